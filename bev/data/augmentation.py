@@ -1,0 +1,142 @@
+"""Augmentation as matrices: drawn at random in training, fixed in evaluation.
+
+Ranges are those of BEVDet (Huang et al. 2021, section 3.3) by default. Each draw gives one
+``image_from_original`` per camera and one ``bev_from_ego`` per sample; images, calibration, points
+and boxes all follow these.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torchvision.transforms import v2
+
+from bev.geometry import bev_transform, image_affine
+
+
+@dataclass(frozen=True)
+class ImageAugmentation:
+    """Random scale, crop, flip, rotation and colour of each camera's image.
+
+    Attributes:
+        scale: the resize factor (network's width over image width) changes by a factor drawn from
+            this range added to it, as (low, high); (0, 0) is off.
+        crop_top: the crop window's top stands at the resized image's bottom minus the window's
+            height, moved up by a fraction of the window drawn from this range.
+        random_left: draw the crop's left edge; else the window is centred.
+        flip: "off"; "independent" mirrors each image with probability 0.5 (as published);
+            "mirror" mirrors, with probability 0.5, all images and the BEV together.
+        rotation: degrees, drawn from plus or minus this.
+        brightness, contrast, saturation, hue: torchvision's ColorJitter; 0 is off.
+    """
+
+    scale: tuple[float, float] = (-0.06, 0.11)
+    crop_top: tuple[float, float] = (0.0, 0.0)
+    random_left: bool = True
+    flip: Literal["off", "independent", "mirror"] = "independent"
+    rotation: float = 5.4
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    @classmethod
+    def off(cls) -> "ImageAugmentation":
+        """What evaluation does: scale to the network's width, keep the bottom, centre."""
+        return cls(scale=(0.0, 0.0), random_left=False, flip="off", rotation=0.0)
+
+
+@dataclass(frozen=True)
+class BevAugmentation:
+    """Random rotation (degrees, plus or minus), scale range and flips of the BEV plane."""
+
+    rotation: float = 22.5
+    scale: tuple[float, float] = (0.95, 1.05)
+    flip_x: bool = True
+    flip_y: bool = True
+
+    @classmethod
+    def off(cls) -> "BevAugmentation":
+        """No change."""
+        return cls(rotation=0.0, scale=(1.0, 1.0), flip_x=False, flip_y=False)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One sample's draw.
+
+    Attributes:
+        image_from_original: one (3, 3) float64 matrix per camera.
+        bev_from_ego: (4, 4) float32.
+        colour_seed: for the photometric transforms.
+    """
+
+    image_from_original: list[Float[Tensor, "3 3"]]
+    bev_from_ego: Float[Tensor, "4 4"]
+    colour_seed: int
+
+
+def draw(
+    image: ImageAugmentation,
+    bev: BevAugmentation,
+    sizes: Sequence[tuple[int, int]],
+    image_size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Augmentation:
+    """Draw a sample's augmentation.
+
+    Args:
+        sizes: (height, width) of each camera's original image, pixels.
+        image_size: (H, W) of the network's images.
+        rng: the sample's own generator; the same state gives the same draw.
+    """
+    mirror = image.flip == "mirror" and rng.random() < 0.5
+    matrices = []
+    for size in sizes:
+        flip = mirror or (image.flip == "independent" and rng.random() < 0.5)
+        matrices.append(_image_matrix(image, size, image_size, flip, rng))
+    matrix = bev_transform(
+        rotation=math.radians(rng.uniform(-bev.rotation, bev.rotation)),
+        scale=rng.uniform(*bev.scale),
+        flip_x=bev.flip_x and rng.random() < 0.5,
+        flip_y=bev.flip_y and rng.random() < 0.5,
+    )
+    if mirror:
+        matrix = bev_transform(flip_y=True) @ matrix
+    return Augmentation(matrices, matrix, int(rng.integers(2**31)))
+
+
+def _image_matrix(
+    image: ImageAugmentation,
+    size: tuple[int, int],
+    image_size: tuple[int, int],
+    flip: bool,
+    rng: np.random.Generator,
+) -> Float[Tensor, "3 3"]:
+    """Scale to the network's width (times a random factor), crop from the bottom, flip, rotate."""
+    height, width = image_size
+    # The published offsets add to a scale of 704/1600 = 0.44; as part of it they suit any size.
+    scale = (width / size[1]) * (1 + rng.uniform(*image.scale) / 0.44)
+    spare = scale * size[1] - width
+    left = spare * (rng.random() if image.random_left and spare > 0 else 0.5)
+    top = scale * size[0] - height * (1 + rng.uniform(*image.crop_top))
+    rotation = math.radians(rng.uniform(-image.rotation, image.rotation))
+    return image_affine(image_size, scale, (top, left), flip, rotation)
+
+
+def jitter_colours(
+    images: UInt8[Tensor, "N 3 H W"], config: ImageAugmentation, seed: int
+) -> UInt8[Tensor, "N 3 H W"]:
+    """Photometric augmentation by torchvision, each image on its own; repeatable by ``seed``."""
+    amounts = (config.brightness, config.contrast, config.saturation, config.hue)
+    if not any(amounts):
+        return images
+    transform = v2.ColorJitter(*amounts)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.stack([transform(image) for image in images])

@@ -1,0 +1,40 @@
+"""The ten nuScenes detection classes, their attributes and the ranges of the official metric."""
+
+CLASSES = (
+    "car",
+    "truck",
+    "construction_vehicle",
+    "bus",
+    "trailer",
+    "barrier",
+    "motorcycle",
+    "bicycle",
+    "pedestrian",
+    "traffic_cone",
+)
+
+ATTRIBUTES = (
+    "cycle.with_rider",
+    "cycle.without_rider",
+    "pedestrian.moving",
+    "pedestrian.sitting_lying_down",
+    "pedestrian.standing",
+    "vehicle.moving",
+    "vehicle.parked",
+    "vehicle.stopped",
+)
+
+# Metres from the ego origin within which the official evaluation counts a class
+# (nuScenes detection_cvpr_2019).
+CLASS_RANGE = {
+    "car": 50.0,
+    "truck": 50.0,
+    "construction_vehicle": 50.0,
+    "bus": 50.0,
+    "trailer": 50.0,
+    "barrier": 30.0,
+    "motorcycle": 40.0,
+    "bicycle": 40.0,
+    "pedestrian": 40.0,
+    "traffic_cone": 30.0,
+}

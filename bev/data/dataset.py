@@ -1,0 +1,126 @@
+"""A torch data set of nuScenes key frames, and its settings.
+
+Repeatable: the augmentation of a sample is a function of (seed, epoch, index) alone, whatever
+worker makes it; nothing repeats between workers or epochs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
+from bev.data.batch import Batch
+from bev.data.images import load_image
+from bev.data.nuscenes import CAMERAS, Frame, default_splits, open_nuscenes, read_frames
+from bev.geometry import Cameras
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, and how it reaches the network.
+
+    Attributes:
+        root: folder of the data set.
+        version: nuScenes version, the name of the tables' folder.
+        train_split, val_split: official or custom splits; empty for the version's usual ones.
+        cameras: which cameras, in which order.
+        image_size: (H, W) of the network's images, pixels.
+        image_augmentation, bev_augmentation: used in training only.
+        least_points: truth with fewer lidar and radar points is not trained on.
+        lidar: load lidar points in training (depth supervision needs them).
+        batch_size: samples a step and device.
+        workers: loader processes a device; -1 for what the machine has.
+    """
+
+    root: Path = Path("data/nuscenes")
+    version: str = "v1.0-trainval"
+    train_split: str = ""
+    val_split: str = ""
+    cameras: tuple[str, ...] = CAMERAS
+    image_size: tuple[int, int] = (256, 704)
+    image_augmentation: ImageAugmentation = ImageAugmentation()
+    bev_augmentation: BevAugmentation = BevAugmentation()
+    least_points: int = 1
+    lidar: bool = False
+    batch_size: int = 8
+    workers: int = -1
+
+    @property
+    def splits(self) -> tuple[str, str]:
+        """(training, validation) split names."""
+        if self.train_split and self.val_split:
+            return self.train_split, self.val_split
+        usual = default_splits(self.version)
+        return self.train_split or usual[0], self.val_split or usual[1]
+
+    def frames(self, split: str) -> list[Frame]:
+        """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
+        return read_frames(open_nuscenes(self.root, self.version), split, self.cameras)
+
+
+class KeyFrames(Dataset):
+    """Batches of one sample each, to be collated.
+
+    Args:
+        frames: what to serve.
+        config: settings.
+        training: augment, and leave out truth without points.
+        seed: of the augmentation.
+
+    Items are asked for by index, or by (epoch, index) so that every epoch augments anew.
+
+    Raises (on access):
+        DataError: for a missing or damaged image or lidar file.
+    """
+
+    def __init__(
+        self, frames: Sequence[Frame], config: DataConfig, training: bool, seed: int = 0
+    ) -> None:
+        self.frames, self.config, self.training, self.seed = frames, config, training, seed
+        self.image_augmentation = (
+            config.image_augmentation if training else ImageAugmentation.off()
+        )
+        self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Batch:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        frame = self.frames[index]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        size = self.config.image_size
+        drawn = draw(
+            self.image_augmentation,
+            self.bev_augmentation,
+            [camera.size for camera in frame.cameras],
+            size,
+            rng,
+        )
+        pairs = list(zip(frame.cameras, drawn.image_from_original, strict=True))
+        images = torch.stack([load_image(camera, matrix, size) for camera, matrix in pairs])
+        images = jitter_colours(images, self.image_augmentation, drawn.colour_seed)
+        boxes = frame.boxes
+        if self.training:
+            boxes = boxes[frame.points_on_box >= self.config.least_points]
+        lidar = torch.zeros(0, 3)
+        if self.training and self.config.lidar:
+            lidar = frame.load_lidar()
+        cameras = Cameras(
+            intrinsics=torch.stack([c.intrinsics for c in frame.cameras]),
+            ego_from_camera=torch.stack([c.ego_from_camera for c in frame.cameras]),
+            image_from_original=torch.stack(drawn.image_from_original),
+        )
+        return Batch(
+            images=images.unsqueeze(0),
+            cameras=cameras.to(torch.float32)[None],
+            bev_from_ego=drawn.bev_from_ego.unsqueeze(0),
+            boxes=[boxes.transform(drawn.bev_from_ego)],
+            lidar=[lidar],
+            tokens=[frame.token],
+            global_from_ego=frame.global_from_ego.unsqueeze(0),
+        )

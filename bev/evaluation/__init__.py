@@ -1,0 +1,34 @@
+"""The official nuScenes metrics: submission file, the devkit's evaluation, tables and a page."""
+
+from bev.evaluation.official import (
+    Metrics,
+    evaluate_submission,
+    read_details,
+    read_metrics,
+)
+from bev.evaluation.page import write_page
+from bev.evaluation.report import draw_pr_curves, metrics_table
+from bev.evaluation.submission import (
+    SubmissionError,
+    attribute_of,
+    read_submission,
+    submission_rows,
+    truth_submission,
+    write_submission,
+)
+
+__all__ = [
+    "Metrics",
+    "SubmissionError",
+    "attribute_of",
+    "draw_pr_curves",
+    "evaluate_submission",
+    "metrics_table",
+    "read_details",
+    "read_metrics",
+    "read_submission",
+    "submission_rows",
+    "truth_submission",
+    "write_page",
+    "write_submission",
+]

@@ -1,0 +1,202 @@
+"""The official nuScenes detection metrics, computed by the devkit's own code.
+
+The idea: nothing of the metric is rewritten. Only the devkit's loading is, because it asserts
+where this project wants one clear sentence, prints, leaves a plots folder, and stops at a results
+file that has no box at all (as a model's first evaluation may). Matching, filtering, averaging and
+the written files are the devkit's.
+"""
+
+import contextlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nuscenes.eval.common.config import config_factory
+from nuscenes.eval.common.data_classes import EvalBoxes
+from nuscenes.eval.common.loaders import (
+    add_center_dist,
+    filter_eval_boxes,
+    load_gt_of_sample_tokens,
+)
+from nuscenes.eval.detection.data_classes import DetectionBox
+from nuscenes.eval.detection.evaluate import DetectionEval
+from nuscenes.nuscenes import NuScenes
+from nuscenes.utils.splits import is_predefined_split
+
+from bev.data.classes import CLASSES
+from bev.data.nuscenes import split_samples
+from bev.evaluation.submission import SubmissionError, read_submission
+
+SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
+
+# The devkit's name of each true-positive error, and the name it has in papers.
+ERROR_NAMES = {
+    "trans_err": "mATE",
+    "scale_err": "mASE",
+    "orient_err": "mAOE",
+    "vel_err": "mAVE",
+    "attr_err": "mAAE",
+}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The official figures of one evaluation.
+
+    Attributes:
+        mean_ap: mAP, over the ten classes and four distance thresholds, 0 to 1.
+        nd_score: nuScenes detection score (NDS), 0 to 1.
+        trans_err: mATE, metres.
+        scale_err: mASE, 1 - IoU of aligned boxes.
+        orient_err: mAOE, radians.
+        vel_err: mAVE, metres per second.
+        attr_err: mAAE, 1 - accuracy.
+        class_ap: AP by class, the mean over distance thresholds; 0 where the class is absent.
+        class_ap_at: AP by class and distance threshold (metres).
+        class_errors: the five errors by class, with the devkit's names; 1 where nothing was found,
+            NaN where the error has no meaning for the class.
+    """
+
+    mean_ap: float
+    nd_score: float
+    trans_err: float
+    scale_err: float
+    orient_err: float
+    vel_err: float
+    attr_err: float
+    class_ap: dict[str, float]
+    class_ap_at: dict[str, dict[float, float]]
+    class_errors: dict[str, dict[str, float]]
+
+    @classmethod
+    def from_summary(cls, summary: dict) -> "Metrics":
+        """From the content of a ``metrics_summary.json``, the devkit's or ours."""
+        return cls(
+            mean_ap=float(summary["mean_ap"]),
+            nd_score=float(summary["nd_score"]),
+            **{name: float(summary["tp_errors"][name]) for name in ERROR_NAMES},
+            class_ap={name: float(summary["mean_dist_aps"][name]) for name in CLASSES},
+            class_ap_at={
+                name: {float(at): float(ap) for at, ap in summary["label_aps"][name].items()}
+                for name in CLASSES
+            },
+            class_errors={
+                name: {
+                    error: float(summary["label_tp_errors"][name][error]) for error in ERROR_NAMES
+                }
+                for name in CLASSES
+            },
+        )
+
+    def scalars(self) -> dict[str, float]:
+        """The seven headline figures under the names they have in papers, for a logger."""
+        errors = {paper: getattr(self, name) for name, paper in ERROR_NAMES.items()}
+        return {"mAP": self.mean_ap, "NDS": self.nd_score, **errors}
+
+
+class _QuietEvaluation(DetectionEval):
+    """``DetectionEval`` that is given its boxes; ``evaluate()`` is the devkit's own."""
+
+    def __init__(self, nusc: NuScenes, predicted: EvalBoxes, truth: EvalBoxes, config) -> None:
+        self.nusc, self.cfg, self.verbose = nusc, config, False
+        self.pred_boxes, self.gt_boxes = (_counted(nusc, b, config) for b in (predicted, truth))
+        self.sample_tokens = self.gt_boxes.sample_tokens
+
+
+def evaluate_submission(
+    path: Path | str, nusc: NuScenes, split: str, out_dir: Path | str
+) -> Metrics:
+    """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
+
+    Writes ``metrics_summary.json`` and ``metrics_details.json`` (the devkit's names and formats)
+    into ``out_dir``; prints nothing. Samples in the file beyond the split are left out.
+
+    Args:
+        path: results file, see ``write_submission``.
+        nusc: the opened data set; any version.
+        split: official split, or one of the version's ``splits.json``.
+        out_dir: made where needed.
+
+    Raises:
+        SubmissionError: where the file is no submission, lacks samples of the split, or holds rows
+            that the devkit refuses.
+        DataError: where the split is unknown or the data set has no annotations.
+    """
+    tokens = [row["token"] for row in split_samples(nusc, split)]
+    if not nusc.sample_annotation:
+        raise DataError(
+            f"Version {nusc.version} has no annotations, so {split!r} cannot be evaluated here;"
+            f" upload {path} to the benchmark's server."
+        )
+    config = config_factory("detection_cvpr_2019")
+    predicted, meta = _load_predictions(Path(path), nusc, split, tokens, config)
+    # The devkit draws a progress bar on stderr with no switch for it.
+    with contextlib.redirect_stderr(io.StringIO()):
+        truth = load_gt_of_sample_tokens(nusc, tokens, DetectionBox, verbose=False)
+    metrics, details = _QuietEvaluation(nusc, predicted, truth, config).evaluate()
+    summary = {**metrics.serialize(), "meta": meta}
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    _write_json(out_dir / SUMMARY, summary)
+    _write_json(out_dir / DETAILS, details.serialize())
+    return Metrics.from_summary(summary)
+
+
+def read_metrics(out_dir: Path | str) -> Metrics:
+    """The figures that an evaluation left in ``out_dir``."""
+    return Metrics.from_summary(json.loads((Path(out_dir) / SUMMARY).read_bytes()))
+
+
+def read_details(out_dir: Path | str) -> dict[str, dict[str, list[float]]]:
+    """The curves that an evaluation left in ``out_dir``.
+
+    Returns:
+        By ``class:distance`` (e.g. ``car:0.5``): ``recall``, ``precision``, ``confidence`` and the
+        five errors, each 101 numbers over recall 0 to 1.
+    """
+    return json.loads((Path(out_dir) / DETAILS).read_bytes())
+
+
+def _load_predictions(
+    path: Path, nusc: NuScenes, split: str, tokens: list[str], config
+) -> tuple[EvalBoxes, dict]:
+    results, meta = read_submission(path)
+    missing = [token for token in tokens if token not in results]
+    if missing:
+        raise SubmissionError(
+            f"{path} lacks {len(missing)} of the {len(tokens)} samples of split {split!r}, the"
+            f" first is {missing[0]}; predict for every sample, with an empty list where nothing is"
+            " found."
+        )
+    # Equal scores are ranked by the order of the samples. The devkit takes the file's order for
+    # official splits and the table's for custom ones; so do we, to agree to the last digit.
+    wanted = set(tokens)
+    order = results if is_predefined_split(split) else [row["token"] for row in nusc.sample]
+    chosen = {token: results[token] for token in order if token in wanted}
+    most = max(len(rows) for rows in chosen.values())
+    if most > config.max_boxes_per_sample:
+        raise SubmissionError(
+            f"{path} has a sample with {most} boxes; {config.max_boxes_per_sample} are allowed."
+        )
+    try:
+        return EvalBoxes.deserialize(chosen, DetectionBox), meta
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise SubmissionError(f"{path} holds a row that the devkit refuses: {error!r}.") from error
+
+
+def _counted(nusc: NuScenes, boxes: EvalBoxes, config) -> EvalBoxes:
+    """The boxes that count, by the devkit's filter (which cannot filter nothing)."""
+    if not boxes.all:
+        return boxes
+    return filter_eval_boxes(nusc, add_center_dist(nusc, boxes), config.class_range)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""From boxes around the car to an official nuScenes submission file, and back from disk.
+
+The idea: one path for everything that is ever evaluated. Predictions and truth both go through
+``submission_rows``, so a fault in the path shows as truth that does not score as truth.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.data.classes import ATTRIBUTES, CLASSES
+from bev.data.nuscenes import Frame
+from bev.data.nuscenes_boxes import to_nuscenes
+from bev.geometry import Boxes3D
+
+MAX_BOXES = 500  # a sample, by the rules of the benchmark
+MOVING_SPEED = 0.2  # m/s, the threshold of CenterPoint's and BEVDet's attribute rule
+
+_AT_REST = {
+    "car": "vehicle.parked",
+    "truck": "vehicle.parked",
+    "construction_vehicle": "vehicle.parked",
+    "bus": "vehicle.stopped",
+    "trailer": "vehicle.parked",
+    "barrier": "",
+    "motorcycle": "cycle.without_rider",
+    "bicycle": "cycle.without_rider",
+    "pedestrian": "pedestrian.standing",
+    "traffic_cone": "",
+}
+_IN_MOTION = {
+    "vehicle": "vehicle.moving",
+    "cycle": "cycle.with_rider",
+    "pedestrian": "pedestrian.moving",
+    "": "",
+}
+_META = {
+    "use_camera": True,
+    "use_lidar": False,
+    "use_radar": False,
+    "use_map": False,
+    "use_external": False,
+}
+
+
+class SubmissionError(ValueError):
+    """Boxes or a results file that the official evaluation would refuse; the message says why."""
+
+
+def attribute_of(name: str, speed: float, attribute: int = -1) -> str:
+    """The attribute to submit for a box.
+
+    Args:
+        name: detection class.
+        speed: metres per second; NaN (unknown) counts as standing still.
+        attribute: index into ``ATTRIBUTES``, or -1 to decide by the speed.
+
+    Returns:
+        An attribute name; empty for barriers and cones, which have none.
+    """
+    at_rest = _AT_REST[name]
+    if attribute >= 0 and at_rest:
+        return ATTRIBUTES[attribute]
+    return _IN_MOTION[at_rest.split(".")[0]] if speed > MOVING_SPEED else at_rest
+
+
+def submission_rows(
+    token: str, boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]
+) -> list[dict]:
+    """The official rows of one sample, best score first, at most 500.
+
+    Args:
+        token: the sample.
+        boxes: in the sample's reference ego frame.
+        global_from_ego: (4, 4) float64, the reference ego pose.
+
+    Raises:
+        SubmissionError: where a box has a centre, size, heading or score that is not finite, or a
+            size that is not positive.
+    """
+    boxes = boxes.to("cpu")
+    numbers = torch.cat([boxes.center, boxes.size, boxes.yaw[:, None], boxes.score[:, None]], dim=1)
+    good = numbers.isfinite().all(dim=1) & (boxes.size > 0).all(dim=1)
+    if not good.all():
+        raise SubmissionError(
+            f"Sample {token} has {int((~good).sum())} of {len(boxes)} boxes with a centre, size,"
+            " heading or score that is not finite or a size that is not positive; look at the"
+            " model's outputs for this sample."
+        )
+    order = torch.argsort(boxes.score, descending=True, stable=True)[:MAX_BOXES]
+    boxes = boxes[order]
+    rows = []
+    for row, label, score, attribute, speed in zip(
+        to_nuscenes(boxes, global_from_ego),
+        boxes.label.tolist(),
+        boxes.score.tolist(),
+        boxes.attribute.tolist(),
+        boxes.velocity.norm(dim=1).tolist(),
+        strict=True,
+    ):
+        name = CLASSES[label]
+        rows.append(
+            {
+                "sample_token": token,
+                **row,
+                "detection_name": name,
+                "detection_score": score,
+                "attribute_name": attribute_of(name, speed, attribute),
+            }
+        )
+    return rows
+
+
+def truth_submission(frames: Iterable[Frame], least_points: int = 1) -> dict[str, list[dict]]:
+    """The truth of each frame written as if it were predicted.
+
+    Args:
+        frames: key frames with their boxes.
+        least_points: leave out boxes with fewer lidar and radar points. The devkit drops truth
+            without any point but would count such a prediction as false, so 0 scores lower.
+
+    Returns:
+        Rows by sample token, every frame a key, for ``write_submission``.
+    """
+    return {
+        frame.token: submission_rows(
+            frame.token, frame.boxes[frame.points_on_box >= least_points], frame.global_from_ego
+        )
+        for frame in frames
+    }
+
+
+def write_submission(path: Path | str, rows_by_token: Mapping[str, list[dict]]) -> Path:
+    """Write a results file (``results_nusc.json``) that the official evaluation and server take.
+
+    Every sample of the split must be a key, with an empty list where nothing was found. The file
+    appears whole or not at all.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w") as file:
+            json.dump({"meta": _META, "results": dict(rows_by_token)}, file)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def read_submission(path: Path | str) -> tuple[dict[str, list[dict]], dict]:
+    """Rows by sample token, and the meta entry, of a results file.
+
+    Raises:
+        SubmissionError: where the file is missing or is not a nuScenes detection submission.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SubmissionError(f"Results file {path} does not exist; name a results_nusc.json.")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SubmissionError(f"Results file {path} is not JSON ({error}).") from error
+    parts = [content.get(key) if isinstance(content, dict) else None for key in ("results", "meta")]
+    if not all(isinstance(part, dict) for part in parts):
+        raise SubmissionError(
+            f"Results file {path} lacks 'results' or 'meta'; it is no nuScenes submission."
+        )
+    return parts[0], parts[1]

@@ -1,0 +1,31 @@
+"""Where things are: rigid transforms, cameras, the BEV grid and 3D boxes.
+
+Frames are right-handed and metric. ``ego``: x forward, y left, z up, origin on the ground below
+the rear axle. ``camera``: x right, y down, z forward. A matrix named ``target_from_source`` maps
+homogeneous points of the source frame to the target frame.
+"""
+
+from bev.geometry.boxes import Boxes3D
+from bev.geometry.cameras import Cameras, feature_pixels
+from bev.geometry.grid import BevGrid
+from bev.geometry.image_affine import image_affine
+from bev.geometry.transforms import (
+    apply_transform,
+    bev_transform,
+    inverse_rigid,
+    rigid_transform,
+    rotation_z,
+)
+
+__all__ = [
+    "BevGrid",
+    "Boxes3D",
+    "Cameras",
+    "apply_transform",
+    "bev_transform",
+    "feature_pixels",
+    "image_affine",
+    "inverse_rigid",
+    "rigid_transform",
+    "rotation_z",
+]

@@ -1,0 +1,92 @@
+"""Pinhole cameras: from points around the car to pixels, and from pixels with depth back.
+
+``depth`` is always the z coordinate in the camera frame, not the length of the ray.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.geometry.transforms import apply_transform, inverse_rigid
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """A batch of calibrated cameras; ``*batch`` is usually (B, N).
+
+    Attributes:
+        intrinsics: (*batch, 3, 3), original pixels from camera rays.
+        ego_from_camera: (*batch, 4, 4), rigid, metres. The reference ego frame is that of the
+            sample; the ego motion up to each camera's own time is part of the matrix.
+        image_from_original: (*batch, 3, 3), pixels of the network's image from original pixels.
+    """
+
+    intrinsics: Float[Tensor, "*batch 3 3"]
+    ego_from_camera: Float[Tensor, "*batch 4 4"]
+    image_from_original: Float[Tensor, "*batch 3 3"]
+
+    @property
+    def image_from_camera(self) -> Float[Tensor, "*batch 3 3"]:
+        """Homogeneous pixels of the network's image from camera coordinates."""
+        return self.image_from_original @ self.intrinsics
+
+    def project(
+        self, points: Float[Tensor, "*batch P 3"]
+    ) -> tuple[Float[Tensor, "*batch P 2"], Float[Tensor, "*batch P"]]:
+        """Ego points (metres) to pixels and depth; where depth <= 0 the pixel means nothing."""
+        in_camera = apply_transform(inverse_rigid(self.ego_from_camera), points)
+        depth = in_camera[..., 2]
+        homogeneous = in_camera @ self.image_from_camera.transpose(-1, -2)
+        return homogeneous[..., :2] / homogeneous[..., 2:], depth
+
+    def unproject(
+        self, pixels: Float[Tensor, "*batch P 2"], depth: Float[Tensor, "*batch P"]
+    ) -> Float[Tensor, "*batch P 3"]:
+        """Pixels with depth (metres) to ego points; the inverse of :meth:`project`."""
+        rays = self.rays(pixels)
+        return apply_transform(self.ego_from_camera, rays * depth.unsqueeze(-1))
+
+    def rays(self, pixels: Float[Tensor, "*batch P 2"]) -> Float[Tensor, "*batch P 3"]:
+        """Camera-frame directions through pixels, scaled to z = 1."""
+        homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
+        return homogeneous @ torch.inverse(self.image_from_camera).transpose(-1, -2)
+
+    def to(self, *args, **kwargs) -> "Cameras":
+        """Like ``Tensor.to``, for every field."""
+        return Cameras(**{f.name: getattr(self, f.name).to(*args, **kwargs) for f in fields(self)})
+
+    def __getitem__(self, index) -> "Cameras":
+        """Index the batch dimensions."""
+        return Cameras(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+def feature_pixels(
+    image_size: tuple[int, int],
+    feature_size: tuple[int, int],
+    stride: float,
+    corners: bool = False,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "h w 2"]:
+    """The image point (x, y) that each feature cell looks at.
+
+    Column j of w looks at x = W/2 + (j - (w-1)/2) * stride, which is (j + 0.5) * stride where
+    w * stride = W; backbones that do not pad have fewer columns, still centred.
+
+    Args:
+        image_size: (H, W), pixels.
+        feature_size: (h, w), cells.
+        stride: pixels per feature cell.
+        corners: spread the cells from pixel 0 to pixel W - 1 instead, as Lift-Splat-Shoot's code
+            and its successors do (off by up to half a stride; for published weights).
+    """
+    axes = []
+    for length, cells in zip(image_size, feature_size, strict=True):
+        index = torch.arange(cells, dtype=torch.float32, device=device)
+        if corners:
+            axes.append(index * ((length - 1) / max(cells - 1, 1)))
+        else:
+            axes.append(length / 2 + (index - (cells - 1) / 2) * stride)
+    y, x = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack([x, y], dim=-1)

@@ -1,0 +1,48 @@
+"""``image_from_original``: the 3x3 matrix from original pixels to augmented pixels.
+
+The idea: scale, crop, flip and rotation are one affine map in continuous image coordinates (pixel
+centres at integer + 0.5). The same matrix warps the image and goes with the intrinsics, so an image
+and its calibration cannot drift apart.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def image_affine(
+    size: tuple[int, int],
+    scale: float = 1.0,
+    crop: tuple[float, float] = (0.0, 0.0),
+    flip: bool = False,
+    rotation: float = 0.0,
+) -> Float[Tensor, "3 3"]:
+    """Scale, crop, flip, then rotate about the centre of the result.
+
+    Args:
+        size: (height, width) of the result, pixels.
+        scale: resized pixels per original pixel.
+        crop: (top, left) of the crop window in the resized image, pixels.
+        flip: mirror left and right.
+        rotation: radians, counter-clockwise as seen in the image (y points down).
+
+    Returns:
+        The matrix in float64, homogeneous pixels of the result from those of the original.
+    """
+    height, width = size
+    top, left = crop
+    matrix = _matrix([[scale, 0, -left], [0, scale, -top], [0, 0, 1]])
+    if flip:
+        matrix = _matrix([[-1, 0, width], [0, 1, 0], [0, 0, 1]]) @ matrix
+    if rotation:
+        cos, sin = math.cos(rotation), math.sin(rotation)
+        to_centre = _matrix([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
+        turn = _matrix([[cos, sin, width / 2], [-sin, cos, height / 2], [0, 0, 1]])
+        matrix = turn @ to_centre @ matrix
+    return matrix
+
+
+def _matrix(rows: list[list[float]]) -> Float[Tensor, "3 3"]:
+    return torch.tensor(rows, dtype=torch.float64)

@@ -1,0 +1,129 @@
+"""From the centre head's maps back to boxes: peaks, box parameters, non-maximum suppression."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from bev.data.classes import CLASSES
+from bev.geometry import BevGrid, Boxes3D
+from bev.models.nms import circle_nms, rotated_nms
+
+# Factors on length and width before overlaps are computed, so that thin boxes that miss one another
+# still suppress one another ("scale-NMS", Huang et al., BEVDet 2021, section 3.5).
+NMS_SCALE = {
+    "car": 1.0,
+    "truck": 0.7,
+    "construction_vehicle": 0.7,
+    "bus": 0.4,
+    "trailer": 0.55,
+    "barrier": 1.1,
+    "motorcycle": 1.0,
+    "bicycle": 1.0,
+    "pedestrian": 4.5,
+    "traffic_cone": 9.0,
+}
+
+# Rotated overlap above which the lower box goes; 0.5 for the two small classes.
+NMS_OVERLAP = {name: 0.2 for name in CLASSES} | {"pedestrian": 0.5, "traffic_cone": 0.5}
+
+# Distance of centres (metres) below which the lower box goes.
+NMS_RADIUS = {
+    "car": 4.0,
+    "truck": 12.0,
+    "construction_vehicle": 12.0,
+    "bus": 10.0,
+    "trailer": 10.0,
+    "barrier": 1.0,
+    "motorcycle": 0.85,
+    "bicycle": 0.85,
+    "pedestrian": 0.175,
+    "traffic_cone": 0.175,
+}
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Settings of :func:`decode`.
+
+    Attributes:
+        peaks: the best cells of a group that are looked at.
+        score: least score.
+        range: greatest |x| and |y| of a centre, metres.
+        nms: "rotated" (scale-NMS on rotated overlaps), "circle" (distance of centres) or "none".
+        by_class: let boxes suppress their own class only, instead of their whole group.
+        group_boxes: most boxes of a group after suppression.
+        max_boxes: most boxes of a sample (500 is the official limit).
+    """
+
+    peaks: int = 500
+    score: float = 0.1
+    range: float = 61.2
+    nms: Literal["rotated", "circle", "none"] = "rotated"
+    by_class: bool = False
+    group_boxes: int = 83
+    max_boxes: int = 500
+
+
+@torch.no_grad()
+def decode(
+    heatmap: Float[Tensor, "B K Y X"],
+    regression: Float[Tensor, "B 10 Y X"],
+    labels: Sequence[int],
+    grid: BevGrid,
+    config: DecodeConfig,
+) -> list[Boxes3D]:
+    """Boxes of one group for each sample, best first, in the BEV frame (metres).
+
+    Args:
+        heatmap: logits.
+        regression: channels as in ``bev.models.center_targets``.
+        labels: the class index of each heatmap channel.
+    """
+    score = heatmap.float().sigmoid()
+    score = score * (score == F.max_pool2d(score, 3, stride=1, padding=1))
+    batch, _, rows, columns = score.shape
+    best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
+    channel, cell = index // (rows * columns), index % (rows * columns)
+    values = regression.float().flatten(2).gather(2, cell.unsqueeze(1).expand(-1, 10, -1))
+    class_of_channel = torch.tensor(labels, device=score.device)
+    results = []
+    for sample in range(batch):
+        row, column = cell[sample] // columns, cell[sample] % columns
+        offset, height, log_size, heading, velocity = values[sample].T.split([2, 1, 3, 2, 2], dim=1)
+        x = grid.x[0] + (column + offset[:, 0]) * grid.x[2]
+        y = grid.y[0] + (row + offset[:, 1]) * grid.y[2]
+        boxes = Boxes3D.make(
+            center=torch.stack([x, y, height[:, 0]], dim=1),
+            size=log_size.clamp(-5, 5).exp(),
+            yaw=torch.atan2(heading[:, 0], heading[:, 1]),
+            velocity=velocity,
+            label=class_of_channel[channel[sample]],
+            score=best[sample],
+        )
+        near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
+        boxes = boxes[(boxes.score > config.score) & near]
+        results.append(boxes[_suppress(boxes, config)[: config.group_boxes]])
+    return results
+
+
+def _suppress(boxes: Boxes3D, config: DecodeConfig) -> Tensor:
+    """Indices of the boxes (sorted, best first) that survive."""
+    if config.nms == "none" or len(boxes) < 2:
+        return torch.arange(len(boxes), device=boxes.center.device)
+    separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
+    if config.nms == "circle":
+        return circle_nms(boxes.center[:, :2], _by_label(NMS_RADIUS, boxes), separate)
+    scale = _by_label(NMS_SCALE, boxes).unsqueeze(1)
+    rectangles = torch.cat(
+        [boxes.center[:, :2], boxes.size[:, :2] * scale, boxes.yaw.unsqueeze(1)], dim=1
+    )
+    return rotated_nms(rectangles, _by_label(NMS_OVERLAP, boxes), separate)
+
+
+def _by_label(table: dict[str, float], boxes: Boxes3D) -> Tensor:
+    return boxes.center.new_tensor([table[name] for name in CLASSES])[boxes.label]

@@ -1,0 +1,149 @@
+"""CenterPoint's head: class heatmaps, and box parameters at every cell, by groups of classes.
+
+After Yin et al., Center-based 3D Object Detection and Tracking (2021), section 4, with BEVDet's
+class groups. Targets, loss and decoding stand beside this file (``center_targets``,
+``center_loss``, ``center_decode``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bev.data.classes import CLASSES
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, Boxes3D
+from bev.models.center_decode import DecodeConfig, decode
+from bev.models.center_loss import center_loss
+from bev.models.center_targets import center_targets
+from bev.models.layers import conv_bn_relu
+
+CLASS_GROUPS = (
+    ("car",),
+    ("truck", "construction_vehicle"),
+    ("bus", "trailer"),
+    ("barrier",),
+    ("motorcycle", "bicycle"),
+    ("pedestrian", "traffic_cone"),
+)
+
+# Channels of the regression tensor, in this order: see bev.models.center_targets.
+REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
+
+
+class GroupOutput(NamedTuple):
+    """What the head says of one group of K classes.
+
+    Attributes:
+        heatmap: (B, K, Y, X) logits.
+        regression: (B, 10, Y, X), channels as in ``bev.models.center_targets``.
+    """
+
+    heatmap: Float[Tensor, "B K Y X"]
+    regression: Float[Tensor, "B 10 Y X"]
+
+
+@dataclass(frozen=True)
+class CenterHeadConfig:
+    """Settings of :class:`CenterHead`.
+
+    Attributes:
+        groups: the classes, in groups that share a branch and suppress one another.
+        shared: width of the convolution that all groups share.
+        branch: width of the hidden convolution of each output; 0 reads outputs straight from the
+            shared features, by a 1x1 convolution.
+        overlap: least overlap that a shifted box may have while still counting as near, sets the
+            radius of the Gaussian targets.
+        min_radius: least radius of a Gaussian, cells.
+        regression_weight: weight of the L1 loss against the heatmap loss.
+        velocity_weight: weight of the two velocity channels within the L1 loss.
+        decode: settings of decoding and non-maximum suppression.
+    """
+
+    groups: tuple[tuple[str, ...], ...] = CLASS_GROUPS
+    shared: int = 64
+    branch: int = 64
+    overlap: float = 0.1
+    min_radius: int = 2
+    regression_weight: float = 0.25
+    velocity_weight: float = 0.2
+    decode: DecodeConfig = DecodeConfig()
+
+    def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
+        """Build for BEV features of this width.
+
+        Raises:
+            ConfigError: for a class that is unknown or stands twice.
+        """
+        names = [name for group in self.groups for name in group]
+        for name in names:
+            if name not in CLASSES or names.count(name) > 1:
+                why = "unknown" if name not in CLASSES else "named twice"
+                raise ConfigError(f"CenterHead groups: class {name!r} is {why}; known: {CLASSES}.")
+        return CenterHead(self, in_channels, grid)
+
+
+class CenterHead(nn.Module):
+    """BEV features to a :class:`GroupOutput` per group."""
+
+    def __init__(self, config: CenterHeadConfig, in_channels: int, grid: BevGrid) -> None:
+        super().__init__()
+        self.config, self.grid = config, grid
+        self.labels = [[CLASSES.index(name) for name in group] for group in config.groups]
+        self.shared = conv_bn_relu(in_channels, config.shared)
+        self.groups = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    name: _branch(config.shared, config.branch, width)
+                    for name, width in {"heatmap": len(group), **REGRESSION}.items()
+                }
+            )
+            for group in config.groups
+        )
+        for group in self.groups:
+            # sigmoid(-2.19) = 0.1: few cells hold an object (Lin et al. 2017, Focal Loss, 3.3).
+            nn.init.constant_(group["heatmap"][-1].bias, -2.19)
+
+    def forward(self, bev: Float[Tensor, "B C Y X"]) -> list[GroupOutput]:
+        shared = self.shared(bev)
+        return [
+            GroupOutput(
+                group["heatmap"](shared),
+                torch.cat([group[name](shared) for name in REGRESSION], dim=1),
+            )
+            for group in self.groups
+        ]
+
+    def loss(self, outputs: list[GroupOutput], truth: Sequence[Boxes3D]) -> dict[str, Tensor]:
+        """Weighted loss terms, summed over groups: ``heatmap`` and ``regression``."""
+        config = self.config
+        heatmap, regression = 0.0, 0.0
+        for output, labels in zip(outputs, self.labels, strict=True):
+            targets = center_targets(truth, labels, self.grid, config.overlap, config.min_radius)
+            parts = center_loss(
+                output.heatmap, output.regression, targets, config.velocity_weight
+            )
+            heatmap, regression = heatmap + parts[0], regression + parts[1]
+        return {"heatmap": heatmap, "regression": config.regression_weight * regression}
+
+    @torch.no_grad()
+    def boxes(self, outputs: list[GroupOutput]) -> list[Boxes3D]:
+        """Decoded boxes of each sample, best first, in the BEV frame."""
+        per_group = [
+            decode(output.heatmap, output.regression, labels, self.grid, self.config.decode)
+            for output, labels in zip(outputs, self.labels, strict=True)
+        ]
+        merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_group, strict=True)]
+        limit = self.config.decode.max_boxes
+        return [boxes[boxes.score.argsort(descending=True)[:limit]] for boxes in merged]
+
+
+def _branch(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    if hidden == 0:
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 1))
+    return nn.Sequential(
+        conv_bn_relu(inputs, hidden), nn.Conv2d(hidden, outputs, 3, padding=1)
+    )

@@ -1,0 +1,76 @@
+"""Depth supervision from lidar: the nearest point seen through each feature cell names its bin.
+
+After Li et al., BEVDepth (2022), section 4.1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from bev.geometry import Cameras
+
+
+@torch.no_grad()
+def nearest_depth(
+    points: Sequence[Float[Tensor, "_ 3"]],
+    cameras: Cameras,
+    image_size: tuple[int, int],
+    feature_size: tuple[int, int],
+    stride: float,
+) -> Float[Tensor, "B N h w"]:
+    """Depth (metres) of the nearest lidar point in each feature cell; infinite where none is.
+
+    Args:
+        points: one tensor a sample, ego frame.
+        cameras: (B, N) cameras.
+        image_size: (H, W), pixels.
+        feature_size: (h, w), cells; centred in the image where they do not fill it.
+        stride: pixels per cell.
+    """
+    (height, width), (rows, columns) = image_size, feature_size
+    batch, count = cameras.intrinsics.shape[:2]
+    nearest = cameras.intrinsics.new_full((batch, count * rows * columns), torch.inf)
+    for sample, own in enumerate(points):
+        pixels, depth = cameras[sample].project(own.expand(count, -1, 3))
+        x, y = pixels.unbind(-1)
+        column = torch.floor((x - width / 2) / stride + columns / 2)
+        row = torch.floor((y - height / 2) / stride + rows / 2)
+        seen = (depth > 0.1) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        seen &= (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        camera, point = seen.nonzero(as_tuple=True)
+        row, column = row[camera, point].long(), column[camera, point].long()
+        nearest[sample].scatter_reduce_(
+            0, (camera * rows + row) * columns + column, depth[camera, point], "amin"
+        )
+    return nearest.view(batch, count, rows, columns)
+
+
+def depth_loss(
+    depth_logits: Float[Tensor, "B N D h w"],
+    nearest: Float[Tensor, "B N h w"],
+    bins: tuple[float, float, float],
+    kind: str = "bce",
+) -> Float[Tensor, ""]:
+    """Mean loss over the cells with a lidar point within the bins' range, in float32.
+
+    Args:
+        depth_logits: before the softmax.
+        nearest: metres, as :func:`nearest_depth` gives it.
+        bins: (lo, hi, step), metres.
+        kind: "bce", binary cross-entropy of the probabilities summed over bins (BEVDepth), or "ce",
+            cross-entropy.
+    """
+    lo, hi, step = bins
+    known = (nearest >= lo) & (nearest < hi)
+    logits = depth_logits.float().movedim(2, -1)[known]
+    target = torch.floor((nearest[known] - lo) / step).long().clamp(max=logits.shape[-1] - 1)
+    cells = max(len(target), 1)
+    if kind == "ce":
+        return F.cross_entropy(logits, target, reduction="sum") / cells
+    one_hot = F.one_hot(target, logits.shape[-1]).float()
+    probability = logits.softmax(dim=-1).clamp(1e-6, 1 - 1e-6)
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.binary_cross_entropy(probability, one_hot, reduction="sum") / cells

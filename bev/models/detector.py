@@ -1,0 +1,107 @@
+"""The whole detector: images of a camera ring in, 3D boxes out."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bev.data.batch import Batch
+from bev.errors import DataError
+from bev.geometry import BevGrid, Boxes3D
+from bev.models.backbone import BackboneConfig
+from bev.models.bev_encoder import BevEncoderConfig
+from bev.models.center_head import CenterHeadConfig, GroupOutput
+from bev.models.depth_supervision import depth_loss, nearest_depth
+from bev.models.neck import FpnConfig
+from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Settings of :class:`Detector`, part by part.
+
+    Attributes:
+        depth_weight: weight of the depth loss; above 0 training needs lidar files.
+        depth_loss: "bce" as in BEVDepth, or "ce".
+    """
+
+    backbone: BackboneConfig = BackboneConfig()
+    neck: FpnConfig = FpnConfig()
+    grid: BevGrid = BevGrid()
+    view: ViewTransformConfig = LiftSplatConfig()
+    encoder: BevEncoderConfig = BevEncoderConfig()
+    head: CenterHeadConfig = CenterHeadConfig()
+    depth_weight: float = 0.0
+    depth_loss: Literal["bce", "ce"] = "bce"
+
+    def build(self) -> "Detector":
+        """Build the detector; errors are those of its parts."""
+        return Detector(self)
+
+
+class DetectorOutput(NamedTuple):
+    """What the network says.
+
+    Attributes:
+        groups: one for each class group of the head.
+        depth_logits: (B, N, D, h, w).
+    """
+
+    groups: list[GroupOutput]
+    depth_logits: Float[Tensor, "B N D h w"]
+
+
+class Detector(nn.Module):
+    """Backbone, neck, view transform, BEV encoder and head.
+
+    Raises (in ``loss``):
+        DataError: where depth supervision is on and the batch carries no lidar.
+    """
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = config.backbone.build()
+        self.neck = config.neck.build(self.backbone.channels)
+        self.view = config.view.build(self.neck.channels, self.backbone.strides[0], config.grid)
+        self.encoder = config.encoder.build(self.view.channels)
+        self.head = config.head.build(self.encoder.channels, config.grid)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, batch: Batch) -> DetectorOutput:
+        images = rearrange(batch.images, "b n c h w -> (b n) c h w")
+        features = self.neck(self.backbone(images))
+        features = rearrange(features, "(b n) c h w -> b n c h w", b=len(batch))
+        lifted = self.view(features, batch.image_size, batch.cameras, batch.bev_from_ego)
+        return DetectorOutput(self.head(self.encoder(lifted.bev)), lifted.depth_logits)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted loss terms; their sum is what training minimises."""
+        output = self(batch)
+        terms = self.head.loss(output.groups, batch.boxes)
+        if self.config.depth_weight > 0:
+            if all(len(points) == 0 for points in batch.lidar):
+                raise DataError(
+                    f"Depth supervision needs lidar points, and samples {list(batch.tokens)} carry"
+                    " none; set --data.lidar, or --model.depth-weight 0."
+                )
+            nearest = nearest_depth(
+                batch.lidar,
+                batch.cameras,
+                batch.image_size,
+                output.depth_logits.shape[-2:],
+                self.view.stride,
+            )
+            value = depth_loss(
+                output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
+            )
+            terms["depth"] = self.config.depth_weight * value
+        return terms
+
+    @torch.no_grad()
+    def detect(self, batch: Batch) -> list[Boxes3D]:
+        """Boxes of each sample, best first, in the BEV frame (the ego frame outside training)."""
+        return self.head.boxes(self(batch).groups)

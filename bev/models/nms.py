@@ -1,0 +1,117 @@
+"""Non-maximum suppression in BEV: by rotated overlap or by distance of centres.
+
+Boxes come sorted by score, best first; a box goes when a better one that stays is too near.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def circle_nms(
+    centers: Float[Tensor, "M 2"], radius: Float[Tensor, " M"], group: Int[Tensor, " M"]
+) -> Int[Tensor, " kept"]:
+    """Indices of boxes with no better box of their group nearer than the better one's radius.
+
+    Args:
+        centers: (M, 2) metres, best first.
+        radius: metres, of each box.
+        group: only boxes with the same number compete.
+    """
+    near = torch.cdist(centers, centers) < radius.unsqueeze(1)
+    return _greedy(near & (group.unsqueeze(1) == group))
+
+
+def rotated_nms(
+    rectangles: Float[Tensor, "M 5"], overlap: Float[Tensor, " M"], group: Int[Tensor, " M"]
+) -> Int[Tensor, " kept"]:
+    """Indices of boxes that overlap no better box of their group by more than ``overlap``.
+
+    Args:
+        rectangles: x, y, length, width (metres), yaw; best first.
+        overlap: greatest intersection over union with a better box, of the better box.
+        group: only boxes with the same number compete.
+    """
+    reach = rectangles[:, 2:4].norm(dim=1) / 2
+    near = torch.cdist(rectangles[:, :2], rectangles[:, :2]) < reach.unsqueeze(1) + reach
+    near = (near & (group.unsqueeze(1) == group)).triu(diagonal=1)
+    first, second = near.nonzero(as_tuple=True)
+    too_near = torch.zeros_like(near)
+    too_near[first, second] = (
+        rotated_iou(rectangles[first], rectangles[second]) > overlap[first]
+    )
+    return _greedy(too_near)
+
+
+def _greedy(suppresses: Bool[Tensor, "M M"]) -> Int[Tensor, " kept"]:
+    """Walk from best to worst; each box that stays removes those it suppresses."""
+    table = suppresses.cpu().numpy()
+    alive = torch.ones(len(table), dtype=torch.bool).numpy()
+    for i in range(len(table)):
+        if alive[i]:
+            alive[i + 1 :] &= ~table[i, i + 1 :]
+    return torch.from_numpy(alive).nonzero().squeeze(1).to(suppresses.device)
+
+
+def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tensor, " M"]:
+    """Intersection over union of pairs of rotated rectangles (x, y, length, width, yaw).
+
+    The intersection of two convex polygons has its corners among the corners of each that lie in
+    the other and the crossings of their edges; sorted by angle they give the area.
+    """
+    # Far from the origin float32 crossings lose digits: work around the first box's centre.
+    shift = torch.zeros_like(a)
+    shift[:, :2] = a[:, :2]
+    a, b = (a - shift).double(), (b - shift).double()
+    corners_a, corners_b = _corners(a), _corners(b)
+    crossings, crossed = _crossings(corners_a, corners_b)
+    points = torch.cat([corners_a, corners_b, crossings], dim=1)
+    valid = torch.cat([_inside(corners_a, b), _inside(corners_b, a), crossed], dim=1)
+
+    count = valid.sum(dim=1, keepdim=True).clamp(min=1)
+    middle = (points * valid.unsqueeze(-1)).sum(dim=1) / count
+    around = torch.where(valid.unsqueeze(-1), points - middle.unsqueeze(1), 0)
+    angle = torch.atan2(around[..., 1], around[..., 0]).masked_fill(~valid, torch.inf)
+    order = angle.argsort(dim=1)
+    ring = around.gather(1, order.unsqueeze(-1).expand(-1, -1, 2))
+    # Points that are not valid sort last; give them the first point's place, so they add no area.
+    real = torch.arange(ring.shape[1], device=ring.device) < valid.sum(dim=1, keepdim=True)
+    ring = torch.where(real.unsqueeze(-1), ring, ring[:, :1])
+    following = ring.roll(-1, dims=1)
+    cross = ring[..., 0] * following[..., 1] - ring[..., 1] * following[..., 0]
+    intersection = cross.sum(dim=1).abs() / 2
+    union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - intersection
+    return (intersection / union.clamp(min=1e-9)).float()
+
+
+def _corners(rectangles: Tensor) -> Tensor:
+    """(M, 4, 2) corners, counter-clockwise."""
+    signs = rectangles.new_tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]]) / 2
+    local = signs * rectangles[:, None, 2:4]
+    cos, sin = rectangles[:, 4].cos(), rectangles[:, 4].sin()
+    rotation = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
+    return local @ rotation.transpose(1, 2) + rectangles[:, None, :2]
+
+
+def _inside(points: Tensor, rectangles: Tensor) -> Tensor:
+    """Which of (M, 4, 2) points lie in the (M, 5) rectangles, border included."""
+    cos, sin = rectangles[:, 4].cos(), rectangles[:, 4].sin()
+    rotation = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
+    local = (points - rectangles[:, None, :2]) @ rotation
+    return (local.abs() <= rectangles[:, None, 2:4] / 2 + 1e-9).all(dim=-1)
+
+
+def _crossings(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """(M, 16, 2) points where the edges' lines cross, and whether both edges reach them."""
+    start_a, start_b = a.unsqueeze(2), b.unsqueeze(1)
+    edge_a = (a.roll(-1, dims=1) - a).unsqueeze(2)
+    edge_b = (b.roll(-1, dims=1) - b).unsqueeze(1)
+    between = start_b - start_a
+    cross = edge_a[..., 0] * edge_b[..., 1] - edge_a[..., 1] * edge_b[..., 0]
+    parallel = cross.abs() < 1e-12
+    safe = torch.where(parallel, torch.ones_like(cross), cross)
+    along_a = (between[..., 0] * edge_b[..., 1] - between[..., 1] * edge_b[..., 0]) / safe
+    along_b = (between[..., 0] * edge_a[..., 1] - between[..., 1] * edge_a[..., 0]) / safe
+    reached = ~parallel & (along_a >= 0) & (along_a <= 1) & (along_b >= 0) & (along_b <= 1)
+    points = start_a + along_a.unsqueeze(-1) * edge_a
+    return points.flatten(1, 2), reached.flatten(1, 2)

@@ -1,0 +1,169 @@
+"""Lift-splat: from image features to a BEV grid.
+
+Lift: every feature pixel gets a distribution over depth bins and a context vector. Splat: the
+products of the two are summed into the BEV cells where the pixel's depth points fall. After Philion
+and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bev.geometry import BevGrid, Cameras, feature_pixels
+from bev.ops import VoxelPlan, voxel_pool
+
+
+class BevFeatures(NamedTuple):
+    """What a view transform returns.
+
+    Attributes:
+        bev: (B, C, Y, X).
+        depth_logits: (B, N, D, h, w) before the softmax, for depth supervision.
+    """
+
+    bev: Float[Tensor, "B C Y X"]
+    depth_logits: Float[Tensor, "B N D h w"]
+
+
+@dataclass(frozen=True)
+class ViewTransformConfig:
+    """Common base of the view transforms' settings."""
+
+    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
+        """Build for image features of this width and stride (pixels)."""
+        raise TypeError(f"{type(self).__name__} does not say what it builds.")
+
+
+@dataclass(frozen=True)
+class LiftSplatConfig(ViewTransformConfig):
+    """Settings of :class:`LiftSplat`.
+
+    Attributes:
+        depth: (lo, hi, step) of the depth bins, metres along the camera's z.
+        channels: width of the context.
+        hidden: width of one 3x3 convolution before the 1x1 one; 0 for none, as published.
+        frustum: "centers" looks through the centres of feature cells and at the middle of bins;
+            "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
+        ray_features: give the network each pixel's viewing direction and the depth at which it
+            would meet flat ground, both in the BEV frame.
+    """
+
+    depth: tuple[float, float, float] = (1.0, 60.0, 1.0)
+    channels: int = 80
+    hidden: int = 0
+    frustum: Literal["centers", "corners"] = "centers"
+    ray_features: bool = False
+
+    @property
+    def bins(self) -> int:
+        """Number of depth bins."""
+        lo, hi, step = self.depth
+        return round((hi - lo) / step)
+
+    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
+        return LiftSplat(self, in_channels, stride, grid)
+
+
+class LiftSplat(nn.Module):
+    """Image features to BEV features.
+
+    Attributes:
+        channels: of the BEV features (context channels times cells in z).
+    """
+
+    def __init__(
+        self, config: LiftSplatConfig, in_channels: int, stride: int, grid: BevGrid
+    ) -> None:
+        super().__init__()
+        self.config, self.stride, self.grid = config, stride, grid
+        self.channels = config.channels * grid.shape[0]
+        width = in_channels + (4 if config.ray_features else 0)
+        layers: list[nn.Module] = []
+        if config.hidden:
+            layers = [
+                nn.Conv2d(width, config.hidden, 3, padding=1, bias=False),
+                nn.BatchNorm2d(config.hidden),
+                nn.ReLU(inplace=True),
+            ]
+            width = config.hidden
+        self.depth_context = nn.Sequential(
+            *layers, nn.Conv2d(width, config.bins + config.channels, 1)
+        )
+
+    def forward(
+        self,
+        features: Float[Tensor, "B N C h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> BevFeatures:
+        batch = features.shape[0]
+        pixels = feature_pixels(
+            image_size,
+            features.shape[-2:],
+            self.stride,
+            corners=self.config.frustum == "corners",
+            device=features.device,
+        )
+        if self.config.ray_features:
+            rays = ray_features(pixels, cameras, bev_from_ego).to(features.dtype)
+            features = torch.cat([features, rays], dim=2)
+        lifted = self.depth_context(rearrange(features, "b n c h w -> (b n) c h w"))
+        lifted = rearrange(lifted, "(b n) c h w -> b n c h w", b=batch)
+        depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=2)
+
+        with torch.no_grad():
+            points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
+            plan = VoxelPlan.from_points(points, self.grid)
+        bev = voxel_pool(depth_logits.float().softmax(dim=2), context, plan)
+        return BevFeatures(bev.contiguous(memory_format=torch.channels_last), depth_logits)
+
+    def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
+        """The depth at which each bin's point stands, metres."""
+        lo, _, step = self.config.depth
+        middle = 0.5 if self.config.frustum == "centers" else 0.0
+        return lo + (torch.arange(self.config.bins, device=device) + middle) * step
+
+
+def frustum_points(
+    pixels: Float[Tensor, "h w 2"],
+    depths: Float[Tensor, " D"],
+    cameras: Cameras,
+    bev_from_ego: Float[Tensor, "B 4 4"],
+) -> Float[Tensor, "B N D h w 3"]:
+    """Where every pixel's depth points lie in the BEV frame, metres."""
+    (height, width), bins = pixels.shape[:2], len(depths)
+    batch, count = cameras.intrinsics.shape[:2]
+    flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
+    rays = cameras.rays(flat)  # camera frame, z = 1
+    bev_from_camera = bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera
+    directions = rays @ bev_from_camera[..., :3, :3].transpose(-1, -2)
+    origin = bev_from_camera[..., None, None, :3, 3]
+    points = origin + directions.unsqueeze(2) * depths.view(bins, 1, 1).to(rays)
+    return points.view(batch, count, bins, height, width, 3)
+
+
+def ray_features(
+    pixels: Float[Tensor, "h w 2"], cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]
+) -> Float[Tensor, "B N 4 h w"]:
+    """Unit viewing direction in the BEV frame, and 10 m over the depth of flat ground (0 if none).
+
+    In the BEV frame, so that a network can turn a heading seen in an image into one of the BEV
+    under any BEV augmentation.
+    """
+    height, width = pixels.shape[:2]
+    batch, count = cameras.intrinsics.shape[:2]
+    flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
+    rotation = (bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera)[..., :3, :3]
+    directions = cameras.rays(flat) @ rotation.transpose(-1, -2)
+    # Ground z = 0 is met at depth -camera_z / direction_z; its inverse stays finite at the horizon.
+    height_above_ground = cameras.ego_from_camera[..., 2, 3, None].clamp(min=0.1)
+    inverse_depth = (-directions[..., 2] / height_above_ground).clamp(min=0)
+    unit = nn.functional.normalize(directions, dim=-1)
+    joined = torch.cat([unit, 10 * inverse_depth.clamp(max=0.5).unsqueeze(-1)], dim=-1)
+    return rearrange(joined, "b n (h w) c -> b n c h w", h=height, w=width)
+

@@ -1,0 +1,5 @@
+"""Voxel pooling: from depth distributions and image features to a BEV grid."""
+
+from bev.ops.voxel_pool import VoxelPlan, voxel_pool
+
+__all__ = ["VoxelPlan", "voxel_pool"]

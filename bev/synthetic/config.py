@@ -1,0 +1,92 @@
+"""What a made world is: its size, seed and names.
+
+A world is fully described by a ``WorldConfig`` and the generator's version; both are written into
+the data root, so that a finished world is recognised and never silently mixed with another one.
+"""
+
+from dataclasses import asdict, dataclass
+
+VERSION = "v1.0-synthetic"
+TRAIN_SPLIT = "synthetic_train"
+VAL_SPLIT = "synthetic_val"
+
+GENERATOR_VERSION = 2
+"""Raise by one whenever a change alters what is written for the same ``WorldConfig``."""
+
+KEY_FRAME_PERIOD = 0.5
+"""Seconds between key frames (2 Hz, as in nuScenes)."""
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """Size and seed of a made world.
+
+    train_scenes, val_scenes: number of scenes of each split.
+    frames_per_scene: key frames of a scene, at 2 Hz; at least 2.
+    seed: any non-negative integer; each scene's own seed is derived from (seed, split, index), so
+        no two scenes share one.
+    image_size: (width, height) in pixels; intrinsics scale with it from the real 1600x900.
+    jpeg_quality: 1 to 100.
+
+    Raises ValueError for a value out of range.
+    """
+
+    train_scenes: int = 100
+    val_scenes: int = 14
+    frames_per_scene: int = 10
+    seed: int = 0
+    image_size: tuple[int, int] = (800, 450)
+    jpeg_quality: int = 88
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("train_scenes", 1),
+            ("val_scenes", 1),
+            ("frames_per_scene", 2),
+            ("seed", 0),
+            ("jpeg_quality", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}.")
+        width, height = self.image_size
+        if width * 9 != height * 16 or width < 160:
+            raise ValueError(
+                f"image_size is {self.image_size}; give width and height in the ratio 16:9, "
+                "at least 160x90."
+            )
+
+    def fingerprint(self) -> dict:
+        """Everything that decides the files' content, as JSON-ready plain data."""
+        settings = asdict(self)
+        settings["image_size"] = list(self.image_size)
+        return {"generator_version": GENERATOR_VERSION, "settings": settings}
+
+    def scene_keys(self) -> list["SceneKey"]:
+        """All scenes of the world, training scenes first."""
+        train = [SceneKey(TRAIN_SPLIT, i, self.seed) for i in range(self.train_scenes)]
+        return train + [SceneKey(VAL_SPLIT, i, self.seed) for i in range(self.val_scenes)]
+
+
+@dataclass(frozen=True)
+class SceneKey:
+    """Which scene: its split, its index in the split, and the world's seed."""
+
+    split: str
+    index: int
+    world_seed: int
+
+    @property
+    def name(self) -> str:
+        """The scene's name in the nuScenes tables."""
+        return f"{self.split.replace('_', '-')}-{self.index:04d}"
+
+    @property
+    def entropy(self) -> list[int]:
+        """Seed material for ``numpy.random.default_rng``; differs between any two scenes."""
+        return [self.world_seed, 0 if self.split == TRAIN_SPLIT else 1, self.index]
+
+
+PRESETS: dict[str, WorldConfig] = {
+    "tiny": WorldConfig(train_scenes=6, val_scenes=2, frames_per_scene=8),
+    "default": WorldConfig(train_scenes=100, val_scenes=14, frames_per_scene=10),
+}

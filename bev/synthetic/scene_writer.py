@@ -1,0 +1,59 @@
+"""Writes one scene: its sensor files, then its table rows as one JSON shard.
+
+The shard is written last and renamed into place, so a shard that exists stands for a whole scene.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+
+from bev.synthetic.config import SceneKey, WorldConfig
+from bev.synthetic.render import Renderer
+from bev.synthetic.rig import CAMERAS, LIDAR
+from bev.synthetic.scene import make_scene
+from bev.synthetic.tables import sample_file, scene_rows
+from bev.synthetic.truth import frame_truth
+
+SHARDS = "shards"
+
+
+def prepare_process() -> None:
+    """One thread for OpenCV: the scenes are what runs in parallel."""
+    cv2.setNumThreads(1)
+
+
+def shard_file(folder: Path, key: SceneKey) -> Path:
+    """Where a scene's table rows stand while the world is being made."""
+    return folder / SHARDS / f"{key.name}.json"
+
+
+def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
+    """Writes a scene below a folder in which ``samples/<channel>`` and the shard folder exist.
+
+    Returns the number of key frames. Raises OSError where a file cannot be written.
+    """
+    folder, config, key = job
+    scene = make_scene(key, config)
+    renderer = Renderer(scene, config.image_size)
+    truths = []
+    for frame in range(config.frames_per_scene):
+        truth = frame_truth(scene, frame, config.image_size)
+        images = renderer.images(truth, frame)
+        for channel in CAMERAS:
+            path = folder / sample_file(key.name, channel, scene.firings[frame][channel])
+            done, data = cv2.imencode(
+                ".jpg", images[channel], [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]
+            )
+            if not done:
+                raise OSError(f"OpenCV could not encode {path}; check that it was built with JPEG.")
+            path.write_bytes(data.tobytes())
+        path = folder / sample_file(key.name, LIDAR, scene.firings[frame][LIDAR])
+        path.write_bytes(truth.sweep.points.tobytes())
+        truths.append(truth)
+    shard = shard_file(folder, key)
+    draft = shard.with_suffix(".draft")
+    draft.write_text(json.dumps(scene_rows(scene, truths, config.image_size)))
+    os.replace(draft, shard)
+    return len(truths)

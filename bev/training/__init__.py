@@ -1,0 +1,1 @@
+"""Training on Lightning: the module, the data module, averaged weights, callbacks, the run."""

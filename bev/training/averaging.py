@@ -1,0 +1,32 @@
+"""Averaged weights (EMA), which are what is validated, tested and exported."""
+
+import math
+
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+TIME_CONSTANT = 2000
+
+
+def ema_decay(updates: int, limit: float, start: int) -> float:
+    """Decay after ``updates`` updates: limit * (1 - exp(-(start + updates) / 2000)).
+
+    As in BEVDet's code. It starts low, so that the random start is forgotten, and tends to
+    ``limit``; a ``start`` above 0 skips the first part.
+    """
+    return limit * (1 - math.exp(-(start + updates + 1) / TIME_CONSTANT))
+
+
+class AveragedWeights(WeightAveraging):
+    """Lightning's weight averaging with the decay of :func:`ema_decay`.
+
+    Batch norm statistics are averaged as the weights are.
+    """
+
+    def __init__(self, limit: float, start: int) -> None:
+        def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+            if not averaged.is_floating_point():
+                return current
+            return averaged.lerp(current, 1 - ema_decay(int(updates), limit, start))
+
+        super().__init__(avg_fn=average)

@@ -1,0 +1,140 @@
+"""What happens beside the steps: official metrics at validations, and the last checkpoint."""
+
+import json
+import time
+from pathlib import Path
+
+import torch.distributed
+from lightning import Callback, LightningModule, Trainer
+
+from bev.data.batch import Batch
+from bev.data.nuscenes import open_nuscenes
+from bev.evaluation import (
+    Metrics,
+    evaluate_submission,
+    metrics_table,
+    submission_rows,
+    write_submission,
+)
+from bev.geometry import Boxes3D
+
+
+class OfficialMetrics(Callback):
+    """Gathers the boxes of all ranks, writes the submission, runs the devkit's evaluation.
+
+    Attributes:
+        history: one entry a validation: epoch, step, minutes of training, the metrics.
+        metrics: of the latest validation (rank 0).
+        validated_step: the step of the latest validation; -1 before the first.
+
+    Args:
+        run: the run folder; ``evaluation/<split>/`` below it takes the devkit's files, and
+            ``evaluation/history.jsonl`` a line for each validation.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.rows: dict[str, list[dict]] = {}
+        self.metrics: Metrics | None = None
+        self.validated_step = -1
+        self.training_seconds = 0.0
+        self._resumed_at: float | None = None
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._resumed_at = time.perf_counter()
+
+    def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.rows = {}
+        if self._resumed_at is not None:
+            self.training_seconds += time.perf_counter() - self._resumed_at
+            self._resumed_at = None
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        outputs: list[Boxes3D],
+        batch: Batch,
+        batch_index: int,
+        dataloader_index: int = 0,
+    ) -> None:
+        for token, boxes, pose in zip(batch.tokens, outputs, batch.global_from_ego, strict=True):
+            self.rows[token] = submission_rows(token, boxes.to("cpu"), pose)
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        rows = self._gather(trainer)
+        scalars = [None]
+        if trainer.is_global_zero:
+            scalars = [self._evaluate(trainer, module, rows)]
+        if trainer.world_size > 1:
+            torch.distributed.broadcast_object_list(scalars)
+        module.log_dict(
+            {f"val/{name}": value for name, value in scalars[0].items()}, rank_zero_only=False
+        )
+        self.validated_step = trainer.global_step
+        if trainer.state.fn == "fit":
+            self._resumed_at = time.perf_counter()
+
+    def state_dict(self) -> dict:
+        return {"training_seconds": self.training_seconds}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.training_seconds = state["training_seconds"]
+
+    def _gather(self, trainer: Trainer) -> dict[str, list[dict]]:
+        if trainer.world_size == 1:
+            return self.rows
+        parts: list = [None] * trainer.world_size
+        torch.distributed.all_gather_object(parts, self.rows)
+        return {token: rows for part in parts for token, rows in part.items()}
+
+    def _evaluate(
+        self, trainer: Trainer, module: LightningModule, rows: dict[str, list[dict]]
+    ) -> dict[str, float]:
+        data = module.config.data
+        split = data.splits[1]
+        folder = self.run / "evaluation" / split
+        path = write_submission(folder / "results_nusc.json", rows)
+        nusc = open_nuscenes(data.root, data.version)
+        self.metrics = evaluate_submission(path, nusc, split, folder)
+        scalars = self.metrics.scalars()
+        minutes = self.training_seconds / 60
+        entry = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "training_minutes": round(minutes, 2),
+            **scalars,
+            "AP": self.metrics.class_ap,
+        }
+        with (self.run / "evaluation" / "history.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+        heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
+        print(f"\n{heading}\n{metrics_table(self.metrics)}", flush=True)
+        return scalars
+
+
+class LastCheckpoint(Callback):
+    """Keeps ``last.ckpt``: written at the end of an epoch where the last one is old, and at the end.
+
+    Lightning's own writes at every epoch, which for a few samples means at every step.
+
+    Args:
+        path: the file.
+        minutes: least time between two.
+    """
+
+    def __init__(self, path: Path, minutes: float = 5.0) -> None:
+        self.path, self.seconds, self.written = path, 60 * minutes, time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        limits = trainer.fit_loop
+        ending = (
+            trainer.should_stop
+            or trainer.current_epoch + 1 == limits.max_epochs
+            or trainer.global_step == limits.max_steps
+        )
+        # Ranks must agree whether to write: sharded and DDP saving is a joint act.
+        old = trainer.strategy.broadcast(time.perf_counter() - self.written > self.seconds)
+        if ending or old:
+            trainer.save_checkpoint(self.path, weights_only=False)
+            self.written = time.perf_counter()

@@ -1,0 +1,100 @@
+"""Checkpoints: the experiment and the (averaged) weights are both inside."""
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bev.config import Experiment, from_plain
+from bev.errors import CheckpointError
+from bev.models import Detector, DetectorConfig
+
+
+def load_checkpoint(path: Path) -> tuple[Experiment, Detector]:
+    """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
+
+    Only plain data and tensors are read: a stranger's checkpoint runs no code.
+
+    Raises:
+        CheckpointError: where the file is missing, damaged, not one of this project's, or its
+            weights do not fit its config.
+    """
+    content = read_checkpoint(path)
+    config = from_plain(Experiment, content["config"])
+    # The weights come from the checkpoint: nothing is to be fetched.
+    backbone = dataclasses.replace(config.model.backbone, pretrained=False, weights=None)
+    detector = dataclasses.replace(config.model, backbone=backbone).build()
+    prefix = "model."
+    weights = {
+        name.removeprefix(prefix): value
+        for name, value in content["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    fault = _misfit(detector.state_dict(), weights)
+    if fault:
+        raise CheckpointError(f"Checkpoint {path} does not fit the model of its config: {fault}.")
+    detector.load_state_dict(weights)
+    return config, detector.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; raises CheckpointError as above."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"Checkpoint {path} does not exist; a run writes checkpoints/last.ckpt and best.ckpt"
+            " into its folder."
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
+        raise CheckpointError(f"Checkpoint {path} cannot be read ({first}).") from error
+    if not isinstance(content, dict) or not {"config", "state_dict"} <= set(content):
+        raise CheckpointError(
+            f"Checkpoint {path} holds no config and state_dict; it is not one of this project's."
+        )
+    return content
+
+
+def check_resumable(path: Path, model: DetectorConfig) -> None:
+    """Refuse to resume a checkpoint with a model of another architecture.
+
+    Raises:
+        CheckpointError: names each field of the model's config that differs.
+    """
+    saved = from_plain(Experiment, read_checkpoint(path)["config"]).model
+    differing = [
+        line for line in _differences(saved, model, "model") if ".backbone.pretrained" not in line
+        and ".backbone.weights" not in line and ".decode." not in line
+    ]  # fmt: skip
+    if differing:
+        raise CheckpointError(
+            f"Checkpoint {path} was made by another model than the one to be trained:"
+            f" {'; '.join(differing)}. Resume it with its own config."
+        )
+
+
+def _differences(saved: Any, wanted: Any, where: str) -> list[str]:
+    if dataclasses.is_dataclass(saved) and type(saved) is type(wanted):
+        found = []
+        for f in dataclasses.fields(saved):
+            found += _differences(
+                getattr(saved, f.name), getattr(wanted, f.name), f"{where}.{f.name}"
+            )
+        return found
+    return [] if saved == wanted else [f"{where} was {saved}, now {wanted}"]
+
+
+def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str:
+    missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    if missing or unknown:
+        return (
+            f"{len(missing)} tensors are missing (first: {missing[:1]}) and {len(unknown)} unknown"
+            f" (first: {unknown[:1]})"
+        )
+    for name, tensor in wanted.items():
+        if tensor.shape != found[name].shape:
+            return f"{name} should be {tuple(tensor.shape)}, is {tuple(found[name].shape)}"
+    return ""

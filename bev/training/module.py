@@ -1,0 +1,61 @@
+"""The Lightning module: one training step, one validation step, the optimiser, the checkpoint."""
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from bev.config import Experiment, to_plain
+from bev.data.batch import Batch
+from bev.errors import TrainingError
+from bev.geometry import Boxes3D
+from bev.training.optimizer import build_optimizer, rate_factor
+
+
+class TrainingModule(LightningModule):
+    """Trains the experiment's detector, which stands at ``.model``.
+
+    Raises (in training):
+        TrainingError: where the loss is not finite; names the samples and the terms.
+    """
+
+    def __init__(self, config: Experiment) -> None:
+        super().__init__()
+        self.config = config
+        self.model = config.model.build()
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        terms = self.model.loss(batch)
+        loss = sum(terms.values())
+        if not torch.isfinite(loss):
+            values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
+            raise TrainingError(
+                f"The loss is not finite at step {self.global_step} ({values}), samples"
+                f" {', '.join(batch.tokens)}; the last checkpoint is from before. Look at these"
+                " samples, or lower --train.lr."
+            )
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
+        for name, value in terms.items():
+            self.log(f"train/{name}", value.detach(), prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> list[Boxes3D]:
+        return self.model.detect(batch)
+
+    def configure_optimizers(self) -> dict:
+        train, data = self.config.train, self.config.data
+        samples = data.batch_size * self.trainer.world_size * train.accumulate
+        optimizer = build_optimizer(self.model, train, samples)
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(train, total))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_index: int
+    ) -> Batch:
+        return batch.to(device, non_blocking=True)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["config"] = to_plain(self.config)

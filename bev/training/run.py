@@ -1,0 +1,211 @@
+"""One run from its config to its folder: train, evaluate, draw."""
+
+import logging
+import os
+import time
+import warnings
+from pathlib import Path
+
+import cv2
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import (
+    Callback,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from bev.config import Experiment, save_config
+from bev.errors import TrainingError
+from bev.evaluation import Metrics
+from bev.training.averaging import AveragedWeights
+from bev.training.callbacks import LastCheckpoint, OfficialMetrics
+from bev.training.checkpoint import check_resumable
+from bev.training.datamodule import KeyFrameData
+from bev.training.finish import draw_samples, write_report
+from bev.training.module import TrainingModule
+
+# Set for the processes that Lightning starts for further devices: all write into one folder.
+_RUN_VARIABLE = "BEV_RUN_FOLDER"
+
+
+def train(
+    config: Experiment, resume: Path | None = None, notice: str = ""
+) -> tuple[Path, Metrics | None]:
+    """Train, evaluate with the official metrics, draw a few samples.
+
+    Args:
+        config: the experiment.
+        resume: a checkpoint to go on from; the run continues in its folder.
+        notice: what the report page says first, if anything.
+
+    Returns:
+        The run folder, and the final metrics (None on other ranks than 0).
+
+    Raises:
+        BevError: for bad data, weights, checkpoints or settings; see ``bev.errors``.
+    """
+    _check(config)
+    if resume is not None:
+        check_resumable(resume, config.model)
+    folder = run_folder(config, resume)
+    _quiet()
+    seed_everything(config.train.seed, workers=True, verbose=False)
+    devices = _devices(config)
+    threads = config.train.threads or max((os.cpu_count() or 1) // devices, 1)
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+
+    data = KeyFrameData(config)
+    data.setup("fit")
+    module = TrainingModule(config)
+    metrics = OfficialMetrics(folder)
+    trainer = _trainer(config, folder, devices, metrics)
+    if trainer.is_global_zero:
+        _keep_log(folder)
+        save_config(config, folder / "config.yaml")
+        parameters = sum(p.numel() for p in module.parameters())
+        print(
+            f"run folder {folder}; {parameters / 1e6:.2f} M parameters; {len(data.frames['train'])}"
+            f" key frames to train on, {len(data.frames['val'])} to evaluate on",
+            flush=True,
+        )
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    if metrics.validated_step != trainer.global_step:
+        trainer.validate(module, data, verbose=False)
+        _keep_if_best(trainer, folder, metrics)
+    if not trainer.is_global_zero:
+        return folder, None
+    pictures = draw_samples(module.model, data.frames["val"], config, folder)
+    write_report(folder, config, metrics.metrics, pictures, notice)
+    return folder, metrics.metrics
+
+
+def run_folder(config: Experiment, resume: Path | None) -> Path:
+    """``runs/<config>/<name or time>``, the same on all ranks; made where needed.
+
+    Raises:
+        TrainingError: under torchrun without a name for the run, or where the folder already holds
+            another run.
+    """
+    if resume is not None:
+        folder = resume.parent.parent
+    elif _RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
+        folder = Path(os.environ[_RUN_VARIABLE])
+    else:
+        name = config.train.run_name
+        if not name and "TORCHELASTIC_RUN_ID" in os.environ:
+            raise TrainingError(
+                "Under torchrun all processes need one run folder: set --train.run-name."
+            )
+        folder = config.train.runs / config.name / (name or time.strftime("%Y-%m-%d_%H-%M-%S"))
+        if (folder / "checkpoints").exists():
+            raise TrainingError(
+                f"Run folder {folder} holds checkpoints already; choose another --train.run-name,"
+                f" or go on with --resume {folder / 'checkpoints' / 'last.ckpt'}."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ[_RUN_VARIABLE] = str(folder)
+    return folder
+
+
+def _check(config: Experiment) -> None:
+    train = config.train
+    if train.ema > 0 and train.strategy.startswith(("fsdp", "deepspeed")):
+        raise TrainingError(
+            f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
+            " --train.ema 0, or --train.strategy ddp."
+        )
+    if config.model.depth_weight > 0 and not config.data.lidar:
+        raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
+
+
+def _devices(config: Experiment) -> int:
+    if config.train.devices:
+        return config.train.devices
+    return max(torch.cuda.device_count(), 1)
+
+
+def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) -> Trainer:
+    train = config.train
+    checkpoints = folder / "checkpoints"
+    callbacks: list[Callback] = [
+        metrics,
+        ModelCheckpoint(
+            checkpoints,
+            "best",
+            monitor="val/NDS",
+            mode="max",
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        ),
+        LastCheckpoint(checkpoints / "last.ckpt"),
+        TQDMProgressBar(refresh_rate=1 if os.isatty(1) else train.log_every),
+        LearningRateMonitor("step"),
+    ]
+    if train.ema > 0:
+        callbacks.insert(0, AveragedWeights(train.ema, train.ema_start))
+    every = train.validate_every
+    strategy = train.strategy
+    if strategy == "auto" and devices > 1:
+        strategy = "ddp"
+    return Trainer(
+        accelerator="auto",
+        devices=devices,
+        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+        strategy=strategy,
+        precision=_precision(train.precision),
+        logger=[
+            CSVLogger(folder, name="", version=""),
+            TensorBoardLogger(folder, name="", version=""),
+        ],
+        callbacks=callbacks,
+        max_epochs=train.epochs,
+        max_steps=train.max_steps,
+        max_time={"minutes": train.max_minutes} if train.max_minutes else None,
+        check_val_every_n_epoch=every or train.epochs + 1,
+        num_sanity_val_steps=0,
+        log_every_n_steps=train.log_every,
+        enable_model_summary=False,
+        accumulate_grad_batches=train.accumulate,
+        gradient_clip_val=train.clip or None,
+        deterministic=train.deterministic,
+        use_distributed_sampler=False,
+    )
+
+
+def _precision(name: str) -> str:
+    if name == "auto":
+        half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        name = "bf16" if half else "32"
+    return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[name]
+
+
+def _keep_log(folder: Path) -> None:
+    """Lightning's CSV logger starts by removing an old log: move the old one aside."""
+    log = folder / "metrics.csv"
+    if log.exists():
+        number = 1 + len(list(folder.glob("metrics_before_resume_*.csv")))
+        log.rename(folder / f"metrics_before_resume_{number}.csv")
+
+
+def _keep_if_best(trainer: Trainer, folder: Path, metrics: OfficialMetrics) -> None:
+    """The last weights were validated after training: they may be the best ones."""
+    best = next(c for c in trainer.checkpoint_callbacks if c.monitor == "val/NDS")
+    score = trainer.callback_metrics["val/NDS"]
+    if best.best_model_score is None or score > best.best_model_score:
+        trainer.save_checkpoint(folder / "checkpoints" / "best.ckpt", weights_only=False)
+
+
+def _quiet() -> None:
+    """Keep the terminal for the progress bar: no advertisements, no advice about loaders."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*overridden `transfer_batch_to_device`.*")
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")

@@ -1,0 +1,64 @@
+"""The settings of a training run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Defaults are BEVDet's (Huang et al. 2021) unless said otherwise.
+
+    Attributes:
+        epochs: passes over the training split.
+        max_steps: stop after this many optimiser steps; -1 for no limit.
+        max_minutes: stop after this time; 0 for no limit.
+        lr: learning rate of AdamW at a global batch of ``lr_batch``.
+        lr_batch: the rate is scaled by global batch / ``lr_batch``; 0 takes ``lr`` as it is.
+        weight_decay: of AdamW.
+        warmup_steps: the rate rises linearly from lr / 1000.
+        schedule: "constant", "cosine" (to zero at the end) or "step" (divided by 10 at each of
+            ``milestones``).
+        milestones: fractions of the run, for "step".
+        clip: greatest gradient norm; 0 is off.
+        accumulate: batches an optimiser step.
+        ema: greatest decay of the averaged weights; 0 is off. Averaged weights are what is
+            validated, and what a checkpoint's ``state_dict`` holds.
+        ema_start: the decay is ema * (1 - exp(-n / 2000)) with n counting from here.
+        precision: "auto" is bf16 on GPUs that have it and 32 elsewhere.
+        devices: processes on this machine; 0 for all GPUs, or 1 process without any.
+        strategy: Lightning's; "auto" is DDP for several devices.
+        threads: CPU threads a process; 0 for cores / devices.
+        validate_every: epochs between evaluations with the official metrics; 0 only at the end.
+        pictures: samples drawn at the end.
+        seed: of everything random.
+        deterministic: the same bits on every run on one machine (slower on a GPU).
+        log_every: steps between log entries.
+        runs: parent of the run folders.
+        run_name: name of this run's folder; empty for the time it starts.
+    """
+
+    epochs: int = 24
+    max_steps: int = -1
+    max_minutes: float = 0.0
+    lr: float = 2e-4
+    lr_batch: int = 64
+    weight_decay: float = 1e-7
+    warmup_steps: int = 200
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    milestones: tuple[float, ...] = ()
+    clip: float = 5.0
+    accumulate: int = 1
+    ema: float = 0.999
+    ema_start: int = 10_560
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    devices: int = 0
+    strategy: str = "auto"
+    threads: int = 0
+    validate_every: int = 1
+    pictures: int = 4
+    seed: int = 0
+    deterministic: bool = False
+    log_every: int = 20
+    runs: Path = Path("runs")
+    run_name: str = ""

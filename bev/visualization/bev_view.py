@@ -1,0 +1,164 @@
+"""Boxes and points from above: x (forward) points up, y (left) points left.
+
+Drawn at twice the size and reduced, which is what makes thin slanted lines clean.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.geometry import Boxes3D
+from bev.visualization.canvas import (
+    BITS,
+    dashes,
+    draw_segments,
+    draw_text,
+    fill_polygon,
+    fixed_point,
+)
+from bev.visualization.colors import (
+    EGO,
+    FAINT_TEXT,
+    GRID,
+    LIDAR,
+    PANEL,
+    TRUTH,
+    Color,
+    class_color,
+)
+
+_FINE = 2  # drawing scale before reduction
+_MOVING = 0.5  # m/s, from which a box has an arrow
+# The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres.
+_EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
+                (3.15, -0.4), (3.0, -0.7), (2.5, -0.85), (-0.7, -0.85), (-0.9, -0.7))  # fmt: skip
+_EGO_WINDOW = ((1.2, 0.68), (1.9, 0.6), (1.9, -0.6), (1.2, -0.68))
+
+
+@dataclass(frozen=True)
+class BevView:
+    """A square view centred on the car.
+
+    Attributes:
+        pixels: side of the picture.
+        reach: metres from the car to each border.
+    """
+
+    pixels: int = 580
+    reach: float = 54.0
+
+    def locate(self, points: np.ndarray) -> np.ndarray:
+        """Continuous pixels (..., 2) of ego points (..., 2 or 3) in metres."""
+        points = np.asarray(points, dtype=np.float64)
+        scale = self.pixels / (2 * self.reach)
+        return self.pixels / 2 - scale * points[..., 1::-1]
+
+
+def draw_bev(
+    view: BevView = BevView(),
+    *,
+    truth: Boxes3D | None = None,
+    predictions: Boxes3D | None = None,
+    lidar: Float[Tensor, "P 3"] | None = None,
+    lidar_colors: np.ndarray | None = None,
+) -> np.ndarray:
+    """The scene from above.
+
+    Args:
+        view: size and reach.
+        truth: thin white dashed outlines with a tick at the front.
+        predictions: outlines in the class colours, filled, with a strong front edge. Both are in
+            the ego frame; the arrow of a moving box ends where it will be in one second.
+        lidar: points in the ego frame, metres.
+        lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
+
+    Returns:
+        (pixels, pixels, 3) uint8 RGB.
+    """
+    fine = BevView(view.pixels * _FINE, view.reach)
+    image = np.full((fine.pixels, fine.pixels, 3), PANEL, np.uint8)
+    rings = [r for r in (10, 20, 30, 40, 50) if r < view.reach]
+    for ring in rings:
+        _circle(image, fine, ring)
+    for end in ((1, 0), (0, 1)):
+        line = fine.locate(np.array([np.negative(end), end]) * view.reach)
+        draw_segments(image, line[None], GRID, 1)
+    if lidar is not None and len(lidar):
+        _scatter(image, fine, lidar.numpy(), lidar_colors)
+    _draw_ego(image, fine)
+    moving = False
+    for boxes, color in ((truth, TRUTH), (predictions, None)):
+        if boxes is not None:
+            moving |= _draw_outlines(image, fine, boxes.to("cpu"), color)
+    image = cv2.resize(image, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA)
+    if moving:
+        at = (12.0, view.pixels - 12.0)
+        draw_text(image, "arrows: motion within 1 s", at, 11, FAINT_TEXT)
+    for ring in rings:
+        turn = math.radians(-45)
+        at = view.locate(np.array([ring * math.cos(turn), ring * math.sin(turn)]))
+        draw_text(image, f"{ring} m", tuple(at), 10, FAINT_TEXT, anchor="mm", plate=PANEL)
+    return image
+
+
+def _circle(image: np.ndarray, view: BevView, radius: float) -> None:
+    center = fixed_point(view.locate(np.zeros(2))).tolist()
+    pixels = round(radius * view.pixels / (2 * view.reach) * (1 << BITS))
+    cv2.circle(image, center, pixels, GRID, _FINE, cv2.LINE_AA, BITS)
+
+
+def _scatter(
+    image: np.ndarray, view: BevView, points: np.ndarray, colors: np.ndarray | None
+) -> None:
+    pixels = np.floor(view.locate(points)).astype(int)
+    colors = np.broadcast_to(LIDAR if colors is None else colors, (len(points), 3))
+    for dx in range(_FINE):
+        for dy in range(_FINE):
+            x, y = pixels[:, 0] + dx, pixels[:, 1] + dy
+            seen = (x >= 0) & (y >= 0) & (x < view.pixels) & (y < view.pixels)
+            image[y[seen], x[seen]] = colors[seen]
+
+
+def _draw_ego(image: np.ndarray, view: BevView) -> None:
+    fill_polygon(image, view.locate(np.array(_EGO_OUTLINE)), EGO)
+    fill_polygon(image, view.locate(np.array(_EGO_WINDOW)), GRID)
+
+
+def _draw_outlines(image: np.ndarray, view: BevView, boxes: Boxes3D, fixed: Color | None) -> bool:
+    """Truth where a fixed colour is given, else predictions, weakest first; whether any moves."""
+    footprints = boxes.footprint().double().numpy()
+    velocity = torch.nan_to_num(boxes.velocity).double().numpy()
+    moving = np.linalg.norm(velocity, axis=1) > _MOVING
+    for index in torch.argsort(boxes.score, stable=True).tolist():
+        outline = view.locate(footprints[index])
+        color = fixed or class_color(int(boxes.label[index]))
+        center, nose = outline.mean(axis=0), outline[:2].mean(axis=0)
+        edges = np.stack([outline, np.roll(outline, -1, axis=0)], axis=1)
+        if fixed:
+            draw_segments(image, dashes(edges, 5 * _FINE / 2, 3 * _FINE / 2), color, _FINE)
+            draw_segments(image, np.array([[center, nose]]), color, _FINE)
+        else:
+            fill_polygon(image, outline, color, 0.30)
+            small = np.linalg.norm(outline[0] - outline[2]) < 14 * _FINE
+            draw_segments(image, edges, color, _FINE if small else 2 * _FINE - 1)
+            draw_segments(image, edges[:1], color, _FINE if small else 4 * _FINE - 1)
+        if moving[index]:
+            middle = footprints[index].mean(axis=0)
+            tip = view.locate(middle + velocity[index])
+            _arrow(image, center, tip, color)
+    return bool(moving.any())
+
+
+def _arrow(image: np.ndarray, start: np.ndarray, tip: np.ndarray, color: Color) -> None:
+    length = float(np.linalg.norm(tip - start))
+    along = (tip - start) / length
+    across = np.array([-along[1], along[0]])
+    size = min(5.0 * _FINE, 0.7 * length)
+    draw_segments(image, np.array([[start, tip - along * size * 0.8]]), color, _FINE)
+    barbs = tip - along * size + np.outer([0.42, -0.42], across * size)
+    fill_polygon(image, np.array([tip, *barbs]), color)

@@ -1,0 +1,136 @@
+"""Boxes and points drawn on a camera's image.
+
+Truth is thin, white and dashed with a cross on the front; predictions are strong lines in the
+colour of the class with a filled front. Far boxes are drawn first.
+"""
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.data.classes import CLASSES
+from bev.data.nuscenes import CameraFrame
+from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
+from bev.visualization.canvas import dashes, draw_dots, draw_segments, draw_text, fill_polygon
+from bev.visualization.clipping import NEAR, clip_polygon, clip_segments, view_planes
+from bev.visualization.colors import TRUTH, class_color
+
+# Edges of a box by corner (see Boxes3D.corners), and the diagonals that mark the front.
+EDGES = np.array(
+    [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
+)
+FRONT_CROSS = np.array([(0, 2), (1, 3)])
+_SHADOW = (12, 14, 18)
+# Longer side on the image, pixels, from which there is room for truth's cross and for thick lines.
+_CROSS_FROM, _THICK_FROM = 36, 48
+
+
+def scaled_camera(camera: CameraFrame, size: tuple[int, int]) -> Cameras:
+    """The camera of an image that shows ``camera``'s whole view at another size (height, width)."""
+    rows, columns = size[0] / camera.size[0], size[1] / camera.size[1]
+    scale = torch.diag(torch.tensor([columns, rows, 1.0], dtype=torch.float64))
+    return Cameras(camera.intrinsics.double(), camera.ego_from_camera.double(), scale)
+
+
+def upright_corners(
+    boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"] | None = None
+) -> Float[Tensor, "M 8 3"]:
+    """Corners in the ego frame of boxes that stand upright in the global frame.
+
+    nuScenes boxes are level in the world, while the car pitches and rolls by a degree or so; over
+    the length of a truck that is several pixels. Without a pose the boxes are level in the ego
+    frame. float64.
+    """
+    double = Boxes3D(
+        **{
+            name: value.double() if value.is_floating_point() else value
+            for name, value in vars(boxes.to("cpu")).items()
+        }
+    )
+    if global_from_ego is None:
+        return double.corners()
+    pose = global_from_ego.double()
+    return apply_transform(inverse_rigid(pose), double.transform(pose).corners())
+
+
+def draw_boxes(
+    image: np.ndarray,
+    camera: Cameras,
+    boxes: Boxes3D,
+    *,
+    truth: bool = False,
+    labels: bool = False,
+    thickness: int = 2,
+    global_from_ego: Float[Tensor, "4 4"] | None = None,
+) -> None:
+    """Draw boxes in place, each edge cut at the near plane and at the borders of the image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        camera: one camera (no batch dimensions) whose pixels are those of ``image``.
+        boxes: in the ego frame.
+        truth: draw in truth's style (thin, white, dashed, crossed front).
+        labels: write class and score above each box.
+        thickness: of predictions' lines, pixels; small boxes have lines of one pixel.
+        global_from_ego: the reference pose, see ``upright_corners``.
+    """
+    corners = upright_corners(boxes, global_from_ego)
+    in_camera = apply_transform(inverse_rigid(camera.ego_from_camera.double()), corners).numpy()
+    pixels_from_camera = camera.image_from_camera.double().numpy()
+    planes = view_planes(pixels_from_camera, image.shape[:2])
+    for index in np.argsort(-in_camera[..., 2].mean(axis=1)):
+        box, color = in_camera[index], class_color(int(boxes.label[index]))
+        edges = _project(clip_segments(box[EDGES], planes), pixels_from_camera)
+        if not len(edges):
+            continue
+        extent = np.ptp(edges.reshape(-1, 2), axis=0).max()
+        if truth:
+            lines = dashes(edges, dash=4.0, gap=3.0)
+            if extent >= _CROSS_FROM:
+                cross = _project(clip_segments(box[FRONT_CROSS], planes), pixels_from_camera)
+                lines = np.concatenate([lines, cross])
+            draw_segments(image, edges, _SHADOW, 1)
+            draw_segments(image, lines, TRUTH, 1)
+        else:
+            front = _project(clip_polygon(box[:4], planes), pixels_from_camera)
+            fill_polygon(image, front, color, 0.42)
+            width = thickness if extent >= _THICK_FROM else 1
+            draw_segments(image, edges, _SHADOW, width + 1)
+            draw_segments(image, edges, color, width)
+        if labels:
+            name = CLASSES[int(boxes.label[index])].replace("_", " ")
+            text = name if truth else f"{name} {float(boxes.score[index]):.2f}"
+            top = edges.reshape(-1, 2)[edges.reshape(-1, 2)[:, 1].argmin()]
+            draw_text(image, text, (top[0], top[1] - 6), 10, color, anchor="ms", plate=_SHADOW)
+
+
+def draw_points(
+    image: np.ndarray, camera: Cameras, points: Float[Tensor, "P 3"], farthest: float = 60.0
+) -> None:
+    """Draw points of the ego frame in place, coloured by depth, near ones on top.
+
+    Args:
+        farthest: metres at which the colour scale ends.
+    """
+    pixels, depth = camera.project(points.to(camera.intrinsics))
+    height, width = image.shape[:2]
+    seen = (depth > max(NEAR, 1.0)) & (pixels >= 0).all(dim=-1)
+    seen &= (pixels[:, 0] < width) & (pixels[:, 1] < height)
+    pixels, depth = pixels[seen].numpy(), depth[seen].numpy()
+    order = np.argsort(-depth)
+    draw_dots(image, pixels[order], depth_colors(depth[order], farthest), radius=0.9)
+
+
+def depth_colors(depth: np.ndarray, farthest: float) -> np.ndarray:
+    """Colours (P, 3) uint8 RGB of depths (P,) in metres: warm is near, blue is far."""
+    # The square root spreads the near metres, where most points are.
+    near = 1 - np.sqrt(np.clip(depth / farthest, 0, 1))
+    values = np.round(255 * (0.06 + 0.88 * near)).astype(np.uint8).reshape(-1, 1)
+    return cv2.cvtColor(cv2.applyColorMap(values, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)[:, 0]
+
+
+def _project(points: np.ndarray, pixels_from_camera: np.ndarray) -> np.ndarray:
+    homogeneous = points @ pixels_from_camera.T
+    return homogeneous[..., :2] / homogeneous[..., 2:]

@@ -1,0 +1,170 @@
+"""Strokes, fills and text on an RGB image, placed to a fraction of a pixel.
+
+The idea: coordinates everywhere are continuous (pixel centres at integer + 0.5); the half pixel to
+OpenCV's convention is taken off in this one file.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageFont
+
+from bev.errors import DataError
+from bev.visualization.colors import Color
+
+BITS = 5  # of a pixel's fraction, in OpenCV's fixed-point coordinates
+_FARTHEST = 30000  # pixels; what lies beyond is far out of any picture and would overflow
+
+
+def load_image(path: Path | str) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: where the file is missing or cannot be decoded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"Image file {path} is missing; restore it.")
+    data = np.fromfile(path, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise DataError(f"Image file {path} cannot be decoded; fetch it again.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def save_png(image: np.ndarray, path: Path | str) -> Path:
+    """Write an (H, W, 3) uint8 RGB image as PNG, whole or not at all; makes the folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise OSError(f"OpenCV could not encode the picture for {path}.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data.tobytes())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def fixed_point(points: np.ndarray) -> np.ndarray:
+    """Continuous coordinates (..., 2) as OpenCV's fixed-point integers."""
+    points = np.clip(np.asarray(points, dtype=np.float64) - 0.5, -_FARTHEST, _FARTHEST)
+    return np.round(points * (1 << BITS)).astype(np.int32)
+
+
+def draw_segments(
+    image: np.ndarray, segments: np.ndarray, color: Color, thickness: int = 1
+) -> None:
+    """Draw straight lines in place.
+
+    Args:
+        image: (H, W, 3) uint8.
+        segments: (S, 2, 2) end points (x, y), continuous pixels.
+    """
+    for start, end in fixed_point(segments).reshape(-1, 2, 2).tolist():
+        cv2.line(image, start, end, color, thickness, cv2.LINE_AA, BITS)
+
+
+def dashes(segments: np.ndarray, dash: float = 5.0, gap: float = 4.0) -> np.ndarray:
+    """Segments (S, 2, 2) cut into dashes of the given lengths in pixels, (D, 2, 2)."""
+    pieces = []
+    for start, end in np.asarray(segments, dtype=np.float64).reshape(-1, 2, 2):
+        length = float(np.linalg.norm(end - start))
+        if length == 0:
+            continue
+        # A dash at either end, so that corners stay closed.
+        count = max(1, round((length - dash) / (dash + gap)))
+        step = max(length - dash, 0.0) / count
+        at = np.arange(count + 1) * step
+        spans = np.stack([at, np.minimum(at + dash, length)], axis=-1) / length
+        pieces.append(start + spans[..., None] * (end - start))
+    return np.concatenate(pieces) if pieces else np.zeros((0, 2, 2))
+
+
+def fill_polygon(image: np.ndarray, polygon: np.ndarray, color: Color, opacity: float = 1) -> None:
+    """Fill a convex polygon (P, 2) of continuous pixels in place, blended over what is there."""
+    if len(polygon) < 3:
+        return
+    height, width = image.shape[:2]
+    polygon = np.clip(polygon, -_FARTHEST, _FARTHEST)
+    low = np.clip(np.floor(polygon.min(axis=0)).astype(int) - 1, 0, (width, height))
+    high = np.clip(np.ceil(polygon.max(axis=0)).astype(int) + 1, 0, (width, height))
+    if (high <= low).any():
+        return
+    part = image[low[1] : high[1], low[0] : high[0]]
+    mask = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, fixed_point(polygon - low), 255, cv2.LINE_AA, BITS)
+    _blend(part, mask * (opacity / 255), color)
+
+
+def draw_dots(image: np.ndarray, points: np.ndarray, colors: np.ndarray, radius: float = 1) -> None:
+    """Draw filled discs in place, in the order given.
+
+    Args:
+        points: (P, 2) continuous pixels.
+        colors: (P, 3) uint8, or (3,) for all.
+    """
+    colors = np.broadcast_to(colors, (len(points), 3)).tolist()
+    size = max(1, round(radius * (1 << BITS)))
+    for point, color in zip(fixed_point(points).tolist(), colors, strict=True):
+        cv2.circle(image, point, size, color, -1, cv2.LINE_AA, BITS)
+
+
+def text_size(text: str, size: int, bold: bool = False) -> tuple[int, int]:
+    """Width and height of a line of text, pixels; the height is that of capital letters."""
+    font = _font(size, bold)
+    return round(font.getlength(text)), -font.getbbox("H", anchor="ls")[1]
+
+
+def draw_text(
+    image: np.ndarray,
+    text: str,
+    at: tuple[float, float],
+    size: int = 13,
+    color: Color = (255, 255, 255),
+    *,
+    anchor: str = "ls",
+    bold: bool = False,
+    plate: Color | None = None,
+    opacity: float = 0.72,
+) -> None:
+    """Draw a line of text in place.
+
+    Args:
+        at: where, pixels; which point of the text lies there is said by ``anchor`` (Pillow's two
+            letters: l m r for left, middle, right; a m s for top, middle, baseline).
+        plate: colour of a plate behind the text, or None.
+    """
+    if not text:
+        return
+    font = _font(size, bold)
+    left, top, right, bottom = font.getbbox(text, anchor=anchor)
+    if plate is not None:
+        (x, y), (pad_x, pad_y) = at, (0.4 * size, 0.28 * size)
+        box = ((left - pad_x, top - pad_y), (right + pad_x, top - pad_y),
+               (right + pad_x, bottom + pad_y), (left - pad_x, bottom + pad_y))  # fmt: skip
+        fill_polygon(image, np.add(box, (x, y)), plate, opacity)
+    mask, offset = font.getmask2(text, mode="L", anchor=anchor)
+    ink = np.array(Image.frombytes("L", mask.size, bytes(mask)), dtype=np.float64) / 255
+    x0, y0 = round(at[0]) + offset[0], round(at[1]) + offset[1]
+    x1, y1 = max(x0, 0), max(y0, 0)
+    part = image[y1 : max(y0 + ink.shape[0], 0), x1 : max(x0 + ink.shape[1], 0)]
+    ink = ink[y1 - y0 :, x1 - x0 :][: part.shape[0], : part.shape[1]]
+    _blend(part, ink, color)
+
+
+def _blend(part: np.ndarray, opacity: np.ndarray, color: Color) -> None:
+    weight = opacity[..., None]
+    part[...] = np.round(part * (1 - weight) + weight * np.asarray(color)).astype(np.uint8)
+
+
+@lru_cache(maxsize=32)
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)

@@ -1,0 +1,60 @@
+"""A picture that proves the calibration: lidar over every image and over the BEV.
+
+The idea: the same points go through each camera's matrices and into the BEV. Where poses, their
+order or the intrinsics are wrong, edges in the points leave the edges in the images.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bev.data.nuscenes import Frame
+from bev.visualization.bev_view import BevView, draw_bev
+from bev.visualization.camera_view import depth_colors, draw_boxes, draw_points, scaled_camera
+from bev.visualization.composition import (
+    camera_tile,
+    draw_depth_scale,
+    draw_header,
+    place_bev,
+    place_tile,
+    start_sheet,
+)
+
+_FARTHEST = 50.0
+
+
+def draw_check(
+    frame: Frame, images: Sequence[np.ndarray] | None = None, *, camera_width: int = 480
+) -> np.ndarray:
+    """Draw lidar points, coloured by depth, and the annotated boxes on all images and the BEV.
+
+    Args:
+        frame: the key frame; it must have lidar.
+        images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``; read from their files by
+            default.
+        camera_width: of each camera image, pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: where lidar or an image is missing or damaged.
+    """
+    lidar = frame.load_lidar()
+    truth = frame.boxes[frame.points_on_box >= 1]
+    layout, sheet = start_sheet(frame, camera_width)
+    for index, camera in enumerate(frame.cameras):
+        tile = camera_tile(frame, index, images, layout)
+        entry = scaled_camera(camera, layout.tile)
+        draw_points(tile, entry, lidar, _FARTHEST)
+        draw_boxes(tile, entry, truth, truth=True, global_from_ego=frame.global_from_ego)
+        place_tile(sheet, layout, index, tile, camera.name)
+    distance = lidar[:, :2].norm(dim=1).numpy()
+    colors = depth_colors(distance, _FARTHEST)
+    view = BevView(layout.bev_pixels)
+    place_bev(sheet, layout, draw_bev(view, truth=truth, lidar=lidar, lidar_colors=colors))
+    note = f"{len(lidar)} lidar points · {len(truth)} annotated boxes"
+    draw_header(sheet, layout, frame, "Calibration check", note)
+    bar = depth_colors(np.linspace(0, _FARTHEST, 220), _FARTHEST)
+    draw_depth_scale(sheet, layout, bar, _FARTHEST)
+    return sheet

@@ -1,0 +1,32 @@
+"""The colours of all pictures, RGB: one per class, told apart on dark ground and on photographs."""
+
+from bev.data.classes import CLASSES
+
+Color = tuple[int, int, int]
+
+CLASS_COLORS: dict[str, Color] = {
+    "car": (255, 158, 27),
+    "truck": (255, 92, 77),
+    "construction_vehicle": (214, 158, 96),
+    "bus": (255, 111, 186),
+    "trailer": (198, 120, 255),
+    "barrier": (148, 163, 184),
+    "motorcycle": (250, 224, 80),
+    "bicycle": (163, 230, 53),
+    "pedestrian": (56, 189, 248),
+    "traffic_cone": (45, 212, 170),
+}
+
+BACKGROUND: Color = (17, 20, 26)
+PANEL: Color = (24, 28, 36)
+GRID: Color = (58, 66, 80)
+TEXT: Color = (226, 232, 240)
+FAINT_TEXT: Color = (140, 150, 166)
+TRUTH: Color = (255, 255, 255)
+LIDAR: Color = (96, 112, 136)
+EGO: Color = (203, 213, 225)
+
+
+def class_color(label: int) -> Color:
+    """The colour of a class index."""
+    return CLASS_COLORS[CLASSES[label]]

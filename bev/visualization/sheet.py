@@ -1,0 +1,88 @@
+"""One picture for one sample: every camera in its place, with boxes, beside the BEV."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.data.nuscenes import Frame
+from bev.geometry import Boxes3D
+from bev.visualization.bev_view import BevView, draw_bev
+from bev.visualization.camera_view import draw_boxes, scaled_camera
+from bev.visualization.composition import (
+    camera_tile,
+    draw_header,
+    draw_legend,
+    place_bev,
+    place_tile,
+    start_sheet,
+)
+
+
+def draw_sheet(
+    frame: Frame,
+    predictions: Boxes3D | None = None,
+    images: Sequence[np.ndarray] | None = None,
+    lidar: Float[Tensor, "P 3"] | None = None,
+    *,
+    score_threshold: float = 0.3,
+    show_truth: bool = True,
+    least_points: int = 1,
+    labels: bool = False,
+    title: str = "",
+    camera_width: int = 480,
+) -> np.ndarray:
+    """Draw a key frame with its truth and, where given, predictions.
+
+    Args:
+        frame: the key frame, any number of cameras.
+        predictions: in the frame's reference ego frame. Without them the truth takes their style.
+        images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``, showing each camera's whole
+            view at any size; read from the cameras' files by default.
+        lidar: points in the reference ego frame; by default read from the frame's file where there
+            is one, and left away where there is none.
+        score_threshold: predictions below it are not drawn.
+        show_truth: draw the annotated boxes.
+        least_points: leave out truth with fewer lidar and radar points (the official evaluation
+            counts from 1).
+        labels: write class and score at each box in the cameras.
+        title: what is shown, e.g. the model's name; before the sample token.
+        camera_width: of each camera image, pixels; 480 makes a sheet of 2086 x 660 (six cameras).
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: where an image file is missing or damaged, or the lidar file is damaged.
+    """
+    if lidar is None and frame.lidar_path is not None and frame.lidar_path.is_file():
+        lidar = frame.load_lidar()
+    truth = frame.boxes[frame.points_on_box >= least_points] if show_truth else Boxes3D.empty()
+    if predictions is not None:
+        predictions = predictions.to("cpu")
+        predictions = predictions[predictions.score >= score_threshold]
+    strong, thin = (truth, Boxes3D.empty()) if predictions is None else (predictions, truth)
+
+    layout, sheet = start_sheet(frame, camera_width)
+    for index, camera in enumerate(frame.cameras):
+        tile = camera_tile(frame, index, images, layout)
+        entry = scaled_camera(camera, layout.tile)
+        pose = frame.global_from_ego
+        draw_boxes(tile, entry, thin, truth=True, global_from_ego=pose)
+        draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose)
+        place_tile(sheet, layout, index, tile, camera.name)
+    bev = draw_bev(BevView(layout.bev_pixels), truth=thin, predictions=strong, lidar=lidar)
+    place_bev(sheet, layout, bev)
+
+    note = (
+        f"{len(truth)} annotated boxes"
+        if predictions is None
+        else f"{len(predictions)} predictions with score ≥ {score_threshold:g}"
+        + (f" · {len(truth)} annotated boxes" if show_truth else "")
+    )
+    draw_header(sheet, layout, frame, title or ("Truth" if predictions is None else ""), note)
+    styles = [("truth", False)] if predictions is None else [("prediction", False)]
+    styles += [("truth", True)] if predictions is not None and show_truth else []
+    draw_legend(sheet, layout, strong.label.tolist(), styles)
+    return sheet

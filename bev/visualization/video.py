@@ -1,0 +1,55 @@
+"""A video of pictures, one a frame."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bev.visualization.canvas import load_image
+
+
+def write_video(
+    frames: Iterable[np.ndarray | Path | str], path: Path | str, fps: float = 4
+) -> Path:
+    """Write an MP4; the file appears whole or not at all.
+
+    Args:
+        frames: images (H, W, 3) uint8 RGB, or image files. The first gives the size; others are
+            resized to it. An iterator is used up one at a time.
+        path: the file, ending in ``.mp4``; its folder is made.
+        fps: pictures a second; nuScenes key frames are 2 a second.
+
+    Raises:
+        ValueError: where there is no picture, or the path does not end in ``.mp4``.
+        DataError: where an image file is missing or damaged.
+        OSError: where this OpenCV cannot write MP4.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"Video {path} must end in .mp4.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    writer = size = None
+    try:
+        for frame in frames:
+            image = frame if isinstance(frame, np.ndarray) else load_image(frame)
+            if writer is None:
+                # Even sides, which most players ask for.
+                size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
+                writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+                if not writer.isOpened():
+                    raise OSError(f"This OpenCV cannot write MP4 video, so {path} was not made.")
+            if (image.shape[1], image.shape[0]) != size:
+                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        if writer is None:
+            raise ValueError(f"Video {path} has no pictures to show.")
+        writer.release()
+        os.replace(partial, path)
+    finally:
+        if writer is not None:
+            writer.release()
+        partial.unlink(missing_ok=True)
+    return path

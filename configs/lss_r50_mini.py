@@ -1,0 +1,31 @@
+"""nuScenes-mini with ResNet-50, small enough for a CPU: does the whole path learn real frames?
+
+Random weights and no augmentation, so that it runs offline and overfits: its use is to check the
+path from real images to official metrics, not to compare methods. ``--model.backbone.pretrained``
+takes ImageNet weights.
+"""
+
+from dataclasses import replace
+
+from lss_r50 import config as base
+
+from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.models import BevEncoderConfig
+
+config = replace(
+    base,
+    model=replace(
+        base.model,
+        backbone=replace(base.model.backbone, pretrained=False),
+        encoder=BevEncoderConfig(stages=(96, 192, 384), neck=128, channels=64),
+    ),
+    data=replace(
+        base.data,
+        version="v1.0-mini",
+        image_size=(128, 352),
+        image_augmentation=ImageAugmentation.off(),
+        bev_augmentation=BevAugmentation.off(),
+        batch_size=1,
+    ),
+    train=replace(base.train, lr_batch=0, epochs=600, validate_every=0, ema_start=0),
+)

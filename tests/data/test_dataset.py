@@ -1,0 +1,139 @@
+"""Key frames as batches: geometry survives every augmentation, and nothing repeats by accident."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.data.batch import collate
+from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.nuscenes import default_splits, open_nuscenes, split_samples
+from bev.data.sampling import EpochSampler
+from bev.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def made(made_world):
+    config = DataConfig(
+        root=made_world, version="v1.0-synthetic", image_size=(64, 176), lidar=True, workers=0
+    )
+    return config, config.frames("synthetic_train")
+
+
+def test_boxes_follow_images_and_bev_through_augmentation(made):
+    """A corner projected after augmentation is the augmented projection of the corner."""
+    config, frames = made
+    plain = KeyFrames(frames, replace(config, image_augmentation=ImageAugmentation.off(),
+                                      bev_augmentation=BevAugmentation.off()), True)  # fmt: skip
+    strong = KeyFrames(frames, replace(config, image_augmentation=ImageAugmentation(flip="mirror")), True)
+    for index in range(3):
+        before, after = plain[(0, index)], strong[(5, index)]
+        corners = before.boxes[0].corners().reshape(1, 1, -1, 3).expand(1, 6, -1, 3)
+        pixels, depth = before.cameras.project(corners)
+        # The truth, moved back from the augmented BEV frame.
+        ego_from_bev = torch.linalg.inv(after.bev_from_ego[0])
+        returned = after.boxes[0].transform(ego_from_bev)
+        order = torch.cdist(before.boxes[0].center, returned.center).argmin(dim=1)
+        torch.testing.assert_close(
+            returned.center[order], before.boxes[0].center, atol=1e-3, rtol=1e-4
+        )
+        moved, _ = after.cameras.project(corners)
+        image_from_before = after.cameras.image_from_original @ torch.linalg.inv(
+            before.cameras.image_from_original
+        )
+        homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
+        expected = (homogeneous @ image_from_before.transpose(-1, -2))[..., :2]
+        seen = (depth > 1) & (pixels.abs() < 1000).all(dim=-1)
+        assert seen.any()
+        torch.testing.assert_close(moved[seen], expected[seen], atol=0.1, rtol=0)
+
+
+def test_augmentation_depends_on_seed_epoch_and_index_alone(made):
+    config, frames = made
+    data = KeyFrames(frames, config, True, seed=7)
+
+    def fingerprint(workers):
+        sampler = EpochSampler(len(frames), seed=7)
+        sampler.set_epoch(2)
+        loader = DataLoader(data, sampler=sampler, num_workers=workers, collate_fn=collate)
+        return [(b.tokens[0], b.images.sum().item(), b.bev_from_ego.sum().item()) for b in loader]
+
+    first = fingerprint(0)
+    assert first == fingerprint(2)
+    assert len({entry[2] for entry in first}) == len(first)  # every sample its own draw
+    assert data[(3, 0)].bev_from_ego.sum() != data[(2, 0)].bev_from_ego.sum()
+
+
+def test_a_batch_joins_samples_and_moves(made):
+    config, frames = made
+    data = KeyFrames(frames, config, True)
+    batch = collate([data[0], data[1]]).to("cpu")
+    assert len(batch) == 2
+    assert batch.images.shape == (2, 6, 3, 64, 176) and batch.images.dtype == torch.uint8
+    assert batch.cameras.intrinsics.shape == (2, 6, 3, 3)
+    assert len(batch.lidar) == 2 and len(batch.lidar[0]) > 1000
+    assert batch.global_from_ego.dtype == torch.float64
+
+
+def test_any_subset_and_order_of_cameras(made):
+    config, _ = made
+    chosen = replace(config, cameras=("CAM_BACK", "CAM_FRONT"))
+    frame = chosen.frames("synthetic_val")[0]
+    assert [camera.name for camera in frame.cameras] == ["CAM_BACK", "CAM_FRONT"]
+    with pytest.raises(DataError, match="CAM_SIDE.*it has"):
+        replace(config, cameras=("CAM_SIDE",)).frames("synthetic_val")
+
+
+def test_every_camera_has_its_own_ego_pose(made):
+    """Cameras fire at different times: their poses relative to the sample's ego frame differ from
+    the mounting alone."""
+    config, frames = made
+    nusc = open_nuscenes(config.root, config.version)
+    shifts = []
+    for frame in frames:
+        sample = nusc.get("sample", frame.token)
+        for camera in frame.cameras:
+            row = nusc.get("sample_data", sample["data"][camera.name])
+            mounted = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])["translation"]
+            shifts.append((camera.ego_from_camera[:3, 3] - torch.tensor(mounted)).norm().item())
+    assert max(shifts) > 0.1  # metres
+
+
+def test_samples_without_boxes_are_served(made):
+    config, frames = made
+    empty = replace(frames[0], boxes=frames[0].boxes[:0], points_on_box=frames[0].points_on_box[:0])
+    batch = KeyFrames([empty], config, True)[0]
+    assert len(batch.boxes[0]) == 0
+
+
+def test_real_frames(nuscenes_root):
+    config = DataConfig(root=nuscenes_root, version="v1.0-mini", lidar=True)
+    (frame,) = config.frames("mini_train")
+    batch = KeyFrames([frame], config, training=True)[0]
+    assert batch.images.shape == (1, 6, 3, 256, 704)
+    assert len(batch.lidar[0]) == 34688
+    assert len(batch.boxes[0]) == int((frame.points_on_box >= 1).sum())
+    # The mini_val frames' lidar files are missing: fine without lidar, named with it.
+    missing = config.frames("mini_val")[:1]
+    assert len(KeyFrames(missing, replace(config, lidar=False), True)[0].lidar[0]) == 0
+    with pytest.raises(DataError, match=r"LIDAR_TOP.*is missing"):
+        KeyFrames(missing, config, True)[0]
+
+
+def test_wrong_roots_versions_and_splits_are_named(nuscenes_root, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere does not exist"):
+        open_nuscenes(tmp_path / "nowhere", "v1.0-mini")
+    with pytest.raises(DataError, match=r"no version v1.0-trainval \(found: v1.0-mini"):
+        open_nuscenes(nuscenes_root, "v1.0-trainval")
+    nusc = open_nuscenes(nuscenes_root, "v1.0-mini")
+    for split in ("val", "my_split"):
+        with pytest.raises(DataError, match=rf"{split}.*mini_train and mini_val"):
+            split_samples(nusc, split)
+    (tmp_path / "v1.0-mini").mkdir()
+    with pytest.raises(DataError, match="cannot be opened"):
+        open_nuscenes(tmp_path, "v1.0-mini")
+    assert default_splits("v1.0-trainval") == ("train", "val")
+    with pytest.raises(DataError, match="train-split"):
+        default_splits("v2")

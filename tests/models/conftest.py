@@ -1,0 +1,68 @@
+"""A batch of two made-up samples with three cameras, and a detector small enough for it."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bev.data.batch import Batch
+from bev.geometry import BevGrid, Boxes3D, Cameras, image_affine, rigid_transform, rotation_z
+from bev.models import (
+    BackboneConfig,
+    BevEncoderConfig,
+    CenterHeadConfig,
+    DetectorConfig,
+    FpnConfig,
+    LiftSplatConfig,
+)
+
+IMAGE = (64, 160)
+
+
+@pytest.fixture()
+def cameras() -> Cameras:
+    """Three cameras 1.5 m above the ground, looking 0, 120 and 240 degrees to the left."""
+    # Columns: where camera x (right), y (down) and z (forward) point in the ego frame.
+    ego_from_forward_camera = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+    turns = torch.tensor([0.0, 2 * math.pi / 3, 4 * math.pi / 3])
+    rotation = rotation_z(turns) @ ego_from_forward_camera
+    ego_from_camera = rigid_transform(rotation, torch.tensor([0.5, 0.2, 1.5]).expand(3, 3))
+    intrinsics = torch.tensor([[80.0, 0, 80], [0, 80, 32], [0, 0, 1]]).expand(3, 3, 3)
+    affine = image_affine(IMAGE).float().expand(3, 3, 3)
+    one = Cameras(intrinsics, ego_from_camera, affine)
+    return Cameras(*(torch.stack([v, v]) for v in vars(one).values()))
+
+
+@pytest.fixture()
+def batch(cameras: Cameras) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    boxes = Boxes3D.make(
+        center=torch.tensor([[8.0, 3.0, 0.8], [15.0, -6.0, 1.0]]),
+        size=torch.tensor([[4.5, 1.9, 1.6], [0.7, 0.7, 1.8]]),
+        yaw=torch.tensor([0.3, -2.0]),
+        velocity=torch.tensor([[5.0, 0.0], [torch.nan, torch.nan]]),
+        label=torch.tensor([0, 8]),
+    )
+    return Batch(
+        images=torch.randint(0, 255, (2, 3, 3, *IMAGE), generator=generator, dtype=torch.uint8),
+        cameras=cameras,
+        bev_from_ego=torch.eye(4).expand(2, 4, 4),
+        boxes=[boxes, Boxes3D.empty()],
+        lidar=[torch.randn(500, 3, generator=generator) * 10, torch.rand(300, 3) * 10],
+        tokens=["one", "two"],
+        global_from_ego=torch.eye(4, dtype=torch.float64).expand(2, 4, 4),
+    )
+
+
+@pytest.fixture()
+def small() -> DetectorConfig:
+    return replace(
+        DetectorConfig(),
+        backbone=BackboneConfig("resnet10t", pretrained=False, strides=(8, 16)),
+        neck=FpnConfig(16),
+        grid=BevGrid(x=(-16.0, 24.0, 1.0), y=(-12.0, 20.0, 1.0), z=(-4.0, 4.0, 8.0)),
+        view=LiftSplatConfig(depth=(1.0, 25.0, 1.0), channels=8),
+        encoder=BevEncoderConfig(stages=(16, 16, 16), blocks=1, neck=16, channels=16),
+        head=CenterHeadConfig(shared=16, branch=8),
+    )

@@ -1,0 +1,147 @@
+"""The centre head's targets, loss and decoding: exact cases, and truth -> targets -> truth."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bev.geometry import BevGrid, Boxes3D
+from bev.models.center_decode import DecodeConfig, decode
+from bev.models.center_loss import center_loss, gaussian_focal_loss
+from bev.models.center_targets import center_targets, gaussian_radius
+
+# Neither square nor centred, so that a swap of x and y fails.
+GRID = BevGrid(x=(-10.0, 54.0, 0.8), y=(-24.0, 16.0, 0.8), z=(-5.0, 3.0, 8.0))
+LABELS = [0, 8]
+
+
+def boxes_at(*rows):
+    """(x, y, z, length, width, height, yaw, vx, vy, label) each."""
+    values = torch.tensor(rows, dtype=torch.float32)
+    return Boxes3D.make(
+        values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:9], label=values[:, 9].long()
+    )
+
+
+def perfect_output(targets):
+    """A network's output that says exactly what the targets ask for."""
+    batch, _, rows, columns = targets.heatmap.shape
+    regression = torch.zeros(batch, 10, rows, columns)
+    sample, row, column = targets.index.unbind(1)
+    regression[sample, :, row, column] = targets.regression
+    return torch.logit(targets.heatmap.clamp(1e-6, 1 - 1e-6)), regression
+
+
+def test_a_box_lands_in_the_cell_worked_out_by_hand():
+    truth = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
+    targets = center_targets([truth], LABELS, GRID)
+    # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
+    assert targets.index.tolist() == [[0, 26, 25]]
+    expected = [0.625, 0.125, 0.5, math.log(4), math.log(2), math.log(1.5), math.sin(0.3),
+                math.cos(0.3), 1.0, -2.0]  # fmt: skip
+    torch.testing.assert_close(targets.regression[0], torch.tensor(expected), rtol=0, atol=1e-4)
+    assert targets.heatmap[0, 0, 26, 25] == 1
+    assert (targets.heatmap == 1).sum() == 1
+    # Radius 2 (the least), sigma 5/6: one cell away exp(-1 / (2 * 25/36)) = 0.4868.
+    assert targets.heatmap[0, 0, 26, 26] == pytest.approx(0.4868, abs=1e-4)
+    assert targets.heatmap[0, 0, 27, 25] == pytest.approx(0.4868, abs=1e-4)
+    assert targets.heatmap[0, 0, 29, 25] == 0
+    assert not targets.heatmap[0, 1].any()
+
+
+def test_the_published_radius_of_a_worked_case():
+    # 12 x 4 cells, overlap 0.7; the least case is the box grown on all sides: b = -2 o (l + w) =
+    # -22.4, disc = b^2 + 16 o (1 - o) l w = 663.04, (-22.4 + 25.7496) / 2.
+    radius = gaussian_radius(torch.tensor([12.0]), torch.tensor([4.0]), 0.7)
+    assert radius.item() == pytest.approx(1.6748, abs=1e-4)
+    # It grows with the box, and a lower overlap lets it grow.
+    larger = gaussian_radius(torch.tensor([24.0]), torch.tensor([8.0]), 0.7)
+    assert larger.item() == pytest.approx(2 * radius.item(), rel=1e-5)
+    assert gaussian_radius(torch.tensor([12.0]), torch.tensor([4.0]), 0.1) > radius
+
+
+def test_overlapping_objects_keep_the_greater_value():
+    truth = boxes_at(
+        (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.0, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0)
+    )
+    together = center_targets([truth], LABELS, GRID).heatmap
+    alone = [center_targets([truth[i : i + 1]], LABELS, GRID).heatmap for i in range(2)]
+    torch.testing.assert_close(together, torch.maximum(*alone))
+
+
+def test_boxes_outside_the_grid_are_left_out():
+    truth = boxes_at((53.9, 0, 0, 4, 2, 1.5, 0, 0, 0, 0), (54.5, 0, 0, 4, 2, 1.5, 0, 0, 0, 0))
+    targets = center_targets([truth, Boxes3D.empty()], LABELS, GRID)
+    assert len(targets.index) == 1
+    assert targets.heatmap.shape == (2, 2, 50, 80)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(0, 12),
+    nms=st.sampled_from(["rotated", "circle", "none"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_truth_survives_targets_and_decoding(seed, count, nms):
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low, high):
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    # On a coarse raster, far enough apart that nothing suppresses anything.
+    places = torch.randperm(15, generator=generator)[:count]
+    truth = Boxes3D.make(
+        center=torch.stack(
+            [places % 5 * 12.5 - 8 + uniform(0, 2), places // 5 * 12.5 - 21 + uniform(0, 2),
+             uniform(-2, 2)], dim=1,
+        ),
+        size=torch.stack([uniform(0.5, 5), uniform(0.5, 2.5), uniform(0.5, 3)], dim=1),
+        yaw=uniform(-3.1, 3.1),
+        velocity=torch.stack([uniform(-9, 9), uniform(-9, 9)], dim=1),
+        label=torch.randint(0, 2, (count,), generator=generator) * 8,
+    )  # fmt: skip
+    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+    config = DecodeConfig(nms=nms, score=0.5)
+    (found,) = decode(heatmap, regression, LABELS, GRID, config)
+    assert len(found) == count
+    order = torch.cdist(truth.center, found.center).argmin(dim=1) if count else torch.zeros(0).long()
+    found = found[order]
+    for name in ("center", "size", "velocity"):
+        torch.testing.assert_close(getattr(found, name), getattr(truth, name), atol=1e-3, rtol=1e-4)
+    assert (found.label == truth.label).all()
+    assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-4 if count else True
+
+
+def test_the_focal_loss_of_a_worked_case():
+    # One centre at probability 0.5: 0.25 * ln 2. One empty cell at 0.5: 0.25 * ln 2. One cell near
+    # a centre (target 0.5) at 0.5: times 0.5^4.
+    logits, target = torch.zeros(1, 1, 1, 3), torch.tensor([[[[1.0, 0.0, 0.5]]]])
+    expected = 0.25 * math.log(2) * (1 + 1 + 0.5**4)
+    assert gaussian_focal_loss(logits, target).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_focal_loss_stays_finite_at_extreme_logits():
+    logits = torch.tensor([[[[80.0, -80.0, 80.0]]]], requires_grad=True)
+    loss = gaussian_focal_loss(logits, torch.tensor([[[[0.0, 1.0, 1.0]]]]))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+
+
+def test_unknown_velocity_adds_nothing():
+    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
+    targets = center_targets([truth], LABELS, GRID)
+    regression = torch.randn(1, 10, 50, 80, requires_grad=True)
+    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, velocity_weight=1.0)
+    loss.backward()
+    assert loss.isfinite()
+    assert regression.grad[:, :8].any() and not regression.grad[:, 8:].any()
+
+
+def test_no_boxes_at_all_still_trains_the_heatmap():
+    targets = center_targets([Boxes3D.empty()], LABELS, GRID)
+    heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
+    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, 0.2)
+    (focal + l1).backward()
+    assert l1 == 0 and (heatmap.grad > 0).all()

@@ -1,0 +1,125 @@
+"""Voxel pooling against an independent slow version, its gradients, and faults of published code."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bev.geometry import BevGrid
+from bev.ops import VoxelPlan, voxel_pool
+
+GRID = BevGrid(x=(-4.0, 8.0, 1.0), y=(-3.0, 3.5, 0.5), z=(-2.0, 2.0, 2.0))
+
+
+def slow_pool(depth, context, points, grid):
+    """One point at a time, in double precision."""
+    planes, rows, columns = grid.shape
+    batch, cameras, bins, height, width = depth.shape
+    out = torch.zeros(batch, planes, context.shape[2], rows, columns, dtype=torch.float64)
+    for b, n, d, h, w in torch.cartesian_prod(
+        *(torch.arange(k) for k in (batch, cameras, bins, height, width))
+    ).tolist():
+        point = points[b, n, d, h, w].tolist()
+        if not all(math.isfinite(v) for v in point):
+            continue
+        cell = [
+            math.floor((v - axis[0]) / axis[2])
+            for v, axis in zip(point, (grid.x, grid.y, grid.z), strict=True)
+        ]
+        if all(0 <= c < size for c, size in zip(cell, (columns, rows, planes), strict=True)):
+            ix, iy, iz = cell
+            out[b, iz, :, iy, ix] += depth[b, n, d, h, w].double() * context[b, n, :, h, w].double()
+    return out.flatten(1, 2)
+
+
+def random_case(seed, shape, channels, spread=6.0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    batch, cameras, bins, height, width = shape
+    points = spread * torch.randn(*shape, 3, generator=generator)
+    depth = torch.rand(*shape, generator=generator, dtype=dtype)
+    context = torch.randn(
+        batch, cameras, channels, height, width, generator=generator, dtype=dtype
+    )
+    return points, depth, context
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    shape=st.tuples(*(st.integers(1, k) for k in (3, 2, 4, 3, 4))),
+    channels=st.sampled_from([1, 3, 8]),
+    spread=st.sampled_from([0.1, 3.0, 6.0, 1000.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_agrees_with_a_loop(seed, shape, channels, spread):
+    points, depth, context = random_case(seed, shape, channels, spread)
+    pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
+    expected = slow_pool(depth, context, points, GRID)
+    torch.testing.assert_close(pooled.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_true():
+    points, depth, context = random_case(3, (2, 2, 3, 2, 3), 4, 3.0, torch.float64)
+    plan = VoxelPlan.from_points(points, GRID)
+    depth.requires_grad_()
+    context.requires_grad_()
+    assert torch.autograd.gradcheck(lambda d, c: voxel_pool(d, c, plan), (depth, context))
+
+
+def test_a_second_derivative_is_refused():
+    points, depth, context = random_case(3, (1, 1, 2, 2, 2), 2, 1.0, torch.float64)
+    depth.requires_grad_()
+    pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
+    (gradient,) = torch.autograd.grad(pooled.square().sum(), depth, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable|twice"):
+        gradient.sum().backward()
+
+
+def test_the_cell_below_the_range_does_not_fold_into_the_first():
+    # A cast to int would take -0.5 to 0; floor takes it to -1, outside.
+    points = torch.tensor([[-4.5, 0.2, 0.5], [-3.5, 0.2, 0.5], [-3.5, 0.2, -2.5]])
+    points = points.view(1, 1, 3, 1, 1, 3)
+    context = torch.ones(1, 1, 1, 1, 1)
+    pooled = voxel_pool(torch.ones(1, 1, 3, 1, 1), context, VoxelPlan.from_points(points, GRID))
+    assert pooled.sum() == 1
+    assert pooled[0, 1, 6, 0] == 1  # z cell 1, y = 0.2 -> row 6, x = -3.5 -> column 0
+
+
+def test_nothing_inside_gives_zeros_and_zero_gradients():
+    points = torch.full((1, 2, 3, 2, 2, 3), torch.nan)
+    depth = torch.rand(1, 2, 3, 2, 2, requires_grad=True)
+    context = torch.randn(1, 2, 5, 2, 2, requires_grad=True)
+    pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
+    pooled.sum().backward()
+    assert pooled.shape == (1, 10, 13, 12)
+    assert not pooled.any() and not depth.grad.any() and not context.grad.any()
+
+
+def test_the_same_inputs_give_the_same_bits():
+    points, depth, context = random_case(5, (2, 3, 8, 6, 9), 16)
+    depth.requires_grad_()
+    context.requires_grad_()
+    results = set()
+    for _ in range(5):
+        pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
+        gradients = torch.autograd.grad(pooled.square().sum(), (depth, context))
+        results.add(tuple(t.detach().numpy().tobytes() for t in (pooled, *gradients)))
+    assert len(results) == 1
+
+
+def test_half_precision_is_summed_in_float32():
+    # 4096 ones in one cell: a bfloat16 sum would stop growing at 256.
+    points = torch.zeros(1, 1, 4096, 1, 1, 3)
+    depth = torch.ones(1, 1, 4096, 1, 1, dtype=torch.bfloat16)
+    context = torch.ones(1, 1, 2, 1, 1, dtype=torch.bfloat16)
+    pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
+    assert pooled.dtype == torch.bfloat16
+    assert pooled.max() == 4096
+
+
+def test_shapes_that_do_not_fit_the_plan_are_refused():
+    points, depth, context = random_case(1, (1, 1, 2, 3, 4), 2)
+    plan = VoxelPlan.from_points(points, GRID)
+    with pytest.raises(ValueError, match=r"\(1, 1, 3, 3, 4\)"):
+        voxel_pool(torch.rand(1, 1, 3, 3, 4), context, plan)

@@ -1,0 +1,36 @@
+"""The made world stays hard enough to be worth something."""
+
+import pytest
+
+from bev.synthetic import PRESETS
+from bev.synthetic.actors import CLASS_RANGE
+from bev.synthetic.config import KEY_FRAME_PERIOD
+from bev.synthetic.statistics import Statistics, scene_statistics, world_statistics
+
+
+def assert_hard(stats: Statistics) -> None:
+    assert stats.boxes_per_frame >= 25, stats.report()
+    assert stats.share_beyond_30m >= 0.30, stats.report()
+    assert stats.share_hardly_visible >= 0.20, stats.report()
+    for label in CLASS_RANGE:
+        assert stats.scenes_with_class[label] > 0.6 * stats.scenes, stats.report()
+
+
+def test_default_has_at_least_eight_frames_at_2_hz():
+    assert PRESETS["default"].frames_per_scene >= 8 and KEY_FRAME_PERIOD == 0.5
+
+
+def test_a_sample_of_default_is_hard():
+    config = PRESETS["default"]
+    assert_hard(scene_statistics(config, config.scene_keys()[::5], every=5))
+
+
+@pytest.mark.slow
+def test_all_of_default_is_hard():
+    config = PRESETS["default"]
+    assert_hard(scene_statistics(config, config.scene_keys()))
+
+
+def test_tables_and_truth_give_the_same_figures(small_world, small_config):
+    truth = scene_statistics(small_config, small_config.scene_keys())
+    assert world_statistics(small_world, small_config) == truth

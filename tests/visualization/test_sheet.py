@@ -1,0 +1,131 @@
+"""Sheets and checks: from real frames, and from a made frame with given images."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from bev.data.nuscenes import CAMERAS, CameraFrame, DataError, Frame
+from bev.geometry import Boxes3D, rigid_transform
+from bev.visualization import draw_check, draw_sheet, load_image, save_png
+from bev.visualization.layout import camera_places, sheet_layout
+
+FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
+
+
+def frame(names=CAMERAS) -> Frame:
+    intrinsics = torch.tensor([[300.0, 0, 400], [0, 300, 225], [0, 0, 1]], dtype=torch.float64)
+    pose = rigid_transform(FORWARD, torch.tensor([1.5, 0.0, 1.5], dtype=torch.float64))
+    cameras = tuple(
+        CameraFrame(name, Path(f"missing/{name}.jpg"), (450, 800), intrinsics, pose)
+        for name in names
+    )
+    boxes = Boxes3D.make(
+        torch.tensor([[15.0, 2.0, 1.0], [30.0, -4.0, 1.0]]),
+        torch.tensor([[4.0, 2.0, 1.5]] * 2),
+        torch.zeros(2),
+    )
+    eye = torch.eye(4, dtype=torch.float64)
+    points = torch.tensor([12, 0])
+    return Frame("abc", "scene-1", 0, cameras, eye, boxes, points, None, eye)
+
+
+def grey(count: int) -> list[np.ndarray]:
+    return [np.full((450, 800, 3), 90, np.uint8) for _ in range(count)]
+
+
+def predictions(*scores: float) -> Boxes3D:
+    boxes = frame().boxes
+    return replace(boxes[torch.zeros(len(scores), dtype=torch.long)], score=torch.tensor(scores))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        CAMERAS,
+        CAMERAS[::-1],
+        ("CAM_FRONT",),
+        ("CAM_BACK", "CAM_FRONT_LEFT"),
+        ("a", "b", "c", "d"),
+        (),
+    ],
+)
+def test_any_cameras_in_any_order(names):
+    sheet = draw_sheet(frame(names), predictions(0.9), grey(len(names)))
+    assert sheet.dtype == np.uint8
+    assert sheet.ndim == 3
+    layout = sheet_layout(names, 450 / 800)
+    for left, top in layout.tiles:
+        assert top + layout.tile[0] <= sheet.shape[0]
+        assert left + layout.tile[1] <= layout.bev[0]
+        # The camera's image stands in its place.
+        assert (sheet[top + layout.tile[0] - 2, left + 2] == 90).all()
+
+
+def test_cameras_stand_in_their_places_whatever_their_order():
+    places = dict(zip(CAMERAS[::-1], camera_places(CAMERAS[::-1]), strict=True))
+    assert places["CAM_FRONT_LEFT"] == (0, 0)
+    assert places["CAM_FRONT"] == (0, 1)
+    assert places["CAM_BACK_RIGHT"] == (1, 2)
+    assert camera_places(["CAM_BACK", "CAM_BACK_LEFT"]) == [(0, 1), (0, 0)]
+    assert camera_places(["left", "right", "up", "down"])[3] == (1, 0)
+
+
+def test_the_score_threshold_decides_what_is_drawn():
+    images = grey(6)
+    none = draw_sheet(frame(), predictions(0.2), images)
+    low = draw_sheet(frame(), predictions(0.2), images, score_threshold=0.1)
+    empty = draw_sheet(frame(), Boxes3D.empty(), images)
+    assert (none == empty).all()
+    assert (none != low).any()
+
+
+def test_truth_without_points_is_left_out_unless_asked_for():
+    images = grey(6)
+    usual = draw_sheet(frame(), images=images)
+    every = draw_sheet(frame(), images=images, least_points=0)
+    assert (usual != every).any()
+    alone = replace(frame(), boxes=frame().boxes[:1], points_on_box=torch.tensor([12]))
+    assert (usual == draw_sheet(alone, images=images)).all()
+
+
+def test_given_images_are_left_as_they_were():
+    images = [np.full((270, 480, 3), 90, np.uint8) for _ in CAMERAS]  # the very size of a tile
+    draw_sheet(frame(), predictions(0.9), images)
+    assert all((image == 90).all() for image in images)
+
+
+def test_a_missing_or_broken_image_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"missing/CAM_FRONT_LEFT\.jpg is missing"):
+        draw_sheet(frame())
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"broken\.jpg cannot be decoded"):
+        load_image(broken)
+
+
+def test_colours_survive_the_file(tmp_path):
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:, :3] = (255, 40, 10)
+    path = save_png(image, tmp_path / "new" / "a.png")
+    assert (load_image(path) == image).all()
+    assert cv2.imread(str(path))[0, 0].tolist() == [10, 40, 255]
+
+
+def test_real_sheets_with_and_without_lidar(real_frames):
+    for real in real_frames:
+        sheet = draw_sheet(real, real.boxes)
+        assert sheet.shape[1] > 1800
+        assert sheet.std() > 20
+
+
+def test_the_check_needs_lidar(real_frames):
+    check = draw_check(real_frames[0])
+    assert check.shape == draw_sheet(real_frames[0]).shape
+    with pytest.raises(DataError, match="Lidar file"):
+        draw_check(real_frames[1])
+    with pytest.raises(DataError, match="no LIDAR_TOP"):
+        draw_check(frame(), grey(6))

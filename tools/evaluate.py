@@ -1,0 +1,103 @@
+"""Official metrics of a checkpoint or a results file.
+
+python tools/evaluate.py CHECKPOINT [--split mini_val]
+python tools/evaluate.py results_nusc.json --data.root DIR --data.version V --split SPLIT
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from bev.data.dataset import DataConfig
+from bev.data.nuscenes import open_nuscenes
+from bev.errors import ConfigError, run_command
+from bev.evaluation import (
+    draw_pr_curves,
+    evaluate_submission,
+    metrics_table,
+    read_details,
+    write_page,
+)
+from bev.evaluation.predict import default_device, predict, score
+from bev.training.checkpoint import load_checkpoint
+from bev.training.datamodule import make_loader
+from bev.data.dataset import KeyFrames
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Where the data lie, where that differs from the checkpoint's config.
+
+    Attributes:
+        root: folder of the data set.
+        version: nuScenes version.
+    """
+
+    root: Path | None = None
+    version: str | None = None
+
+    def replace(self, data: DataConfig) -> DataConfig:
+        """The config's data with what was chosen here; another version takes its usual splits."""
+        if self.root is not None:
+            data = dataclasses.replace(data, root=self.root)
+        if self.version is not None and self.version != data.version:
+            data = dataclasses.replace(data, version=self.version, train_split="", val_split="")
+        return data
+
+
+@dataclass(frozen=True)
+class Command:
+    """Evaluate with the official nuScenes metrics.
+
+    Attributes:
+        source: a checkpoint of a run, or a submission (.json).
+        split: official or custom split; empty for the config's validation split.
+        out: where the results go; empty for evaluation/<split>/ of the run, or beside the results.
+        blank: show the model grey images, to measure what it knows without seeing.
+    """
+
+    source: tyro.conf.Positional[Path]
+    split: str = ""
+    out: Path | None = None
+    blank: bool = False
+    data: DataChoice = field(default_factory=DataChoice)
+
+
+def main() -> None:
+    command = tyro.cli(Command)
+    if command.source.suffix == ".json":
+        if not (command.data.root and command.data.version and command.split):
+            raise ConfigError(
+                "A results file says not where its data are: give --data.root, --data.version and"
+                " --split."
+            )
+        folder, split = command.out or command.source.parent, command.split
+        nusc = open_nuscenes(command.data.root, command.data.version)
+        metrics, text = evaluate_submission(command.source, nusc, split, folder), ""
+    else:
+        config, model = load_checkpoint(command.source)
+        data = command.data.replace(config.data)
+        split = command.split or data.splits[1]
+        name = f"{split}_blank" if command.blank else split
+        folder = command.out or command.source.resolve().parent.parent / "evaluation" / name
+        device = default_device()
+        loader = make_loader(KeyFrames(data.frames(split), data, training=False))
+        rows = predict(model.to(device), loader, device, command.blank)
+        metrics, text = score(rows, data, split, folder), str(config)
+    curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
+    page = write_page(
+        folder,
+        title=f"{command.source.stem} on {split}",
+        subtitle=str(command.source),
+        notice="Images were blanked." if command.blank else "",
+        metrics=metrics,
+        curves=curves,
+        config_text=text,
+    )
+    print(f"{split}\n{metrics_table(metrics)}\n\nwritten to {page.parent}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,48 @@
+"""Train a config: python tools/train.py configs/lss_r50.py [--resume CKPT] [--train.lr 1e-4 ...]"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from bev.config import Experiment, load_file
+from bev.errors import ConfigError, run_command
+from bev.training.rehearsal import LABEL, NEXT, rehearse, wants_rehearsal
+from bev.training.run import train
+
+
+@dataclass(frozen=True)
+class Command:
+    """Train an experiment; any of its fields can be overridden.
+
+    Attributes:
+        resume: a checkpoint to go on from.
+    """
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    resume: Path | None = None
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        raise ConfigError("Name a config file first: python tools/train.py configs/lss_r50.py")
+    path, arguments = sys.argv[1], sys.argv[2:]
+    command = tyro.cli(
+        Command, default=Command(load_file(path)), args=arguments, prog=f"train.py {path}"
+    )
+    config = command.experiment
+    rehearsal = wants_rehearsal(config, arguments)
+    if rehearsal:
+        config = rehearse(config)
+    folder, metrics = train(config, command.resume, LABEL if rehearsal else "")
+    if metrics is None:
+        return
+    print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
+    if rehearsal:
+        print(NEXT.format(config=path))
+
+
+if __name__ == "__main__":
+    run_command(main)

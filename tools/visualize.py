@@ -1,0 +1,82 @@
+"""Pictures of samples: predictions of a checkpoint, the truth, or the calibration.
+
+python tools/visualize.py CHECKPOINT [--split SPLIT] [--out DIR]
+python tools/visualize.py configs/lss_r50_mini.py --data.root DIR [--check]
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import tyro
+from evaluate import DataChoice
+from tqdm import tqdm
+
+from bev.config import load_file
+from bev.data.dataset import KeyFrames
+from bev.errors import run_command
+from bev.evaluation.predict import default_device
+from bev.training.checkpoint import load_checkpoint
+from bev.training.finish import spread
+from bev.visualization import draw_check, draw_sheet, save_png, write_video
+
+
+@dataclass(frozen=True)
+class Command:
+    """Draw samples: six cameras in their places beside the BEV.
+
+    Attributes:
+        source: a checkpoint (predictions are drawn), or a config file (truth alone).
+        split: official or custom split; empty for the validation split.
+        out: folder for the PNGs; empty for pictures/<split>/ of the run, or ./pictures/<split>.
+        samples: how many, spread over the split; 0 draws all.
+        score: predictions below are not drawn.
+        check: draw lidar over the images and the BEV instead, to prove the calibration.
+        video: also write video.mp4 with this many frames a second; 0 for none.
+    """
+
+    source: tyro.conf.Positional[Path]
+    split: str = ""
+    out: Path | None = None
+    samples: int = 8
+    score: float = 0.3
+    check: bool = False
+    video: float = 0.0
+    data: DataChoice = field(default_factory=DataChoice)
+
+
+@torch.no_grad()
+def main() -> None:
+    command = tyro.cli(Command)
+    if command.source.suffix == ".py":
+        config, model, home = load_file(command.source), None, Path()
+    else:
+        config, model = load_checkpoint(command.source)
+        home = command.source.resolve().parent.parent
+    data = command.data.replace(config.data)
+    split = command.split or data.splits[1]
+    frames = data.frames(split)
+    frames = spread(frames, command.samples or len(frames))
+    folder = command.out or home / "pictures" / split
+    device = default_device()
+    batches = KeyFrames(frames, data, training=False)
+    paths = []
+    for index, frame in enumerate(tqdm(frames, desc="draw", unit="sample")):
+        if command.check:
+            picture = draw_check(frame)
+        elif model is None:
+            picture = draw_sheet(frame)
+        else:
+            boxes = model.to(device).detect(batches[index].to(device))[0]
+            picture = draw_sheet(
+                frame, boxes, score_threshold=command.score, title=config.name
+            )
+        name = f"{index:04d}_{frame.token}{'_check' if command.check else ''}.png"
+        paths.append(save_png(picture, folder / name))
+    if command.video:
+        paths.append(write_video(paths, folder / "video.mp4", command.video))
+    print(f"{len(paths)} files in {folder}")
+
+
+if __name__ == "__main__":
+    run_command(main)
