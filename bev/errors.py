@@ -24,6 +24,10 @@ class CheckpointError(BevError):
     """A checkpoint cannot be used; the message says why."""
 
 
+class SubmissionError(BevError):
+    """Boxes or a results file that the official evaluation would refuse; the message says why."""
+
+
 class TrainingError(BevError):
     """Training cannot go on or cannot start as asked; the message says why."""
 

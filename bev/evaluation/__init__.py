@@ -9,7 +9,6 @@ from bev.evaluation.official import (
 from bev.evaluation.page import write_page
 from bev.evaluation.report import draw_pr_curves, metrics_table
 from bev.evaluation.submission import (
-    SubmissionError,
     attribute_of,
     read_submission,
     submission_rows,
@@ -19,7 +18,6 @@ from bev.evaluation.submission import (
 
 __all__ = [
     "Metrics",
-    "SubmissionError",
     "attribute_of",
     "draw_pr_curves",
     "evaluate_submission",

@@ -27,7 +27,8 @@ from nuscenes.utils.splits import is_predefined_split
 
 from bev.data.classes import CLASSES
 from bev.data.nuscenes import split_samples
-from bev.evaluation.submission import SubmissionError, read_submission
+from bev.errors import DataError, SubmissionError
+from bev.evaluation.submission import read_submission
 
 SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from bev.data.classes import ATTRIBUTES, CLASSES
 from bev.data.nuscenes import Frame
 from bev.data.nuscenes_boxes import to_nuscenes
+from bev.errors import SubmissionError
 from bev.geometry import Boxes3D
 
 MAX_BOXES = 500  # a sample, by the rules of the benchmark
@@ -46,10 +47,6 @@ _META = {
     "use_map": False,
     "use_external": False,
 }
-
-
-class SubmissionError(ValueError):
-    """Boxes or a results file that the official evaluation would refuse; the message says why."""
 
 
 def attribute_of(name: str, speed: float, attribute: int = -1) -> str:

@@ -10,9 +10,9 @@ from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.detection.evaluate import DetectionEval
 
 from bev.data.nuscenes import DataError, open_nuscenes, read_frames
+from bev.errors import SubmissionError
 from bev.evaluation import (
     Metrics,
-    SubmissionError,
     evaluate_submission,
     read_details,
     read_metrics,

@@ -8,8 +8,8 @@ import torch
 from nuscenes.eval.detection.data_classes import DetectionBox
 
 from bev.data.classes import ATTRIBUTES, CLASSES
+from bev.errors import SubmissionError
 from bev.evaluation import (
-    SubmissionError,
     attribute_of,
     read_submission,
     submission_rows,

@@ -82,7 +82,7 @@ def test_leftovers_of_other_settings_are_not_reused(mini_world, tmp_path, monkey
     root = tmp_path / "cut"
     monkeypatch.setattr(world, "_write_tables", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        make_world(root, replace(MINI, seed=9), workers=1, progress=False)
+        make_world(root, replace(MINI, seed=9, train_scenes=1), workers=1, progress=False)
     monkeypatch.undo()
     make_world(root, MINI, workers=1, progress=False)
     assert digest(root) == digest(mini_world)

@@ -1,0 +1,105 @@
+"""Configs: loaded, overridden, saved and restored; nothing unknown or foreign gets through."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bev.config import Experiment, from_plain, load_config, load_file, save_config, to_plain
+from bev.errors import ConfigError
+from bev.models import LiftSplatConfig, ViewTransformConfig
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_loads_and_survives_saving(path, tmp_path):
+    config = load_file(path)
+    assert config.name == path.stem
+    save_config(config, tmp_path / "config.yaml")
+    restored = from_plain(Experiment, yaml.safe_load((tmp_path / "config.yaml").read_text()))
+    assert restored == config
+    assert len(path.read_text().splitlines()) <= 60
+
+
+def test_overrides_replace_single_fields():
+    path = CONFIGS[0].parent / "lss_r50.py"
+    config = load_config(
+        path,
+        ["--model.view.depth", "1", "60", "0.5", "--model.backbone.no-pretrained",
+         "--train.max-steps", "7", "--data.root", "elsewhere"],
+    )  # fmt: skip
+    base = load_file(path)
+    assert config.model.view == replace(base.model.view, depth=(1.0, 60.0, 0.5))
+    assert config.model.view.bins == 118
+    assert not config.model.backbone.pretrained
+    assert config.data == replace(base.data, root=Path("elsewhere"))
+    assert config.train == replace(base.train, max_steps=7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--model.view.chanels", "64"], "--model.view.channels"),
+        (["--train.lr", "fast"], "--train.lr"),
+        (["--data.batch-size", "2.5"], "--data.batch-size"),
+    ],
+)
+def test_wrong_overrides_name_the_field(arguments, named, capsys):
+    with pytest.raises(SystemExit) as stop:
+        load_config(CONFIGS[0].parent / "lss_r50.py", arguments)
+    assert stop.value.code == 2
+    assert named in capsys.readouterr().err
+
+
+def test_files_that_are_no_configs_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_file(tmp_path / "none.py")
+    (tmp_path / "other.py").write_text("x = 1\n")
+    with pytest.raises(ConfigError, match=r"other.py does not end in"):
+        load_file(tmp_path / "other.py")
+
+
+def test_a_config_imports_its_neighbour(tmp_path):
+    (tmp_path / "parent_config.py").write_text(
+        "from bev.config import Experiment\nconfig = Experiment()\n"
+    )
+    (tmp_path / "child.py").write_text(
+        "from dataclasses import replace\nfrom parent_config import config as base\n"
+        "config = replace(base, train=replace(base.train, lr=1.0))\n"
+    )
+    assert load_file(tmp_path / "child.py").train.lr == 1.0
+
+
+@dataclass(frozen=True)
+class OtherView(ViewTransformConfig):
+    """A user's own view transform."""
+
+    size: int = 3
+
+
+def test_a_subclass_carries_its_type():
+    config = replace(Experiment(), model=replace(Experiment().model, view=OtherView(5)))
+    plain = to_plain(config)
+    assert plain["model"]["view"]["type"].endswith(":OtherView")
+    assert from_plain(Experiment, plain) == config
+    assert isinstance(from_plain(Experiment, to_plain(Experiment())).model.view, LiftSplatConfig)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "os:system"}, "no ViewTransformConfig known"),
+        ({"type": "bev.models.backbone:BackboneConfig"}, "no ViewTransformConfig known"),
+        ({"depht": 1}, r"unknown fields \['depht'\]"),
+        ({"channels": "many"}, "config.model.view.channels should be of type int"),
+        ({"depth": [1.0, 2.0]}, "should have 3 entries"),
+        ({"frustum": "sideways"}, "should be one of"),
+    ],
+)
+def test_foreign_and_damaged_configs_are_refused(change, message):
+    plain = to_plain(Experiment())
+    plain["model"]["view"].update(change)
+    with pytest.raises(ConfigError, match=message):
+        from_plain(Experiment, plain)

@@ -1,0 +1,194 @@
+"""Averaged weights, schedules, resuming, and what stops a training."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bev.config import Experiment, load_file
+from bev.errors import CheckpointError, TrainingError
+from bev.models import BevEncoderConfig, CenterHeadConfig, FpnConfig
+from bev.training.averaging import AveragedWeights, ema_decay
+from bev.training.checkpoint import check_resumable, load_checkpoint, read_checkpoint
+from bev.training.module import TrainingModule
+from bev.training.optimizer import rate_factor
+from bev.training.run import run_folder, train
+from bev.training.settings import TrainConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(scope="module")
+def quick(made_world, tmp_path_factory) -> Experiment:
+    """lss_synthetic, shrunk until a step takes a fraction of a second."""
+    base = load_file(CONFIGS / "lss_synthetic.py")
+    model = replace(
+        base.model,
+        backbone=replace(base.model.backbone, channels=(8, 8, 16, 16), stem=8),
+        neck=FpnConfig(16),
+        grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-51.2, 51.2, 3.2)),
+        view=replace(base.model.view, channels=8, hidden=0, depth=(2.0, 58.0, 4.0)),
+        encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
+        head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
+    )
+    data = replace(base.data, root=made_world, image_size=(64, 176), batch_size=2)
+    train_config = TrainConfig(
+        epochs=2, lr=3e-3, lr_batch=0, warmup_steps=2, ema_start=0, devices=1, threads=1,
+        validate_every=1, pictures=1, log_every=1, deterministic=True,
+        runs=tmp_path_factory.mktemp("runs"),
+    )  # fmt: skip
+    return Experiment(model, data, train_config, name="quick")
+
+
+@pytest.fixture(scope="module")
+def finished(quick) -> Path:
+    """The folder of a run of two epochs."""
+    folder, _ = train(replace(quick, train=replace(quick.train, run_name="finished")))
+    return folder
+
+
+def test_a_run_leaves_everything_the_design_names(finished):
+    split = finished / "evaluation" / "synthetic_val"
+    for name in ("config.yaml", "metrics.csv", "report.html", "checkpoints/last.ckpt",
+                 "checkpoints/best.ckpt", "evaluation/history.jsonl"):  # fmt: skip
+        assert (finished / name).stat().st_size > 0, name
+    for name in ("results_nusc.json", "metrics_summary.json", "pr_curves.png"):
+        assert (split / name).stat().st_size > 0, name
+    assert len(list((finished / "pictures").glob("*.png"))) == 1
+    assert list(finished.glob("events.out.tfevents*"))
+    assert len((finished / "evaluation" / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_checkpoint_is_enough_to_detect(finished):
+    config, model = load_checkpoint(finished / "checkpoints" / "best.ckpt")
+    assert config.name == "quick" and not model.training
+    from bev.data.dataset import KeyFrames
+
+    frame = config.data.frames("synthetic_val")[:1]
+    boxes = model.detect(KeyFrames(frame, config.data, training=False)[0])
+    assert len(boxes) == 1
+
+
+def test_state_dict_holds_the_averaged_weights(finished):
+    content = read_checkpoint(finished / "checkpoints" / "last.ckpt")
+    averaged, current = content["state_dict"], content["current_model_state"]
+    name = "model.head.shared.0.weight"
+    assert not torch.equal(averaged[name], current[name])
+    assert averaged[name].isfinite().all()
+
+
+def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
+    """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch."""
+    first = replace(quick.train, run_name="broken", max_steps=4)
+    folder, _ = train(replace(quick, train=first))
+    last = folder / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["epoch"] == 0
+    train(replace(quick, train=replace(first, max_steps=-1)), resume=last)
+    whole, resumed = (
+        read_checkpoint(f / "checkpoints" / "last.ckpt") for f in (finished, folder)
+    )
+    assert whole["global_step"] == resumed["global_step"] == 8
+    for kind in ("state_dict", "current_model_state"):
+        for name, value in whole[kind].items():
+            assert torch.equal(value, resumed[kind][name]), (kind, name)
+    # What was written before the break is still there.
+    assert (folder / "metrics_before_resume_1.csv").exists()
+    assert len((folder / "evaluation" / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_another_architecture_cannot_resume(quick, finished):
+    last = finished / "checkpoints" / "last.ckpt"
+    check_resumable(last, quick.model)
+    other = replace(quick.model, neck=FpnConfig(24))
+    with pytest.raises(CheckpointError, match=r"model.neck.channels was 16, now 24"):
+        check_resumable(last, other)
+
+
+def test_checkpoints_that_are_none_are_named(tmp_path, finished):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_checkpoint(tmp_path / "none.ckpt")
+    (tmp_path / "text.ckpt").write_text("no")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(tmp_path / "text.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(CheckpointError, match="no config"):
+        load_checkpoint(tmp_path / "foreign.ckpt")
+    content = read_checkpoint(finished / "checkpoints" / "last.ckpt")
+    content["state_dict"].pop("model.head.shared.0.weight")
+    torch.save(content, tmp_path / "lacking.ckpt")
+    with pytest.raises(CheckpointError, match=r"1 tensors are missing.*head.shared.0.weight"):
+        load_checkpoint(tmp_path / "lacking.ckpt")
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_samples(quick, monkeypatch):
+    calls = []
+
+    def loss(self, batch):
+        calls.append(batch.tokens)
+        value = sum(p.sum() for p in self.parameters()) * 0
+        return {"heatmap": value + (math.nan if len(calls) == 6 else 1.0)}
+
+    monkeypatch.setattr("bev.models.detector.Detector.loss", loss)
+    config = replace(quick, train=replace(quick.train, run_name="nan"))
+    monkeypatch.setattr("bev.training.callbacks.LastCheckpoint.__init__", _write_always)
+    with pytest.raises(TrainingError) as error:
+        train(config)
+    assert all(token in str(error.value) for token in calls[5])
+    # The checkpoint of the first epoch is whole.
+    content = read_checkpoint(quick.train.runs / "quick" / "nan" / "checkpoints" / "last.ckpt")
+    assert content["global_step"] == 4
+
+
+def _write_always(self, path, minutes=0.0):
+    self.path, self.seconds, self.written = path, -1.0, 0.0
+
+
+def test_a_finished_run_is_not_overwritten(quick, finished):
+    with pytest.raises(TrainingError, match=r"finished holds checkpoints already.*--resume"):
+        run_folder(replace(quick, train=replace(quick.train, run_name="finished")), None)
+
+
+def test_settings_that_contradict_are_refused(quick):
+    sharded = replace(quick, train=replace(quick.train, strategy="fsdp"))
+    with pytest.raises(TrainingError, match="--train.ema 0"):
+        train(sharded)
+    blind = replace(quick, data=replace(quick.data, lidar=False))
+    with pytest.raises(TrainingError, match="--data.lidar"):
+        train(blind)
+
+
+def test_the_decay_follows_its_formula_and_forgets_the_start():
+    assert ema_decay(0, 0.999, 10_560) == pytest.approx(0.999 * (1 - math.exp(-10_561 / 2000)))
+    assert ema_decay(10**6, 0.999, 0) == pytest.approx(0.999)
+    remaining = math.prod(ema_decay(n, 0.999, 0) for n in range(500))
+    assert remaining < 1e-6  # a constant 0.999 would leave 0.61
+
+
+def test_the_average_leaves_integers_alone():
+    callback = AveragedWeights(0.999, 0)
+    average = callback._kwargs["avg_fn"]
+    assert average(torch.tensor(3), torch.tensor(9), torch.tensor(5)) == 9
+    decay = ema_decay(5, 0.999, 0)
+    value = average(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(5))
+    assert value.item() == pytest.approx(decay + 2 * (1 - decay))
+
+
+def test_schedules_of_worked_steps():
+    def at(step, **fields):
+        return rate_factor(TrainConfig(warmup_steps=100, **fields), 1000)(step)
+
+    assert at(0) == pytest.approx(1e-3) and at(50) == 0.5 and at(100) == at(900) == 1.0
+    assert at(500, schedule="cosine") == pytest.approx(0.5)
+    assert at(1000, schedule="cosine") == pytest.approx(0.0)
+    assert at(849, schedule="step", milestones=(0.85, 0.95)) == 1.0
+    assert at(850, schedule="step", milestones=(0.85, 0.95)) == pytest.approx(0.1)
+    assert at(950, schedule="step", milestones=(0.85, 0.95)) == pytest.approx(0.01)
+
+
+def test_the_module_trains_only_what_is_not_frozen(quick):
+    backbone = replace(quick.model.backbone, frozen_stages=1)
+    module = TrainingModule(replace(quick, model=replace(quick.model, backbone=backbone)))
+    frozen = {n for n, p in module.named_parameters() if not p.requires_grad}
+    assert frozen and all(name.startswith("model.backbone.body.") for name in frozen)
