@@ -1,0 +1,137 @@
+"""The command lines, as a user types them, on a tiny set: from no data to metrics and pictures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
+    "--model.neck.channels", "16", "--model.view.hidden", "0", "--model.view.channels", "8",
+    "--model.encoder.stages", "16", "16", "16", "--model.encoder.neck", "16",
+    "--model.encoder.channels", "16", "--model.head.shared", "16",
+    "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
+    "--train.threads", "1",
+]  # fmt: skip
+
+
+def run(tool, *arguments, code=0, cwd=ROOT):
+    """Run a tool in a process of its own; returns (standard output, standard error)."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, env=environment, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(made_world, tmp_path_factory) -> Path:
+    """A run of lss_synthetic, shrunk, on two processes, from the command line."""
+    runs = tmp_path_factory.mktemp("runs")
+    out, _ = run(
+        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
+        "--train.runs", runs, "--train.run-name", "a", *SMALL,
+    )  # fmt: skip
+    assert "synthetic_val after" in out and "NDS" in out
+    return runs / "lss_synthetic" / "a"
+
+
+def test_training_on_two_processes_evaluates_every_sample_once(trained):
+    results = trained / "evaluation" / "synthetic_val" / "results_nusc.json"
+    assert len(json.loads(results.read_text())["results"]) == 4
+    assert (trained / "report.html").exists()
+
+
+def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
+    best = trained / "checkpoints" / "best.ckpt"
+    out, _ = run("evaluate.py", best, "--out", tmp_path)
+    again = json.loads((tmp_path / "metrics_summary.json").read_text())
+    first = json.loads((trained / "evaluation/synthetic_val/metrics_summary.json").read_text())
+    assert again["mean_ap"] == pytest.approx(first["mean_ap"], abs=1e-6)
+    assert "written to" in out
+    # The same from the results file alone.
+    run(
+        "evaluate.py", tmp_path / "results_nusc.json", "--out", tmp_path / "file",
+        "--data.root", _root_of(trained), "--data.version", "v1.0-synthetic",
+        "--split", "synthetic_val",
+    )  # fmt: skip
+    from_file = json.loads((tmp_path / "file" / "metrics_summary.json").read_text())
+    assert from_file["mean_ap"] == again["mean_ap"]
+    blank, _ = run("evaluate.py", best, "--blank", "--split", "synthetic_train")
+    assert "synthetic_train_blank" in blank
+
+
+def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):
+    run("visualize.py", trained / "checkpoints" / "best.ckpt", "--out", tmp_path, "--samples", "2")
+    run(
+        "visualize.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained),
+        "--check", "--samples", "1", "--out", tmp_path,
+    )  # fmt: skip
+    names = sorted(p.name for p in tmp_path.glob("*.png"))
+    assert len(names) == 3 and sum("check" in name for name in names) == 1
+
+
+def test_resuming_from_the_command_line(trained):
+    last = trained / "checkpoints" / "last.ckpt"
+    arguments = [ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained), *SMALL]
+    out, _ = run("train.py", *arguments, "--train.epochs", "2", "--resume", last)
+    assert str(trained) in out
+    _, error = run("train.py", *arguments, "--model.neck.channels", "24", "--resume", last, code=1)
+    assert "model.neck.channels was 16, now 24" in error
+    assert error.count("\n") == 1  # one sentence, no traceback
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["configs/lss_r50.py", "--data.root", "nowhere"], "Data root nowhere does not exist"),
+        (["configs/none.py"], "configs/none.py does not exist"),
+        ([], "Name a config file first"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, message):
+    _, error = run("train.py", *arguments, code=1)
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
+    """The sentence survives the way out of a loader's worker process."""
+    import shutil
+
+    root = tmp_path / "damaged"
+    shutil.copytree(made_world, root)
+    for image in (root / "samples" / "CAM_BACK").iterdir():
+        image.write_bytes(image.read_bytes()[:1000])
+    _, error = run(
+        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", root,
+        "--train.runs", tmp_path, "--data.workers", "1", "--train.devices", "1", *SMALL, code=1,
+    )  # fmt: skip
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("error: Image ") and "CAM_BACK" in last and "truncated" in last
+
+
+def test_unknown_flags_name_the_nearest():
+    _, error = run("train.py", "configs/lss_r50.py", "--train.max-step", "3", code=2)
+    assert "--train.max-steps" in error
+
+
+@pytest.mark.slow
+def test_the_rehearsal_needs_nothing(tmp_path):
+    """`python tools/train.py configs/lss_r50.py` on a bare machine; about five minutes."""
+    out, _ = run("train.py", ROOT / "configs" / "lss_r50.py", cwd=tmp_path)
+    assert "REHEARSAL" in out and "This is NOT nuScenes" in out
+    assert "python tools/train.py configs/lss_synthetic.py" in out
+    assert list((tmp_path / "runs" / "rehearsal").rglob("report.html"))
+
+
+def _root_of(run_folder: Path) -> str:
+    for line in (run_folder / "config.yaml").read_text().splitlines():
+        if line.strip().startswith("root:"):
+            return line.split(":", 1)[1].strip()
+    raise AssertionError("no root in config.yaml")
