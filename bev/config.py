@@ -119,7 +119,7 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
         if len(kinds) != len(plain):
             raise ConfigError(f"{where} should have {len(kinds)} entries, not {plain!r}.")
         pairs = zip(kinds, plain, strict=True)
-        return tuple(from_plain(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(pairs))
+        return tuple(from_plain(kind, item, where) for kind, item in pairs)
     if origin is typing.Literal:
         if plain in args:
             return plain
@@ -155,7 +155,9 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     names = {f.name for f in dataclasses.fields(kind)}
     unknown = sorted(set(plain) - names)
     if unknown:
-        raise ConfigError(f"{where} has unknown fields {unknown}; {kind.__name__} has {sorted(names)}.")
+        raise ConfigError(
+            f"{where} has unknown fields {unknown}; {kind.__name__} has {sorted(names)}."
+        )
     values = {n: from_plain(hints[n], v, f"{where}.{n}") for n, v in plain.items()}
     return kind(**values)
 

@@ -20,9 +20,7 @@ model = models.DetectorConfig(
     ),
     neck=models.FpnConfig(channels=64),
     grid=BevGrid(z=(-3.0, 5.0, 8.0)),
-    view=models.LiftSplatConfig(
-        depth=(2.0, 58.0, 1.0), channels=48, hidden=96, ray_features=True
-    ),
+    view=models.LiftSplatConfig(depth=(2.0, 58.0, 1.0), channels=48, hidden=96, ray_features=True),
     encoder=models.BevEncoderConfig(stages=(64, 96, 128), blocks=1, neck=96, channels=64),
     head=models.CenterHeadConfig(
         groups=(CLASSES,),
@@ -45,7 +43,7 @@ data = replace(
     batch_size=2,
 )
 train = replace(
-    base.train, epochs=10, lr=3e-3, lr_batch=0, weight_decay=1e-2, schedule="cosine",
+    base.train, epochs=8, lr=3e-3, lr_batch=0, weight_decay=1e-2, schedule="cosine",
     devices=2, ema_start=0, validate_every=0,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

@@ -1,13 +1,19 @@
 """Shape annotations are checked while tests run; real samples and a small made world on request."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# Before anything of bev is imported by a test module.
+# Before anything of bev is imported, here or by a test module.
 install_import_hook("bev", "typechecking.check")
+
+# The first call of torch takes longer than hypothesis allows a case.
+settings.register_profile("bev", deadline=None, max_examples=60)
+settings.load_profile("bev")
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +26,33 @@ def nuscenes_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def made_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made world of two training scenes and one held-out scene, four key frames each."""
-    from dataclasses import replace
+def mini(nuscenes_root):
+    """The devkit's v1.0-mini with the three real key frames that have images."""
+    from bev.data.nuscenes import open_nuscenes
 
-    from bev.synthetic import PRESETS, make_world
+    return open_nuscenes(nuscenes_root, "v1.0-mini")
 
-    config = replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4)
+
+@pytest.fixture(scope="session")
+def real_frames(mini):
+    """One of scene-0061 with lidar, then two of scene-0103 without lidar files."""
+    from bev.data.nuscenes import read_frames
+
+    return read_frames(mini, "mini_train") + read_frames(mini, "mini_val")
+
+
+@pytest.fixture(scope="session")
+def made_config():
+    """Settings of ``made_world``: two training scenes and one held-out scene of four frames."""
+    from bev.synthetic import PRESETS
+
+    return replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4, seed=5)
+
+
+@pytest.fixture(scope="session")
+def made_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small made world, made once for all tests."""
+    from bev.synthetic import make_world
+
     root = tmp_path_factory.mktemp("made") / "world"
-    return make_world(root, config, workers=2, progress=False)
+    return make_world(root, made_config, workers=2, progress=False)

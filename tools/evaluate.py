@@ -4,13 +4,12 @@ python tools/evaluate.py CHECKPOINT [--split mini_val]
 python tools/evaluate.py results_nusc.json --data.root DIR --data.version V --split SPLIT
 """
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
-from bev.data.dataset import DataConfig
+from bev.data.dataset import DataChoice, KeyFrames
 from bev.data.nuscenes import open_nuscenes
 from bev.errors import ConfigError, run_command
 from bev.evaluation import (
@@ -23,28 +22,6 @@ from bev.evaluation import (
 from bev.evaluation.predict import default_device, predict, score
 from bev.training.checkpoint import load_checkpoint
 from bev.training.datamodule import make_loader
-from bev.data.dataset import KeyFrames
-
-
-@dataclass(frozen=True)
-class DataChoice:
-    """Where the data lie, where that differs from the checkpoint's config.
-
-    Attributes:
-        root: folder of the data set.
-        version: nuScenes version.
-    """
-
-    root: Path | None = None
-    version: str | None = None
-
-    def replace(self, data: DataConfig) -> DataConfig:
-        """The config's data with what was chosen here; another version takes its usual splits."""
-        if self.root is not None:
-            data = dataclasses.replace(data, root=self.root)
-        if self.version is not None and self.version != data.version:
-            data = dataclasses.replace(data, version=self.version, train_split="", val_split="")
-        return data
 
 
 @dataclass(frozen=True)
@@ -78,7 +55,7 @@ def main() -> None:
         metrics, text = evaluate_submission(command.source, nusc, split, folder), ""
     else:
         config, model = load_checkpoint(command.source)
-        data = command.data.replace(config.data)
+        data = command.data.apply(config.data)
         split = command.split or data.splits[1]
         name = f"{split}_blank" if command.blank else split
         folder = command.out or command.source.resolve().parent.parent / "evaluation" / name

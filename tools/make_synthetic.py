@@ -1,12 +1,12 @@
 """Makes the synthetic driving world: ``python tools/make_synthetic.py DIR``."""
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from bev.errors import run_command
 from bev.synthetic import PRESETS, make_world
 from bev.synthetic.statistics import world_statistics
 
@@ -33,8 +33,8 @@ class Options:
     """Print how hard the world is."""
 
 
-def main(options: Options) -> None:
-    """Makes the world and prints where it stands."""
+def main() -> None:
+    options = tyro.cli(Options)
     val_scenes = options.val_scenes
     if val_scenes is None and options.scenes is not None:
         val_scenes = max(1, round(options.scenes / 7))
@@ -45,15 +45,12 @@ def main(options: Options) -> None:
         "seed": options.seed,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
-    try:
-        config = replace(PRESETS[options.preset], **given)
-        root = make_world(options.dir, config, options.workers)
-    except (ValueError, FileExistsError) as error:
-        sys.exit(f"error: {error}")
+    config = replace(PRESETS[options.preset], **given)
+    root = make_world(options.dir, config, options.workers)
     print(f"The made world stands at {root}.")
     if options.stats:
         print(world_statistics(root, config).report())
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run_command(main)

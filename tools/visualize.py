@@ -9,11 +9,10 @@ from pathlib import Path
 
 import torch
 import tyro
-from evaluate import DataChoice
 from tqdm import tqdm
 
 from bev.config import load_file
-from bev.data.dataset import KeyFrames
+from bev.data.dataset import DataChoice, KeyFrames
 from bev.errors import run_command
 from bev.evaluation.predict import default_device
 from bev.training.checkpoint import load_checkpoint
@@ -53,7 +52,7 @@ def main() -> None:
     else:
         config, model = load_checkpoint(command.source)
         home = command.source.resolve().parent.parent
-    data = command.data.replace(config.data)
+    data = command.data.apply(config.data)
     split = command.split or data.splits[1]
     frames = data.frames(split)
     frames = spread(frames, command.samples or len(frames))
@@ -68,9 +67,7 @@ def main() -> None:
             picture = draw_sheet(frame)
         else:
             boxes = model.to(device).detect(batches[index].to(device))[0]
-            picture = draw_sheet(
-                frame, boxes, score_threshold=command.score, title=config.name
-            )
+            picture = draw_sheet(frame, boxes, score_threshold=command.score, title=config.name)
         name = f"{index:04d}_{frame.token}{'_check' if command.check else ''}.png"
         paths.append(save_png(picture, folder / name))
     if command.video:

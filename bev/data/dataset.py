@@ -5,7 +5,7 @@ worker makes it; nothing repeats between workers or epochs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,27 @@ class DataConfig:
         return read_frames(open_nuscenes(self.root, self.version), split, self.cameras)
 
 
+@dataclass(frozen=True)
+class DataChoice:
+    """Where the data lie, where that differs from the checkpoint's config.
+
+    Attributes:
+        root: folder of the data set.
+        version: nuScenes version.
+    """
+
+    root: Path | None = None
+    version: str | None = None
+
+    def apply(self, data: DataConfig) -> DataConfig:
+        """The config's data with what was chosen here; another version takes its usual splits."""
+        if self.root is not None:
+            data = replace(data, root=self.root)
+        if self.version is not None and self.version != data.version:
+            data = replace(data, version=self.version, train_split="", val_split="")
+        return data
+
+
 class KeyFrames(Dataset):
     """Batches of one sample each, to be collated.
 
@@ -81,9 +102,7 @@ class KeyFrames(Dataset):
         self, frames: Sequence[Frame], config: DataConfig, training: bool, seed: int = 0
     ) -> None:
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
-        self.image_augmentation = (
-            config.image_augmentation if training else ImageAugmentation.off()
-        )
+        self.image_augmentation = config.image_augmentation if training else ImageAugmentation.off()
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
 
     def __len__(self) -> int:

@@ -128,6 +128,10 @@ def open_nuscenes(root: Path, version: str) -> NuScenes:
     Raises:
         DataError: where the root or the version folder is missing or incomplete.
     """
+    if not root.is_dir() and version == "v1.0-synthetic":
+        raise DataError(
+            f"Data root {root} does not exist; make it: python tools/make_synthetic.py {root}"
+        )
     if not root.is_dir():
         raise DataError(
             f"Data root {root} does not exist; --data.root must name a folder that holds"
@@ -230,9 +234,7 @@ def read_frame(nusc: NuScenes, sample: dict, cameras: Sequence[str] = CAMERAS) -
         boxes=boxes,
         points_on_box=points,
         lidar_path=Path(nusc.dataroot) / lidar["filename"] if lidar else None,
-        ego_from_lidar=torch.from_numpy(
-            ego_from_sensor(lidar) if lidar else np.eye(4)
-        ),
+        ego_from_lidar=torch.from_numpy(ego_from_sensor(lidar) if lidar else np.eye(4)),
     )
 
 

@@ -33,7 +33,7 @@ def predict(
         for token, boxes, pose in zip(
             batch.tokens, model.detect(batch), batch.global_from_ego, strict=True
         ):
-            rows[token] = submission_rows(token, boxes.to("cpu"), pose)
+            rows[token] = submission_rows(token, boxes, pose)
     return rows
 
 

@@ -42,9 +42,7 @@ class BevGrid:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Numbers of cells (Z, Y, X)."""
-        return tuple(
-            round((hi - lo) / step) for lo, hi, step in (self.z, self.y, self.x)
-        )
+        return tuple(round((hi - lo) / step) for lo, hi, step in (self.z, self.y, self.x))
 
     def locate(
         self, points: Float[Tensor, "*points 3"]
@@ -63,9 +61,7 @@ class BevGrid:
         cells = torch.where(inside.unsqueeze(-1), cells, torch.zeros_like(cells))
         return cells.flip(-1).long(), inside
 
-    def centers(
-        self, device: torch.device | str | None = None
-    ) -> Float[Tensor, "Y X 2"]:
+    def centers(self, device: torch.device | str | None = None) -> Float[Tensor, "Y X 2"]:
         """The centre (x, y) of each cell, metres."""
         _, rows, columns = self.shape
         x = self.x[0] + (torch.arange(columns, device=device) + 0.5) * self.x[2]

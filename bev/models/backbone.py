@@ -63,7 +63,7 @@ class Backbone(nn.Module):
             raise ConfigError(
                 f"Backbone {config.name!r} is not a model of timm; similar names: {near}."
             )
-        self.body, chosen = _create(config)
+        self.body = _create(config)
         self.channels = tuple(self.body.feature_info.channels())
         self.strides = tuple(self.body.feature_info.reduction())
         data = resolve_model_data_config(self.body)
@@ -80,18 +80,17 @@ class Backbone(nn.Module):
             module.eval()
         return self
 
-    def forward(
-        self, images: UInt8[Tensor, "M 3 H W"]
-    ) -> list[Float[Tensor, "M _ _ _"]]:
+    def forward(self, images: UInt8[Tensor, "M 3 H W"]) -> list[Float[Tensor, "M _ _ _"]]:
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
         return self.body(normalised.contiguous(memory_format=torch.channels_last))
 
 
-def _create(config: BackboneConfig) -> tuple[nn.Module, tuple[int, ...]]:
+def _create(config: BackboneConfig) -> nn.Module:
     """The timm model with the levels of the configured strides, and its weights."""
     widths = {"channels": config.channels, "stem_width": config.stem}
     extra = {name: value for name, value in widths.items() if value}
-    info = timm.create_model(config.name, features_only=True, **extra).feature_info
+    with torch.device("meta"):  # asked for its strides alone: nothing is allocated
+        info = timm.create_model(config.name, features_only=True, **extra).feature_info
     strides = [level["reduction"] for level in info.get_dicts()]
     missing = [stride for stride in config.strides if stride not in strides]
     if missing:
@@ -111,9 +110,9 @@ def _create(config: BackboneConfig) -> tuple[nn.Module, tuple[int, ...]]:
             raise WeightsError(
                 f"Backbone weights {config.weights} do not fit {config.name}: {error}"
             ) from error
-        return body, levels
+        return body
     try:
-        return timm.create_model(config.name, pretrained=config.pretrained, **extra), levels
+        return timm.create_model(config.name, pretrained=config.pretrained, **extra)
     except Exception as error:
         if not config.pretrained:
             raise

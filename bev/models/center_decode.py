@@ -77,7 +77,10 @@ def decode(
     grid: BevGrid,
     config: DecodeConfig,
 ) -> list[Boxes3D]:
-    """Boxes of one group for each sample, best first, in the BEV frame (metres).
+    """Boxes of one group for each sample, best first, in the BEV frame (metres), on the CPU.
+
+    Peaks are found on the device; the few boxes that remain are suppressed on the CPU, since that
+    walk is sequential.
 
     Args:
         heatmap: logits.
@@ -90,7 +93,8 @@ def decode(
     best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
     values = regression.float().flatten(2).gather(2, cell.unsqueeze(1).expand(-1, 10, -1))
-    class_of_channel = torch.tensor(labels, device=score.device)
+    best, channel, cell, values = (t.cpu() for t in (best, channel, cell, values))
+    class_of_channel = torch.tensor(labels)
     results = []
     for sample in range(batch):
         row, column = cell[sample] // columns, cell[sample] % columns
@@ -114,7 +118,7 @@ def decode(
 def _suppress(boxes: Boxes3D, config: DecodeConfig) -> Tensor:
     """Indices of the boxes (sorted, best first) that survive."""
     if config.nms == "none" or len(boxes) < 2:
-        return torch.arange(len(boxes), device=boxes.center.device)
+        return torch.arange(len(boxes))
     separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
     if config.nms == "circle":
         return circle_nms(boxes.center[:, :2], _by_label(NMS_RADIUS, boxes), separate)

@@ -123,15 +123,13 @@ class CenterHead(nn.Module):
         heatmap, regression = 0.0, 0.0
         for output, labels in zip(outputs, self.labels, strict=True):
             targets = center_targets(truth, labels, self.grid, config.overlap, config.min_radius)
-            parts = center_loss(
-                output.heatmap, output.regression, targets, config.velocity_weight
-            )
+            parts = center_loss(output.heatmap, output.regression, targets, config.velocity_weight)
             heatmap, regression = heatmap + parts[0], regression + parts[1]
         return {"heatmap": heatmap, "regression": config.regression_weight * regression}
 
     @torch.no_grad()
     def boxes(self, outputs: list[GroupOutput]) -> list[Boxes3D]:
-        """Decoded boxes of each sample, best first, in the BEV frame."""
+        """Decoded boxes of each sample, best first, in the BEV frame, on the CPU."""
         per_group = [
             decode(output.heatmap, output.regression, labels, self.grid, self.config.decode)
             for output, labels in zip(outputs, self.labels, strict=True)
@@ -144,6 +142,4 @@ class CenterHead(nn.Module):
 def _branch(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     if hidden == 0:
         return nn.Sequential(nn.Conv2d(inputs, outputs, 1))
-    return nn.Sequential(
-        conv_bn_relu(inputs, hidden), nn.Conv2d(hidden, outputs, 3, padding=1)
-    )
+    return nn.Sequential(conv_bn_relu(inputs, hidden), nn.Conv2d(hidden, outputs, 3, padding=1))

@@ -71,9 +71,7 @@ def center_targets(
     return CenterTargets(heatmap, torch.cat(indices), torch.cat(regressions))
 
 
-def encode(
-    boxes: Boxes3D, cell: Int[Tensor, "M 2"], grid: BevGrid
-) -> Float[Tensor, "M 10"]:
+def encode(boxes: Boxes3D, cell: Int[Tensor, "M 2"], grid: BevGrid) -> Float[Tensor, "M 10"]:
     """The ten regression values of boxes whose centres lie in the cells (row, column)."""
     column_row = cell.flip(-1).to(boxes.center)
     low = boxes.center.new_tensor([grid.x[0], grid.y[0]])

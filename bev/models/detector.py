@@ -103,5 +103,8 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def detect(self, batch: Batch) -> list[Boxes3D]:
-        """Boxes of each sample, best first, in the BEV frame (the ego frame outside training)."""
+        """Boxes of each sample, best first, on the CPU.
+
+        In the BEV frame, which is the ego frame where the batch is not augmented.
+        """
         return self.head.boxes(self(batch).groups)

@@ -34,8 +34,6 @@ class Fpn(nn.Module):
 
     def forward(self, levels: list[Float[Tensor, "M _ _ _"]]) -> Float[Tensor, "M C h w"]:
         merged = self.lateral[-1](levels[-1])
-        for lateral, level in zip(
-            reversed(self.lateral[:-1]), reversed(levels[:-1]), strict=True
-        ):
+        for lateral, level in zip(reversed(self.lateral[:-1]), reversed(levels[:-1]), strict=True):
             merged = lateral(level) + F.interpolate(merged, size=level.shape[-2:])
         return self.output(merged)

@@ -1,8 +1,10 @@
 """Non-maximum suppression in BEV: by rotated overlap or by distance of centres.
 
-Boxes come sorted by score, best first; a box goes when a better one that stays is too near.
+Boxes come sorted by score, best first; a box goes when a better one that stays is too near. All on
+the CPU: after decoding there are at most a few hundred boxes, and the walk is sequential.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -37,20 +39,18 @@ def rotated_nms(
     near = (near & (group.unsqueeze(1) == group)).triu(diagonal=1)
     first, second = near.nonzero(as_tuple=True)
     too_near = torch.zeros_like(near)
-    too_near[first, second] = (
-        rotated_iou(rectangles[first], rectangles[second]) > overlap[first]
-    )
+    too_near[first, second] = rotated_iou(rectangles[first], rectangles[second]) > overlap[first]
     return _greedy(too_near)
 
 
 def _greedy(suppresses: Bool[Tensor, "M M"]) -> Int[Tensor, " kept"]:
     """Walk from best to worst; each box that stays removes those it suppresses."""
-    table = suppresses.cpu().numpy()
-    alive = torch.ones(len(table), dtype=torch.bool).numpy()
+    table = suppresses.numpy()
+    alive = np.ones(len(table), dtype=bool)
     for i in range(len(table)):
         if alive[i]:
             alive[i + 1 :] &= ~table[i, i + 1 :]
-    return torch.from_numpy(alive).nonzero().squeeze(1).to(suppresses.device)
+    return torch.from_numpy(alive).nonzero().squeeze(1)
 
 
 def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tensor, " M"]:

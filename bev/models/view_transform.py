@@ -166,4 +166,3 @@ def ray_features(
     unit = nn.functional.normalize(directions, dim=-1)
     joined = torch.cat([unit, 10 * inverse_depth.clamp(max=0.5).unsqueeze(-1)], dim=-1)
     return rearrange(joined, "b n (h w) c -> b n c h w", h=height, w=width)
-

@@ -115,9 +115,7 @@ class _Pool(torch.autograd.Function):
     def forward(ctx, depth: Tensor, context: Tensor, plan: VoxelPlan) -> Tensor:
         ctx.save_for_backward(depth, context)
         ctx.plan = plan
-        return _segment_sum(
-            context, plan.pixel_by_cell, plan.cell_start, depth[plan.point_by_cell]
-        )
+        return _segment_sum(context, plan.pixel_by_cell, plan.cell_start, depth[plan.point_by_cell])
 
     @staticmethod
     @once_differentiable

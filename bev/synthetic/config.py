@@ -6,6 +6,8 @@ the data root, so that a finished world is recognised and never silently mixed w
 
 from dataclasses import asdict, dataclass
 
+from bev.errors import ConfigError
+
 VERSION = "v1.0-synthetic"
 TRAIN_SPLIT = "synthetic_train"
 VAL_SPLIT = "synthetic_val"
@@ -28,7 +30,7 @@ class WorldConfig:
     image_size: (width, height) in pixels; intrinsics scale with it from the real 1600x900.
     jpeg_quality: 1 to 100.
 
-    Raises ValueError for a value out of range.
+    Raises ConfigError for a value out of range.
     """
 
     train_scenes: int = 100
@@ -47,10 +49,10 @@ class WorldConfig:
             ("jpeg_quality", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}.")
+                raise ConfigError(f"{name} is {getattr(self, name)}; give at least {least}.")
         width, height = self.image_size
         if width * 9 != height * 16 or width < 160:
-            raise ValueError(
+            raise ConfigError(
                 f"image_size is {self.image_size}; give width and height in the ratio 16:9, "
                 "at least 160x90."
             )

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from bev.errors import ConfigError, DataError
 from bev.synthetic.config import TRAIN_SPLIT, VAL_SPLIT, VERSION, SceneKey, WorldConfig
 from bev.synthetic.rig import CAMERAS, LIDAR
 from bev.synthetic.scene_writer import SHARDS, prepare_process, shard_file, write_scene
@@ -29,20 +30,18 @@ _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 def find_world(root: Path, config: WorldConfig) -> Path | None:
     """The root, if the finished world of this config stands there; None if nothing does.
 
-    Raises FileExistsError where something else does: it is never overwritten.
+    Raises DataError where something else does: it is never overwritten.
     """
     root = Path(root)
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return None
     marker = root / MARKER
     if not marker.is_file():
-        raise FileExistsError(
-            f"{root} holds something that is not a made world; give another folder."
-        )
+        raise DataError(f"{root} holds something that is not a made world; give another folder.")
     found = json.loads(marker.read_text())
     wanted = config.fingerprint()
     if found != wanted:
-        raise FileExistsError(
+        raise DataError(
             f"{root} holds a made world of other settings ({_difference(found, wanted)}); "
             "delete it or give another folder."
         )
@@ -57,7 +56,7 @@ def make_world(
     workers: processes, all usable cores by default; what is written does not depend on it. With
     several, the calling script needs the usual ``if __name__ == "__main__":``.
 
-    Raises FileExistsError where the root holds something else, ValueError for workers below 1.
+    Raises DataError where the root holds something else, ConfigError for workers below 1.
     """
     root = Path(root).absolute()
     if find_world(root, config) is not None:
@@ -65,7 +64,7 @@ def make_world(
     if workers is None:
         workers = _usable_cores()
     if workers < 1:
-        raise ValueError(f"workers is {workers}; give at least 1.")
+        raise ConfigError(f"workers is {workers}; give at least 1.")
     folder = _start(root, config)
     todo = [key for key in config.scene_keys() if not shard_file(folder, key).is_file()]
     frames = config.frames_per_scene
@@ -107,7 +106,7 @@ def _start(root: Path, config: WorldConfig) -> Path:
     marker = folder / MARKER
     if folder.exists():
         if not marker.is_file() and any(folder.iterdir()):
-            raise FileExistsError(
+            raise DataError(
                 f"{folder} is needed to make the world and holds something else; remove it."
             )
         if marker.is_file() and marker.read_text() != _unfinished(config):

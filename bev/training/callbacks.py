@@ -59,7 +59,7 @@ class OfficialMetrics(Callback):
         dataloader_index: int = 0,
     ) -> None:
         for token, boxes, pose in zip(batch.tokens, outputs, batch.global_from_ego, strict=True):
-            self.rows[token] = submission_rows(token, boxes.to("cpu"), pose)
+            self.rows[token] = submission_rows(token, boxes, pose)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         rows = self._gather(trainer)
@@ -114,7 +114,7 @@ class OfficialMetrics(Callback):
 
 
 class LastCheckpoint(Callback):
-    """Keeps ``last.ckpt``: written at the end of an epoch where the last one is old, and at the end.
+    """Keeps ``last.ckpt``: written after an epoch where the last one is old, and at the end.
 
     Lightning's own writes at every epoch, which for a few samples means at every step.
 

@@ -30,7 +30,7 @@ def draw_samples(
     model.eval()
     paths = []
     for index, frame in enumerate(chosen):
-        boxes = model.detect(data[index].to(device))[0].to("cpu")
+        boxes = model.detect(data[index].to(device))[0]
         sheet = draw_sheet(frame, boxes, title=config.name)
         paths.append(save_png(sheet, folder / "pictures" / f"{frame.token}.png"))
     return paths

@@ -13,9 +13,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig, global_batch: int) ->
     """AdamW over the parameters that train, its rate scaled to the global batch."""
     scale = global_batch / config.lr_batch if config.lr_batch else 1.0
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        parameters, lr=config.lr * scale, weight_decay=config.weight_decay
-    )
+    return torch.optim.AdamW(parameters, lr=config.lr * scale, weight_decay=config.weight_decay)
 
 
 def rate_factor(config: TrainConfig, total_steps: int) -> Callable[[int], float]:

@@ -38,6 +38,7 @@ NEXT = """
    python tools/train.py {config}
 
  A model that truly learns on a CPU, on a larger made world (about half an hour on 2 cores):
+   python tools/make_synthetic.py data/synthetic-default
    python tools/train.py configs/lss_synthetic.py
 ==========================================================================================
 """

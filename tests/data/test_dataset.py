@@ -27,7 +27,9 @@ def test_boxes_follow_images_and_bev_through_augmentation(made):
     config, frames = made
     plain = KeyFrames(frames, replace(config, image_augmentation=ImageAugmentation.off(),
                                       bev_augmentation=BevAugmentation.off()), True)  # fmt: skip
-    strong = KeyFrames(frames, replace(config, image_augmentation=ImageAugmentation(flip="mirror")), True)
+    strong = KeyFrames(
+        frames, replace(config, image_augmentation=ImageAugmentation(flip="mirror")), True
+    )
     for index in range(3):
         before, after = plain[(0, index)], strong[(5, index)]
         corners = before.boxes[0].corners().reshape(1, 1, -1, 3).expand(1, 6, -1, 3)

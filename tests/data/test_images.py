@@ -48,7 +48,9 @@ def test_marks_land_where_the_matrix_says(tmp_path_factory, seed):
     matrix = draw(config, BevAugmentation.off(), [original], SIZE, rng).image_from_original[0]
     # Marks that are well inside the result, brought back to the original by the inverse.
     inside = np.stack([rng.uniform(60, 640, 6), rng.uniform(30, 220, 6)], axis=1)
-    inside = inside[[all(np.hypot(*(p - q)) > 40 for q in inside[:i]) for i, p in enumerate(inside)]]
+    inside = inside[
+        [all(np.hypot(*(p - q)) > 40 for q in inside[:i]) for i, p in enumerate(inside)]
+    ]
     back = np.linalg.inv(matrix.numpy())
     sources = [(back @ [x, y, 1])[:2] for x, y in inside]
     margin = [20 < x < original[1] - 20 and 20 < y < original[0] - 20 for x, y in sources]
@@ -84,7 +86,11 @@ def test_evaluation_scales_to_the_width_and_keeps_the_bottom():
     off = draw(ImageAugmentation.off(), BevAugmentation.off(), [(900, 1600)], SIZE, rng)
     matrix = off.image_from_original[0]
     # 704 / 1600 = 0.44; 900 * 0.44 = 396, of which the lowest 256 rows are kept.
-    for original, expected in {(0, 900): (0, 256), (1600, 900): (704, 256), (800, 450): (352, 58)}.items():
+    for original, expected in {
+        (0, 900): (0, 256),
+        (1600, 900): (704, 256),
+        (800, 450): (352, 58),
+    }.items():
         found = matrix @ torch.tensor([*original, 1.0]).double()
         torch.testing.assert_close(found[:2], torch.tensor(expected).double())
     assert torch.equal(off.bev_from_ego, torch.eye(4))

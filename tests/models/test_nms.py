@@ -15,7 +15,9 @@ from bev.models.nms import circle_nms, rotated_iou, rotated_nms
 def shapely_iou(a, b):
     shapes = []
     for x, y, length, width, yaw in (a, b):
-        shape = affinity.rotate(box(-length / 2, -width / 2, length / 2, width / 2), yaw, (0, 0), True)
+        shape = affinity.rotate(
+            box(-length / 2, -width / 2, length / 2, width / 2), yaw, (0, 0), True
+        )
         shapes.append(affinity.translate(shape, x, y))
     return shapes[0].intersection(shapes[1]).area / shapes[0].union(shapes[1]).area
 

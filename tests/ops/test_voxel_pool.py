@@ -1,4 +1,4 @@
-"""Voxel pooling against an independent slow version, its gradients, and faults of published code."""
+"""Voxel pooling against an independent slow version, its gradients, and published faults."""
 
 import math
 
@@ -39,9 +39,7 @@ def random_case(seed, shape, channels, spread=6.0, dtype=torch.float32):
     batch, cameras, bins, height, width = shape
     points = spread * torch.randn(*shape, 3, generator=generator)
     depth = torch.rand(*shape, generator=generator, dtype=dtype)
-    context = torch.randn(
-        batch, cameras, channels, height, width, generator=generator, dtype=dtype
-    )
+    context = torch.randn(batch, cameras, channels, height, width, generator=generator, dtype=dtype)
     return points, depth, context
 
 

@@ -18,14 +18,14 @@ from bev.synthetic.tables import TABLES
 matplotlib.use("Agg")
 
 
-def test_all_tables_and_files_are_there(devkit, small_world, small_config):
-    assert {p.stem for p in (small_world / VERSION).iterdir()} == {*TABLES, "splits"}
+def test_all_tables_and_files_are_there(devkit, made_world, made_config):
+    assert {p.stem for p in (made_world / VERSION).iterdir()} == {*TABLES, "splits"}
     assert len(devkit.scene) == 3 and len(devkit.sample) == 12
-    splits = json.loads((small_world / VERSION / "splits.json").read_text())
+    splits = json.loads((made_world / VERSION / "splits.json").read_text())
     assert [len(splits[s]) for s in (TRAIN_SPLIT, VAL_SPLIT)] == [2, 1]
     assert not set(splits[TRAIN_SPLIT]) & set(splits[VAL_SPLIT])
     for row in devkit.sample_data:
-        assert (small_world / row["filename"]).is_file()
+        assert (made_world / row["filename"]).is_file()
     for sample in devkit.sample:
         assert set(sample["data"]) == {*CAMERAS, LIDAR}
     times = np.array([s["timestamp"] for s in devkit.sample]).reshape(3, 4)
@@ -42,7 +42,7 @@ def test_renders(devkit, tmp_path):
     assert (tmp_path / "box.png").is_file()
 
 
-def test_lidar_counts_are_the_points_in_the_boxes(devkit, small_world):
+def test_lidar_counts_are_the_points_in_the_boxes(devkit, made_world):
     for sample in devkit.sample:
         path, boxes, _ = devkit.get_sample_data(sample["data"][LIDAR])
         points = LidarPointCloud.from_file(path).points[:3]
@@ -51,9 +51,9 @@ def test_lidar_counts_are_the_points_in_the_boxes(devkit, small_world):
             assert points_in_box(box, points).sum() == row["num_lidar_pts"], box.name
 
 
-def test_velocity_is_the_true_motion(devkit, small_config):
-    for key in small_config.scene_keys():
-        scene = make_scene(key, small_config)
+def test_velocity_is_the_true_motion(devkit, made_config):
+    for key in made_config.scene_keys():
+        scene = make_scene(key, made_config)
         record = next(s for s in devkit.scene if s["name"] == key.name)
         sample = devkit.get("sample", record["first_sample_token"])
         compared = 0
@@ -76,8 +76,8 @@ def test_velocity_is_the_true_motion(devkit, small_config):
         assert compared > 100
 
 
-def test_cameras_have_their_own_times_and_poses(devkit, small_config):
-    scene = make_scene(small_config.scene_keys()[0], small_config)
+def test_cameras_have_their_own_times_and_poses(devkit, made_config):
+    scene = make_scene(made_config.scene_keys()[0], made_config)
     assert scene.ego.speed > 1.0
     sample = devkit.sample[0]
     lidar = devkit.get("sample_data", sample["data"][LIDAR])
@@ -94,8 +94,8 @@ def test_cameras_have_their_own_times_and_poses(devkit, small_config):
 
 
 @pytest.mark.parametrize("split", [TRAIN_SPLIT, VAL_SPLIT])
-def test_truth_as_prediction_scores_full_marks(devkit, small_config, tmp_path, split):
-    names = {key.name for key in small_config.scene_keys() if key.split == split}
+def test_truth_as_prediction_scores_full_marks(devkit, made_config, tmp_path, split):
+    names = {key.name for key in made_config.scene_keys() if key.split == split}
     results = {}
     for sample in devkit.sample:
         if devkit.get("scene", sample["scene_token"])["name"] not in names:

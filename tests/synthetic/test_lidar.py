@@ -9,9 +9,9 @@ from bev.synthetic.scene import make_scene
 from bev.synthetic.truth import frame_truth
 
 
-def test_points_lie_on_the_surfaces_they_name(small_config):
-    scene = make_scene(small_config.scene_keys()[1], small_config)
-    truth = frame_truth(scene, 0, small_config.image_size)
+def test_points_lie_on_the_surfaces_they_name(made_config):
+    scene = make_scene(made_config.scene_keys()[1], made_config)
+    truth = frame_truth(scene, 0, made_config.image_size)
     pose = scene.ego_pose(scene.firings[0][LIDAR]) @ scene.rig.lidar.ego_from_sensor
     points = truth.sweep.points[:, :3].astype(float) @ pose[:3, :3].T + pose[:3, 3]
     item, items = truth.sweep.item, truth.items
@@ -26,9 +26,9 @@ def test_points_lie_on_the_surfaces_they_name(small_config):
         assert np.abs(solid).min(1).max() < 6 * RANGE_NOISE, i
 
 
-def test_windows_lose_no_ray(small_config, monkeypatch):
-    scene = make_scene(small_config.scene_keys()[2], small_config)
-    truth = frame_truth(scene, 0, small_config.image_size)
+def test_windows_lose_no_ray(made_config, monkeypatch):
+    scene = make_scene(made_config.scene_keys()[2], made_config)
+    truth = frame_truth(scene, 0, made_config.image_size)
     pose = scene.ego_pose(scene.firings[0][LIDAR]) @ scene.rig.lidar.ego_from_sensor
     every = (slice(0, lidar.RINGS), np.arange(lidar.AZIMUTHS))
     fast = cast(truth.items, pose, np.random.default_rng(0))
@@ -37,9 +37,9 @@ def test_windows_lose_no_ray(small_config, monkeypatch):
     assert np.array_equal(fast.points, slow.points) and np.array_equal(fast.item, slow.item)
 
 
-def test_rings_and_ranges(small_config):
-    scene = make_scene(small_config.scene_keys()[0], small_config)
-    points = frame_truth(scene, 0, small_config.image_size).sweep.points
+def test_rings_and_ranges(made_config):
+    scene = make_scene(made_config.scene_keys()[0], made_config)
+    points = frame_truth(scene, 0, made_config.image_size).sweep.points
     reach = np.linalg.norm(points[:, :3], axis=1)
     assert points.dtype == np.float32 and reach.max() < MAX_RANGE + 0.1
     elevation = np.arcsin(points[:, 2] / reach)

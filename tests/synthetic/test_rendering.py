@@ -19,13 +19,13 @@ from bev.synthetic.view import View
 
 
 @pytest.fixture(scope="module")
-def scene(small_config):
-    return make_scene(small_config.scene_keys()[0], small_config)
+def scene(made_config):
+    return make_scene(made_config.scene_keys()[0], made_config)
 
 
 @pytest.fixture(scope="module")
-def truth(scene, small_config):
-    return frame_truth(scene, 1, small_config.image_size)
+def truth(scene, made_config):
+    return frame_truth(scene, 1, made_config.image_size)
 
 
 def nearest_item(view: View, pixels: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_mask_shows_the_first_item_on_each_ray(truth, camera):
     assert (mask[rows, columns] == near).mean() > 0.95
 
 
-def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, truth, small_config):
+def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, truth, made_config):
     sample = devkit.sample[1]
     checked = 0
     for camera in CAMERAS:
@@ -92,7 +92,7 @@ def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, truth, sma
     assert checked >= 5
 
 
-def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, truth, small_config):
+def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, truth, made_config):
     camera = "CAM_FRONT"
     view = truth.views[camera]
     mask, _ = item_mask(view)
@@ -108,14 +108,14 @@ def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, truth, smal
     assert changed[sure].mean() > 0.99 and changed[~near].mean() < 0.01
 
 
-def test_images_are_small_and_deterministic(scene, truth, small_config):
-    first = Renderer(scene, small_config.image_size).images(truth, 1)
-    again = Renderer(scene, small_config.image_size).images(truth, 1)
+def test_images_are_small_and_deterministic(scene, truth, made_config):
+    first = Renderer(scene, made_config.image_size).images(truth, 1)
+    again = Renderer(scene, made_config.image_size).images(truth, 1)
     total = 0
     for camera in CAMERAS:
         assert np.array_equal(first[camera], again[camera])
         assert first[camera].std() > 10
-        total += len(cv2.imencode(".jpg", first[camera], [1, small_config.jpeg_quality])[1])
+        total += len(cv2.imencode(".jpg", first[camera], [1, made_config.jpeg_quality])[1])
     assert total < 400_000
 
 

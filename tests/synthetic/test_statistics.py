@@ -33,6 +33,6 @@ def test_all_of_default_is_hard():
     assert_hard(scene_statistics(config, config.scene_keys()), with_class=0.75)
 
 
-def test_tables_and_truth_give_the_same_figures(small_world, small_config):
-    truth = scene_statistics(small_config, small_config.scene_keys())
-    assert world_statistics(small_world, small_config) == truth
+def test_tables_and_truth_give_the_same_figures(made_world, made_config):
+    truth = scene_statistics(made_config, made_config.scene_keys())
+    assert world_statistics(made_world, made_config) == truth

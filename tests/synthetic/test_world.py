@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bev.errors import ConfigError, DataError
 from bev.synthetic import WorldConfig, find_world, make_world, world
 from bev.synthetic.scene_writer import write_scene
 
@@ -42,14 +43,14 @@ def test_finished_world_is_found_and_not_remade(mini_world, monkeypatch):
 
 def test_other_settings_are_an_error_that_names_them(mini_world):
     before = digest(mini_world)
-    with pytest.raises(FileExistsError, match="its seed is 3, wanted 4"):
+    with pytest.raises(DataError, match="its seed is 3, wanted 4"):
         make_world(mini_world, replace(MINI, seed=4), progress=False)
     assert digest(mini_world) == before
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "v1.0-mini").mkdir()
-    with pytest.raises(FileExistsError, match="not a made world"):
+    with pytest.raises(DataError, match="not a made world"):
         make_world(tmp_path, MINI, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ["v1.0-mini"]
 
@@ -98,10 +99,10 @@ def test_no_two_scenes_share_a_seed():
     [{"train_scenes": 0}, {"frames_per_scene": 1}, {"seed": -1}, {"image_size": (800, 600)}],
 )
 def test_senseless_settings_are_errors(change):
-    with pytest.raises(ValueError, match=next(iter(change))):
+    with pytest.raises(ConfigError, match=next(iter(change))):
         replace(MINI, **change)
 
 
 def test_no_workers_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="workers is 0"):
+    with pytest.raises(ConfigError, match="workers is 0"):
         make_world(tmp_path / "none", MINI, workers=0, progress=False)

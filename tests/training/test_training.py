@@ -86,9 +86,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
     last = folder / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["epoch"] == 0
     train(replace(quick, train=replace(first, max_steps=-1)), resume=last)
-    whole, resumed = (
-        read_checkpoint(f / "checkpoints" / "last.ckpt") for f in (finished, folder)
-    )
+    whole, resumed = (read_checkpoint(f / "checkpoints" / "last.ckpt") for f in (finished, folder))
     assert whole["global_step"] == resumed["global_step"] == 8
     for kind in ("state_dict", "current_model_state"):
         for name, value in whole[kind].items():
