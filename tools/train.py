@@ -9,7 +9,7 @@ import tyro
 
 from bev.config import Experiment, load_file
 from bev.errors import ConfigError, run_command
-from bev.training.rehearsal import LABEL, NEXT, rehearse, wants_rehearsal
+from bev.training.rehearsal import LABEL, NEXT, losses, rehearse, wants_rehearsal
 from bev.training.run import train
 
 
@@ -41,7 +41,7 @@ def main() -> None:
         return
     print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
     if rehearsal:
-        print(NEXT.format(config=path))
+        print(NEXT.format(config=path, losses=losses(folder)))
 
 
 if __name__ == "__main__":

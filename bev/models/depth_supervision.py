@@ -34,7 +34,8 @@ def nearest_depth(
     batch, count = cameras.intrinsics.shape[:2]
     nearest = cameras.intrinsics.new_full((batch, count * rows * columns), torch.inf)
     for sample, own in enumerate(points):
-        pixels, depth = cameras[sample].project(own.expand(count, -1, 3))
+        with torch.autocast(own.device.type, enabled=False):
+            pixels, depth = cameras[sample].project(own.expand(count, -1, 3))
         x, y = pixels.unbind(-1)
         column = torch.floor((x - width / 2) / stride + columns / 2)
         row = torch.floor((y - height / 2) / stride + rows / 2)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bev.geometry import BevGrid, Cameras, feature_pixels
+from bev.models.layers import conv_bn_relu
 from bev.ops import VoxelPlan, voxel_pool
 
 
@@ -84,11 +85,7 @@ class LiftSplat(nn.Module):
         width = in_channels + (4 if config.ray_features else 0)
         layers: list[nn.Module] = []
         if config.hidden:
-            layers = [
-                nn.Conv2d(width, config.hidden, 3, padding=1, bias=False),
-                nn.BatchNorm2d(config.hidden),
-                nn.ReLU(inplace=True),
-            ]
+            layers = [*conv_bn_relu(width, config.hidden)]
             width = config.hidden
         self.depth_context = nn.Sequential(
             *layers, nn.Conv2d(width, config.bins + config.channels, 1)
@@ -102,6 +99,25 @@ class LiftSplat(nn.Module):
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> BevFeatures:
         batch = features.shape[0]
+        # Geometry stays in float32: half precision would move far points by metres.
+        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+            plan, rays = self._look(features, image_size, cameras, bev_from_ego)
+        if rays is not None:
+            features = torch.cat([features, rays.to(features.dtype)], dim=2)
+        lifted = self.depth_context(rearrange(features, "b n c h w -> (b n) c h w"))
+        lifted = rearrange(lifted, "(b n) c h w -> b n c h w", b=batch)
+        depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=2)
+        bev = voxel_pool(depth_logits.float().softmax(dim=2), context, plan)
+        return BevFeatures(bev.contiguous(memory_format=torch.channels_last), depth_logits)
+
+    def _look(
+        self,
+        features: Float[Tensor, "B N C h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> tuple[VoxelPlan, Float[Tensor, "B N 4 h w"] | None]:
+        """Where each feature cell looks: the pooling plan, and the ray features where asked for."""
         pixels = feature_pixels(
             image_size,
             features.shape[-2:],
@@ -109,18 +125,11 @@ class LiftSplat(nn.Module):
             corners=self.config.frustum == "corners",
             device=features.device,
         )
-        if self.config.ray_features:
-            rays = ray_features(pixels, cameras, bev_from_ego).to(features.dtype)
-            features = torch.cat([features, rays], dim=2)
-        lifted = self.depth_context(rearrange(features, "b n c h w -> (b n) c h w"))
-        lifted = rearrange(lifted, "(b n) c h w -> b n c h w", b=batch)
-        depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=2)
-
-        with torch.no_grad():
-            points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
-            plan = VoxelPlan.from_points(points, self.grid)
-        bev = voxel_pool(depth_logits.float().softmax(dim=2), context, plan)
-        return BevFeatures(bev.contiguous(memory_format=torch.channels_last), depth_logits)
+        points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
+        plan = VoxelPlan.from_points(points, self.grid)
+        if not self.config.ray_features:
+            return plan, None
+        return plan, ray_features(pixels, cameras, bev_from_ego)
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The depth at which each bin's point stands, metres."""

@@ -2,6 +2,7 @@
 
 import math
 
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -30,3 +31,8 @@ class AveragedWeights(WeightAveraging):
             return averaged.lerp(current, 1 - ema_decay(int(updates), limit, start))
 
         super().__init__(avg_fn=average)
+
+    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        # The module moves to its device only after this: the average is to live there too.
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, module, stage)

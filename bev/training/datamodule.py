@@ -3,6 +3,7 @@
 import os
 
 import cv2
+import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
@@ -58,8 +59,7 @@ def make_loader(data: KeyFrames, sampler: EpochSampler | None = None, ranks: int
         sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
-        pin_memory=False,
-        persistent_workers=False,
+        pin_memory=torch.cuda.is_available(),
         worker_init_fn=_one_thread,
     )
 

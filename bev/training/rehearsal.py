@@ -4,6 +4,7 @@ It changes a few fields of the experiment, prints which, and labels its metrics 
 check that every part works. A few dozen steps from random weights learn next to nothing.
 """
 
+import csv
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ NOTICE = """
 
 NEXT = """
 ==========================================================================================
+ {losses}
  That was a rehearsal on a made world; its metrics mean nothing beyond "every part works".
 
  With nuScenes (https://www.nuscenes.org/nuscenes#download) unpacked so that
@@ -85,6 +87,16 @@ def rehearse(config: Experiment) -> Experiment:
         print(NOTICE.format(root=config.data.root, changes=changes), flush=True)
         make_world(WORLD, PRESETS["tiny"])
     return changed
+
+
+def losses(folder: Path) -> str:
+    """How the loss fell, in one sentence, from a run folder's ``metrics.csv``."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get("train/loss")]
+    values = [float(row["train/loss"]) for row in rows]
+    few = max(len(values) // 5, 1)
+    first, last = sum(values[:few]) / few, sum(values[-few:]) / few
+    return f"The loss went from {first:.1f} to {last:.1f} in {rows[-1]['step']} steps."
 
 
 def _changes(before: object, after: object, where: str) -> list[str]:

@@ -87,3 +87,17 @@ def test_the_depth_loss_wants_the_right_bin():
         assert logits.grad.count_nonzero() == 3
         nothing = torch.full_like(nearest, torch.inf)
         assert depth_loss(logits, nothing, (1.0, 4.0, 1.0), kind) == 0
+
+
+def test_mixed_precision_leaves_the_geometry_alone(cameras):
+    """bfloat16 has 8 bits: a far point computed in it would land cells away."""
+    view, features = one_hot_transform((0, 5, 4), 21)
+    bev_from_ego = torch.eye(4).expand(2, 4, 4)
+    exact = view(features, IMAGE, cameras, bev_from_ego).bev
+    points = [cameras[0, 0].unproject(torch.tensor([[33.0, 21.0]]), torch.tensor([23.45]))] * 2
+    nearest = nearest_depth(points, cameras, IMAGE, (8, 20), 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = view(features, IMAGE, cameras, bev_from_ego).bev
+        torch.testing.assert_close(nearest_depth(points, cameras, IMAGE, (8, 20), 8), nearest)
+    assert exact[0, 0].argmax() == mixed[0, 0].argmax()
+    torch.testing.assert_close(exact, mixed.float(), atol=0.02, rtol=0)
