@@ -20,10 +20,11 @@ model = models.DetectorConfig(
     ),
     neck=models.FpnConfig(channels=64),
     grid=BevGrid(z=(-3.0, 5.0, 8.0)),
-    view=models.LiftSplatConfig(depth=(2.0, 58.0, 1.0), channels=48, hidden=96, ray_features=True),
-    encoder=models.BevEncoderConfig(stages=(64, 96, 128), blocks=1, neck=96, channels=64),
+    view=models.LiftSplatConfig(depth=(2.0, 58.0, 1.0), channels=48, hidden=128, ray_features=True),
+    encoder=models.BevEncoderConfig(stages=(64, 96, 128), blocks=1, neck=64, channels=48),
     head=models.CenterHeadConfig(
         groups=(CLASSES,),
+        shared=48,
         branch=0,
         decode=models.DecodeConfig(score=0.02, nms="circle", by_class=True, group_boxes=200),
     ),
@@ -35,15 +36,13 @@ data = replace(
     root=Path("data/synthetic-default"),
     version="v1.0-synthetic",
     image_size=(128, 352),
-    image_augmentation=ImageAugmentation(
-        scale=(-0.04, 0.06), flip="mirror", rotation=2.0, brightness=0.2, contrast=0.2
-    ),
-    bev_augmentation=BevAugmentation(flip_x=False, flip_y=False),
+    image_augmentation=ImageAugmentation(scale=(-0.02, 0.03), flip="mirror", rotation=0.0),
+    bev_augmentation=BevAugmentation.off(),
     lidar=True,
-    batch_size=2,
+    batch_size=1,
 )
 train = replace(
-    base.train, epochs=8, lr=3e-3, lr_batch=0, weight_decay=1e-2, schedule="cosine",
-    devices=2, ema_start=0, validate_every=0,
+    base.train, epochs=8, lr=2e-3, lr_batch=0, weight_decay=1e-2, schedule="cosine",
+    devices=2, ema_start=8000, validate_every=0,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

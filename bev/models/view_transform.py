@@ -49,8 +49,8 @@ class LiftSplatConfig(ViewTransformConfig):
         hidden: width of one 3x3 convolution before the 1x1 one; 0 for none, as published.
         frustum: "centers" looks through the centres of feature cells and at the middle of bins;
             "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
-        ray_features: give the network each pixel's viewing direction and the depth at which it
-            would meet flat ground, both in the BEV frame.
+        ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
+            at which it would meet flat ground, and how near each of its depth points is to it.
     """
 
     depth: tuple[float, float, float] = (1.0, 60.0, 1.0)
@@ -82,7 +82,7 @@ class LiftSplat(nn.Module):
         super().__init__()
         self.config, self.stride, self.grid = config, stride, grid
         self.channels = config.channels * grid.shape[0]
-        width = in_channels + (4 if config.ray_features else 0)
+        width = in_channels + (4 + config.bins if config.ray_features else 0)
         layers: list[nn.Module] = []
         if config.hidden:
             layers = [*conv_bn_relu(width, config.hidden)]
@@ -116,7 +116,7 @@ class LiftSplat(nn.Module):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-    ) -> tuple[VoxelPlan, Float[Tensor, "B N 4 h w"] | None]:
+    ) -> tuple[VoxelPlan, Float[Tensor, "B N R h w"] | None]:
         """Where each feature cell looks: the pooling plan, and the ray features where asked for."""
         pixels = feature_pixels(
             image_size,
@@ -129,7 +129,8 @@ class LiftSplat(nn.Module):
         plan = VoxelPlan.from_points(points, self.grid)
         if not self.config.ray_features:
             return plan, None
-        return plan, ray_features(pixels, cameras, bev_from_ego)
+        rays = ray_features(pixels, cameras, bev_from_ego)
+        return plan, torch.cat([rays, ground_nearness(points)], dim=2)
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The depth at which each bin's point stands, metres."""
@@ -175,3 +176,10 @@ def ray_features(
     unit = nn.functional.normalize(directions, dim=-1)
     joined = torch.cat([unit, 10 * inverse_depth.clamp(max=0.5).unsqueeze(-1)], dim=-1)
     return rearrange(joined, "b n (h w) c -> b n c h w", h=height, w=width)
+
+
+def ground_nearness(
+    points: Float[Tensor, "B N D h w 3"],
+) -> Float[Tensor, "B N D h w"]:
+    """exp(-z^2 / 2) of depth points at height z (metres): 1 on flat ground, 0.14 two metres off."""
+    return torch.exp(-0.5 * points[..., 2] ** 2)
