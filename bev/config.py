@@ -67,6 +67,10 @@ def load_file(path: str | Path) -> Experiment:
         spec.loader.exec_module(module)
     finally:
         sys.path.remove(folder)
+        # Neighbours are imported by bare names: another folder may use the same ones.
+        for name, loaded in list(sys.modules.items()):
+            if str(Path(getattr(loaded, "__file__", None) or "").parent) == folder:
+                del sys.modules[name]
     config = getattr(module, "config", None)
     if not isinstance(config, Experiment):
         raise ConfigError(f"Config file {path} does not end in `config = Experiment(...)`.")

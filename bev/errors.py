@@ -37,11 +37,7 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except BevError as error:
-        # A data loader's worker wraps the message into its traceback; the last line holds it.
-        sentence = str(error).strip().splitlines()[-1].removeprefix(f"{_path(error)}: ")
-        print(f"error: {sentence}", file=sys.stderr)
+        # A data loader's worker wraps the message into its traceback, at whose end it stands.
+        name = f"{type(error).__module__}.{type(error).__qualname__}: "
+        print(f"error: {str(error).rpartition(name)[2].strip()}", file=sys.stderr)
         sys.exit(1)
-
-
-def _path(error: BevError) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"

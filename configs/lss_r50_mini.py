@@ -27,5 +27,16 @@ config = replace(
         bev_augmentation=BevAugmentation.off(),
         batch_size=1,
     ),
-    train=replace(base.train, lr_batch=0, epochs=600, validate_every=0, ema_start=0),
+    train=replace(
+        base.train,
+        lr=5e-4,
+        lr_batch=0,
+        epochs=400,
+        max_steps=400,
+        warmup_steps=30,
+        schedule="cosine",
+        validate_every=0,
+        ema_start=0,
+        log_every=10,
+    ),
 )

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+import yaml
 
+from bev.config import to_plain
 from bev.data.dataset import DataChoice, KeyFrames
 from bev.data.nuscenes import open_nuscenes
 from bev.errors import ConfigError, run_command
@@ -19,8 +21,9 @@ from bev.evaluation import (
     read_details,
     write_page,
 )
-from bev.evaluation.predict import default_device, predict, score
-from bev.training.checkpoint import load_checkpoint
+from bev.evaluation.predict import predict, score
+from bev.machine import default_device
+from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import make_loader
 
 
@@ -31,7 +34,8 @@ class Command:
     Attributes:
         source: a checkpoint of a run, or a submission (.json).
         split: official or custom split; empty for the config's validation split.
-        out: where the results go; empty for evaluation/<split>/ of the run, or beside the results.
+        out: where the results go; empty for evaluation/<split>_<checkpoint>/ of the run, or beside
+            the results file.
         blank: show the model grey images, to measure what it knows without seeing.
     """
 
@@ -57,12 +61,13 @@ def main() -> None:
         config, model = load_checkpoint(command.source)
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
-        name = f"{split}_blank" if command.blank else split
-        folder = command.out or command.source.resolve().parent.parent / "evaluation" / name
+        name = f"{split}_{command.source.stem}" + ("_blank" if command.blank else "")
+        folder = command.out or home_of(command.source) / "evaluation" / name
         device = default_device()
         loader = make_loader(KeyFrames(data.frames(split), data, training=False))
         rows = predict(model.to(device), loader, device, command.blank)
-        metrics, text = score(rows, data, split, folder), str(config)
+        metrics = score(rows, data, split, folder)
+        text = yaml.safe_dump(to_plain(config), sort_keys=False)
     curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
     page = write_page(
         folder,

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from bev.config import load_file
 from bev.data.dataset import DataChoice, KeyFrames
 from bev.errors import run_command
-from bev.evaluation.predict import default_device
-from bev.training.checkpoint import load_checkpoint
+from bev.machine import default_device
+from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.finish import spread
 from bev.visualization import draw_check, draw_sheet, save_png, write_video
 
@@ -51,7 +51,7 @@ def main() -> None:
         config, model, home = load_file(command.source), None, Path()
     else:
         config, model = load_checkpoint(command.source)
-        home = command.source.resolve().parent.parent
+        home = home_of(command.source)
     data = command.data.apply(config.data)
     split = command.split or data.splits[1]
     frames = data.frames(split)

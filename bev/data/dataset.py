@@ -16,6 +16,7 @@ from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitt
 from bev.data.batch import Batch
 from bev.data.images import load_image
 from bev.data.nuscenes import CAMERAS, Frame, default_splits, open_nuscenes, read_frames
+from bev.errors import ConfigError
 from bev.geometry import Cameras
 
 
@@ -48,6 +49,12 @@ class DataConfig:
     lidar: bool = False
     batch_size: int = 8
     workers: int = -1
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise ConfigError("data.cameras is empty; name at least one, e.g. CAM_FRONT.")
+        if self.batch_size < 1:
+            raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
 
     @property
     def splits(self) -> tuple[str, str]:

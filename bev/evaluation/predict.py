@@ -18,7 +18,7 @@ from bev.models import Detector
 def predict(
     model: Detector, loader: DataLoader, device: torch.device, blank: bool = False
 ) -> dict[str, list[dict]]:
-    """Submission rows by sample token, for every sample of a loader.
+    """Submission rows by sample token, for every sample of a loader, computed in float32.
 
     Args:
         model: in evaluation mode, on ``device``.
@@ -41,10 +41,3 @@ def score(rows: dict[str, list[dict]], data: DataConfig, split: str, folder: Pat
     """Write the submission into a folder and run the official evaluation there."""
     path = write_submission(folder / "results_nusc.json", rows)
     return evaluate_submission(path, open_nuscenes(data.root, data.version), split, folder)
-
-
-def default_device() -> torch.device:
-    """CUDA, Apple's GPU or the CPU, by what is there."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

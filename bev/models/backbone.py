@@ -3,6 +3,7 @@
 Channels, strides and the normalisation are asked from the model; nothing is hard-coded.
 """
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,18 +100,11 @@ def _create(config: BackboneConfig) -> nn.Module:
     levels = tuple(len(strides) - 1 - strides[::-1].index(s) for s in config.strides)
     extra |= {"features_only": True, "out_indices": levels}
     if config.weights is not None:
+        _check_weights(config, widths)
         overlay = {"file": str(config.weights)}
-        if not config.weights.is_file():
-            raise WeightsError(f"Backbone weights {config.weights} do not exist.")
-        try:
-            body = timm.create_model(
-                config.name, pretrained=True, pretrained_cfg_overlay=overlay, **extra
-            )
-        except (RuntimeError, KeyError, OSError) as error:
-            raise WeightsError(
-                f"Backbone weights {config.weights} do not fit {config.name}: {error}"
-            ) from error
-        return body
+        return timm.create_model(
+            config.name, pretrained=True, pretrained_cfg_overlay=overlay, **extra
+        )
     try:
         return timm.create_model(config.name, pretrained=config.pretrained, **extra)
     except Exception as error:
@@ -122,6 +116,28 @@ def _create(config: BackboneConfig) -> nn.Module:
             " random weights with --model.backbone.no-pretrained, or give a local file with"
             " --model.backbone.weights FILE."
         ) from error
+
+
+def _check_weights(config: BackboneConfig, widths: dict) -> None:
+    """Refuse a weights file that lacks or misfits a tensor: timm would leave that one random."""
+    path = config.weights
+    if not path.is_file():
+        raise WeightsError(f"Backbone weights {path} do not exist.")
+    try:
+        found = timm.models.load_state_dict(str(path), weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise WeightsError(f"Backbone weights {path} cannot be read ({reason}).") from error
+    with torch.device("meta"):
+        options = {name: value for name, value in widths.items() if value}
+        wanted = timm.create_model(config.name, num_classes=0, **options).state_dict()
+    faults = [n for n, t in wanted.items() if n not in found or found[n].shape != t.shape]
+    if faults:
+        raise WeightsError(
+            f"Backbone weights {path} do not fit {config.name}: {len(faults)} of {len(wanted)}"
+            f" tensors are missing or of another shape, the first is {faults[0]}. The file must"
+            " hold the weights under timm's names."
+        )
 
 
 def _frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:

@@ -31,18 +31,19 @@ NMS_SCALE = {
 # Rotated overlap above which the lower box goes; 0.5 for the two small classes.
 NMS_OVERLAP = {name: 0.2 for name in CLASSES} | {"pedestrian": 0.5, "traffic_cone": 0.5}
 
-# Distance of centres (metres) below which the lower box goes.
+# Distance of centres (metres) below which the lower box goes. Published code lists 4, 12, 10, 1,
+# 0.85 and 0.175 as radii but compares them with squared distances: these are their square roots.
 NMS_RADIUS = {
-    "car": 4.0,
-    "truck": 12.0,
-    "construction_vehicle": 12.0,
-    "bus": 10.0,
-    "trailer": 10.0,
+    "car": 4.0**0.5,
+    "truck": 12.0**0.5,
+    "construction_vehicle": 12.0**0.5,
+    "bus": 10.0**0.5,
+    "trailer": 10.0**0.5,
     "barrier": 1.0,
-    "motorcycle": 0.85,
-    "bicycle": 0.85,
-    "pedestrian": 0.175,
-    "traffic_cone": 0.175,
+    "motorcycle": 0.85**0.5,
+    "bicycle": 0.85**0.5,
+    "pedestrian": 0.175**0.5,
+    "traffic_cone": 0.175**0.5,
 }
 
 
@@ -111,22 +112,24 @@ def decode(
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]
-        results.append(boxes[_suppress(boxes, config)[: config.group_boxes]])
+        results.append(boxes[_suppress(boxes, config)])
     return results
 
 
 def _suppress(boxes: Boxes3D, config: DecodeConfig) -> Tensor:
     """Indices of the boxes (sorted, best first) that survive."""
-    if config.nms == "none" or len(boxes) < 2:
-        return torch.arange(len(boxes))
+    if config.nms == "none":
+        return torch.arange(min(len(boxes), config.group_boxes))
     separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
     if config.nms == "circle":
-        return circle_nms(boxes.center[:, :2], _by_label(NMS_RADIUS, boxes), separate)
+        return circle_nms(
+            boxes.center[:, :2], _by_label(NMS_RADIUS, boxes), separate, config.group_boxes
+        )
     scale = _by_label(NMS_SCALE, boxes).unsqueeze(1)
     rectangles = torch.cat(
         [boxes.center[:, :2], boxes.size[:, :2] * scale, boxes.yaw.unsqueeze(1)], dim=1
     )
-    return rotated_nms(rectangles, _by_label(NMS_OVERLAP, boxes), separate)
+    return rotated_nms(rectangles, _by_label(NMS_OVERLAP, boxes), separate, config.group_boxes)
 
 
 def _by_label(table: dict[str, float], boxes: Boxes3D) -> Tensor:

@@ -4,14 +4,18 @@ Boxes come sorted by score, best first; a box goes when a better one that stays 
 the CPU: after decoding there are at most a few hundred boxes, and the walk is sequential.
 """
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
 def circle_nms(
-    centers: Float[Tensor, "M 2"], radius: Float[Tensor, " M"], group: Int[Tensor, " M"]
+    centers: Float[Tensor, "M 2"],
+    radius: Float[Tensor, " M"],
+    group: Int[Tensor, " M"],
+    most: int = 500,
 ) -> Int[Tensor, " kept"]:
     """Indices of boxes with no better box of their group nearer than the better one's radius.
 
@@ -19,13 +23,18 @@ def circle_nms(
         centers: (M, 2) metres, best first.
         radius: metres, of each box.
         group: only boxes with the same number compete.
+        most: stop when so many are kept.
     """
     near = torch.cdist(centers, centers) < radius.unsqueeze(1)
-    return _greedy(near & (group.unsqueeze(1) == group))
+    near &= group.unsqueeze(1) == group
+    return _walk(len(centers), most, lambda box: near[box])
 
 
 def rotated_nms(
-    rectangles: Float[Tensor, "M 5"], overlap: Float[Tensor, " M"], group: Int[Tensor, " M"]
+    rectangles: Float[Tensor, "M 5"],
+    overlap: Float[Tensor, " M"],
+    group: Int[Tensor, " M"],
+    most: int = 500,
 ) -> Int[Tensor, " kept"]:
     """Indices of boxes that overlap no better box of their group by more than ``overlap``.
 
@@ -33,24 +42,35 @@ def rotated_nms(
         rectangles: x, y, length, width (metres), yaw; best first.
         overlap: greatest intersection over union with a better box, of the better box.
         group: only boxes with the same number compete.
+        most: stop when so many are kept.
     """
     reach = rectangles[:, 2:4].norm(dim=1) / 2
     near = torch.cdist(rectangles[:, :2], rectangles[:, :2]) < reach.unsqueeze(1) + reach
-    near = (near & (group.unsqueeze(1) == group)).triu(diagonal=1)
-    first, second = near.nonzero(as_tuple=True)
-    too_near = torch.zeros_like(near)
-    too_near[first, second] = rotated_iou(rectangles[first], rectangles[second]) > overlap[first]
-    return _greedy(too_near)
+    near &= group.unsqueeze(1) == group
+
+    def suppressed(box: int) -> Bool[Tensor, " M"]:
+        # Exact overlaps only for boxes that are kept, and only with their neighbours.
+        others = near[box].nonzero().squeeze(1)
+        iou = rotated_iou(rectangles[box].expand(len(others), 5), rectangles[others])
+        goes = torch.zeros(len(rectangles), dtype=torch.bool)
+        goes[others] = iou > overlap[box]
+        return goes
+
+    return _walk(len(rectangles), most, suppressed)
 
 
-def _greedy(suppresses: Bool[Tensor, "M M"]) -> Int[Tensor, " kept"]:
-    """Walk from best to worst; each box that stays removes those it suppresses."""
-    table = suppresses.numpy()
-    alive = np.ones(len(table), dtype=bool)
-    for i in range(len(table)):
-        if alive[i]:
-            alive[i + 1 :] &= ~table[i, i + 1 :]
-    return torch.from_numpy(alive).nonzero().squeeze(1)
+def _walk(
+    count: int, most: int, suppressed: Callable[[int], Bool[Tensor, " M"]]
+) -> Int[Tensor, " kept"]:
+    """From best to worst; each box that is kept removes what ``suppressed`` names."""
+    alive, kept = torch.ones(count, dtype=torch.bool), []
+    for box in range(count):
+        if len(kept) == most:
+            break
+        if alive[box]:
+            kept.append(box)
+            alive &= ~suppressed(box)
+    return torch.tensor(kept, dtype=torch.long)
 
 
 def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tensor, " M"]:

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.layers import conv_bn_relu
 from bev.ops import VoxelPlan, voxel_pool
@@ -58,6 +59,14 @@ class LiftSplatConfig(ViewTransformConfig):
     hidden: int = 0
     frustum: Literal["centers", "corners"] = "centers"
     ray_features: bool = False
+
+    def __post_init__(self) -> None:
+        lo, hi, step = self.depth
+        if not (step > 0 and hi > lo >= 0) or abs((hi - lo) / step - self.bins) > 1e-3:
+            raise ConfigError(
+                f"view.depth = {self.depth} needs 0 <= lo < hi and a positive step that divides"
+                " the range."
+            )
 
     @property
     def bins(self) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bev.errors import ConfigError, DataError
+from bev.machine import usable_cores
 from bev.synthetic.config import TRAIN_SPLIT, VAL_SPLIT, VERSION, SceneKey, WorldConfig
 from bev.synthetic.rig import CAMERAS, LIDAR
 from bev.synthetic.scene_writer import SHARDS, prepare_process, shard_file, write_scene
@@ -62,7 +63,7 @@ def make_world(
     if find_world(root, config) is not None:
         return root
     if workers is None:
-        workers = _usable_cores()
+        workers = usable_cores()
     if workers < 1:
         raise ConfigError(f"workers is {workers}; give at least 1.")
     folder = _start(root, config)
@@ -83,12 +84,6 @@ def make_world(
     (folder / MARKER).write_text(json.dumps(config.fingerprint(), indent=1) + "\n")
     os.replace(folder, root)
     return root
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _difference(found: dict, wanted: dict) -> str:

@@ -25,12 +25,15 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, limit: float, start: int) -> None:
-        def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-            if not averaged.is_floating_point():
-                return current
-            return averaged.lerp(current, 1 - ema_decay(int(updates), limit, start))
+        def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+            decay = ema_decay(int(updates), limit, start)  # read once: on a GPU it is a wait
+            for mean, value in zip(averaged, current, strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(value, 1 - decay)
+                else:
+                    mean.copy_(value)
 
-        super().__init__(avg_fn=average)
+        super().__init__(multi_avg_fn=average)
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         # The module moves to its device only after this: the average is to live there too.

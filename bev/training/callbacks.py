@@ -1,4 +1,4 @@
-"""What happens beside the steps: official metrics at validations, and the last checkpoint."""
+"""The official metrics at every validation, and their record."""
 
 import json
 import time
@@ -23,7 +23,6 @@ class OfficialMetrics(Callback):
     """Gathers the boxes of all ranks, writes the submission, runs the devkit's evaluation.
 
     Attributes:
-        history: one entry a validation: epoch, step, minutes of training, the metrics.
         metrics: of the latest validation (rank 0).
         validated_step: the step of the latest validation; -1 before the first.
 
@@ -76,7 +75,8 @@ class OfficialMetrics(Callback):
             self._resumed_at = time.perf_counter()
 
     def state_dict(self) -> dict:
-        return {"training_seconds": self.training_seconds}
+        running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at
+        return {"training_seconds": self.training_seconds + running}
 
     def load_state_dict(self, state: dict) -> None:
         self.training_seconds = state["training_seconds"]
@@ -84,8 +84,8 @@ class OfficialMetrics(Callback):
     def _gather(self, trainer: Trainer) -> dict[str, list[dict]]:
         if trainer.world_size == 1:
             return self.rows
-        parts: list = [None] * trainer.world_size
-        torch.distributed.all_gather_object(parts, self.rows)
+        parts: list = [None] * trainer.world_size if trainer.is_global_zero else []
+        torch.distributed.gather_object(self.rows, parts or None)
         return {token: rows for part in parts for token, rows in part.items()}
 
     def _evaluate(
@@ -111,30 +111,3 @@ class OfficialMetrics(Callback):
         heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
         print(f"\n{heading}\n{metrics_table(self.metrics)}", flush=True)
         return scalars
-
-
-class LastCheckpoint(Callback):
-    """Keeps ``last.ckpt``: written after an epoch where the last one is old, and at the end.
-
-    Lightning's own writes at every epoch, which for a few samples means at every step.
-
-    Args:
-        path: the file.
-        minutes: least time between two.
-    """
-
-    def __init__(self, path: Path, minutes: float = 5.0) -> None:
-        self.path, self.seconds, self.written = path, 60 * minutes, time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        limits = trainer.fit_loop
-        ending = (
-            trainer.should_stop
-            or trainer.current_epoch + 1 == limits.max_epochs
-            or trainer.global_step == limits.max_steps
-        )
-        # Ranks must agree whether to write: sharded and DDP saving is a joint act.
-        old = trainer.strategy.broadcast(time.perf_counter() - self.written > self.seconds)
-        if ending or old:
-            trainer.save_checkpoint(self.path, weights_only=False)
-            self.written = time.perf_counter()

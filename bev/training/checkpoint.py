@@ -9,7 +9,7 @@ import torch
 
 from bev.config import Experiment, from_plain
 from bev.errors import CheckpointError
-from bev.models import Detector, DetectorConfig
+from bev.models import Detector
 
 
 def load_checkpoint(path: Path) -> tuple[Experiment, Detector]:
@@ -58,13 +58,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_resumable(path: Path, model: DetectorConfig) -> None:
-    """Refuse to resume a checkpoint with a model of another architecture.
+def home_of(path: Path) -> Path:
+    """The run folder that a checkpoint lies in, or else simply the folder it lies in."""
+    path = path.resolve()
+    run = path.parent.parent
+    in_run = path.parent.name == "checkpoints" and (run / "config.yaml").is_file()
+    return run if in_run else path.parent
+
+
+def check_resumable(path: Path, config: Experiment) -> None:
+    """Refuse to resume a checkpoint with another model, or without its averaged weights.
 
     Raises:
         CheckpointError: names each field of the model's config that differs.
     """
-    saved = from_plain(Experiment, read_checkpoint(path)["config"]).model
+    content = read_checkpoint(path)
+    model = config.model
+    if "current_model_state" in content and config.train.ema == 0:
+        raise CheckpointError(
+            f"Checkpoint {path} comes from a run with averaged weights; resume it with them, not"
+            " with --train.ema 0."
+        )
+    saved = from_plain(Experiment, content["config"]).model
     differing = [
         line for line in _differences(saved, model, "model") if ".backbone.pretrained" not in line
         and ".backbone.weights" not in line and ".decode." not in line

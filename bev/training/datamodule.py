@@ -1,7 +1,5 @@
 """Loaders over the training and validation splits, the same on every machine and rank."""
 
-import os
-
 import cv2
 import torch
 from lightning import LightningDataModule
@@ -11,6 +9,7 @@ from bev.config import Experiment
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
 from bev.data.sampling import EpochSampler
+from bev.machine import usable_cores
 
 
 class KeyFrameData(LightningDataModule):
@@ -43,15 +42,20 @@ class KeyFrameData(LightningDataModule):
             len(frames), seed, training, training, trainer.global_rank, trainer.world_size
         )
         data = KeyFrames(frames, self.config.data, training, seed)
-        return make_loader(data, sampler, trainer.world_size)
+        return make_loader(data, sampler, trainer.num_devices)
 
 
-def make_loader(data: KeyFrames, sampler: EpochSampler | None = None, ranks: int = 1) -> DataLoader:
-    """A loader over key frames; without a sampler, every frame once and in order."""
+def make_loader(
+    data: KeyFrames, sampler: EpochSampler | None = None, processes: int = 1
+) -> DataLoader:
+    """A loader over key frames; without a sampler, every frame once and in order.
+
+    ``processes`` is the number of training processes that share this machine.
+    """
     workers = data.config.workers
     if workers < 0:
-        # Leave a core to each rank; two cores a rank or fewer load in the rank itself.
-        cores = (os.cpu_count() or 1) // ranks
+        # Leave a core to each process; with two cores or fewer, a process loads for itself.
+        cores = usable_cores() // processes
         workers = 0 if cores <= 2 else min(cores - 1, 8)
     return DataLoader(
         data,

@@ -30,7 +30,7 @@ class TrainingModule(LightningModule):
             values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
             raise TrainingError(
                 f"The loss is not finite at step {self.global_step} ({values}), samples"
-                f" {', '.join(batch.tokens)}; the last checkpoint is from before. Look at these"
+                f" {', '.join(batch.tokens)}; checkpoints written before are good. Look at these"
                 " samples, or lower --train.lr."
             )
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))

@@ -14,6 +14,7 @@ import torch
 
 from bev.config import Experiment
 from bev.data.dataset import DataConfig
+from bev.errors import TrainingError
 from bev.synthetic import PRESETS, VERSION, make_world
 
 WORLD = Path("data/synthetic-tiny")
@@ -54,7 +55,16 @@ def wants_rehearsal(config: Experiment, arguments: Sequence[str]) -> bool:
 
 
 def rehearse(config: Experiment) -> Experiment:
-    """The experiment changed for a rehearsal; makes the tiny world where it is not there yet."""
+    """The experiment changed for a rehearsal; makes the tiny world where it is not there yet.
+
+    Raises:
+        TrainingError: under torchrun; a rehearsal is for one machine without data.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise TrainingError(
+            f"There is no data in {config.data.root}, and a rehearsal does not run under torchrun;"
+            " set --data.root, or start without torchrun."
+        )
     data = dataclasses.replace(
         config.data,
         root=WORLD,
@@ -70,6 +80,7 @@ def rehearse(config: Experiment) -> Experiment:
         max_minutes=MINUTES,
         warmup_steps=10,
         lr_batch=0,
+        schedule="constant",
         validate_every=0,
         pictures=2,
         log_every=5,
@@ -93,6 +104,8 @@ def losses(folder: Path) -> str:
     """How the loss fell, in one sentence, from a run folder's ``metrics.csv``."""
     with (folder / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row.get("train/loss")]
+    if not rows:
+        return "It was too short to log a loss."
     values = [float(row["train/loss"]) for row in rows]
     few = max(len(values) // 5, 1)
     first, last = sum(values[:few]) / few, sum(values[-few:]) / few

@@ -9,22 +9,19 @@ from pathlib import Path
 import cv2
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import (
-    Callback,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    TQDMProgressBar,
-)
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from bev.config import Experiment, save_config
 from bev.errors import TrainingError
 from bev.evaluation import Metrics
+from bev.machine import local_processes, usable_cores
 from bev.training.averaging import AveragedWeights
-from bev.training.callbacks import LastCheckpoint, OfficialMetrics
-from bev.training.checkpoint import check_resumable
+from bev.training.callbacks import OfficialMetrics
+from bev.training.checkpoint import check_resumable, home_of
 from bev.training.datamodule import KeyFrameData
 from bev.training.finish import draw_samples, write_report
+from bev.training.keep import BestCheckpoint, LastCheckpoint
 from bev.training.module import TrainingModule
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
@@ -38,7 +35,7 @@ def train(
 
     Args:
         config: the experiment.
-        resume: a checkpoint to go on from; the run continues in its folder.
+        resume: a checkpoint to go on from; the run continues in its folder where it lies in one.
         notice: what the report page says first, if anything.
 
     Returns:
@@ -49,12 +46,12 @@ def train(
     """
     _check(config)
     if resume is not None:
-        check_resumable(resume, config.model)
+        check_resumable(resume, config)
     folder = run_folder(config, resume)
     _quiet()
     seed_everything(config.train.seed, workers=True, verbose=False)
-    devices = _devices(config)
-    threads = config.train.threads or max((os.cpu_count() or 1) // devices, 1)
+    devices = local_processes(config.train.devices)
+    threads = config.train.threads or max(usable_cores() // devices, 1)
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
 
@@ -64,7 +61,7 @@ def train(
     metrics = OfficialMetrics(folder)
     trainer = _trainer(config, folder, devices, metrics)
     if trainer.is_global_zero:
-        _keep_log(folder)
+        _keep_records(folder)
         save_config(config, folder / "config.yaml")
         parameters = sum(p.numel() for p in module.parameters())
         print(
@@ -75,7 +72,7 @@ def train(
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     if metrics.validated_step != trainer.global_step:
         trainer.validate(module, data, verbose=False)
-        _keep_if_best(trainer, folder, metrics)
+    os.environ.pop(_RUN_VARIABLE, None)
     if not trainer.is_global_zero:
         return folder, None
     pictures = draw_samples(module.model, data.frames["val"], config, folder)
@@ -90,8 +87,8 @@ def run_folder(config: Experiment, resume: Path | None) -> Path:
         TrainingError: under torchrun without a name for the run, or where the folder already holds
             another run.
     """
-    if resume is not None:
-        folder = resume.parent.parent
+    if resume is not None and home_of(resume) != resume.parent:
+        folder = home_of(resume)
     elif _RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         folder = Path(os.environ[_RUN_VARIABLE])
     else:
@@ -118,14 +115,14 @@ def _check(config: Experiment) -> None:
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
+    if train.max_minutes and train.schedule != "constant":
+        raise TrainingError(
+            f"The schedule {train.schedule!r} needs to know the number of steps, and"
+            " --train.max-minutes does not say; use --train.max-steps, or --train.schedule"
+            " constant."
+        )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
-
-
-def _devices(config: Experiment) -> int:
-    if config.train.devices:
-        return config.train.devices
-    return max(torch.cuda.device_count(), 1)
 
 
 def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) -> Trainer:
@@ -133,14 +130,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     checkpoints = folder / "checkpoints"
     callbacks: list[Callback] = [
         metrics,
-        ModelCheckpoint(
-            checkpoints,
-            "best",
-            monitor="val/NDS",
-            mode="max",
-            save_on_train_epoch_end=False,
-            enable_version_counter=False,
-        ),
+        BestCheckpoint(checkpoints / "best.ckpt"),
         LastCheckpoint(checkpoints / "last.ckpt"),
         TQDMProgressBar(refresh_rate=1 if os.isatty(1) else train.log_every),
         LearningRateMonitor("step"),
@@ -178,25 +168,19 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
 
 def _precision(name: str) -> str:
     if name == "auto":
-        half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        cuda = torch.cuda.is_available()
+        half = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         name = "bf16" if half else "32"
     return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[name]
 
 
-def _keep_log(folder: Path) -> None:
-    """Lightning's CSV logger starts by removing an old log: move the old one aside."""
-    log = folder / "metrics.csv"
-    if log.exists():
-        number = 1 + len(list(folder.glob("metrics_before_resume_*.csv")))
-        log.rename(folder / f"metrics_before_resume_{number}.csv")
-
-
-def _keep_if_best(trainer: Trainer, folder: Path, metrics: OfficialMetrics) -> None:
-    """The last weights were validated after training: they may be the best ones."""
-    best = next(c for c in trainer.checkpoint_callbacks if c.monitor == "val/NDS")
-    score = trainer.callback_metrics["val/NDS"]
-    if best.best_model_score is None or score > best.best_model_score:
-        trainer.save_checkpoint(folder / "checkpoints" / "best.ckpt", weights_only=False)
+def _keep_records(folder: Path) -> None:
+    """Move an earlier part's log and config aside: the new part writes files of the same names."""
+    for path in (folder / "metrics.csv", folder / "config.yaml"):
+        if path.exists():
+            before = f"{path.stem}_before_resume_"
+            number = 1 + len(list(folder.glob(f"{before}*{path.suffix}")))
+            path.rename(folder / f"{before}{number}{path.suffix}")
 
 
 def _quiet() -> None:

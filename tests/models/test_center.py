@@ -113,6 +113,18 @@ def test_truth_survives_targets_and_decoding(seed, count, nms):
     assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-4
 
 
+def test_circle_suppression_measures_squared_distances_as_published():
+    """The listed 4 for cars means 2 m: cars side by side, 2.5 m apart, are two cars."""
+    truth = boxes_at(
+        (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0),
+        (10.4, 2.9, 0, 4, 2, 1.5, 0, 0, 0, 0),
+        (10.4, 4.7, 0, 4, 2, 1.5, 0, 0, 0, 0),
+    )
+    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+    (found,) = decode(heatmap, regression, LABELS, GRID, DecodeConfig(nms="circle", score=0.5))
+    assert len(found) == 2  # the third is 1.8 m from the second
+
+
 def test_the_focal_loss_of_a_worked_case():
     # One centre at probability 0.5: 0.25 * ln 2. One empty cell at 0.5: 0.25 * ln 2. One cell near
     # a centre (target 0.5) at 0.5: times 0.5^4.

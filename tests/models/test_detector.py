@@ -105,8 +105,16 @@ def test_local_weights_are_loaded(tmp_path):
         assert torch.equal(loaded.body.state_dict()[name], value), name
     with pytest.raises(WeightsError, match="does not exist|do not exist"):
         replace(config, weights=tmp_path / "none.pth").build()
-    with pytest.raises(WeightsError, match="do not fit resnet18"):
+    with pytest.raises(WeightsError, match=r"do not fit resnet18.*the first is"):
         BackboneConfig("resnet18", weights=path).build()
+    partial = source.body.state_dict()
+    partial.pop("layer1.0.conv1.weight")
+    torch.save(partial, path)
+    with pytest.raises(WeightsError, match=r"1 of \d+ tensors.*layer1.0.conv1.weight"):
+        replace(config, weights=path).build()
+    path.write_text("no weights")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        replace(config, weights=path).build()
 
 
 def test_pretrained_weights_that_cannot_be_fetched_name_two_remedies(monkeypatch):
@@ -125,6 +133,8 @@ def test_settings_that_cannot_work_are_named(small, batch):
         BackboneConfig("resnet51").build()
     with pytest.raises(ConfigError, match=r"strides \[2, 4, 8, 16, 32\], not \[64\]"):
         BackboneConfig("resnet18", pretrained=False, strides=(16, 64)).build()
+    with pytest.raises(ConfigError, match="divides the range"):
+        LiftSplatConfig(depth=(1.0, 60.0, 0.7))
     with pytest.raises(ConfigError, match="'lorry' is unknown"):
         replace(small, head=replace(small.head, groups=(("lorry",),))).build()
     with pytest.raises(DataError, match="--data.lidar"):

@@ -64,3 +64,31 @@ def test_a_removed_box_removes_nothing():
     # 0 removes 1; 1 would have removed 2, but is gone.
     centers = torch.tensor([[0.0, 0.0], [0.9, 0.0], [1.8, 0.0]])
     assert circle_nms(centers, torch.ones(3), torch.zeros(3).long()).tolist() == [0, 2]
+
+
+def test_the_walk_stops_when_enough_are_kept():
+    centers = torch.arange(20.0).view(10, 2) * 5
+    assert circle_nms(centers, torch.ones(10), torch.zeros(10).long(), most=3).tolist() == [0, 1, 2]
+    rectangles = torch.cat([centers, torch.ones(10, 3)], dim=1)
+    kept = rotated_nms(rectangles, torch.full((10,), 0.2), torch.zeros(10).long(), most=4)
+    assert kept.tolist() == [0, 1, 2, 3]
+    assert len(circle_nms(centers[:0], torch.ones(0), torch.zeros(0).long())) == 0
+
+
+def test_crowds_agree_with_a_plain_walk():
+    """The lazy walk against the textbook one on a full matrix of overlaps."""
+    generator = torch.Generator().manual_seed(1)
+    rectangles = torch.rand(60, 5, generator=generator) * torch.tensor([12.0, 12, 4, 2, 6])
+    rectangles[:, 2:4] += 0.5
+    group = torch.randint(0, 3, (60,), generator=generator)
+    overlap = torch.rand(60, generator=generator) * 0.5
+    kept: list[int] = []
+    for index in range(60):
+        goes = any(
+            group[k] == group[index]
+            and rotated_iou(rectangles[k : k + 1], rectangles[index : index + 1]) > overlap[k]
+            for k in kept
+        )
+        kept += [] if goes else [index]
+    assert 5 < len(kept) < 60
+    assert rotated_nms(rectangles, overlap, group).tolist() == kept

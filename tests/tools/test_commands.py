@@ -51,9 +51,15 @@ def test_training_on_two_processes_evaluates_every_sample_once(trained):
 def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     best = trained / "checkpoints" / "best.ckpt"
     out, _ = run("evaluate.py", best, "--out", tmp_path)
-    again = json.loads((tmp_path / "metrics_summary.json").read_text())
-    first = json.loads((trained / "evaluation/synthetic_val/metrics_summary.json").read_text())
-    assert again["mean_ap"] == pytest.approx(first["mean_ap"], abs=1e-6)
+    again, first = (
+        json.loads((folder / "results_nusc.json").read_text())["results"]
+        for folder in (tmp_path, trained / "evaluation" / "synthetic_val")
+    )
+    assert set(again) == set(first) and all(again.values())
+    for token, rows in again.items():
+        for row, expected in zip(rows, first[token], strict=True):
+            assert row["translation"] == pytest.approx(expected["translation"], abs=1e-3)
+            assert row["detection_score"] == pytest.approx(expected["detection_score"], abs=1e-4)
     assert "written to" in out
     # The same from the results file alone.
     run(
@@ -61,10 +67,11 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         "--data.root", _root_of(trained), "--data.version", "v1.0-synthetic",
         "--split", "synthetic_val",
     )  # fmt: skip
-    from_file = json.loads((tmp_path / "file" / "metrics_summary.json").read_text())
-    assert from_file["mean_ap"] == again["mean_ap"]
+    names = ("metrics_summary.json", "file/metrics_summary.json")
+    whole, from_file = (json.loads((tmp_path / name).read_text()) for name in names)
+    assert from_file["label_aps"] == whole["label_aps"]
     blank, _ = run("evaluate.py", best, "--blank", "--split", "synthetic_train")
-    assert "synthetic_train_blank" in blank
+    assert "synthetic_train_best_blank" in blank
 
 
 def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):
@@ -119,6 +126,23 @@ def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
 def test_unknown_flags_name_the_nearest():
     _, error = run("train.py", "configs/lss_r50.py", "--train.max-step", "3", code=2)
     assert "--train.max-steps" in error
+
+
+@pytest.mark.slow
+def test_torchrun(made_world, tmp_path):
+    """Two processes started by torchrun share one run folder and one evaluation."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        str(ROOT / "tools" / "train.py"), str(ROOT / "configs" / "lss_synthetic.py"),
+        "--data.root", str(made_world), "--train.runs", str(tmp_path), *SMALL,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode != 0 and "--train.run-name" in done.stderr
+    command += ["--train.run-name", "both"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = tmp_path / "lss_synthetic/both/evaluation/synthetic_val/results_nusc.json"
+    assert len(json.loads(results.read_text())["results"]) == 4
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Averaged weights, schedules, resuming, and what stops a training."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,37 @@ def test_state_dict_holds_the_averaged_weights(finished):
     assert averaged[name].isfinite().all()
 
 
+def test_averaged_weights_are_what_is_validated(quick, monkeypatch):
+    """What the network holds while it validates is what the best checkpoint holds."""
+    seen = []
+    detect = TrainingModule.validation_step
+
+    def watch(self, batch, index):
+        seen.append(self.model.head.shared[0].weight.detach().clone())
+        return detect(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "validation_step", watch)
+    config = replace(quick.train, run_name="watched", epochs=1, ema=0.9999, ema_start=10_560)
+    folder, _ = train(replace(quick, train=config))
+    content = read_checkpoint(folder / "checkpoints" / "best.ckpt")
+    name = "model.head.shared.0.weight"
+    assert torch.equal(seen[-1], content["state_dict"][name])
+    assert not torch.equal(seen[-1], content["current_model_state"][name])
+
+
+def test_the_best_checkpoint_outlives_a_resumed_run(quick, finished, tmp_path):
+    """A record in a file, not in memory: a worse result after resuming replaces nothing."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    best = folder / "checkpoints" / "best.ckpt"
+    (folder / "checkpoints" / "best.json").write_text('{"NDS": 0.9}')
+    before = best.read_bytes()
+    longer = replace(quick, train=replace(quick.train, epochs=3))
+    train(longer, resume=folder / "checkpoints" / "last.ckpt")
+    assert best.read_bytes() == before
+    assert (folder / "config_before_resume_1.yaml").exists()
+
+
 def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
     """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch."""
     first = replace(quick.train, run_name="broken", max_steps=4)
@@ -98,10 +130,12 @@ def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
 
 def test_another_architecture_cannot_resume(quick, finished):
     last = finished / "checkpoints" / "last.ckpt"
-    check_resumable(last, quick.model)
+    check_resumable(last, quick)
+    with pytest.raises(CheckpointError, match="--train.ema 0"):
+        check_resumable(last, replace(quick, train=replace(quick.train, ema=0.0)))
     other = replace(quick.model, neck=FpnConfig(24))
     with pytest.raises(CheckpointError, match=r"model.neck.channels was 16, now 24"):
-        check_resumable(last, other)
+        check_resumable(last, replace(quick, model=other))
 
 
 def test_checkpoints_that_are_none_are_named(tmp_path, finished):
@@ -130,7 +164,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples(quick, monkeypatch):
 
     monkeypatch.setattr("bev.models.detector.Detector.loss", loss)
     config = replace(quick, train=replace(quick.train, run_name="nan"))
-    monkeypatch.setattr("bev.training.callbacks.LastCheckpoint.__init__", _write_always)
+    monkeypatch.setattr("bev.training.keep.LastCheckpoint.__init__", _write_always)
     with pytest.raises(TrainingError) as error:
         train(config)
     assert all(token in str(error.value) for token in calls[5])
@@ -152,6 +186,9 @@ def test_settings_that_contradict_are_refused(quick):
     sharded = replace(quick, train=replace(quick.train, strategy="fsdp"))
     with pytest.raises(TrainingError, match="--train.ema 0"):
         train(sharded)
+    endless = replace(quick.train, max_minutes=1.0, schedule="cosine")
+    with pytest.raises(TrainingError, match="--train.max-steps"):
+        train(replace(quick, train=endless))
     blind = replace(quick, data=replace(quick.data, lidar=False))
     with pytest.raises(TrainingError, match="--data.lidar"):
         train(blind)
@@ -166,11 +203,12 @@ def test_the_decay_follows_its_formula_and_forgets_the_start():
 
 def test_the_average_leaves_integers_alone():
     callback = AveragedWeights(0.999, 0)
-    average = callback._kwargs["avg_fn"]
-    assert average(torch.tensor(3), torch.tensor(9), torch.tensor(5)) == 9
+    average = callback._kwargs["multi_avg_fn"]
+    means = [torch.tensor(3), torch.tensor(1.0)]
+    average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5))
     decay = ema_decay(5, 0.999, 0)
-    value = average(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(5))
-    assert value.item() == pytest.approx(decay + 2 * (1 - decay))
+    assert means[0] == 9
+    assert means[1].item() == pytest.approx(decay + 2 * (1 - decay))
 
 
 def test_schedules_of_worked_steps():

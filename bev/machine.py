@@ -1,0 +1,35 @@
+"""What this machine offers: cores that this process may use, and devices to compute on."""
+
+import os
+
+import torch
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may run on (its affinity), not all that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_device() -> torch.device:
+    """CUDA, Apple's GPU or the CPU, by what is there."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def local_processes(wanted: int) -> int:
+    """Training processes on this machine: torchrun's number, else one a GPU.
+
+    Args:
+        wanted: 0 for all GPUs (one process without any). More than there are GPUs gives all of
+            them; without a GPU any number of CPU processes can be had.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ["LOCAL_WORLD_SIZE"])
+    kind = default_device().type
+    if kind == "cpu":
+        return wanted or 1
+    here = torch.cuda.device_count() if kind == "cuda" else 1
+    return min(wanted or here, here)

@@ -1,0 +1,38 @@
+"""Tools end with one sentence, wherever the error comes from."""
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from bev.errors import BevError, DataError, run_command
+
+
+class Broken(Dataset):
+    """Every item is a data error."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> int:
+        raise DataError(f"Image {index}.jpg is truncated; fetch it again.")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loaders_error_is_one_sentence(workers, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: list(DataLoader(Broken(), num_workers=workers)))
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "error: Image 0.jpg is truncated; fetch it again.\n"
+
+
+def test_a_sentence_of_several_lines_stays_whole(capsys):
+    def main():
+        raise BevError("Weights w.pth do not fit:\n  size mismatch")
+
+    with pytest.raises(SystemExit):
+        run_command(main)
+    assert capsys.readouterr().err == "error: Weights w.pth do not fit:\n  size mismatch\n"
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: 1 / 0)
