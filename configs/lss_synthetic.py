@@ -26,10 +26,12 @@ model = models.DetectorConfig(
         groups=(CLASSES,),
         shared=48,
         branch=0,
+        prior=0.01,
         decode=models.DecodeConfig(score=0.02, nms="circle", by_class=True, group_boxes=200),
     ),
     depth_weight=1.0,
     depth_loss="ce",
+    image_weight=0.5,
 )
 data = replace(
     base.data,
@@ -42,7 +44,8 @@ data = replace(
     batch_size=1,
 )
 train = replace(
-    base.train, epochs=8, lr=2e-3, lr_batch=0, weight_decay=1e-2, schedule="cosine",
+    base.train, epochs=8,
+    max_steps=3900, lr=2e-3, lr_batch=0, weight_decay=1e-2, schedule="cosine",
     devices=2, ema_start=8000, validate_every=0,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

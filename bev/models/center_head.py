@@ -5,6 +5,7 @@ class groups. Targets, loss and decoding stand beside this file (``center_target
 ``center_loss``, ``center_decode``).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,6 +56,7 @@ class CenterHeadConfig:
         shared: width of the convolution that all groups share.
         branch: width of the hidden convolution of each output; 0 reads outputs straight from the
             shared features, by a 1x1 convolution.
+        prior: probability that the heatmaps start with; 0.1 as published (bias -2.19).
         overlap: least overlap that a shifted box may have while still counting as near, sets the
             radius of the Gaussian targets.
         min_radius: least radius of a Gaussian, cells.
@@ -66,6 +68,7 @@ class CenterHeadConfig:
     groups: tuple[tuple[str, ...], ...] = CLASS_GROUPS
     shared: int = 64
     branch: int = 64
+    prior: float = 0.1
     overlap: float = 0.1
     min_radius: int = 2
     regression_weight: float = 0.25
@@ -104,8 +107,10 @@ class CenterHead(nn.Module):
             for group in config.groups
         )
         for group in self.groups:
-            # sigmoid(-2.19) = 0.1: few cells hold an object (Lin et al. 2017, Focal Loss, 3.3).
-            nn.init.constant_(group["heatmap"][-1].bias, -2.19)
+            # Few cells hold an object (Lin et al. 2017, Focal Loss, section 3.3).
+            nn.init.constant_(
+                group["heatmap"][-1].bias, math.log(config.prior / (1 - config.prior))
+            )
 
     def forward(self, bev: Float[Tensor, "B C Y X"]) -> list[GroupOutput]:
         shared = self.shared(bev)

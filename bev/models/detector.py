@@ -15,6 +15,7 @@ from bev.models.backbone import BackboneConfig
 from bev.models.bev_encoder import BevEncoderConfig
 from bev.models.center_head import CenterHeadConfig, GroupOutput
 from bev.models.depth_supervision import depth_loss, nearest_depth
+from bev.models.image_head import ImageClassHead
 from bev.models.neck import FpnConfig
 from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
 
@@ -26,6 +27,7 @@ class DetectorConfig:
     Attributes:
         depth_weight: weight of the depth loss; above 0 training needs lidar files.
         depth_loss: "bce" as in BEVDepth, or "ce".
+        image_weight: weight of an auxiliary class loss in image space, see ``ImageClassHead``.
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -36,6 +38,7 @@ class DetectorConfig:
     head: CenterHeadConfig = CenterHeadConfig()
     depth_weight: float = 0.0
     depth_loss: Literal["bce", "ce"] = "bce"
+    image_weight: float = 0.0
 
     def build(self) -> "Detector":
         """Build the detector; errors are those of its parts."""
@@ -47,10 +50,12 @@ class DetectorOutput(NamedTuple):
 
     Attributes:
         groups: one for each class group of the head.
+        features: (B, N, C, h, w), the neck's.
         depth_logits: (B, N, D, h, w).
     """
 
     groups: list[GroupOutput]
+    features: Float[Tensor, "B N C h w"]
     depth_logits: Float[Tensor, "B N D h w"]
 
 
@@ -69,6 +74,8 @@ class Detector(nn.Module):
         self.view = config.view.build(self.neck.channels, self.backbone.strides[0], config.grid)
         self.encoder = config.encoder.build(self.view.channels)
         self.head = config.head.build(self.encoder.channels, config.grid)
+        if config.image_weight > 0:
+            self.image_head = ImageClassHead(self.neck.channels)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch) -> DetectorOutput:
@@ -76,30 +83,42 @@ class Detector(nn.Module):
         features = self.neck(self.backbone(images))
         features = rearrange(features, "(b n) c h w -> b n c h w", b=len(batch))
         lifted = self.view(features, batch.image_size, batch.cameras, batch.bev_from_ego)
-        return DetectorOutput(self.head(self.encoder(lifted.bev)), lifted.depth_logits)
+        return DetectorOutput(self.head(self.encoder(lifted.bev)), features, lifted.depth_logits)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms; their sum is what training minimises."""
         output = self(batch)
         terms = self.head.loss(output.groups, batch.boxes)
         if self.config.depth_weight > 0:
-            if all(len(points) == 0 for points in batch.lidar):
-                raise DataError(
-                    f"Depth supervision needs lidar points, and samples {list(batch.tokens)} carry"
-                    " none; set --data.lidar, or --model.depth-weight 0."
-                )
-            nearest = nearest_depth(
-                batch.lidar,
+            terms["depth"] = self.config.depth_weight * self._depth_loss(output, batch)
+        if self.config.image_weight > 0:
+            value = self.image_head.loss(
+                output.features,
+                batch.boxes,
                 batch.cameras,
+                batch.bev_from_ego,
                 batch.image_size,
-                output.depth_logits.shape[-2:],
                 self.view.stride,
             )
-            value = depth_loss(
-                output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
-            )
-            terms["depth"] = self.config.depth_weight * value
+            terms["image"] = self.config.image_weight * value
         return terms
+
+    def _depth_loss(self, output: DetectorOutput, batch: Batch) -> Float[Tensor, ""]:
+        if all(len(points) == 0 for points in batch.lidar):
+            raise DataError(
+                f"Depth supervision needs lidar points, and samples {list(batch.tokens)} carry"
+                " none; set --data.lidar, or --model.depth-weight 0."
+            )
+        nearest = nearest_depth(
+            batch.lidar,
+            batch.cameras,
+            batch.image_size,
+            tuple(output.depth_logits.shape[-2:]),
+            self.view.stride,
+        )
+        return depth_loss(
+            output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
+        )
 
     @torch.no_grad()
     def detect(self, batch: Batch) -> list[Boxes3D]:

@@ -47,7 +47,7 @@ class LiftSplatConfig(ViewTransformConfig):
     Attributes:
         depth: (lo, hi, step) of the depth bins, metres along the camera's z.
         channels: width of the context.
-        hidden: width of one 3x3 convolution before the 1x1 one; 0 for none, as published.
+        hidden: width of a hidden layer (1x1 convolution); 0 for none, as published.
         frustum: "centers" looks through the centres of feature cells and at the middle of bins;
             "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
         ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
@@ -94,7 +94,7 @@ class LiftSplat(nn.Module):
         width = in_channels + (4 + config.bins if config.ray_features else 0)
         layers: list[nn.Module] = []
         if config.hidden:
-            layers = [*conv_bn_relu(width, config.hidden)]
+            layers = [*conv_bn_relu(width, config.hidden, kernel=1)]
             width = config.hidden
         self.depth_context = nn.Sequential(
             *layers, nn.Conv2d(width, config.bins + config.channels, 1)
