@@ -1,4 +1,4 @@
-"""Packaging: no compile step, on any platform."""
+"""Packaging: no compile step, on any platform. Lower bounds are what the tests have run with."""
 
 from setuptools import find_packages, setup
 
@@ -10,23 +10,24 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["bev", "bev.*"]),
     install_requires=[
-        "torch>=2.6",
-        "torchvision>=0.21",
-        "numpy>=1.24,<2",  # nuscenes-devkit's own limit
+        "torch>=2.14",
+        "torchvision>=0.29",
+        "lightning>=2.6.6,<2.7",  # WeightAveraging; 2.7 may move what resuming relies on
+        "timm>=1.0.31",
         "nuscenes-devkit>=1.2,<1.3",  # custom splits came with 1.2
-        "opencv-python-headless>=4.8,<5",
+        "numpy>=1.26,<2",  # nuscenes-devkit's own limit
+        "opencv-python-headless>=4.11,<5",
         "pyquaternion>=0.9.9",
-        "einops>=0.8",
-        "timm>=1.0.15",
-        "lightning>=2.6,<2.7",  # WeightAveraging
-        "tyro>=0.9",
-        "jaxtyping>=0.2.36",
-        "matplotlib>=3.6",
+        "einops>=0.8.2",
+        "tyro>=1.0.17",
+        "jaxtyping>=0.3",
+        "matplotlib>=3.10",
+        "pillow>=11",
         "pyyaml>=6",
-        "tensorboard>=2.14",
-        "tqdm>=4.64",
+        "tensorboard>=2.20",
+        "tqdm>=4.67",
     ],
     extras_require={
-        "dev": ["pytest>=8", "hypothesis>=6.100", "beartype>=0.20", "ruff>=0.9"],
+        "dev": ["pytest>=9", "hypothesis>=6.150", "beartype>=0.22", "ruff>=0.17,<0.18"],
     },
 )

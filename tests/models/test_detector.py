@@ -12,9 +12,9 @@ from bev.models import BackboneConfig, DetectorConfig, LiftSplatConfig
 
 def test_every_parameter_gets_a_gradient(batch, small):
     """DDP refuses parameters without one."""
-    model = replace(small, depth_weight=1.0).build()
+    model = replace(small, depth_weight=1.0, image_weight=1.0).build()
     terms = model.loss(batch)
-    assert set(terms) == {"heatmap", "regression", "depth"}
+    assert set(terms) == {"heatmap", "regression", "depth", "image"}
     sum(terms.values()).backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None]
     assert missing == []
