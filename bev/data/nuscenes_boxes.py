@@ -85,13 +85,7 @@ def to_nuscenes(boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]) -> list[d
     Each row has ``translation``, ``size`` (width, length, height), ``rotation`` (quaternion w x y
     z) and ``velocity`` (vx, vy; zero where unknown) as plain lists.
     """
-    double = Boxes3D(
-        **{
-            name: value.double() if value.is_floating_point() else value
-            for name, value in vars(boxes.to("cpu")).items()
-        }
-    )
-    moved = double.transform(global_from_ego)
+    moved = boxes.to("cpu").double().transform(global_from_ego)
     rows = []
     for center, size, yaw, velocity in zip(
         moved.center, moved.size, moved.yaw, moved.velocity, strict=True

@@ -92,9 +92,20 @@ class Boxes3D:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Boxes3D":
         """The same boxes on another device."""
-        moved = {f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
-                 for f in fields(self)}  # fmt: skip
-        return Boxes3D(**moved)
+        return Boxes3D(
+            **{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
+               for f in fields(self)}
+        )  # fmt: skip
+
+    def double(self) -> "Boxes3D":
+        """The same boxes in float64, as coordinates of the global frame need it."""
+        return Boxes3D(
+            **{
+                f.name: value.double() if value.is_floating_point() else value
+                for f in fields(self)
+                for value in [getattr(self, f.name)]
+            }
+        )
 
     def corners(self) -> Float[Tensor, "M 8 3"]:
         """The corners: indices 0-3 are the front face, 4-7 the rear face behind them.

@@ -43,12 +43,7 @@ def upright_corners(
     the length of a truck that is several pixels. Without a pose the boxes are level in the ego
     frame. float64.
     """
-    double = Boxes3D(
-        **{
-            name: value.double() if value.is_floating_point() else value
-            for name, value in vars(boxes.to("cpu")).items()
-        }
-    )
+    double = boxes.to("cpu").double()
     if global_from_ego is None:
         return double.corners()
     pose = global_from_ego.double()
