@@ -44,7 +44,7 @@ data = replace(
     batch_size=2,
 )
 train = replace(
-    base.train, epochs=10, lr=3e-3, lr_batch=0, weight_decay=1e-2,
+    base.train, epochs=10, max_steps=2400, lr=3e-3, lr_batch=0, weight_decay=1e-2,
     schedule="cosine", devices=2, ema_start=8000, validate_every=0,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)
