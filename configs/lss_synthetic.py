@@ -38,13 +38,13 @@ data = replace(
     root=Path("data/synthetic-default"),
     version="v1.0-synthetic",
     image_size=(128, 352),
-    image_augmentation=ImageAugmentation(scale=(0.0, 0.0), flip="mirror", rotation=0.0),
+    image_augmentation=ImageAugmentation(scale=(-0.02, 0.03), flip="mirror", rotation=0.0),
     bev_augmentation=BevAugmentation.off(),
     lidar=True,
-    batch_size=2,
+    batch_size=1,
 )
 train = replace(
-    base.train, epochs=10, max_steps=2400, lr=3e-3, lr_batch=0, weight_decay=1e-2,
-    schedule="cosine", devices=2, ema_start=8000, validate_every=0,
+    base.train, epochs=10, max_steps=7000, lr=2e-3, lr_batch=0, weight_decay=1e-2,
+    schedule="cosine", devices=1, ema_start=8000, validate_every=0,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)
