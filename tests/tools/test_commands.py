@@ -36,7 +36,7 @@ def trained(made_world, tmp_path_factory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     out, _ = run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
-        "--train.runs", runs, "--train.run-name", "a", *SMALL,
+        "--train.runs", runs, "--train.run-name", "a", "--train.devices", "2", *SMALL,
     )  # fmt: skip
     assert "synthetic_val after" in out and "NDS" in out
     return runs / "lss_synthetic" / "a"
@@ -117,7 +117,7 @@ def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
         image.write_bytes(image.read_bytes()[:1000])
     _, error = run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", root,
-        "--train.runs", tmp_path, "--data.workers", "1", "--train.devices", "1", *SMALL, code=1,
+        "--train.runs", tmp_path, "--data.workers", "1", *SMALL, code=1,
     )  # fmt: skip
     last = error.strip().splitlines()[-1]
     assert last.startswith("error: Image ") and "CAM_BACK" in last and "truncated" in last
