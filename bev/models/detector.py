@@ -16,6 +16,7 @@ from bev.models.bev_encoder import BevEncoderConfig
 from bev.models.center_head import CenterHeadConfig, GroupOutput
 from bev.models.depth_supervision import depth_loss, nearest_depth
 from bev.models.image_head import ImageClassHead
+from bev.models.mirror import averaged, check_mirrors, mirrored, mirrored_back
 from bev.models.neck import FpnConfig
 from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
 
@@ -28,6 +29,7 @@ class DetectorConfig:
         depth_weight: weight of the depth loss; above 0 training needs lidar files.
         depth_loss: "bce" as in BEVDepth, or "ce".
         image_weight: weight of an auxiliary class loss in image space, see ``ImageClassHead``.
+        test_mirror: detect in the scene and in its mirror image, and average (twice the time).
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -39,6 +41,7 @@ class DetectorConfig:
     depth_weight: float = 0.0
     depth_loss: Literal["bce", "ce"] = "bce"
     image_weight: float = 0.0
+    test_mirror: bool = False
 
     def build(self) -> "Detector":
         """Build the detector; errors are those of its parts."""
@@ -74,6 +77,8 @@ class Detector(nn.Module):
         self.view = config.view.build(self.neck.channels, self.backbone.strides[0], config.grid)
         self.encoder = config.encoder.build(self.view.channels)
         self.head = config.head.build(self.encoder.channels, config.grid)
+        if config.test_mirror:
+            check_mirrors(config.grid)
         if config.image_weight > 0:
             self.image_head = ImageClassHead(self.neck.channels)
         self.to(memory_format=torch.channels_last)
@@ -126,4 +131,8 @@ class Detector(nn.Module):
 
         In the BEV frame, which is the ego frame where the batch is not augmented.
         """
-        return self.head.boxes(self(batch).groups)
+        groups = self(batch).groups
+        if self.config.test_mirror:
+            second = [mirrored_back(group) for group in self(mirrored(batch)).groups]
+            groups = [averaged(*pair) for pair in zip(groups, second, strict=True)]
+        return self.head.boxes(groups)

@@ -1,0 +1,61 @@
+"""Test-time mirroring: what the network says of the scene and of its mirror image, averaged.
+
+The mirror image of a scene is a scene: images flipped left and right, their calibration with them,
+and left and right of the BEV exchanged. The network's maps of it, mirrored back, are a second
+opinion at the price of a second pass.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from bev.data.batch import Batch
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, bev_transform
+from bev.models.center_head import GroupOutput
+
+# Channels of the regression tensor (see bev.models.center_targets) that change under a mirror.
+_OFFSET_Y, _SINE, _VELOCITY_Y = 1, 6, 9
+
+
+def check_mirrors(grid: BevGrid) -> None:
+    """Raises ConfigError for a grid that is not its own mirror image in y."""
+    if abs(grid.y[0] + grid.y[1]) > 1e-6:
+        raise ConfigError(
+            f"Test-time mirroring needs a grid that is symmetric in y, not {grid.y}; set"
+            " --model.no-test-mirror."
+        )
+
+
+def mirrored(batch: Batch) -> Batch:
+    """The mirror image of a batch: flipped images, their calibration, and the BEV frame."""
+    width = batch.images.shape[-1]
+    flip = torch.eye(3, device=batch.images.device)
+    flip[0, 0], flip[0, 2] = -1, width
+    mirror = bev_transform(flip_y=True).to(batch.bev_from_ego)
+    return replace(
+        batch,
+        images=batch.images.flip(-1),
+        cameras=replace(
+            batch.cameras, image_from_original=flip @ batch.cameras.image_from_original
+        ),
+        bev_from_ego=mirror @ batch.bev_from_ego,
+        boxes=[boxes.transform(mirror) for boxes in batch.boxes],
+    )
+
+
+def mirrored_back(output: GroupOutput) -> GroupOutput:
+    """The maps of the mirror image, as maps of the scene itself."""
+    regression = output.regression.flip(2).clone()
+    regression[:, _OFFSET_Y] = 1 - regression[:, _OFFSET_Y]
+    regression[:, _SINE] = -regression[:, _SINE]
+    regression[:, _VELOCITY_Y] = -regression[:, _VELOCITY_Y]
+    return GroupOutput(output.heatmap.flip(2), regression)
+
+
+def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
+    """The mean of probabilities and of box parameters."""
+    probability = (first.heatmap.float().sigmoid() + second.heatmap.float().sigmoid()) / 2
+    return GroupOutput(
+        torch.logit(probability, eps=1e-6), (first.regression + second.regression) / 2
+    )
