@@ -36,12 +36,14 @@ class Command:
         split: official or custom split; empty for the config's validation split.
         out: where the results go; empty for evaluation/<split>_<checkpoint>/ of the run, or beside
             the results file.
+        mirror: detect in each scene and in its mirror image, and average (twice the time).
         blank: show the model grey images, to measure what it knows without seeing.
     """
 
     source: tyro.conf.Positional[Path]
     split: str = ""
     out: Path | None = None
+    mirror: bool = False
     blank: bool = False
     data: DataChoice = field(default_factory=DataChoice)
 
@@ -58,10 +60,11 @@ def main() -> None:
         nusc = open_nuscenes(command.data.root, command.data.version)
         metrics, text = evaluate_submission(command.source, nusc, split, folder), ""
     else:
-        config, model = load_checkpoint(command.source)
+        config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
-        name = f"{split}_{command.source.stem}" + ("_blank" if command.blank else "")
+        name = f"{split}_{command.source.stem}"
+        name += ("_mirror" if command.mirror else "") + ("_blank" if command.blank else "")
         folder = command.out or home_of(command.source) / "evaluation" / name
         device = default_device()
         loader = make_loader(KeyFrames(data.frames(split), data, training=False))

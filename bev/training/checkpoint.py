@@ -12,10 +12,14 @@ from bev.errors import CheckpointError
 from bev.models import Detector
 
 
-def load_checkpoint(path: Path) -> tuple[Experiment, Detector]:
+def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, Detector]:
     """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
 
     Only plain data and tensors are read: a stranger's checkpoint runs no code.
+
+    Args:
+        path: the file.
+        test_mirror: detect with test-time mirroring, whatever the config says.
 
     Raises:
         CheckpointError: where the file is missing, damaged, not one of this project's, or its
@@ -25,7 +29,8 @@ def load_checkpoint(path: Path) -> tuple[Experiment, Detector]:
     config = from_plain(Experiment, content["config"])
     # The weights come from the checkpoint: nothing is to be fetched.
     backbone = dataclasses.replace(config.model.backbone, pretrained=False, weights=None)
-    detector = dataclasses.replace(config.model, backbone=backbone).build()
+    model = dataclasses.replace(config.model, backbone=backbone)
+    detector = dataclasses.replace(model, test_mirror=test_mirror or model.test_mirror).build()
     prefix = "model."
     weights = {
         name.removeprefix(prefix): value
