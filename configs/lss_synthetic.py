@@ -27,11 +27,12 @@ model = models.DetectorConfig(
         shared=48,
         branch=0,
         prior=0.01,
-        decode=models.DecodeConfig(score=0.02, nms="circle", by_class=True, group_boxes=200),
+        decode=models.DecodeConfig(score=0.005, nms="circle", by_class=True, group_boxes=400),
     ),
     depth_weight=1.0,
     depth_loss="ce",
     image_weight=0.5,
+    test_mirror=True,
 )
 data = replace(
     base.data,
@@ -44,7 +45,7 @@ data = replace(
     batch_size=1,
 )
 train = replace(
-    base.train, epochs=10, max_steps=7000, lr=2e-3, lr_batch=0, weight_decay=1e-2,
-    schedule="cosine", devices=1, ema_start=8000, validate_every=0,
+    base.train, epochs=8, max_steps=3900, lr=2e-3, lr_batch=0, weight_decay=1e-2,
+    schedule="cosine", devices=2, ema_start=8000, validate_every=0,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)
