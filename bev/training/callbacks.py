@@ -47,6 +47,10 @@ class OfficialMetrics(Callback):
         if self._resumed_at is not None:
             self.training_seconds += time.perf_counter() - self._resumed_at
             self._resumed_at = None
+        if trainer.world_size > 1:
+            # Each rank has batch norm statistics of its own: validate what rank 0 will save.
+            for buffer in module.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
     def on_validation_batch_end(
         self,

@@ -157,6 +157,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
         max_time={"minutes": train.max_minutes} if train.max_minutes else None,
         check_val_every_n_epoch=every or train.epochs + 1,
         num_sanity_val_steps=0,
+        enable_checkpointing=False,  # ours are among the callbacks
         log_every_n_steps=train.log_every,
         enable_model_summary=False,
         accumulate_grad_batches=train.accumulate,
