@@ -25,20 +25,6 @@ CATEGORIES = {
 }
 """nuScenes detection class to the category written in the tables."""
 
-CLASS_RANGE = {
-    "car": 50.0,
-    "truck": 50.0,
-    "bus": 50.0,
-    "trailer": 50.0,
-    "construction_vehicle": 50.0,
-    "pedestrian": 40.0,
-    "motorcycle": 40.0,
-    "bicycle": 40.0,
-    "traffic_cone": 30.0,
-    "barrier": 30.0,
-}
-"""Metres from the ego car within which the official evaluation counts a class."""
-
 
 @dataclass(frozen=True)
 class Actor:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bev.synthetic.actors import CATEGORIES, CLASS_RANGE
+from bev.data.classes import CLASS_RANGE
+from bev.synthetic.actors import CATEGORIES
 from bev.synthetic.config import VERSION, SceneKey, WorldConfig
 from bev.synthetic.scene import make_scene
 from bev.synthetic.truth import frame_truth, visibility_token

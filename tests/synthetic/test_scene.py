@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from shapely.geometry import Polygon
 
+from bev.data.classes import CLASS_RANGE
 from bev.synthetic import PRESETS
-from bev.synthetic.actors import CLASS_RANGE
 from bev.synthetic.cycles import make_bicycle, make_motorcycle
 from bev.synthetic.items import items_at
 from bev.synthetic.machines import make_construction_vehicle

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bev.data.classes import CLASS_RANGE
 from bev.synthetic import PRESETS
-from bev.synthetic.actors import CLASS_RANGE
 from bev.synthetic.config import KEY_FRAME_PERIOD
 from bev.synthetic.statistics import Statistics, scene_statistics, world_statistics
 
