@@ -19,6 +19,18 @@ def default_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def has_fast_bf16() -> bool:
+    """Whether the default device multiplies bf16 matrices in hardware.
+
+    On a CPU that is AMX: a training step of ``configs/lss_synthetic.py`` takes 0.55 of its time in
+    float32 there.
+    """
+    kind = default_device().type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return kind == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+
+
 def local_processes(wanted: int) -> int:
     """Training processes on this machine: torchrun's number, else one a GPU.
 

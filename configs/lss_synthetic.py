@@ -41,13 +41,13 @@ data = replace(
     root=Path("data/synthetic-default"),
     version="v1.0-synthetic",
     image_size=(128, 352),
-    image_augmentation=ImageAugmentation(scale=(-0.02, 0.03), flip="mirror", rotation=0.0),
+    image_augmentation=ImageAugmentation(scale=(-0.04, 0.07), flip="mirror", rotation=0.0),
     bev_augmentation=BevAugmentation.off(),
     lidar=True,
     batch_size=1,
 )
 train = replace(
-    base.train, epochs=8, max_steps=3900, lr=2e-3, lr_batch=0, weight_decay=1e-2,
-    schedule="cosine", devices=2, ema_start=8000, validate_every=0,
+    base.train, epochs=13, max_steps=6400, lr=2e-3, lr_batch=0, weight_decay=1e-2,
+    schedule="cosine", devices=2, ema_start=8000, validate_every=5,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from bev.config import Experiment, save_config
 from bev.errors import TrainingError
 from bev.evaluation import Metrics
-from bev.machine import local_processes, usable_cores
+from bev.machine import has_fast_bf16, local_processes, usable_cores
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
 from bev.training.checkpoint import check_resumable, home_of
@@ -169,9 +169,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
 
 def _precision(name: str) -> str:
     if name == "auto":
-        cuda = torch.cuda.is_available()
-        half = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-        name = "bf16" if half else "32"
+        name = "bf16" if has_fast_bf16() else "32"
     return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[name]
 
 
