@@ -47,7 +47,7 @@ data = replace(
     batch_size=1,
 )
 train = replace(
-    base.train, epochs=13, max_steps=6400, lr=2e-3, lr_batch=0, weight_decay=1e-2,
+    base.train, epochs=14, max_steps=6800, lr=2e-3, lr_batch=0, weight_decay=1e-2,
     schedule="cosine", devices=2, ema_start=8000, validate_every=5,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

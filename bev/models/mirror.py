@@ -33,15 +33,16 @@ def mirrored(batch: Batch) -> Batch:
     flip = torch.eye(3, device=batch.images.device)
     flip[0, 0], flip[0, 2] = -1, width
     mirror = bev_transform(flip_y=True).to(batch.bev_from_ego)
-    return replace(
-        batch,
-        images=batch.images.flip(-1),
-        cameras=replace(
-            batch.cameras, image_from_original=flip @ batch.cameras.image_from_original
-        ),
-        bev_from_ego=mirror @ batch.bev_from_ego,
-        boxes=[boxes.transform(mirror) for boxes in batch.boxes],
-    )
+    # Geometry stays in float32, also where the network computes in half precision.
+    with torch.autocast(batch.images.device.type, enabled=False):
+        flipped = flip @ batch.cameras.image_from_original
+        return replace(
+            batch,
+            images=batch.images.flip(-1),
+            cameras=replace(batch.cameras, image_from_original=flipped),
+            bev_from_ego=mirror @ batch.bev_from_ego,
+            boxes=[boxes.transform(mirror) for boxes in batch.boxes],
+        )
 
 
 def mirrored_back(output: GroupOutput) -> GroupOutput:

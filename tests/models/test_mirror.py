@@ -73,3 +73,12 @@ def test_a_mirrored_scene_gives_mirrored_boxes(batch, small):
     assert nearest.max() < 0.05
     with pytest.raises(ConfigError, match="symmetric in y"):
         replace(small, test_mirror=True).build()
+
+
+def test_mixed_precision_leaves_the_mirror_exact(batch):
+    exact = mirrored(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = mirrored(batch)
+    assert torch.equal(mixed.cameras.image_from_original, exact.cameras.image_from_original)
+    assert torch.equal(mixed.bev_from_ego, exact.bev_from_ego)
+    assert torch.equal(mixed.boxes[0].yaw, exact.boxes[0].yaw)
