@@ -51,15 +51,29 @@ class BevGrid:
 
         Indices of points outside (NaN and infinite ones included) are zero.
         """
-        axes = (self.x, self.y, self.z)
-        lo = points.new_tensor([axis[0] for axis in axes])
-        step = points.new_tensor([axis[2] for axis in axes])
-        sizes = points.new_tensor(self.shape[::-1])
-        # floor, never a cast: a cast would fold the cell below the range into cell 0.
-        cells = torch.floor((points - lo) / step)
-        inside = ((cells >= 0) & (cells < sizes)).all(dim=-1)
+        indices, inside = self.floor(*points.unbind(dim=-1))
+        cells = torch.stack(indices[::-1], dim=-1)
         cells = torch.where(inside.unsqueeze(-1), cells, torch.zeros_like(cells))
-        return cells.flip(-1).long(), inside
+        return cells.long(), inside
+
+    def floor(
+        self, x: Float[Tensor, "*points"], y: Float[Tensor, "*points"], z: Float[Tensor, "*points"]
+    ) -> tuple[tuple[Float[Tensor, "*points"], ...], Bool[Tensor, "*points"]]:
+        """Cell indices (ix, iy, iz) of coordinates (metres) as floats, and which are in the grid.
+
+        Indices of points outside are not limited.
+        """
+        indices, beyond = [], torch.zeros_like(x)
+        for coordinate, (lo, _, step), size in zip(
+            (x, y, z), (self.x, self.y, self.z), self.shape[::-1], strict=True
+        ):
+            # floor, never a cast: a cast would fold the cell below the range into cell 0.
+            index = coordinate.mul(1 / step).sub_(lo / step).floor_()
+            # Cells beyond the range, squared and summed: one comparison is left (NaN is beyond).
+            excess = index.clamp(0, size - 1).sub_(index)
+            beyond.addcmul_(excess, excess)
+            indices.append(index)
+        return tuple(indices), beyond.bool().logical_not_()
 
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, "Y X 2"]:
         """The centre (x, y) of each cell, metres."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.layers import conv_bn_relu
+from bev.models.plan_cache import PlanCache
 from bev.ops import VoxelPlan, voxel_pool
 
 
@@ -52,6 +53,7 @@ class LiftSplatConfig(ViewTransformConfig):
             "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
         ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
             at which it would meet flat ground, and how near each of its depth points is to it.
+        plan_cache: pooling plans kept in evaluation, see ``PlanCache``; 0 makes each anew.
     """
 
     depth: tuple[float, float, float] = (1.0, 60.0, 1.0)
@@ -59,6 +61,7 @@ class LiftSplatConfig(ViewTransformConfig):
     hidden: int = 0
     frustum: Literal["centers", "corners"] = "centers"
     ray_features: bool = False
+    plan_cache: int = 0
 
     def __post_init__(self) -> None:
         lo, hi, step = self.depth
@@ -91,6 +94,7 @@ class LiftSplat(nn.Module):
         super().__init__()
         self.config, self.stride, self.grid = config, stride, grid
         self.channels = config.channels * grid.shape[0]
+        self.plans = PlanCache(config.plan_cache)
         width = in_channels + (4 + config.bins if config.ray_features else 0)
         layers: list[nn.Module] = []
         if config.hidden:
@@ -108,38 +112,47 @@ class LiftSplat(nn.Module):
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> BevFeatures:
         batch = features.shape[0]
+        flat = rearrange(features, "b n c h w -> (b n) c h w")
         # Geometry stays in float32: half precision would move far points by metres.
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            plan, rays = self._look(features, image_size, cameras, bev_from_ego)
-        if rays is not None:
-            features = torch.cat([features, rays.to(features.dtype)], dim=2)
-        lifted = self.depth_context(rearrange(features, "b n c h w -> (b n) c h w"))
-        lifted = rearrange(lifted, "(b n) c h w -> b n c h w", b=batch)
-        depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=2)
-        bev = voxel_pool(depth_logits.float().softmax(dim=2), context, plan)
-        return BevFeatures(bev.contiguous(memory_format=torch.channels_last), depth_logits)
+            pixels = feature_pixels(
+                image_size,
+                features.shape[-2:],
+                self.stride,
+                corners=self.config.frustum == "corners",
+                device=features.device,
+            )
+            points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
+            plan = self._plan(points, image_size, cameras, bev_from_ego)
+            if self.config.ray_features:
+                rays = ray_features(pixels, cameras, bev_from_ego)
+                looks = [flat] + [
+                    rearrange(part, "b n c h w -> (b n) c h w").to(flat.dtype)
+                    for part in (rays, ground_nearness(points))
+                ]
+        lifted = self.depth_context(torch.cat(looks, dim=1) if self.config.ray_features else flat)
+        # Bins and channels last, as they lie in memory: the pooling reads them as they are.
+        lifted = rearrange(lifted, "(b n) c h w -> b n h w c", b=batch)
+        depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=-1)
+        depth_logits = depth_logits.float()
+        depth, context, depth_logits = (
+            rearrange(part, "b n h w c -> b n c h w")
+            for part in (depth_logits.softmax(dim=-1), context, depth_logits)
+        )
+        return BevFeatures(voxel_pool(depth, context, plan), depth_logits)
 
-    def _look(
+    def _plan(
         self,
-        features: Float[Tensor, "B N C h w"],
+        points: Float[Tensor, "B N D h w 3"],
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-    ) -> tuple[VoxelPlan, Float[Tensor, "B N R h w"] | None]:
-        """Where each feature cell looks: the pooling plan, and the ray features where asked for."""
-        pixels = feature_pixels(
-            image_size,
-            features.shape[-2:],
-            self.stride,
-            corners=self.config.frustum == "corners",
-            device=features.device,
-        )
-        points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
-        plan = VoxelPlan.from_points(points, self.grid)
-        if not self.config.ray_features:
-            return plan, None
-        rays = ray_features(pixels, cameras, bev_from_ego)
-        return plan, torch.cat([rays, ground_nearness(points)], dim=2)
+    ) -> VoxelPlan:
+        if self.training or self.config.plan_cache == 0 or torch.compiler.is_compiling():
+            return VoxelPlan.from_points(points, self.grid)
+        matrices = [cameras.image_from_camera, cameras.ego_from_camera, bev_from_ego]
+        sizes = (image_size, points.shape, self.grid)
+        return self.plans.get(matrices, sizes, lambda: VoxelPlan.from_points(points, self.grid))
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The depth at which each bin's point stands, metres."""
@@ -154,16 +167,21 @@ def frustum_points(
     cameras: Cameras,
     bev_from_ego: Float[Tensor, "B 4 4"],
 ) -> Float[Tensor, "B N D h w 3"]:
-    """Where every pixel's depth points lie in the BEV frame, metres."""
-    (height, width), bins = pixels.shape[:2], len(depths)
+    """Where every pixel's depth points lie in the BEV frame, metres.
+
+    In memory x, y and z lie apart, and the points of a pixel side by side, as ``VoxelPlan`` reads
+    them.
+    """
+    height, width = pixels.shape[:2]
     batch, count = cameras.intrinsics.shape[:2]
     flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
-    rays = cameras.rays(flat)  # camera frame, z = 1
     bev_from_camera = bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera
-    directions = rays @ bev_from_camera[..., :3, :3].transpose(-1, -2)
-    origin = bev_from_camera[..., None, None, :3, 3]
-    points = origin + directions.unsqueeze(2) * depths.view(bins, 1, 1).to(rays)
-    return points.view(batch, count, bins, height, width, 3)
+    # Rays have z = 1 in the camera's frame.
+    directions = cameras.rays(flat) @ bev_from_camera[..., :3, :3].transpose(-1, -2)
+    directions = rearrange(directions, "b n p xyz -> xyz b n p 1").contiguous()
+    origin = rearrange(bev_from_camera[..., :3, 3], "b n xyz -> xyz b n 1 1").contiguous()
+    points = torch.addcmul(origin, directions, depths.to(directions))
+    return rearrange(points, "xyz b n (h w) d -> b n d h w xyz", h=height, w=width)
 
 
 def ray_features(

@@ -191,4 +191,5 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*overridden `transfer_batch_to_device`.*")
+    warnings.filterwarnings("ignore", ".*It is recommended to use .self.log.*sync_dist=True.*")
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")

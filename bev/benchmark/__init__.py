@@ -1,0 +1,1 @@
+"""Measured speed and memory: what ``tools/benchmark.py`` runs."""

@@ -1,0 +1,71 @@
+"""Times and memory of functions, measured so that their ratios mean something."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+Work = Callable[[], object]
+
+
+def median_seconds(
+    works: dict[str, Work], device: torch.device, rounds: int = 15, seconds: float = 4.0
+) -> dict[str, float]:
+    """Median time of each function, seconds, taken in turns so that all share the machine's moods.
+
+    Args:
+        works: functions by name; each is run once before it counts.
+        rounds: turns at least 3 and at most this many.
+        seconds: no new turn is begun after this time.
+    """
+    for work in works.values():
+        work()
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    begin = time.perf_counter()
+    for turn in range(rounds):
+        if turn >= 3 and time.perf_counter() - begin > seconds:
+            break
+        for name, work in works.items():
+            # A fast function beside a slow one finds the caches swept: warm again, then measure.
+            work()
+            taken[name].append(_once(work, device))
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def _once(work: Work, device: torch.device) -> float:
+    if device.type != "cuda":
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    first.record()
+    work()
+    last.record()
+    torch.cuda.synchronize()
+    return first.elapsed_time(last) / 1000
+
+
+def peak_bytes(work: Work, device: torch.device) -> int:
+    """Most memory that ``work`` holds above what was held before it began, tensors alone."""
+    work()  # what is made once and kept does not count
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        result = work()
+    del result
+    held = peak = 0
+    events = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak

@@ -1,0 +1,77 @@
+"""Which kernels a tensor gets: Triton's on a CUDA device where they proved right, else none.
+
+The kernels are compared once a process and device with the stock operators, on a small random
+case; where they differ or fail to run, the stock operators stand in, and a warning says so.
+"""
+
+import functools
+import importlib.util
+import warnings
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from bev.ops import stock
+from bev.ops.voxel_plan import transpose_by_sorting
+
+HALF_OR_SINGLE = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def triton_kernels(context: Tensor) -> ModuleType | None:
+    """``bev.ops.triton_pool`` where it serves this tensor, else None."""
+    if context.device.type != "cuda" or context.dtype not in HALF_OR_SINGLE:
+        return None
+    return _checked(context.device.index)
+
+
+@functools.cache
+def _checked(device: int) -> ModuleType | None:
+    if torch.version.cuda is None or importlib.util.find_spec("triton") is None:
+        return None
+    try:
+        from bev.ops import triton_pool
+
+        with torch.cuda.device(device):
+            fault = compare(triton_pool, torch.device("cuda", device))
+    except Exception as error:  # whatever a compiler or driver may raise: training can go on
+        fault = f"{type(error).__name__}: {error}"
+    if fault is None:
+        return triton_pool
+    warnings.warn(
+        f"Triton's voxel pooling does not work on {torch.cuda.get_device_name(device)} ({fault});"
+        " the stock PyTorch operators are used, slower. Please report this with the versions of"
+        f" torch ({torch.__version__}), triton and the driver.",
+        stacklevel=2,
+    )
+    return None
+
+
+def compare(kernels: ModuleType, device: torch.device | str) -> str | None:
+    """What differs between ``kernels`` and the stock operators on a random case; None if nothing.
+
+    The case has empty cells, a crowded one, and channels that are no power of two.
+    """
+    generator = torch.Generator().manual_seed(0)
+    pixels, bins, cells, channels = 40, 13, 50, 20
+    cell = torch.randint(-20, cells, (pixels * bins,), generator=generator)
+    cell[:150] = 7
+    cell = torch.where(cell < 0, cells, cell).int().to(device)
+    pattern = list(transpose_by_sorting(cell, bins, cells))
+    depth = torch.rand(pixels * bins, generator=generator).to(device)
+    context = torch.randn(pixels, channels, generator=generator).to(device)
+    grad = torch.randn(cells, channels, generator=generator).to(device)
+    ours = (
+        kernels.forward(depth, context, pattern),
+        *kernels.backward(grad, depth, context, pattern, [True, True]),
+    )
+    theirs = (
+        stock.forward(depth, context, pattern),
+        *stock.backward(grad, depth, context, pattern, [True, True]),
+    )
+    names = ("pooled features", "depth gradient", "context gradient")
+    for name, found, expected in zip(names, ours, theirs, strict=True):
+        error = float((found.float() - expected).abs().max())
+        if not error < 1e-3:
+            return f"{name} differ by {error:.3g}"
+    return None

@@ -1,0 +1,161 @@
+"""The pooling's sums as Triton kernels, for CUDA.
+
+Forward: one program a cell. Most cells gather a few points and take one short tile; cells near the
+car gather hundreds and take tall tiles, so that the longest program makes a handful of rounds.
+Backward: one program a pixel reads each cell's gradient once, for both gradients. Every output is
+written by one program, in a fixed order: no atomics, and the same bits every time. Consecutive
+threads read consecutive channels; sums are in float32.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+MAX_CHANNELS = 256  # of one launch; more are done in slices
+WARPS = 4
+TILE = 1024  # elements of a tile: 8 a thread
+TALL = 4  # how many times taller the tile of a crowded cell is
+
+
+@triton.jit
+def gather_sum(
+    lo, hi, weight, weight_at, table, row_at, stride, channel, wanted,
+    C: tl.constexpr, P: tl.constexpr,
+):  # fmt: skip
+    """(C,) sum of weight[weight_at[i]] * table[row_at[i], channel] over lo <= i < hi."""
+    total = tl.zeros((C,), dtype=tl.float32)
+    for first in range(lo, hi, P):
+        entry = first + tl.arange(0, P)
+        here = entry < hi
+        at = tl.load(weight_at + entry, mask=here, other=0).to(tl.int64)
+        row = tl.load(row_at + entry, mask=here, other=0).to(tl.int64)
+        factor = tl.load(weight + at, mask=here, other=0.0).to(tl.float32)
+        values = tl.load(
+            table + row[:, None] * stride + channel[None, :],
+            mask=here[:, None] & wanted[None, :],
+            other=0.0,
+        ).to(tl.float32)
+        total += tl.sum(factor[:, None] * values, axis=0)
+    return total
+
+
+@triton.jit
+def forward_kernel(
+    depth, context, out, point_by_cell, pixel_by_cell, cell_start,
+    channels, context_stride, out_stride,
+    C: tl.constexpr, P: tl.constexpr, TALL: tl.constexpr,
+):  # fmt: skip
+    """out[cell] = sum of depth[point] * context[pixel] over the cell's points; zero if none."""
+    cell = tl.program_id(0).to(tl.int64)
+    channel = tl.arange(0, C)
+    wanted = channel < channels
+    lo = tl.load(cell_start + cell).to(tl.int64)
+    hi = tl.load(cell_start + cell + 1).to(tl.int64)
+    if hi - lo > P:
+        total = gather_sum(
+            lo, hi, depth, point_by_cell, context, pixel_by_cell, context_stride,
+            channel, wanted, C, P * TALL,
+        )  # fmt: skip
+    else:
+        total = gather_sum(
+            lo, hi, depth, point_by_cell, context, pixel_by_cell, context_stride,
+            channel, wanted, C, P,
+        )  # fmt: skip
+    tl.store(out + cell * out_stride + channel, total, mask=wanted)
+
+
+@triton.jit
+def backward_kernel(
+    grad, depth, context, depth_grad, context_grad, point_by_pixel, cell_by_pixel, pixel_start,
+    channels, grad_stride, context_stride, context_grad_stride,
+    C: tl.constexpr, P: tl.constexpr,
+    NEEDS_DEPTH: tl.constexpr, NEEDS_CONTEXT: tl.constexpr,
+):  # fmt: skip
+    """Of one pixel: depth_grad[point] = <grad[cell], context>, context_grad = sum depth * grad."""
+    pixel = tl.program_id(0).to(tl.int64)
+    channel = tl.arange(0, C)
+    wanted = channel < channels
+    lo = tl.load(pixel_start + pixel).to(tl.int64)
+    hi = tl.load(pixel_start + pixel + 1).to(tl.int64)
+    feature = tl.zeros((C,), dtype=tl.float32)
+    if NEEDS_DEPTH:
+        row = context + pixel * context_stride + channel
+        feature = tl.load(row, mask=wanted, other=0.0).to(tl.float32)
+    total = tl.zeros((C,), dtype=tl.float32)
+    for first in range(lo, hi, P):
+        entry = first + tl.arange(0, P)
+        here = entry < hi
+        point = tl.load(point_by_pixel + entry, mask=here, other=0).to(tl.int64)
+        cell = tl.load(cell_by_pixel + entry, mask=here, other=0).to(tl.int64)
+        values = tl.load(
+            grad + cell[:, None] * grad_stride + channel[None, :],
+            mask=here[:, None] & wanted[None, :],
+            other=0.0,
+        ).to(tl.float32)
+        if NEEDS_DEPTH:
+            dots = tl.sum(values * feature[None, :], axis=1)
+            tl.store(depth_grad + point, dots, mask=here)
+        if NEEDS_CONTEXT:
+            factor = tl.load(depth + point, mask=here, other=0.0).to(tl.float32)
+            total += tl.sum(factor[:, None] * values, axis=0)
+    if NEEDS_CONTEXT:
+        out = context_grad + pixel * context_grad_stride + channel
+        tl.store(out, total, mask=wanted)
+
+
+def tile(channels: int) -> tuple[int, int]:
+    """(C, P): channels of a tile, a power of two, and its points."""
+    width = max(triton.next_power_of_2(channels), 16)
+    return width, min(max(TILE // width, 8), 32)
+
+
+def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
+    """(M,) depth and (pixels, C) context to (cells, C) in context's dtype."""
+    point, pixel, cell_start, *_ = pattern
+    cells = len(cell_start) - 1
+    out = context.new_empty(cells, context.shape[1])
+    context = _side_by_side(context)
+    for part in _slices(context.shape[1]):
+        rows, target = context[:, part], out[:, part]
+        width, points = tile(rows.shape[1])
+        forward_kernel[(cells,)](
+            depth, rows, target, point, pixel, cell_start,
+            rows.shape[1], rows.stride(0), target.stride(0),
+            C=width, P=points, TALL=TALL, num_warps=WARPS,
+        )  # fmt: skip
+    return out
+
+
+def backward(
+    grad: Tensor, depth: Tensor, context: Tensor, pattern: list[Tensor], needs: list[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of depth (M,) and context (pixels, C), each where needed, from that of the cells.
+
+    ``grad`` is (cells, C), its channels side by side.
+    """
+    *_, point, cell, pixel_start = pattern
+    context = _side_by_side(context)
+    context_grad = torch.empty_like(context, memory_format=torch.contiguous_format)
+    depth_grad = torch.zeros(len(depth) if needs[0] else 1, device=depth.device)
+    for part in _slices(context.shape[1]):
+        rows, source, target = context[:, part], grad[:, part], context_grad[:, part]
+        width, points = tile(rows.shape[1])
+        # Channels in slices: each gives a part of the dot products.
+        dots = depth_grad if part.start == 0 else torch.zeros_like(depth_grad)
+        backward_kernel[(len(context),)](
+            source, depth, rows, dots, target, point, cell, pixel_start,
+            rows.shape[1], source.stride(0), rows.stride(0), target.stride(0),
+            C=width, P=points, NEEDS_DEPTH=needs[0], NEEDS_CONTEXT=needs[1], num_warps=WARPS,
+        )  # fmt: skip
+        if part.start:
+            depth_grad += dots
+    return depth_grad if needs[0] else None, context_grad if needs[1] else None
+
+
+def _slices(channels: int) -> list[slice]:
+    return [slice(k, min(k + MAX_CHANNELS, channels)) for k in range(0, channels, MAX_CHANNELS)]
+
+
+def _side_by_side(rows: Tensor) -> Tensor:
+    return rows if rows.stride(1) == 1 else rows.contiguous()

@@ -1,0 +1,91 @@
+"""The benchmarks measure what they say; how fast anything is, is not tested."""
+
+import csv
+import math
+
+import torch
+
+from bev.benchmark import pooling, step
+from bev.benchmark.shapes import SHAPES, Shape
+from bev.benchmark.timing import median_seconds, peak_bytes
+from bev.benchmark.traffic import count
+from bev.config import load_config
+from bev.geometry import BevGrid
+from bev.ops import VoxelPlan
+
+CPU = torch.device("cpu")
+SMALL = Shape(
+    "small", (64, 176), 16, (1.0, 21.0, 1.0), 4, BevGrid((-30, 40, 1), (-20, 25, 1), (-5, 3, 8))
+)
+
+
+def test_the_published_formulations_give_our_result_and_gradients():
+    pooling.check(CPU)
+
+
+def test_the_shapes_are_those_published():
+    sizes = [(s.bins, s.image[0] // 16, s.image[1] // 16, s.channels) for s in SHAPES]
+    assert sizes == [
+        (41, 8, 22, 64), (59, 16, 44, 64), (59, 16, 44, 80), (112, 16, 44, 80), (118, 40, 110, 80),
+    ]  # fmt: skip
+    assert [s.grid.shape[1:] for s in SHAPES] == [(200, 200), *3 * [(128, 128)], (256, 256)]
+    assert SMALL.points(2).shape == (2, 6, 20, 4, 11, 3)
+
+
+def test_a_run_writes_a_table_and_a_chart(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(pooling, "SHAPES", (SMALL,))
+    rows = pooling.run(tmp_path, (1, 2), CPU, seconds=0.1, memory=1e9)
+    assert len(rows) == 12
+    with open(tmp_path / "pooling.csv", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["name"] for row in written] == [row.name for row in rows]
+    assert (tmp_path / "pooling.png").stat().st_size > 10_000
+    prefix = [row for row in rows if row.name == pooling.PREFIX]
+    assert all(row.forward_gain == row.both_gain == 1 for row in prefix)
+    assert "prefix sum" in capsys.readouterr().out
+
+
+def test_formulations_too_large_for_memory_are_left_out():
+    rows = list(pooling.measure(SMALL, 1, CPU, seconds=0.1, memory=1e4))
+    assert [row.name for row in rows] == ["sparse product", pooling.ANEW, pooling.OURS]
+    assert all(math.isnan(row.both_gain) for row in rows)
+
+
+def test_traffic_of_a_case_counted_by_hand():
+    # Two pixels with three points each; four of the six lie in two cells of a grid of six.
+    grid = BevGrid((0.0, 3.0, 1.0), (0.0, 2.0, 1.0), (0.0, 1.0, 1.0))
+    x = torch.tensor([[0.5, 0.5], [0.5, 2.5], [9.0, 9.0]]).view(1, 1, 3, 1, 2)
+    points = torch.stack([x, torch.full_like(x, 0.5), torch.full_like(x, 0.5)], dim=-1)
+    found = count(VoxelPlan.from_points(points, grid), channels=8, itemsize=2)
+    assert (found.inside, found.crowded) == (4, 3)
+    # Forward: 4 points of 4 + 4 + 4 bytes, 6 starts, 2 pixels and 6 cells of 8 channels.
+    assert found.forward_bytes == 4 * 12 + 6 * 4 + 2 * 8 * 2 + 6 * 8 * 2
+    # Backward: the points, 2 starts, 6 cells, 2 pixels twice, 6 depths zeroed, 4 written.
+    assert found.backward_bytes == 4 * 12 + 2 * 4 + 6 * 16 + 2 * 2 * 16 + 6 * 4 + 4 * 4
+    assert found.gathered_bytes == 4 * 16
+    assert found.operations == 3 * 2 * 4 * 8
+    assert found.microseconds(1e6) == (found.forward_bytes, found.backward_bytes)
+
+
+def test_peak_memory_counts_what_is_held_at_once():
+    def work():
+        first = torch.zeros(100_000)
+        second = first + 1
+        del first
+        return second * 2
+
+    assert 800_000 <= peak_bytes(work, CPU) < 801_000
+
+
+def test_medians_are_of_turns():
+    times = median_seconds({"a": lambda: None, "b": lambda: None}, CPU, rounds=3)
+    assert set(times) == {"a", "b"} and all(t >= 0 for t in times.values())
+
+
+def test_a_step_is_taken_apart(tmp_path):
+    overrides = ["--data.image-size", "64", "176", "--data.batch-size", "1"]
+    config = load_config("configs/lss_synthetic.py", overrides)
+    times = step.step_seconds(config, CPU, torch.float32, seconds=0.1)
+    assert set(times) >= {"step", "view", "frustum", "plan", "pooling", "head"}
+    assert times["backbone"] < times["step"]
+    assert "frustum, plan, pooling" in step.table(times)

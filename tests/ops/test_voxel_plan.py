@@ -1,0 +1,102 @@
+"""The pooling plan: both orders of it, by either algorithm, and published faults."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bev.geometry import BevGrid
+from bev.ops import VoxelPlan
+from bev.ops.voxel_plan import index_dtype, transpose_by_counting, transpose_by_sorting
+
+GRID = BevGrid(x=(-4.0, 8.0, 1.0), y=(-3.0, 3.5, 0.5), z=(-2.0, 2.0, 2.0))
+ARRAYS = ("point_by_cell", "pixel_by_cell", "cell_start")
+ARRAYS += ("point_by_pixel", "cell_by_pixel", "pixel_start")
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    pixels=st.integers(1, 20),
+    bins=st.integers(1, 9),
+    cells=st.integers(1, 30),
+    outside=st.sampled_from([0.0, 0.5, 1.0]),
+    dtype=st.sampled_from([torch.int32, torch.int64]),
+)
+def test_counting_and_sorting_agree(seed, pixels, bins, cells, outside, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    count = pixels * bins
+    cell = torch.randint(0, cells, (count,), generator=generator, dtype=dtype)
+    cell[torch.rand(count, generator=generator) < outside] = cells
+    point = (cell < cells).nonzero().squeeze(1).to(dtype)
+    start = torch.nn.functional.pad((cell < cells).view(pixels, bins).sum(1).cumsum(0), (1, 0))
+    counted = transpose_by_counting(cell[point], point, start.to(dtype), bins, cells)
+    sorted_ = transpose_by_sorting(cell, bins, cells)
+    inside = len(point)
+    for name, first, second in zip(ARRAYS, counted, sorted_, strict=True):
+        assert first.dtype == second.dtype == dtype, name
+        assert first.shape == second.shape, name
+        if not name.endswith("start"):
+            first, second = first[:inside], second[:inside]
+        assert torch.equal(first, second), name
+
+
+@given(seed=st.integers(0, 2**31))
+def test_every_point_inside_stands_once_in_each_order(seed):
+    generator = torch.Generator().manual_seed(seed)
+    points = 5 * torch.randn(2, 2, 4, 3, 3, 3, generator=generator)
+    points[0, 0, 0, 0, 0] = torch.nan
+    points[0, 1, 2, 1, 1, 2] = torch.inf
+    plan = VoxelPlan.from_points(points, GRID)
+    natural = points.permute(0, 1, 3, 4, 2, 5).reshape(-1, 3)
+    index, inside = GRID.locate(natural)
+    expected = inside.nonzero().squeeze(1).tolist()
+    count = int(plan.cell_start[-1])
+    assert count == int(plan.pixel_start[-1]) == len(expected)
+    assert plan.point_by_pixel[:count].tolist() == expected
+    assert sorted(plan.point_by_cell[:count].tolist()) == expected
+    planes, rows, columns = GRID.shape
+    for order, cells, starts in (
+        (plan.point_by_pixel, plan.cell_by_pixel, None),
+        (plan.point_by_cell, None, plan.cell_start),
+    ):
+        for place, point in enumerate(order[:count].tolist()):
+            iz, iy, ix = index[point].tolist()
+            cell = ((point // (len(natural) // 2) * rows + iy) * columns + ix) * planes + iz
+            if cells is not None:
+                assert cells[place] == cell
+            else:
+                assert starts[cell] <= place < starts[cell + 1]
+    assert (plan.pixel_by_cell[:count] == plan.point_by_cell[:count] // 4).all()
+
+
+def test_points_within_a_cell_keep_their_order():
+    plan = VoxelPlan.from_points(torch.zeros(1, 2, 3, 1, 2, 3), GRID)
+    assert plan.point_by_cell.tolist() == list(range(12))
+
+
+def test_more_cells_than_float32_can_count():
+    # Cell numbers held in float32 would be exact up to 2^24 only.
+    grid = BevGrid((0.0, 4103.0, 1.0), (0.0, 4103.0, 1.0), (-1.0, 1.0, 2.0))
+    points = torch.tensor([[4101.5, 4102.5, 0.0], [4102.5, 4102.5, 0.0]]).view(1, 1, 2, 1, 1, 3)
+    plan = VoxelPlan.from_points(points, grid)
+    assert plan.cell_by_pixel.tolist() == [4103**2 - 2, 4103**2 - 1]
+
+
+@pytest.mark.parametrize(
+    ("points", "cells", "dtype"),
+    [
+        (2**31 - 1, 5, torch.int32),
+        (2**31, 5, torch.int64),
+        (5, 2**31 - 1, torch.int32),
+        (5, 2**31, torch.int64),
+    ],
+)
+def test_integers_are_as_short_as_they_can_be(points, cells, dtype):
+    assert index_dtype(points, cells) == dtype
+
+
+def test_the_plan_of_a_gpu_needs_no_look_at_the_data():
+    """Sorting runs on the meta device: no shape depends on a value."""
+    cell = torch.zeros(60, dtype=torch.int32, device="meta")
+    shapes = [tuple(part.shape) for part in transpose_by_sorting(cell, 6, 7)]
+    assert shapes == [(60,), (60,), (8,), (60,), (60,), (11,)]

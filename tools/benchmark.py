@@ -1,0 +1,71 @@
+"""Measured speed, as ratios in one run on one machine.
+
+python tools/benchmark.py pooling                            # against the published formulations
+python tools/benchmark.py model configs/lss_r50.py           # where a training step's time goes
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from bev.benchmark import pooling, step
+from bev.config import load_config
+from bev.errors import run_command
+from bev.machine import default_device, has_fast_bf16
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Voxel pooling against the published formulations, at their shapes.
+
+    Attributes:
+        out: folder for pooling.csv and pooling.png.
+        batches: batch sizes.
+        seconds: measuring time of each comparison.
+        memory: GiB; a formulation that would need more is left out.
+    """
+
+    out: Path = Path("benchmark")
+    batches: tuple[int, ...] = (1, 4)
+    seconds: float = 4.0
+    memory: float = 12.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """One training step of a config, part by part, on random images.
+
+    Attributes:
+        config: the config file; overrides may follow it after "--".
+        batch_size: samples a step.
+        precision: "auto" is bf16 where the device multiplies it in hardware.
+        seconds: measuring time.
+    """
+
+    config: tyro.conf.Positional[Path]
+    batch_size: int = 1
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seconds: float = 30.0
+
+
+def main() -> None:
+    command = tyro.extras.subcommand_cli_from_dict({"pooling": Pooling, "model": Model})
+    device = default_device()
+    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} CPU threads")
+    if isinstance(command, Pooling):
+        memory = command.memory * 2**30
+        pooling.run(command.out, command.batches, device, command.seconds, memory)
+        print(f"\n{command.out / 'pooling.csv'} and {command.out / 'pooling.png'} are written")
+        return
+    config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
+    half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
+    precision = torch.bfloat16 if half else torch.float32
+    print(f"{command.config}, batch {command.batch_size}, {precision}")
+    print(step.table(step.step_seconds(config, device, precision, command.seconds)))
+
+
+if __name__ == "__main__":
+    run_command(main)
