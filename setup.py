@@ -16,6 +16,7 @@ setup(
         "timm>=1.0.31",
         "nuscenes-devkit>=1.2,<1.3",  # custom splits came with 1.2
         "numpy>=1.26,<2",  # nuscenes-devkit's own limit
+        "scipy>=1.15",  # the pooling plan's counting sort; nuscenes-devkit needs it too
         "opencv-python-headless>=4.11,<5",
         "pyquaternion>=0.9.9",
         "einops>=0.8.2",

@@ -2,8 +2,8 @@
 
 A narrow ten-layer ResNet at 128x352 with features at stride 8, depth supervision from lidar, each
 pixel's viewing direction and ground depth as inputs, one head for all classes, mirrored at test
-time. Measured on the made world's 140 held-out frames after 27 minutes of training on two cores:
-mAP 0.250, NDS 0.275 (0.233 and 0.262 without mirroring; 0.000 with grey images).
+time. Measured on the made world's 140 held-out frames after 28 minutes of training on two cores
+with AMX: mAP 0.339, NDS 0.346 (mAP 0.000 with grey images). Without AMX it takes 1.7 times as long.
 """
 
 from dataclasses import replace
