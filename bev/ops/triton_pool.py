@@ -119,11 +119,12 @@ def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
     for part in _slices(context.shape[1]):
         rows, target = context[:, part], out[:, part]
         width, points = tile(rows.shape[1])
-        forward_kernel[(cells,)](
-            depth, rows, target, point, pixel, cell_start,
-            rows.shape[1], rows.stride(0), target.stride(0),
-            C=width, P=points, TALL=TALL, num_warps=WARPS,
-        )  # fmt: skip
+        with torch.cuda.device_of(context):  # Triton launches on the current device
+            forward_kernel[(cells,)](
+                depth, rows, target, point, pixel, cell_start,
+                rows.shape[1], rows.stride(0), target.stride(0),
+                C=width, P=points, TALL=TALL, num_warps=WARPS,
+            )  # fmt: skip
     return out
 
 
@@ -143,11 +144,12 @@ def backward(
         width, points = tile(rows.shape[1])
         # Channels in slices: each gives a part of the dot products.
         dots = depth_grad if part.start == 0 else torch.zeros_like(depth_grad)
-        backward_kernel[(len(context),)](
-            source, depth, rows, dots, target, point, cell, pixel_start,
-            rows.shape[1], source.stride(0), rows.stride(0), target.stride(0),
-            C=width, P=points, NEEDS_DEPTH=needs[0], NEEDS_CONTEXT=needs[1], num_warps=WARPS,
-        )  # fmt: skip
+        with torch.cuda.device_of(context):
+            backward_kernel[(len(context),)](
+                source, depth, rows, dots, target, point, cell, pixel_start,
+                rows.shape[1], source.stride(0), rows.stride(0), target.stride(0),
+                C=width, P=points, NEEDS_DEPTH=needs[0], NEEDS_CONTEXT=needs[1], num_warps=WARPS,
+            )  # fmt: skip
         if part.start:
             depth_grad += dots
     return depth_grad if needs[0] else None, context_grad if needs[1] else None
