@@ -39,7 +39,7 @@ class Model:
     """One training step of a config, part by part, on random images.
 
     Attributes:
-        config: the config file; overrides may follow it after "--".
+        config: the config file.
         batch_size: samples a step.
         precision: "auto" is bf16 where the device multiplies it in hardware.
         seconds: measuring time.

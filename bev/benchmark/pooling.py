@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bev.benchmark.published import interval_sum, prefix_sum, scatter_add, sparse_product
 from bev.benchmark.shapes import SHAPES, Shape
-from bev.benchmark.timing import median_seconds, peak_bytes
-from bev.benchmark.traffic import count
+from bev.benchmark.timing import copy_bandwidth, median_seconds, peak_bytes
+from bev.benchmark.traffic import Traffic, count
 from bev.geometry import BevGrid
 from bev.ops import VoxelPlan, voxel_pool
 
@@ -32,7 +32,8 @@ class Row:
         forward_ms, both_ms: median time of the forward pass, and of forward and backward.
         forward_gain, both_gain: time of the prefix sum in the same run over this one's; NaN where
             the prefix sum did not run.
-        memory: peak extra memory of forward and backward over inputs plus outputs.
+        memory: peak extra memory of forward and backward over inputs plus outputs, tensors alone.
+        plan_ms: median time of making our plan.
     """
 
     shape: str
@@ -43,6 +44,7 @@ class Row:
     forward_gain: float
     both_gain: float
     memory: float
+    plan_ms: float
 
 
 def formulations(points: Tensor, grid: BevGrid, plan: VoxelPlan) -> dict[str, Pool]:
@@ -58,7 +60,9 @@ def formulations(points: Tensor, grid: BevGrid, plan: VoxelPlan) -> dict[str, Po
 
 
 def check(device: torch.device) -> None:
-    """Every formulation gives the same result and gradients, in float64.
+    """Every formulation gives the same result and gradients: in float64, and in float32.
+
+    float32 on a GPU is what the Triton kernels compute.
 
     Raises:
         AssertionError: where one does not; names it.
@@ -67,17 +71,18 @@ def check(device: torch.device) -> None:
     shape = Shape("", (64, 176), 16, (1.0, 40.0, 1.0), 12, grid)
     points = shape.points(2).to(device)
     plan = VoxelPlan.from_points(points, grid)
-    inputs = [t.double() for t in random_inputs(points, 12)]
-    results = {}
-    for name, pool in formulations(points, grid, plan).items():
-        leaves = [t.clone().requires_grad_() for t in inputs]
-        pooled = pool(*leaves)
-        results[name] = (pooled, *torch.autograd.grad(pooled.square().sum(), leaves))
-    for name, found in results.items():
-        for ours, theirs in zip(results[OURS], found, strict=True):
-            torch.testing.assert_close(
-                theirs, ours, rtol=1e-9, atol=1e-9, msg=f"{name} differs from ours"
-            )
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-3)):
+        inputs = [t.to(dtype) for t in random_inputs(points, 12)]
+        results = {}
+        for name, pool in formulations(points, grid, plan).items():
+            leaves = [t.clone().requires_grad_() for t in inputs]
+            pooled = pool(*leaves)
+            results[name] = (pooled, *torch.autograd.grad(pooled.square().sum(), leaves))
+        for name, found in results.items():
+            for ours, theirs in zip(results[OURS], found, strict=True):
+                torch.testing.assert_close(
+                    theirs, ours, rtol=tolerance, atol=tolerance, msg=f"{name} differs from ours"
+                )
 
 
 def random_inputs(points: Tensor, channels: int) -> tuple[Tensor, Tensor]:
@@ -112,19 +117,18 @@ def measure(
         median_seconds({n: partial(work, p) for n, p in pools.items()}, device, seconds=seconds)
         for work in (forward, both)
     ]
+    plan_ms = (
+        1e3
+        * median_seconds(
+            {"plan": lambda: VoxelPlan.from_points(points, shape.grid)}, device, seconds=seconds
+        )["plan"]
+    )
     ends = sum(t.nbytes for t in (*inputs, grad))
     for name, pool in pools.items():
         peak = peak_bytes(partial(both, pool), device)
         ours = [time[name] for time in times]
         gains = [time.get(PREFIX, float("nan")) / time[name] for time in times]
-        yield Row(shape.name, batch, name, *(1e3 * t for t in ours), *gains, peak / ends)
-
-
-def plan_ms(shape: Shape, batch: int, device: torch.device) -> float:
-    """Median time of making a plan."""
-    points = shape.points(batch).to(device)
-    work = {"plan": lambda: VoxelPlan.from_points(points, shape.grid)}
-    return 1e3 * median_seconds(work, device)["plan"]
+        yield Row(shape.name, batch, name, *(1e3 * t for t in ours), *gains, peak / ends, plan_ms)
 
 
 def run(
@@ -132,29 +136,15 @@ def run(
 ) -> list[Row]:
     """Measure and print every shape; write ``pooling.csv`` and ``pooling.png`` into ``out``."""
     check(device)
+    bandwidth = copy_bandwidth(device)
+    print(f"copies at {bandwidth / 1e9:.0f} GB/s (read and written)")
     rows = []
     for shape in SHAPES:
         for batch in batches:
+            found = list(measure(shape, batch, device, seconds, memory))
             plan = VoxelPlan.from_points(shape.points(batch), shape.grid)
-            counts = count(plan, shape.channels, itemsize=4)
-            ideal = counts.microseconds()
-            print(
-                f"\n{shape.name}, batch {batch}: {counts.inside} points inside, at most"
-                f" {counts.crowded} in a cell; plan {plan_ms(shape, batch, device):.2f} ms;"
-                f" forward {counts.forward_bytes / 1e6:.1f} MB, backward"
-                f" {counts.backward_bytes / 1e6:.1f} MB, {counts.operations / 1e9:.2f} GFLOP;"
-                f" at 3 TB/s {ideal[0]:.1f} and {ideal[1]:.1f} us"
-            )
-            print(f"{'':16} {'forward':>10} {'+ backward':>11} {'gain':>14} {'extra memory':>13}")
-            for row in measure(shape, batch, device, seconds, memory):
-                gains = (row.forward_gain, row.both_gain)
-                gain = " ".join("-" if math.isnan(g) else f"{g:.0f}x" for g in gains)
-                print(
-                    f"{row.name:16} {row.forward_ms:7.2f} ms {row.both_ms:8.2f} ms {gain:>14}"
-                    f" {row.memory:12.1f}x",
-                    flush=True,
-                )
-                rows.append(row)
+            print(describe(shape, batch, found, count(plan, shape.channels, 4), bandwidth))
+            rows += found
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "pooling.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, asdict(rows[0]))
@@ -162,6 +152,36 @@ def run(
         writer.writerows(asdict(row) for row in rows)
     draw(rows, out / "pooling.png")
     return rows
+
+
+def describe(shape: Shape, batch: int, rows: list[Row], counts: Traffic, bandwidth: float) -> str:
+    """The rows of a shape as a table, under what must be moved and computed for it.
+
+    Args:
+        counts: in float32.
+        bandwidth: of copies on this device, bytes a second.
+    """
+    forward, backward = counts.microseconds()
+    ours = next(row for row in rows if row.name == OURS)
+    reached = counts.forward_bytes / (ours.forward_ms / 1e3) / bandwidth
+    lines = [
+        f"\n{shape.name}, batch {batch}: {counts.inside} points inside, at most {counts.crowded} in"
+        f" a cell; plan {ours.plan_ms:.2f} ms",
+        f"forward {counts.forward_bytes / 1e6:.1f} MB, backward"
+        f" {counts.backward_bytes / 1e6:.1f} MB, {counts.gathered_bytes / 1e6:.1f} MB gathered"
+        f" through the cache each way, {counts.operations / 1e9:.2f} GFLOP; at 3 TB/s"
+        f" {forward:.1f} and {backward:.1f} us; our forward pass reaches {reached:.0%} of the"
+        " bandwidth of copies",
+        f"{'':16} {'forward':>10} {'+ backward':>11} {'gain':>14} {'extra memory':>13}",
+    ]
+    for row in rows:
+        gains = (row.forward_gain, row.both_gain)
+        gain = " ".join("-" if math.isnan(g) else f"{g:.0f}x" for g in gains)
+        lines.append(
+            f"{row.name:16} {row.forward_ms:7.2f} ms {row.both_ms:8.2f} ms {gain:>14}"
+            f" {row.memory:12.1f}x"
+        )
+    return "\n".join(lines)
 
 
 def draw(rows: list[Row], path: Path) -> None:

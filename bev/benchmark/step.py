@@ -126,9 +126,10 @@ def step_seconds(
 def _pooling_inputs(points: Tensor, channels: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Depth and context as the view transform hands them over: bins and channels last in memory."""
     batch, cameras, bins, height, width, _ = points.shape
-    depth = torch.rand(batch, cameras, height, width, bins, device=points.device)
-    context = torch.rand(batch, cameras, height, width, channels, device=points.device)
-    return depth.movedim(-1, 2), context.to(dtype).movedim(-1, 2)
+    both = torch.rand(batch, cameras, height, width, bins + channels, device=points.device)
+    # The context is a slice of what the depth net gives, the depth a softmax of its own.
+    depth, context = both[..., :bins].contiguous(), both.to(dtype)[..., bins:]
+    return depth.movedim(-1, 2), context.movedim(-1, 2)
 
 
 def _tensors(value: object) -> list[Tensor]:

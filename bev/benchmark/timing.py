@@ -49,8 +49,18 @@ def _once(work: Work, device: torch.device) -> float:
     return first.elapsed_time(last) / 1000
 
 
+def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
+    """Bytes a second that the device reads and writes when it copies ``size`` bytes."""
+    source = torch.empty(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / median_seconds({"copy": lambda: target.copy_(source)}, device)["copy"]
+
+
 def peak_bytes(work: Work, device: torch.device) -> int:
-    """Most memory that ``work`` holds above what was held before it began, tensors alone."""
+    """Most memory that ``work`` holds above what was held before it began.
+
+    Tensors alone: what other libraries allocate is not seen.
+    """
     work()  # what is made once and kept does not count
     gc.collect()
     if device.type == "cuda":

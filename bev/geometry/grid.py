@@ -68,7 +68,7 @@ class BevGrid:
             (x, y, z), (self.x, self.y, self.z), self.shape[::-1], strict=True
         ):
             # floor, never a cast: a cast would fold the cell below the range into cell 0.
-            index = coordinate.mul(1 / step).sub_(lo / step).floor_()
+            index = coordinate.sub(lo).mul_(1 / step).floor_()
             # Cells beyond the range, squared and summed: one comparison is left (NaN is beyond).
             excess = index.clamp(0, size - 1).sub_(index)
             beyond.addcmul_(excess, excess)

@@ -64,6 +64,8 @@ class LiftSplatConfig(ViewTransformConfig):
     plan_cache: int = 0
 
     def __post_init__(self) -> None:
+        if self.plan_cache < 0:
+            raise ConfigError(f"view.plan_cache = {self.plan_cache} cannot be negative.")
         lo, hi, step = self.depth
         if not (step > 0 and hi > lo >= 0) or abs((hi - lo) / step - self.bins) > 1e-3:
             raise ConfigError(

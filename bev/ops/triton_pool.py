@@ -115,7 +115,7 @@ def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
     point, pixel, cell_start, *_ = pattern
     cells = len(cell_start) - 1
     out = context.new_empty(cells, context.shape[1])
-    context = _side_by_side(context)
+    context = context.contiguous()  # rows of a wider tensor are not aligned: loads would be scalar
     for part in _slices(context.shape[1]):
         rows, target = context[:, part], out[:, part]
         width, points = tile(rows.shape[1])
@@ -136,8 +136,8 @@ def backward(
     ``grad`` is (cells, C), its channels side by side.
     """
     *_, point, cell, pixel_start = pattern
-    context = _side_by_side(context)
-    context_grad = torch.empty_like(context, memory_format=torch.contiguous_format)
+    context = context.contiguous()
+    context_grad = torch.empty_like(context)
     depth_grad = torch.zeros(len(depth) if needs[0] else 1, device=depth.device)
     for part in _slices(context.shape[1]):
         rows, source, target = context[:, part], grad[:, part], context_grad[:, part]
@@ -157,7 +157,3 @@ def backward(
 
 def _slices(channels: int) -> list[slice]:
     return [slice(k, min(k + MAX_CHANNELS, channels)) for k in range(0, channels, MAX_CHANNELS)]
-
-
-def _side_by_side(rows: Tensor) -> Tensor:
-    return rows if rows.stride(1) == 1 else rows.contiguous()

@@ -52,8 +52,16 @@ class VoxelPlan:
         """The plan of a frustum's points (BEV frame, metres).
 
         Points outside the grid, and points that are not finite, are left out. Nothing is cached.
+
+        Raises:
+            ValueError: for points of another shape.
         """
-        pattern = _plan(points, [*grid.x, *grid.y, *grid.z], list(grid.shape))
+        if points.ndim != 6 or points.shape[-1] != 3 or 0 in (points.shape[0], points.shape[2]):
+            raise ValueError(
+                "VoxelPlan.from_points: points need the shape (B, N, D, H, W, 3), at least one"
+                f" sample and one depth bin, not {tuple(points.shape)}."
+            )
+        pattern = _plan(points, [*grid.x, *grid.y, *grid.z])
         return cls(tuple(points.shape[:-1]), grid.shape, *pattern)
 
     @property
@@ -79,43 +87,54 @@ def index_dtype(points: int, cells: int) -> torch.dtype:
 
 @torch.library.custom_op("bev::voxel_plan", mutates_args=())
 def _plan(
-    points: Tensor, axes: list[float], grid_shape: list[int]
+    points: Tensor, axes: list[float]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The pattern of points (B, N, D, H, W, 3) in a grid with axes (lo, hi, step) of x, y, z."""
-    grid = BevGrid(tuple(axes[0:3]), tuple(axes[3:6]), tuple(axes[6:9]))
-    batch, bins = points.shape[0], points.shape[2]
-    planes, rows, columns = grid_shape
-    count, cells = points.numel() // 3, batch * planes * rows * columns
+    grid, bins = _grid(axes), points.shape[2]
+    cell, inside, cells = number_cells(points, grid)
+    dtype = index_dtype(len(cell), cells)
+    if points.device.type != "cpu":
+        # Outside, a number may be anything, NaN included: it is replaced before it is cast.
+        return transpose_by_sorting(cell.masked_fill_(~inside, cells).to(dtype), bins, cells)
+    point = inside.nonzero().squeeze(1)
+    cell = cell.index_select(0, point).to(dtype)
+    start = torch.zeros(len(inside) // bins + 1, dtype=dtype)
+    torch.cumsum(inside.view(-1, bins).sum(1), 0, out=start[1:])
+    return transpose_by_counting(cell, point.to(dtype), start, bins, cells)
+
+
+@_plan.register_fake
+def _(points: Tensor, axes: list[float]) -> tuple[Tensor, ...]:
+    planes, rows, columns = _grid(axes).shape
+    count, cells = points.numel() // 3, points.shape[0] * planes * rows * columns
+    pixels = count // points.shape[2]
+    lengths = (count, count, cells + 1, count, count, pixels + 1)
     dtype = index_dtype(count, cells)
+    return tuple(points.new_empty(length, dtype=dtype) for length in lengths)
+
+
+def _grid(axes: list[float]) -> BevGrid:
+    return BevGrid(tuple(axes[0:3]), tuple(axes[3:6]), tuple(axes[6:9]))
+
+
+def number_cells(points: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, int]:
+    """(M,) the cell of every point, in the order of points; (M,) which are inside; the cells.
+
+    Numbers are floats where these are exact, which is up to 2^24, and integers beyond.
+    """
+    batch, (planes, rows, columns) = points.shape[0], grid.shape
     by_pixel = points.permute(5, 0, 1, 3, 4, 2).reshape(3, batch, -1).float()
     (ix, iy, iz), inside = grid.floor(*by_pixel)
-    if cells >= 2**24:  # float32 numbers cells exactly only up to there
-        ix, iy, iz = ix.double(), iy.double(), iz.double()
+    cells = batch * planes * rows * columns
+    if cells >= 2**24:
+        ix, iy, iz = (index.masked_fill_(~inside, 0).long() for index in (ix, iy, iz))
     cell = iy.mul_(columns).add_(ix)
     if planes > 1:
         cell.mul_(planes).add_(iz)
     if batch > 1:
         sample = torch.arange(batch, device=points.device).unsqueeze(1)
         cell.add_(sample * (rows * columns * planes))
-    cell, inside = cell.reshape(-1), inside.reshape(-1)
-    if points.device.type == "cpu":
-        point = inside.nonzero().squeeze(1)
-        cell = cell.index_select(0, point).to(dtype)
-        start = torch.zeros(count // bins + 1, dtype=dtype)
-        torch.cumsum(inside.view(-1, bins).sum(1), 0, out=start[1:])
-        return transpose_by_counting(cell, point.to(dtype), start, bins, cells)
-    # Outside, a cell's number may be anything, NaN included: it is replaced before it is cast.
-    return transpose_by_sorting(cell.masked_fill_(~inside, cells).to(dtype), bins, cells)
-
-
-@_plan.register_fake
-def _(points: Tensor, axes: list[float], grid_shape: list[int]) -> tuple[Tensor, ...]:
-    planes, rows, columns = grid_shape
-    count, cells = points.numel() // 3, points.shape[0] * planes * rows * columns
-    pixels = count // points.shape[2]
-    lengths = (count, count, cells + 1, count, count, pixels + 1)
-    dtype = index_dtype(count, cells)
-    return tuple(points.new_empty(length, dtype=dtype) for length in lengths)
+    return cell.reshape(-1), inside.reshape(-1), cells
 
 
 def transpose_by_counting(
@@ -158,7 +177,7 @@ def transpose_by_sorting(
     place = torch.where(inside, until - 1, count)
 
     def compact(values: Tensor) -> Tensor:
-        return values.new_zeros(count + 1).scatter_(0, place, values)[:count].clone()
+        return values.new_zeros(count + 1).scatter_(0, place, values)[:count]
 
     point = torch.arange(count, dtype=dtype, device=cell.device)
     pixel_start = torch.nn.functional.pad(until.view(-1, bins)[:, -1], (1, 0)).to(dtype)

@@ -30,17 +30,23 @@ def voxel_pool(
     as they are in slices of a channels-last tensor; other layouts are copied once.
 
     Raises:
-        ValueError: where the shapes do not fit the plan, or a tensor is on another device.
+        ValueError: where shapes do not fit the plan, a tensor is on another device, or depth or
+            context are no floating-point numbers.
         RuntimeError: when differentiated twice.
     """
     batch, cameras, bins, height, width = plan.frustum_shape
-    if depth.shape != plan.frustum_shape or context.shape != (
-        batch, cameras, context.shape[2], height, width,
-    ):  # fmt: skip
+    pixels = (batch, cameras, height, width)
+    if (
+        depth.shape != plan.frustum_shape
+        or context.ndim != 5
+        or (*context.shape[:2], *context.shape[3:]) != pixels
+    ):
         raise ValueError(
             f"voxel_pool: depth {tuple(depth.shape)} and context {tuple(context.shape)} do not fit"
             f" a plan made for (B, N, D, H, W) = {plan.frustum_shape}."
         )
+    if not (depth.is_floating_point() and context.is_floating_point()):
+        raise ValueError(f"voxel_pool: {depth.dtype} depth, {context.dtype} context; use floats.")
     if not depth.device == context.device == plan.cell_start.device:
         raise ValueError(
             f"voxel_pool: depth is on {depth.device}, context on {context.device} and the plan on"
@@ -51,8 +57,8 @@ def voxel_pool(
 
 @torch.library.custom_op("bev::voxel_pool", mutates_args=())
 def _pool(depth: Tensor, context: Tensor, pattern: list[Tensor], grid_shape: list[int]) -> Tensor:
-    kernels = triton_kernels(context) or stock
-    pooled = kernels.forward(_rows(depth).reshape(-1), _rows(context), pattern)
+    kernels = triton_kernels(context, pattern) or stock
+    pooled = kernels.forward(_flat(depth), _rows(context), pattern)
     return _as_grid(pooled.to(context.dtype), depth.shape[0], grid_shape)
 
 
@@ -68,11 +74,9 @@ def _pool_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of depth and context; an empty tensor where one is not needed."""
     batch, cameras, bins, height, width = depth.shape
-    kernels = triton_kernels(context) or stock
+    kernels = triton_kernels(context, pattern) or stock
     rows = grad.permute(0, 2, 3, 1).reshape(-1, context.shape[2]).contiguous()
-    depth_grad, context_grad = kernels.backward(
-        rows, _rows(depth).reshape(-1), _rows(context), pattern, needs
-    )
+    depth_grad, context_grad = kernels.backward(rows, _flat(depth), _rows(context), pattern, needs)
     shape = (batch, cameras, height, width)
     return _as_images(depth_grad, shape, depth), _as_images(context_grad, shape, context)
 
@@ -111,7 +115,12 @@ def _refuse(ctx, *grads: Tensor) -> None:
 
 
 _pool.register_autograd(_gradients, setup_context=_save)
-_pool_backward.register_autograd(_refuse, setup_context=lambda ctx, inputs, output: None)
+_pool_backward.register_autograd(_refuse)
+
+
+def _flat(depth: Tensor) -> Tensor:
+    """(B, N, D, H, W) to (M,), the points in their order, side by side in memory."""
+    return _rows(depth).reshape(-1).contiguous()
 
 
 def _rows(images: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import time
 
 import torch
 
@@ -78,8 +79,15 @@ def test_peak_memory_counts_what_is_held_at_once():
 
 
 def test_medians_are_of_turns():
-    times = median_seconds({"a": lambda: None, "b": lambda: None}, CPU, rounds=3)
-    assert set(times) == {"a", "b"} and all(t >= 0 for t in times.values())
+    calls = []
+
+    def slow_at_first():
+        calls.append("a")
+        time.sleep(0.3 if len(calls) < 3 else 0.02)
+
+    times = median_seconds({"a": slow_at_first, "b": lambda: calls.append("b")}, CPU, rounds=5)
+    assert calls[:6] == ["a", "b", "a", "a", "b", "b"]
+    assert 0.02 <= times["a"] < 0.3 and times["b"] < 0.02
 
 
 def test_a_step_is_taken_apart(tmp_path):

@@ -44,6 +44,11 @@ def test_the_view_transform_keeps_plans_in_evaluation_only(cameras):
     first = view(features, (64, 160), cameras, bev_from_ego).bev
     assert len(view.plans) == 1
     assert torch.equal(view(features, (64, 160), cameras, bev_from_ego).bev, first)
+    with torch.inference_mode():
+        view.plans = PlanCache(1)
+        view(features, (64, 160), cameras, bev_from_ego)
+    view(features.requires_grad_(), (64, 160), cameras, bev_from_ego).bev.sum().backward()
+    assert len(view.plans) == 1 and features.grad is not None
     moved = replace(cameras, ego_from_camera=cameras.ego_from_camera.clone())
     moved.ego_from_camera[..., 0, 3] += 3.0
     other = view(features, (64, 160), moved, bev_from_ego).bev

@@ -11,11 +11,18 @@ from bev.ops import cuda
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux only")
 HERE = Path(__file__).parent
+CASES = "14 passed"
 
 
 def test_interpreted_kernels_agree_with_a_float64_loop():
     out = run_cases(HERE / "triton_cases.py", TRITON_INTERPRET="1")
-    assert "6 passed" in out and "skipped" not in out
+    assert CASES in out and "skipped" not in out
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_kernels_on_the_gpu_agree_with_a_float64_loop():
+    out = run_cases(HERE / "triton_cases.py", TRITON_INTERPRET="0")
+    assert CASES in out and "skipped" not in out
 
 
 def test_compiled_kernels_spill_nothing():
@@ -30,11 +37,11 @@ def test_compiled_kernels_spill_nothing():
 
 
 def test_a_tensor_on_the_cpu_gets_the_stock_operators():
-    assert cuda.triton_kernels(torch.zeros(1)) is None
+    assert cuda.triton_kernels(torch.zeros(1), []) is None
 
 
 def test_kernels_that_fail_are_left_with_a_warning(monkeypatch):
-    def broken(kernels, device):
+    def broken(kernels, device, dtype):
         raise RuntimeError("no such instruction")
 
     monkeypatch.setattr(cuda, "compare", broken)
@@ -43,5 +50,5 @@ def test_kernels_that_fail_are_left_with_a_warning(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device", lambda index: torch.device("cpu"))
     cuda._checked.cache_clear()
     with pytest.warns(UserWarning, match="Some GPU.*no such instruction.*report"):
-        assert cuda._checked(0) is None
+        assert cuda._checked(0, torch.float32) is None
     cuda._checked.cache_clear()

@@ -2,12 +2,18 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 
 from bev.geometry import BevGrid
 from bev.ops import VoxelPlan
-from bev.ops.voxel_plan import index_dtype, transpose_by_counting, transpose_by_sorting
+from bev.ops.voxel_plan import (
+    index_dtype,
+    number_cells,
+    transpose_by_counting,
+    transpose_by_sorting,
+)
 
 GRID = BevGrid(x=(-4.0, 8.0, 1.0), y=(-3.0, 3.5, 0.5), z=(-2.0, 2.0, 2.0))
 ARRAYS = ("point_by_cell", "pixel_by_cell", "cell_start")
@@ -67,6 +73,33 @@ def test_every_point_inside_stands_once_in_each_order(seed):
             else:
                 assert starts[cell] <= place < starts[cell + 1]
     assert (plan.pixel_by_cell[:count] == plan.point_by_cell[:count] // 4).all()
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.sampled_from([1, 3]),
+    grid=st.sampled_from([GRID, BevGrid((-4.0, 4.0, 1e-3), (-4.0, 4.0, 1e-3), GRID.z)]),
+)
+@settings(max_examples=10)
+def test_a_gpu_numbers_cells_as_the_cpu_does(seed, batch, grid):
+    """The CPU casts the numbers of points inside alone, a GPU masks those outside and casts all."""
+    points = 4 * torch.randn(batch, 2, 4, 3, 2, 3, generator=torch.Generator().manual_seed(seed))
+    points[0, 0, :3, 0, 0, 1] = torch.tensor([torch.nan, torch.inf, -1e38])
+    plan = VoxelPlan.from_points(points, grid)
+    cell, inside, cells = number_cells(points, grid)
+    masked = cell.masked_fill_(~inside, cells).to(plan.cell_start.dtype)
+    count = int(inside.sum())
+    for name, found in zip(ARRAYS, transpose_by_sorting(masked, 4, cells), strict=True):
+        length = None if name.endswith("start") else count
+        assert torch.equal(found[:length], getattr(plan, name)[:length]), name
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 2, 3, 3, 4), (1, 2, 3, 3, 3), (1, 1, 0, 3, 3, 3), (0, 1, 2, 3, 3, 3)]
+)
+def test_points_of_another_shape_are_refused(shape):
+    with pytest.raises((ValueError, TypeCheckError), match=r"B.* N.* D.* H.* W.* 3"):
+        VoxelPlan.from_points(torch.zeros(shape), GRID)
 
 
 def test_points_within_a_cell_keep_their_order():

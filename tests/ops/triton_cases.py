@@ -4,6 +4,7 @@ On a machine with a GPU the same cases run compiled: ``pytest --noconftest`` of 
 """
 
 import os
+import sys
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bev.geometry import BevGrid
-from bev.ops import VoxelPlan, triton_pool
+from bev.ops import VoxelPlan, triton_pool, voxel_pool
 from bev.ops.cuda import compare
 
+voxel_pool_module = sys.modules["bev.ops.voxel_pool"]  # the package's name is the function
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
 pytestmark = pytest.mark.skipif(
@@ -68,6 +70,35 @@ def test_kernels_agree_with_a_loop(seed, shape, channels, spread, dtype):
         torch.testing.assert_close(ours.double().cpu(), true, rtol=tolerance, atol=2e-4)
 
 
+def layouts():
+    """Depth (1, 1, D, 2, 2) and context (1, 1, 7, 2, 2) as they may lie in memory."""
+    generator = torch.Generator().manual_seed(3)
+    for bins in (1, 4):
+        both = torch.rand(1, 1, 2, 2, bins + 7, generator=generator).movedim(-1, 2)
+        yield both.split([bins, 7], dim=2)  # slices of one channels-last tensor
+        yield [part.contiguous() for part in both.split([bins, 7], dim=2)]
+    _, context = both.split([4, 7], dim=2)
+    yield torch.full((1, 1, 1, 1, 1), 0.25).expand(1, 1, 4, 2, 2), context
+    pairs = torch.rand(1, 1, 2, 2, 4, 2, generator=generator)
+    yield pairs[..., 0].movedim(-1, 2), context
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_operator_takes_any_layout(monkeypatch, number):
+    depth, context = list(layouts())[number]
+    points = torch.rand(*depth.shape, 3, generator=torch.Generator().manual_seed(1))
+    plan = VoxelPlan.from_points(6 * points - 3, GRID)
+    results = []
+    for kernels, device in ((None, "cpu"), (triton_pool, DEVICE)):
+        monkeypatch.setattr(voxel_pool_module, "triton_kernels", lambda *_, k=kernels: k)
+        leaves = [t.detach().to(device).requires_grad_() for t in (depth, context)]
+        here = VoxelPlan(plan.frustum_shape, plan.grid_shape, *(p.to(device) for p in plan.pattern))
+        pooled = voxel_pool(*leaves, here)
+        results.append((pooled, *torch.autograd.grad(pooled.square().sum(), leaves)))
+    for stock, ours in zip(*results, strict=True):
+        torch.testing.assert_close(ours.cpu(), stock, rtol=1e-4, atol=1e-5)
+
+
 def test_rows_may_lie_in_a_wider_tensor():
     plan = VoxelPlan.from_points(torch.zeros(1, 1, 4, 2, 2, 3, device=DEVICE), GRID)
     wide = torch.randn(4, 30, device=DEVICE)
@@ -94,8 +125,9 @@ def test_only_the_gradients_asked_for(needs):
         assert torch.equal(one, other) if needed else one is None
 
 
-def test_the_check_before_first_use_passes():
-    assert compare(triton_pool, DEVICE) is None
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_check_before_first_use_passes(dtype):
+    assert compare(triton_pool, DEVICE, dtype) is None
 
 
 def test_the_check_before_first_use_sees_a_fault():
@@ -107,4 +139,4 @@ def test_the_check_before_first_use_sees_a_fault():
             depth_grad, context_grad = triton_pool.backward(*arguments)
             return depth_grad * 1.01, context_grad
 
-    assert "depth gradient differ" in compare(Wrong, DEVICE)
+    assert "depth gradient in torch.float32 differ" in compare(Wrong, DEVICE)

@@ -49,7 +49,8 @@ def main() -> None:
             for half in ("fp32", "bf16"):
                 for name, kernel, signature, constants in sources(channels, half):
                     everything = signature | dict.fromkeys(constants, "constexpr")
-                    # As at run time: pointers are aligned to 16 bytes, strides divide by 16.
+                    # As at run time: tensors of their own are aligned to 16 bytes, their strides
+                    # divide by 16 where the channels do.
                     names = list(everything)
                     aligned = [n for n in names if everything[n].startswith("*")]
                     if channels % 16 == 0:
