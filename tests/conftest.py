@@ -1,6 +1,7 @@
 """Shape annotations are checked while tests run; real samples and a small made world on request."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,15 @@ settings.register_profile("bev", deadline=None, max_examples=60)
 settings.load_profile("bev")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def index_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Indexes go to a folder of this session's own: none is found there, none is left behind."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEV_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def nuscenes_root() -> Path:
     """Folder of the real nuScenes samples; the test is skipped without NUSCENES_ROOT."""
@@ -28,17 +38,19 @@ def nuscenes_root() -> Path:
 @pytest.fixture(scope="session")
 def mini(nuscenes_root):
     """The devkit's v1.0-mini with the three real key frames that have images."""
-    from bev.data.nuscenes import open_nuscenes
+    from nuscenes import NuScenes
 
-    return open_nuscenes(nuscenes_root, "v1.0-mini")
+    return NuScenes("v1.0-mini", str(nuscenes_root), verbose=False)
 
 
 @pytest.fixture(scope="session")
-def real_frames(mini):
+def real_frames(nuscenes_root):
     """One of scene-0061 with lidar, then two of scene-0103 without lidar files."""
+    from bev.data.index_cache import open_index
     from bev.data.nuscenes import read_frames
 
-    return read_frames(mini, "mini_train") + read_frames(mini, "mini_val")
+    index = open_index(nuscenes_root, "v1.0-mini")
+    return [*read_frames(index, "mini_train"), *read_frames(index, "mini_val")]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import yaml
 
 from bev.config import to_plain
 from bev.data.dataset import DataChoice, KeyFrames
-from bev.data.nuscenes import open_nuscenes
+from bev.data.index_cache import open_index
 from bev.errors import ConfigError, run_command
 from bev.evaluation import (
     draw_pr_curves,
@@ -57,8 +57,8 @@ def main() -> None:
                 " --split."
             )
         folder, split = command.out or command.source.parent, command.split
-        nusc = open_nuscenes(command.data.root, command.data.version)
-        metrics, text = evaluate_submission(command.source, nusc, split, folder), ""
+        index = open_index(command.data.root, command.data.version)
+        metrics, text = evaluate_submission(command.source, index, split, folder), ""
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         data = command.data.apply(config.data)

@@ -15,7 +15,10 @@ from torch.utils.data import Dataset
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
 from bev.data.batch import Batch
 from bev.data.images import load_image
-from bev.data.nuscenes import CAMERAS, Frame, default_splits, open_nuscenes, read_frames
+from bev.data.index import Index
+from bev.data.index_cache import open_index
+from bev.data.nuscenes import CAMERAS, Frame, Frames, read_frames
+from bev.data.splits import default_splits
 from bev.errors import ConfigError
 from bev.geometry import Cameras
 
@@ -64,9 +67,13 @@ class DataConfig:
         usual = default_splits(self.version)
         return self.train_split or usual[0], self.val_split or usual[1]
 
-    def frames(self, split: str) -> list[Frame]:
+    def open(self) -> Index:
+        """The data set's index; see ``bev.data.index_cache`` for the errors raised."""
+        return open_index(self.root, self.version)
+
+    def frames(self, split: str) -> Frames:
         """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
-        return read_frames(open_nuscenes(self.root, self.version), split, self.cameras)
+        return read_frames(self.open(), split, self.cameras)
 
 
 @dataclass(frozen=True)

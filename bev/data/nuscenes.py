@@ -1,4 +1,4 @@
-"""nuScenes key frames, read through nuscenes-devkit.
+"""nuScenes key frames, read from the index.
 
 The idea: everything the rest of the project wants to know of a key frame stands in one ``Frame``,
 in the sample's reference ego frame. Each camera keeps its own ego pose: ``ego_from_camera`` carries
@@ -7,17 +7,16 @@ the motion of the car between the camera's time and the reference time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from nuscenes.nuscenes import NuScenes
-from nuscenes.utils.splits import get_scenes_of_split, is_predefined_split
 from torch import Tensor
 
+from bev.data.index import NO_ROW, Index
 from bev.data.nuscenes_boxes import pose_matrix, truth_boxes
+from bev.data.splits import split_rows
 from bev.errors import DataError
 from bev.geometry import Boxes3D
 
@@ -29,13 +28,6 @@ CAMERAS = (
     "CAM_BACK",
     "CAM_BACK_RIGHT",
 )
-
-_SPLITS_OF_VERSION = {
-    "v1.0-trainval": ("train", "val"),
-    "v1.0-mini": ("mini_train", "mini_val"),
-    "v1.0-test": ("test", "test"),
-    "v1.0-synthetic": ("synthetic_train", "synthetic_val"),
-}
 
 
 @dataclass(frozen=True)
@@ -107,148 +99,109 @@ class Frame:
         return (points @ matrix[:3, :3].T + matrix[:3, 3]).float()
 
 
-def default_splits(version: str) -> tuple[str, str]:
-    """The usual (training, validation) split names of a version.
+class Frames(Sequence[Frame]):
+    """Key frames of an index, each made when it is asked for: the list itself takes no memory.
+
+    Args:
+        index: the opened data set.
+        rows: samples, in the order to serve them.
+        cameras: which images, in which order.
+
+    A slice is of the same kind. Pickled, it is the rows and the index's place.
 
     Raises:
-        DataError: where the version is none of nuScenes' own.
+        DataError: for a camera that a sample lacks, and a sample without any camera or lidar.
     """
-    for known, splits in _SPLITS_OF_VERSION.items():
-        if version == known or version.endswith(known.split("-")[1]):
-            return splits
-    raise DataError(
-        f"Version {version} has no usual splits; name them: --data.train-split, --data.val-split."
-    )
+
+    def __init__(self, index: Index, rows: np.ndarray, cameras: Sequence[str] = CAMERAS) -> None:
+        self.index, self.rows, self.cameras = index, rows, tuple(cameras)
+        data = index.sample.data
+        for name in self.cameras:
+            channel = index.channels.get(name)
+            lacks = rows if channel is None else rows[data[rows, channel] == NO_ROW]
+            if len(lacks):
+                first = int(lacks[0])
+                found = sorted(n for n, c in index.channels.items() if data[first, c] != NO_ROW)
+                raise DataError(
+                    f"Sample {index.token_of(first)} has no camera {name}; it has"
+                    f" {', '.join(found) or 'none'}."
+                )
+        bare = rows[(data[rows] == NO_ROW).all(axis=1)]
+        if len(bare):
+            raise DataError(f"Sample {index.token_of(int(bare[0]))} has no sensor data at all.")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int | slice) -> "Frame | Frames":
+        if isinstance(item, slice):
+            return Frames(self.index, self.rows[item], self.cameras)
+        return read_frame(self.index, int(self.rows[item]), self.cameras)
 
 
-@lru_cache(maxsize=4)
-def open_nuscenes(root: Path, version: str) -> NuScenes:
-    """The devkit's tables, opened once per process.
-
-    Raises:
-        DataError: where the root or the version folder is missing or incomplete.
-    """
-    if not root.is_dir() and version == "v1.0-synthetic":
-        raise DataError(
-            f"Data root {root} does not exist; make it: python tools/make_synthetic.py {root}"
-        )
-    if not root.is_dir():
-        raise DataError(
-            f"Data root {root} does not exist; --data.root must name a folder that holds"
-            f" {version}/, samples/ and maps/."
-        )
-    if not (root / version).is_dir():
-        found = sorted(p.parent.name for p in root.glob("*/sample_data.json"))
-        raise DataError(
-            f"Data root {root} holds no version {version} (found: {', '.join(found) or 'none'});"
-            " set --data.version."
-        )
-    try:
-        return NuScenes(version=version, dataroot=str(root), verbose=False)
-    except (OSError, ValueError, AssertionError, KeyError) as error:
-        raise DataError(
-            f"The tables in {root / version} cannot be opened ({error}); fetch them again."
-        ) from error
-
-
-def split_samples(nusc: NuScenes, split: str) -> list[dict]:
-    """The rows of ``sample`` of a split (official, or of the version's ``splits.json``), in order.
-
-    Raises:
-        DataError: where the split is unknown or the data set has no sample of it.
-    """
-    where = Path(nusc.dataroot) / nusc.version
-    try:
-        scenes = set(get_scenes_of_split(split, nusc))
-    except (ValueError, AssertionError) as error:
-        raise DataError(
-            f"Split {split!r} is neither an official one nor in {where / 'splits.json'};"
-            f" the usual ones of {nusc.version} are {_usual(nusc.version)}."
-        ) from error
-    if is_predefined_split(split) and split not in _official_splits(nusc.version):
-        raise DataError(
-            f"Split {split!r} does not belong to version {nusc.version}; its usual splits are"
-            f" {_usual(nusc.version)}."
-        )
-    names = {row["token"]: row["name"] for row in nusc.scene}
-    samples = [row for row in nusc.sample if names[row["scene_token"]] in scenes]
-    if not samples:
-        raise DataError(
-            f"{where} has no sample of split {split!r}, though the split is known; the tables are"
-            " incomplete, or another split is meant."
-        )
-    return sorted(samples, key=lambda row: (names[row["scene_token"]], row["timestamp"]))
-
-
-def read_frames(nusc: NuScenes, split: str, cameras: Sequence[str] = CAMERAS) -> list[Frame]:
+def read_frames(index: Index, split: str, cameras: Sequence[str] = CAMERAS) -> Frames:
     """Every key frame of a split, ordered by scene and time.
 
     Raises:
         DataError: for an unknown split or a camera that a sample lacks.
     """
-    return [read_frame(nusc, sample, cameras) for sample in split_samples(nusc, split)]
+    return Frames(index, split_rows(index, split), cameras)
 
 
-def read_frame(nusc: NuScenes, sample: dict, cameras: Sequence[str] = CAMERAS) -> Frame:
-    """One key frame; the reference ego pose is LIDAR_TOP's, or CAM_FRONT's without lidar."""
-    data = sample["data"]
-    reference = next((name for name in ("LIDAR_TOP", "CAM_FRONT", *data) if name in data), None)
-    if reference is None:
-        raise DataError(f"Sample {sample['token']} has no sensor data at all.")
-    reference_row = nusc.get("sample_data", data[reference])
-    global_from_ego = pose_matrix(nusc.get("ego_pose", reference_row["ego_pose_token"]))
+def reference_row(index: Index, sample: int) -> int:
+    """The reading whose ego pose is a sample's: LIDAR_TOP's, CAM_FRONT's, or the table's first.
+
+    Returns:
+        A row of ``sample_data``.
+    """
+    rows = index.sample.data[sample]
+    for name in ("LIDAR_TOP", "CAM_FRONT"):
+        channel = index.channels.get(name)
+        if channel is not None and rows[channel] != NO_ROW:
+            return int(rows[channel])
+    return int(rows[rows != NO_ROW].min())
+
+
+def read_frame(index: Index, sample: int, cameras: Sequence[str] = CAMERAS) -> Frame:
+    """One key frame, of a sample's row; the cameras must be there (see :class:`Frames`)."""
+    data, sensors = index.sample_data, index.calibrated_sensor
+    reference = reference_row(index, sample)
+    global_from_ego = pose_matrix(data.translation[reference], data.rotation[reference])
     ego_from_global = np.linalg.inv(global_from_ego)
 
-    def ego_from_sensor(row: dict) -> np.ndarray:
-        global_from_own_ego = pose_matrix(nusc.get("ego_pose", row["ego_pose_token"]))
-        own_ego_from_sensor = pose_matrix(
-            nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
-        )
+    def ego_from_sensor(row: int) -> np.ndarray:
+        global_from_own_ego = pose_matrix(data.translation[row], data.rotation[row])
+        mounting = data.calibrated_sensor[row]
+        own_ego_from_sensor = pose_matrix(sensors.translation[mounting], sensors.rotation[mounting])
         return ego_from_global @ global_from_own_ego @ own_ego_from_sensor
+
+    def row_of(channel: str) -> int:
+        return int(index.sample.data[sample, index.channels[channel]])
 
     frames = []
     for name in cameras:
-        if name not in data:
-            raise DataError(
-                f"Sample {sample['token']} has no camera {name}; it has {', '.join(sorted(data))}."
-            )
-        row = nusc.get("sample_data", data[name])
-        sensor = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
+        row = row_of(name)
+        intrinsics = sensors.camera_intrinsic[data.calibrated_sensor[row]]
         frames.append(
             CameraFrame(
                 name=name,
-                path=Path(nusc.dataroot) / row["filename"],
-                size=(row["height"], row["width"]),
-                intrinsics=torch.tensor(sensor["camera_intrinsic"], dtype=torch.float64),
+                path=index.root / data.filename[row].decode(),
+                size=(int(data.height[row]), int(data.width[row])),
+                intrinsics=torch.from_numpy(intrinsics.copy()),
                 ego_from_camera=torch.from_numpy(ego_from_sensor(row)),
             )
         )
-    lidar = nusc.get("sample_data", data["LIDAR_TOP"]) if "LIDAR_TOP" in data else None
-    boxes, points = truth_boxes(nusc, sample, torch.from_numpy(ego_from_global))
+    lidar = row_of("LIDAR_TOP") if "LIDAR_TOP" in index.channels else NO_ROW
+    has_lidar = lidar != NO_ROW
+    boxes, points = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
     return Frame(
-        token=sample["token"],
-        scene=nusc.get("scene", sample["scene_token"])["name"],
-        timestamp=sample["timestamp"],
+        token=index.token_of(sample),
+        scene=index.scene.name[index.sample.scene[sample]].decode(),
+        timestamp=int(index.sample.timestamp[sample]),
         cameras=tuple(frames),
         global_from_ego=torch.from_numpy(global_from_ego),
         boxes=boxes,
         points_on_box=points,
-        lidar_path=Path(nusc.dataroot) / lidar["filename"] if lidar else None,
-        ego_from_lidar=torch.from_numpy(ego_from_sensor(lidar) if lidar else np.eye(4)),
+        lidar_path=index.root / data.filename[lidar].decode() if has_lidar else None,
+        ego_from_lidar=torch.from_numpy(ego_from_sensor(lidar) if has_lidar else np.eye(4)),
     )
-
-
-def _official_splits(version: str) -> tuple[str, ...]:
-    """The official splits that the devkit evaluates on a version (by the version's ending)."""
-    if version.endswith("trainval"):
-        return ("train", "val", "train_detect", "train_track")
-    if version.endswith("mini"):
-        return ("mini_train", "mini_val")
-    return ("test",) if version.endswith("test") else ()
-
-
-def _usual(version: str) -> str:
-    try:
-        return " and ".join(default_splits(version))
-    except DataError:
-        return "named in its splits.json"

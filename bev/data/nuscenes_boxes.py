@@ -8,32 +8,47 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from nuscenes.eval.detection.utils import category_to_detection_name
-from nuscenes.nuscenes import NuScenes
 from pyquaternion import Quaternion
 from torch import Tensor
 
 from bev.data.classes import ATTRIBUTES, CLASSES
+from bev.data.index import Index
 from bev.geometry import Boxes3D
 
 
-def pose_matrix(record: dict) -> np.ndarray:
-    """4x4 float64 matrix of a nuScenes ``ego_pose`` or ``calibrated_sensor`` row.
+def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """4x4 float64 matrix of a nuScenes translation and rotation (quaternion w, x, y, z).
 
-    The row's translation and rotation describe ``global_from_ego`` and ``ego_from_sensor``.
+    Of an ``ego_pose`` it is ``global_from_ego``, of a ``calibrated_sensor`` ``ego_from_sensor``.
     """
     matrix = np.eye(4)
-    matrix[:3, :3] = Quaternion(record["rotation"]).rotation_matrix
-    matrix[:3, 3] = record["translation"]
+    matrix[:3, :3] = Quaternion(rotation).rotation_matrix
+    matrix[:3, 3] = translation
     return matrix
 
 
+def detection_labels(index: Index) -> np.ndarray:
+    """(categories,) index into ``CLASSES`` of each category, -1 for those that do not count."""
+    names = (category_to_detection_name(name.decode()) for name in index.category.name)
+    return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)
+
+
+def attribute_numbers(index: Index) -> np.ndarray:
+    """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute, the last for a box without.
+
+    It is -1 there, and for an attribute of another data set that nuScenes does not have.
+    """
+    names = (name.decode() for name in index.attribute.name)
+    return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
+
+
 def truth_boxes(
-    nusc: NuScenes, sample: dict, ego_from_global: Float[Tensor, "4 4"]
+    index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
 ) -> tuple[Boxes3D, Tensor]:
     """The annotated boxes of the ten detection classes of a sample.
 
     Args:
-        nusc: the opened data set.
+        index: the opened data set.
         sample: a row of the ``sample`` table.
         ego_from_global: float64.
 
@@ -41,42 +56,30 @@ def truth_boxes(
         Boxes in the ego frame (float32, velocity NaN where the data set has none), and for each
         the number of lidar and radar points on it.
     """
-    names = {row["token"]: row["name"] for row in nusc.attribute}
-    rows = []
-    for token in sample["anns"]:
-        annotation = nusc.get("sample_annotation", token)
-        name = category_to_detection_name(annotation["category_name"])
-        if name is None:
-            continue
-        heading = Quaternion(annotation["rotation"]).rotation_matrix[:, 0]
-        width, length, height = annotation["size"]
-        attributes = [names[t] for t in annotation["attribute_tokens"]]
-        rows.append(
-            (
-                annotation["translation"],
-                (length, width, height),
-                np.arctan2(heading[1], heading[0]),
-                nusc.box_velocity(token)[:2],
-                CLASSES.index(name),
-                ATTRIBUTES.index(attributes[0]) if attributes else -1,
-                int(annotation["visibility_token"] or 0),
-                annotation["num_lidar_pts"] + annotation["num_radar_pts"],
-            )
-        )
-    if not rows:
+    first, last = index.sample.annotations[sample : sample + 2]
+    table = index.sample_annotation
+    label = detection_labels(index)[table.category[first:last]]
+    rows = first + np.flatnonzero(label >= 0)
+    if not len(rows):
         return Boxes3D.empty(), torch.zeros(0, dtype=torch.long)
-    center, size, yaw, velocity, label, attribute, visibility, points = (
-        torch.from_numpy(np.array(column)) for column in zip(*rows, strict=True)
-    )
+    headings = [Quaternion(rotation).rotation_matrix[:, 0] for rotation in table.rotation[rows]]
+    points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
+    width, length, height = table.size[rows].T
     in_global = Boxes3D.make(
-        center, size, yaw, velocity, label=label, attribute=attribute, visibility=visibility
+        torch.from_numpy(table.translation[rows]),
+        torch.from_numpy(np.stack([length, width, height], axis=1)),
+        torch.from_numpy(np.array([np.arctan2(y, x) for x, y, _ in headings])),
+        torch.from_numpy(table.velocity[rows]),
+        label=torch.from_numpy(label[label >= 0]),
+        attribute=torch.from_numpy(attribute_numbers(index)[table.attribute[rows]]),
+        visibility=torch.from_numpy(table.visibility[rows].astype(np.int64)),
     )
     boxes = in_global.transform(ego_from_global)
     single = {name: getattr(boxes, name).float()
               for name in ("center", "size", "yaw", "velocity", "score")}  # fmt: skip
     return Boxes3D(
         **single, label=boxes.label, attribute=boxes.attribute, visibility=boxes.visibility
-    ), points
+    ), torch.from_numpy(points)
 
 
 def to_nuscenes(boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]) -> list[dict]:

@@ -1,34 +1,30 @@
 """The official nuScenes detection metrics, computed by the devkit's own code.
 
-The idea: nothing of the metric is rewritten. Only the devkit's loading is, because it asserts
-where this project wants one clear sentence, prints, leaves a plots folder, and stops at a results
-file that has no box at all (as a model's first evaluation may). Matching, filtering, averaging and
-the written files are the devkit's.
+The idea: nothing of the metric is rewritten. Only the devkit's loading is, because it needs all
+tables in memory, asserts where this project wants one clear sentence, prints, leaves a plots
+folder, and stops at a results file that has no box at all (as a model's first evaluation may).
+Matching, filtering, averaging and the written files are the devkit's.
 """
 
-import contextlib
-import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
-from nuscenes.eval.common.loaders import (
-    add_center_dist,
-    filter_eval_boxes,
-    load_gt_of_sample_tokens,
-)
-from nuscenes.eval.detection.data_classes import DetectionBox
+from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig
 from nuscenes.eval.detection.evaluate import DetectionEval
-from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.splits import is_predefined_split
 
 from bev.data.classes import CLASSES
-from bev.data.nuscenes import split_samples
+from bev.data.index import Index
+from bev.data.splits import split_rows
 from bev.errors import DataError, SubmissionError
 from bev.evaluation.submission import read_submission
+from bev.evaluation.truth import counted, truth_of
 
 SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
 
@@ -100,43 +96,52 @@ class Metrics:
 class _QuietEvaluation(DetectionEval):
     """``DetectionEval`` that is given its boxes; ``evaluate()`` is the devkit's own."""
 
-    def __init__(self, nusc: NuScenes, predicted: EvalBoxes, truth: EvalBoxes, config) -> None:
-        self.nusc, self.cfg, self.verbose = nusc, config, False
-        self.pred_boxes, self.gt_boxes = (_counted(nusc, b, config) for b in (predicted, truth))
-        self.sample_tokens = self.gt_boxes.sample_tokens
+    def __init__(self, predicted: EvalBoxes, truth: EvalBoxes, config: DetectionConfig) -> None:
+        self.pred_boxes, self.gt_boxes, self.cfg, self.verbose = predicted, truth, config, False
 
 
 def evaluate_submission(
-    path: Path | str, nusc: NuScenes, split: str, out_dir: Path | str
+    path: Path | str, index: Index, samples: str | Sequence[str], out_dir: Path | str
 ) -> Metrics:
     """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
 
     Writes ``metrics_summary.json`` and ``metrics_details.json`` (the devkit's names and formats)
-    into ``out_dir``; prints nothing. Samples in the file beyond the split are left out.
+    into ``out_dir``; prints nothing. Samples in the file beyond those asked for are left out.
 
     Args:
         path: results file, see ``write_submission``.
-        nusc: the opened data set; any version.
-        split: official split, or one of the version's ``splits.json``.
+        index: the opened data set; any version.
+        samples: a split, official or of the version's ``splits.json``; or sample tokens, in any
+            order.
         out_dir: made where needed.
 
     Raises:
-        SubmissionError: where the file is no submission, lacks samples of the split, or holds rows
-            that the devkit refuses.
-        DataError: where the split is unknown or the data set has no annotations.
+        SubmissionError: where the file is no submission, lacks samples, or holds rows that the
+            devkit refuses.
+        DataError: where the split or a token is unknown, there is no sample, or the data set has
+            no annotations.
     """
-    tokens = [row["token"] for row in split_samples(nusc, split)]
-    if not nusc.sample_annotation:
+    is_split = isinstance(samples, str)
+    found = split_rows(index, samples) if is_split else index.rows_of(samples)
+    rows = np.unique(found).tolist()
+    if not rows:
+        raise DataError(f"There is no sample to evaluate {path} on; name a split or some tokens.")
+    name = f"split {samples!r}" if is_split else "the samples asked for"
+    if not len(index.sample_annotation.category):
         raise DataError(
-            f"Version {nusc.version} has no annotations, so {split!r} cannot be evaluated here;"
+            f"Version {index.version} has no annotations, so {name} cannot be evaluated here;"
             f" upload {path} to the benchmark's server."
         )
     config = config_factory("detection_cvpr_2019")
-    predicted, meta = _load_predictions(Path(path), nusc, split, tokens, config)
-    # The devkit draws a progress bar on stderr with no switch for it.
-    with contextlib.redirect_stderr(io.StringIO()):
-        truth = load_gt_of_sample_tokens(nusc, tokens, DetectionBox, verbose=False)
-    metrics, details = _QuietEvaluation(nusc, predicted, truth, config).evaluate()
+    # Equal scores are ranked by the order of the samples. The devkit takes the file's order for
+    # official splits and the table's for others; so do we, to agree to the last digit.
+    tokens = [index.token_of(row) for row in rows]
+    by_file = is_split and is_predefined_split(samples)
+    predicted, meta = _load_predictions(Path(path), tokens, name, by_file, config)
+    predicted, truth = (
+        counted(index, boxes, config) for boxes in (predicted, truth_of(index, rows))
+    )
+    metrics, details = _QuietEvaluation(predicted, truth, config).evaluate()
     summary = {**metrics.serialize(), "meta": meta}
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -161,21 +166,20 @@ def read_details(out_dir: Path | str) -> dict[str, dict[str, list[float]]]:
 
 
 def _load_predictions(
-    path: Path, nusc: NuScenes, split: str, tokens: list[str], config
+    path: Path, tokens: list[str], name: str, by_file: bool, config: DetectionConfig
 ) -> tuple[EvalBoxes, dict]:
+    """The file's boxes of the samples ``tokens``, in the file's order or in that of the tokens."""
     results, meta = read_submission(path)
     missing = [token for token in tokens if token not in results]
     if missing:
         raise SubmissionError(
-            f"{path} lacks {len(missing)} of the {len(tokens)} samples of split {split!r}, the"
-            f" first is {missing[0]}; predict for every sample, with an empty list where nothing is"
-            " found."
+            f"{path} lacks {len(missing)} of the {len(tokens)} samples of {name}, the first is"
+            f" {missing[0]}; predict for every sample, with an empty list where nothing is found."
         )
-    # Equal scores are ranked by the order of the samples. The devkit takes the file's order for
-    # official splits and the table's for custom ones; so do we, to agree to the last digit.
     wanted = set(tokens)
-    order = results if is_predefined_split(split) else [row["token"] for row in nusc.sample]
-    chosen = {token: results[token] for token in order if token in wanted}
+    chosen = {
+        token: results[token] for token in (results if by_file else tokens) if token in wanted
+    }
     most = max(len(rows) for rows in chosen.values())
     if most > config.max_boxes_per_sample:
         raise SubmissionError(
@@ -185,13 +189,6 @@ def _load_predictions(
         return EvalBoxes.deserialize(chosen, DetectionBox), meta
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise SubmissionError(f"{path} holds a row that the devkit refuses: {error!r}.") from error
-
-
-def _counted(nusc: NuScenes, boxes: EvalBoxes, config) -> EvalBoxes:
-    """The boxes that count, by the devkit's filter (which cannot filter nothing)."""
-    if not boxes.all:
-        return boxes
-    return filter_eval_boxes(nusc, add_center_dist(nusc, boxes), config.class_range)
 
 
 def _write_json(path: Path, content: dict) -> None:

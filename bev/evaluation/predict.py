@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bev.data.dataset import DataConfig
-from bev.data.nuscenes import open_nuscenes
 from bev.evaluation.official import Metrics, evaluate_submission
 from bev.evaluation.submission import submission_rows, write_submission
 from bev.models import Detector
@@ -40,4 +39,4 @@ def predict(
 def score(rows: dict[str, list[dict]], data: DataConfig, split: str, folder: Path) -> Metrics:
     """Write the submission into a folder and run the official evaluation there."""
     path = write_submission(folder / "results_nusc.json", rows)
-    return evaluate_submission(path, open_nuscenes(data.root, data.version), split, folder)
+    return evaluate_submission(path, data.open(), split, folder)

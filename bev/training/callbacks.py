@@ -8,7 +8,6 @@ import torch.distributed
 from lightning import Callback, LightningModule, Trainer
 
 from bev.data.batch import Batch
-from bev.data.nuscenes import open_nuscenes
 from bev.evaluation import (
     Metrics,
     evaluate_submission,
@@ -99,8 +98,7 @@ class OfficialMetrics(Callback):
         split = data.splits[1]
         folder = self.run / "evaluation" / split
         path = write_submission(folder / "results_nusc.json", rows)
-        nusc = open_nuscenes(data.root, data.version)
-        self.metrics = evaluate_submission(path, nusc, split, folder)
+        self.metrics = evaluate_submission(path, data.open(), split, folder)
         scalars = self.metrics.scalars()
         minutes = self.training_seconds / 60
         entry = {

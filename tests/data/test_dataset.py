@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from nuscenes import NuScenes
 from torch.utils.data import DataLoader
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import DataConfig, KeyFrames
-from bev.data.nuscenes import default_splits, open_nuscenes, split_samples
+from bev.data.index_cache import open_index
 from bev.data.sampling import EpochSampler
+from bev.data.splits import default_splits, split_rows
 from bev.errors import DataError
 
 
@@ -92,7 +94,7 @@ def test_every_camera_has_its_own_ego_pose(made):
     """Cameras fire at different times: their poses relative to the sample's ego frame differ from
     the mounting alone."""
     config, frames = made
-    nusc = open_nuscenes(config.root, config.version)
+    nusc = NuScenes(config.version, str(config.root), verbose=False)
     shifts = []
     for frame in frames:
         sample = nusc.get("sample", frame.token)
@@ -126,16 +128,16 @@ def test_real_frames(nuscenes_root):
 
 def test_wrong_roots_versions_and_splits_are_named(nuscenes_root, tmp_path):
     with pytest.raises(DataError, match=r"nowhere does not exist"):
-        open_nuscenes(tmp_path / "nowhere", "v1.0-mini")
+        open_index(tmp_path / "nowhere", "v1.0-mini")
     with pytest.raises(DataError, match=r"no version v1.0-trainval \(found: v1.0-mini"):
-        open_nuscenes(nuscenes_root, "v1.0-trainval")
-    nusc = open_nuscenes(nuscenes_root, "v1.0-mini")
+        open_index(nuscenes_root, "v1.0-trainval")
+    index = open_index(nuscenes_root, "v1.0-mini")
     for split in ("val", "my_split"):
         with pytest.raises(DataError, match=rf"{split}.*mini_train and mini_val"):
-            split_samples(nusc, split)
+            split_rows(index, split)
     (tmp_path / "v1.0-mini").mkdir()
     with pytest.raises(DataError, match="cannot be opened"):
-        open_nuscenes(tmp_path, "v1.0-mini")
+        open_index(tmp_path, "v1.0-mini")
     assert default_splits("v1.0-trainval") == ("train", "val")
     with pytest.raises(DataError, match="train-split"):
         default_splits("v2")

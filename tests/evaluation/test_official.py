@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.detection.evaluate import DetectionEval
 
-from bev.data.nuscenes import open_nuscenes, read_frames
+from bev.data.index_cache import open_index
+from bev.data.nuscenes import read_frames
 from bev.errors import DataError, SubmissionError
 from bev.evaluation import (
     Metrics,
@@ -23,14 +25,19 @@ from bev.evaluation import (
 
 
 @pytest.fixture(scope="module")
-def nusc(nuscenes_root):
+def index(nuscenes_root):
     """The whole mini_val split: 81 samples, 4514 annotations."""
-    return open_nuscenes(nuscenes_root, "v1.0-valgt-mini")
+    return open_index(nuscenes_root, "v1.0-valgt-mini")
 
 
 @pytest.fixture(scope="module")
-def frames(nusc):
-    return read_frames(nusc, "mini_val", cameras=())
+def nusc(index):
+    return NuScenes(index.version, str(index.root), verbose=False)
+
+
+@pytest.fixture(scope="module")
+def frames(index):
+    return list(read_frames(index, "mini_val", cameras=()))
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +69,15 @@ def noisy_file(frames, tmp_path_factory):
     return write_submission(tmp_path_factory.mktemp("noisy") / "results_nusc.json", rows)
 
 
-def test_every_annotated_box_as_prediction(nusc, frames, tmp_path):
+def test_every_annotated_box_as_prediction(index, frames, tmp_path):
     path = write_submission(tmp_path / "results_nusc.json", truth_submission(frames, 0))
-    metrics = evaluate_submission(path, nusc, "mini_val", tmp_path)
+    metrics = evaluate_submission(path, index, "mini_val", tmp_path)
     assert metrics.mean_ap == pytest.approx(0.630, abs=0.0005)
 
 
-def test_boxes_with_points_as_prediction_score_all_there_is(nusc, frames, tmp_path):
+def test_boxes_with_points_as_prediction_score_all_there_is(index, frames, tmp_path):
     path = write_submission(tmp_path / "results_nusc.json", truth_submission(frames))
-    metrics = evaluate_submission(path, nusc, "mini_val", tmp_path)
+    metrics = evaluate_submission(path, index, "mini_val", tmp_path)
     # Seven of the ten classes occur, and nothing about them is wrong.
     absent = {"construction_vehicle", "trailer", "barrier"}
     assert metrics.mean_ap == pytest.approx(0.7, abs=1e-9)
@@ -82,8 +89,8 @@ def test_boxes_with_points_as_prediction_score_all_there_is(nusc, frames, tmp_pa
     assert metrics.trans_err == pytest.approx(0.3, abs=1e-3)
 
 
-def test_figures_and_files_are_the_devkits_own(nusc, noisy_file, tmp_path, capsys):
-    ours = evaluate_submission(noisy_file, nusc, "mini_val", tmp_path / "ours")
+def test_figures_and_files_are_the_devkits_own(index, nusc, noisy_file, tmp_path, capsys):
+    ours = evaluate_submission(noisy_file, index, "mini_val", tmp_path / "ours")
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""
     theirs = DetectionEval(
@@ -113,12 +120,12 @@ def test_figures_and_files_are_the_devkits_own(nusc, noisy_file, tmp_path, capsy
     assert repr(read_metrics(tmp_path / "ours")) == repr(ours)
 
 
-def test_a_custom_split_agrees_with_the_devkit(nusc, noisy_file, tmp_path, monkeypatch):
+def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path, monkeypatch):
     # The devkit keeps the place of splits.json in a function of its own, so that tests can move it.
     splits = tmp_path / "splits.json"
     splits.write_text(json.dumps({"only_0103": ["scene-0103"]}))
     monkeypatch.setattr("nuscenes.utils.splits._get_custom_splits_file_path", lambda nusc: splits)
-    ours = evaluate_submission(noisy_file, nusc, "only_0103", tmp_path / "ours")
+    ours = evaluate_submission(noisy_file, index, "only_0103", tmp_path / "ours")
     theirs = DetectionEval(
         nusc,
         config_factory("detection_cvpr_2019"),
@@ -130,54 +137,54 @@ def test_a_custom_split_agrees_with_the_devkit(nusc, noisy_file, tmp_path, monke
     assert repr(ours) == repr(Metrics.from_summary(theirs))
 
 
-def test_no_predictions_at_all(nusc, frames, tmp_path):
+def test_no_predictions_at_all(index, frames, tmp_path):
     path = write_submission(tmp_path / "results_nusc.json", {f.token: [] for f in frames})
-    metrics = evaluate_submission(path, nusc, "mini_val", tmp_path)
+    metrics = evaluate_submission(path, index, "mini_val", tmp_path)
     assert metrics.mean_ap == metrics.nd_score == 0
     assert metrics.scalars()["mATE"] == 1.0
     assert math.isnan(metrics.class_errors["traffic_cone"]["orient_err"])
 
 
-def test_missing_samples_are_counted_and_named(nusc, frames, tmp_path):
+def test_missing_samples_are_counted_and_named(index, frames, tmp_path):
     rows = truth_submission(frames)
     gone = [frames[5].token, frames[9].token]
     kept = {token: row for token, row in rows.items() if token not in gone}
     path = write_submission(tmp_path / "results_nusc.json", kept)
     with pytest.raises(SubmissionError, match=rf"lacks 2 of the 81 samples.*{gone[0]}"):
-        evaluate_submission(path, nusc, "mini_val", tmp_path)
+        evaluate_submission(path, index, "mini_val", tmp_path)
 
 
-def test_samples_beyond_the_split_are_left_out(nusc, frames, tmp_path):
+def test_samples_beyond_the_split_are_left_out(index, frames, tmp_path):
     rows = truth_submission(frames)
     path = write_submission(
         tmp_path / "results_nusc.json", {**rows, "another": rows[frames[0].token]}
     )
-    assert evaluate_submission(path, nusc, "mini_val", tmp_path).mean_ap == pytest.approx(0.7)
+    assert evaluate_submission(path, index, "mini_val", tmp_path).mean_ap == pytest.approx(0.7)
 
 
-def test_more_boxes_than_allowed_and_bad_rows_are_refused(nusc, frames, tmp_path):
+def test_more_boxes_than_allowed_and_bad_rows_are_refused(index, frames, tmp_path):
     rows = truth_submission(frames)
     token = frames[0].token
     path = tmp_path / "results_nusc.json"
     write_submission(path, {**rows, token: rows[token][:1] * 501})
     with pytest.raises(SubmissionError, match="501 boxes; 500 are allowed"):
-        evaluate_submission(path, nusc, "mini_val", tmp_path)
+        evaluate_submission(path, index, "mini_val", tmp_path)
     write_submission(path, {**rows, token: [{**rows[token][0], "detection_name": "tram"}]})
     with pytest.raises(SubmissionError, match=r"devkit refuses.*tram"):
-        evaluate_submission(path, nusc, "mini_val", tmp_path)
+        evaluate_submission(path, index, "mini_val", tmp_path)
 
 
-def test_an_unknown_split_is_named(nusc, noisy_file, tmp_path):
+def test_an_unknown_split_is_named(index, noisy_file, tmp_path):
     with pytest.raises(DataError, match="nowhere"):
-        evaluate_submission(noisy_file, nusc, "nowhere", tmp_path)
+        evaluate_submission(noisy_file, index, "nowhere", tmp_path)
 
 
 def test_truth_of_the_made_world_scores_full_marks(made_world, tmp_path):
     """Boxes read, moved to the ego frame and back, written, scored: nothing is lost on the way."""
-    nusc = open_nuscenes(made_world, "v1.0-synthetic")
-    rows = truth_submission(read_frames(nusc, "synthetic_train"))
+    index = open_index(made_world, "v1.0-synthetic")
+    rows = truth_submission(read_frames(index, "synthetic_train"))
     path = write_submission(tmp_path / "results_nusc.json", rows)
-    metrics = evaluate_submission(path, nusc, "synthetic_train", tmp_path)
+    metrics = evaluate_submission(path, index, "synthetic_train", tmp_path)
     present = {row["detection_name"] for boxes in rows.values() for row in boxes}
     assert len(present) >= 9
     assert all(metrics.class_ap[name] >= 0.99 for name in present)

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from nuscenes import NuScenes
 from nuscenes.eval.common.loaders import load_gt_of_sample_tokens
 from nuscenes.eval.detection.data_classes import DetectionBox
 from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.utils.geometry_utils import BoxVisibility, view_points
 from pyquaternion import Quaternion
 
-from bev.data.nuscenes import open_nuscenes, read_frames
+from bev.data.index_cache import open_index
+from bev.data.nuscenes import read_frames
 from bev.data.nuscenes_boxes import to_nuscenes
 from bev.geometry import Cameras, inverse_rigid
 from bev.visualization import upright_corners
@@ -79,8 +81,9 @@ def test_the_tilt_of_the_car_is_what_upright_corners_takes_care_of(real_frames):
 
 @pytest.fixture(scope="module")
 def whole_split(nuscenes_root):
-    nusc = open_nuscenes(nuscenes_root, "v1.0-valgt-mini")
-    return nusc, read_frames(nusc, "mini_val")
+    version = "v1.0-valgt-mini"
+    nusc = NuScenes(version, str(nuscenes_root), verbose=False)
+    return nusc, read_frames(open_index(nuscenes_root, version), "mini_val")
 
 
 def test_round_trip_to_nuscenes_over_the_whole_split(whole_split):
