@@ -1,72 +1,18 @@
-"""The official metrics on real annotations: truth as predictions, and agreement with the devkit."""
+"""The official metrics on real annotations: truth as predictions, and what is refused."""
 
-import json
 import math
-from dataclasses import replace
 
 import pytest
-import torch
-from nuscenes import NuScenes
-from nuscenes.eval.common.config import config_factory
-from nuscenes.eval.detection.evaluate import DetectionEval
+from devkit_metrics import noisy
 
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import read_frames
 from bev.errors import DataError, SubmissionError
 from bev.evaluation import (
-    Metrics,
     evaluate_submission,
-    read_details,
-    read_metrics,
-    submission_rows,
     truth_submission,
     write_submission,
 )
-
-
-@pytest.fixture(scope="module")
-def index(nuscenes_root):
-    """The whole mini_val split: 81 samples, 4514 annotations."""
-    return open_index(nuscenes_root, "v1.0-valgt-mini")
-
-
-@pytest.fixture(scope="module")
-def nusc(index):
-    return NuScenes(index.version, str(index.root), verbose=False)
-
-
-@pytest.fixture(scope="module")
-def frames(index):
-    return list(read_frames(index, "mini_val", cameras=()))
-
-
-@pytest.fixture(scope="module")
-def noisy_file(frames, tmp_path_factory):
-    """Truth with noise, misses, wrong classes and scores: no figure is trivial."""
-    chance = torch.Generator().manual_seed(3)
-    rows = {}
-    for frame in frames:
-        boxes = frame.boxes
-        count = len(boxes)
-
-        def noise(*shape, scale=1.0):
-            return scale * torch.randn(*shape, generator=chance)
-
-        boxes = replace(
-            boxes,
-            center=boxes.center + noise(count, 3, scale=0.6),
-            size=boxes.size * torch.exp(noise(count, 3, scale=0.1)),
-            yaw=boxes.yaw + noise(count, scale=0.3),
-            velocity=torch.nan_to_num(boxes.velocity) + noise(count, 2, scale=0.3),
-            score=torch.rand(count, generator=chance),
-            attribute=torch.full_like(boxes.attribute, -1),
-            label=torch.where(
-                torch.rand(count, generator=chance) < 0.1, (boxes.label + 1) % 10, boxes.label
-            ),
-        )
-        boxes = boxes[torch.rand(count, generator=chance) < 0.8]
-        rows[frame.token] = submission_rows(frame.token, boxes, frame.global_from_ego)
-    return write_submission(tmp_path_factory.mktemp("noisy") / "results_nusc.json", rows)
 
 
 def test_every_annotated_box_as_prediction(index, frames, tmp_path):
@@ -89,52 +35,23 @@ def test_boxes_with_points_as_prediction_score_all_there_is(index, frames, tmp_p
     assert metrics.trans_err == pytest.approx(0.3, abs=1e-3)
 
 
-def test_figures_and_files_are_the_devkits_own(index, nusc, noisy_file, tmp_path, capsys):
-    ours = evaluate_submission(noisy_file, index, "mini_val", tmp_path / "ours")
-    printed = capsys.readouterr()
-    assert printed.out == printed.err == ""
-    theirs = DetectionEval(
-        nusc,
-        config_factory("detection_cvpr_2019"),
-        str(noisy_file),
-        "mini_val",
-        str(tmp_path / "theirs"),
-        verbose=False,
-    ).main(render_curves=False)
-    assert 0.05 < ours.mean_ap < 0.6
-    assert ours.mean_ap == theirs["mean_ap"]
-    assert ours.nd_score == theirs["nd_score"]
-    names = {p.name for p in (tmp_path / "ours").iterdir()}
-    assert names == {"metrics_summary.json", "metrics_details.json"}
-    details = [
-        json.loads((tmp_path / d / "metrics_details.json").read_text()) for d in ("ours", "theirs")
+def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_path):
+    """Folds: each is scored on its own samples alone, and the data root is not touched."""
+    first, second = [f.token for f in frames[:30]], [f.token for f in frames[30:]]
+    scores = [
+        evaluate_submission(noisy_file, index, tokens, tmp_path / str(number)).mean_ap
+        for number, tokens in enumerate((first, second, first + second))
     ]
-    assert details[0] == details[1]
-    summaries = [
-        json.loads((tmp_path / d / "metrics_summary.json").read_text()) for d in ("ours", "theirs")
-    ]
-    for summary in summaries:
-        summary.pop("eval_time")
-    assert json.dumps(summaries[0]) == json.dumps(summaries[1])  # as text: NaN equals NaN
-    assert read_details(tmp_path / "ours")["car:0.5"]["recall"][-1] == 1.0
-    assert repr(read_metrics(tmp_path / "ours")) == repr(ours)
-
-
-def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path, monkeypatch):
-    # The devkit keeps the place of splits.json in a function of its own, so that tests can move it.
-    splits = tmp_path / "splits.json"
-    splits.write_text(json.dumps({"only_0103": ["scene-0103"]}))
-    monkeypatch.setattr("nuscenes.utils.splits._get_custom_splits_file_path", lambda nusc: splits)
-    ours = evaluate_submission(noisy_file, index, "only_0103", tmp_path / "ours")
-    theirs = DetectionEval(
-        nusc,
-        config_factory("detection_cvpr_2019"),
-        str(noisy_file),
-        "only_0103",
-        str(tmp_path / "theirs"),
-        verbose=False,
-    ).main(render_curves=False)
-    assert repr(ours) == repr(Metrics.from_summary(theirs))
+    assert len(set(scores)) == 3
+    alone = write_submission(tmp_path / "alone.json", noisy(frames[:30]))
+    twice = evaluate_submission(alone, index, [*first, *first], tmp_path / "twice")
+    assert twice.mean_ap == scores[0]
+    with pytest.raises(SubmissionError, match="lacks 51 of the 51 samples of the samples asked"):
+        evaluate_submission(alone, index, second, tmp_path / "missing")
+    with pytest.raises(DataError, match="no sample 'nowhere'"):
+        evaluate_submission(alone, index, ["nowhere"], tmp_path / "missing")
+    with pytest.raises(DataError, match="no sample to evaluate"):
+        evaluate_submission(alone, index, [], tmp_path / "missing")
 
 
 def test_no_predictions_at_all(index, frames, tmp_path):

@@ -1,0 +1,59 @@
+"""The devkit's own evaluation, and predictions on which no figure is trivial."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from nuscenes.eval.common.config import config_factory
+from nuscenes.eval.detection.evaluate import DetectionEval
+
+from bev.evaluation import Metrics, submission_rows
+
+
+def noisy(frames, seed=3):
+    """Truth with noise, misses, wrong classes and scores: no figure is trivial."""
+    chance = torch.Generator().manual_seed(seed)
+    rows = {}
+    for frame in frames:
+        boxes = frame.boxes
+        count = len(boxes)
+
+        def noise(*shape, scale=1.0):
+            return scale * torch.randn(*shape, generator=chance)
+
+        boxes = replace(
+            boxes,
+            center=boxes.center + noise(count, 3, scale=0.6),
+            size=boxes.size * torch.exp(noise(count, 3, scale=0.1)),
+            yaw=boxes.yaw + noise(count, scale=0.3),
+            velocity=torch.nan_to_num(boxes.velocity) + noise(count, 2, scale=0.3),
+            # Few digits, so that many scores are equal and their order counts.
+            score=torch.rand(count, generator=chance).mul(20).round().div(20),
+            attribute=torch.full_like(boxes.attribute, -1),
+            label=torch.where(
+                torch.rand(count, generator=chance) < 0.1, (boxes.label + 1) % 10, boxes.label
+            ),
+        )
+        boxes = boxes[torch.rand(count, generator=chance) < 0.8]
+        rows[frame.token] = submission_rows(frame.token, boxes, frame.global_from_ego)
+    return rows
+
+
+def devkit_metrics(nusc, path, split, folder) -> Metrics:
+    """What the devkit's own evaluation says."""
+    config = config_factory("detection_cvpr_2019")
+    theirs = DetectionEval(nusc, config, str(path), split, str(folder), verbose=False)
+    return Metrics.from_summary(theirs.main(render_curves=False))
+
+
+def assert_equal(ours: Metrics, theirs: Metrics) -> None:
+    """Every figure to 1e-9: the headline, by class, by distance, every error."""
+    assert flat(asdict(ours)) == pytest.approx(flat(asdict(theirs)), rel=0, abs=1e-9, nan_ok=True)
+
+
+def flat(figures: dict, name: str = "") -> dict[str, float]:
+    found = {}
+    for key, value in figures.items():
+        nested = isinstance(value, dict)
+        found |= flat(value, f"{name}{key}.") if nested else {f"{name}{key}": value}
+    return found
