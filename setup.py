@@ -20,7 +20,6 @@ setup(
         "opencv-python-headless>=4.11,<5",
         "pyquaternion>=0.9.9",
         "einops>=0.8.2",
-        "filelock>=3.20",
         "tyro>=1.0.17",
         "jaxtyping>=0.3",
         "matplotlib>=3.10",

@@ -112,7 +112,7 @@ def measure(way: str, root: Path) -> Row:
         process.stdin.flush()
         peak = 0
         while process.poll() is None:
-            peak = max(peak, _private_of_tree(process.pid))
+            peak = max(peak, sum(_memory(pid)[0] for pid in family(process.pid)))
             time.sleep(0.02)
         if process.returncode:
             raise RuntimeError(f"Measuring {way!r} failed; see above.")
@@ -165,19 +165,19 @@ def _memory(pid: int | str = "self") -> tuple[int, int]:
     return found["RssAnon"], found["RssFile"]
 
 
-def _private_of_tree(root: int) -> int:
-    """Private bytes of a process and all its descendants."""
+def family(root: int) -> set[int]:
+    """A process and all its descendants."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError):
             continue
-    family, grown = {root}, True
+    found, grown = {root}, True
     while grown:
-        more = {pid for pid, parent in parents.items() if parent in family} - family
-        family, grown = family | more, bool(more)
-    return sum(_memory(pid)[0] for pid in family)
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        found, grown = found | more, bool(more)
+    return found
 
 
 def main() -> None:

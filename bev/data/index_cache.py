@@ -32,10 +32,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock
+from typing import TextIO
 
 import bev
 from bev.data.index import Index
@@ -43,6 +42,11 @@ from bev.data.index_build import Job
 from bev.data.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.machine import usable_cores
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FORMAT = 1  # to be raised with every change of what the columns hold
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
@@ -69,7 +73,7 @@ def open_index(root: Path, version: str) -> Index:
         with _locked(place) as usable:
             if usable:
                 # Another process may have built it while this one waited.
-                found = _recorded(place, folder) or _build(place, folder)
+                found = _recorded(place, folder) or _build(places, place, folder)
                 return Index.load(found, root, version)
     raise DataError(
         f"No place for the index of {folder} can be written"
@@ -107,28 +111,50 @@ def _places(root: Path) -> list[Path]:
     """Folders that may hold the index, the one to build in first."""
     if chosen := os.environ.get("BEV_CACHE"):
         return [Path(chosen) / "index"]
-    cache = os.environ.get("XDG_CACHE_HOME")
-    home = Path(cache) if cache else Path("~/.cache").expanduser()
-    return [root / ".index", home / "bev" / "index"]
+    places = [root / ".index"]
+    with suppress(RuntimeError):  # a user without a home
+        cache = os.environ.get("XDG_CACHE_HOME")
+        places.append((Path(cache) if cache else Path.home() / ".cache") / "bev" / "index")
+    return places
 
 
 @contextmanager
 def _locked(place: Path) -> Iterator[bool]:
-    """Hold the place's lock; gives False, and holds nothing, where the place cannot be written."""
-    lock = FileLock(place / "lock")
+    """Hold the place's lock; gives False, and holds nothing, where the place cannot be written.
+
+    Where the system or the file system has no locks, nothing is held either, but the place can be
+    used: then several processes may build the same index, and the first to finish gives it.
+    """
     try:
         there = next(p for p in (place, *place.absolute().parents) if p.exists())
         if not there.stat().st_mode & 0o222:
             raise PermissionError(there)
         place.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError):
+        file = (place / "lock").open("a")
+    except OSError:
         yield False
         return
+    with file:
+        held = _lock(file)
+        if held:  # so nobody builds: what lies here was left by processes that were killed
+            for left in place.glob(f"{_PARTIAL}*"):
+                shutil.rmtree(left, ignore_errors=True)
+                with suppress(OSError):
+                    left.unlink()
+        try:
+            yield True
+        finally:
+            if held:
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _lock(file: TextIO) -> bool:
+    """Wait for a file's lock; False where there are no locks."""
     try:
-        yield True
-    finally:
-        lock.release()
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def _recorded(place: Path, folder: Path) -> Path | None:
@@ -136,35 +162,35 @@ def _recorded(place: Path, folder: Path) -> Path | None:
     try:
         record = json.loads(_record_file(place, folder).read_bytes())
         index, state = place / record["index"], record["tables"]
-    except (OSError, ValueError, KeyError, TypeError):
+        touched = max(time for _, *times in state.values() for time in times)
+        good = record["format"] == FORMAT and touched + _TICK < record["hashed"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there is none, or it is another program's: it is written anew
-    if record.get("format") != FORMAT or state != _state(folder) or not index.is_dir():
-        return None
-    touched = max(time for _, *times in state.values() for time in times)
-    return index if touched + _TICK < record["hashed"] else None
+    return index if good and state == _state(folder) and index.is_dir() else None
 
 
-def _build(place: Path, folder: Path) -> Path:
-    """Hash the tables, build their index unless it is there, and record it; under the lock."""
-    for left in place.glob(f"{_PARTIAL}*"):
-        shutil.rmtree(left, ignore_errors=True)
+def _build(places: list[Path], place: Path, folder: Path) -> Path:
+    """Hash the tables, build their index unless a place has it, and record it; under the lock."""
     hashed, state = time.time_ns(), _state(folder)
     with ThreadPoolExecutor(min(4, usable_cores())) as pool:
         found = pool.map(lambda table: content_hash(table_file(folder, table)), TABLES)
         hashes = dict(zip(TABLES, found, strict=True))
     key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()
-    index = place / key[:32]
+    index = next((p / key[:32] for p in places if (p / key[:32]).is_dir()), place / key[:32])
     if not index.is_dir():
         # A name of its own: a builder whose parent was killed may still write into the last one.
         partial = place / f"{_PARTIAL}{os.getpid()}-{hashed}"
         partial.mkdir()
         try:
             _run(Job(str(folder), str(partial), hashes, usable_cores() > 1))
-            os.rename(partial, index)
+            with suppress(OSError):  # another process without a lock was first
+                os.rename(partial, index)
+            if not index.is_dir():
+                raise DataError(f"The index {partial} cannot be renamed to {index.name}.")
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    record = {"format": FORMAT, "index": index.name, "hashed": hashed, "tables": state,
-              "folder": str(folder.absolute())}  # fmt: skip
+    name = index.name if index.parent == place else str(index.absolute())
+    record = {"format": FORMAT, "index": name, "hashed": hashed, "tables": state}
     _write(_record_file(place, folder), json.dumps(record, indent=1))
     return index
 
@@ -190,12 +216,15 @@ def _state(folder: Path) -> dict[str, list[int]]:
 
 
 def _record_file(place: Path, folder: Path) -> Path:
-    """One record for each data root, so that several may share a cache folder."""
+    """The record of a data root: beside the data its own, wherever it is mounted; in a cache folder
+    that several roots share, one for each."""
+    if place == folder.parent / ".index":
+        return place / f"{folder.name}.json"
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     return place / f"{folder.name}-{name}.json"
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f"{_PARTIAL}{path.name}.{os.getpid()}")
     partial.write_text(text)
     os.replace(partial, path)

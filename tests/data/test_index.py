@@ -172,6 +172,22 @@ def test_a_part_cut_out_of_a_data_set_can_be_read(tables):
     assert compare(tables, VERSION, "train") > 0
 
 
+def test_a_rig_of_its_own(tables):
+    """Two cameras of other names, no lidar: the ego pose is that of the table's first reading."""
+    kept = {"CAM_BACK": "wide", "CAM_BACK_LEFT": "side"}
+    left_out = {r["token"] for r in _rows(tables, "sensor") if r["channel"] not in kept}
+    mounted = {r["token"]: r["sensor_token"] for r in _rows(tables, "calibrated_sensor")}
+    edit(tables, "sample_data", lambda rows: [
+        row for row in rows if mounted[row["calibrated_sensor_token"]] not in left_out
+    ])  # fmt: skip
+    edit(tables, "sensor", lambda rows: [
+        {**row, "channel": kept.get(row["channel"], row["channel"])} for row in rows
+    ])  # fmt: skip
+    for cameras in (("wide",), ("side", "wide")):
+        assert compare(tables, VERSION, "train", cameras) > 0
+    assert read_frames(open_index(tables, VERSION), "train", ())[0].lidar_path is None
+
+
 def test_frames_are_made_when_asked_for_and_travel_as_rows(plain_tables):
     index = open_index(plain_tables, VERSION)
     frames = read_frames(index, "train")

@@ -1,0 +1,37 @@
+"""A data root to write in, with an index that no other test shares."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bev.benchmark.made_tables import write_tables
+from bev.data import index_cache
+from bev.data.index_build import Job
+
+
+@pytest.fixture(scope="session")
+def made_tables(tmp_path_factory) -> Path:
+    return write_tables(tmp_path_factory.mktemp("made") / "root", scenes=3, frames=4, boxes=6)
+
+
+@pytest.fixture()
+def root(made_tables, tmp_path) -> Path:
+    """A data root of the test's own, that may be written."""
+    return shutil.copytree(made_tables, tmp_path / "root")
+
+
+@pytest.fixture()
+def user_cache(tmp_path, monkeypatch) -> Path:
+    """The usual places, with a user's cache folder of the test's own."""
+    monkeypatch.delenv("BEV_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "bev" / "index"
+
+
+@pytest.fixture()
+def builds(monkeypatch) -> list[Job]:
+    """The jobs run from here on."""
+    jobs, run = [], index_cache._run
+    monkeypatch.setattr(index_cache, "_run", lambda job: (jobs.append(job), run(job)))
+    return jobs
