@@ -2,6 +2,7 @@
 
 python tools/benchmark.py pooling                            # against the published formulations
 python tools/benchmark.py model configs/lss_r50.py           # where a training step's time goes
+python tools/benchmark.py data-index                         # opening trainval, against the devkit
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Literal
 import torch
 import tyro
 
-from bev.benchmark import pooling, step
+from bev.benchmark import index, pooling, step
 from bev.config import load_config
 from bev.errors import run_command
 from bev.machine import default_device, has_fast_bf16
@@ -51,8 +52,33 @@ class Model:
     seconds: float = 30.0
 
 
+@dataclass(frozen=True)
+class DataIndex:
+    """The index against ``NuScenes(...)`` on made tables of trainval's size; two minutes.
+
+    Attributes:
+        out: folder for data_index.csv.
+        scenes: at most 850, as trainval has.
+        frames: key frames a scene.
+        boxes: in each key frame.
+        sweeps: readings of each sensor between two key frames.
+    """
+
+    out: Path = Path("benchmark")
+    scenes: int = 850
+    frames: int = 40
+    boxes: int = 35
+    sweeps: int = 0
+
+
 def main() -> None:
-    command = tyro.extras.subcommand_cli_from_dict({"pooling": Pooling, "model": Model})
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"pooling": Pooling, "model": Model, "data-index": DataIndex}
+    )
+    if isinstance(command, DataIndex):
+        index.run(command.out, command.scenes, command.frames, command.boxes, command.sweeps)
+        print(f"\n{command.out / 'data_index.csv'} is written")
+        return
     device = default_device()
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} CPU threads")
     if isinstance(command, Pooling):
