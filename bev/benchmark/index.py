@@ -15,7 +15,6 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
 import bev
 from bev.benchmark.made_tables import SCENES, VERSION, write_tables
@@ -64,13 +63,7 @@ def run(
             f" {size / _MB:.0f} MB of tables",
             flush=True,
         )
-        rows = [measure("devkit", root), measure("build", root)]
-        opened = [measure("open", root) for _ in range(3)]
-        rows.append(Row(**{
-            name: median(getattr(row, name) for row in opened) if name != "name" else "open"
-            for name in asdict(opened[0])
-        }))  # fmt: skip
-        rows.append(measure("read", root))
+        rows = [measure(way, root) for way in _WAYS]
     print(table(rows))
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "data_index.csv", "w", newline="") as file:

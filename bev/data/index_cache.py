@@ -176,7 +176,8 @@ def _build(places: list[Path], place: Path, folder: Path) -> Path:
         found = pool.map(lambda table: content_hash(table_file(folder, table)), TABLES)
         hashes = dict(zip(TABLES, found, strict=True))
     key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()
-    index = next((p / key[:32] for p in places if (p / key[:32]).is_dir()), place / key[:32])
+    candidates = [p / key[:32] for p in places]
+    index = next((path for path in candidates if os.path.isdir(path)), place / key[:32])
     if not index.is_dir():
         # A name of its own: a builder whose parent was killed may still write into the last one.
         partial = place / f"{_PARTIAL}{os.getpid()}-{hashed}"
