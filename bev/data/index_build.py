@@ -77,6 +77,7 @@ def build(job: Job) -> None:
 def _read_all(folder: Path, raw: Path, parallel: bool) -> dict[str, str]:
     """Read every table into ``raw``; returns the hashes of their contents."""
     sizes = {table: table_file(folder, table).stat().st_size for table in TABLES}
+    parent = os.getppid()
     with tqdm(
         total=sum(sizes.values()),
         desc=f"index {folder.name}",
@@ -85,27 +86,32 @@ def _read_all(folder: Path, raw: Path, parallel: bool) -> dict[str, str]:
         delay=1,
         leave=False,
     ) as bar:
+
+        def advance(characters: int) -> None:
+            if os.getppid() != parent:
+                raise DataError("The process that wanted the index is gone.")
+            bar.update(characters)
+
         large = [table for table, size in sizes.items() if parallel and size > _LARGE]
         reports, processes = _start(folder, raw, large)
         small = [table for table in TABLES if table not in large]
-        hashes = {table: _read_one(folder, raw, table, bar.update) for table in small}
-        parent = os.getppid()
+        hashes = {table: _read_one(folder, raw, table, advance) for table in small}
         while len(hashes) < len(TABLES):
             try:
                 table, message = reports.get(timeout=0.2)
             except queue.Empty:
-                killed = any(process.exitcode for process in processes)
-                if killed and reports.empty():
+                ended = [process.exitcode for process in processes if process.exitcode]
+                if ended and reports.empty():
                     raise DataError(
-                        "A process that read a table was killed; is there enough memory?"
+                        f"A process that read a table of {folder} ended with status {ended[0]}"
+                        " (-9: too little memory); see above."
                     ) from None
-                if os.getppid() != parent:
-                    raise DataError("The process that wanted the index is gone.") from None
+                advance(0)
                 continue
             if isinstance(message, BevError):
                 raise message
             if isinstance(message, int):
-                bar.update(message)
+                advance(message)
             else:
                 hashes[table] = message
     return hashes

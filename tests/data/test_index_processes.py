@@ -174,6 +174,33 @@ def test_large_tables_are_read_apart_with_the_same_result(root, monkeypatch, tmp
         open_index(root, VERSION)
 
 
+def test_a_reader_that_is_killed_is_an_error(root, tmp_path, monkeypatch):
+    script = tmp_path / "killed.py"
+    script.write_text(_READER_KILLED)
+    command = Job.command
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, script, *command(self)[3:]])
+    with pytest.raises(DataError, match=r"A process that read a table .* ended with status -9"):
+        open_index(root, VERSION)
+    assert names(root / ".index") == ["lock"]
+
+
+_READER_KILLED = """
+import multiprocessing, os, signal
+import bev.data.index_build as build
+
+read, build._LARGE = build.read_table, 0
+
+def killed(folder, table, progress):
+    if table == "sensor":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(folder, table, progress)
+
+build.read_table = killed
+if __name__ == "__main__":
+    build.main()
+"""
+
+
 def _apart(command: list[str], folder: Path, code: str) -> list[str]:
     script = folder / "apart.py"
     script.write_text(f"if __name__ == '__main__':\n    {code}\n")
