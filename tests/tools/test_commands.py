@@ -15,7 +15,7 @@ SMALL = [
     "--model.encoder.stages", "16", "16", "16", "--model.encoder.neck", "16",
     "--model.encoder.channels", "16", "--model.head.shared", "16",
     "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
-    "--train.threads", "1",
+    "--train.threads", "1", "--train.precision", "32",  # what evaluate.py computes in
 ]  # fmt: skip
 
 
