@@ -45,3 +45,8 @@ def local_processes(wanted: int) -> int:
         return wanted or 1
     here = torch.cuda.device_count() if kind == "cuda" else 1
     return min(wanted or here, here)
+
+
+def threads_a_process(wanted: int, processes: int) -> int:
+    """CPU threads of each of some processes: ``wanted``, or for 0 its share of the cores."""
+    return wanted or max(usable_cores() // processes, 1)

@@ -2,7 +2,8 @@
 
 import torch
 
-from bev.machine import local_processes, usable_cores
+from bev import machine
+from bev.machine import has_fast_bf16, local_processes, threads_a_process, usable_cores
 
 
 def test_processes_without_a_gpu(monkeypatch):
@@ -27,3 +28,18 @@ def test_torchrun_decides(monkeypatch):
 
 def test_there_is_a_core():
     assert usable_cores() >= 1
+
+
+def test_cores_are_shared_among_processes(monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 9)
+    assert [threads_a_process(0, n) for n in (1, 2, 20)] == [9, 4, 1]
+    assert threads_a_process(3, 2) == 3
+
+
+def test_bf16_is_asked_of_the_hardware(monkeypatch):
+    monkeypatch.setattr(machine, "default_device", lambda: torch.device("cpu"))
+    for capabilities, expected in (({"amx_bf16": True}, True), ({"avx2": True}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c)
+        assert has_fast_bf16() is expected
+    monkeypatch.setattr(machine, "default_device", lambda: torch.device("mps"))
+    assert has_fast_bf16() is False

@@ -15,7 +15,7 @@ import tyro
 from bev.benchmark import index, pooling, step
 from bev.config import load_config
 from bev.errors import run_command
-from bev.machine import default_device, has_fast_bf16
+from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Pooling:
 @dataclass(frozen=True)
 class Model:
     """One training step of a config, part by part, on random images.
+
+    In one process, with the CPU threads that each process of its training has.
 
     Attributes:
         config: the config file.
@@ -80,8 +82,8 @@ def main() -> None:
         print(f"\n{command.out / 'data_index.csv'} is written")
         return
     device = default_device()
-    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} CPU threads")
     if isinstance(command, Pooling):
+        print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} CPU threads")
         memory = command.memory * 2**30
         pooling.run(command.out, command.batches, device, command.seconds, memory)
         print(f"\n{command.out / 'pooling.csv'} and {command.out / 'pooling.png'} are written")
@@ -89,7 +91,12 @@ def main() -> None:
     config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
     half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
     precision = torch.bfloat16 if half else torch.float32
-    print(f"{command.config}, batch {command.batch_size}, {precision}")
+    threads = threads_a_process(config.train.threads, local_processes(config.train.devices))
+    torch.set_num_threads(threads)
+    print(
+        f"{command.config}, batch {command.batch_size}, {precision}, torch {torch.__version__},"
+        f" {device}, {threads} CPU threads"
+    )
     print(step.table(step.step_seconds(config, device, precision, command.seconds)))
 
 

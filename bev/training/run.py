@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from bev.config import Experiment, save_config
 from bev.errors import TrainingError
 from bev.evaluation import Metrics
-from bev.machine import has_fast_bf16, local_processes, usable_cores
+from bev.machine import has_fast_bf16, local_processes, threads_a_process
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
 from bev.training.checkpoint import check_resumable, home_of
@@ -51,7 +51,7 @@ def train(
     _quiet()
     seed_everything(config.train.seed, workers=True, verbose=False)
     devices = local_processes(config.train.devices)
-    threads = config.train.threads or max(usable_cores() // devices, 1)
+    threads = threads_a_process(config.train.threads, devices)
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
 
