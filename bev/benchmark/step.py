@@ -91,6 +91,7 @@ def step_seconds(
 
     def trained(function: Callable, *inputs: Tensor) -> Callable[[], None]:
         leaves = [t.detach().requires_grad_(t.is_floating_point()) for t in inputs]
+        wanted = [t for t in (*leaves, *parameters) if t.requires_grad]
         grads: list[Tensor] = []  # of the outputs, as the rest of the network would hand them in
 
         def work() -> None:
@@ -98,9 +99,7 @@ def step_seconds(
                 outputs = [t for t in _tensors(function(*leaves)) if t.requires_grad]
             if not grads:
                 grads.extend(torch.ones_like(output) for output in outputs)
-            torch.autograd.backward(outputs, grads)
-            for tensor in (*leaves, *parameters):
-                tensor.grad = None
+            torch.autograd.grad(outputs, wanted, grads, allow_unused=True)
 
         return work
 
