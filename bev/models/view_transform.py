@@ -115,6 +115,7 @@ class LiftSplat(nn.Module):
     ) -> BevFeatures:
         batch = features.shape[0]
         flat = rearrange(features, "b n c h w -> (b n) c h w")
+        looks: list[Tensor] = []  # beside the features, what each pixel sees of the geometry
         # Geometry stays in float32: half precision would move far points by metres.
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
             pixels = feature_pixels(
@@ -128,11 +129,11 @@ class LiftSplat(nn.Module):
             plan = self._plan(points, image_size, cameras, bev_from_ego)
             if self.config.ray_features:
                 rays = ray_features(pixels, cameras, bev_from_ego)
-                looks = [flat] + [
+                looks = [
                     rearrange(part, "b n c h w -> (b n) c h w").to(flat.dtype)
                     for part in (rays, ground_nearness(points))
                 ]
-        lifted = self.depth_context(torch.cat(looks, dim=1) if self.config.ray_features else flat)
+        lifted = self.depth_context(torch.cat([flat, *looks], dim=1) if looks else flat)
         # Bins and channels last, as they lie in memory: the pooling reads them as they are.
         lifted = rearrange(lifted, "(b n) c h w -> b n h w c", b=batch)
         depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=-1)
