@@ -1,8 +1,8 @@
 """Published formulations of lift-splat's pooling, to measure ours against.
 
-Written from the papers' descriptions. All but the sparse product build the frustum features
-(points x channels) first. Depth (B, N, D, H, W), context (B, N, C, H, W) to (B, C, Y, X), for
-grids of one cell in z.
+Written from the papers' descriptions, in stock PyTorch; the authors' own GPU kernels are not among
+them. All but the sparse product build the frustum features (points x channels) first. Depth
+(B, N, D, H, W), context (B, N, C, H, W) to (B, C, Y, X), for grids of one cell in z.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from bev.ops import VoxelPlan
 
 
 def prefix_sum(depth: Tensor, context: Tensor, points: Tensor, grid: BevGrid) -> Tensor:
-    """Philion and Fidler, Lift, Splat, Shoot (2020), section 4.2: the cumulative-sum trick.
+    """Philion and Fidler, Lift, Splat, Shoot (2020): the cumulative-sum trick.
 
     Sort the points by cell, sum cumulatively over all points, and subtract at the cells' ends.
     """
@@ -51,7 +51,7 @@ class _PrefixSum(torch.autograd.Function):
 
 
 def scatter_add(depth: Tensor, context: Tensor, points: Tensor, grid: BevGrid) -> Tensor:
-    """Li et al., BEVDepth (2022), section 3.4: every point adds its features to its cell."""
+    """Li et al., BEVDepth (2022): every point adds its features to its cell."""
     cell, inside = _cells(points, grid)
     rows = context.new_zeros(_count(depth, grid), context.shape[2])
     rows = rows.index_add(0, cell[inside], _frustum(depth, context)[inside])
@@ -59,7 +59,7 @@ def scatter_add(depth: Tensor, context: Tensor, points: Tensor, grid: BevGrid) -
 
 
 def interval_sum(depth: Tensor, context: Tensor, plan: VoxelPlan, grid: BevGrid) -> Tensor:
-    """Liu et al., BEVFusion (2022), section 3.2: sums over intervals of sorted frustum features.
+    """Liu et al., BEVFusion (2022): sums over intervals of sorted frustum features.
 
     The order and the intervals are made beforehand, as there.
     """

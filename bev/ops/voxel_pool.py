@@ -26,8 +26,8 @@ def voxel_pool(
 
     Differentiable once, in ``depth`` and ``context``. Sums are made in float32 (float64 for
     float64); the result has the dtype of ``context`` and is channels-last in memory. Channels of
-    the result run (Z, C), C fastest. Fastest where D and C are contiguous in the inputs' memory,
-    as they are in slices of a channels-last tensor; other layouts are copied once.
+    the result run (Z, C), C fastest. The least work where D and C run side by side in the inputs'
+    memory; other layouts are copied once.
 
     Raises:
         ValueError: where shapes do not fit the plan, a tensor is on another device, or depth or
