@@ -4,6 +4,8 @@ nuScenes gives centre, (width, length, height) and a quaternion in the global fr
 project boxes are ``Boxes3D`` with (length, width, height) and a yaw angle in the ego frame.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -27,12 +29,14 @@ def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return matrix
 
 
+@lru_cache(maxsize=4)
 def detection_labels(index: Index) -> np.ndarray:
     """(categories,) index into ``CLASSES`` of each category, -1 for those that do not count."""
     names = (category_to_detection_name(name.decode()) for name in index.category.name)
     return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)
 
 
+@lru_cache(maxsize=4)
 def attribute_numbers(index: Index) -> np.ndarray:
     """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute, the last for a box without.
 
