@@ -11,6 +11,35 @@ from bev.geometry import Boxes3D, Cameras
 
 
 @dataclass(frozen=True)
+class AdjacentViews:
+    """What the cameras saw at one other time, for B samples.
+
+    Attributes:
+        images: (B, N, 3, H, W) RGB, 0-255.
+        cameras: (B, N) calibrations; ``ego`` is the reference ego frame of that other time.
+        ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
+        seconds: (B,) since the sample; negative for earlier ones.
+        names: what was seen, one a sample: the token of a key frame, or the first image's file.
+    """
+
+    images: UInt8[Tensor, "B N 3 H W"]
+    cameras: Cameras
+    ego_from_adjacent: Float[Tensor, "B 4 4"]
+    seconds: Float[Tensor, " B"]
+    names: Sequence[str]
+
+    def to(self, **move) -> "AdjacentViews":
+        """The views on another device (arguments as of ``Tensor.to``)."""
+        return replace(
+            self,
+            images=self.images.to(**move),
+            cameras=self.cameras.to(**move),
+            ego_from_adjacent=self.ego_from_adjacent.to(**move),
+            seconds=self.seconds.to(**move),
+        )
+
+
+@dataclass(frozen=True)
 class Batch:
     """B samples of N cameras each. Made by :func:`collate` of single samples (B = 1).
 
@@ -22,6 +51,7 @@ class Batch:
         lidar: points of each sample in the ego frame (P, 3), metres; no points where not asked for.
         tokens: nuScenes sample tokens.
         global_from_ego: (B, 4, 4) float64, the reference ego poses.
+        adjacent: views of other times, nearest first, as many as the data are asked for.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
@@ -31,6 +61,7 @@ class Batch:
     lidar: Sequence[Tensor]
     tokens: Sequence[str]
     global_from_ego: Float[Tensor, "B 4 4"]
+    adjacent: Sequence[AdjacentViews] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -50,6 +81,7 @@ class Batch:
             bev_from_ego=self.bev_from_ego.to(**move),
             boxes=[boxes.to(**move) for boxes in self.boxes],
             lidar=[points.to(**move) for points in self.lidar],
+            adjacent=[views.to(**move) for views in self.adjacent],
         )
 
     def pin_memory(self) -> "Batch":
@@ -59,17 +91,31 @@ class Batch:
 
 def collate(samples: Sequence[Batch]) -> Batch:
     """Join samples along the batch dimension."""
-    cameras = {
-        f.name: torch.cat([getattr(s.cameras, f.name) for s in samples]) for f in fields(Cameras)
-    }
+    times = zip(*(s.adjacent for s in samples), strict=True)
     return Batch(
         images=torch.cat([s.images for s in samples]),
-        cameras=Cameras(**cameras),
+        cameras=_joined([s.cameras for s in samples]),
         bev_from_ego=torch.cat([s.bev_from_ego for s in samples]),
         boxes=[boxes for s in samples for boxes in s.boxes],
         lidar=[points for s in samples for points in s.lidar],
         tokens=[token for s in samples for token in s.tokens],
         global_from_ego=torch.cat([s.global_from_ego for s in samples]),
+        adjacent=[
+            AdjacentViews(
+                images=torch.cat([v.images for v in views]),
+                cameras=_joined([v.cameras for v in views]),
+                ego_from_adjacent=torch.cat([v.ego_from_adjacent for v in views]),
+                seconds=torch.cat([v.seconds for v in views]),
+                names=[name for v in views for name in v.names],
+            )
+            for views in times
+        ],
+    )
+
+
+def _joined(cameras: Sequence[Cameras]) -> Cameras:
+    return Cameras(
+        **{f.name: torch.cat([getattr(c, f.name) for c in cameras]) for f in fields(Cameras)}
     )
 
 

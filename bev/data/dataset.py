@@ -10,14 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
-from bev.data.batch import Batch
+from bev.data.adjacent import AdjacentConfig
+from bev.data.augmentation import (
+    Augmentation,
+    BevAugmentation,
+    ImageAugmentation,
+    draw,
+    jitter_colours,
+)
+from bev.data.batch import AdjacentViews, Batch
 from bev.data.images import load_image
 from bev.data.index import Index
 from bev.data.index_cache import open_index
-from bev.data.nuscenes import CAMERAS, Frame, Frames, read_frames
+from bev.data.nuscenes import CAMERAS, AdjacentFrame, Frame, Frames, read_frames
+from bev.data.readings import CameraFrame
 from bev.data.splits import default_splits
 from bev.errors import ConfigError
 from bev.geometry import Cameras
@@ -32,6 +42,7 @@ class DataConfig:
         version: nuScenes version, the name of the tables' folder.
         train_split, val_split: official or custom splits; empty for the version's usual ones.
         cameras: which cameras, in which order.
+        adjacent: which frames before and after come with each key frame.
         image_size: (H, W) of the network's images, pixels.
         image_augmentation, bev_augmentation: used in training only.
         least_points: truth with fewer lidar and radar points is not trained on.
@@ -45,6 +56,7 @@ class DataConfig:
     train_split: str = ""
     val_split: str = ""
     cameras: tuple[str, ...] = CAMERAS
+    adjacent: AdjacentConfig = AdjacentConfig()
     image_size: tuple[int, int] = (256, 704)
     image_augmentation: ImageAugmentation = ImageAugmentation()
     bev_augmentation: BevAugmentation = BevAugmentation()
@@ -73,7 +85,7 @@ class DataConfig:
 
     def frames(self, split: str) -> Frames:
         """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
-        return read_frames(self.open(), split, self.cameras)
+        return read_frames(self.open(), split, self.cameras, self.adjacent)
 
 
 @dataclass(frozen=True)
@@ -126,34 +138,53 @@ class KeyFrames(Dataset):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         frame = self.frames[index]
         rng = np.random.default_rng([self.seed, epoch, index])
-        size = self.config.image_size
         drawn = draw(
             self.image_augmentation,
             self.bev_augmentation,
             [camera.size for camera in frame.cameras],
-            size,
+            self.config.image_size,
             rng,
         )
-        pairs = list(zip(frame.cameras, drawn.image_from_original, strict=True))
-        images = torch.stack([load_image(camera, matrix, size) for camera, matrix in pairs])
-        images = jitter_colours(images, self.image_augmentation, drawn.colour_seed)
         boxes = frame.boxes
         if self.training:
             boxes = boxes[frame.points_on_box >= self.config.least_points]
         lidar = torch.zeros(0, 3)
         if self.training and self.config.lidar:
             lidar = frame.load_lidar()
-        cameras = Cameras(
-            intrinsics=torch.stack([c.intrinsics for c in frame.cameras]),
-            ego_from_camera=torch.stack([c.ego_from_camera for c in frame.cameras]),
-            image_from_original=torch.stack(drawn.image_from_original),
-        )
+        images, cameras = self._views(frame.cameras, drawn)
         return Batch(
-            images=images.unsqueeze(0),
-            cameras=cameras.to(torch.float32)[None],
+            images=images,
+            cameras=cameras,
             bev_from_ego=drawn.bev_from_ego.unsqueeze(0),
             boxes=[boxes.transform(drawn.bev_from_ego)],
             lidar=[lidar],
             tokens=[frame.token],
             global_from_ego=frame.global_from_ego.unsqueeze(0),
+            adjacent=[self._adjacent(other, drawn) for other in frame.adjacent],
         )
+
+    def _adjacent(self, other: AdjacentFrame, drawn: Augmentation) -> AdjacentViews:
+        """Another time's images, augmented as the sample's own."""
+        images, cameras = self._views(other.cameras, drawn)
+        return AdjacentViews(
+            images=images,
+            cameras=cameras,
+            ego_from_adjacent=other.ego_from_adjacent.float().unsqueeze(0),
+            seconds=torch.tensor([other.seconds], dtype=torch.float32),
+            names=[other.name],
+        )
+
+    def _views(
+        self, cameras: Sequence[CameraFrame], drawn: Augmentation
+    ) -> tuple[UInt8[Tensor, "1 N 3 H W"], Cameras]:
+        """Images and calibrations of one time, augmented."""
+        size = self.config.image_size
+        pairs = list(zip(cameras, drawn.image_from_original, strict=True))
+        images = torch.stack([load_image(camera, matrix, size) for camera, matrix in pairs])
+        images = jitter_colours(images, self.image_augmentation, drawn.colour_seed)
+        calibrations = Cameras(
+            intrinsics=torch.stack([c.intrinsics for c in cameras]),
+            ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),
+            image_from_original=torch.stack(drawn.image_from_original),
+        )
+        return images.unsqueeze(0), calibrations.to(torch.float32)[None]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bev.data.nuscenes import CameraFrame
+from bev.data.readings import CameraFrame
 from bev.errors import DataError
 
 _REDUCED = {

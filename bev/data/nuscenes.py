@@ -14,8 +14,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bev.data.adjacent import ALONE, AdjacentConfig, Moment, adjacent_moments
 from bev.data.index import NO_ROW, Index
-from bev.data.nuscenes_boxes import pose_matrix, truth_boxes
+from bev.data.nuscenes_boxes import truth_boxes
+from bev.data.readings import (
+    CameraFrame,
+    camera_frames,
+    ego_from_sensor,
+    file_of,
+    global_from_ego_at,
+    reference_row,
+)
 from bev.data.splits import split_rows
 from bev.errors import DataError
 from bev.geometry import Boxes3D
@@ -31,22 +40,21 @@ CAMERAS = (
 
 
 @dataclass(frozen=True)
-class CameraFrame:
-    """One camera's image of a key frame.
+class AdjacentFrame:
+    """What the cameras saw at another time, seen from a key frame.
 
     Attributes:
-        name: sensor channel, e.g. ``CAM_FRONT``.
-        path: the image file.
-        size: (height, width) of the image in the tables, pixels.
-        intrinsics: (3, 3) float64, pixels from camera rays.
-        ego_from_camera: (4, 4) float64; ego is the reference ego frame of the sample.
+        name: sample token of a key frame, else the first image's file name.
+        cameras: images, in the order of the key frame's.
+        seconds: time since the key frame; negative for earlier ones, 0 where the scene has none.
+        ego_from_adjacent: (4, 4) float64, the key frame's reference ego frame from this one's own,
+            which the cameras' ``ego_from_camera`` lead to.
     """
 
     name: str
-    path: Path
-    size: tuple[int, int]
-    intrinsics: Float[Tensor, "3 3"]
-    ego_from_camera: Float[Tensor, "4 4"]
+    cameras: tuple[CameraFrame, ...]
+    seconds: float
+    ego_from_adjacent: Float[Tensor, "4 4"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Frame:
         points_on_box: (M,) lidar and radar points on each box.
         lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without such a row.
         ego_from_lidar: (4, 4) float64; the identity without lidar.
+        adjacent: frames before and after, as asked for.
     """
 
     token: str
@@ -74,6 +83,7 @@ class Frame:
     points_on_box: Int[Tensor, " M"]
     lidar_path: Path | None
     ego_from_lidar: Float[Tensor, "4 4"]
+    adjacent: tuple[AdjacentFrame, ...] = ()
 
     def load_lidar(self) -> Float[Tensor, "P 3"]:
         """Lidar points in the reference ego frame, metres (float32).
@@ -106,6 +116,7 @@ class Frames(Sequence[Frame]):
         index: the opened data set.
         rows: samples, in the order to serve them.
         cameras: which images, in which order.
+        adjacent: which frames come with each.
 
     A slice is of the same kind. Pickled, it is the rows and the index's place.
 
@@ -113,8 +124,15 @@ class Frames(Sequence[Frame]):
         DataError: for a camera that a sample lacks, and a sample without any camera or lidar.
     """
 
-    def __init__(self, index: Index, rows: np.ndarray, cameras: Sequence[str] = CAMERAS) -> None:
+    def __init__(
+        self,
+        index: Index,
+        rows: np.ndarray,
+        cameras: Sequence[str] = CAMERAS,
+        adjacent: AdjacentConfig = ALONE,
+    ) -> None:
         self.index, self.rows, self.cameras = index, rows, tuple(cameras)
+        self.adjacent = adjacent
         data = index.sample.data
         for name in self.cameras:
             channel = index.channels.get(name)
@@ -135,73 +153,66 @@ class Frames(Sequence[Frame]):
 
     def __getitem__(self, item: int | slice) -> "Frame | Frames":
         if isinstance(item, slice):
-            return Frames(self.index, self.rows[item], self.cameras)
-        return read_frame(self.index, int(self.rows[item]), self.cameras)
+            return Frames(self.index, self.rows[item], self.cameras, self.adjacent)
+        return read_frame(self.index, int(self.rows[item]), self.cameras, self.adjacent)
 
 
-def read_frames(index: Index, split: str, cameras: Sequence[str] = CAMERAS) -> Frames:
+def read_frames(
+    index: Index,
+    split: str,
+    cameras: Sequence[str] = CAMERAS,
+    adjacent: AdjacentConfig = ALONE,
+) -> Frames:
     """Every key frame of a split, ordered by scene and time.
 
     Raises:
         DataError: for an unknown split or a camera that a sample lacks.
     """
-    return Frames(index, split_rows(index, split), cameras)
+    return Frames(index, split_rows(index, split), cameras, adjacent)
 
 
-def reference_row(index: Index, sample: int) -> int:
-    """The reading whose ego pose is a sample's: LIDAR_TOP's, CAM_FRONT's, or the table's first.
-
-    Returns:
-        A row of ``sample_data``.
-    """
-    rows = index.sample.data[sample]
-    for name in ("LIDAR_TOP", "CAM_FRONT"):
-        channel = index.channels.get(name)
-        if channel is not None and rows[channel] != NO_ROW:
-            return int(rows[channel])
-    return int(rows[rows != NO_ROW].min())
-
-
-def read_frame(index: Index, sample: int, cameras: Sequence[str] = CAMERAS) -> Frame:
+def read_frame(
+    index: Index,
+    sample: int,
+    cameras: Sequence[str] = CAMERAS,
+    adjacent: AdjacentConfig = ALONE,
+) -> Frame:
     """One key frame, of a sample's row; the cameras must be there (see :class:`Frames`)."""
-    data, sensors = index.sample_data, index.calibrated_sensor
-    reference = reference_row(index, sample)
-    global_from_ego = pose_matrix(data.translation[reference], data.rotation[reference])
+    global_from_ego = global_from_ego_at(index, reference_row(index, sample))
     ego_from_global = np.linalg.inv(global_from_ego)
-
-    def ego_from_sensor(row: int) -> np.ndarray:
-        global_from_own_ego = pose_matrix(data.translation[row], data.rotation[row])
-        mounting = data.calibrated_sensor[row]
-        own_ego_from_sensor = pose_matrix(sensors.translation[mounting], sensors.rotation[mounting])
-        return ego_from_global @ global_from_own_ego @ own_ego_from_sensor
-
-    def row_of(channel: str) -> int:
-        return int(index.sample.data[sample, index.channels[channel]])
-
-    frames = []
-    for name in cameras:
-        row = row_of(name)
-        intrinsics = sensors.camera_intrinsic[data.calibrated_sensor[row]]
-        frames.append(
-            CameraFrame(
-                name=name,
-                path=index.root / data.filename[row].decode(),
-                size=(int(data.height[row]), int(data.width[row])),
-                intrinsics=torch.from_numpy(intrinsics.copy()),
-                ego_from_camera=torch.from_numpy(ego_from_sensor(row)),
-            )
-        )
-    lidar = row_of("LIDAR_TOP") if "LIDAR_TOP" in index.channels else NO_ROW
-    has_lidar = lidar != NO_ROW
+    channels = [index.channels[name] for name in cameras]
+    readings = [int(row) for row in index.sample.data[sample, channels]]
+    lidar = index.channels.get("LIDAR_TOP")
+    lidar_row = NO_ROW if lidar is None else int(index.sample.data[sample, lidar])
+    has_lidar = lidar_row != NO_ROW
     boxes, points = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
     return Frame(
         token=index.token_of(sample),
         scene=index.scene.name[index.sample.scene[sample]].decode(),
         timestamp=int(index.sample.timestamp[sample]),
-        cameras=tuple(frames),
+        cameras=camera_frames(index, cameras, readings, ego_from_global),
         global_from_ego=torch.from_numpy(global_from_ego),
         boxes=boxes,
         points_on_box=points,
-        lidar_path=index.root / data.filename[lidar].decode() if has_lidar else None,
-        ego_from_lidar=torch.from_numpy(ego_from_sensor(lidar) if has_lidar else np.eye(4)),
+        lidar_path=file_of(index, lidar_row) if has_lidar else None,
+        ego_from_lidar=torch.from_numpy(
+            ego_from_sensor(index, lidar_row, ego_from_global) if has_lidar else np.eye(4)
+        ),
+        adjacent=tuple(
+            _adjacent_frame(index, cameras, moment, ego_from_global)
+            for moment in adjacent_moments(index, sample, channels, adjacent)
+        ),
+    )
+
+
+def _adjacent_frame(
+    index: Index, cameras: Sequence[str], moment: Moment, ego_from_global: np.ndarray
+) -> AdjacentFrame:
+    global_from_adjacent = global_from_ego_at(index, moment.reference)
+    adjacent_from_global = np.linalg.inv(global_from_adjacent)
+    return AdjacentFrame(
+        name=moment.name,
+        cameras=camera_frames(index, cameras, moment.readings, adjacent_from_global),
+        seconds=moment.seconds,
+        ego_from_adjacent=torch.from_numpy(ego_from_global @ global_from_adjacent),
     )

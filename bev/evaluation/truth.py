@@ -15,8 +15,8 @@ from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig
 
 from bev.data.classes import ATTRIBUTES, CLASSES
 from bev.data.index import Index
-from bev.data.nuscenes import reference_row
 from bev.data.nuscenes_boxes import detection_labels
+from bev.data.readings import reference_row
 from bev.errors import DataError
 
 _BICYCLE_RACK = b"static_object.bicycle_rack"

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.classes import CLASSES
-from bev.data.nuscenes import CameraFrame
+from bev.data.readings import CameraFrame
 from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.canvas import dashes, draw_dots, draw_segments, draw_text, fill_polygon
 from bev.visualization.clipping import NEAR, clip_polygon, clip_segments, view_planes

@@ -10,7 +10,8 @@ from nuscenes.utils.splits import get_scenes_of_split
 from pyquaternion import Quaternion
 
 from bev.data.classes import ATTRIBUTES, CLASSES
-from bev.data.nuscenes import CameraFrame, Frame
+from bev.data.nuscenes import Frame
+from bev.data.readings import CameraFrame
 from bev.geometry import Boxes3D
 
 

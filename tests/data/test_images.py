@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
 from bev.data.images import decode, load_image, warp
-from bev.data.nuscenes import CameraFrame
+from bev.data.readings import CameraFrame
 from bev.errors import DataError
 
 SIZE = (256, 704)

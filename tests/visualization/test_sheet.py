@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bev.data.nuscenes import CAMERAS, CameraFrame, DataError, Frame
+from bev.data.nuscenes import CAMERAS, DataError, Frame
+from bev.data.readings import CameraFrame
 from bev.geometry import Boxes3D, rigid_transform
 from bev.visualization import draw_check, draw_sheet, load_image, save_png
 from bev.visualization.layout import camera_places, sheet_layout

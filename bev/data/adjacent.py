@@ -1,0 +1,128 @@
+"""Adjacent frames: which readings of a rig stand before and after a key frame, within its scene.
+
+Counted in key frames, in sweeps (every camera's own chain of readings) or in seconds. A neighbour
+that a scene's start or end cuts off is replaced by the nearest one that exists, at the ends by the
+frame itself; the time between tells which it was.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bev.data.index import NO_ROW, Index
+from bev.data.readings import reference_row
+from bev.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class AdjacentConfig:
+    """Which adjacent frames come with each key frame.
+
+    Attributes:
+        previous: how many earlier ones.
+        following: how many later ones.
+        step: from one to the next, in units.
+        unit: "key_frames" (2 a second in nuScenes); "sweeps", readings of each camera (12 a
+            second), key frames among them; or "seconds", each camera's reading nearest in time.
+    """
+
+    previous: int = 0
+    following: int = 0
+    step: float = 1.0
+    unit: Literal["key_frames", "sweeps", "seconds"] = "key_frames"
+
+    def __post_init__(self) -> None:
+        if self.previous < 0 or self.following < 0 or self.step <= 0:
+            raise ConfigError(
+                f"data.adjacent = {self} needs counts of at least 0 and a positive step."
+            )
+        if self.unit != "seconds" and self.step != int(self.step):
+            raise ConfigError(
+                f"data.adjacent.step = {self.step} is no whole number of {self.unit}."
+            )
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """In units, earlier ones negative: nearest first, the previous before the following."""
+        before = [-self.step * k for k in range(1, self.previous + 1)]
+        return (*before, *(self.step * k for k in range(1, self.following + 1)))
+
+
+ALONE = AdjacentConfig()  # a key frame without others
+
+
+class Moment(NamedTuple):
+    """What a rig saw at about one time.
+
+    Attributes:
+        readings: rows of ``sample_data``, one a channel asked for; ``NO_ROW`` where it is absent.
+        reference: the reading whose ego pose is the moment's: a key frame's own reference, and
+            between key frames that of the first channel.
+        seconds: time since the key frame that it was asked for; negative for earlier ones.
+        name: token of a key frame, else the file of its reference.
+    """
+
+    readings: tuple[int, ...]
+    reference: int
+    seconds: float
+    name: str
+
+
+def adjacent_moments(
+    index: Index, sample: int, channels: list[int], config: AdjacentConfig
+) -> list[Moment]:
+    """The adjacent frames of a key frame, in the order of ``config.offsets``.
+
+    Args:
+        sample: row of the key frame.
+        channels: rows of ``sensor``.
+    """
+    own = _readings(index, sample, channels)
+    data, moments = index.sample_data, []
+    for offset in config.offsets:
+        if config.unit == "key_frames":
+            other = _walk(index.sample, sample, int(offset))
+            rows, name = _readings(index, other, channels), index.token_of(other)
+            origin, reference = reference_row(index, sample), reference_row(index, other)
+        else:
+            if config.unit == "sweeps":
+                rows = [_walk(data, row, int(offset)) for row in own]
+            else:
+                rows = [_nearest(index, row, round(offset * 1e6)) for row in own]
+            origin, reference = next(
+                (pair for pair in zip(own, rows, strict=True) if NO_ROW not in pair),
+                2 * (reference_row(index, sample),),
+            )
+            name = data.filename[reference].decode()
+        seconds = (int(data.timestamp[reference]) - int(data.timestamp[origin])) * 1e-6
+        moments.append(Moment(tuple(rows), reference, seconds, name))
+    return moments
+
+
+def _readings(index: Index, sample: int, channels: list[int]) -> tuple[int, ...]:
+    return tuple(int(row) for row in index.sample.data[sample, channels])
+
+
+def _walk(table, row: int, steps: int) -> int:
+    """The row so many steps on along ``prev`` or ``next``, or the last one on the way."""
+    chain = table.prev if steps < 0 else table.next
+    for _ in range(abs(steps)):
+        if row == NO_ROW or chain[row] == NO_ROW:
+            break
+        row = int(chain[row])
+    return row
+
+
+def _nearest(index: Index, row: int, microseconds: int) -> int:
+    """The reading of the same sensor whose time is nearest to so much after a reading's own."""
+    if row == NO_ROW:
+        return row
+    data = index.sample_data
+    wanted = int(data.timestamp[row]) + microseconds
+    chain = data.prev if microseconds < 0 else data.next
+
+    def distance(other: int) -> int:
+        return abs(int(data.timestamp[other]) - wanted)
+
+    while chain[row] != NO_ROW and distance(int(chain[row])) <= distance(row):
+        row = int(chain[row])
+    return row
