@@ -9,7 +9,7 @@ from torch import Tensor
 from bev.benchmark.shapes import ring
 from bev.benchmark.timing import median_seconds
 from bev.config import Experiment
-from bev.data.batch import Batch
+from bev.data.batch import AdjacentViews, Batch
 from bev.geometry import Boxes3D, feature_pixels
 from bev.models.view_transform import frustum_points
 from bev.ops import VoxelPlan, voxel_pool
@@ -36,15 +36,31 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             label=torch.randint(0, 10, (BOXES,), generator=generator),
         )
 
-    images = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
+    def images() -> Tensor:
+        values = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
+        return values.to(torch.uint8)
+
+    def before(time: int) -> AdjacentViews:
+        """Half a second's drive ahead, for each frame back."""
+        ego_from_adjacent = torch.eye(4).repeat(batch, 1, 1)
+        ego_from_adjacent[:, 0, 3] = -4.0 * time
+        return AdjacentViews(
+            images=images(),
+            cameras=ring(size, batch),
+            ego_from_adjacent=ego_from_adjacent,
+            seconds=torch.full((batch,), -0.5 * time),
+            names=[f"random {number}, {time} before" for number in range(batch)],
+        )
+
     return Batch(
-        images=images.to(torch.uint8),
+        images=images(),
         cameras=ring(size, batch),
         bev_from_ego=torch.eye(4).expand(batch, 4, 4),
         boxes=[boxes() for _ in range(batch)],
         lidar=[uniform([-50, -50, -1], [50, 50, 3], 20_000) for _ in range(batch)],
         tokens=[f"random {number}" for number in range(batch)],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(batch, 4, 4),
+        adjacent=[before(time + 1) for time in range(config.model.temporal.frames)],
     ).to(device)
 
 
@@ -80,6 +96,8 @@ def step_seconds(
         view = model.view
         place = (batch.image_size, batch.cameras, batch.bev_from_ego)
         bev = view(features, *place).bev
+        others = [bev] * config.model.temporal.frames
+        bev = model.temporal(bev, others, [views.seconds for views in batch.adjacent])
         encoded = model.encoder(bev)
     pixels = feature_pixels(batch.image_size, features.shape[-2:], view.stride, device=device)
     frustum = (pixels, view.bin_depths(device), batch.cameras, batch.bev_from_ego)

@@ -1,16 +1,19 @@
 """Run a detector over a split and score it with the official metrics."""
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from bev.data.batch import Batch
 from bev.data.dataset import DataConfig
 from bev.evaluation.official import Metrics, evaluate_submission
 from bev.evaluation.submission import submission_rows, write_submission
-from bev.models import Detector
+from bev.models import Detector, FeatureCache
 
 
 @torch.no_grad()
@@ -25,15 +28,28 @@ def predict(
         blank: show the model uniform grey images, to measure what it knows without seeing.
     """
     rows = {}
+    # In the order of time, what was the present is the past of the next frames.
+    times = model.config.temporal.frames
+    cache = FeatureCache(loader.batch_size + 8 * times) if times else None
     for batch in tqdm(loader, desc="predict", unit="batch"):
         batch = batch.to(device)
         if blank:
-            batch = dataclasses.replace(batch, images=torch.full_like(batch.images, 114))
+            batch = blanked(batch)
         for token, boxes, pose in zip(
-            batch.tokens, model.detect(batch), batch.global_from_ego, strict=True
+            batch.tokens, model.detect(batch, cache), batch.global_from_ego, strict=True
         ):
             rows[token] = submission_rows(token, boxes, pose)
     return rows
+
+
+def blanked(batch: Batch) -> Batch:
+    """The batch with uniform grey images, those of adjacent frames too."""
+
+    def grey(images: UInt8[Tensor, "B N 3 H W"]) -> UInt8[Tensor, "B N 3 H W"]:
+        return torch.full_like(images, 114)
+
+    adjacent = [replace(views, images=grey(views.images)) for views in batch.adjacent]
+    return replace(batch, images=grey(batch.images), adjacent=adjacent)
 
 
 def score(rows: dict[str, list[dict]], data: DataConfig, split: str, folder: Path) -> Metrics:

@@ -8,7 +8,9 @@ from bev.models.bev_encoder import BevEncoderConfig
 from bev.models.center_decode import DecodeConfig
 from bev.models.center_head import CenterHeadConfig
 from bev.models.detector import Detector, DetectorConfig
+from bev.models.feature_cache import FeatureCache
 from bev.models.neck import FpnConfig
+from bev.models.temporal import TemporalConfig
 from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "DecodeConfig",
     "Detector",
     "DetectorConfig",
+    "FeatureCache",
     "FpnConfig",
     "LiftSplatConfig",
+    "TemporalConfig",
     "ViewTransformConfig",
 ]

@@ -1,23 +1,26 @@
 """The whole detector: images of a camera ring in, 3D boxes out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from bev.data.batch import Batch
+from bev.data.batch import AdjacentViews, Batch
 from bev.errors import DataError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.backbone import BackboneConfig
 from bev.models.bev_encoder import BevEncoderConfig
 from bev.models.center_head import CenterHeadConfig, GroupOutput
 from bev.models.depth_supervision import depth_loss, nearest_depth
+from bev.models.feature_cache import FeatureCache
 from bev.models.image_head import ImageClassHead
 from bev.models.mirror import averaged, check_mirrors, mirrored, mirrored_back
 from bev.models.neck import FpnConfig
+from bev.models.temporal import TemporalConfig
 from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
 
 
@@ -36,6 +39,7 @@ class DetectorConfig:
     neck: FpnConfig = FpnConfig()
     grid: BevGrid = BevGrid()
     view: ViewTransformConfig = LiftSplatConfig()
+    temporal: TemporalConfig = TemporalConfig()
     encoder: BevEncoderConfig = BevEncoderConfig()
     head: CenterHeadConfig = CenterHeadConfig()
     depth_weight: float = 0.0
@@ -63,10 +67,11 @@ class DetectorOutput(NamedTuple):
 
 
 class Detector(nn.Module):
-    """Backbone, neck, view transform, BEV encoder and head.
+    """Backbone, neck, view transform, join of times, BEV encoder and head.
 
-    Raises (in ``loss``):
-        DataError: where depth supervision is on and the batch carries no lidar.
+    Raises (in use):
+        DataError: where depth supervision is on and the batch carries no lidar, or where the batch
+            carries other than ``temporal.frames`` adjacent frames.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -75,7 +80,8 @@ class Detector(nn.Module):
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels)
         self.view = config.view.build(self.neck.channels, self.backbone.strides[0], config.grid)
-        self.encoder = config.encoder.build(self.view.channels)
+        self.temporal = config.temporal.build(self.view.channels)
+        self.encoder = config.encoder.build(self.temporal.channels)
         self.head = config.head.build(self.encoder.channels, config.grid)
         if config.test_mirror:
             check_mirrors(config.grid)
@@ -83,12 +89,41 @@ class Detector(nn.Module):
             self.image_head = ImageClassHead(self.neck.channels)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, batch: Batch) -> DetectorOutput:
-        images = rearrange(batch.images, "b n c h w -> (b n) c h w")
-        features = self.neck(self.backbone(images))
-        features = rearrange(features, "(b n) c h w -> b n c h w", b=len(batch))
+    def forward(self, batch: Batch, cache: FeatureCache | None = None) -> DetectorOutput:
+        """What the network says of a batch; a cache spares images that were seen before."""
+        if len(batch.adjacent) != self.config.temporal.frames:
+            raise DataError(
+                f"The batch carries {len(batch.adjacent)} adjacent frames and the model joins"
+                f" {self.config.temporal.frames}: data.adjacent must fit model.temporal.frames."
+            )
+        # The sample's own time goes first: autocast keeps the weights that it casts, and those
+        # cast without gradients would be reused with them.
+        features = self._image_features(batch.tokens, batch.images, cache)
         lifted = self.view(features, batch.image_size, batch.cameras, batch.bev_from_ego)
-        return DetectorOutput(self.head(self.encoder(lifted.bev)), features, lifted.depth_logits)
+        others = [self._adjacent_bev(views, batch, cache) for views in batch.adjacent]
+        bev = self.temporal(lifted.bev, others, [views.seconds for views in batch.adjacent])
+        return DetectorOutput(self.head(self.encoder(bev)), features, lifted.depth_logits)
+
+    def _image_features(
+        self, names: Sequence[str], images: UInt8[Tensor, "B N 3 H W"], cache: FeatureCache | None
+    ) -> Float[Tensor, "B N C h w"]:
+        if cache is not None:
+            return cache.get(names, images, lambda some: self._image_features([], some, None))
+        flat = rearrange(images, "b n c h w -> (b n) c h w")
+        return rearrange(
+            self.neck(self.backbone(flat)), "(b n) c h w -> b n c h w", b=images.shape[0]
+        )
+
+    def _adjacent_bev(
+        self, views: AdjacentViews, batch: Batch, cache: FeatureCache | None
+    ) -> Float[Tensor, "B C Y X"]:
+        """Features of another time in the sample's BEV frame."""
+        gradient = torch.is_grad_enabled() and self.config.temporal.gradient
+        with torch.set_grad_enabled(gradient):
+            features = self._image_features(views.names, views.images, cache)
+            with torch.autocast(features.device.type, enabled=False):
+                bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
+            return self.view(features, batch.image_size, views.cameras, bev_from_adjacent).bev
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms; their sum is what training minimises."""
@@ -126,13 +161,18 @@ class Detector(nn.Module):
         )
 
     @torch.no_grad()
-    def detect(self, batch: Batch) -> list[Boxes3D]:
+    def detect(self, batch: Batch, cache: FeatureCache | None = None) -> list[Boxes3D]:
         """Boxes of each sample, best first, on the CPU.
 
         In the BEV frame, which is the ego frame where the batch is not augmented.
+
+        Args:
+            batch: with images; those of adjacent frames may be empty where the cache keeps them.
+            cache: of the stream of frames that the batch goes on from, for temporal models.
         """
-        groups = self(batch).groups
+        groups = self(batch, cache).groups
         if self.config.test_mirror:
-            second = [mirrored_back(group) for group in self(mirrored(batch)).groups]
+            output = self(mirrored(batch), None if cache is None else cache.mirrored)
+            second = [mirrored_back(group) for group in output.groups]
             groups = [averaged(*pair) for pair in zip(groups, second, strict=True)]
         return self.head.boxes(groups)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from bev.data.batch import Batch
+from bev.data.batch import AdjacentViews, Batch
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
 from bev.models.center_head import GroupOutput
@@ -35,13 +35,20 @@ def mirrored(batch: Batch) -> Batch:
     mirror = bev_transform(flip_y=True).to(batch.bev_from_ego)
     # Geometry stays in float32, also where the network computes in half precision.
     with torch.autocast(batch.images.device.type, enabled=False):
-        flipped = flip @ batch.cameras.image_from_original
+
+        def seen(views: Batch | AdjacentViews) -> dict:
+            flipped = flip @ views.cameras.image_from_original
+            return {
+                "images": views.images.flip(-1),
+                "cameras": replace(views.cameras, image_from_original=flipped),
+            }
+
         return replace(
             batch,
-            images=batch.images.flip(-1),
-            cameras=replace(batch.cameras, image_from_original=flipped),
+            **seen(batch),
             bev_from_ego=mirror @ batch.bev_from_ego,
             boxes=[boxes.transform(mirror) for boxes in batch.boxes],
+            adjacent=[replace(views, **seen(views)) for views in batch.adjacent],
         )
 
 

@@ -121,6 +121,12 @@ def _check(config: Experiment) -> None:
             " --train.max-minutes does not say; use --train.max-steps, or --train.schedule"
             " constant."
         )
+    joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
+    if joined != brought:
+        raise TrainingError(
+            f"The model joins {joined} adjacent frames and the data bring {brought}; set both:"
+            f" --model.temporal.frames N --data.adjacent.previous N."
+        )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
 
