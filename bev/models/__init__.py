@@ -10,8 +10,11 @@ from bev.models.center_head import CenterHeadConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
 from bev.models.neck import FpnConfig
+from bev.models.refinement import RefinedLiftSplatConfig
 from bev.models.temporal import TemporalConfig
-from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
+from bev.models.view import ViewTransformConfig
+from bev.models.view_transform import LiftSplatConfig
+from bev.models.voxel_sampling import VoxelSamplingConfig
 
 __all__ = [
     "BackboneConfig",
@@ -23,6 +26,8 @@ __all__ = [
     "FeatureCache",
     "FpnConfig",
     "LiftSplatConfig",
+    "RefinedLiftSplatConfig",
     "TemporalConfig",
     "ViewTransformConfig",
+    "VoxelSamplingConfig",
 ]

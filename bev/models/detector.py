@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from bev.data.batch import AdjacentViews, Batch
-from bev.errors import DataError
+from bev.errors import ConfigError, DataError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.backbone import BackboneConfig
 from bev.models.bev_encoder import BevEncoderConfig
@@ -21,7 +21,8 @@ from bev.models.image_head import ImageClassHead
 from bev.models.mirror import averaged, check_mirrors, mirrored, mirrored_back
 from bev.models.neck import FpnConfig
 from bev.models.temporal import TemporalConfig
-from bev.models.view_transform import LiftSplatConfig, ViewTransformConfig
+from bev.models.view import ViewTransformConfig
+from bev.models.view_transform import LiftSplatConfig
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,19 @@ class DetectorOutput(NamedTuple):
     Attributes:
         groups: one for each class group of the head.
         features: (B, N, C, h, w), the neck's.
-        depth_logits: (B, N, D, h, w).
+        depth_logits: (B, N, D, h, w); None where the view transform predicts no depth.
     """
 
     groups: list[GroupOutput]
     features: Float[Tensor, "B N C h w"]
-    depth_logits: Float[Tensor, "B N D h w"]
+    depth_logits: Float[Tensor, "B N D h w"] | None
 
 
 class Detector(nn.Module):
     """Backbone, neck, view transform, join of times, BEV encoder and head.
+
+    Raises:
+        ConfigError: for depth supervision of a view transform that predicts no depth.
 
     Raises (in use):
         DataError: where depth supervision is on and the batch carries no lidar, or where the batch
@@ -76,6 +80,11 @@ class Detector(nn.Module):
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
+        if config.depth_weight > 0 and config.view.depth_bins is None:
+            raise ConfigError(
+                f"model.depth_weight = {config.depth_weight} supervises depth, and"
+                f" {type(config.view).__name__} predicts none; set --model.depth-weight 0."
+            )
         self.config = config
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels)
@@ -157,7 +166,7 @@ class Detector(nn.Module):
             self.view.stride,
         )
         return depth_loss(
-            output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
+            output.depth_logits, nearest, self.config.view.depth_bins, self.config.depth_loss
         )
 
     @torch.no_grad()

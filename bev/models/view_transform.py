@@ -6,7 +6,7 @@ and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -17,28 +17,8 @@ from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.layers import conv_bn_relu
 from bev.models.plan_cache import PlanCache
+from bev.models.view import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.ops import VoxelPlan, voxel_pool
-
-
-class BevFeatures(NamedTuple):
-    """What a view transform returns.
-
-    Attributes:
-        bev: (B, C, Y, X).
-        depth_logits: (B, N, D, h, w) before the softmax, for depth supervision.
-    """
-
-    bev: Float[Tensor, "B C Y X"]
-    depth_logits: Float[Tensor, "B N D h w"]
-
-
-@dataclass(frozen=True)
-class ViewTransformConfig:
-    """Common base of the view transforms' settings."""
-
-    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
-        """Build for image features of this width and stride (pixels)."""
-        raise TypeError(f"{type(self).__name__} does not say what it builds.")
 
 
 @dataclass(frozen=True)
@@ -79,11 +59,15 @@ class LiftSplatConfig(ViewTransformConfig):
         lo, hi, step = self.depth
         return round((hi - lo) / step)
 
+    @property
+    def depth_bins(self) -> tuple[float, float, float]:
+        return self.depth
+
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
         return LiftSplat(self, in_channels, stride, grid)
 
 
-class LiftSplat(nn.Module):
+class LiftSplat(ViewTransform):
     """Image features to BEV features.
 
     Attributes:

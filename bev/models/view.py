@@ -1,0 +1,65 @@
+"""The one interface of all view transforms: image features in, BEV features out."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bev.geometry import BevGrid, Cameras
+
+
+class BevFeatures(NamedTuple):
+    """What a view transform returns.
+
+    Attributes:
+        bev: (B, C, Y, X).
+        depth_logits: (B, N, D, h, w) before the softmax, for depth supervision; None from a
+            transform that predicts no depth.
+    """
+
+    bev: Float[Tensor, "B C Y X"]
+    depth_logits: Float[Tensor, "B N D h w"] | None
+
+
+class ViewTransform(nn.Module):
+    """Base of the view transforms.
+
+    Attributes:
+        channels: of the BEV features.
+        stride: pixels per cell of the image features.
+    """
+
+    channels: int
+    stride: int
+
+    def forward(
+        self,
+        features: Float[Tensor, "B N C h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> BevFeatures:
+        """BEV features of N cameras.
+
+        Args:
+            features: at ``stride`` pixels a cell, centred in the image where they do not fill it.
+            image_size: (H, W), pixels.
+            cameras: (B, N), of the network's images.
+            bev_from_ego: BEV augmentation.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ViewTransformConfig:
+    """Common base of the view transforms' settings."""
+
+    @property
+    def depth_bins(self) -> tuple[float, float, float] | None:
+        """The bins of ``BevFeatures.depth_logits``; None where no depth is predicted."""
+        return None
+
+    def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:
+        """Build for image features of this width and stride (pixels)."""
+        raise TypeError(f"{type(self).__name__} does not say what it builds.")
