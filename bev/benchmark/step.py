@@ -8,11 +8,10 @@ from torch import Tensor
 
 from bev.benchmark.shapes import ring
 from bev.benchmark.timing import median_seconds
+from bev.benchmark.view_parts import PARTS, view_parts
 from bev.config import Experiment
 from bev.data.batch import AdjacentViews, Batch
-from bev.geometry import Boxes3D, feature_pixels
-from bev.models.view_transform import frustum_points
-from bev.ops import VoxelPlan, voxel_pool
+from bev.geometry import Boxes3D
 from bev.training.optimizer import build_optimizer
 
 BOXES = 30  # a sample
@@ -70,7 +69,7 @@ def step_seconds(
     """Median seconds of a training step, and of its parts, each forward and backward.
 
     The parts are run alone on the tensors that they get in the step: ``backbone``, ``neck``,
-    ``view`` (all of it), of which ``frustum``, ``plan`` and ``pooling``; ``encoder``, ``head``.
+    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, ``head``.
     """
     config = replace(
         config,
@@ -99,12 +98,6 @@ def step_seconds(
         others = [bev] * config.model.temporal.frames
         bev = model.temporal(bev, others, [views.seconds for views in batch.adjacent])
         encoded = model.encoder(bev)
-    pixels = feature_pixels(batch.image_size, features.shape[-2:], view.stride, device=device)
-    frustum = (pixels, view.bin_depths(device), batch.cameras, batch.bev_from_ego)
-    points = frustum_points(*frustum)
-    plan = VoxelPlan.from_points(points, config.model.grid)
-    depth, context = _pooling_inputs(points, config.model.view.channels, features.dtype)
-
     parameters = list(model.parameters())
 
     def trained(function: Callable, *inputs: Tensor) -> Callable[[], None]:
@@ -127,9 +120,7 @@ def step_seconds(
             "backbone": trained(model.backbone, batch.images.flatten(0, 1)),
             "neck": trained(lambda *maps: model.neck(list(maps)), *levels),
             "view": trained(lambda maps: view(maps, *place), features),
-            "frustum": lambda: frustum_points(*frustum),
-            "plan": lambda: VoxelPlan.from_points(points, config.model.grid),
-            "pooling": trained(lambda d, c: voxel_pool(d, c, plan), depth, context),
+            **view_parts(view, batch, features, trained),
             "encoder": trained(model.encoder, bev),
             "head": trained(
                 lambda maps: model.head.loss(model.head(maps), batch.boxes).values(), encoded
@@ -140,18 +131,11 @@ def step_seconds(
     )
 
 
-def _pooling_inputs(points: Tensor, channels: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Depth and context as the view transform hands them over: bins and channels last in memory."""
-    batch, cameras, bins, height, width, _ = points.shape
-    both = torch.rand(batch, cameras, height, width, bins + channels, device=points.device)
-    # The context is a slice of what the depth net gives, the depth a softmax of its own.
-    depth, context = both[..., :bins].contiguous(), both.to(dtype)[..., bins:]
-    return depth.movedim(-1, 2), context.movedim(-1, 2)
-
-
 def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
+    if value is None:  # the depth of a view transform that predicts none
+        return []
     return [tensor for part in value for tensor in _tensors(part)]
 
 
@@ -159,9 +143,10 @@ def table(times: dict[str, float]) -> str:
     """The parts as shares of the step."""
     lines = [f"{'':24} {'ms':>9} {'of the step':>12}"]
     for name, seconds in times.items():
-        indent = "  " if name in ("frustum", "plan", "pooling") else ""
+        indent = "  " if name in PARTS else ""
         lines.append(f"{indent + name:24} {1e3 * seconds:9.2f} {seconds / times['step']:12.2%}")
-    lifted = sum(times[name] for name in ("frustum", "plan", "pooling"))
-    share = lifted / times["step"]
-    lines.append(f"{'frustum, plan, pooling':24} {1e3 * lifted:9.2f} {share:12.2%}")
+    parts = [name for name in PARTS if name in times]
+    if parts:
+        total = sum(times[name] for name in parts)
+        lines.append(f"{', '.join(parts):24} {1e3 * total:9.2f} {total / times['step']:12.2%}")
     return "\n".join(lines)

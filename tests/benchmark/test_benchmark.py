@@ -4,6 +4,7 @@ import csv
 import math
 import time
 
+import pytest
 import torch
 
 from bev.benchmark import pooling, step
@@ -90,10 +91,30 @@ def test_medians_are_of_turns():
     assert 0.02 <= times["a"] < 0.3 and times["b"] < 0.02
 
 
-def test_a_step_is_taken_apart(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("simplebev_synthetic", ["sightings", "sampling"]),
+        ("refined_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"]),
+    ],
+)
+def test_a_step_is_taken_apart(name, parts):
     overrides = ["--data.image-size", "64", "176", "--data.batch-size", "1"]
-    config = load_config("configs/lss_synthetic.py", overrides)
+    overrides += [
+        "--model.grid.x",
+        "-51.2",
+        "51.2",
+        "3.2",
+        "--model.grid.y",
+        "-51.2",
+        "51.2",
+        "3.2",
+    ]
+    config = load_config(f"configs/{name}.py", overrides)
     times = step.step_seconds(config, CPU, torch.float32, seconds=0.1)
-    assert set(times) >= {"step", "view", "frustum", "plan", "pooling", "head"}
+    rooms = ["backbone", "neck", "view", *parts, "encoder", "head"]
+    assert list(times) == ["step", *rooms]
     assert times["backbone"] < times["step"]
-    assert "frustum, plan, pooling" in step.table(times)
+    assert ", ".join(parts) in step.table(times)
+    rest = {name: time for name, time in times.items() if name not in parts}
+    assert len(step.table(rest).splitlines()) == 1 + len(rest)  # a transform without known parts

@@ -1,0 +1,21 @@
+"""Voxel sampling instead of lift-splat, CPU-sized: what predicting no depth at all costs.
+
+``lss_synthetic`` with the bilinear sampling of Simple-BEV (Harley et al. 2022) as its view
+transform, at four heights; no depth is predicted, so there is no depth supervision and no lidar is
+read. Simple-BEV is published as vehicle segmentation on nuScenes val (47.4 IoU, ResNet-101,
+448x800), not as detection: no published figure compares. Measured here: nothing yet.
+"""
+
+from dataclasses import replace
+
+from lss_synthetic import config as base
+
+from bev.models import VoxelSamplingConfig
+
+config = replace(
+    base,
+    model=replace(
+        base.model, view=VoxelSamplingConfig(z=(-1.0, 3.0, 1.0), channels=48), depth_weight=0.0
+    ),
+    data=replace(base.data, lidar=False),
+)
