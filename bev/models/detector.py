@@ -34,6 +34,9 @@ class DetectorConfig:
         depth_loss: "bce" as in BEVDepth, or "ce".
         image_weight: weight of an auxiliary class loss in image space, see ``ImageClassHead``.
         test_mirror: detect in the scene and in its mirror image, and average (twice the time).
+
+    Raises:
+        ConfigError: where depth is to be supervised that the view transform does not predict.
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -47,6 +50,13 @@ class DetectorConfig:
     depth_loss: Literal["bce", "ce"] = "bce"
     image_weight: float = 0.0
     test_mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.depth_weight > 0 and not self.view.predicts_depth:
+            raise ConfigError(
+                f"model.depth_weight = {self.depth_weight} supervises depth, and this view"
+                " transform predicts none; set it to 0, or choose another view or depth net."
+            )
 
     def build(self) -> "Detector":
         """Build the detector; errors are those of its parts."""
@@ -70,9 +80,6 @@ class DetectorOutput(NamedTuple):
 class Detector(nn.Module):
     """Backbone, neck, view transform, join of times, BEV encoder and head.
 
-    Raises:
-        ConfigError: for depth supervision of a view transform that predicts no depth.
-
     Raises (in use):
         DataError: where depth supervision is on and the batch carries no lidar, or where the batch
             carries other than ``temporal.frames`` adjacent frames.
@@ -80,11 +87,6 @@ class Detector(nn.Module):
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        if config.depth_weight > 0 and config.view.depth_bins is None:
-            raise ConfigError(
-                f"model.depth_weight = {config.depth_weight} supervises depth, and"
-                f" {type(config.view).__name__} predicts none; set --model.depth-weight 0."
-            )
         self.config = config
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels)
@@ -166,7 +168,7 @@ class Detector(nn.Module):
             self.view.stride,
         )
         return depth_loss(
-            output.depth_logits, nearest, self.config.view.depth_bins, self.config.depth_loss
+            output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
         )
 
     @torch.no_grad()

@@ -51,12 +51,17 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
             raise ConfigError(f"view.squeeze = {self.squeeze} must be at least 1.")
 
     @property
-    def depth_bins(self) -> tuple[float, float, float] | None:
-        return self.lift.depth_bins
+    def depth(self) -> tuple[float, float, float]:
+        """The depth bins of ``lift``."""
+        return self.lift.depth
+
+    @property
+    def predicts_depth(self) -> bool:
+        return self.lift.predicts_depth
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "RefinedLiftSplat":
         """Raises ConfigError where ``lift`` predicts no depth."""
-        if self.depth_bins is None:
+        if not self.predicts_depth:
             raise ConfigError(
                 "RefinedLiftSplat weights by predicted depth; its lift predicts none."
             )

@@ -56,9 +56,9 @@ class ViewTransformConfig:
     """Common base of the view transforms' settings."""
 
     @property
-    def depth_bins(self) -> tuple[float, float, float] | None:
-        """The bins of ``BevFeatures.depth_logits``; None where no depth is predicted."""
-        return None
+    def predicts_depth(self) -> bool:
+        """Whether it gives depth logits; those of the bins at the field ``depth``."""
+        return False
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:
         """Build for image features of this width and stride (pixels)."""

@@ -60,8 +60,8 @@ class LiftSplatConfig(ViewTransformConfig):
         return round((hi - lo) / step)
 
     @property
-    def depth_bins(self) -> tuple[float, float, float]:
-        return self.depth
+    def predicts_depth(self) -> bool:
+        return True
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
         return LiftSplat(self, in_channels, stride, grid)

@@ -92,15 +92,14 @@ def test_a_shut_gate_leaves_lift_splat(cameras):
 
 def test_both_ways_teach_features_and_depth(cameras):
     view = CONFIG.build(4, 8, GRID)
-    depth_part = view.lift.depth_context[-1].weight
+    # What lift-splat learns reaches the way back through depth alone, whose context is its own.
+    learned = list(view.lift.parameters())
 
     def reached(bev, features):
-        """Gradients of features, and of the rows of weights that make depth."""
+        """Size of the gradients of features, and of what is learned in lift-splat."""
         weight = torch.randn(bev.shape, generator=torch.Generator().manual_seed(0))
-        of_features, of_weights = torch.autograd.grad(
-            (bev * weight).sum(), (features, depth_part), retain_graph=True
-        )
-        return of_features.abs().sum(), of_weights[: LIFT.bins].abs().sum()
+        grads = torch.autograd.grad((bev * weight).sum(), (features, *learned), retain_graph=True)
+        return grads[0].abs().sum(), sum(grad.abs().sum() for grad in grads[1:])
 
     features = torch.randn(2, 3, 4, 8, 20, requires_grad=True)
     forth, logits = view.lift(features, IMAGE, cameras, IDENTITY)
@@ -150,8 +149,8 @@ class Blind(LiftSplatConfig):
     """A lift that predicts no depth."""
 
     @property
-    def depth_bins(self):
-        return None
+    def predicts_depth(self):
+        return False
 
 
 def test_the_detector_supervises_depth_through_it(batch, small):
