@@ -1,7 +1,7 @@
 """Weighted sums of table rows: a sparse matrix times a dense one, fast both ways.
 
-``embedding_bag`` is this sum; its own gradient of the table takes 20 times as long on a CPU. Here
-the gradient is the same sum over the transposed matrix, found by one sort.
+``embedding_bag`` is this sum, but its own gradient of the table takes 20 times as long as the sum
+on a CPU. Here that gradient is a sum too, over the transposed matrix, which one sort finds.
 """
 
 import torch
@@ -22,8 +22,8 @@ def weighted_sum(
     Differentiable once, in ``table`` and ``weight``; sums repeat to the bit.
 
     Args:
-        index: rows of the table; the order that sorts one column must sort them all, as it does
-            where columns differ by constants.
+        index: rows of the table; the order that sorts the first column must sort them all, as it
+            does where columns differ by constants.
         start: G + 1 ascending numbers, 0 to S.
     """
     return _WeightedSum.apply(table, index, weight, start)
