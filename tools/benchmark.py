@@ -2,18 +2,20 @@
 
 python tools/benchmark.py pooling                            # against the published formulations
 python tools/benchmark.py model configs/lss_r50.py           # where a training step's time goes
+python tools/benchmark.py data configs/lss_r50.py            # samples a second, against PIL's steps
 python tools/benchmark.py data-index                         # opening trainval, against the devkit
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
 import tyro
 
-from bev.benchmark import index, pooling, step
+from bev.benchmark import data, index, pooling, step
 from bev.config import load_config
+from bev.data.dataset import DataChoice
 from bev.errors import run_command
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
 
@@ -73,13 +75,43 @@ class DataIndex:
     sweeps: int = 0
 
 
+@dataclass(frozen=True)
+class Data:
+    """The samples of a config's training: time by stage, by worker, and against published code.
+
+    On the config's data, or on those that are chosen here; without any, on made images of
+    nuScenes' size.
+
+    Attributes:
+        config: the config file.
+        data: where the data lie, if not where the config says.
+        out: folder for data.csv.
+        batch_size: of the loaders; the config's where it is 0.
+        workers: numbers of loader processes to try; up to the machine's cores where none is given.
+        seconds: measuring time of each part.
+    """
+
+    config: tyro.conf.Positional[Path] = Path("configs/lss_r50.py")
+    data: DataChoice = field(default_factory=DataChoice)
+    out: Path = Path("benchmark")
+    batch_size: int = 0
+    workers: tuple[int, ...] = ()
+    seconds: float = 10.0
+
+
 def main() -> None:
     command = tyro.extras.subcommand_cli_from_dict(
-        {"pooling": Pooling, "model": Model, "data-index": DataIndex}
+        {"pooling": Pooling, "model": Model, "data": Data, "data-index": DataIndex}
     )
     if isinstance(command, DataIndex):
         index.run(command.out, command.scenes, command.frames, command.boxes, command.sweeps)
         print(f"\n{command.out / 'data_index.csv'} is written")
+        return
+    if isinstance(command, Data):
+        size = ["--data.batch-size", str(command.batch_size)] if command.batch_size else []
+        config = load_config(command.config, size)
+        data.run(command.out, config, command.data, command.workers, command.seconds)
+        print(f"\n{command.out / 'data.csv'} is written")
         return
     device = default_device()
     if isinstance(command, Pooling):

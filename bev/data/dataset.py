@@ -23,6 +23,7 @@ from bev.data.augmentation import (
     jitter_colours,
 )
 from bev.data.batch import AdjacentViews, Batch
+from bev.data.image_cache import ImageCache
 from bev.data.images import load_image
 from bev.data.index import Index
 from bev.data.index_cache import open_index
@@ -47,6 +48,7 @@ class DataConfig:
         image_augmentation, bev_augmentation: used in training only.
         least_points: truth with fewer lidar and radar points is not trained on.
         lidar: load lidar points in training (depth supervision needs them).
+        image_cache: GiB of disk for decoded images, see ``bev.data.image_cache``; 0 is off.
         batch_size: samples a step and device.
         workers: loader processes a device; -1 for what the machine has.
     """
@@ -62,6 +64,7 @@ class DataConfig:
     bev_augmentation: BevAugmentation = BevAugmentation()
     least_points: int = 1
     lidar: bool = False
+    image_cache: float = 0.0
     batch_size: int = 8
     workers: int = -1
 
@@ -70,6 +73,8 @@ class DataConfig:
             raise ConfigError("data.cameras is empty; name at least one, e.g. CAM_FRONT.")
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
+        if self.image_cache < 0:
+            raise ConfigError(f"data.image_cache is {self.image_cache}; give GiB, or 0 for none.")
 
     @property
     def splits(self) -> tuple[str, str]:
@@ -120,8 +125,9 @@ class KeyFrames(Dataset):
 
     Items are asked for by index, or by (epoch, index) so that every epoch augments anew.
 
-    Raises (on access):
-        DataError: for a missing or damaged image or lidar file.
+    Raises:
+        DataError: where an image cache is asked for that cannot be written; on access, for a
+            missing or damaged image or lidar file.
     """
 
     def __init__(
@@ -130,6 +136,8 @@ class KeyFrames(Dataset):
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
         self.image_augmentation = config.image_augmentation if training else ImageAugmentation.off()
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
+        room = int(config.image_cache * 2**30)
+        self.decoded = ImageCache.open(config.root, room).decode if room else None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -180,7 +188,9 @@ class KeyFrames(Dataset):
         """Images and calibrations of one time, augmented."""
         size = self.config.image_size
         pairs = list(zip(cameras, drawn.image_from_original, strict=True))
-        images = torch.stack([load_image(camera, matrix, size) for camera, matrix in pairs])
+        images = torch.stack(
+            [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
+        )
         images = jitter_colours(images, self.image_augmentation, drawn.colour_seed)
         calibrations = Cameras(
             intrinsics=torch.stack([c.intrinsics for c in cameras]),

@@ -12,11 +12,7 @@ clock). The system sets the change time at every write and rename and no program
 a copy that preserves times (rsync -t) is noticed too. Not noticed: content that changes with none
 of the three changing, as a disk altered while it is not mounted.
 
-The place: ``.index`` in the data root where that can be written, so that every user and machine
-that sees the data shares one index and it goes when the data go; for data roots that cannot be
-written, the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``). ``$BEV_CACHE``, where set,
-names a folder that goes before both. A folder whose mode lets nobody write is left alone by the
-superuser as well. All of it may be deleted at any time.
+The place: ``.index`` in the data root, or another (see ``bev.data.cache_place``).
 
 Several processes: building holds a lock of the place (released by the system when its holder dies),
 so one builds and the others wait and open what it built. An index is filled under another name and
@@ -34,19 +30,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
 import bev
+from bev.data.cache_place import cache_places, lock, may_write, unlock
 from bev.data.index import Index
 from bev.data.index_build import Job
 from bev.data.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.machine import usable_cores
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 FORMAT = 1  # to be raised with every change of what the columns hold
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
@@ -65,7 +56,7 @@ def open_index(root: Path, version: str) -> Index:
             damaged, or no place for the index can be written.
     """
     folder = _tables_folder(root, version)
-    places = _places(root)
+    places = cache_places(root, "index")
     for place in places:
         if (found := _recorded(place, folder)) is not None:
             return Index.load(found, root, version)
@@ -107,17 +98,6 @@ def _tables_folder(root: Path, version: str) -> Path:
     return folder
 
 
-def _places(root: Path) -> list[Path]:
-    """Folders that may hold the index, the one to build in first."""
-    if chosen := os.environ.get("BEV_CACHE"):
-        return [Path(chosen) / "index"]
-    places = [root / ".index"]
-    with suppress(RuntimeError):  # a user without a home
-        cache = os.environ.get("XDG_CACHE_HOME")
-        places.append((Path(cache) if cache else Path.home() / ".cache") / "bev" / "index")
-    return places
-
-
 @contextmanager
 def _locked(place: Path) -> Iterator[bool]:
     """Hold the place's lock; gives False, and holds nothing, where the place cannot be written.
@@ -125,17 +105,16 @@ def _locked(place: Path) -> Iterator[bool]:
     Where the system or the file system has no locks, nothing is held either, but the place can be
     used: then several processes may build the same index, and the first to finish gives it.
     """
+    if not may_write(place):
+        yield False
+        return
     try:
-        there = next(p for p in (place, *place.absolute().parents) if p.exists())
-        if not there.stat().st_mode & 0o222:
-            raise PermissionError(there)
-        place.mkdir(parents=True, exist_ok=True)
         file = (place / "lock").open("a")
     except OSError:
         yield False
         return
     with file:
-        held = _lock(file)
+        held = lock(file)
         if held:  # so nobody builds: what lies here was left by processes that were killed
             for left in place.glob(f"{_PARTIAL}*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -145,16 +124,7 @@ def _locked(place: Path) -> Iterator[bool]:
             yield True
         finally:
             if held:
-                fcntl.flock(file, fcntl.LOCK_UN)
-
-
-def _lock(file: TextIO) -> bool:
-    """Wait for a file's lock; False where there are no locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except (OSError, AttributeError):
-        return False
-    return True
+                unlock(file)
 
 
 def _recorded(place: Path, folder: Path) -> Path | None:

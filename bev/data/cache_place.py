@@ -1,0 +1,58 @@
+"""Where caches lie: what is made from a data set and may be deleted at any time.
+
+Beside the data, in a hidden folder of the data root, where that can be written, so that every user
+and machine that sees the data shares it and it goes when the data go; for data roots that cannot be
+written, the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``). ``$BEV_CACHE``, where set,
+names a folder that goes before both. A folder whose mode lets nobody write is left alone by the
+superuser as well.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+def cache_places(root: Path, kind: str) -> list[Path]:
+    """Folders that may hold a data root's cache of this kind, the one to write to first."""
+    if chosen := os.environ.get("BEV_CACHE"):
+        return [Path(chosen) / kind]
+    places = [root / f".{kind}"]
+    with suppress(RuntimeError):  # a user without a home
+        cache = os.environ.get("XDG_CACHE_HOME")
+        places.append((Path(cache) if cache else Path.home() / ".cache") / "bev" / kind)
+    return places
+
+
+def may_write(place: Path) -> bool:
+    """Whether a folder can be written to; it is made where it is not there yet."""
+    try:
+        there = next(p for p in (place, *place.absolute().parents) if p.exists())
+        if not there.stat().st_mode & 0o222:
+            return False
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(place, os.W_OK)
+
+
+def lock(file: IO) -> bool:
+    """Wait for a file's lock; False where the system or the file system has no locks.
+
+    The system releases it when its holder dies.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def unlock(file: IO) -> None:
+    """Release a lock that is held."""
+    fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,55 @@
+"""What a warped image should be, and how far another is from it, in decibels and in pixels."""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+FINE, MARGIN = 4, 2  # samples a pixel and axis; pixels
+
+
+def antialiased(image, image_from_original, size):
+    """An (h, w, 3) image warped to ``size`` (H, W) with a triangle filter of the result's pixels.
+
+    It is what torchvision's ``resize(antialias=True)`` and PIL's BILINEAR do, for any affine map:
+    the warp to pixels four times as fine, in each of which little is lost, then PIL's filter.
+    """
+    height, width = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
+    finer = np.array([[FINE, 0, FINE * MARGIN], [0, FINE, FINE * MARGIN], [0, 0, 1.0]])
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    matrix = np.linalg.inv(half) @ finer @ image_from_original.numpy() @ half
+    fine = cv2.warpAffine(image, matrix[:2], (width * FINE, height * FINE), flags=cv2.INTER_CUBIC)
+    small = Image.fromarray(fine).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(small)[MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
+def psnr(image, other):
+    """Peak signal-to-noise ratio, dB."""
+    return 10 * np.log10(255**2 / ((image.astype(float) - other) ** 2).mean())
+
+
+def shift(image, other, blur=2.0):
+    """By how many pixels (x, y) an image lies beside another: least squares over its gradients.
+
+    Both are blurred first, so that one that is sharper is not taken for one that is moved.
+    """
+    image, other = (
+        cv2.GaussianBlur(i.astype(float).mean(axis=2), (0, 0), blur)[8:-8, 8:-8]
+        for i in (image, other)
+    )
+    gy, gx = np.gradient((image + other) / 2)
+    gradients = np.stack([gx.ravel(), gy.ravel()], axis=1)
+    return np.linalg.lstsq(gradients, (other - image).ravel(), rcond=None)[0]
+
+
+def scenery(size, seed=0):
+    """An (h, w, 3) image with detail of every size, as photographs have it, and hard edges."""
+    rng, (height, width) = np.random.default_rng(seed), size
+    image = np.zeros((height, width, 3))
+    for step in (2, 4, 8, 16, 32, 64):
+        coarse = rng.normal(0, step**0.75, (height // step + 2, width // step + 2, 3))
+        image += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = np.clip(128 + 2.5 * image, 0, 255).astype(np.uint8)
+    for _ in range(40):
+        x, y, w, h = rng.uniform((0, 0, 5, 5), (width, height, width / 8, height / 5)).astype(int)
+        cv2.rectangle(image, (x, y), (x + w, y + h), rng.integers(0, 255, 3).tolist(), -1)
+    return image
