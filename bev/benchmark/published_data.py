@@ -7,6 +7,7 @@ Yin et al. 2021). Key frames, truth boxes and their transform are this project's
 and both leave off before the images are normalised (there on the CPU, here on the device): what is
 compared is the work on pixels and targets.
 
+The images agree but for the corners: what is rotated here has been cropped, and black comes in.
 Resized sizes are whole pixels, and the matrices follow them; published code keeps the drawn scale
 there, which is off by less than a pixel.
 """

@@ -2,7 +2,9 @@
 
 The idea: what is kept is the reduced decode, before any augmentation, as raw pixels: reading 1 MB
 of an 800x450 image takes a fraction of the time of decoding its JPEG. Every draw of the
-augmentation is still possible, and gives the same bits with the cache as without.
+augmentation is still possible, and gives the same bits with the cache as without. At half size the
+images of nuScenes mini take 2.6 GB and those of trainval 220 GB; draws that ask for whole ones take
+4.3 MB for each of those as well.
 
 An entry is named by its file's path and the reduction, and carries the file's size and modification
 time; an entry of a file that has changed is written over. It is written under another name and
