@@ -32,7 +32,7 @@ from bev.synthetic import TRAIN_SPLIT, VERSION, WorldConfig, make_world
 from bev.training.datamodule import make_loader
 
 # Images of nuScenes' size, at the quality at which they are as many bytes as nuScenes'.
-MADE = WorldConfig(1, 1, frames_per_scene=4, image_size=(1600, 900), jpeg_quality=92)
+MADE = WorldConfig(1, 1, frames_per_scene=4, image_size=(1600, 900), jpeg_quality=90)
 _ENDLESS = 100_000  # key frames, more than are loaded
 _KEYS = 12  # draws of the augmentation that are measured
 PUBLISHED, OURS, CACHED = "published steps (PIL)", "ours", "ours, images from the cache"
