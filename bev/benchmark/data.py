@@ -22,6 +22,7 @@ from bev.benchmark import published_data
 from bev.benchmark.data_stages import stage_seconds
 from bev.benchmark.timing import median_seconds
 from bev.config import Experiment
+from bev.data.adjacent import ALONE
 from bev.data.classes import CLASSES
 from bev.data.dataset import DataChoice, DataConfig, KeyFrames
 from bev.data.image_cache import ImageCache
@@ -66,13 +67,14 @@ def run(
     """Measure and print; write ``data.csv`` into ``out``.
 
     Args:
+        config: its key frames are measured, without adjacent frames and lidar.
         choice: where the data lie; images are made where the config's root is not there and none
             is chosen.
         workers: numbers of loader processes; () for 0, 1, 2, 4 ... up to the machine's cores.
         seconds: of each measurement.
     """
     with _one_thread(), tempfile.TemporaryDirectory() as folder:
-        data = choice.apply(replace(config.data, image_cache=0.0, lidar=False))
+        data = choice.apply(replace(config.data, image_cache=0.0, lidar=False, adjacent=ALONE))
         if choice.root is None and not data.root.is_dir():
             print(f"{data.root} does not exist: measuring on made images")
             root = make_world(Path(folder) / "made", MADE)
