@@ -22,7 +22,12 @@ model = models.DetectorConfig(
     ),
     neck=models.FpnConfig(channels=64),
     grid=BevGrid(z=(-3.0, 5.0, 8.0)),
-    view=models.LiftSplatConfig(depth=(2.0, 58.0, 1.0), channels=48, hidden=128, ray_features=True),
+    view=models.LiftSplatConfig(
+        depth=models.DepthBins(2.0, 58.0, 1.0),
+        depth_net=models.ConvDepthNetConfig(hidden=128),
+        channels=48,
+        ray_features=True,
+    ),
     encoder=models.BevEncoderConfig(stages=(64, 96, 128), blocks=1, neck=64, channels=48),
     head=models.CenterHeadConfig(
         groups=(CLASSES,),

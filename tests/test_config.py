@@ -8,7 +8,7 @@ import yaml
 
 from bev.config import Experiment, from_plain, load_config, load_file, save_config, to_plain
 from bev.errors import ConfigError
-from bev.models import LiftSplatConfig, ViewTransformConfig
+from bev.models import DepthBins, LiftSplatConfig, ViewTransformConfig
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
 
@@ -27,12 +27,12 @@ def test_overrides_replace_single_fields():
     path = CONFIGS[0].parent / "lss_r50.py"
     config = load_config(
         path,
-        ["--model.view.depth", "1", "60", "0.5", "--model.backbone.no-pretrained",
+        ["--model.view.depth.step", "0.5", "--model.backbone.no-pretrained",
          "--train.max-steps", "7", "--data.root", "elsewhere"],
     )  # fmt: skip
     base = load_file(path)
-    assert config.model.view == replace(base.model.view, depth=(1.0, 60.0, 0.5))
-    assert config.model.view.bins == 118
+    assert config.model.view == replace(base.model.view, depth=DepthBins(1.0, 60.0, 0.5))
+    assert config.model.view.depth.bins == 118
     assert not config.model.backbone.pretrained
     assert config.data == replace(base.data, root=Path("elsewhere"))
     assert config.train == replace(base.train, max_steps=7)
@@ -94,7 +94,8 @@ def test_a_subclass_carries_its_type():
         ({"type": "bev.models.backbone:BackboneConfig"}, "no ViewTransformConfig known"),
         ({"depht": 1}, r"unknown fields \['depht'\]"),
         ({"channels": "many"}, "config.model.view.channels should be of type int"),
-        ({"depth": [1.0, 2.0]}, "should have 3 entries"),
+        ({"depth": [1.0, 60.0, 0.5]}, "config.model.view.depth should be a mapping"),
+        ({"depth_net": {"type": "bev.models.backbone:BackboneConfig"}}, "no DepthNetConfig known"),
         ({"frustum": "sideways"}, "should be one of"),
     ],
 )

@@ -16,6 +16,7 @@ from bev.benchmark.shapes import SHAPES, Shape
 from bev.benchmark.timing import copy_bandwidth, median_seconds, peak_bytes
 from bev.benchmark.traffic import Traffic, count
 from bev.geometry import BevGrid
+from bev.models.depth_bins import DepthBins
 from bev.ops import VoxelPlan, voxel_pool
 
 OURS, ANEW, PREFIX = "ours", "ours, plan anew", "prefix sum"
@@ -68,7 +69,7 @@ def check(device: torch.device) -> None:
         AssertionError: where one does not; names it.
     """
     grid = BevGrid((-30.0, 40.0, 1.0), (-20.0, 25.0, 1.0), (-5.0, 3.0, 8.0))
-    shape = Shape("", (64, 176), 16, (1.0, 40.0, 1.0), 12, grid)
+    shape = Shape("", (64, 176), 16, DepthBins(1.0, 40.0, 1.0), 12, grid)
     points = shape.points(2).to(device)
     plan = VoxelPlan.from_points(points, grid)
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-3)):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bev.geometry import BevGrid, Cameras, feature_pixels
+from bev.models.depth_bins import DepthBins
 from bev.models.view_transform import frustum_points
 from bev.synthetic.rig import REAL_IMAGE_WIDTH, make_rig
 
@@ -21,7 +22,7 @@ class Shape:
         name: as the chart says it.
         image: (H, W) of the network's images, pixels.
         stride: pixels per feature cell.
-        depth: (lo, hi, step) of the depth bins, metres.
+        depth: the depth bins; points stand at their near ends.
         channels: of the context.
         grid: the BEV grid.
     """
@@ -29,38 +30,33 @@ class Shape:
     name: str
     image: tuple[int, int]
     stride: int
-    depth: tuple[float, float, float]
+    depth: DepthBins
     channels: int
     grid: BevGrid
 
-    @property
-    def bins(self) -> int:
-        """Number of depth bins."""
-        lo, hi, step = self.depth
-        return round((hi - lo) / step)
-
     def points(self, batch: int) -> Tensor:
         """Frustum points (B, 6, D, h, w, 3), BEV frame, metres."""
-        lo, _, step = self.depth
-        depths = lo + step * torch.arange(self.bins)
         height, width = (length // self.stride for length in self.image)
         pixels = feature_pixels(self.image, (height, width), self.stride)
         return frustum_points(
-            pixels, depths, ring(self.image, batch), torch.eye(4).expand(batch, 4, 4)
+            pixels,
+            self.depth.edges()[:-1],
+            ring(self.image, batch),
+            torch.eye(4).expand(batch, 4, 4),
         )
 
 
 _NUSCENES = BevGrid((-51.2, 51.2, 0.8), (-51.2, 51.2, 0.8), (-5.0, 3.0, 8.0))
 SHAPES = (
     Shape(
-        "LSS D=41 8x22 C=64", (128, 352), 16, (4.0, 45.0, 1.0), 64,
+        "LSS D=41 8x22 C=64", (128, 352), 16, DepthBins(4.0, 45.0, 1.0), 64,
         BevGrid((-50.0, 50.0, 0.5), (-50.0, 50.0, 0.5), (-10.0, 10.0, 20.0)),
     ),
-    Shape("BEVDet D=59 16x44 C=64", (256, 704), 16, (1.0, 60.0, 1.0), 64, _NUSCENES),
-    Shape("BEVDet D=59 16x44 C=80", (256, 704), 16, (1.0, 60.0, 1.0), 80, _NUSCENES),
-    Shape("BEVDepth D=112 16x44 C=80", (256, 704), 16, (2.0, 58.0, 0.5), 80, _NUSCENES),
+    Shape("BEVDet D=59 16x44 C=64", (256, 704), 16, DepthBins(1.0, 60.0, 1.0), 64, _NUSCENES),
+    Shape("BEVDet D=59 16x44 C=80", (256, 704), 16, DepthBins(1.0, 60.0, 1.0), 80, _NUSCENES),
+    Shape("BEVDepth D=112 16x44 C=80", (256, 704), 16, DepthBins(2.0, 58.0, 0.5), 80, _NUSCENES),
     Shape(
-        "large D=118 40x110 C=80", (640, 1760), 16, (1.0, 60.0, 0.5), 80,
+        "large D=118 40x110 C=80", (640, 1760), 16, DepthBins(1.0, 60.0, 0.5), 80,
         BevGrid((-51.2, 51.2, 0.4), (-51.2, 51.2, 0.4), (-5.0, 3.0, 8.0)),
     ),
 )  # fmt: skip

@@ -5,8 +5,11 @@ Nothing here imports Lightning: every module works in a plain PyTorch loop.
 
 from bev.models.backbone import BackboneConfig
 from bev.models.bev_encoder import BevEncoderConfig
+from bev.models.camera_aware import CameraAwareDepthNetConfig
 from bev.models.center_decode import DecodeConfig
 from bev.models.center_head import CenterHeadConfig
+from bev.models.depth_bins import DepthBins
+from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
 from bev.models.neck import FpnConfig
@@ -19,8 +22,12 @@ from bev.models.voxel_sampling import VoxelSamplingConfig
 __all__ = [
     "BackboneConfig",
     "BevEncoderConfig",
+    "CameraAwareDepthNetConfig",
     "CenterHeadConfig",
+    "ConvDepthNetConfig",
     "DecodeConfig",
+    "DepthBins",
+    "DepthNetConfig",
     "Detector",
     "DetectorConfig",
     "FeatureCache",
@@ -28,6 +35,7 @@ __all__ = [
     "LiftSplatConfig",
     "RefinedLiftSplatConfig",
     "TemporalConfig",
+    "UniformDepthConfig",
     "ViewTransformConfig",
     "VoxelSamplingConfig",
 ]

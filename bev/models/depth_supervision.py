@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bev.geometry import Cameras
+from bev.models.depth_bins import DepthBins
 
 
 @torch.no_grad()
@@ -52,7 +53,7 @@ def nearest_depth(
 def depth_loss(
     depth_logits: Float[Tensor, "B N D h w"],
     nearest: Float[Tensor, "B N h w"],
-    bins: tuple[float, float, float],
+    bins: DepthBins,
     kind: str = "bce",
 ) -> Float[Tensor, ""]:
     """Mean loss over the cells with a lidar point within the bins' range, in float32.
@@ -60,18 +61,17 @@ def depth_loss(
     Args:
         depth_logits: before the softmax.
         nearest: metres, as :func:`nearest_depth` gives it.
-        bins: (lo, hi, step), metres.
+        bins: the D depth bins.
         kind: "bce", binary cross-entropy of the probabilities summed over bins (BEVDepth), or "ce",
             cross-entropy.
     """
-    lo, hi, step = bins
-    known = (nearest >= lo) & (nearest < hi)
-    logits = depth_logits.float().movedim(2, -1)[known]
-    target = torch.floor((nearest[known] - lo) / step).long().clamp(max=logits.shape[-1] - 1)
+    index = bins.index_of(nearest)
+    known = index >= 0
+    logits, target = depth_logits.movedim(2, -1)[known].float(), index[known]
     cells = max(len(target), 1)
-    if kind == "ce":
-        return F.cross_entropy(logits, target, reduction="sum") / cells
-    one_hot = F.one_hot(target, logits.shape[-1]).float()
-    probability = logits.softmax(dim=-1).clamp(1e-6, 1 - 1e-6)
     with torch.autocast(logits.device.type, enabled=False):
+        if kind == "ce":
+            return F.cross_entropy(logits, target, reduction="sum") / cells
+        one_hot = F.one_hot(target, bins.bins).float()
+        probability = logits.softmax(dim=-1).clamp(1e-6, 1 - 1e-6)
         return F.binary_cross_entropy(probability, one_hot, reduction="sum") / cells

@@ -77,6 +77,18 @@ class DetectorOutput(NamedTuple):
     depth_logits: Float[Tensor, "B N D h w"] | None
 
 
+class Prediction(NamedTuple):
+    """What inference gives.
+
+    Attributes:
+        boxes: of each sample, see :meth:`Detector.detect`.
+        output: what the network says, of the scene as it is (also with ``test_mirror``).
+    """
+
+    boxes: list[Boxes3D]
+    output: DetectorOutput
+
+
 class Detector(nn.Module):
     """Backbone, neck, view transform, join of times, BEV encoder and head.
 
@@ -171,7 +183,6 @@ class Detector(nn.Module):
             output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
         )
 
-    @torch.no_grad()
     def detect(self, batch: Batch, cache: FeatureCache | None = None) -> list[Boxes3D]:
         """Boxes of each sample, best first, on the CPU.
 
@@ -181,9 +192,15 @@ class Detector(nn.Module):
             batch: with images; those of adjacent frames may be empty where the cache keeps them.
             cache: of the stream of frames that the batch goes on from, for temporal models.
         """
-        groups = self(batch, cache).groups
+        return self.predict(batch, cache).boxes
+
+    @torch.no_grad()
+    def predict(self, batch: Batch, cache: FeatureCache | None = None) -> Prediction:
+        """Boxes, as :meth:`detect` gives them, and the output that they were read from."""
+        output = self(batch, cache)
+        groups = output.groups
         if self.config.test_mirror:
-            output = self(mirrored(batch), None if cache is None else cache.mirrored)
-            second = [mirrored_back(group) for group in output.groups]
+            other = self(mirrored(batch), None if cache is None else cache.mirrored)
+            second = [mirrored_back(group) for group in other.groups]
             groups = [averaged(*pair) for pair in zip(groups, second, strict=True)]
-        return self.head.boxes(groups)
+        return Prediction(self.head.boxes(groups), output)

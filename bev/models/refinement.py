@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
+from bev.models.depth_bins import DepthBins
 from bev.models.image_sampling import (
     Sightings,
     column_points,
@@ -51,7 +52,7 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
             raise ConfigError(f"view.squeeze = {self.squeeze} must be at least 1.")
 
     @property
-    def depth(self) -> tuple[float, float, float]:
+    def depth(self) -> DepthBins:
         """The depth bins of ``lift``."""
         return self.lift.depth
 

@@ -57,7 +57,7 @@ class ViewTransformConfig:
 
     @property
     def predicts_depth(self) -> bool:
-        """Whether it gives depth logits; those of the bins at the field ``depth``."""
+        """Whether it gives depth logits; those of the ``DepthBins`` at the field ``depth``."""
         return False
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:

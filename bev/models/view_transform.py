@@ -5,6 +5,7 @@ products of the two are summed into the BEV cells where the pixel's depth points
 and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
-from bev.models.layers import conv_bn_relu
+from bev.models.depth_bins import DepthBins
+from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig
 from bev.models.plan_cache import PlanCache
 from bev.models.view import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.ops import VoxelPlan, voxel_pool
@@ -26,9 +28,9 @@ class LiftSplatConfig(ViewTransformConfig):
     """Settings of :class:`LiftSplat`.
 
     Attributes:
-        depth: (lo, hi, step) of the depth bins, metres along the camera's z.
+        depth: the depth bins.
+        depth_net: what makes depth distribution and context of the features.
         channels: width of the context.
-        hidden: width of a hidden layer (1x1 convolution); 0 for none, as published.
         frustum: "centers" looks through the centres of feature cells and at the middle of bins;
             "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
         ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
@@ -36,9 +38,9 @@ class LiftSplatConfig(ViewTransformConfig):
         plan_cache: pooling plans kept in evaluation, see ``PlanCache``; 0 makes each anew.
     """
 
-    depth: tuple[float, float, float] = (1.0, 60.0, 1.0)
+    depth: DepthBins = DepthBins(1.0, 60.0, 1.0)
+    depth_net: DepthNetConfig = ConvDepthNetConfig()
     channels: int = 80
-    hidden: int = 0
     frustum: Literal["centers", "corners"] = "centers"
     ray_features: bool = False
     plan_cache: int = 0
@@ -46,22 +48,10 @@ class LiftSplatConfig(ViewTransformConfig):
     def __post_init__(self) -> None:
         if self.plan_cache < 0:
             raise ConfigError(f"view.plan_cache = {self.plan_cache} cannot be negative.")
-        lo, hi, step = self.depth
-        if not (step > 0 and hi > lo >= 0) or abs((hi - lo) / step - self.bins) > 1e-3:
-            raise ConfigError(
-                f"view.depth = {self.depth} needs 0 <= lo < hi and a positive step that divides"
-                " the range."
-            )
-
-    @property
-    def bins(self) -> int:
-        """Number of depth bins."""
-        lo, hi, step = self.depth
-        return round((hi - lo) / step)
 
     @property
     def predicts_depth(self) -> bool:
-        return True
+        return self.depth_net.predicts_depth
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
         return LiftSplat(self, in_channels, stride, grid)
@@ -81,14 +71,9 @@ class LiftSplat(ViewTransform):
         self.config, self.stride, self.grid = config, stride, grid
         self.channels = config.channels * grid.shape[0]
         self.plans = PlanCache(config.plan_cache)
-        width = in_channels + (4 + config.bins if config.ray_features else 0)
-        layers: list[nn.Module] = []
-        if config.hidden:
-            layers = [*conv_bn_relu(width, config.hidden, kernel=1)]
-            width = config.hidden
-        self.depth_context = nn.Sequential(
-            *layers, nn.Conv2d(width, config.bins + config.channels, 1)
-        )
+        bins = config.depth.bins
+        width = in_channels + (4 + bins if config.ray_features else 0)
+        self.depth_net = config.depth_net.build(width, bins, config.channels)
 
     def forward(
         self,
@@ -97,8 +82,6 @@ class LiftSplat(ViewTransform):
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> BevFeatures:
-        batch = features.shape[0]
-        flat = rearrange(features, "b n c h w -> (b n) c h w")
         looks: list[Tensor] = []  # beside the features, what each pixel sees of the geometry
         # Geometry stays in float32: half precision would move far points by metres.
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
@@ -113,20 +96,18 @@ class LiftSplat(ViewTransform):
             plan = self._plan(points, image_size, cameras, bev_from_ego)
             if self.config.ray_features:
                 rays = ray_features(pixels, cameras, bev_from_ego)
-                looks = [
-                    rearrange(part, "b n c h w -> (b n) c h w").to(flat.dtype)
-                    for part in (rays, ground_nearness(points))
-                ]
-        lifted = self.depth_context(torch.cat([flat, *looks], dim=1) if looks else flat)
-        # Bins and channels last, as they lie in memory: the pooling reads them as they are.
-        lifted = rearrange(lifted, "(b n) c h w -> b n h w c", b=batch)
-        depth_logits, context = lifted.split([self.config.bins, self.config.channels], dim=-1)
-        depth_logits = depth_logits.float()
-        depth, context, depth_logits = (
-            rearrange(part, "b n h w c -> b n c h w")
-            for part in (depth_logits.softmax(dim=-1), context, depth_logits)
+                looks = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
+        logits, context = self.depth_net(
+            _joined(features, looks), image_size, cameras, bev_from_ego
         )
-        return BevFeatures(voxel_pool(depth, context, plan), depth_logits)
+        # Bins last, as they lie in memory: the pooling reads them as they are.
+        if logits is None:
+            batch, count, bins, height, width = points.shape[:-1]
+            depth = points.new_full((batch, count, height, width, bins), 1 / bins).movedim(-1, 2)
+            return BevFeatures(voxel_pool(depth, context, plan), None)
+        logits = logits.movedim(2, -1).float()
+        depth = logits.softmax(dim=-1).movedim(-1, 2)
+        return BevFeatures(voxel_pool(depth, context, plan), logits.movedim(-1, 2))
 
     def _plan(
         self,
@@ -143,9 +124,18 @@ class LiftSplat(ViewTransform):
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The depth at which each bin's point stands, metres."""
-        lo, _, step = self.config.depth
-        middle = 0.5 if self.config.frustum == "centers" else 0.0
-        return lo + (torch.arange(self.config.bins, device=device) + middle) * step
+        bins = self.config.depth
+        return bins.centers(device) if self.config.frustum == "centers" else bins.edges(device)[:-1]
+
+
+def _joined(
+    features: Float[Tensor, "B N C h w"], more: Sequence[Float[Tensor, "B N _ h w"]]
+) -> Float[Tensor, "B N _ h w"]:
+    """More channels beside the features; channels stay last in memory, as convolutions like."""
+    if not more:
+        return features
+    flat = [rearrange(part, "b n c h w -> (b n) c h w") for part in (features, *more)]
+    return rearrange(torch.cat(flat, dim=1), "(b n) c h w -> b n c h w", b=len(features))
 
 
 def frustum_points(

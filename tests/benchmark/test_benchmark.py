@@ -13,11 +13,17 @@ from bev.benchmark.timing import median_seconds, peak_bytes
 from bev.benchmark.traffic import count
 from bev.config import load_config
 from bev.geometry import BevGrid
+from bev.models import DepthBins
 from bev.ops import VoxelPlan
 
 CPU = torch.device("cpu")
 SMALL = Shape(
-    "small", (64, 176), 16, (1.0, 21.0, 1.0), 4, BevGrid((-30, 40, 1), (-20, 25, 1), (-5, 3, 8))
+    "small",
+    (64, 176),
+    16,
+    DepthBins(1.0, 21.0, 1.0),
+    4,
+    BevGrid((-30, 40, 1), (-20, 25, 1), (-5, 3, 8)),
 )
 
 
@@ -26,7 +32,7 @@ def test_the_published_formulations_give_our_result_and_gradients():
 
 
 def test_the_shapes_are_those_published():
-    sizes = [(s.bins, s.image[0] // 16, s.image[1] // 16, s.channels) for s in SHAPES]
+    sizes = [(s.depth.bins, s.image[0] // 16, s.image[1] // 16, s.channels) for s in SHAPES]
     assert sizes == [
         (41, 8, 22, 64), (59, 16, 44, 64), (59, 16, 44, 80), (112, 16, 44, 80), (118, 40, 110, 80),
     ]  # fmt: skip

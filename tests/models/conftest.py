@@ -12,6 +12,7 @@ from bev.models import (
     BackboneConfig,
     BevEncoderConfig,
     CenterHeadConfig,
+    DepthBins,
     DetectorConfig,
     FpnConfig,
     LiftSplatConfig,
@@ -62,7 +63,7 @@ def small() -> DetectorConfig:
         backbone=BackboneConfig("resnet10t", pretrained=False, strides=(8, 16)),
         neck=FpnConfig(16),
         grid=BevGrid(x=(-16.0, 24.0, 1.0), y=(-12.0, 20.0, 1.0), z=(-4.0, 4.0, 8.0)),
-        view=LiftSplatConfig(depth=(1.0, 25.0, 1.0), channels=8),
+        view=LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=8),
         encoder=BevEncoderConfig(stages=(16, 16, 16), blocks=1, neck=16, channels=16),
         head=CenterHeadConfig(shared=16, branch=8),
     )

@@ -7,7 +7,7 @@ import torch
 
 from bev.errors import ConfigError, DataError, WeightsError
 from bev.geometry import bev_transform
-from bev.models import BackboneConfig, DetectorConfig, LiftSplatConfig
+from bev.models import BackboneConfig, DepthBins, DetectorConfig, LiftSplatConfig
 
 
 def test_every_parameter_gets_a_gradient(batch, small):
@@ -134,7 +134,7 @@ def test_settings_that_cannot_work_are_named(small, batch):
     with pytest.raises(ConfigError, match=r"strides \[2, 4, 8, 16, 32\], not \[64\]"):
         BackboneConfig("resnet18", pretrained=False, strides=(16, 64)).build()
     with pytest.raises(ConfigError, match="divides the range"):
-        LiftSplatConfig(depth=(1.0, 60.0, 0.7))
+        DepthBins(1.0, 60.0, 0.7)
     with pytest.raises(ConfigError, match="'lorry' is unknown"):
         replace(small, head=replace(small.head, groups=(("lorry",),))).build()
     with pytest.raises(DataError, match="--data.lidar"):
@@ -144,7 +144,7 @@ def test_settings_that_cannot_work_are_named(small, batch):
 
 def test_mirrored_images_with_a_mirrored_bev_give_a_mirrored_scene(batch, small):
     """Flipping images, calibration and BEV together moves every frustum point to its mirror."""
-    config = replace(small, view=LiftSplatConfig(depth=(1.0, 25.0, 1.0), channels=8))
+    config = replace(small, view=LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=8))
     view = config.build().view.eval()
     features = torch.randn(2, 3, 16, 8, 20)
     plain = view(features, (64, 160), batch.cameras, batch.bev_from_ego).bev

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from bev.geometry import BevGrid
+from bev.models.depth_bins import DepthBins
 from bev.models.plan_cache import PlanCache
 from bev.models.view_transform import LiftSplat, LiftSplatConfig
 from bev.ops import VoxelPlan
@@ -35,7 +36,7 @@ def test_a_plan_is_made_once_and_the_oldest_goes_first():
 
 
 def test_the_view_transform_keeps_plans_in_evaluation_only(cameras):
-    config = LiftSplatConfig(depth=(1.0, 25.0, 1.0), channels=2, plan_cache=1)
+    config = LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=2, plan_cache=1)
     view = LiftSplat(config, 1, 8, GRID)
     features, bev_from_ego = torch.randn(2, 3, 1, 8, 20), torch.eye(4).expand(2, 4, 4)
     view.train()(features, (64, 160), cameras, bev_from_ego)

@@ -1,6 +1,6 @@
 """The way back reads what lift-splat's depth says is there, and adds to lift-splat alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from slow_sampling import corners, read, sightings
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
-from bev.models import LiftSplatConfig, RefinedLiftSplatConfig
+from bev.models import DepthBins, LiftSplatConfig, RefinedLiftSplatConfig, UniformDepthConfig
 from bev.models.image_sampling import Sightings
 from bev.models.refinement import sighting_probability
 
 IMAGE = (64, 160)
 GRID = BevGrid(x=(-16.0, 24.0, 4.0), y=(-12.0, 20.0, 4.0), z=(-4.0, 4.0, 8.0))
 IDENTITY = torch.eye(4).expand(2, 4, 4)
-LIFT = LiftSplatConfig(depth=(1.0, 25.0, 3.0), channels=2)
+LIFT = LiftSplatConfig(depth=DepthBins(1.0, 25.0, 3.0), channels=2)
 CONFIG = RefinedLiftSplatConfig(lift=LIFT, z=(-1.0, 3.0, 2.0))
 
 
@@ -144,15 +144,6 @@ def test_grids_of_several_cells_in_z_are_refined_too(cameras):
     assert view(torch.randn(2, 3, 4, 8, 20), IMAGE, cameras, IDENTITY).bev.shape == (2, 4, 8, 10)
 
 
-@dataclass(frozen=True)
-class Blind(LiftSplatConfig):
-    """A lift that predicts no depth."""
-
-    @property
-    def predicts_depth(self):
-        return False
-
-
 def test_the_detector_supervises_depth_through_it(batch, small):
     model = replace(small, view=CONFIG, depth_weight=1.0).build()
     terms = model.loss(batch)
@@ -160,6 +151,8 @@ def test_the_detector_supervises_depth_through_it(batch, small):
     sum(terms.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     with pytest.raises(ConfigError, match="its lift predicts none"):
-        replace(small, view=RefinedLiftSplatConfig(lift=Blind())).build()
+        replace(
+            small, view=RefinedLiftSplatConfig(lift=replace(LIFT, depth_net=UniformDepthConfig()))
+        ).build()
     with pytest.raises(ConfigError, match="view.squeeze = 0"):
         replace(CONFIG, squeeze=0)

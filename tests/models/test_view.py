@@ -12,6 +12,7 @@ from bev.data.dataset import KeyFrames
 from bev.models import (
     BevEncoderConfig,
     CenterHeadConfig,
+    DepthBins,
     FpnConfig,
     LiftSplatConfig,
     RefinedLiftSplatConfig,
@@ -19,7 +20,7 @@ from bev.models import (
 )
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-LIFT = LiftSplatConfig(depth=(2.0, 58.0, 4.0), channels=8)
+LIFT = LiftSplatConfig(depth=DepthBins(2.0, 58.0, 4.0), channels=8)
 Z = (-1.0, 3.0, 2.0)
 VIEWS = {
     "lift-splat": LIFT,

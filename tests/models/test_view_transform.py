@@ -3,6 +3,7 @@
 import torch
 
 from bev.geometry import BevGrid, bev_transform, feature_pixels
+from bev.models.depth_bins import DepthBins
 from bev.models.depth_supervision import depth_loss, nearest_depth
 from bev.models.view_transform import LiftSplat, LiftSplatConfig, frustum_points, ray_features
 
@@ -23,13 +24,13 @@ def test_frustum_points_project_back_to_their_pixels(cameras):
 
 def one_hot_transform(camera_pixel, bin_index):
     """A lift-splat whose depth net answers 'this bin' everywhere and hands the context through."""
-    config = LiftSplatConfig(depth=(1.0, 25.0, 1.0), channels=1)
+    config = LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=1)
     view = LiftSplat(config, 1, 8, GRID)
-    conv = view.depth_context[-1]
+    conv = view.depth_net.layers[-1]
     torch.nn.init.zeros_(conv.weight)
     torch.nn.init.zeros_(conv.bias)
     conv.bias.data[bin_index] = 50.0
-    conv.weight.data[config.bins, 0] = 1.0
+    conv.weight.data[config.depth.bins, 0] = 1.0
     features = torch.zeros(2, 3, 1, 8, 20)
     camera, row, column = camera_pixel
     features[0, camera, 0, row, column] = 1.0
@@ -82,11 +83,11 @@ def test_the_depth_loss_wants_the_right_bin():
     nearest[0, 0, 0, 1] = 3.7  # bin 2 of [1, 2), [2, 3), [3, 4)
     for kind in ("bce", "ce"):
         logits = torch.zeros(1, 1, 3, 2, 2, requires_grad=True)
-        depth_loss(logits, nearest, (1.0, 4.0, 1.0), kind).backward()
+        depth_loss(logits, nearest, DepthBins(1.0, 4.0, 1.0), kind).backward()
         assert logits.grad[0, 0, 2, 0, 1] < 0 < logits.grad[0, 0, 0, 0, 1]
         assert logits.grad.count_nonzero() == 3
         nothing = torch.full_like(nearest, torch.inf)
-        assert depth_loss(logits, nothing, (1.0, 4.0, 1.0), kind) == 0
+        assert depth_loss(logits, nothing, DepthBins(1.0, 4.0, 1.0), kind) == 0
 
 
 def test_mixed_precision_leaves_the_geometry_alone(cameras):

@@ -11,8 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SMALL = [
     "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
-    "--model.neck.channels", "16", "--model.view.hidden", "0", "--model.view.channels", "8",
-    "--model.encoder.stages", "16", "16", "16", "--model.encoder.neck", "16",
+    "--model.neck.channels", "16", "--model.view.channels", "8",
+    "--model.view.depth-net.hidden", "0", "--model.encoder.neck", "16",
+    "--model.encoder.stages", "16", "16", "16",
     "--model.encoder.channels", "16", "--model.head.shared", "16",
     "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
     "--train.threads", "1", "--train.precision", "32",  # what evaluate.py computes in

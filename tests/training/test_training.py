@@ -10,7 +10,7 @@ import torch
 
 from bev.config import Experiment, load_file
 from bev.errors import CheckpointError, TrainingError
-from bev.models import BevEncoderConfig, CenterHeadConfig, FpnConfig
+from bev.models import BevEncoderConfig, CenterHeadConfig, DepthBins, FpnConfig
 from bev.training.averaging import AveragedWeights, ema_decay
 from bev.training.checkpoint import check_resumable, load_checkpoint, read_checkpoint
 from bev.training.module import TrainingModule
@@ -30,7 +30,7 @@ def quick(made_world, tmp_path_factory) -> Experiment:
         backbone=replace(base.model.backbone, channels=(8, 8, 16, 16), stem=8),
         neck=FpnConfig(16),
         grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-51.2, 51.2, 3.2)),
-        view=replace(base.model.view, channels=8, hidden=0, depth=(2.0, 58.0, 4.0)),
+        view=replace(base.model.view, channels=8, depth=DepthBins(2.0, 58.0, 4.0)),
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
         head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
     )
