@@ -59,6 +59,7 @@ def main() -> None:
         folder, split = command.out or command.source.parent, command.split
         index = open_index(command.data.root, command.data.version)
         metrics, text = evaluate_submission(command.source, index, split, folder), ""
+        figures = {}
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         data = command.data.apply(config.data)
@@ -68,8 +69,8 @@ def main() -> None:
         folder = command.out or home_of(command.source) / "evaluation" / name
         device = default_device()
         loader = make_loader(KeyFrames(data.frames(split), data, training=False))
-        rows = predict(model.to(device), loader, device, command.blank)
-        metrics = score(rows, data, split, folder)
+        rows, depth = predict(model.to(device), loader, device, command.blank)
+        metrics, figures = score(rows, data, split, folder), depth.scalars()
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
     curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
     page = write_page(
@@ -78,10 +79,11 @@ def main() -> None:
         subtitle=str(command.source),
         notice="Images were blanked." if command.blank else "",
         metrics=metrics,
+        figures=figures,
         curves=curves,
         config_text=text,
     )
-    print(f"{split}\n{metrics_table(metrics)}\n\nwritten to {page.parent}")
+    print(f"{split}\n{metrics_table(metrics, figures)}\n\nwritten to {page.parent}")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ class DataConfig:
         image_size: (H, W) of the network's images, pixels.
         image_augmentation, bev_augmentation: used in training only.
         least_points: truth with fewer lidar and radar points is not trained on.
-        lidar: load lidar points in training (depth supervision needs them).
+        lidar: load lidar points: depth supervision needs them in training, and evaluation measures
+            depth on the frames whose lidar file is there.
         image_cache: GiB of disk for decoded images, see ``bev.data.image_cache``; 0 is off.
         batch_size: samples a step and device.
         workers: loader processes a device; -1 for what the machine has.
@@ -127,7 +128,8 @@ class KeyFrames(Dataset):
 
     Raises:
         DataError: where an image cache is asked for that cannot be written; on access, for a
-            missing or damaged image or lidar file.
+            missing or damaged image or lidar file. Outside training a frame without a lidar file is
+            served without points.
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class KeyFrames(Dataset):
         if self.training:
             boxes = boxes[frame.points_on_box >= self.config.least_points]
         lidar = torch.zeros(0, 3)
-        if self.training and self.config.lidar:
+        if self.config.lidar and (self.training or frame.has_lidar):
             lidar = frame.load_lidar()
         images, cameras = self._views(frame.cameras, drawn)
         return Batch(

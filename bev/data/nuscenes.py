@@ -85,6 +85,11 @@ class Frame:
     ego_from_lidar: Float[Tensor, "4 4"]
     adjacent: tuple[AdjacentFrame, ...] = ()
 
+    @property
+    def has_lidar(self) -> bool:
+        """Whether its lidar file is on disk."""
+        return self.lidar_path is not None and self.lidar_path.is_file()
+
     def load_lidar(self) -> Float[Tensor, "P 3"]:
         """Lidar points in the reference ego frame, metres (float32).
 

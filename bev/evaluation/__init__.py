@@ -1,5 +1,6 @@
 """The official nuScenes metrics: submission file, the devkit's evaluation, tables and a page."""
 
+from bev.evaluation.depth import DepthErrors, depth_errors
 from bev.evaluation.official import (
     Metrics,
     evaluate_submission,
@@ -17,8 +18,10 @@ from bev.evaluation.submission import (
 )
 
 __all__ = [
+    "DepthErrors",
     "Metrics",
     "attribute_of",
+    "depth_errors",
     "draw_pr_curves",
     "evaluate_submission",
     "metrics_table",

@@ -5,7 +5,7 @@ so a run folder can be zipped, copied and opened anywhere.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -45,6 +45,7 @@ def write_page(
     subtitle: str = "",
     notice: str = "",
     metrics: Metrics | None = None,
+    figures: Mapping[str, float] | None = None,
     curves: Path | str | None = None,
     pictures: Sequence[Path | str] = (),
     config_text: str = "",
@@ -57,6 +58,7 @@ def write_page(
         subtitle: one line below it, e.g. the checkpoint and the split.
         notice: set off in a box, e.g. that this was a rehearsal and its figures mean little.
         metrics: the figures; by default those of the folder's ``metrics_summary.json``, if any.
+        figures: others than the official ones, shown beside them.
         curves: PNG of the precision-recall curves; by default the folder's ``pr_curves.png``, if
             any.
         pictures: image files to show, in order, linked by paths relative to the folder.
@@ -74,7 +76,11 @@ def write_page(
     if notice:
         parts.append(f'<p class="notice">{escape(notice)}</p>')
     if metrics is not None:
-        parts += [_headline(metrics), "<h2>By class</h2>", _class_table(metrics)]
+        parts += [
+            _headline({**metrics.scalars(), **(figures or {})}),
+            "<h2>By class</h2>",
+            _class_table(metrics),
+        ]
     if curves is not None:
         parts += ["<h2>Precision and recall</h2>", _picture(folder, Path(curves), "")]
     if pictures:
@@ -93,8 +99,8 @@ def write_page(
     return page
 
 
-def _headline(metrics: Metrics) -> str:
-    tiles = "".join(f"<div>{k}<b>{v:.3f}</b></div>" for k, v in metrics.scalars().items())
+def _headline(figures: Mapping[str, float]) -> str:
+    tiles = "".join(f"<div>{k}<b>{v:.3f}</b></div>" for k, v in figures.items())
     return f'<div class="headline">{tiles}</div>'
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from bev.data.batch import Batch
 from bev.data.dataset import DataConfig
+from bev.evaluation.depth import DepthErrors, depth_errors
 from bev.evaluation.official import Metrics, evaluate_submission
 from bev.evaluation.submission import submission_rows, write_submission
 from bev.models import Detector, FeatureCache
@@ -19,15 +20,17 @@ from bev.models import Detector, FeatureCache
 @torch.no_grad()
 def predict(
     model: Detector, loader: DataLoader, device: torch.device, blank: bool = False
-) -> dict[str, list[dict]]:
-    """Submission rows by sample token, for every sample of a loader, computed in float32.
+) -> tuple[dict[str, list[dict]], DepthErrors]:
+    """Submission rows by sample token and the errors in depth, of every sample of a loader.
+
+    Computed in float32. Depth is measured where the samples carry lidar.
 
     Args:
         model: in evaluation mode, on ``device``.
         loader: of ``Batch``.
         blank: show the model uniform grey images, to measure what it knows without seeing.
     """
-    rows = {}
+    rows, depth = {}, DepthErrors()
     # In the order of time, what was the present is the past of the next frames.
     times = model.config.temporal.frames
     cache = FeatureCache(loader.batch_size + 8 * times) if times else None
@@ -35,11 +38,11 @@ def predict(
         batch = batch.to(device)
         if blank:
             batch = blanked(batch)
-        for token, boxes, pose in zip(
-            batch.tokens, model.detect(batch, cache), batch.global_from_ego, strict=True
-        ):
-            rows[token] = submission_rows(token, boxes, pose)
-    return rows
+        boxes, output = model.predict(batch, cache)
+        depth += depth_errors(model, output, batch)
+        for token, own, pose in zip(batch.tokens, boxes, batch.global_from_ego, strict=True):
+            rows[token] = submission_rows(token, own, pose)
+    return rows, depth
 
 
 def blanked(batch: Batch) -> Batch:

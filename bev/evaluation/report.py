@@ -24,12 +24,16 @@ def class_rows(metrics: Metrics) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def metrics_table(metrics: Metrics) -> str:
-    """The headline figures and one line a class, aligned, without a trailing line break."""
+def metrics_table(metrics: Metrics, figures: Mapping[str, float] | None = None) -> str:
+    """The headline figures and one line a class, aligned, without a trailing line break.
+
+    ``figures`` are others than the official ones, a line each below the headline.
+    """
     scalars = metrics.scalars()
     lines = [
         "".join(f"{name:>8}" for name in scalars),
         "".join(f"{value:8.4f}" for value in scalars.values()),
+        *(f"{name:<16}{value:8.4f}" for name, value in (figures or {}).items()),
         "",
         f"{'class':<22}" + "".join(f"{name:>8}" for name in CLASS_COLUMNS),
     ]

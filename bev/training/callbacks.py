@@ -9,20 +9,26 @@ from lightning import Callback, LightningModule, Trainer
 
 from bev.data.batch import Batch
 from bev.evaluation import (
+    DepthErrors,
     Metrics,
+    depth_errors,
     evaluate_submission,
     metrics_table,
     submission_rows,
     write_submission,
 )
-from bev.geometry import Boxes3D
+from bev.models.detector import Prediction
 
 
 class OfficialMetrics(Callback):
     """Gathers the boxes of all ranks, writes the submission, runs the devkit's evaluation.
 
+    Where validation loads lidar, depth is measured as well, as ``val/depth_abs_rel`` and
+    ``val/depth_rmse`` (metres).
+
     Attributes:
         metrics: of the latest validation (rank 0).
+        depth: errors of depth in the latest validation; of all ranks once it has ended (rank 0).
         validated_step: the step of the latest validation; -1 before the first.
 
     Args:
@@ -33,6 +39,7 @@ class OfficialMetrics(Callback):
     def __init__(self, run: Path) -> None:
         self.run = run
         self.rows: dict[str, list[dict]] = {}
+        self.depth = DepthErrors()
         self.metrics: Metrics | None = None
         self.validated_step = -1
         self.training_seconds = 0.0
@@ -42,7 +49,7 @@ class OfficialMetrics(Callback):
         self._resumed_at = time.perf_counter()
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.rows = {}
+        self.rows, self.depth = {}, DepthErrors()
         if self._resumed_at is not None:
             self.training_seconds += time.perf_counter() - self._resumed_at
             self._resumed_at = None
@@ -55,19 +62,21 @@ class OfficialMetrics(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: list[Boxes3D],
+        outputs: Prediction,
         batch: Batch,
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        for token, boxes, pose in zip(batch.tokens, outputs, batch.global_from_ego, strict=True):
+        self.depth += depth_errors(module.model, outputs.output, batch)
+        frames = zip(batch.tokens, outputs.boxes, batch.global_from_ego, strict=True)
+        for token, boxes, pose in frames:
             self.rows[token] = submission_rows(token, boxes, pose)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        rows = self._gather(trainer)
+        self._gather(trainer)
         scalars = [None]
         if trainer.is_global_zero:
-            scalars = [self._evaluate(trainer, module, rows)]
+            scalars = [self._evaluate(trainer, module)]
         if trainer.world_size > 1:
             torch.distributed.broadcast_object_list(scalars)
         module.log_dict(
@@ -84,22 +93,24 @@ class OfficialMetrics(Callback):
     def load_state_dict(self, state: dict) -> None:
         self.training_seconds = state["training_seconds"]
 
-    def _gather(self, trainer: Trainer) -> dict[str, list[dict]]:
+    def _gather(self, trainer: Trainer) -> None:
+        """Rank 0 gets what all ranks have found."""
         if trainer.world_size == 1:
-            return self.rows
+            return
         parts: list = [None] * trainer.world_size if trainer.is_global_zero else []
-        torch.distributed.gather_object(self.rows, parts or None)
-        return {token: rows for part in parts for token, rows in part.items()}
+        torch.distributed.gather_object((self.rows, self.depth), parts or None)
+        if trainer.is_global_zero:
+            self.rows = {token: own for rows, _ in parts for token, own in rows.items()}
+            self.depth = sum((depth for _, depth in parts), DepthErrors())
 
-    def _evaluate(
-        self, trainer: Trainer, module: LightningModule, rows: dict[str, list[dict]]
-    ) -> dict[str, float]:
+    def _evaluate(self, trainer: Trainer, module: LightningModule) -> dict[str, float]:
         data = module.config.data
         split = data.splits[1]
         folder = self.run / "evaluation" / split
-        path = write_submission(folder / "results_nusc.json", rows)
+        path = write_submission(folder / "results_nusc.json", self.rows)
         self.metrics = evaluate_submission(path, data.open(), split, folder)
-        scalars = self.metrics.scalars()
+        figures = self.depth.scalars()
+        scalars = {**self.metrics.scalars(), **figures}
         minutes = self.training_seconds / 60
         entry = {
             "epoch": trainer.current_epoch,
@@ -111,5 +122,5 @@ class OfficialMetrics(Callback):
         with (self.run / "evaluation" / "history.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
         heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
-        print(f"\n{heading}\n{metrics_table(self.metrics)}", flush=True)
+        print(f"\n{heading}\n{metrics_table(self.metrics, figures)}", flush=True)
         return scalars

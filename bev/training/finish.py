@@ -1,6 +1,6 @@
 """The end of a run: pictures of a few samples and the report page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -40,10 +40,14 @@ def write_report(
     folder: Path,
     config: Experiment,
     metrics: Metrics,
+    figures: Mapping[str, float],
     pictures: Sequence[Path],
     notice: str = "",
 ) -> Path:
-    """``report.html`` in the run folder: metrics, precision-recall curves, pictures, config."""
+    """``report.html`` in the run folder: metrics, precision-recall curves, pictures, config.
+
+    ``figures`` are others than the official ones, shown beside them.
+    """
     split = config.data.splits[1]
     evaluation = folder / "evaluation" / split
     return write_page(
@@ -52,6 +56,7 @@ def write_report(
         subtitle=str(folder),
         notice=notice,
         metrics=metrics,
+        figures=figures,
         curves=draw_pr_curves(read_details(evaluation), evaluation / "pr_curves.png"),
         pictures=pictures,
         config_text=(folder / "config.yaml").read_text(),

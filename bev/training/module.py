@@ -7,7 +7,7 @@ from torch import Tensor
 from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
-from bev.geometry import Boxes3D
+from bev.models.detector import Prediction
 from bev.training.optimizer import build_optimizer, rate_factor
 
 
@@ -38,8 +38,8 @@ class TrainingModule(LightningModule):
             self.log(f"train/{name}", value.detach(), prog_bar=True, batch_size=len(batch))
         return loss
 
-    def validation_step(self, batch: Batch, batch_index: int) -> list[Boxes3D]:
-        return self.model.detect(batch)
+    def validation_step(self, batch: Batch, batch_index: int) -> Prediction:
+        return self.model.predict(batch)
 
     def configure_optimizers(self) -> dict:
         train, data = self.config.train, self.config.data

@@ -76,7 +76,7 @@ def train(
     if not trainer.is_global_zero:
         return folder, None
     pictures = draw_samples(module.model, data.frames["val"], config, folder)
-    write_report(folder, config, metrics.metrics, pictures, notice)
+    write_report(folder, config, metrics.metrics, metrics.depth.scalars(), pictures, notice)
     return folder, metrics.metrics
 
 

@@ -1,0 +1,78 @@
+"""How far predicted depth is from what the lidar measured."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.data.batch import Batch
+from bev.models import DepthBins, Detector
+from bev.models.depth_supervision import nearest_depth
+from bev.models.detector import DetectorOutput
+
+
+@dataclass(frozen=True)
+class DepthErrors:
+    """Sums over feature cells with a lidar point in the bins' range; those of parts add up.
+
+    Attributes:
+        relative: sum of |predicted - measured| / measured.
+        squared: sum of (predicted - measured)^2, square metres.
+        cells: how many.
+    """
+
+    relative: float = 0.0
+    squared: float = 0.0
+    cells: int = 0
+
+    def __add__(self, other: "DepthErrors") -> "DepthErrors":
+        return DepthErrors(
+            self.relative + other.relative, self.squared + other.squared, self.cells + other.cells
+        )
+
+    def scalars(self) -> dict[str, float]:
+        """Mean absolute relative error and root mean square error (metres), for a logger.
+
+        Empty where nothing was measured.
+        """
+        if self.cells == 0:
+            return {}
+        return {
+            "depth_abs_rel": self.relative / self.cells,
+            "depth_rmse": (self.squared / self.cells) ** 0.5,
+        }
+
+
+def depth_errors(model: Detector, output: DetectorOutput, batch: Batch) -> DepthErrors:
+    """Errors of a batch's depth; none where it carries no lidar or the model predicts no depth."""
+    if output.depth_logits is None or not any(len(points) for points in batch.lidar):
+        return DepthErrors()
+    size = tuple(output.depth_logits.shape[-2:])
+    nearest = nearest_depth(batch.lidar, batch.cameras, batch.image_size, size, model.view.stride)
+    return compare_depth(output.depth_logits, nearest, model.config.view.depth)
+
+
+@torch.no_grad()
+def compare_depth(
+    depth_logits: Float[Tensor, "B N D h w"],
+    nearest: Float[Tensor, "B N h w"],
+    bins: DepthBins,
+) -> DepthErrors:
+    """Expected depth against the nearest lidar point in each feature cell.
+
+    The expectation is over the softmax of the logits, each bin standing for its centre; float32.
+
+    Args:
+        depth_logits: before the softmax.
+        nearest: metres, infinite where there is no point; see ``nearest_depth``.
+        bins: the D depth bins.
+    """
+    known = bins.index_of(nearest) >= 0
+    measured = nearest[known]
+    with torch.autocast(nearest.device.type, enabled=False):
+        probability = depth_logits.movedim(2, -1)[known].float().softmax(dim=-1)
+        error = (probability * bins.centers(nearest.device)).sum(dim=-1) - measured
+    return DepthErrors(
+        (error.abs() / measured).sum().item(), error.square().sum().item(), len(measured)
+    )
