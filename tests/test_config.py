@@ -8,7 +8,12 @@ import yaml
 
 from bev.config import Experiment, from_plain, load_config, load_file, save_config, to_plain
 from bev.errors import ConfigError
-from bev.models import DepthBins, LiftSplatConfig, ViewTransformConfig
+from bev.models import (
+    CameraAwareDepthNetConfig,
+    DepthBins,
+    LiftSplatConfig,
+    ViewTransformConfig,
+)
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
 
@@ -85,6 +90,27 @@ def test_a_subclass_carries_its_type():
     assert plain["model"]["view"]["type"].endswith(":OtherView")
     assert from_plain(Experiment, plain) == config
     assert isinstance(from_plain(Experiment, to_plain(Experiment())).model.view, LiftSplatConfig)
+
+
+def test_a_depth_net_is_saved_by_its_type_and_overridden_by_its_fields(tmp_path):
+    path = tmp_path / "aware.py"
+    path.write_text(
+        "from dataclasses import replace\n"
+        "from bev.config import Experiment\n"
+        "from bev.models import CameraAwareDepthNetConfig, DetectorConfig, LiftSplatConfig\n"
+        "view = LiftSplatConfig(depth_net=CameraAwareDepthNetConfig(width=64))\n"
+        "config = Experiment(model=DetectorConfig(view=view))\n"
+    )
+    config = load_config(
+        path,
+        ["--model.view.depth-net.blocks", "1", "--model.view.depth-net.no-aspp",
+         "--model.view.depth.spacing", "log"],
+    )  # fmt: skip
+    assert config.model.view.depth_net == CameraAwareDepthNetConfig(64, blocks=1, aspp=False)
+    assert config.model.view.depth.spacing == "log"
+    plain = to_plain(config)
+    assert plain["model"]["view"]["depth_net"]["type"].endswith(":CameraAwareDepthNetConfig")
+    assert from_plain(Experiment, yaml.safe_load(yaml.safe_dump(plain))) == config
 
 
 @pytest.mark.parametrize(

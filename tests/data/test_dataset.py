@@ -81,6 +81,14 @@ def test_a_batch_joins_samples_and_moves(made):
     assert batch.global_from_ego.dtype == torch.float64
 
 
+def test_evaluation_gets_lidar_where_it_is_asked_for_and_there(made):
+    config, frames = made
+    assert len(KeyFrames(frames, config, training=False)[0].lidar[0]) > 1000
+    assert len(KeyFrames(frames, replace(config, lidar=False), False)[0].lidar[0]) == 0
+    lost = replace(frames[0], lidar_path=None)
+    assert len(KeyFrames([lost], config, training=False)[0].lidar[0]) == 0
+
+
 def test_any_subset_and_order_of_cameras(made):
     config, _ = made
     chosen = replace(config, cameras=("CAM_BACK", "CAM_FRONT"))
@@ -122,6 +130,7 @@ def test_real_frames(nuscenes_root):
     # The mini_val frames' lidar files are missing: fine without lidar, named with it.
     missing = config.frames("mini_val")[:1]
     assert len(KeyFrames(missing, replace(config, lidar=False), True)[0].lidar[0]) == 0
+    assert len(KeyFrames(missing, config, training=False)[0].lidar[0]) == 0
     with pytest.raises(DataError, match=r"LIDAR_TOP.*is missing"):
         KeyFrames(missing, config, True)[0]
 

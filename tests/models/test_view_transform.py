@@ -4,7 +4,7 @@ import torch
 
 from bev.geometry import BevGrid, bev_transform, feature_pixels
 from bev.models.depth_bins import DepthBins
-from bev.models.depth_supervision import depth_loss, nearest_depth
+from bev.models.depth_supervision import nearest_depth
 from bev.models.view_transform import LiftSplat, LiftSplatConfig, frustum_points, ray_features
 
 IMAGE = (64, 160)
@@ -64,30 +64,6 @@ def test_ray_features_know_the_ground(cameras):
     torch.testing.assert_close(rays[0, 0, 3, 5], torch.ones(20), atol=1e-5, rtol=0)
     assert not rays[:, :, 3, 0].any()
     assert rays[0, 0, 0].min() > 0.5 and rays[0, 1, 0, :, 10].max() < 0  # camera 1 looks back left
-
-
-def test_the_nearest_lidar_point_counts(cameras):
-    # Two points on one ray of camera 0 (pixel 100, 20), one behind the camera.
-    pixel, depths = torch.tensor([[100.0, 20.0]]), torch.tensor([9.0, 5.0])
-    points = cameras[0, 0].unproject(pixel.expand(2, 2), depths)
-    points = torch.cat([points, torch.tensor([[-5.0, 0.2, 1.5]])])
-    nearest = nearest_depth([points, torch.zeros(0, 3)], cameras, IMAGE, (8, 20), 8)
-    assert nearest.shape == (2, 3, 8, 20)
-    assert nearest[0, 0, 2, 12] == 5.0
-    assert nearest[0, 0].isfinite().sum() == 1
-    assert not nearest[1].isfinite().any()
-
-
-def test_the_depth_loss_wants_the_right_bin():
-    nearest = torch.full((1, 1, 2, 2), torch.inf)
-    nearest[0, 0, 0, 1] = 3.7  # bin 2 of [1, 2), [2, 3), [3, 4)
-    for kind in ("bce", "ce"):
-        logits = torch.zeros(1, 1, 3, 2, 2, requires_grad=True)
-        depth_loss(logits, nearest, DepthBins(1.0, 4.0, 1.0), kind).backward()
-        assert logits.grad[0, 0, 2, 0, 1] < 0 < logits.grad[0, 0, 0, 0, 1]
-        assert logits.grad.count_nonzero() == 3
-        nothing = torch.full_like(nearest, torch.inf)
-        assert depth_loss(logits, nothing, DepthBins(1.0, 4.0, 1.0), kind) == 0
 
 
 def test_mixed_precision_leaves_the_geometry_alone(cameras):

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from bev.geometry import BevGrid, Cameras
-from bev.models.depth_bins import DepthBins
+from bev.models import (
+    CameraAwareDepthNetConfig,
+    ConvDepthNetConfig,
+    DepthBins,
+    UniformDepthConfig,
+)
 from bev.models.view_transform import LiftSplat, LiftSplatConfig
 from bev.ops import VoxelPlan, voxel_pool
 
@@ -98,8 +103,18 @@ def test_autocast_leaves_the_sums_in_float32(dtype):
         assert torch.equal(ours, exact)
 
 
-def test_the_view_transform_compiles_whole():
-    config = LiftSplatConfig(depth=DepthBins(1.0, 9.0, 1.0), channels=3, ray_features=True)
+@pytest.mark.parametrize(
+    "depth_net",
+    [
+        ConvDepthNetConfig(),
+        UniformDepthConfig(),
+        CameraAwareDepthNetConfig(8, blocks=1, aspp=False),
+    ],
+)
+def test_the_view_transform_compiles_whole(depth_net):
+    config = LiftSplatConfig(
+        depth=DepthBins(1.0, 9.0, 1.0), depth_net=depth_net, channels=3, ray_features=True
+    )
     view = LiftSplat(config, 4, 8, GRID)
     # A camera looking along +x: its x, y and z point to -y, -z and +x.
     ego_from_camera = torch.tensor(

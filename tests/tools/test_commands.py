@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,12 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         for folder in (tmp_path, trained / "evaluation" / "synthetic_val")
     )
     assert set(again) == set(first) and all(again.values())
+    # Depth, summed over two processes in training, is that of one process here.
+    history = trained / "evaluation" / "history.jsonl"
+    measured = json.loads(history.read_text().splitlines()[-1])
+    for name in ("depth_abs_rel", "depth_rmse"):
+        printed = re.search(rf"{name} +([0-9.]+)", out)
+        assert float(printed[1]) == pytest.approx(measured[name], abs=1e-3)
     # The scores of a hardly trained network are nearly equal, so ranks may change places.
     for token, rows in again.items():
         scores, expected = (

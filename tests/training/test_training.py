@@ -1,5 +1,7 @@
 """Averaged weights, schedules, resuming, and what stops a training."""
 
+import csv
+import json
 import math
 import shutil
 from dataclasses import replace
@@ -60,6 +62,29 @@ def test_a_run_leaves_everything_the_design_names(finished):
     assert len(list((finished / "pictures").glob("*.png"))) == 1
     assert list(finished.glob("events.out.tfevents*"))
     assert len((finished / "evaluation" / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_depth_is_measured_on_held_out_frames(finished):
+    """In the history, the log and on the page; the same figures."""
+    lines = (finished / "evaluation" / "history.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    with (finished / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["val/depth_rmse"]]
+    page = (finished / "report.html").read_text()
+    assert len(history) == len(rows) == 2
+    for entry, row in zip(history, rows, strict=True):
+        assert 0 < entry["depth_abs_rel"] < 10 and 0 < entry["depth_rmse"] < 56
+        for name in ("depth_abs_rel", "depth_rmse"):
+            assert float(row[f"val/{name}"]) == pytest.approx(entry[name], rel=1e-5)
+    assert f"depth_rmse<b>{history[-1]['depth_rmse']:.3f}" in page
+
+
+def test_depth_is_not_measured_without_lidar(quick):
+    model = replace(quick.model, depth_weight=0.0)
+    blind = replace(quick, model=model, data=replace(quick.data, lidar=False))
+    folder, _ = train(replace(blind, train=replace(quick.train, run_name="blind", epochs=1)))
+    assert "depth" not in (folder / "evaluation" / "history.jsonl").read_text()
+    assert "depth" not in (folder / "metrics.csv").read_text()
 
 
 def test_a_checkpoint_is_enough_to_detect(finished):
