@@ -11,7 +11,6 @@ from bev.models import (
     CameraAwareDepthNetConfig,
     ConvDepthNetConfig,
     DepthBins,
-    UniformDepthConfig,
 )
 from bev.models.view_transform import LiftSplat, LiftSplatConfig
 from bev.ops import VoxelPlan, voxel_pool
@@ -105,11 +104,7 @@ def test_autocast_leaves_the_sums_in_float32(dtype):
 
 @pytest.mark.parametrize(
     "depth_net",
-    [
-        ConvDepthNetConfig(),
-        UniformDepthConfig(),
-        CameraAwareDepthNetConfig(8, blocks=1, aspp=False),
-    ],
+    [ConvDepthNetConfig(), CameraAwareDepthNetConfig(8, blocks=1, aspp=False)],
 )
 def test_the_view_transform_compiles_whole(depth_net):
     config = LiftSplatConfig(

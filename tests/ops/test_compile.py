@@ -7,4 +7,4 @@ from isolated import run_cases
 
 def test_the_operator_is_registered_as_it_should_be():
     out = run_cases(Path(__file__).parent / "compile_cases.py")
-    assert "9 passed" in out and "skipped" not in out
+    assert "10 passed" in out and "skipped" not in out
