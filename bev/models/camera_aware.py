@@ -69,8 +69,8 @@ class CameraAwareDepthNet(nn.Module):
     """Two branches, for depth and for context, whose channels the camera's calibration weighs.
 
     What is said of a camera's pixels depends on that camera alone (with ``batch_norm``, at
-    inference). ``cameras`` are to be those of one frame in that frame's own ego frame: a past
-    frame's way into the present belongs into ``bev_from_ego``, whose translation is not looked at.
+    inference). ``cameras`` stand in the ego frame of their own time; an adjacent frame's way into
+    the sample's frame is part of ``bev_from_ego``, of which only the axes' directions are seen.
     """
 
     def __init__(
