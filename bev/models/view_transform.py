@@ -157,7 +157,7 @@ def frustum_points(
     directions = cameras.rays(flat) @ bev_from_camera[..., :3, :3].transpose(-1, -2)
     directions = rearrange(directions, "b n p xyz -> xyz b n p 1").contiguous()
     origin = rearrange(bev_from_camera[..., :3, 3], "b n xyz -> xyz b n 1 1").contiguous()
-    points = torch.addcmul(origin, directions, depths.to(directions))
+    points = (directions * depths.to(directions)).add_(origin)  # addcmul is slower on CPUs
     return rearrange(points, "xyz b n (h w) d -> b n d h w xyz", h=height, w=width)
 
 

@@ -43,7 +43,7 @@ def backward(
         sparse = depth.device.type in ("cpu", "cuda") and inside <= len(context) * len(grad)
         dots = sampled_dots if sparse else gathered_dots
         if inside:
-            depth_grad.index_copy_(0, point.long(), dots(context, grad, cell, pixel_start))
+            depth_grad.scatter_(0, point.long(), dots(context, grad, cell, pixel_start))
     if needs[1]:
         context_grad = _segment_sum(grad, cell, pixel_start, weight)
     return depth_grad, context_grad
@@ -57,7 +57,8 @@ def sampled_dots(context: Tensor, grad: Tensor, cell: Tensor, pixel_start: Tenso
         pattern = torch.sparse_csr_tensor(
             pixel_start, cell, grad.new_zeros(len(cell)), size, check_invariants=False
         )
-    return torch.sparse.sampled_addmm(pattern, context, grad.T, beta=0.0).values()
+    # In place: zeros of its own, and no copy of the pattern.
+    return torch.sparse.sampled_addmm(pattern, context, grad.T, out=pattern).values()
 
 
 def gathered_dots(context: Tensor, grad: Tensor, cell: Tensor, pixel_start: Tensor) -> Tensor:
