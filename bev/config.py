@@ -43,43 +43,83 @@ class Experiment:
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment of a config file, with command-line overrides.
 
-    A file may import others of its folder (``from lss_r50 import config as base``).
-
     Raises:
-        ConfigError: where the file is missing or defines no ``config``.
+        ConfigError: as :func:`load_file`.
         SystemExit: for an unknown or ill-typed override, after a message that names the nearest.
     """
-    base = load_file(path)
-    return tyro.cli(Experiment, default=base, args=list(overrides), prog=str(path))
+    return override(load_file(path), overrides, str(path))
+
+
+def override(config: Experiment, overrides: Sequence[str], name: str) -> Experiment:
+    """An experiment with command-line overrides; ``name`` is what messages call it."""
+    return tyro.cli(Experiment, default=config, args=list(overrides), prog=name)
 
 
 def load_file(path: str | Path) -> Experiment:
-    """The experiment of a config file as it stands."""
+    """The experiment of a config file as it stands; its name is the file's.
+
+    A file may import others of its folder (``from lss_r50 import config as base``). The
+    ``config.yaml`` of a run, as :func:`save_config` writes it, is a config file too, and keeps its
+    name.
+
+    Raises:
+        ConfigError: where the file is missing, defines no ``config``, or is not what was saved.
+    """
     path = Path(path)
-    if not path.is_file():
-        near = sorted(str(p) for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise ConfigError(f"Config file {path} does not exist; there are: {near or 'none there'}.")
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)
-    try:
-        spec = importlib.util.spec_from_file_location(f"bev_config_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(folder)
-        # Neighbours are imported by bare names: another folder may use the same ones.
-        for name, loaded in list(sys.modules.items()):
-            if str(Path(getattr(loaded, "__file__", None) or "").parent) == folder:
-                del sys.modules[name]
-    config = getattr(module, "config", None)
+    if path.suffix == ".yaml":
+        check_exists(path)
+        return from_plain(Experiment, yaml.safe_load(path.read_text()))
+    config = getattr(load_module(path), "config", None)
     if not isinstance(config, Experiment):
         raise ConfigError(f"Config file {path} does not end in `config = Experiment(...)`.")
     return dataclasses.replace(config, name=path.stem)
 
 
+def check_exists(path: Path) -> None:
+    """Raise ConfigError for a missing config file; names those that are there."""
+    if not path.is_file():
+        there = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
+        near = sorted(map(str, there)) or "none there"
+        raise ConfigError(f"Config file {path} does not exist; there are: {near}.")
+
+
+def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
+    """Run a Python file that may import others of its folder, and of those ``beside`` it.
+
+    Raises:
+        ConfigError: where it is missing.
+    """
+    check_exists(path)
+    folders = [str(folder.resolve()) for folder in (path.parent, *beside)]
+    sys.path[:0] = folders
+    try:
+        spec = importlib.util.spec_from_file_location(f"bev_config_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        for folder in folders:
+            sys.path.remove(folder)
+        # Neighbours are imported by bare names: another folder may use the same ones.
+        for name, loaded in list(sys.modules.items()):
+            if str(Path(getattr(loaded, "__file__", None) or "").parent) in folders:
+                del sys.modules[name]
+    return module
+
+
 def save_config(config: Experiment, path: Path) -> None:
     """Write the whole experiment as YAML."""
     path.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))
+
+
+def differences(before: Any, after: Any, where: str = "") -> list[tuple[str, Any, Any]]:
+    """The fields (dotted names) in which two configs differ, with the value in each."""
+    if not dataclasses.is_dataclass(before) or type(before) is not type(after):
+        return [] if before == after else [(where, before, after)]
+    found = []
+    for f in dataclasses.fields(before):
+        name = f"{where}.{f.name}" if where else f.name
+        found += differences(getattr(before, f.name), getattr(after, f.name), name)
+    return found
 
 
 def to_plain(value: Any, annotation: Any = None) -> Any:

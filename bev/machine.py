@@ -1,6 +1,8 @@
 """What this machine offers: cores that this process may use, and devices to compute on."""
 
 import os
+import re
+from pathlib import Path
 
 import torch
 
@@ -17,6 +19,12 @@ def default_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """The default device's name, e.g. "NVIDIA H100 80GB HBM3", or "cpu"."""
+    device = default_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def has_fast_bf16() -> bool:
@@ -50,3 +58,16 @@ def local_processes(wanted: int) -> int:
 def threads_a_process(wanted: int, processes: int) -> int:
     """CPU threads of each of some processes: ``wanted``, or for 0 its share of the cores."""
     return wanted or max(usable_cores() // processes, 1)
+
+
+def peak_memory() -> int:
+    """Most memory that this process has used so far, bytes.
+
+    On a GPU what torch's tensors took there, else the process' resident memory (0 where the system
+    has no ``/proc``).
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")  # getrusage would tell of the parent's memory, too
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    return 1024 * int(found[1]) if found else 0

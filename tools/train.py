@@ -1,4 +1,7 @@
-"""Train a config: python tools/train.py configs/lss_r50.py [--resume CKPT] [--train.lr 1e-4 ...]"""
+"""Train a config, a Python file or the config.yaml of a run.
+
+python tools/train.py configs/lss_r50.py [--resume CKPT] [--train.lr 1e-4 ...]
+"""
 
 import sys
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ import tyro
 
 from bev.config import Experiment, load_file
 from bev.errors import ConfigError, run_command
+from bev.training.record import is_finished, last_checkpoint, named_folder
 from bev.training.rehearsal import LABEL, NEXT, losses, rehearse, wants_rehearsal
 from bev.training.run import train
 
@@ -18,7 +22,8 @@ class Command:
     """Train an experiment; any of its fields can be overridden.
 
     Attributes:
-        resume: a checkpoint to go on from.
+        resume: a checkpoint to go on from; "auto" takes the last one of the run's folder where
+            there is one, and does nothing where the run is finished.
     """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
@@ -32,11 +37,17 @@ def main() -> None:
     command = tyro.cli(
         Command, default=Command(load_file(path)), args=arguments, prog=f"train.py {path}"
     )
-    config = command.experiment
+    config, resume = command.experiment, command.resume
+    if resume == Path("auto"):
+        folder = named_folder(config)
+        if is_finished(folder):
+            print(f"the run in {folder} is finished")
+            return
+        resume = last_checkpoint(folder)
     rehearsal = wants_rehearsal(config, arguments)
     if rehearsal:
         config = rehearse(config)
-    folder, metrics = train(config, command.resume, LABEL if rehearsal else "")
+    folder, metrics = train(config, resume, LABEL if rehearsal else "")
     if metrics is None:
         return
     print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")

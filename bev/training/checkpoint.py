@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bev.config import Experiment, from_plain
+from bev.config import Experiment, differences, from_plain
 from bev.errors import CheckpointError
 from bev.models import Detector
 
@@ -85,26 +85,17 @@ def check_resumable(path: Path, config: Experiment) -> None:
             " with --train.ema 0."
         )
     saved = from_plain(Experiment, content["config"]).model
+    free = (".backbone.pretrained", ".backbone.weights", ".decode.")
     differing = [
-        line for line in _differences(saved, model, "model") if ".backbone.pretrained" not in line
-        and ".backbone.weights" not in line and ".decode." not in line
-    ]  # fmt: skip
+        f"{name} was {before}, now {after}"
+        for name, before, after in differences(saved, model, "model")
+        if not any(part in name for part in free)
+    ]
     if differing:
         raise CheckpointError(
             f"Checkpoint {path} was made by another model than the one to be trained:"
             f" {'; '.join(differing)}. Resume it with its own config."
         )
-
-
-def _differences(saved: Any, wanted: Any, where: str) -> list[str]:
-    if dataclasses.is_dataclass(saved) and type(saved) is type(wanted):
-        found = []
-        for f in dataclasses.fields(saved):
-            found += _differences(
-                getattr(saved, f.name), getattr(wanted, f.name), f"{where}.{f.name}"
-            )
-        return found
-    return [] if saved == wanted else [f"{where} was {saved}, now {wanted}"]
 
 
 def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from bev.config import Experiment
+from bev.config import Experiment, differences
 from bev.data.dataset import DataConfig
 from bev.errors import TrainingError
 from bev.synthetic import PRESETS, VERSION, make_world
@@ -94,7 +94,10 @@ def rehearse(config: Experiment) -> Experiment:
         config, data=data, train=train, model=dataclasses.replace(config.model, backbone=backbone)
     )
     if "LOCAL_RANK" not in os.environ:
-        changes = "\n".join(f"   {line}" for line in _changes(config, changed, ""))
+        changed_fields = differences(config, changed)
+        changes = "\n".join(
+            f"   {name}: {before} -> {after}" for name, before, after in changed_fields
+        )
         print(NOTICE.format(root=config.data.root, changes=changes), flush=True)
         make_world(WORLD, PRESETS["tiny"])
     return changed
@@ -110,13 +113,3 @@ def losses(folder: Path) -> str:
     few = max(len(values) // 5, 1)
     first, last = sum(values[:few]) / few, sum(values[-few:]) / few
     return f"The loss went from {first:.1f} to {last:.1f} in {rows[-1]['step']} steps."
-
-
-def _changes(before: object, after: object, where: str) -> list[str]:
-    if dataclasses.is_dataclass(before) and type(before) is type(after):
-        lines = []
-        for f in dataclasses.fields(before):
-            name = f"{where}.{f.name}" if where else f.name
-            lines += _changes(getattr(before, f.name), getattr(after, f.name), name)
-        return lines
-    return [] if before == after else [f"{where}: {before} -> {after}"]

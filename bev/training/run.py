@@ -13,9 +13,10 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgr
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from bev.config import Experiment, save_config
+from bev.data.dataset import KeyFrames
 from bev.errors import TrainingError
 from bev.evaluation import Metrics
-from bev.machine import has_fast_bf16, local_processes, threads_a_process
+from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory, threads_a_process
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
 from bev.training.checkpoint import check_resumable, home_of
@@ -23,6 +24,7 @@ from bev.training.datamodule import KeyFrameData
 from bev.training.finish import draw_samples, write_report
 from bev.training.keep import BestCheckpoint, LastCheckpoint
 from bev.training.module import TrainingModule
+from bev.training.record import RECORD, RunRecord, count_flops
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
@@ -77,6 +79,15 @@ def train(
         return folder, None
     pictures = draw_samples(module.model, data.frames["val"], config, folder)
     write_report(folder, config, metrics.metrics, metrics.depth.scalars(), pictures, notice)
+    RunRecord(
+        steps=trainer.global_step,
+        training_minutes=round(metrics.training_seconds / 60, 3),
+        parameters=sum(p.numel() for p in module.model.parameters()),
+        peak_memory=peak_memory(),
+        flops=count_flops(module.model, KeyFrames(data.frames["val"], config.data, training=False)),
+        device=device_name(),
+        processes=trainer.world_size,
+    ).write(folder)
     return folder, metrics.metrics
 
 
@@ -180,8 +191,8 @@ def _precision(name: str) -> str:
 
 
 def _keep_records(folder: Path) -> None:
-    """Move an earlier part's log and config aside: the new part writes files of the same names."""
-    for path in (folder / "metrics.csv", folder / "config.yaml"):
+    """Move an earlier part's records aside: the new part writes files of the same names."""
+    for path in (folder / "metrics.csv", folder / "config.yaml", folder / RECORD):
         if path.exists():
             before = f"{path.stem}_before_resume_"
             number = 1 + len(list(folder.glob(f"{before}*{path.suffix}")))
