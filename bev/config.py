@@ -90,6 +90,7 @@ def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
         ConfigError: where it is missing.
     """
     check_exists(path)
+    before = set(sys.modules)
     folders = [str(folder.resolve()) for folder in (path.parent, *beside)]
     sys.path[:0] = folders
     try:
@@ -100,8 +101,8 @@ def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
         for folder in folders:
             sys.path.remove(folder)
         # Neighbours are imported by bare names: another folder may use the same ones.
-        for name, loaded in list(sys.modules.items()):
-            if str(Path(getattr(loaded, "__file__", None) or "").parent) in folders:
+        for name in set(sys.modules) - before:
+            if str(Path(getattr(sys.modules[name], "__file__", None) or "").parent) in folders:
                 del sys.modules[name]
     return module
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from nuscenes.eval.common.config import config_factory
@@ -100,20 +101,31 @@ class _QuietEvaluation(DetectionEval):
         self.pred_boxes, self.gt_boxes, self.cfg, self.verbose = predicted, truth, config, False
 
 
-def evaluate_submission(
-    path: Path | str, index: Index, samples: str | Sequence[str], out_dir: Path | str
-) -> Metrics:
-    """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
+class CountedBoxes(NamedTuple):
+    """What an evaluation compares: the boxes that count, by sample.
 
-    Writes ``metrics_summary.json`` and ``metrics_details.json`` (the devkit's names and formats)
-    into ``out_dir``; prints nothing. Samples in the file beyond those asked for are left out.
+    Attributes:
+        predicted, truth: the devkit's boxes, in its order.
+        config: the devkit's settings.
+        meta: of the results file.
+    """
+
+    predicted: EvalBoxes
+    truth: EvalBoxes
+    config: DetectionConfig
+    meta: dict
+
+
+def counted_boxes(path: Path | str, index: Index, samples: str | Sequence[str]) -> CountedBoxes:
+    """The boxes of a results file and of the truth that count in the official metrics.
+
+    Samples in the file beyond those asked for are left out.
 
     Args:
         path: results file, see ``write_submission``.
         index: the opened data set; any version.
         samples: a split, official or of the version's ``splits.json``; or sample tokens, in any
             order.
-        out_dir: made where needed.
 
     Raises:
         SubmissionError: where the file is no submission, lacks samples, or holds rows that the
@@ -141,6 +153,19 @@ def evaluate_submission(
     predicted, truth = (
         counted(index, boxes, config) for boxes in (predicted, truth_of(index, rows))
     )
+    return CountedBoxes(predicted, truth, config, meta)
+
+
+def evaluate_submission(
+    path: Path | str, index: Index, samples: str | Sequence[str], out_dir: Path | str
+) -> Metrics:
+    """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
+
+    Writes ``metrics_summary.json`` and ``metrics_details.json`` (the devkit's names and formats)
+    into ``out_dir``, which is made where needed; prints nothing. For the other arguments and the
+    errors raised see :func:`counted_boxes`.
+    """
+    predicted, truth, config, meta = counted_boxes(path, index, samples)
     metrics, details = _QuietEvaluation(predicted, truth, config).evaluate()
     summary = {**metrics.serialize(), "meta": meta}
     out_dir = Path(out_dir)

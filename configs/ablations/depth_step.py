@@ -1,0 +1,7 @@
+"""Depth step: how finely must depth be cut? Metres a bin, over 2 to 58 m."""
+
+from lss_synthetic import config as base
+
+from bev.ablation import Study, vary
+
+study = Study(base, vary("model.view.depth", "2 58 1", "2 58 0.5", "2 58 2", "2 58 4"))
