@@ -15,7 +15,7 @@ from bev.models import (
     ViewTransformConfig,
 )
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.py"))
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

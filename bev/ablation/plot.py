@@ -22,6 +22,7 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
     panels[0].set_yticks(range(len(rows)), [row.variant for row in rows])
     panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first variant on top
     for axes in panels:
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", color="#e4e4e4", lw=0.7)
         axes.tick_params(length=0, labelsize=9)
         axes.spines[:].set_visible(False)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from bev.ablation.bootstrap import REPLICATES, draws, interval, replicate
-from bev.ablation.matches import Matches, match
+from bev.evaluation.matches import Matches, match
 from bev.ablation.queue import fault
 from bev.ablation.study import Run
 from bev.data.index import Index

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-from nuscenes.eval.common.utils import attr_acc, cummean, scale_iou, velocity_l2, yaw_diff
+from nuscenes.eval.common.utils import attr_acc, scale_iou, velocity_l2, yaw_diff
 from nuscenes.eval.detection.algo import calc_ap, calc_tp
 from nuscenes.eval.detection.constants import TP_METRICS
 from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig, DetectionMetrics
@@ -107,11 +107,12 @@ class Resampled:
             return SimpleNamespace(max_recall_ind=0)
         score = np.interp(_RECALL, self.recall[threshold], self.found.score[self.rows], right=0)
         above = np.flatnonzero(score)
+        hit_score = self.found.score[hits][::-1]
         curves = {}
         for name, values in self.found.errors.items():
-            mean = cummean(values[hits])
+            mean = _running_mean(values[hits])
             # By confidence, as the devkit does; interpolation wants it ascending.
-            curves[name] = np.interp(score[::-1], self.found.score[hits][::-1], mean[::-1])[::-1]
+            curves[name] = np.interp(score[::-1], hit_score, mean[::-1])[::-1]
         return SimpleNamespace(max_recall_ind=above[-1] if len(above) else 0, **curves)
 
 
@@ -129,6 +130,14 @@ def resample(found: ClassMatches, weights: np.ndarray) -> Resampled:
         if len(x) and x[-1] > 0:
             interpolated[row] = np.interp(_RECALL, x, y, right=0)
     return Resampled(found, rows, recall, interpolated)
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Mean of the values so far without those that are NaN; 1 where all are, 0 before the first."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return np.ones(len(values))
+    return np.where(known, values, 0).cumsum() / np.maximum(known.cumsum(), 1)
 
 
 def match(boxes: CountedBoxes) -> Matches:

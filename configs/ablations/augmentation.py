@@ -1,0 +1,31 @@
+"""Augmentation: each kind by itself, against none."""
+
+from dataclasses import replace
+
+from lss_synthetic import config as base
+
+from bev.ablation import Study
+from bev.config import Experiment
+from bev.data.augmentation import BevAugmentation, ImageAugmentation
+
+IMAGE, BEV = "--data.image-augmentation", "--data.bev-augmentation"
+
+
+def none(config: Experiment) -> Experiment:
+    off = {"image_augmentation": ImageAugmentation.off(), "bev_augmentation": BevAugmentation.off()}
+    return replace(config, data=replace(config.data, **off))
+
+
+study = Study(
+    base,
+    {
+        "none": none,
+        "scale and crop": (none, f"{IMAGE}.scale -0.06 0.11 {IMAGE}.random-left"),
+        "rotated images": (none, f"{IMAGE}.rotation 5.4"),
+        "flips, independent": (none, f"{IMAGE}.flip independent"),
+        "flips, consistent": (none, f"{IMAGE}.flip mirror"),
+        "colours": (none, f"{IMAGE}.brightness 0.2 {IMAGE}.contrast 0.2 {IMAGE}.saturation 0.2"),
+        "BEV rotation and scale": (none, f"{BEV}.rotation 22.5 {BEV}.scale 0.95 1.05"),
+        "BEV flips": (none, f"{BEV}.flip-x {BEV}.flip-y"),
+    },
+)

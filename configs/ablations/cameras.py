@@ -1,0 +1,16 @@
+"""Cameras: the ring without one of them, in training and evaluation alike.
+
+Boxes that only the missing camera sees still count.
+"""
+
+from lss_synthetic import config as base
+
+from bev.ablation import Study
+from bev.data.nuscenes import CAMERAS
+
+
+def without(missing: str) -> str:
+    return "--data.cameras " + " ".join(name for name in CAMERAS if name != missing)
+
+
+study = Study(base, {"all": ""} | {f"without {name}": without(name) for name in CAMERAS})

@@ -1,0 +1,77 @@
+"""Figures from matches made once: the official ones, on the data set and on resampled ones."""
+
+import numpy as np
+import pytest
+from devkit_metrics import noisy
+from nuscenes.eval.common.data_classes import EvalBoxes
+
+from bev.data.index_cache import open_index
+from bev.data.nuscenes import read_frames
+from bev.evaluation import evaluate_submission, write_submission
+from bev.evaluation.matches import match
+from bev.evaluation.official import _QuietEvaluation, counted_boxes
+
+SPLIT = "synthetic_train"
+
+
+def assert_official(path, index, split, folder):
+    official = evaluate_submission(path, index, split, folder)
+    matches = match(counted_boxes(path, index, split))
+    scores = matches.scores(np.ones(len(matches.tokens), dtype=int))
+    assert scores == pytest.approx((official.mean_ap, official.nd_score), rel=0, abs=1e-9)
+    assert 0.1 < official.mean_ap < 0.6
+
+
+@pytest.fixture(scope="module")
+def made(made_world):
+    return open_index(made_world, "v1.0-synthetic")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_weights_one_is_the_official_metric(made, tmp_path, seed):
+    """Among predictions with many equal scores, whose order counts."""
+    path = write_submission(tmp_path / "r.json", noisy(read_frames(made, SPLIT), seed))
+    assert_official(path, made, SPLIT, tmp_path)
+
+
+def test_all_weights_one_is_the_official_metric_on_real_truth(index, noisy_file, tmp_path):
+    assert_official(noisy_file, index, "mini_val", tmp_path)
+
+
+def test_weights_are_copies_of_samples(made, tmp_path):
+    """The devkit's own evaluation of a data set in which samples stand several times or not."""
+    rng = np.random.default_rng(0)
+    rows = noisy(read_frames(made, SPLIT))
+    for row in (row for own in rows.values() for row in own):
+        row["detection_score"] = float(rng.random())  # equal scores have no one order of copies
+    boxes = counted_boxes(write_submission(tmp_path / "r.json", rows), made, SPLIT)
+    matches = match(boxes)
+    for weights in rng.multinomial(len(matches.tokens), [1 / len(matches.tokens)] * 8, size=5):
+        copies = [
+            (token, f"{token} {number}")
+            for token, weight in zip(matches.tokens, weights, strict=True)
+            for number in range(weight)
+        ]
+        predicted, truth = (_copied(some, copies) for some in (boxes.predicted, boxes.truth))
+        metrics, _ = _QuietEvaluation(predicted, truth, boxes.config).evaluate()
+        expected = (metrics.mean_ap, metrics.nd_score)
+        assert matches.scores(weights) == pytest.approx(expected, rel=0, abs=1e-9)
+
+
+def test_nothing_found_scores_nothing(made, tmp_path):
+    rows = {frame.token: [] for frame in read_frames(made, SPLIT)}
+    path = write_submission(tmp_path / "r.json", rows)
+    matches = match(counted_boxes(path, made, SPLIT))
+    assert matches.scores(np.ones(len(matches.tokens), dtype=int)) == (0, 0)
+
+
+def _copied(boxes: EvalBoxes, copies: list[tuple[str, str]]) -> EvalBoxes:
+    found = EvalBoxes()
+    for token, name in copies:
+        own = []
+        for box in boxes[token]:
+            twin = type(box).deserialize(box.serialize())
+            twin.sample_token = name
+            own.append(twin)
+        found.add_boxes(name, own)
+    return found
