@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 
 from bev.ablation.bootstrap import REPLICATES, draws, interval, replicate
-from bev.evaluation.matches import Matches, match
 from bev.ablation.queue import fault
 from bev.ablation.study import Run
 from bev.data.index import Index
 from bev.evaluation import read_metrics
+from bev.evaluation.matches import Matches, match
 from bev.evaluation.official import counted_boxes
 from bev.training.record import RunRecord
 

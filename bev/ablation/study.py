@@ -153,11 +153,12 @@ def expand(
         ConfigError: where variants contradict themselves, are the same experiment, cannot be
             saved, or are not those of the runs in the folder.
     """
-    variants = grid(*(some for some in (study.variants, axes or {}) if some))
-    if not variants:
+    varied = [axis for axis in (study.variants, axes) if axis]
+    if not varied:
         raise ConfigError(
             f"Study {study.name} varies nothing: name an axis, e.g. --vary train.lr=1e-3,2e-3."
         )
+    variants = grid(*varied)
     if study.seeds < 1:
         raise ConfigError(f"Study {study.name} has {study.seeds} seeds; give at least 1.")
     configs = {
