@@ -92,7 +92,7 @@ def test_wrong_flags_name_the_nearest(axis, named, capsys):
         ({"axes": ["train.lr"]}, "--vary train.lr is not of the form"),
         ({"axes": ["train.lr=1,,2"]}, "is not of the form"),
         ({"axes": ["train.lr=1", "train.lr=2"]}, "names train.lr twice"),
-        ({"axes": ["model.view.depth=0 10 3"]}, r"Variant 'depth=0 10 3': view.depth"),
+        ({"axes": ["data.batch-size=0"]}, "Variant 'batch_size=0': data.batch_size is 0"),
         ({"axes": ["train.lr=1,2"], "overrides": ["--train.lr", "3"]}, "are the same experiment"),
         ({"axes": ["train.lr=1"], "seeds": 0}, "0 seeds"),
     ],

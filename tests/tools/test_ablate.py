@@ -46,7 +46,7 @@ def ablated(made_world, tmp_path_factory) -> Ablated:
     study.write_text(STUDY + BROKEN)
     overrides = [
         *SMALL, "--data.root", str(made_world), "--data.batch-size", "4", "--train.epochs", "2",
-        "--train.devices", "1", "--train.validate-every", "0", "--model.no-test-mirror",
+        "--train.devices", "1", "--train.validate-every", "1", "--model.no-test-mirror",
     ]  # fmt: skip
     runs = expand(read_study(study), overrides=overrides, runs=folder / "runs")
     cut = runs[1]
