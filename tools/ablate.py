@@ -56,13 +56,11 @@ class Command:
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in ("-h", "--help") and sys.argv[1].startswith("-"):
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         raise ConfigError(
             "Name a config or a study first: python tools/ablate.py configs/ablations/cameras.py"
         )
     path, arguments = Path(sys.argv[1]), sys.argv[2:]
-    if sys.argv[1].startswith("-"):
-        arguments = sys.argv[1:]
     command, overrides = tyro.cli(
         Command, args=arguments, prog=f"ablate.py {path}", return_unknown_args=True
     )
