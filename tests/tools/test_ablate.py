@@ -45,12 +45,13 @@ def ablated(made_world, tmp_path_factory) -> Ablated:
     study = folder / "mine.py"
     study.write_text(STUDY + BROKEN)
     overrides = [
-        *SMALL, "--data.root", str(made_world), "--data.batch-size", "4", "--train.epochs", "2",
-        "--train.devices", "1", "--train.validate-every", "1", "--model.no-test-mirror",
+        *SMALL, "--data.root", str(made_world), "--data.batch-size", "2", "--train.epochs", "2",
+        "--train.max-steps", "-1", "--train.devices", "1", "--model.no-test-mirror",
+        "--train.validate-every", "1",
     ]  # fmt: skip
     runs = expand(read_study(study), overrides=overrides, runs=folder / "runs")
     cut = runs[1]
-    train(replace(cut.config, train=replace(cut.config.train, epochs=1)))
+    train(replace(cut.config, train=replace(cut.config.train, max_steps=4)))
     save_config(cut.config, cut.folder / "config.yaml")
     (cut.folder / "run.json").unlink()
     arguments = [str(study), "--runs", str(folder / "runs"), "--replicates", "20", *overrides]
@@ -71,9 +72,10 @@ def test_what_was_cut_off_goes_on(ablated):
     assert f"goes on: {cut.name}" in ablated.out and f"starts: {whole.name}" in ablated.out
     # The second part trained the second epoch alone, and the record counts both.
     assert (cut.folder / "config_before_resume_1.yaml").exists()
-    assert RunRecord.read(cut.folder).steps == RunRecord.read(whole.folder).steps == 4
     history = (cut.folder / "evaluation" / "history.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in history] == [2, 4]
+    steps = [json.loads(line)["step"] for line in history]
+    assert steps == [4, 8] and RunRecord.read(cut.folder).steps == 8
+    assert RunRecord.read(whole.folder).steps == 8
 
 
 def test_the_table_shows_the_official_figures(ablated):
