@@ -2,6 +2,8 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study, vary
+from bev.ablation import Study
 
-study = Study(base, vary("model.view.depth", "2 58 1", "2 34 1", "2 46 1", "2 74 1"))
+BINS = "--model.view.depth.lo 2 --model.view.depth.step 1 --model.view.depth.hi"
+
+study = Study(base, {f"to {hi} m": f"{BINS} {hi}" for hi in (58, 34, 46, 74)})

@@ -2,6 +2,8 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study, vary
+from bev.ablation import Study
 
-study = Study(base, vary("model.view.depth", "2 58 1", "2 58 0.5", "2 58 2", "2 58 4"))
+BINS = "--model.view.depth.lo 2 --model.view.depth.hi 58 --model.view.depth.step"
+
+study = Study(base, {f"{step} m": f"{BINS} {step}" for step in (1, 0.5, 2, 4)})

@@ -1,0 +1,57 @@
+"""View transform: what brings image features into the BEV, and what predicting depth is worth."""
+
+from dataclasses import replace
+
+from lss_synthetic import config as base
+
+from bev.ablation import Study
+from bev.config import Experiment
+from bev.models import (
+    CameraAwareDepthNetConfig,
+    RefinedLiftSplatConfig,
+    UniformDepthConfig,
+    ViewTransformConfig,
+    VoxelSamplingConfig,
+)
+
+
+def with_view(config: Experiment, view: ViewTransformConfig) -> Experiment:
+    """Depth is supervised wherever it is predicted."""
+    weight = 1.0 if view.predicts_depth else 0.0
+    model = replace(config.model, view=view, depth_weight=weight)
+    return replace(config, model=model, data=replace(config.data, lidar=view.predicts_depth))
+
+
+def lift_splat(config: Experiment) -> Experiment:
+    return with_view(config, config.model.view)
+
+
+def uniform_depth(config: Experiment) -> Experiment:
+    return with_view(config, replace(config.model.view, depth_net=UniformDepthConfig(hidden=128)))
+
+
+def camera_aware(config: Experiment) -> Experiment:
+    net = CameraAwareDepthNetConfig(width=64, blocks=1, aspp=False)
+    return with_view(config, replace(config.model.view, depth_net=net))
+
+
+def voxel_sampling(config: Experiment) -> Experiment:
+    channels = config.model.view.channels
+    return with_view(config, VoxelSamplingConfig(z=(-1.0, 3.0, 1.0), channels=channels))
+
+
+def refined(config: Experiment) -> Experiment:
+    return with_view(config, RefinedLiftSplatConfig(lift=config.model.view, z=(-1.0, 3.0, 1.0)))
+
+
+study = Study(
+    base,
+    {
+        "lift-splat": lift_splat,
+        "no depth loss": "--model.depth-weight 0",
+        "uniform depth": uniform_depth,
+        "camera-aware depth": camera_aware,
+        "voxel sampling": voxel_sampling,
+        "refined": refined,
+    },
+)
