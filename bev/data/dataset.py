@@ -1,7 +1,8 @@
 """A torch data set of nuScenes key frames, and its settings.
 
-Repeatable: the augmentation of a sample is a function of (seed, epoch, index) alone, whatever
-worker makes it; nothing repeats between workers or epochs.
+Repeatable: the augmentation of a sample is a function of the seed and the visit (epoch, index, and
+how often this epoch had it before), whatever worker makes it; nothing repeats between workers,
+epochs or visits.
 """
 
 from collections.abc import Sequence
@@ -24,12 +25,15 @@ from bev.data.augmentation import (
 )
 from bev.data.batch import AdjacentViews, Batch
 from bev.data.image_cache import ImageCache
+from bev.data.epoch import Visit
+from bev.data.folds import fold_splits, keep_fraction
 from bev.data.images import load_image
 from bev.data.index import Index
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import CAMERAS, AdjacentFrame, Frame, Frames, read_frames
 from bev.data.readings import CameraFrame
-from bev.data.splits import default_splits
+from bev.data.sampling import SamplingConfig
+from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError
 from bev.geometry import Cameras
 
@@ -42,6 +46,11 @@ class DataConfig:
         root: folder of the data set.
         version: nuScenes version, the name of the tables' folder.
         train_split, val_split: official or custom splits; empty for the version's usual ones.
+        fold: "k/K" trains on all scenes but those of fold k of K, and validates on these; empty for
+            the splits.
+        fraction: of the training scenes, above 0 to 1; 0.01 lies inside 0.1.
+        fraction_seed: which scenes those are.
+        sampling: how often and in which order training visits key frames.
         cameras: which cameras, in which order.
         adjacent: which frames before and after come with each key frame.
         image_size: (H, W) of the network's images, pixels.
@@ -58,6 +67,10 @@ class DataConfig:
     version: str = "v1.0-trainval"
     train_split: str = ""
     val_split: str = ""
+    fold: str = ""
+    fraction: float = 1.0
+    fraction_seed: int = 0
+    sampling: SamplingConfig = SamplingConfig()
     cameras: tuple[str, ...] = CAMERAS
     adjacent: AdjacentConfig = AdjacentConfig()
     image_size: tuple[int, int] = (256, 704)
@@ -76,10 +89,21 @@ class DataConfig:
             raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
         if self.image_cache < 0:
             raise ConfigError(f"data.image_cache is {self.image_cache}; give GiB, or 0 for none.")
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"data.fraction is {self.fraction}; give one above 0, at most 1.")
+        if self.fold:
+            fold_splits(self.fold)
+            if self.train_split or self.val_split:
+                raise ConfigError(
+                    f"data.fold {self.fold} deals out all scenes; leave data.train_split and"
+                    " data.val_split empty with it."
+                )
 
     @property
     def splits(self) -> tuple[str, str]:
         """(training, validation) split names."""
+        if self.fold:
+            return fold_splits(self.fold)
         if self.train_split and self.val_split:
             return self.train_split, self.val_split
         usual = default_splits(self.version)
@@ -92,6 +116,13 @@ class DataConfig:
     def frames(self, split: str) -> Frames:
         """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
         return read_frames(self.open(), split, self.cameras, self.adjacent)
+
+    def training_frames(self) -> Frames:
+        """Key frames to train on: of ``fraction`` of the training split's scenes."""
+        index = self.open()
+        rows = split_rows(index, self.splits[0])
+        rows = keep_fraction(index, rows, self.fraction, self.fraction_seed)
+        return Frames(index, rows, self.cameras, self.adjacent)
 
 
 @dataclass(frozen=True)
@@ -111,7 +142,7 @@ class DataChoice:
         if self.root is not None:
             data = replace(data, root=self.root)
         if self.version is not None and self.version != data.version:
-            data = replace(data, version=self.version, train_split="", val_split="")
+            data = replace(data, version=self.version, train_split="", val_split="", fold="")
         return data
 
 
@@ -124,7 +155,7 @@ class KeyFrames(Dataset):
         training: augment, and leave out truth without points.
         seed: of the augmentation.
 
-    Items are asked for by index, or by (epoch, index) so that every epoch augments anew.
+    Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
 
     Raises:
         DataError: where an image cache is asked for that cannot be written; on access, for a
@@ -144,10 +175,10 @@ class KeyFrames(Dataset):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Batch:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        frame = self.frames[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
+    def __getitem__(self, key: int | tuple[int, ...]) -> Batch:
+        visit = Visit(*key) if isinstance(key, tuple) else Visit(0, key)
+        frame = self.frames[visit.index]
+        rng = np.random.default_rng([self.seed, *visit])
         drawn = draw(
             self.image_augmentation,
             self.bev_augmentation,

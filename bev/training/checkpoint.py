@@ -11,6 +11,19 @@ from bev.config import Experiment, differences, from_plain
 from bev.errors import CheckpointError
 from bev.models import Detector
 
+# What a position within an epoch depends on, beside the number of ranks.
+_POSITION = [
+    ("train", "seed"),
+    ("train", "accumulate"),
+    *(
+        ("data", name)
+        for name in (
+            "version", "train_split", "fold", "fraction", "fraction_seed", "sampling",
+            "least_points", "batch_size",
+        )
+    ),
+]  # fmt: skip
+
 
 def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, Detector]:
     """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
@@ -71,11 +84,19 @@ def home_of(path: Path) -> Path:
     return run if in_run else path.parent
 
 
-def check_resumable(path: Path, config: Experiment) -> None:
+def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
     """Refuse to resume a checkpoint with another model, or without its averaged weights.
 
+    One that stopped within an epoch also needs the same visits, in the same batches, on as many
+    ranks; one from an epoch's end does not.
+
+    Args:
+        path: the file.
+        config: to go on with.
+        ranks: training processes on all machines.
+
     Raises:
-        CheckpointError: names each field of the model's config that differs.
+        CheckpointError: names each setting that differs.
     """
     content = read_checkpoint(path)
     model = config.model
@@ -84,11 +105,11 @@ def check_resumable(path: Path, config: Experiment) -> None:
             f"Checkpoint {path} comes from a run with averaged weights; resume it with them, not"
             " with --train.ema 0."
         )
-    saved = from_plain(Experiment, content["config"]).model
+    saved = from_plain(Experiment, content["config"])
     free = (".backbone.pretrained", ".backbone.weights", ".decode.")
     differing = [
         f"{name} was {before}, now {after}"
-        for name, before, after in differences(saved, model, "model")
+        for name, before, after in differences(saved.model, model, "model")
         if not any(part in name for part in free)
     ]
     if differing:
@@ -96,6 +117,22 @@ def check_resumable(path: Path, config: Experiment) -> None:
             f"Checkpoint {path} was made by another model than the one to be trained:"
             f" {'; '.join(differing)}. Resume it with its own config."
         )
+    position = content.get("KeyFrameData", {"batches": 0})
+    if position["batches"]:
+        differing = [
+            f"{room}.{name} was {before}, now {now}"
+            for room, name in _POSITION
+            if (before := getattr(getattr(saved, room), name))
+            != (now := getattr(getattr(config, room), name))
+        ]
+        if position["ranks"] != ranks:
+            differing.append(f"it ran as {position['ranks']} processes, now {ranks}")
+        if differing:
+            raise CheckpointError(
+                f"Checkpoint {path} stopped within an epoch, after {position['batches']} batches,"
+                f" and goes on there only with the same data and batches: {'; '.join(differing)}."
+                " Resume it as it ran, or take one from an epoch's end."
+            )
 
 
 def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str:

@@ -1,4 +1,11 @@
-"""Loaders over the training and validation splits, the same on every machine and rank."""
+"""Loaders over the training and validation key frames, from any place in a run.
+
+The idea: the order of an epoch's visits and the augmentation of each are functions of the seed, so
+a position, (epoch, batches), is all that a checkpoint needs to keep of the data.
+"""
+
+import signal
+from collections.abc import Sequence
 
 import cv2
 import torch
@@ -8,12 +15,19 @@ from torch.utils.data import DataLoader
 from bev.config import Experiment
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.sampling import EpochSampler
+from bev.data.epoch import EpochPlan, EpochSampler
+from bev.errors import CheckpointError
 from bev.machine import usable_cores
+
+# How long a loader's process outlives SIGTERM, seconds: the step it loads for is to be finished.
+_GRACE = 60
 
 
 class KeyFrameData(LightningDataModule):
     """The experiment's data; ``frames`` maps "train" and "val" to key frames once set up.
+
+    Its state is the position in the training data: the next visit is that of batch ``batches`` of
+    ``epoch``, for so many ``ranks``; ``visits`` is the length of an epoch.
 
     Raises (on set-up):
         DataError: where the data set or a split is missing or incomplete.
@@ -23,30 +37,57 @@ class KeyFrameData(LightningDataModule):
         super().__init__()
         self.config = config
         self.frames: dict = {}
+        self.plan: EpochPlan | None = None
+        self.start = (0, 0)
 
     def setup(self, stage: str) -> None:
         if not self.frames:
-            splits = zip(("train", "val"), self.config.data.splits, strict=True)
-            self.frames = {name: self.config.data.frames(split) for name, split in splits}
+            data = self.config.data
+            train = data.training_frames()
+            self.frames = {"train": train, "val": data.frames(data.splits[1])}
+            self.plan = data.sampling.build(train.index, train.rows, data.least_points)
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(training=True)
+        trainer, seed, data = self.trainer, self.config.train.seed, self.config.data
+        sampler = EpochSampler(
+            self.plan, seed, data.batch_size, trainer.global_rank, trainer.world_size, self.start
+        )
+        frames = KeyFrames(self.frames["train"], data, True, seed)
+        return make_loader(frames, sampler, trainer.num_devices)
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader(training=False)
-
-    def _loader(self, training: bool) -> DataLoader:
-        trainer, seed = self.trainer, self.config.train.seed
-        frames = self.frames["train" if training else "val"]
-        sampler = EpochSampler(
-            len(frames), seed, training, training, trainer.global_rank, trainer.world_size
-        )
-        data = KeyFrames(frames, self.config.data, training, seed)
+        trainer, frames = self.trainer, self.frames["val"]
+        sampler = range(trainer.global_rank, len(frames), trainer.world_size)
+        data = KeyFrames(frames, self.config.data, training=False)
         return make_loader(data, sampler, trainer.num_devices)
+
+    def state_dict(self) -> dict:
+        epochs = self.trainer.fit_loop.epoch_progress.current
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return {
+            "epoch": epochs.processed,
+            "batches": batches.processed if epochs.started > epochs.processed else 0,
+            "ranks": self.trainer.world_size,
+            "visits": len(self.plan),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up a position.
+
+        Raises:
+            CheckpointError: within an epoch, where epochs are of another length here: the data set
+                has changed. (``check_resumable`` compares the settings.)
+        """
+        if state["batches"] and state["visits"] != len(self.plan):
+            raise CheckpointError(
+                f"The checkpoint stopped within an epoch of {state['visits']} visits; here an epoch"
+                f" has {len(self.plan)}: the data set in {self.config.data.root} has changed."
+            )
+        self.start = state["epoch"], state["batches"]
 
 
 def make_loader(
-    data: KeyFrames, sampler: EpochSampler | None = None, processes: int = 1
+    data: KeyFrames, sampler: EpochSampler | Sequence[int] | None = None, processes: int = 1
 ) -> DataLoader:
     """A loader over key frames; without a sampler, every frame once and in order.
 
@@ -64,9 +105,13 @@ def make_loader(
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # its own: beginning an epoch takes nothing from the model's
     )
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
+    """One thread, and no end by a signal to the whole run before the training process ends."""
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))

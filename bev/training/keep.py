@@ -1,37 +1,103 @@
-"""Which checkpoints a run keeps: the last, and the best by NDS of the averaged weights."""
+"""Which checkpoints a run keeps: the last, and the best by NDS of the averaged weights.
+
+A checkpoint is written to a file beside the one that it replaces, and takes its name when it is
+whole: a run that is killed while it writes leaves the earlier one.
+"""
 
 import json
+import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
+
+from bev.training.stop import Stopped, StopSignals
+
+
+def ends_step(trainer: Trainer, batch_index: int) -> bool:
+    """Whether a batch of the epoch is the last of an optimiser step."""
+    done = batch_index + 1
+    return done % trainer.accumulate_grad_batches == 0 or done == trainer.num_training_batches
+
+
+def write_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Write a checkpoint, whole or not at all; all ranks must take part."""
+    partial = path.with_name(f".{path.name}.partial")
+    trainer.save_checkpoint(partial, weights_only=False)
+    if trainer.is_global_zero:
+        if path.is_dir():  # some sharded strategies write folders
+            shutil.rmtree(path)
+        os.replace(partial, path)
+    trainer.strategy.barrier()
 
 
 class LastCheckpoint(Callback):
-    """Keeps ``last.ckpt``: written after an epoch where the last one is old, and at the end.
+    """Keeps ``last.ckpt``: written where the last one is old, at the end, and on SIGTERM or SIGINT.
 
-    Lightning's own writes at every epoch, which for a few samples means at every step.
+    It is written after whole optimiser steps only, since gradients that are being accumulated are
+    not kept: a run that breaks off within an accumulation goes on from before it. After the last
+    step of an epoch it is written when the epoch has been validated. Whoever stops while the run
+    validates goes back to the latest one written before.
 
     Args:
         path: the file.
-        minutes: least time between two.
+        minutes: least time between two; 0 writes after every step.
+
+    Raises:
+        Stopped: at the end of the step in which a signal came, once the checkpoint is written.
     """
 
-    def __init__(self, path: Path, minutes: float = 5.0) -> None:
+    def __init__(self, path: Path, minutes: float) -> None:
         self.path, self.seconds, self.written = path, 60 * minutes, time.perf_counter()
+        self.signals = StopSignals()
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.signals.listen()
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.signals.close()
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
+        self.signals.close()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        # After an epoch's last batch comes its validation, and on_train_epoch_end.
+        if ends_step(trainer, index) and index + 1 < trainer.num_training_batches:
+            ending = trainer.should_stop or trainer.global_step == trainer.max_steps
+            self._write_where_due(trainer, ending)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if batches < trainer.num_training_batches:
+            return  # stopped within the epoch: written after its step
         limits = trainer.fit_loop
         ending = (
             trainer.should_stop
             or trainer.current_epoch + 1 == limits.max_epochs
             or trainer.global_step == limits.max_steps
         )
+        self._write_where_due(trainer, ending)
+
+    def _write_where_due(self, trainer: Trainer, ending: bool) -> None:
         # Ranks must agree whether to write: saving is a joint act.
-        old = trainer.strategy.broadcast(time.perf_counter() - self.written > self.seconds)
-        if ending or old:
-            trainer.save_checkpoint(self.path, weights_only=False)
-            self.written = time.perf_counter()
+        old = time.perf_counter() - self.written >= self.seconds
+        decide = trainer.strategy.reduce_boolean_decision
+        if not decide(ending or old or self.signals.received, all=False):
+            return
+        write_checkpoint(trainer, self.path)
+        for logger in trainer.loggers:
+            logger.save()
+        self.written = time.perf_counter()
+        if decide(self.signals.received, all=False):
+            raise Stopped(
+                f"Stopped by {self.signals.name} after step {trainer.global_step}; go on with"
+                f" --resume {self.path}."
+            )
 
 
 class BestCheckpoint(Callback):
@@ -51,7 +117,17 @@ class BestCheckpoint(Callback):
         score = trainer.callback_metrics["val/NDS"].item()
         best = json.loads(self.record.read_text())["NDS"] if self.record.exists() else -1.0
         if trainer.strategy.broadcast(score > best):
-            trainer.save_checkpoint(self.path, weights_only=False)
+            write_checkpoint(trainer, self.path)
             if trainer.is_global_zero:
                 entry = {"NDS": score, "epoch": trainer.current_epoch, "step": trainer.global_step}
                 self.record.write_text(json.dumps(entry))
+
+
+class TimeLimit(Timer):
+    """Stops a run after a time, at the end of an optimiser step, so that no gradients are lost."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if ends_step(trainer, index):
+            super().on_train_batch_end(trainer, module, outputs, batch, index)

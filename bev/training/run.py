@@ -22,9 +22,10 @@ from bev.training.callbacks import OfficialMetrics
 from bev.training.checkpoint import check_resumable, home_of
 from bev.training.datamodule import KeyFrameData
 from bev.training.finish import draw_samples, write_report
-from bev.training.keep import BestCheckpoint, LastCheckpoint
+from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
 from bev.training.record import RECORD, RunRecord, count_flops
+from bev.training.random_state import RandomState
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
@@ -47,12 +48,12 @@ def train(
         BevError: for bad data, weights, checkpoints or settings; see ``bev.errors``.
     """
     _check(config)
+    devices = local_processes(config.train.devices)
     if resume is not None:
-        check_resumable(resume, config)
+        check_resumable(resume, config, devices * _machines())
     folder = run_folder(config, resume)
     _quiet()
     seed_everything(config.train.seed, workers=True, verbose=False)
-    devices = local_processes(config.train.devices)
     threads = threads_a_process(config.train.threads, devices)
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
@@ -68,7 +69,8 @@ def train(
         parameters = sum(p.numel() for p in module.parameters())
         print(
             f"run folder {folder}; {parameters / 1e6:.2f} M parameters; {len(data.frames['train'])}"
-            f" key frames to train on, {len(data.frames['val'])} to evaluate on",
+            f" key frames to train on, {len(data.plan)} visits an epoch;"
+            f" {len(data.frames['val'])} to evaluate on",
             flush=True,
         )
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
@@ -148,7 +150,9 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     callbacks: list[Callback] = [
         metrics,
         BestCheckpoint(checkpoints / "best.ckpt"),
-        LastCheckpoint(checkpoints / "last.ckpt"),
+        TimeLimit({"minutes": train.max_minutes} if train.max_minutes else None, verbose=False),
+        LastCheckpoint(checkpoints / "last.ckpt", train.save_minutes),
+        RandomState(),
         TQDMProgressBar(refresh_rate=1 if os.isatty(1) else train.log_every),
         LearningRateMonitor("step"),
     ]
@@ -161,7 +165,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     return Trainer(
         accelerator="auto",
         devices=devices,
-        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+        num_nodes=_machines(),
         strategy=strategy,
         precision=_precision(train.precision),
         logger=[
@@ -171,7 +175,6 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
         callbacks=callbacks,
         max_epochs=train.epochs,
         max_steps=train.max_steps,
-        max_time={"minutes": train.max_minutes} if train.max_minutes else None,
         check_val_every_n_epoch=every or train.epochs + 1,
         num_sanity_val_steps=0,
         enable_checkpointing=False,  # ours are among the callbacks
@@ -182,6 +185,10 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
         deterministic=train.deterministic,
         use_distributed_sampler=False,
     )
+
+
+def _machines() -> int:
+    return int(os.environ.get("GROUP_WORLD_SIZE", 1))  # torchrun's
 
 
 def _precision(name: str) -> str:
@@ -204,6 +211,8 @@ def _quiet() -> None:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # The data module keeps the position: its loaders go on within an epoch.
+    warnings.filterwarnings("ignore", ".*resuming from a checkpoint that ended before the epoch.*")
     warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")

@@ -30,6 +30,7 @@ class TrainConfig:
         strategy: Lightning's; "auto" is DDP for several devices.
         threads: CPU threads a process; 0 for cores / devices.
         validate_every: epochs between evaluations with the official metrics; 0 only at the end.
+        save_minutes: least time between two writes of ``last.ckpt``; 0 writes after every step.
         pictures: samples drawn at the end.
         seed: of everything random.
         deterministic: the same bits on every run on one machine (slower on a GPU).
@@ -56,6 +57,7 @@ class TrainConfig:
     strategy: str = "auto"
     threads: int = 0
     validate_every: int = 1
+    save_minutes: float = 5.0
     pictures: int = 4
     seed: int = 0
     deterministic: bool = False

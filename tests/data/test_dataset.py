@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from nuscenes import NuScenes
@@ -10,8 +11,8 @@ from torch.utils.data import DataLoader
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.index_cache import open_index
-from bev.data.sampling import EpochSampler
 from bev.data.splits import default_splits, split_rows
 from bev.errors import DataError
 
@@ -54,12 +55,12 @@ def test_boxes_follow_images_and_bev_through_augmentation(made):
         torch.testing.assert_close(moved[seen], expected[seen], atol=0.1, rtol=0)
 
 
-def test_augmentation_depends_on_seed_epoch_and_index_alone(made):
+def test_augmentation_depends_on_the_seed_and_the_visit_alone(made):
     config, frames = made
     data = KeyFrames(frames, config, True, seed=7)
 
     def fingerprint(workers):
-        sampler = EpochSampler(len(frames), seed=7)
+        sampler = EpochSampler(EpochPlan.of(np.ones(len(frames))), seed=7)
         sampler.set_epoch(2)
         loader = DataLoader(data, sampler=sampler, num_workers=workers, collate_fn=collate)
         return [(b.tokens[0], b.images.sum().item(), b.bev_from_ego.sum().item()) for b in loader]
@@ -68,6 +69,8 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(made):
     assert first == fingerprint(2)
     assert len({entry[2] for entry in first}) == len(first)  # every sample its own draw
     assert data[(3, 0)].bev_from_ego.sum() != data[(2, 0)].bev_from_ego.sum()
+    # Visited twice in an epoch, a frame is augmented anew.
+    assert data[(2, 0, 1)].bev_from_ego.sum() != data[(2, 0)].bev_from_ego.sum()
 
 
 def test_a_batch_joins_samples_and_moves(made):
