@@ -47,12 +47,13 @@ class LastCheckpoint(Callback):
         minutes: least time between two; 0 writes after every step.
 
     Raises:
-        Stopped: at the end of the step in which a signal came, once the checkpoint is written.
+        Stopped: after the step in which a signal came, once it is logged and written.
     """
 
     def __init__(self, path: Path, minutes: float) -> None:
         self.path, self.seconds, self.written = path, 60 * minutes, time.perf_counter()
         self.signals = StopSignals()
+        self.fresh = self.stopping = False  # what is to be done once the step is logged
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.signals.listen()
@@ -62,6 +63,19 @@ class LastCheckpoint(Callback):
 
     def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         self.signals.close()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, index: int
+    ) -> None:
+        if self.fresh:
+            for logger in trainer.loggers:
+                logger.save()
+            self.fresh = False
+        if self.stopping:
+            raise Stopped(
+                f"Stopped by {self.signals.name} after step {trainer.global_step}; go on with"
+                f" --resume {self.path}."
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -90,14 +104,8 @@ class LastCheckpoint(Callback):
         if not decide(ending or old or self.signals.received, all=False):
             return
         write_checkpoint(trainer, self.path)
-        for logger in trainer.loggers:
-            logger.save()
         self.written = time.perf_counter()
-        if decide(self.signals.received, all=False):
-            raise Stopped(
-                f"Stopped by {self.signals.name} after step {trainer.global_step}; go on with"
-                f" --resume {self.path}."
-            )
+        self.fresh, self.stopping = True, decide(self.signals.received, all=False)
 
 
 class BestCheckpoint(Callback):

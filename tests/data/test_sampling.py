@@ -1,42 +1,93 @@
-"""Orders and augmentation are functions of seed and epoch; ranks share an epoch between them."""
+"""How often an epoch visits each frame: cases worked by hand, and the frames themselves."""
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bev.data.sampling import EpochSampler
+from bev.data.classes import CLASSES
+from bev.data.epoch import EpochPlan
+from bev.data.nuscenes import Frames
+from bev.data.sampling import SamplingConfig, class_balanced, classes_held
+from bev.data.splits import split_rows
+from bev.errors import ConfigError, DataError
 
 
-def indices(sampler):
-    return [index for _, index in sampler]
+@pytest.fixture()
+def made(made_world):
+    from bev.data.index_cache import open_index
+
+    index = open_index(made_world, "v1.0-synthetic")
+    return index, split_rows(index, "synthetic_train")
 
 
-@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 3))
-def test_ranks_cover_the_epoch_in_step(length, ranks, epoch):
-    parts = []
-    for rank in range(ranks):
-        sampler = EpochSampler(length, seed=1, rank=rank, ranks=ranks)
-        sampler.set_epoch(epoch)
-        parts.append(indices(sampler))
-        assert len(parts[-1]) == len(sampler)
-    assert len({len(part) for part in parts}) == 1
-    assert {i for part in parts for i in part} == set(range(length))
-    assert sum(map(len, parts)) < length + ranks
+def test_balancing_two_classes_by_hand():
+    """Cars in four frames, a bus in one of them and a fifth that holds nothing: D = 5 of two
+    classes, so each has 2 draws. The bus's frame gets 2/1 + 2/4, another car's 2/4."""
+    held = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
+    expected = class_balanced(held)
+    np.testing.assert_allclose(expected, [2.5, 0.5, 0.5, 0.5, 0.0])
+    plan = EpochPlan.of(expected)
+    assert len(plan) == 4
+    for epoch in range(20):
+        counts = np.bincount(plan.order(0, epoch), minlength=5)
+        assert counts[0] in (2, 3) and counts[1:4].max() <= 1 and counts[4] == 0
 
 
-@given(st.integers(1, 40), st.integers(1, 5))
-def test_evaluation_visits_nothing_twice(length, ranks):
-    samplers = [EpochSampler(length, 0, False, False, rank, ranks) for rank in range(ranks)]
-    visited = [i for sampler in samplers for i in indices(sampler)]
-    assert sorted(visited) == list(range(length))
-    assert [len(sampler) for sampler in samplers] == [len(indices(s)) for s in samplers]
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 99))
+def test_every_class_is_drawn_equally_often(frames, classes, seed):
+    """The published construction, class by class: floor(D / C) draws for each, from its frames."""
+    held = np.random.default_rng(seed).random((frames, classes)) < 0.4
+    held[0, 0] = True
+    expected = np.zeros(frames)
+    present = [c for c in range(classes) if held[:, c].any()]
+    draws = sum(int(held[:, c].sum()) for c in present) // len(present)
+    for c in present:
+        for frame in np.flatnonzero(held[:, c]):
+            expected[frame] += draws / held[:, c].sum()
+    np.testing.assert_allclose(class_balanced(held), expected)
+    plan = EpochPlan.of(class_balanced(held))
+    assert len(plan) == draws * len(present)
 
 
-def test_each_epoch_has_its_own_order_and_repeats_it():
-    sampler = EpochSampler(50, seed=3)
-    orders = []
-    for epoch in (0, 1, 0):
-        sampler.set_epoch(epoch)
-        orders.append(list(sampler))
-    assert orders[0] == orders[2]
-    assert [i for _, i in orders[0]] != [i for _, i in orders[1]]
-    assert {epoch for epoch, _ in orders[1]} == {1}
+@pytest.mark.parametrize("least_points", [0, 1, 20])
+def test_classes_held_are_those_of_the_boxes_trained_on(made, least_points):
+    index, rows = made
+    held = classes_held(index, rows[::-1], least_points)
+    assert held.shape == (8, 10) and held.any()
+    for frame, found in zip(Frames(index, rows[::-1], ()), held, strict=True):
+        kept = frame.boxes.label[frame.points_on_box >= least_points]
+        assert set(np.flatnonzero(found)) == set(kept.tolist())
+
+
+def test_weights_are_of_the_classes_held(made):
+    index, rows = made
+    config = SamplingConfig("weight", (("bus", 3.0), ("bicycle", 2.5)))
+    held = classes_held(index, rows, 1)
+    weight = 1 + 3.0 * held[:, CLASSES.index("bus")] + 2.5 * held[:, CLASSES.index("bicycle")]
+    plan = config.build(index, rows, 1)
+    assert len(plan) == len(rows)
+    np.testing.assert_allclose(plan.units / 2**20, 8 * weight / weight.sum(), atol=2e-6)
+
+
+def test_by_frame_and_by_scene_visit_everything_once(made):
+    index, rows = made
+    for by in ("frame", "scene"):
+        plan = SamplingConfig(by).build(index, rows, 1)
+        assert sorted(plan.order(0, 0)) == list(range(8))
+    times = index.sample.timestamp[rows[plan.order(0, 0)]]
+    assert (np.diff(times[:4]) > 0).all() and (np.diff(times[4:]) > 0).all()
+
+
+def test_settings_that_make_no_sense_are_named(made):
+    with pytest.raises(ConfigError, match="go with 'weight'"):
+        SamplingConfig("weight")
+    with pytest.raises(ConfigError, match="go with 'weight'"):
+        SamplingConfig("class", (("bus", 1.0),))
+    with pytest.raises(ConfigError, match="'bike'; the classes are car, truck"):
+        SamplingConfig("weight", (("bike", 1.0),))
+    with pytest.raises(ConfigError, match="gives bus -1"):
+        SamplingConfig("weight", (("bus", -1.0),))
+    index, rows = made
+    with pytest.raises(DataError, match="data.sampling.by to 'frame'"):
+        SamplingConfig("class").build(index, rows, least_points=10**6)
