@@ -140,6 +140,24 @@ def test_unknown_flags_name_the_nearest():
 
 
 @pytest.mark.slow
+def test_a_fold_from_training_to_pictures(made_world, tmp_path):
+    """A checkpoint of a fold is evaluated and drawn on that fold."""
+    run(
+        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
+        "--train.runs", tmp_path, "--train.run-name", "f", "--train.devices", "1",
+        "--data.fold", "2/3", "--data.sampling.by", "class", "--train.max-steps", "2", *SMALL,
+    )  # fmt: skip
+    folder = tmp_path / "lss_synthetic" / "f"
+    best = folder / "checkpoints" / "best.ckpt"
+    run("evaluate.py", best)
+    run("visualize.py", best, "--samples", "1")
+    for name in ("fold2of3", "fold2of3_best"):
+        results = json.loads((folder / "evaluation" / name / "results_nusc.json").read_text())
+        assert len(results["results"]) == 4
+    assert len(list((folder / "pictures" / "fold2of3").glob("*.png"))) == 1
+
+
+@pytest.mark.slow
 def test_torchrun(made_world, tmp_path):
     """Two processes started by torchrun share one run folder and one evaluation."""
     command = [
