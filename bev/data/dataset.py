@@ -24,9 +24,9 @@ from bev.data.augmentation import (
     jitter_colours,
 )
 from bev.data.batch import AdjacentViews, Batch
-from bev.data.image_cache import ImageCache
 from bev.data.epoch import Visit
 from bev.data.folds import fold_splits, keep_fraction
+from bev.data.image_cache import ImageCache
 from bev.data.images import load_image
 from bev.data.index import Index
 from bev.data.index_cache import open_index

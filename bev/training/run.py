@@ -24,8 +24,8 @@ from bev.training.datamodule import KeyFrameData
 from bev.training.finish import draw_samples, write_report
 from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
-from bev.training.record import RECORD, RunRecord, count_flops
 from bev.training.random_state import RandomState
+from bev.training.record import RECORD, RunRecord, count_flops
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
