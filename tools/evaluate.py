@@ -21,6 +21,7 @@ from bev.evaluation import (
     read_details,
     write_page,
 )
+from bev.evaluation.disturbance import Disturbance
 from bev.evaluation.predict import predict, score
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint
@@ -38,6 +39,7 @@ class Command:
             the results file.
         mirror: detect in each scene and in its mirror image, and average (twice the time).
         blank: show the model grey images, to measure what it knows without seeing.
+        rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 
     source: tyro.conf.Positional[Path]
@@ -45,6 +47,7 @@ class Command:
     out: Path | None = None
     mirror: bool = False
     blank: bool = False
+    rig: tyro.conf.OmitArgPrefixes[Disturbance] = field(default_factory=Disturbance)
     data: DataChoice = field(default_factory=DataChoice)
 
 
@@ -66,18 +69,21 @@ def main() -> None:
         split = command.split or data.splits[1]
         name = f"{split}_{command.source.stem}"
         name += ("_mirror" if command.mirror else "") + ("_blank" if command.blank else "")
+        name += "".join(f"_{word}" for word in str(command.rig).replace(",", "").split())
         folder = command.out or home_of(command.source) / "evaluation" / name
         device = default_device()
-        loader = make_loader(KeyFrames(data.frames(split), data, training=False))
+        loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
         rows, depth = predict(model.to(device), loader, device, command.blank)
         metrics, figures = score(rows, data, split, folder), depth.scalars()
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
+    notices = ["Images were blanked."] if command.blank else []
+    notices += [f"The rig was disturbed: {command.rig}."] if str(command.rig) else []
     curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
     page = write_page(
         folder,
         title=f"{command.source.stem} on {split}",
         subtitle=str(command.source),
-        notice="Images were blanked." if command.blank else "",
+        notice=" ".join(notices),
         metrics=metrics,
         figures=figures,
         curves=curves,

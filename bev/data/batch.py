@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from bev.geometry import Boxes3D, Cameras
@@ -20,6 +20,7 @@ class AdjacentViews:
         ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
         seconds: (B,) since the sample; negative for earlier ones.
         names: what was seen, one a sample: the token of a key frame, or the first image's file.
+        present: (B, N) which cameras were there, see :class:`Batch`; None where all were.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
@@ -27,6 +28,7 @@ class AdjacentViews:
     ego_from_adjacent: Float[Tensor, "B 4 4"]
     seconds: Float[Tensor, " B"]
     names: Sequence[str]
+    present: Bool[Tensor, "B N"] | None = None
 
     def to(self, **move) -> "AdjacentViews":
         """The views on another device (arguments as of ``Tensor.to``)."""
@@ -36,12 +38,17 @@ class AdjacentViews:
             cameras=self.cameras.to(**move),
             ego_from_adjacent=self.ego_from_adjacent.to(**move),
             seconds=self.seconds.to(**move),
+            present=None if self.present is None else self.present.to(**move),
         )
 
 
 @dataclass(frozen=True)
 class Batch:
     """B samples of N cameras each. Made by :func:`collate` of single samples (B = 1).
+
+    A sample with fewer cameras than another of its batch is filled up with absent ones: a black
+    image, and a pose of NaN, so that nothing is seen by it or lifted from it. Networks are given
+    the others alone, see ``bev.models.present``.
 
     Attributes:
         images: (B, N, 3, H, W) RGB, 0-255; the backbone normalises them.
@@ -52,6 +59,7 @@ class Batch:
         tokens: nuScenes sample tokens.
         global_from_ego: (B, 4, 4) float64, the reference ego poses.
         adjacent: views of other times, nearest first, as many as the data are asked for.
+        present: (B, N) which cameras are there; None where all are.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
@@ -62,6 +70,7 @@ class Batch:
     tokens: Sequence[str]
     global_from_ego: Float[Tensor, "B 4 4"]
     adjacent: Sequence[AdjacentViews] = ()
+    present: Bool[Tensor, "B N"] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -82,6 +91,7 @@ class Batch:
             boxes=[boxes.to(**move) for boxes in self.boxes],
             lidar=[points.to(**move) for points in self.lidar],
             adjacent=[views.to(**move) for views in self.adjacent],
+            present=None if self.present is None else self.present.to(**move),
         )
 
     def pin_memory(self) -> "Batch":
@@ -90,11 +100,10 @@ class Batch:
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
-    """Join samples along the batch dimension."""
+    """Join samples along the batch dimension, filled up to the largest number of cameras."""
     times = zip(*(s.adjacent for s in samples), strict=True)
     return Batch(
-        images=torch.cat([s.images for s in samples]),
-        cameras=_joined([s.cameras for s in samples]),
+        **_side_by_side(samples),
         bev_from_ego=torch.cat([s.bev_from_ego for s in samples]),
         boxes=[boxes for s in samples for boxes in s.boxes],
         lidar=[points for s in samples for points in s.lidar],
@@ -102,8 +111,7 @@ def collate(samples: Sequence[Batch]) -> Batch:
         global_from_ego=torch.cat([s.global_from_ego for s in samples]),
         adjacent=[
             AdjacentViews(
-                images=torch.cat([v.images for v in views]),
-                cameras=_joined([v.cameras for v in views]),
+                **_side_by_side(views),
                 ego_from_adjacent=torch.cat([v.ego_from_adjacent for v in views]),
                 seconds=torch.cat([v.seconds for v in views]),
                 names=[name for v in views for name in v.names],
@@ -113,10 +121,31 @@ def collate(samples: Sequence[Batch]) -> Batch:
     )
 
 
-def _joined(cameras: Sequence[Cameras]) -> Cameras:
-    return Cameras(
-        **{f.name: torch.cat([getattr(c, f.name) for c in cameras]) for f in fields(Cameras)}
-    )
+def _side_by_side(views: Sequence[Batch | AdjacentViews]) -> dict:
+    """Images and cameras of single samples, filled up with absent ones, and which are there."""
+    counts = [v.images.shape[1] for v in views]
+    most = max(counts)
+    present = torch.arange(most) < torch.tensor(counts).unsqueeze(1)
+    fillers = {
+        "intrinsics": torch.eye(3),
+        "ego_from_camera": torch.tensor(torch.nan),
+        "image_from_original": torch.eye(3),
+    }
+    cameras = {
+        name: torch.cat([_filled(getattr(v.cameras, name), most, filler) for v in views])
+        for name, filler in fillers.items()
+    }
+    return {
+        "images": torch.cat([_filled(v.images, most, torch.tensor(0)) for v in views]),
+        "cameras": Cameras(**cameras),
+        "present": None if present.all() else present,
+    }
+
+
+def _filled(values: Tensor, count: int, filler: Tensor) -> Tensor:
+    """(1, n, ...) to (1, count, ...), with ``filler`` at the end."""
+    more = filler.to(values).expand(1, count - values.shape[1], *values.shape[2:])
+    return torch.cat([values, more], dim=1)
 
 
 def _pin(value):

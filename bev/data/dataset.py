@@ -5,9 +5,10 @@ how often this epoch had it before), whatever worker makes it; nothing repeats b
 epochs or visits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,13 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bev.data.adjacent import AdjacentConfig
-from bev.data.augmentation import (
-    Augmentation,
-    BevAugmentation,
-    ImageAugmentation,
-    draw,
-    jitter_colours,
-)
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
 from bev.data.batch import AdjacentViews, Batch
 from bev.data.epoch import Visit
 from bev.data.folds import fold_splits, keep_fraction
@@ -34,7 +29,7 @@ from bev.data.nuscenes import CAMERAS, AdjacentFrame, Frame, Frames, read_frames
 from bev.data.readings import CameraFrame
 from bev.data.sampling import SamplingConfig
 from bev.data.splits import default_splits, split_rows
-from bev.errors import ConfigError
+from bev.errors import ConfigError, DataError
 from bev.geometry import Cameras
 
 
@@ -52,6 +47,10 @@ class DataConfig:
         fraction_seed: which scenes those are.
         sampling: how often and in which order training visits key frames.
         cameras: which cameras, in which order.
+        missing_cameras: "error" refuses data with a sample that lacks one of them; "skip" takes
+            the others of such a sample.
+        drop_cameras: so many cameras, drawn anew for each sample, are left out in training
+            (Lift-Splat-Shoot: 1 of 6).
         adjacent: which frames before and after come with each key frame.
         image_size: (H, W) of the network's images, pixels.
         image_augmentation, bev_augmentation: used in training only.
@@ -72,6 +71,8 @@ class DataConfig:
     fraction_seed: int = 0
     sampling: SamplingConfig = SamplingConfig()
     cameras: tuple[str, ...] = CAMERAS
+    missing_cameras: Literal["error", "skip"] = "error"
+    drop_cameras: int = 0
     adjacent: AdjacentConfig = AdjacentConfig()
     image_size: tuple[int, int] = (256, 704)
     image_augmentation: ImageAugmentation = ImageAugmentation()
@@ -85,6 +86,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not self.cameras:
             raise ConfigError("data.cameras is empty; name at least one, e.g. CAM_FRONT.")
+        if not 0 <= self.drop_cameras < len(self.cameras):
+            raise ConfigError(
+                f"data.drop_cameras is {self.drop_cameras}; of {len(self.cameras)} cameras 0 to"
+                f" {len(self.cameras) - 1} can be dropped."
+            )
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
         if self.image_cache < 0:
@@ -115,14 +121,14 @@ class DataConfig:
 
     def frames(self, split: str) -> Frames:
         """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
-        return read_frames(self.open(), split, self.cameras, self.adjacent)
+        return read_frames(self.open(), split, self.cameras, self.adjacent, self.missing_cameras)
 
     def training_frames(self) -> Frames:
         """Key frames to train on: of ``fraction`` of the training split's scenes."""
         index = self.open()
         rows = split_rows(index, self.splits[0])
         rows = keep_fraction(index, rows, self.fraction, self.fraction_seed)
-        return Frames(index, rows, self.cameras, self.adjacent)
+        return Frames(index, rows, self.cameras, self.adjacent, self.missing_cameras)
 
 
 @dataclass(frozen=True)
@@ -132,15 +138,19 @@ class DataChoice:
     Attributes:
         root: folder of the data set.
         version: nuScenes version.
+        cameras: of another rig than the model was trained with; empty for the config's.
     """
 
     root: Path | None = None
     version: str | None = None
+    cameras: tuple[str, ...] = ()
 
     def apply(self, data: DataConfig) -> DataConfig:
         """The config's data with what was chosen here; another version takes its usual splits."""
         if self.root is not None:
             data = replace(data, root=self.root)
+        if self.cameras:
+            data = replace(data, cameras=self.cameras, drop_cameras=0)
         if self.version is not None and self.version != data.version:
             data = replace(data, version=self.version, train_split="", val_split="", fold="")
         return data
@@ -152,7 +162,7 @@ class KeyFrames(Dataset):
     Args:
         frames: what to serve.
         config: settings.
-        training: augment, and leave out truth without points.
+        training: augment, drop cameras, and leave out truth without points.
         seed: of the augmentation.
 
     Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
@@ -179,6 +189,8 @@ class KeyFrames(Dataset):
         visit = Visit(*key) if isinstance(key, tuple) else Visit(0, key)
         frame = self.frames[visit.index]
         rng = np.random.default_rng([self.seed, *visit])
+        if self.training:
+            frame = drop_cameras(frame, len(self.config.cameras) - self.config.drop_cameras, rng)
         drawn = draw(
             self.image_augmentation,
             self.bev_augmentation,
@@ -192,7 +204,9 @@ class KeyFrames(Dataset):
         lidar = torch.zeros(0, 3)
         if self.config.lidar and (self.training or frame.has_lidar):
             lidar = frame.load_lidar()
-        images, cameras = self._views(frame.cameras, drawn)
+        names = [camera.name for camera in frame.cameras]
+        matrices = dict(zip(names, drawn.image_from_original, strict=True))
+        images, cameras = self._views(frame.cameras, matrices, drawn.colour_seed)
         return Batch(
             images=images,
             cameras=cameras,
@@ -201,12 +215,22 @@ class KeyFrames(Dataset):
             lidar=[lidar],
             tokens=[frame.token],
             global_from_ego=frame.global_from_ego.unsqueeze(0),
-            adjacent=[self._adjacent(other, drawn) for other in frame.adjacent],
+            adjacent=[
+                self._adjacent(other, matrices, drawn.colour_seed) for other in frame.adjacent
+            ],
         )
 
-    def _adjacent(self, other: AdjacentFrame, drawn: Augmentation) -> AdjacentViews:
-        """Another time's images, augmented as the sample's own."""
-        images, cameras = self._views(other.cameras, drawn)
+    def _adjacent(
+        self, other: AdjacentFrame, matrices: Mapping[str, Tensor], colour_seed: int
+    ) -> AdjacentViews:
+        """Another time's images of the sample's cameras, augmented as the sample's own."""
+        seen = [camera for camera in other.cameras if camera.name in matrices]
+        if not seen:
+            raise DataError(
+                f"Adjacent frame {other.name} has none of the cameras {', '.join(matrices)} of its"
+                " key frame; drop fewer, or set data.adjacent to frames that have."
+            )
+        images, cameras = self._views(seen, matrices, colour_seed)
         return AdjacentViews(
             images=images,
             cameras=cameras,
@@ -216,18 +240,29 @@ class KeyFrames(Dataset):
         )
 
     def _views(
-        self, cameras: Sequence[CameraFrame], drawn: Augmentation
+        self, cameras: Sequence[CameraFrame], matrices: Mapping[str, Tensor], colour_seed: int
     ) -> tuple[UInt8[Tensor, "1 N 3 H W"], Cameras]:
-        """Images and calibrations of one time, augmented."""
-        size = self.config.image_size
-        pairs = list(zip(cameras, drawn.image_from_original, strict=True))
+        """Images and calibrations of one time, augmented by each camera's own matrix."""
+        size, affine = self.config.image_size, [matrices[camera.name] for camera in cameras]
+        pairs = zip(cameras, affine, strict=True)
         images = torch.stack(
             [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
         )
-        images = jitter_colours(images, self.image_augmentation, drawn.colour_seed)
+        images = jitter_colours(images, self.image_augmentation, colour_seed)
         calibrations = Cameras(
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),
-            image_from_original=torch.stack(drawn.image_from_original),
+            image_from_original=torch.stack(affine),
         )
         return images.unsqueeze(0), calibrations.to(torch.float32)[None]
+
+
+def drop_cameras(frame: Frame, keep: int, rng: np.random.Generator) -> Frame:
+    """The frame with ``keep`` of its cameras, chosen at random, in their order.
+
+    A frame with no more than that is left as it is, and nothing is drawn.
+    """
+    if len(frame.cameras) <= keep:
+        return frame
+    kept = np.sort(rng.choice(len(frame.cameras), keep, replace=False))
+    return replace(frame, cameras=tuple(frame.cameras[i] for i in kept))

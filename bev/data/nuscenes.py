@@ -8,6 +8,7 @@ the motion of the car between the camera's time and the reference time.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class Frame:
         token: the nuScenes sample token.
         scene: scene name.
         timestamp: microseconds.
-        cameras: images in the order asked for.
+        cameras: the images that there are, in the order asked for.
         global_from_ego: (4, 4) float64, the reference ego pose.
         boxes: truth of the ten classes in the reference ego frame.
         points_on_box: (M,) lidar and radar points on each box.
@@ -122,11 +123,14 @@ class Frames(Sequence[Frame]):
         rows: samples, in the order to serve them.
         cameras: which images, in which order.
         adjacent: which frames come with each.
+        missing: "error" refuses samples that lack one of the cameras; "skip" serves these with the
+            others.
 
     A slice is of the same kind. Pickled, it is the rows and the index's place.
 
     Raises:
-        DataError: for a camera that a sample lacks, and a sample without any camera or lidar.
+        DataError: for a camera that a sample lacks (with "skip": that the data set lacks), for a
+            sample that lacks all, and for one without any camera or lidar.
     """
 
     def __init__(
@@ -135,20 +139,28 @@ class Frames(Sequence[Frame]):
         rows: np.ndarray,
         cameras: Sequence[str] = CAMERAS,
         adjacent: AdjacentConfig = ALONE,
+        missing: Literal["error", "skip"] = "error",
     ) -> None:
         self.index, self.rows, self.cameras = index, rows, tuple(cameras)
-        self.adjacent = adjacent
+        self.adjacent, self.missing = adjacent, missing
         data = index.sample.data
         for name in self.cameras:
             channel = index.channels.get(name)
             lacks = rows if channel is None else rows[data[rows, channel] == NO_ROW]
-            if len(lacks):
+            if len(lacks) and (channel is None or missing == "error"):
                 first = int(lacks[0])
                 found = sorted(n for n, c in index.channels.items() if data[first, c] != NO_ROW)
                 raise DataError(
                     f"Sample {index.token_of(first)} has no camera {name}; it has"
                     f" {', '.join(found) or 'none'}."
                 )
+        channels = [index.channels[name] for name in self.cameras]
+        blind = rows[(data[rows][:, channels] == NO_ROW).all(axis=1)] if channels else ()
+        if len(blind):
+            raise DataError(
+                f"Sample {index.token_of(int(blind[0]))} has none of the cameras"
+                f" {', '.join(self.cameras)}; name one that it has in data.cameras."
+            )
         bare = rows[(data[rows] == NO_ROW).all(axis=1)]
         if len(bare):
             raise DataError(f"Sample {index.token_of(int(bare[0]))} has no sensor data at all.")
@@ -158,7 +170,7 @@ class Frames(Sequence[Frame]):
 
     def __getitem__(self, item: int | slice) -> "Frame | Frames":
         if isinstance(item, slice):
-            return Frames(self.index, self.rows[item], self.cameras, self.adjacent)
+            return Frames(self.index, self.rows[item], self.cameras, self.adjacent, self.missing)
         return read_frame(self.index, int(self.rows[item]), self.cameras, self.adjacent)
 
 
@@ -167,13 +179,14 @@ def read_frames(
     split: str,
     cameras: Sequence[str] = CAMERAS,
     adjacent: AdjacentConfig = ALONE,
+    missing: Literal["error", "skip"] = "error",
 ) -> Frames:
-    """Every key frame of a split, ordered by scene and time.
+    """Every key frame of a split, ordered by scene and time; see :class:`Frames`.
 
     Raises:
         DataError: for an unknown split or a camera that a sample lacks.
     """
-    return Frames(index, split_rows(index, split), cameras, adjacent)
+    return Frames(index, split_rows(index, split), cameras, adjacent, missing)
 
 
 def read_frame(
@@ -182,13 +195,14 @@ def read_frame(
     cameras: Sequence[str] = CAMERAS,
     adjacent: AdjacentConfig = ALONE,
 ) -> Frame:
-    """One key frame, of a sample's row; the cameras must be there (see :class:`Frames`)."""
+    """One key frame, of a sample's row, with those of the cameras that it has."""
     global_from_ego = global_from_ego_at(index, reference_row(index, sample))
     ego_from_global = np.linalg.inv(global_from_ego)
+    row_of = dict(zip(index.channels, index.sample.data[sample].tolist(), strict=True))
+    cameras = [name for name in cameras if row_of[name] != NO_ROW]
     channels = [index.channels[name] for name in cameras]
-    readings = [int(row) for row in index.sample.data[sample, channels]]
-    lidar = index.channels.get("LIDAR_TOP")
-    lidar_row = NO_ROW if lidar is None else int(index.sample.data[sample, lidar])
+    readings = [row_of[name] for name in cameras]
+    lidar_row = row_of.get("LIDAR_TOP", NO_ROW)
     has_lidar = lidar_row != NO_ROW
     boxes, points = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
     return Frame(

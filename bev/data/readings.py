@@ -14,7 +14,6 @@ from torch import Tensor
 
 from bev.data.index import NO_ROW, Index
 from bev.data.nuscenes_boxes import pose_matrix
-from bev.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,13 @@ def camera_frames(
 ) -> tuple[CameraFrame, ...]:
     """Images of readings (rows of ``sample_data``), with poses in one ego frame.
 
-    Raises:
-        DataError: for a camera without a reading.
+    A camera without a reading is left out.
     """
     data, sensors = index.sample_data, index.calibrated_sensor
     frames = []
     for name, row in zip(names, readings, strict=True):
         if row == NO_ROW:
-            raise DataError(f"An adjacent frame has no camera {name}; leave it out of the rig.")
+            continue
         frames.append(
             CameraFrame(
                 name=name,

@@ -27,13 +27,14 @@ def predict(
 
     Args:
         model: in evaluation mode, on ``device``.
-        loader: of ``Batch``.
+        loader: of ``KeyFrames``.
         blank: show the model uniform grey images, to measure what it knows without seeing.
     """
     rows, depth = {}, DepthErrors()
     # In the order of time, what was the present is the past of the next frames.
-    times = model.config.temporal.frames
-    cache = FeatureCache(loader.batch_size + 8 * times) if times else None
+    times, data = model.config.temporal.frames, loader.dataset.config
+    keep = times and data.missing_cameras == "error"
+    cache = FeatureCache(loader.batch_size + 8 * times) if keep else None
     for batch in tqdm(loader, desc="predict", unit="batch"):
         batch = batch.to(device)
         if blank:

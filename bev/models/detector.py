@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from bev.data.batch import AdjacentViews, Batch
@@ -20,6 +19,7 @@ from bev.models.feature_cache import FeatureCache
 from bev.models.image_head import ImageClassHead
 from bev.models.mirror import averaged, check_mirrors, mirrored, mirrored_back
 from bev.models.neck import FpnConfig
+from bev.models.present import pack, unpack
 from bev.models.temporal import TemporalConfig
 from bev.models.view import ViewTransformConfig
 from bev.models.view_transform import LiftSplatConfig
@@ -68,8 +68,8 @@ class DetectorOutput(NamedTuple):
 
     Attributes:
         groups: one for each class group of the head.
-        features: (B, N, C, h, w), the neck's.
-        depth_logits: (B, N, D, h, w); None where the view transform predicts no depth.
+        features: (B, N, C, h, w), the neck's; zero where a camera is absent.
+        depth_logits: (B, N, D, h, w), likewise; None where the view transform predicts no depth.
     """
 
     groups: list[GroupOutput]
@@ -121,21 +121,26 @@ class Detector(nn.Module):
             )
         # The sample's own time goes first: autocast keeps the weights that it casts, and those
         # cast without gradients would be reused with them.
-        features = self._image_features(batch.tokens, batch.images, cache)
-        lifted = self.view(features, batch.image_size, batch.cameras, batch.bev_from_ego)
+        features = self._image_features(batch.tokens, batch.images, batch.present, cache)
+        lifted = self.view(
+            features, batch.image_size, batch.cameras, batch.bev_from_ego, batch.present
+        )
         others = [self._adjacent_bev(views, batch, cache) for views in batch.adjacent]
         bev = self.temporal(lifted.bev, others, [views.seconds for views in batch.adjacent])
         return DetectorOutput(self.head(self.encoder(bev)), features, lifted.depth_logits)
 
     def _image_features(
-        self, names: Sequence[str], images: UInt8[Tensor, "B N 3 H W"], cache: FeatureCache | None
+        self,
+        names: Sequence[str],
+        images: UInt8[Tensor, "B N 3 H W"],
+        present: Bool[Tensor, "B N"] | None,
+        cache: FeatureCache | None,
     ) -> Float[Tensor, "B N C h w"]:
         if cache is not None:
-            return cache.get(names, images, lambda some: self._image_features([], some, None))
-        flat = rearrange(images, "b n c h w -> (b n) c h w")
-        return rearrange(
-            self.neck(self.backbone(flat)), "(b n) c h w -> b n c h w", b=images.shape[0]
-        )
+            if present is not None:
+                raise DataError("A feature cache needs frames that have all cameras; use none.")
+            return cache.get(names, images, lambda some: self._image_features([], some, None, None))
+        return unpack(self.neck(self.backbone(pack(images, present))), present, len(images))
 
     def _adjacent_bev(
         self, views: AdjacentViews, batch: Batch, cache: FeatureCache | None
@@ -143,10 +148,12 @@ class Detector(nn.Module):
         """Features of another time in the sample's BEV frame."""
         gradient = torch.is_grad_enabled() and self.config.temporal.gradient
         with torch.set_grad_enabled(gradient):
-            features = self._image_features(views.names, views.images, cache)
+            features = self._image_features(views.names, views.images, views.present, cache)
             with torch.autocast(features.device.type, enabled=False):
                 bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
-            return self.view(features, batch.image_size, views.cameras, bev_from_adjacent).bev
+            return self.view(
+                features, batch.image_size, views.cameras, bev_from_adjacent, views.present
+            ).bev
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms; their sum is what training minimises."""
@@ -162,6 +169,7 @@ class Detector(nn.Module):
                 batch.bev_from_ego,
                 batch.image_size,
                 self.view.stride,
+                batch.present,
             )
             terms["image"] = self.config.image_weight * value
         return terms

@@ -18,7 +18,8 @@ from bev.errors import DataError
 class FeatureCache:
     """Features of the latest frames, by name; the oldest is dropped first.
 
-    For inference: features of augmented images are those of one draw alone.
+    For inference: features of augmented images are those of one draw alone. Every frame must have
+    the same cameras, as a frame is told by its name alone.
 
     Args:
         limit: frames kept (for 6 cameras at stride 16 of 256x704 and 512 channels, 8.7 MB each).

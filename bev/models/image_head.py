@@ -7,13 +7,13 @@ one tells the image features directly what they look at. It is used in training 
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.data.classes import CLASSES
 from bev.geometry import Boxes3D, Cameras
 from bev.models.center_loss import gaussian_focal_loss
+from bev.models.present import pack
 
 _NEAREST = 0.5  # metres: a box with a corner nearer than this to the image plane is left out
 
@@ -34,6 +34,7 @@ class ImageClassHead(nn.Module):
         bev_from_ego: Float[Tensor, "B 4 4"],
         image_size: tuple[int, int],
         stride: float,
+        present: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, ""]:
         """Focal loss divided by the number of boxes seen.
 
@@ -41,8 +42,9 @@ class ImageClassHead(nn.Module):
             features: at ``stride`` pixels a cell.
             boxes: truth in the BEV frame.
             cameras: (B, N).
+            present: which of them are there, see ``Batch``.
         """
-        logits = self.classify(rearrange(features, "b n c h w -> (b n) c h w"))
+        logits = self.classify(pack(features, present))
         targets = torch.stack(
             [
                 image_heatmaps(
@@ -54,7 +56,8 @@ class ImageClassHead(nn.Module):
                 )
                 for sample, own in enumerate(boxes)
             ]
-        ).flatten(0, 1)
+        )
+        targets = pack(targets, present)
         centres = (targets == 1).sum().clamp(min=1)
         return gaussian_focal_loss(logits, targets) / centres
 

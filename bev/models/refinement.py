@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
@@ -28,6 +28,7 @@ from bev.models.image_sampling import (
     sample_features,
 )
 from bev.models.layers import conv_bn_relu
+from bev.models.present import pack, unpack
 from bev.models.view import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.models.view_transform import LiftSplatConfig
 
@@ -89,10 +90,10 @@ class RefinedLiftSplat(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego)
-        context = self.context(rearrange(features, "b n c h w -> (b n) c h w"))
-        context = rearrange(context, "(b n) c h w -> b n c h w", b=len(features))
+        forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, present)
+        context = unpack(self.context(pack(features, present)), present, len(features))
         depth = depth_logits.softmax(dim=2)
         back = self.look_back(context, depth, image_size, cameras, bev_from_ego).to(forth.dtype)
         return BevFeatures(forth + self.gate(forth, back) * back, depth_logits)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.geometry import BevGrid, Cameras
@@ -39,6 +39,7 @@ class ViewTransform(nn.Module):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
         """BEV features of N cameras.
 
@@ -47,6 +48,8 @@ class ViewTransform(nn.Module):
             image_size: (H, W), pixels.
             cameras: (B, N), of the network's images.
             bev_from_ego: BEV augmentation.
+            present: which cameras are there, see ``Batch``; None where all are. The others give
+                nothing: their poses are NaN, and their features must not reach a network.
         """
         raise NotImplementedError
 

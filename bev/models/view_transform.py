@@ -11,14 +11,15 @@ from typing import Literal
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.depth_bins import DepthBins
-from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig
+from bev.models.depth_net import ConvDepthNetConfig, DepthContext, DepthNetConfig
 from bev.models.plan_cache import PlanCache
+from bev.models.present import pack, unpack
 from bev.models.view import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.ops import VoxelPlan, voxel_pool
 
@@ -81,6 +82,7 @@ class LiftSplat(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
         looks: list[Tensor] = []  # beside the features, what each pixel sees of the geometry
         # Geometry stays in float32: half precision would move far points by metres.
@@ -97,8 +99,8 @@ class LiftSplat(ViewTransform):
             if self.config.ray_features:
                 rays = ray_features(pixels, cameras, bev_from_ego)
                 looks = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
-        logits, context = self.depth_net(
-            _joined(features, looks), image_size, cameras, bev_from_ego
+        logits, context = self._depth_context(
+            _joined(features, looks), image_size, cameras, bev_from_ego, present
         )
         # Bins last, as they lie in memory: the pooling reads them as they are.
         if logits is None:
@@ -108,6 +110,27 @@ class LiftSplat(ViewTransform):
         logits = logits.movedim(2, -1).float()
         depth = logits.softmax(dim=-1).movedim(-1, 2)
         return BevFeatures(voxel_pool(depth, context, plan), logits.movedim(-1, 2))
+
+    def _depth_context(
+        self,
+        features: Float[Tensor, "B N F h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None,
+    ) -> DepthContext:
+        """The depth net's answer; a net looks at each camera on its own, and at no absent one."""
+        if present is None:
+            return self.depth_net(features, image_size, cameras, bev_from_ego)
+        # Each camera that is there as a sample of its own.
+        one = pack(features, present).unsqueeze(1)
+        bev_from_ego = bev_from_ego[present.nonzero()[:, 0]]
+        logits, context = self.depth_net(one, image_size, cameras[present][:, None], bev_from_ego)
+        batch = len(features)
+        return DepthContext(
+            None if logits is None else unpack(logits.squeeze(1), present, batch),
+            unpack(context.squeeze(1), present, batch),
+        )
 
     def _plan(
         self,

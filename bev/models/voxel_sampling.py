@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
 from bev.models.image_sampling import column_points, find_sightings, planes, sample_features
 from bev.models.layers import conv_bn_relu
+from bev.models.present import pack, unpack
 from bev.models.view import BevFeatures, ViewTransform, ViewTransformConfig
 
 
@@ -67,10 +68,9 @@ class VoxelSampling(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        batch = len(features)
-        context = self.context(rearrange(features, "b n c h w -> (b n) c h w"))
-        context = rearrange(context, "(b n) c h w -> b n c h w", b=batch)
+        context = unpack(self.context(pack(features, present)), present, len(features))
         volume = self.sample(context, image_size, cameras, bev_from_ego)
         return BevFeatures(self.reduce(rearrange(volume, "b c z y x -> b (z c) y x")), None)
 

@@ -122,8 +122,9 @@ def depth_colors(depth: np.ndarray, farthest: float) -> np.ndarray:
     """Colours (P, 3) uint8 RGB of depths (P,) in metres: warm is near, blue is far."""
     # The square root spreads the near metres, where most points are.
     near = 1 - np.sqrt(np.clip(depth / farthest, 0, 1))
-    values = np.round(255 * (0.06 + 0.88 * near)).astype(np.uint8).reshape(-1, 1)
-    return cv2.cvtColor(cv2.applyColorMap(values, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)[:, 0]
+    values = np.round(255 * (0.06 + 0.88 * near)).astype(np.uint8)
+    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
+    return table[values, 0, ::-1]
 
 
 def _project(points: np.ndarray, pixels_from_camera: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ order or the intrinsics are wrong, edges in the points leave the edges in the im
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from bev.data.nuscenes import Frame
 from bev.visualization.bev_view import BevView, draw_bev
@@ -28,8 +29,10 @@ def draw_check(
 ) -> np.ndarray:
     """Draw lidar points, coloured by depth, and the annotated boxes on all images and the BEV.
 
+    On a rig without lidar the boxes stand alone, those without points on them too.
+
     Args:
-        frame: the key frame; it must have lidar.
+        frame: the key frame.
         images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``; read from their files by
             default.
         camera_width: of each camera image, pixels.
@@ -38,14 +41,15 @@ def draw_check(
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: where lidar or an image is missing or damaged.
+        DataError: where the file of the lidar or of an image is missing or damaged.
     """
-    lidar = frame.load_lidar()
-    truth = frame.boxes[frame.points_on_box >= 1]
+    has_lidar = frame.lidar_path is not None
+    lidar = frame.load_lidar() if has_lidar else torch.zeros(0, 3)
+    truth = frame.boxes[frame.points_on_box >= 1] if has_lidar else frame.boxes
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)
-        entry = scaled_camera(camera, layout.tile)
+        entry = scaled_camera(camera, tile.shape[:2])
         draw_points(tile, entry, lidar, _FARTHEST)
         draw_boxes(tile, entry, truth, truth=True, global_from_ego=frame.global_from_ego)
         place_tile(sheet, layout, index, tile, camera.name)
@@ -53,8 +57,10 @@ def draw_check(
     colors = depth_colors(distance, _FARTHEST)
     view = BevView(layout.bev_pixels)
     place_bev(sheet, layout, draw_bev(view, truth=truth, lidar=lidar, lidar_colors=colors))
-    note = f"{len(lidar)} lidar points · {len(truth)} annotated boxes"
+    points = f"{len(lidar)} lidar points" if has_lidar else "no LIDAR_TOP"
+    note = f"{points} · {len(truth)} annotated boxes"
     draw_header(sheet, layout, frame, "Calibration check", note)
-    bar = depth_colors(np.linspace(0, _FARTHEST, 220), _FARTHEST)
-    draw_depth_scale(sheet, layout, bar, _FARTHEST)
+    if has_lidar:
+        bar = depth_colors(np.linspace(0, _FARTHEST, 220), _FARTHEST)
+        draw_depth_scale(sheet, layout, bar, _FARTHEST)
     return sheet

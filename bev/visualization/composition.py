@@ -22,18 +22,25 @@ def start_sheet(frame: Frame, camera_width: int) -> tuple[Layout, np.ndarray]:
 def camera_tile(
     frame: Frame, index: int, images: Sequence[np.ndarray] | None, layout: Layout
 ) -> np.ndarray:
-    """The image of one camera at the size of a tile; from its file where none is given."""
-    image = load_image(frame.cameras[index].path) if images is None else images[index]
-    height, width = layout.tile
+    """The image of one camera at the size of a tile; from its file where none is given.
+
+    It keeps its proportions: where they are not the tile's, it fills it in one direction alone.
+    """
+    camera = frame.cameras[index]
+    image = load_image(camera.path) if images is None else images[index]
+    scale = min(tile / own for tile, own in zip(layout.tile, camera.size, strict=True))
+    height, width = (round(scale * own) for own in camera.size)
     method = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
 
 
 def place_tile(sheet: np.ndarray, layout: Layout, index: int, tile: np.ndarray, name: str) -> None:
-    """Put a camera's drawn tile onto the sheet, with its name in the corner."""
+    """Put a camera's drawn tile into the middle of its place, with its name in the corner."""
     text = name.removeprefix("CAM_").replace("_", " ").lower()
     draw_text(tile, text, (10, 19), 11, TEXT, plate=BACKGROUND, opacity=0.6)
     left, top = layout.tiles[index]
+    left += (layout.tile[1] - tile.shape[1]) // 2
+    top += (layout.tile[0] - tile.shape[0]) // 2
     sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
 
 

@@ -67,7 +67,7 @@ def draw_sheet(
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)
-        entry = scaled_camera(camera, layout.tile)
+        entry = scaled_camera(camera, tile.shape[:2])
         pose = frame.global_from_ego
         draw_boxes(tile, entry, thin, truth=True, global_from_ego=pose)
         draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose)

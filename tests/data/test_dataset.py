@@ -10,11 +10,11 @@ from torch.utils.data import DataLoader
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
-from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.dataset import DataConfig, KeyFrames, drop_cameras
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.index_cache import open_index
 from bev.data.splits import default_splits, split_rows
-from bev.errors import DataError
+from bev.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,36 @@ def test_any_subset_and_order_of_cameras(made):
     assert [camera.name for camera in frame.cameras] == ["CAM_BACK", "CAM_FRONT"]
     with pytest.raises(DataError, match="CAM_SIDE.*it has"):
         replace(config, cameras=("CAM_SIDE",)).frames("synthetic_val")
+
+
+def test_dropped_cameras_are_drawn_anew_and_keep_their_order(made):
+    config, frames = made
+    data = KeyFrames(frames, replace(config, drop_cameras=2), training=True, seed=3)
+    names = [camera.name for camera in frames[0].cameras]
+    own = {c.intrinsics[0, 0].item(): i for i, c in enumerate(frames[0].cameras)}
+    assert len(own) == 6  # the focal lengths tell the cameras apart
+    seen = set()
+    for epoch in range(16):
+        focal = data[(epoch, 0)].cameras.intrinsics[0, :, 0, 0].double()
+        kept = [min(own, key=lambda f, x=x: abs(f - x)) for x in focal.tolist()]
+        kept = [own[f] for f in kept]
+        assert len(kept) == 4 and kept == sorted(kept)
+        seen.add(tuple(kept))
+    assert len(seen) > 6  # of the 15 there are
+    assert torch.equal(data[(4, 1)].images, data[(4, 1)].images)
+    assert KeyFrames(frames, data.config, training=False)[0].images.shape[1] == len(names)
+    for wrong in (-1, 6):
+        with pytest.raises(ConfigError, match=f"drop_cameras is {wrong}; of 6 cameras 0 to 5"):
+            replace(config, drop_cameras=wrong)
+
+
+def test_nothing_is_drawn_where_no_camera_is_dropped(made):
+    _, frames = made
+    rng, untouched = np.random.default_rng(1), np.random.default_rng(1)
+    frame = frames[0]
+    few = replace(frame, cameras=frame.cameras[:3])
+    assert drop_cameras(frame, 6, rng) is frame and drop_cameras(few, 5, rng) is few
+    assert rng.random() == untouched.random()
 
 
 def test_every_camera_has_its_own_ego_pose(made):

@@ -188,6 +188,30 @@ def test_a_rig_of_its_own(tables):
     assert read_frames(open_index(tables, VERSION), "train", ())[0].lidar_path is None
 
 
+def test_samples_that_lack_a_camera(tables):
+    """By default an error; on request such a sample is served with the cameras that it has."""
+    sensors = {r["token"]: r["channel"] for r in _rows(tables, "sensor")}
+    mounted = {r["token"]: sensors[r["sensor_token"]] for r in _rows(tables, "calibrated_sensor")}
+    first, second = [row["token"] for row in _rows(tables, "sample")][:2]
+    lost = {(first, "CAM_BACK"), (second, "CAM_BACK"), (second, "CAM_FRONT")}
+    edit(tables, "sample_data", lambda rows: [
+        row for row in rows
+        if (row["sample_token"], mounted[row["calibrated_sensor_token"]]) not in lost
+    ])  # fmt: skip
+    index, cameras = open_index(tables, VERSION), ("CAM_BACK", "CAM_FRONT", "CAM_BACK_LEFT")
+    with pytest.raises(DataError, match="has no camera CAM_BACK; it has"):
+        read_frames(index, "train", cameras)
+    frames = read_frames(index, "train", cameras, "skip")
+    names = {f.token: [camera.name for camera in f.cameras] for f in frames[:]}
+    assert names.pop(first) == ["CAM_FRONT", "CAM_BACK_LEFT"]
+    assert names.pop(second) == ["CAM_BACK_LEFT"]
+    assert all(own == list(cameras) for own in names.values()) and len(names) == 6
+    with pytest.raises(DataError, match=f"{second} has none of the cameras CAM_BACK, CAM_FRONT;"):
+        read_frames(index, "train", cameras[:2], "skip")
+    with pytest.raises(DataError, match="has no camera CAM_SIDE"):
+        read_frames(index, "train", (*cameras, "CAM_SIDE"), "skip")
+
+
 def test_frames_are_made_when_asked_for_and_travel_as_rows(plain_tables):
     index = open_index(plain_tables, VERSION)
     frames = read_frames(index, "train")

@@ -123,10 +123,34 @@ def test_real_sheets_with_and_without_lidar(real_frames):
         assert sheet.std() > 20
 
 
-def test_the_check_needs_lidar(real_frames):
+def test_the_check_reads_the_lidar_that_there_is(real_frames):
     check = draw_check(real_frames[0])
     assert check.shape == draw_sheet(real_frames[0]).shape
     with pytest.raises(DataError, match="Lidar file"):
         draw_check(real_frames[1])
-    with pytest.raises(DataError, match="no LIDAR_TOP"):
-        draw_check(frame(), grey(6))
+
+
+def test_the_check_of_a_rig_without_lidar_shows_its_boxes():
+    alone = frame()
+    bare = replace(alone, boxes=alone.boxes[:0], points_on_box=alone.points_on_box[:0])
+    shown, empty = draw_check(alone, grey(6)), draw_check(bare, grey(6))
+    left, top = sheet_layout(CAMERAS, 450 / 800).tiles[1]
+    assert (shown[top : top + 270, left : left + 480] != 90).any(axis=2).sum() > 500
+    assert (shown != empty).any(axis=2).sum() > 500
+
+
+def test_images_of_other_proportions_are_not_stretched():
+    """A square drawn on a 4:3 camera beside 16:9 ones is a square on the sheet."""
+    cameras = frame(("a", "b")).cameras
+    other = replace(cameras[1], size=(600, 800))
+    mixed = replace(frame(("a", "b")), cameras=(cameras[0], other))
+    tall = np.full((600, 800, 3), 90, np.uint8)
+    tall[200:400, 300:500] = 250
+    sheet = draw_sheet(mixed, Boxes3D.empty(), [grey(1)[0], tall], show_truth=False)
+    rows, columns = ((sheet == 250).all(axis=2)).nonzero()
+    side = 200 * 270 / 600
+    assert np.ptp(rows) + 1 == pytest.approx(side, abs=2)
+    assert np.ptp(columns) + 1 == pytest.approx(side, abs=2)
+    left, top = sheet_layout(("a", "b"), 450 / 800).tiles[1]
+    assert rows.mean() - top == pytest.approx(135, abs=1)
+    assert columns.mean() - left == pytest.approx(240, abs=1)

@@ -1,0 +1,153 @@
+"""An absent camera is as if it had never been: in outputs, losses, gradients and batch norms."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from bev.data.batch import Batch, collate
+from bev.models import LiftSplatConfig
+from bev.models.mirror import mirrored
+from bev.models.present import pack, unpack
+
+
+def sample(batch: Batch, index: int, cameras: list[int]) -> Batch:
+    """One sample of a batch with some of its cameras."""
+    one = slice(index, index + 1)
+    return replace(
+        batch,
+        images=batch.images[one][:, cameras],
+        cameras=batch.cameras[one][:, cameras],
+        bev_from_ego=batch.bev_from_ego[one],
+        boxes=batch.boxes[one],
+        lidar=batch.lidar[one],
+        tokens=batch.tokens[one],
+        global_from_ego=batch.global_from_ego[one],
+    )
+
+
+@pytest.fixture()
+def config(small):
+    """A detector with all that looks at cameras."""
+    view = LiftSplatConfig(
+        depth=(1.0, 25.0, 1.0), channels=8, hidden=16, ray_features=True, plan_cache=2
+    )
+    return replace(small, view=view, depth_weight=1.0, image_weight=1.0)
+
+
+@given(
+    present=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=3),
+    rest=st.sampled_from([(), (2,), (2, 3)]),
+)
+def test_packing_and_unpacking(present, rest):
+    present = torch.tensor(present)
+    values = torch.rand(*present.shape, *rest)
+    packed = pack(values, present)
+    assert packed.shape == (int(present.sum()), *rest)
+    back = unpack(packed, present, len(present))
+    assert torch.equal(back[present], values[present]) and not back[~present].any()
+    assert torch.equal(unpack(pack(values, None), None, len(present)), values)
+
+
+@pytest.mark.parametrize(
+    ("kept", "version"),
+    [
+        (([0, 1, 2], [0, 1]), mirrored),
+        (([2], [0, 1, 2]), replace),
+        (([1, 0], [2]), replace),
+    ],
+)
+def test_the_output_is_that_of_the_cameras_that_are_there(batch, config, kept, version):
+    model = config.build().eval()
+    alone = [sample(batch, i, own) for i, own in enumerate(kept)]
+    joined = collate(alone)
+    assert not joined.present.all()
+    with torch.no_grad():
+        together = model(version(joined))
+        for i, one in enumerate(alone):
+            single, count = model(version(one)), len(kept[i])
+            for group, expected in zip(together.groups, single.groups, strict=True):
+                for maps, wanted in zip(group, expected, strict=True):
+                    torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
+            assert not together.features[i, count:].any()
+            assert together.depth_logits[i, count:].isfinite().all()
+
+
+def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
+    """Loss, gradients and running statistics are finite and blind to what stands in its place."""
+    joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [2])])
+    other = replace(joined, images=joined.images.clone())
+    other.images[1, 1:] = 255
+    results = []
+    for version in (joined, other):
+        torch.manual_seed(0)
+        model = config.build().train()
+        terms = model.loss(version)
+        sum(terms.values()).backward()
+        gradients = [p.grad for p in model.parameters()]
+        assert all(g.isfinite().all() for g in gradients)
+        results.append([*terms.values(), *gradients, *model.buffers()])
+    for first, second in zip(*results, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_batch_norms_see_the_cameras_that_are_there(batch, config):
+    """Four images of two samples, as 3 + 1 with two absent and as 2 + 2 with none."""
+    uneven = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [0])])
+    even = collate([sample(batch, 0, [0, 1]), sample(batch, 1, [0, 1])])
+    # The same four images in the same order, with cameras that do not differ.
+    even = replace(even, images=pack(uneven.images, uneven.present).unflatten(0, (2, 2)))
+    same = {name: value[:1, :1].expand(2, 2, *value.shape[2:])
+            for name, value in vars(even.cameras).items()}  # fmt: skip
+    even = replace(even, cameras=type(even.cameras)(**same))
+    kept = uneven.present.view(2, 3, 1, 1)
+    uneven = replace(uneven, cameras=type(even.cameras)(**{
+        name: torch.where(kept, value[:1, :1], getattr(uneven.cameras, name))
+        for name, value in same.items()
+    }))  # fmt: skip
+    statistics = []
+    for version in (uneven, even):
+        torch.manual_seed(0)
+        model = config.build().train()
+        model(version)
+        parts = [*model.backbone.modules(), *model.neck.modules(), *model.view.modules()]
+        statistics.append([
+            value for part in parts if isinstance(part, nn.BatchNorm2d)
+            for value in (part.running_mean, part.running_var)
+        ])  # fmt: skip
+    assert len(statistics[0]) > 10
+    for first, second in zip(*statistics, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+
+
+def test_the_losses_of_images_leave_absent_cameras_out(batch, config):
+    """Depth and class losses of a batch with absent cameras: those of its images, side by side."""
+    torch.manual_seed(0)
+    model = config.build().eval()
+    twice = replace(batch, boxes=batch.boxes[:1] * 2, lidar=batch.lidar[:1] * 2)
+    uneven = collate([sample(twice, 0, [0, 1, 2]), sample(twice, 1, [0])])
+    full = collate([sample(twice, 0, [0, 1, 2])])
+    only = collate([sample(twice, 1, [0])])
+    terms = [model.loss(b) for b in (uneven, full, only)]
+    # Both are means over cells or boxes: the joint one lies between those of its parts.
+    for name in ("depth", "image"):
+        joint, *parts = (t[name].item() for t in terms)
+        assert min(parts) - 1e-6 <= joint <= max(parts) + 1e-6, name
+
+
+def test_a_sample_without_any_camera_has_an_empty_bev(batch, small):
+    model = small.build().eval()
+    joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [0])])
+    blind = replace(joined, present=torch.tensor([[True] * 3, [False] * 3]))
+    nan = torch.full_like(blind.cameras.ego_from_camera[1], torch.nan)
+    blind.cameras.ego_from_camera[1] = nan
+    with torch.no_grad():
+        features = unpack(torch.rand(3, 16, 8, 20), blind.present, 2)
+        bev = model.view(
+            features, blind.image_size, blind.cameras, blind.bev_from_ego, blind.present
+        ).bev
+        assert bev[0].any() and not bev[1].any()
+        assert all(g.heatmap.isfinite().all() for g in model(blind).groups)
