@@ -1,0 +1,160 @@
+"""A data set of one's own, with another rig, from its tables to training, metrics and pictures."""
+
+import json
+import re
+import runpy
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from own_data import CAMERAS, FRAMES, SPLITS, VERSION, write_own_data
+
+from bev.data.augmentation import ImageAugmentation
+from bev.data.batch import collate
+from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.nuscenes import reference_row
+from bev.data.tables import TABLES
+from bev.errors import DataError
+
+ROOT = Path(__file__).parents[1]
+LOST = ("scene-a-1", "CAM_LEFT")
+SMALL = [
+    "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
+    "--model.neck.channels", "16", "--model.view.channels", "8", "--model.encoder.stages", "16",
+    "16", "16", "--model.encoder.neck", "16", "--model.encoder.channels", "16",
+    "--model.encoder.blocks", "1", "--model.head.shared", "16", "--model.head.branch", "8",
+    "--model.grid.x", "-25.6", "25.6", "1.6", "--model.grid.y", "-25.6", "25.6", "1.6",
+    "--model.head.decode.group-boxes", "20", "--model.view.depth", "1", "25", "2",
+    "--data.image-size", "96", "176", "--data.batch-size", "2", "--train.max-steps", "1",
+    "--train.pictures", "1", "--train.threads", "1", "--train.precision", "32",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> DataConfig:
+    """All four cameras, one of which lacks an image of the training scene."""
+    root = write_own_data(tmp_path_factory.mktemp("own") / "root", {LOST})
+    return DataConfig(
+        root=root,
+        version=VERSION,
+        train_split="mine_train",
+        val_split="mine_val",
+        cameras=tuple(CAMERAS),
+        missing_cameras="skip",
+        image_size=(96, 176),
+        image_augmentation=ImageAugmentation(scale=(-0.04, 0.04)),
+        batch_size=2,
+        workers=0,
+    )
+
+
+def run(monkeypatch, capsys, tool: str, *arguments: object) -> str:
+    """Run a tool in this process; returns what it printed."""
+    monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments)])
+    runpy.run_path(str(ROOT / "tools" / tool), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_the_readme_names_the_tables_and_fields_that_are_read():
+    """Its table is the reader's own, and the data set of these tests holds that and no more."""
+    section = (ROOT / "README.md").read_text().split("## Your own data, another rig")[1]
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", section.split("\n## ")[0], re.MULTILINE)
+    fields = {table: set(re.findall(r"`(\w+)`", names)) for table, names in listed}
+    assert fields == {
+        table: {column.field for column in columns.values()} - {"token"}
+        for table, columns in TABLES.items()
+    }
+
+
+def test_the_page_writes_what_the_readme_names_and_no_more(own):
+    files = {path.stem: json.loads(path.read_text()) for path in (own.root / VERSION).iterdir()}
+    assert files.pop("splits") == SPLITS
+    assert set(files) == set(TABLES)
+    for table, rows in files.items():
+        assert set(rows[0]) == {column.field for column in TABLES[table].values()}
+
+
+@pytest.mark.parametrize("chosen", [tuple(CAMERAS), ("CAM_BEHIND", "CAM_RIGHT"), ("CAM_LEFT",)])
+def test_sizes_and_lenses_may_differ(own, chosen):
+    """Through reduced decoding and augmentation, every car's red spot stands where its box does."""
+    config = replace(own, cameras=chosen)
+    data = KeyFrames(config.frames("mine_val"), config, training=True)
+    seen = torch.zeros(len(chosen), dtype=torch.long)
+    for epoch in range(8):
+        batch = collate([data[(epoch, i)] for i in range(FRAMES)])
+        assert batch.present is None and batch.images.shape[:2] == (FRAMES, len(chosen))
+        for sample in range(FRAMES):
+            boxes = batch.boxes[sample].transform(torch.linalg.inv(batch.bev_from_ego[sample]))
+            points = boxes.center.expand(len(chosen), -1, 3)
+            pixels, depth = batch.cameras[sample].project(points)
+            inside = (depth > 1) & (pixels > 4).all(-1)
+            inside &= (pixels < torch.tensor([172.0, 92.0])).all(-1)
+            for camera, box in inside.nonzero().tolist():
+                column, row = pixels[camera, box].long().tolist()
+                patch = batch.images[sample, camera, :, row - 1 : row + 2, column - 1 : column + 2]
+                red, green, blue = patch.float().mean(dim=(1, 2)).tolist()
+                assert red > 180 and green < 70 and blue < 70
+                seen[camera] += 1
+    assert (seen > FRAMES * 4).all()
+
+
+def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
+    frames = own.frames("mine_val")
+    first = reference_row(frames.index, int(frames.rows[0]))
+    assert frames.index.sample_data.filename[first].startswith(b"samples/CAM_AHEAD/")
+    frame = frames[0]
+    assert frame.lidar_path is None
+    # CAM_RIGHT fires 60 ms later, 0.48 m further on.
+    positions = torch.stack([camera.ego_from_camera[:3, 3] for camera in frame.cameras])
+    expected = torch.tensor([[0.5 + 0.16 * i, 0.0, 1.5] for i in range(4)], dtype=torch.float64)
+    torch.testing.assert_close(positions, expected)
+    with pytest.raises(DataError, match="has no LIDAR_TOP row"):
+        frame.load_lidar()
+
+
+def test_training_evaluation_and_pictures(own, tmp_path, monkeypatch, capsys):
+    data = KeyFrames(own.frames("mine_train"), own, training=True)
+    assert collate([data[0], data[1]]).present.sum(dim=1).tolist() == [4, 3]
+    config = ROOT / "configs" / "lss_r50_mini.py"
+    folder = tmp_path / "lss_r50_mini" / "own"
+    run(
+        monkeypatch, capsys, "train.py", config, "--data.root", own.root, "--data.version", VERSION,
+        "--data.cameras", *CAMERAS, "--data.train-split", "mine_train", "--data.val-split",
+        "mine_val", "--data.missing-cameras", "skip", *SMALL, "--train.runs", tmp_path,
+        "--train.run-name", "own",
+    )  # fmt: skip
+    assert len(list((folder / "pictures").glob("*.png"))) == 1
+    best = folder / "checkpoints" / "best.ckpt"
+    out = run(
+        monkeypatch, capsys, "evaluate.py", best, "--without", "CAM_LEFT", "CAM_RIGHT",
+        "--extrinsic-noise", "1", "0.1",
+    )  # fmt: skip
+    name = "mine_val_best_without_CAM_LEFT_CAM_RIGHT_noise_1_deg_0.1_m_seed_0"
+    assert name in out and "NDS" in out
+    evaluations = [folder / "evaluation" / n / "results_nusc.json" for n in ("mine_val", name)]
+    whole, disturbed = (json.loads(path.read_text())["results"] for path in evaluations)
+    assert set(whole) == set(disturbed) == {f"scene-b-{i}" for i in range(FRAMES)}
+    assert whole != disturbed
+    # The same model on another rig: the checkpoint says nothing of how many cameras there are.
+    run(
+        monkeypatch, capsys, "evaluate.py", best, "--out", tmp_path / "one",
+        "--data.cameras", "CAM_BEHIND",
+    )  # fmt: skip
+    assert (tmp_path / "one" / "metrics_summary.json").is_file()
+    run(
+        monkeypatch, capsys, "visualize.py", best, "--check", "--split", "mine_train",
+        "--out", tmp_path / "check",
+    )  # fmt: skip
+    assert len(list((tmp_path / "check").glob("*_check.png"))) == FRAMES
+
+
+def test_a_missing_file_is_no_missing_camera(tmp_path):
+    root = write_own_data(tmp_path / "root")
+    config = DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS), missing_cameras="skip")
+    (root / "samples" / "CAM_RIGHT" / "scene-b-1.jpg").unlink()
+    data = KeyFrames(config.frames("mine_val"), config, training=False)
+    assert data[0].images.shape[1] == 4
+    with pytest.raises(DataError, match=r"CAM_RIGHT/scene-b-1.jpg cannot be read"):
+        data[1]
