@@ -30,7 +30,8 @@ class Command:
         out: folder for the PNGs; empty for pictures/<split>/ of the run, or ./pictures/<split>.
         samples: how many, spread over the split; 0 draws all.
         score: predictions below are not drawn.
-        check: draw lidar over the images and the BEV instead, to prove the calibration.
+        check: draw lidar over the images and the BEV instead, to prove the calibration; the boxes
+            alone where there is no lidar.
         video: also write video.mp4 with this many frames a second; 0 for none.
     """
 

@@ -94,48 +94,24 @@ def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
         assert torch.equal(first, second)
 
 
-def test_batch_norms_see_the_cameras_that_are_there(batch, config):
-    """Four images of two samples, as 3 + 1 with two absent and as 2 + 2 with none."""
-    uneven = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [0])])
-    even = collate([sample(batch, 0, [0, 1]), sample(batch, 1, [0, 1])])
-    # The same four images in the same order, with cameras that do not differ.
-    even = replace(even, images=pack(uneven.images, uneven.present).unflatten(0, (2, 2)))
-    same = {name: value[:1, :1].expand(2, 2, *value.shape[2:])
-            for name, value in vars(even.cameras).items()}  # fmt: skip
-    even = replace(even, cameras=type(even.cameras)(**same))
-    kept = uneven.present.view(2, 3, 1, 1)
-    uneven = replace(uneven, cameras=type(even.cameras)(**{
-        name: torch.where(kept, value[:1, :1], getattr(uneven.cameras, name))
-        for name, value in same.items()
-    }))  # fmt: skip
-    statistics = []
-    for version in (uneven, even):
+def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, config):
+    """Four images as two samples, 3 + 1 with two absent, and as one sample of four cameras."""
+    twice = replace(batch, images=batch.images[:1].expand(2, -1, -1, -1, -1),
+                    boxes=batch.boxes[:1] * 2, lidar=batch.lidar[:1] * 2)  # fmt: skip
+    uneven = collate([sample(twice, 0, [0, 1, 2]), sample(twice, 1, [0])])
+    whole = collate([sample(twice, 0, [0, 1, 2, 0])])
+    found = []
+    for version in (uneven, whole):
         torch.manual_seed(0)
         model = config.build().train()
-        model(version)
+        terms = model.loss(version)
         parts = [*model.backbone.modules(), *model.neck.modules(), *model.view.modules()]
-        statistics.append([
-            value for part in parts if isinstance(part, nn.BatchNorm2d)
-            for value in (part.running_mean, part.running_var)
-        ])  # fmt: skip
-    assert len(statistics[0]) > 10
-    for first, second in zip(*statistics, strict=True):
-        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
-
-
-def test_the_losses_of_images_leave_absent_cameras_out(batch, config):
-    """Depth and class losses of a batch with absent cameras: those of its images, side by side."""
-    torch.manual_seed(0)
-    model = config.build().eval()
-    twice = replace(batch, boxes=batch.boxes[:1] * 2, lidar=batch.lidar[:1] * 2)
-    uneven = collate([sample(twice, 0, [0, 1, 2]), sample(twice, 1, [0])])
-    full = collate([sample(twice, 0, [0, 1, 2])])
-    only = collate([sample(twice, 1, [0])])
-    terms = [model.loss(b) for b in (uneven, full, only)]
-    # Both are means over cells or boxes: the joint one lies between those of its parts.
-    for name in ("depth", "image"):
-        joint, *parts = (t[name].item() for t in terms)
-        assert min(parts) - 1e-6 <= joint <= max(parts) + 1e-6, name
+        norms = [part for part in parts if isinstance(part, nn.BatchNorm2d)]
+        assert len(norms) > 5
+        statistics = [v for norm in norms for v in (norm.running_mean, norm.running_var)]
+        found.append([terms["depth"], terms["image"], *statistics])
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-5)
 
 
 def test_a_sample_without_any_camera_has_an_empty_bev(batch, small):
