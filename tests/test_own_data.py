@@ -11,6 +11,7 @@ import pytest
 import torch
 from own_data import CAMERAS, FRAMES, SPLITS, VERSION, write_own_data
 
+from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import DataConfig, KeyFrames
@@ -112,6 +113,25 @@ def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
     torch.testing.assert_close(positions, expected)
     with pytest.raises(DataError, match="has no LIDAR_TOP row"):
         frame.load_lidar()
+
+
+def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own):
+    """One frame has three cameras, the other four: at both times they see the three."""
+    config = replace(own, adjacent=AdjacentConfig(previous=1, following=1))
+    data = KeyFrames(config.frames("mine_train"), config, training=True)
+    batch = collate([data[0], data[1]])
+    before, after = batch.adjacent
+    assert batch.present.sum(dim=1).tolist() == [4, 3]
+    assert before.present.sum(dim=1).tolist() == [4, 3]  # the first frame is its own past
+    assert after.present is None and after.images.shape[1] == 3
+    # The second frame's past: the first one's AHEAD, BEHIND and RIGHT, as the second is augmented.
+    for of_camera in ("intrinsics", "image_from_original"):
+        pair = (getattr(views.cameras, of_camera)[1, :3] for views in (batch, before))
+        assert torch.equal(*pair)
+    dropping = replace(config, drop_cameras=2)
+    views = KeyFrames(config.frames("mine_train"), dropping, training=True)[1]
+    assert views.images.shape[1] == views.adjacent[0].images.shape[1] == 2
+    assert torch.equal(views.cameras.intrinsics, views.adjacent[0].cameras.intrinsics)
 
 
 def test_training_evaluation_and_pictures(own, tmp_path, monkeypatch, capsys):

@@ -201,15 +201,15 @@ def test_samples_that_lack_a_camera(tables):
     index, cameras = open_index(tables, VERSION), ("CAM_BACK", "CAM_FRONT", "CAM_BACK_LEFT")
     with pytest.raises(DataError, match="has no camera CAM_BACK; it has"):
         read_frames(index, "train", cameras)
-    frames = read_frames(index, "train", cameras, "skip")
+    frames = read_frames(index, "train", cameras, missing="skip")
     names = {f.token: [camera.name for camera in f.cameras] for f in frames[:]}
     assert names.pop(first) == ["CAM_FRONT", "CAM_BACK_LEFT"]
     assert names.pop(second) == ["CAM_BACK_LEFT"]
     assert all(own == list(cameras) for own in names.values()) and len(names) == 6
     with pytest.raises(DataError, match=f"{second} has none of the cameras CAM_BACK, CAM_FRONT;"):
-        read_frames(index, "train", cameras[:2], "skip")
+        read_frames(index, "train", cameras[:2], missing="skip")
     with pytest.raises(DataError, match="has no camera CAM_SIDE"):
-        read_frames(index, "train", (*cameras, "CAM_SIDE"), "skip")
+        read_frames(index, "train", (*cameras, "CAM_SIDE"), missing="skip")
 
 
 def test_frames_are_made_when_asked_for_and_travel_as_rows(plain_tables):

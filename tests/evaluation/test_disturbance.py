@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bev.data.adjacent import AdjacentConfig
 from bev.data.dataset import DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.disturbance import Disturbance
@@ -64,6 +65,19 @@ def test_noise_is_a_function_of_seed_sample_and_camera(data):
     torch.testing.assert_close(fewer, first[:, 1:])
     double = errors(data, replace(noise, extrinsic_noise=(0.0, 0.1)))
     torch.testing.assert_close(double[..., :3, 3], 2 * first[..., :3, 3])
+
+
+def test_the_past_is_seen_by_the_same_wrong_cameras(data):
+    noise = Disturbance(extrinsic_noise=(1.0, 0.05))
+    config = replace(data, adjacent=AdjacentConfig(previous=1))
+    true, found = config.frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
+    for camera in range(6):
+        now, before = (
+            torch.linalg.inv(a.cameras[camera].ego_from_camera) @ b.cameras[camera].ego_from_camera
+            for a, b in ((true, found), (true.adjacent[0], found.adjacent[0]))
+        )
+        torch.testing.assert_close(now, before)
+        assert (now[:3, 3] != 0).all()
 
 
 @pytest.mark.parametrize(

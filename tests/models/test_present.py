@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bev.data.batch import Batch, collate
-from bev.models import LiftSplatConfig
+from bev.data.batch import AdjacentViews, Batch, collate
+from bev.errors import DataError
+from bev.models import FeatureCache, LiftSplatConfig, TemporalConfig
 from bev.models.mirror import mirrored
 from bev.models.present import pack, unpack
 
@@ -74,6 +75,28 @@ def test_the_output_is_that_of_the_cameras_that_are_there(batch, config, kept, v
                     torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
             assert not together.features[i, count:].any()
             assert together.depth_logits[i, count:].isfinite().all()
+
+
+def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
+    model = replace(small, temporal=TemporalConfig(frames=1)).build().eval()
+    alone = []
+    for i, (now, before) in enumerate([([0, 1], [0, 1, 2]), ([0, 1, 2], [2])]):
+        other = sample(batch, i, before)
+        views = AdjacentViews(
+            other.images, other.cameras, torch.eye(4)[None], torch.tensor([-0.5]), other.tokens
+        )
+        alone.append(replace(sample(batch, i, now), adjacent=[views]))
+    joined = collate(alone)
+    assert joined.present.sum(dim=1).tolist() == [2, 3]
+    assert joined.adjacent[0].present.sum(dim=1).tolist() == [3, 1]
+    with torch.no_grad():
+        together = model(joined).groups
+        for i, one in enumerate(alone):
+            for group, expected in zip(together, model(one).groups, strict=True):
+                for maps, wanted in zip(group, expected, strict=True):
+                    torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
+    with pytest.raises(DataError, match="needs frames that have all cameras"):
+        model.detect(joined, FeatureCache())
 
 
 def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
