@@ -27,7 +27,8 @@ SMALL = [
     "16", "16", "--model.encoder.neck", "16", "--model.encoder.channels", "16",
     "--model.encoder.blocks", "1", "--model.head.shared", "16", "--model.head.branch", "8",
     "--model.grid.x", "-25.6", "25.6", "1.6", "--model.grid.y", "-25.6", "25.6", "1.6",
-    "--model.head.decode.group-boxes", "20", "--model.view.depth", "1", "25", "2",
+    "--model.head.decode.group-boxes", "20", "--model.view.depth.hi", "25",
+    "--model.view.depth.step", "2",
     "--data.image-size", "96", "176", "--data.batch-size", "2", "--train.max-steps", "1",
     "--train.pictures", "1", "--train.threads", "1", "--train.precision", "32",
 ]  # fmt: skip

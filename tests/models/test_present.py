@@ -11,6 +11,8 @@ from torch import nn
 from bev.data.batch import AdjacentViews, Batch, collate
 from bev.errors import DataError
 from bev.models import (
+    CameraAwareDepthNetConfig,
+    DepthBins,
     FeatureCache,
     LiftSplatConfig,
     RefinedLiftSplatConfig,
@@ -21,7 +23,11 @@ from bev.models.mirror import mirrored
 from bev.models.present import pack, unpack
 
 LIFT = LiftSplatConfig(
-    depth=(1.0, 25.0, 1.0), channels=8, hidden=16, ray_features=True, plan_cache=2
+    depth=DepthBins(1.0, 25.0, 1.0),
+    depth_net=CameraAwareDepthNetConfig(width=16, blocks=1, aspp=False, batch_norm=True),
+    channels=8,
+    ray_features=True,
+    plan_cache=2,
 )
 
 
@@ -137,7 +143,7 @@ def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, 
         model = config.build().train()
         terms = model.loss(version)
         parts = [*model.backbone.modules(), *model.neck.modules(), *model.view.modules()]
-        norms = [part for part in parts if isinstance(part, nn.BatchNorm2d)]
+        norms = [part for part in parts if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
         assert len(norms) > 5
         statistics = [v for norm in norms for v in (norm.running_mean, norm.running_var)]
         found.append([terms["depth"], terms["image"], *statistics])
