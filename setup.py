@@ -29,6 +29,12 @@ setup(
         "tqdm>=4.67",
     ],
     extras_require={
-        "dev": ["pytest>=9", "hypothesis>=6.150", "beartype>=0.22", "ruff>=0.17,<0.18"],
+        "dev": [
+            "pytest>=9",
+            "pytest-xdist>=3.8",  # a process a core
+            "hypothesis>=6.150",
+            "beartype>=0.22",
+            "ruff>=0.17,<0.18",
+        ],
     },
 )

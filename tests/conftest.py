@@ -9,6 +9,13 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+# Parallel workers keep to their own cores: twice the threads on a core take many times as long.
+_worker = os.environ.get("PYTEST_XDIST_WORKER")
+if _worker and hasattr(os, "sched_setaffinity"):
+    _cores = sorted(os.sched_getaffinity(0))
+    _first, _step = int(_worker[2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.sched_setaffinity(0, _cores[_first::_step] or _cores)
+
 # Before anything of bev is imported, here or by a test module.
 install_import_hook("bev", "typechecking.check")
 

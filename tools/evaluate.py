@@ -25,7 +25,7 @@ from bev.evaluation.disturbance import Disturbance
 from bev.evaluation.predict import predict, score
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint
-from bev.training.datamodule import make_loader
+from bev.training.datamodule import ending_workers, make_loader
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def main() -> None:
         folder = command.out or home_of(command.source) / "evaluation" / name
         device = default_device()
         loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
-        rows, depth = predict(model.to(device), loader, device, command.blank)
+        with ending_workers():
+            rows, depth = predict(model.to(device), loader, device, command.blank)
         metrics, figures = score(rows, data, split, folder), depth.scalars()
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
     notices = ["Images were blanked."] if command.blank else []

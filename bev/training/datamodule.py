@@ -4,8 +4,11 @@ The idea: the order of an epoch's visits and the augmentation of each are functi
 a position, (epoch, batches), is all that a checkpoint needs to keep of the data.
 """
 
+import multiprocessing
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import cv2
 import torch
@@ -21,6 +24,8 @@ from bev.machine import usable_cores
 
 # How long a loader's process outlives SIGTERM, seconds: the step it loads for is to be finished.
 _GRACE = 60
+# What ends a loader's process at once and quietly; Windows has no alarms, and no grace.
+_END = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 
 class KeyFrameData(LightningDataModule):
@@ -110,8 +115,23 @@ def make_loader(
     )
 
 
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """Within it, loaders' processes that an error leaves behind end with it, without their grace."""
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            os.kill(process.pid, _END)
+        raise
+
+
 def _start_worker(worker: int) -> None:
     """One thread, and no end by a signal to the whole run before the training process ends."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
+        # Torch would report any other end as a fault of its own.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

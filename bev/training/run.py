@@ -20,7 +20,7 @@ from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
 from bev.training.checkpoint import check_resumable, home_of
-from bev.training.datamodule import KeyFrameData
+from bev.training.datamodule import KeyFrameData, ending_workers
 from bev.training.finish import draw_samples, write_report
 from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
@@ -73,9 +73,10 @@ def train(
             f" {len(data.frames['val'])} to evaluate on",
             flush=True,
         )
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    if metrics.validated_step != trainer.global_step:
-        trainer.validate(module, data, verbose=False)
+    with ending_workers():
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        if metrics.validated_step != trainer.global_step:
+            trainer.validate(module, data, verbose=False)
     os.environ.pop(_RUN_VARIABLE, None)
     if not trainer.is_global_zero:
         return folder, None

@@ -15,7 +15,7 @@ from index_files import content, names
 
 from bev.benchmark.index import family
 from bev.benchmark.made_tables import VERSION, write_tables
-from bev.data import index_cache
+from bev.data import cache_place, index_cache
 from bev.data.index_build import Job
 from bev.data.index_cache import open_index
 from bev.errors import DataError
@@ -54,7 +54,7 @@ def test_eight_processes_on_a_cold_cache(root):
 
 def test_without_locks_the_first_to_finish_gives_the_index(root, monkeypatch):
     """Some network file systems have none; half-built indexes of others are then left alone."""
-    monkeypatch.setattr(index_cache, "fcntl", None)
+    monkeypatch.setattr(cache_place, "fcntl", None)
     others = root / ".index" / ".partial-of-another"
     run = index_cache._run
 
@@ -108,7 +108,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    from bev.data import index_build
+    from bev.data import index_cache
     from bev.data.index_cache import Job, open_index
 
     command = Job.command
@@ -118,6 +118,7 @@ if __name__ == "__main__":
         return [sys.executable, "-c", code, *command(job)[3:]]
 
     Job.command = apart
+    index_cache.usable_cores = lambda: 2
     open_index(Path(sys.argv[1]), sys.argv[2])
 """
 
@@ -165,6 +166,7 @@ def test_large_tables_are_read_apart_with_the_same_result(root, monkeypatch, tmp
     code = "import sys, bev.data.index_build as b; b._LARGE = 0; b.main()"
     command = Job.command
     monkeypatch.setattr(Job, "command", lambda self: _apart(command(self), tmp_path, code))
+    monkeypatch.setattr(index_cache, "usable_cores", lambda: 2)
     monkeypatch.setenv("BEV_CACHE", str(tmp_path / "apart"))
     apart = open_index(root, VERSION)
     assert apart.folder != one.folder and content(apart) == content(one)
@@ -179,6 +181,7 @@ def test_a_reader_that_is_killed_is_an_error(root, tmp_path, monkeypatch):
     script.write_text(_READER_KILLED)
     command = Job.command
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, script, *command(self)[3:]])
+    monkeypatch.setattr(index_cache, "usable_cores", lambda: 2)
     with pytest.raises(DataError, match=r"A process that read a table .* ended with status -9"):
         open_index(root, VERSION)
     assert names(root / ".index") == ["lock"]
