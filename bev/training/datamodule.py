@@ -117,7 +117,7 @@ def make_loader(
 
 @contextmanager
 def ending_workers() -> Iterator[None]:
-    """Within it, loaders' processes that an error leaves behind end with it, without their grace."""
+    """Within it, an error also ends the loaders' processes that were started, without grace."""
     before = set(multiprocessing.active_children())
     try:
         yield
