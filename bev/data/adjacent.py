@@ -58,7 +58,7 @@ class Moment(NamedTuple):
         reference: the reading whose ego pose is the moment's: a key frame's own reference, and
             between key frames that of the first channel.
         seconds: time since the key frame that it was asked for; negative for earlier ones.
-        name: token of a key frame, else the file of its reference.
+        name: token of a key frame, else the files of its readings.
     """
 
     readings: tuple[int, ...]
@@ -92,7 +92,8 @@ def adjacent_moments(
                 (pair for pair in zip(own, rows, strict=True) if NO_ROW not in pair),
                 2 * (reference_row(index, sample),),
             )
-            name = data.filename[reference].decode()
+            # Each camera walks on its own: two moments may share some readings and not others.
+            name = " ".join(data.filename[row].decode() for row in rows if row != NO_ROW)
         seconds = (int(data.timestamp[reference]) - int(data.timestamp[origin])) * 1e-6
         moments.append(Moment(tuple(rows), reference, seconds, name))
     return moments

@@ -130,13 +130,16 @@ def _image_matrix(
 
 
 def jitter_colours(
-    images: UInt8[Tensor, "N 3 H W"], config: ImageAugmentation, seed: int
+    images: UInt8[Tensor, "N 3 H W"], config: ImageAugmentation, seeds: Sequence[int]
 ) -> UInt8[Tensor, "N 3 H W"]:
-    """Photometric augmentation by torchvision, each image on its own; repeatable by ``seed``."""
+    """Photometric augmentation by torchvision, each image by its own of the N seeds."""
     amounts = (config.brightness, config.contrast, config.saturation, config.hue)
     if not any(amounts):
         return images
     transform = v2.ColorJitter(*amounts)
+    jittered = []
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return torch.stack([transform(image) for image in images])
+        for image, seed in zip(images, seeds, strict=True):
+            torch.manual_seed(seed)
+            jittered.append(transform(image))
+    return torch.stack(jittered)

@@ -29,7 +29,7 @@ from bev.data.nuscenes import CAMERAS, AdjacentFrame, Frame, Frames, read_frames
 from bev.data.readings import CameraFrame
 from bev.data.sampling import SamplingConfig
 from bev.data.splits import default_splits, split_rows
-from bev.errors import ConfigError, DataError
+from bev.errors import ConfigError
 from bev.geometry import Cameras
 
 
@@ -206,6 +206,7 @@ class KeyFrames(Dataset):
             lidar = frame.load_lidar()
         names = [camera.name for camera in frame.cameras]
         matrices = dict(zip(names, drawn.image_from_original, strict=True))
+        itself = AdjacentFrame(frame.token, frame.cameras, 0.0, torch.eye(4, dtype=torch.float64))
         images, cameras = self._views(frame.cameras, matrices, drawn.colour_seed)
         return Batch(
             images=images,
@@ -216,20 +217,26 @@ class KeyFrames(Dataset):
             tokens=[frame.token],
             global_from_ego=frame.global_from_ego.unsqueeze(0),
             adjacent=[
-                self._adjacent(other, matrices, drawn.colour_seed) for other in frame.adjacent
+                self._adjacent(other, itself, matrices, drawn.colour_seed)
+                for other in frame.adjacent
             ],
         )
 
     def _adjacent(
-        self, other: AdjacentFrame, matrices: Mapping[str, Tensor], colour_seed: int
+        self,
+        other: AdjacentFrame,
+        itself: AdjacentFrame,
+        matrices: Mapping[str, Tensor],
+        colour_seed: int,
     ) -> AdjacentViews:
-        """Another time's images of the sample's cameras, augmented as the sample's own."""
+        """Another time's images of the sample's cameras, augmented as the sample's own.
+
+        Where that time has none of these cameras, the sample itself takes its place, as where a
+        scene has no such time.
+        """
         seen = [camera for camera in other.cameras if camera.name in matrices]
         if not seen:
-            raise DataError(
-                f"Adjacent frame {other.name} has none of the cameras {', '.join(matrices)} of its"
-                " key frame; drop fewer, or set data.adjacent to frames that have."
-            )
+            other, seen = itself, itself.cameras
         images, cameras = self._views(seen, matrices, colour_seed)
         return AdjacentViews(
             images=images,
@@ -248,7 +255,9 @@ class KeyFrames(Dataset):
         images = torch.stack(
             [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
         )
-        images = jitter_colours(images, self.image_augmentation, colour_seed)
+        # A camera's own seed: the same colours at all times, whichever others there are.
+        seeds = [colour_seed + self.config.cameras.index(camera.name) for camera in cameras]
+        images = jitter_colours(images, self.image_augmentation, seeds)
         calibrations = Cameras(
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),

@@ -45,7 +45,7 @@ class AdjacentFrame:
     """What the cameras saw at another time, seen from a key frame.
 
     Attributes:
-        name: sample token of a key frame, else the first image's file name.
+        name: sample token of a key frame, else the names of the image files.
         cameras: images, in the order of the key frame's.
         seconds: time since the key frame; negative for earlier ones, 0 where the scene has none.
         ego_from_adjacent: (4, 4) float64, the key frame's reference ego frame from this one's own,

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import cv2
 import torch
@@ -123,7 +123,8 @@ def ending_workers() -> Iterator[None]:
         yield
     except BaseException:
         for process in set(multiprocessing.active_children()) - before:
-            os.kill(process.pid, _END)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, _END)
         raise
 
 

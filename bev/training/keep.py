@@ -39,8 +39,8 @@ class LastCheckpoint(Callback):
 
     It is written after whole optimiser steps only, since gradients that are being accumulated are
     not kept: a run that breaks off within an accumulation goes on from before it. After the last
-    step of an epoch it is written when the epoch has been validated. Whoever stops while the run
-    validates goes back to the latest one written before.
+    step of an epoch it is written when the epoch has been validated, and always then. Whoever stops
+    while the run validates goes back to the latest one written before.
 
     Args:
         path: the file.
@@ -54,12 +54,15 @@ class LastCheckpoint(Callback):
         self.path, self.seconds, self.written = path, 60 * minutes, time.perf_counter()
         self.signals = StopSignals()
         self.fresh = self.stopping = False  # what is to be done once the step is logged
+        self.validated = False  # since the last write
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.signals.listen()
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.signals.close()
+        if self.stopping:
+            self._stop(trainer)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         self.signals.close()
@@ -72,10 +75,16 @@ class LastCheckpoint(Callback):
                 logger.save()
             self.fresh = False
         if self.stopping:
-            raise Stopped(
-                f"Stopped by {self.signals.name} after step {trainer.global_step}; go on with"
-                f" --resume {self.path}."
-            )
+            self._stop(trainer)
+
+    def _stop(self, trainer: Trainer) -> None:
+        raise Stopped(
+            f"Stopped by {self.signals.name} after step {trainer.global_step}; go on with"
+            f" --resume {self.path}."
+        )
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.validated = True
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -92,6 +101,7 @@ class LastCheckpoint(Callback):
         limits = trainer.fit_loop
         ending = (
             trainer.should_stop
+            or self.validated
             or trainer.current_epoch + 1 == limits.max_epochs
             or trainer.global_step == limits.max_steps
         )
@@ -104,7 +114,7 @@ class LastCheckpoint(Callback):
         if not decide(ending or old or self.signals.received, all=False):
             return
         write_checkpoint(trainer, self.path)
-        self.written = time.perf_counter()
+        self.written, self.validated = time.perf_counter(), False
         self.fresh, self.stopping = True, decide(self.signals.received, all=False)
 
 

@@ -71,6 +71,7 @@ def rehearse(config: Experiment) -> Experiment:
         version=VERSION,
         train_split="",
         val_split="",
+        fold="",
         batch_size=1,
     )
     backbone = dataclasses.replace(config.model.backbone, pretrained=False, weights=None)

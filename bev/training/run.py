@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import time
 import warnings
 from pathlib import Path
@@ -138,8 +139,8 @@ def _check(config: Experiment) -> None:
     joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
     if joined != brought:
         raise TrainingError(
-            f"The model joins {joined} adjacent frames and the data bring {brought}; set both:"
-            f" --model.temporal.frames N --data.adjacent.previous N."
+            f"The model joins {joined} adjacent frames and the data bring {brought};"
+            " --model.temporal.frames must be --data.adjacent.previous plus .following."
         )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
@@ -163,7 +164,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     strategy = train.strategy
     if strategy == "auto" and devices > 1:
         strategy = "ddp"
-    return Trainer(
+    trainer = Trainer(
         accelerator="auto",
         devices=devices,
         num_nodes=_machines(),
@@ -186,6 +187,10 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
         deterministic=train.deterministic,
         use_distributed_sampler=False,
     )
+    # With max_steps, Lightning (2.6) takes a run that stopped at an epoch's end for one within an
+    # epoch, and skips the next. Steps are limited just the same without this.
+    trainer.fit_loop._iteration_based_training = lambda: False
+    return trainer
 
 
 def _machines() -> int:
@@ -199,12 +204,16 @@ def _precision(name: str) -> str:
 
 
 def _keep_records(folder: Path) -> None:
-    """Move an earlier part's records aside: the new part writes files of the same names."""
+    """Keep an earlier part's records: the new part writes files of the same names."""
     for path in (folder / "metrics.csv", folder / "config.yaml", folder / RECORD):
         if path.exists():
             before = f"{path.stem}_before_resume_"
             number = 1 + len(list(folder.glob(f"{before}*{path.suffix}")))
-            path.rename(folder / f"{before}{number}{path.suffix}")
+            kept = folder / f"{before}{number}{path.suffix}"
+            if path.name == "config.yaml":
+                shutil.copyfile(path, kept)  # other ranks know the run folder by it
+            else:
+                path.rename(kept)
 
 
 def _quiet() -> None:

@@ -21,7 +21,7 @@ class StopSignals:
 
     Attributes:
         received: whether one came.
-        name: of the signal; "a signal to another process" where none came here.
+        name: of the signal, or "a signal to another process" where another one got it.
     """
 
     def __init__(self) -> None:

@@ -179,3 +179,29 @@ def test_a_jittered_pair_keeps_its_colours_together(made):
     config = replace(made, image_augmentation=jitter, bev_augmentation=BevAugmentation.off())
     sample = KeyFrames(config.frames("synthetic_train"), config, training=True)[(4, 0)]
     assert torch.equal(sample.adjacent[0].images, sample.images)
+
+
+def test_moments_of_other_readings_have_other_names(with_sweeps):
+    """Also where the first camera's reading is the same: features are kept by these names."""
+    index = with_sweeps
+    names = {}
+    for sample in range(8):
+        for moment in moments(index, sample, previous=3, following=2, step=2, unit="sweeps"):
+            assert names.setdefault(moment.name, moment.readings) == moment.readings
+    assert len(names) > 20
+
+
+def test_a_time_without_the_samples_cameras_is_the_sample_itself(made):
+    frame = made.frames("synthetic_train")[1]
+    other = frame.adjacent[0]
+    apart = replace(
+        frame,
+        cameras=frame.cameras[:2],
+        adjacent=(replace(other, cameras=other.cameras[2:]), *frame.adjacent[1:]),
+    )
+    batch = KeyFrames([apart], made, training=False)[0]
+    views, later = batch.adjacent
+    assert views.names == [frame.token] and views.seconds == 0
+    assert torch.equal(views.images, batch.images)
+    assert torch.equal(views.ego_from_adjacent[0], torch.eye(4))
+    assert later.names == [frame.adjacent[1].name] and later.images.shape[1] == 2

@@ -55,9 +55,9 @@ def fresh(watched):
 
 @pytest.fixture(scope="module")
 def one_camera(quick):
-    """Two epochs of four steps."""
+    """Two epochs of four steps, with a limit of steps as most configs have one."""
     data = replace(quick.data, cameras=("CAM_FRONT",))
-    return replace(quick, data=data, train=replace(quick.train, pictures=0))
+    return replace(quick, data=data, train=replace(quick.train, pictures=0, max_steps=1000))
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +185,27 @@ def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whol
     train(named(one_camera, "killed"), resume=best)
     assert watched[0] == expected[4:]
     assert same(weights(folder), final)
+
+
+@pytest.mark.parametrize("limits", [{"max_steps": 8}, {"max_steps": 7, "epochs": 5}])
+def test_stopped_between_epochs_that_are_not_validated(one_camera, watched, limits):
+    """And in its last step, after which there is only the evaluation."""
+    seen, breaks = watched
+    steps = limits["max_steps"]
+    name = f"between_{steps}"
+    expected, _, final = unbroken(named(one_camera, f"{name}_whole", validate_every=0, **limits),
+                                  watched, f"{name}_whole")  # fmt: skip
+    assert len(expected) == steps
+    seen.clear()
+    config = named(one_camera, name, validate_every=0, **limits)
+    breaks[4] = breaks[steps] = terminate()
+    last = last_of(config)
+    for place in (4, steps):
+        with pytest.raises(Stopped, match=f"after step {place};"):
+            train(config, resume=last if last.exists() else None)
+    _, metrics = train(config, resume=last)
+    assert metrics is not None and seen == expected
+    assert same(weights(last.parents[1]), final)
 
 
 def test_a_run_that_reached_its_steps_can_be_made_longer(one_camera, watched, whole):
