@@ -12,7 +12,7 @@ from bev.models.depth_bins import DepthBins
 from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
-from bev.models.neck import FpnConfig
+from bev.models.neck import FpnConfig, NeckConfig, SecondFpnConfig
 from bev.models.refinement import RefinedLiftSplatConfig
 from bev.models.temporal import TemporalConfig
 from bev.models.view import ViewTransformConfig
@@ -33,7 +33,9 @@ __all__ = [
     "FeatureCache",
     "FpnConfig",
     "LiftSplatConfig",
+    "NeckConfig",
     "RefinedLiftSplatConfig",
+    "SecondFpnConfig",
     "TemporalConfig",
     "UniformDepthConfig",
     "ViewTransformConfig",

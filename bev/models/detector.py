@@ -18,7 +18,7 @@ from bev.models.depth_supervision import depth_loss, nearest_depth
 from bev.models.feature_cache import FeatureCache
 from bev.models.image_head import ImageClassHead
 from bev.models.mirror import averaged, check_mirrors, mirrored, mirrored_back
-from bev.models.neck import FpnConfig
+from bev.models.neck import FpnConfig, NeckConfig
 from bev.models.present import pack, unpack
 from bev.models.temporal import TemporalConfig
 from bev.models.view import ViewTransformConfig
@@ -40,7 +40,7 @@ class DetectorConfig:
     """
 
     backbone: BackboneConfig = BackboneConfig()
-    neck: FpnConfig = FpnConfig()
+    neck: NeckConfig = FpnConfig()
     grid: BevGrid = BevGrid()
     view: ViewTransformConfig = LiftSplatConfig()
     temporal: TemporalConfig = TemporalConfig()
@@ -101,8 +101,8 @@ class Detector(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = config.backbone.build()
-        self.neck = config.neck.build(self.backbone.channels)
-        self.view = config.view.build(self.neck.channels, self.backbone.strides[0], config.grid)
+        self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
+        self.view = config.view.build(self.neck.channels, self.neck.stride, config.grid)
         self.temporal = config.temporal.build(self.view.channels)
         self.encoder = config.encoder.build(self.temporal.channels)
         self.head = config.head.build(self.encoder.channels, config.grid)
