@@ -99,11 +99,17 @@ def read(path: Path) -> UInt8[np.ndarray, " bytes"]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"Image {path} cannot be read ({error.strerror}); restore it.") from error
-    # The decoder fills what a truncated JPEG lacks with grey and says nothing: look for its end.
-    is_jpeg = data[:2] == b"\xff\xd8"
-    if not data or (is_jpeg and b"\xff\xd9" not in data[-1024:]):
+    if not data or is_cut_off(data[:2], data[-1024:]):
         raise DataError(f"Image {path} is truncated ({len(data)} bytes); fetch it again.")
     return np.frombuffer(data, np.uint8)
+
+
+def is_cut_off(start: bytes, end: bytes) -> bool:
+    """Whether a file, by its first and last bytes, is a JPEG without its end marker.
+
+    The decoder fills what a truncated JPEG lacks with grey and says nothing.
+    """
+    return start[:2] == b"\xff\xd8" and b"\xff\xd9" not in end
 
 
 def warp(

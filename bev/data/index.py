@@ -102,6 +102,8 @@ class CalibratedSensors:
 class Annotations:
     """Boxes in the global frame, by sample; within a sample in the table's order.
 
+    Those that ``bev.data.values.no_box`` marks are left out.
+
     Attributes:
         instance: number of the tracked object.
         category: row in ``category``.

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bev.data.index import column_file
-from bev.data.index_join import join
+from bev.data.index_join import ALL_DAMAGE, join
 from bev.data.tables import TABLES, read_table, table_file
 from bev.errors import BevError, DataError
 
@@ -68,7 +68,15 @@ def build(job: Job) -> None:
         table: {name: np.load(column_file(raw, table, name)) for name in columns}
         for table, columns in TABLES.items()
     }
-    for part, columns in join(folder, tables).items():
+    joined = join(folder, tables)
+    left_out = len(tables["sample_annotation"]["token"]) - len(joined["sample_annotation"]["size"])
+    if left_out:
+        print(
+            f"warning: {left_out} boxes of {folder} have no size above 0, or a number that is not"
+            f" finite, and are left out; {ALL_DAMAGE.format(folder.parent)}.",
+            file=sys.stderr,
+        )
+    for part, columns in joined.items():
         for name, column in columns.items():
             _save(column_file(out, part, name), column)
     shutil.rmtree(raw)

@@ -39,7 +39,7 @@ from bev.data.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.machine import usable_cores
 
-FORMAT = 1  # to be raised with every change of what the columns hold
+FORMAT = 2  # to be raised with every change of what the columns hold
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
 _PARTIAL = ".partial-"
 

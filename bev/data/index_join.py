@@ -3,7 +3,7 @@
 The idea: a join of two tables is a sort of one's tokens and a binary search of the other's, all in
 NumPy. A reference that leads nowhere is an error where the devkit would fail on it too; a neighbour
 (``prev``, ``next``) of a sample or a reading that the tables do not hold counts as none, so that a
-part cut out of a data set can be used.
+part cut out of a data set can be used. What the numbers must be stands in ``bev.data.values``.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ import numpy as np
 
 from bev.data.index import NO_ROW, PARTS, find
 from bev.data.tables import table_file
+from bev.data.values import Columns, no_box, no_lens, no_pose, told
 from bev.errors import DataError
-
-Columns = Mapping[str, np.ndarray]
 
 # Radar is not read: see bev/data/index.py.
 _MODALITIES = (b"camera", b"lidar")
+_POSE = ("translation", "rotation")
+ALL_DAMAGE = "python tools/check_data.py {} lists all damage"
 # The devkit's rule: neighbouring boxes further apart in time, in seconds, give no velocity.
 _LONGEST_STEP = 1.5
 
@@ -32,7 +33,8 @@ def join(folder: Path, tables: Mapping[str, Columns]) -> dict[str, dict[str, np.
         tables: by name, as ``bev.data.tables.read_table`` gives them.
 
     Raises:
-        DataError: for a token that occurs twice and for a reference that leads nowhere.
+        DataError: for a token that occurs twice, a reference that leads nowhere, a pose or a lens
+            that is none, and a second key frame of a sensor in a sample.
     """
     tokens = {
         name: _Tokens(folder, name, columns["token"])
@@ -42,10 +44,7 @@ def join(folder: Path, tables: Mapping[str, Columns]) -> dict[str, dict[str, np.
     sensor, channel_of_sensor = _channels(tables["sensor"])
     data = _sample_data(folder, tables, tokens, sensor, channel_of_sensor)
     annotation, starts = _annotations(tables, tokens)
-    samples, count = tables["sample"], len(tables["sample"]["token"])
-    key_frames = np.full((count, len(sensor["channel"])), NO_ROW, np.int32)
-    rows = np.flatnonzero(data["is_key_frame"])
-    key_frames[data["sample"][rows], data["channel"][rows]] = rows
+    samples = tables["sample"]
     available = {
         **tables,
         "sensor": sensor,
@@ -58,7 +57,7 @@ def join(folder: Path, tables: Mapping[str, Columns]) -> dict[str, dict[str, np.
             "prev": tokens["sample"].neighbours(samples["prev"]),
             "next": tokens["sample"].neighbours(samples["next"]),
             "annotations": starts,
-            "data": key_frames,
+            "data": _key_frames(folder, data, samples, sensor["channel"]),
         },
     }
     return {
@@ -127,8 +126,10 @@ def _sample_data(
     pose = _Tokens(folder, "ego_pose", poses["token"]).rows(
         data["ego_pose_token"][kept], "sample_data", "ego_pose_token"
     )
+    modality = tables["sensor"]["modality"][mounted]
+    _check_mountings(folder, mounting, np.unique(calibrated[kept]), modality == b"camera")
     plain = ("timestamp", "is_key_frame", "height", "width", "filename")
-    return {
+    columns = {
         **{name: data[name][kept] for name in plain},
         "sample": tokens["sample"].rows(data["sample_token"][kept], "sample_data", "sample_token"),
         "channel": channel[kept].astype(np.int16),
@@ -138,12 +139,62 @@ def _sample_data(
         "translation": poses["translation"][pose],
         "rotation": poses["rotation"][pose],
     }
+    bad = np.flatnonzero(no_pose(columns))
+    if len(bad):
+        raise _unusable(folder, "ego_pose", poses, int(pose[bad[0]]), _POSE)
+    return columns
+
+
+def _check_mountings(
+    folder: Path, mounting: Columns, used: np.ndarray, is_camera: np.ndarray
+) -> None:
+    """Refuse a sensor in use that stands nowhere, and a camera without a lens."""
+    bad = no_pose(mounting)[used]
+    if bad.any():
+        raise _unusable(folder, "calibrated_sensor", mounting, int(used[np.argmax(bad)]), _POSE)
+    bad = no_lens(mounting)[used] & is_camera[used]
+    if bad.any():
+        row, fields = int(used[np.argmax(bad)]), ("camera_intrinsic",)
+        raise _unusable(folder, "calibrated_sensor", mounting, row, fields)
+
+
+def _unusable(
+    folder: Path, table: str, columns: Columns, row: int, fields: tuple[str, ...]
+) -> DataError:
+    return DataError(
+        f"Table {table_file(folder, table)}, row {columns['token'][row].decode()}:"
+        f" {told(columns, row, fields)} cannot be used; mend the row or fetch the table again"
+        f" ({ALL_DAMAGE.format(folder.parent)})."
+    )
+
+
+def _key_frames(folder: Path, data: Columns, samples: Columns, channels: np.ndarray) -> np.ndarray:
+    """(samples, channels) row in ``sample_data`` of each sensor's key frame, or ``NO_ROW``."""
+    key_frames = np.full((len(samples["token"]), len(channels)), NO_ROW, np.int32)
+    rows = np.flatnonzero(data["is_key_frame"])
+    sample, channel = data["sample"][rows], data["channel"][rows]
+    key_frames[sample, channel] = rows
+    second = key_frames[sample, channel] != rows
+    if second.any():
+        first = int(np.argmax(second))
+        pair = rows[first], key_frames[sample[first], channel[first]]
+        raise DataError(
+            f"Table {table_file(folder, 'sample_data')} has two key frames of"
+            f" {channels[channel[first]].decode()} for sample"
+            f" {samples['token'][sample[first]].decode()}:"
+            f" {' and '.join(data['filename'][row].decode() for row in pair)}; remove one"
+            f" ({ALL_DAMAGE.format(folder.parent)})."
+        )
+    return key_frames
 
 
 def _annotations(
     tables: Mapping[str, Columns], tokens: Mapping[str, _Tokens]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The boxes sorted by sample, and where each sample's begin (and the last one's end)."""
+    """The boxes sorted by sample, and where each sample's begin (and the last one's end).
+
+    Without those that ``no_box`` marks.
+    """
     boxes, table = tables["sample_annotation"], "sample_annotation"
     sample = tokens["sample"].rows(boxes["sample_token"], table, "sample_token")
     instance = tokens["instance"].rows(boxes["instance_token"], table, "instance_token")
@@ -156,6 +207,7 @@ def _annotations(
         boxes["attribute_token"][has_one], table, "attribute_tokens"
     )
     order = np.argsort(sample, kind="stable")
+    order = order[~no_box(boxes)[order]]
     count = len(tables["sample"]["token"])
     plain = (
         "attribute_count", "visibility", "num_lidar_pts", "num_radar_pts",
@@ -176,7 +228,7 @@ def _velocity(boxes: Columns, tokens: _Tokens, timestamp: np.ndarray) -> np.ndar
     """(A, 2) of each box, by the rule of the devkit's ``box_velocity``.
 
     The difference between the track's previous and next box, or between this one and the only
-    neighbour there is.
+    neighbour there is. NaN, too, where the devkit has infinity.
     """
     own = np.arange(len(timestamp))
     ends = []
@@ -191,5 +243,6 @@ def _velocity(boxes: Columns, tokens: _Tokens, timestamp: np.ndarray) -> np.ndar
     with np.errstate(divide="ignore", invalid="ignore"):
         moved = boxes["translation"][last, :2] - boxes["translation"][first, :2]
         velocity = moved / seconds[:, None]
-    velocity[~(has_prev | has_next) | (seconds > longest)] = np.nan
+    unknown = ~(has_prev | has_next) | (seconds > longest) | ~np.isfinite(velocity).all(axis=1)
+    velocity[unknown] = np.nan
     return velocity

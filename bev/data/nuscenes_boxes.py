@@ -21,7 +21,8 @@ from bev.geometry import Boxes3D
 def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """4x4 float64 matrix of a nuScenes translation and rotation (quaternion w, x, y, z).
 
-    Of an ``ego_pose`` it is ``global_from_ego``, of a ``calibrated_sensor`` ``ego_from_sensor``.
+    Of an ``ego_pose`` it is ``global_from_ego``, of a ``calibrated_sensor`` ``ego_from_sensor``. A
+    quaternion that is not of unit length is normalised, as in the devkit.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = Quaternion(rotation).rotation_matrix

@@ -20,6 +20,7 @@ _SPLITS_OF_VERSION = {
     "v1.0-test": ("test", "test"),
     "v1.0-synthetic": ("synthetic_train", "synthetic_val"),
 }
+OFFICIAL_VERSIONS = tuple(_SPLITS_OF_VERSION)
 
 
 def default_splits(version: str) -> tuple[str, str]:

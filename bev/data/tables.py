@@ -134,17 +134,27 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _refuse(fault: DataError) -> None:
+    raise fault
+
+
 def read_table(
-    folder: Path, table: str, progress: Callable[[int], object] = lambda _: None
+    folder: Path,
+    table: str,
+    progress: Callable[[int], object] = lambda _: None,
+    on_fault: Callable[[DataError], object] = _refuse,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The columns of one of ``TABLES``, and the hash of the content that they were read from.
 
     Args:
         folder: the version's folder.
         progress: called with the characters read since it was called last.
+        on_fault: called with each fault in the rows; where it returns, the faulty row, or all
+            behind a place that cannot be parsed, is left out. By default it raises.
 
     Raises:
-        DataError: where the table is damaged or a row lacks a field; names file and row.
+        DataError: where the table cannot be read as text, is damaged or a row lacks a field; names
+            file and row.
     """
     path = table_file(folder, table)
     if path.stat().st_size == 0:
@@ -158,23 +168,26 @@ def read_table(
             raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
     columns = TABLES[table]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in columns}
-    stream, reported = _rows(text, path), 0
+    stream, reported = _rows(text, path, on_fault), 0
     while chunk := list(islice(stream, _CHUNK)):
         rows = [row for row, _ in chunk]
-        for name, column in columns.items():
-            parts[name].append(_column(column, rows, path))
+        for name, part in _chunk(columns, rows, path, on_fault).items():
+            parts[name].append(part)
         progress(chunk[-1][1] - reported)
         reported = chunk[-1][1]
     empty = {name: np.zeros((0, *c.shape), c.dtype) for name, c in columns.items()}
     return {name: np.concatenate(part or [empty[name]]) for name, part in parts.items()}, digest
 
 
-def _rows(text: str, path: Path) -> Iterator[tuple[dict, int]]:
+def _rows(
+    text: str, path: Path, on_fault: Callable[[DataError], object]
+) -> Iterator[tuple[dict, int]]:
     """Each row and the position behind it."""
     decode = json.JSONDecoder().raw_decode
     position = _BETWEEN_ROWS.match(text).end()
     if not text.startswith("[", position):
-        raise DataError(f"Table {path} is not a list of rows; fetch it again.")
+        on_fault(DataError(f"Table {path} is not a list of rows; fetch it again."))
+        return
     position += 1
     while True:
         position = _BETWEEN_ROWS.match(text, position).end()
@@ -182,25 +195,43 @@ def _rows(text: str, path: Path) -> Iterator[tuple[dict, int]]:
             return
         try:
             row, position = decode(text, position)
-        except ValueError as error:
-            raise DataError(
-                f"Table {path} is damaged or cut off at character {position} of {len(text)};"
-                " fetch it again."
-            ) from error
+        except ValueError:
+            on_fault(
+                DataError(
+                    f"Table {path} is damaged or cut off at character {position} of {len(text)};"
+                    " fetch it again."
+                )
+            )
+            return
         yield row, position
+
+
+def _chunk(
+    columns: dict[str, Column],
+    rows: list[dict],
+    path: Path,
+    on_fault: Callable[[DataError], object],
+) -> dict[str, np.ndarray]:
+    """The columns of some rows, without those that ``on_fault`` was told of."""
+    try:
+        return {name: _column(column, rows, path) for name, column in columns.items()}
+    except DataError as error:
+        if len(rows) == 1:
+            on_fault(error)
+            return {name: np.zeros((0, *c.shape), c.dtype) for name, c in columns.items()}
+    half = len(rows) // 2
+    parts = [_chunk(columns, part, path, on_fault) for part in (rows[:half], rows[half:])]
+    return {name: np.concatenate([part[name] for part in parts]) for name in columns}
 
 
 def _column(column: Column, rows: list[dict], path: Path) -> np.ndarray:
     try:
         return column.of(rows)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        if len(rows) == 1:
-            (row,) = rows
-            token = row.get("token", "without token") if isinstance(row, dict) else repr(row)[:80]
-            found = row.get(column.field, "missing") if isinstance(row, dict) else "missing"
-            raise DataError(
-                f"Table {path}, row {token}: {column.field} is {found!r}, which cannot be used"
-                f" ({type(error).__name__}: {error}); mend the row or fetch the table again."
-            ) from error
-    half = len(rows) // 2  # the faulty row is in one of the halves
-    return np.concatenate([_column(column, part, path) for part in (rows[:half], rows[half:])])
+        row = rows[0]  # the faulty one where it is alone
+        token = row.get("token", "without token") if isinstance(row, dict) else repr(row)[:80]
+        found = row.get(column.field, "missing") if isinstance(row, dict) else "missing"
+        raise DataError(
+            f"Table {path}, row {token}: {column.field} is {found!r}, which cannot be used"
+            f" ({type(error).__name__}: {error}); mend the row or fetch the table again."
+        ) from error
