@@ -195,7 +195,7 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
 
 
 def _rows(table: str, columns: Columns, bad: np.ndarray, fields: Sequence[str]) -> Iterator[str]:
-    for row in np.flatnonzero(bad):
+    for row in np.flatnonzero(bad).tolist():
         yield f"{table} {columns['token'][row].decode()}: {told(columns, row, fields)}"
 
 

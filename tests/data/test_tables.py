@@ -87,3 +87,22 @@ def test_the_first_of_many_faulty_rows_is_named(tmp_path):
     (tmp_path / "sensor.json").write_text(json.dumps(rows))
     with pytest.raises(DataError, match=r"row 700: channel is None"):
         read_table(tmp_path, "sensor")
+
+
+def test_faults_can_be_gathered(tmp_path):
+    """Every faulty row is told of and left out, and so is what lies behind a cut."""
+    rows = [{"token": str(i), "channel": "c", "modality": "m"} for i in range(1000)]
+    for i in (0, 700, 701, 900):
+        rows[i]["channel"] = None
+    (tmp_path / "sensor.json").write_text(json.dumps(rows)[:-30])
+    faults = []
+    columns, _ = read_table(tmp_path, "sensor", on_fault=lambda fault: faults.append(str(fault)))
+    told = [fault.split(": ")[0].split(" ")[-1] for fault in faults if "row" in fault]
+    assert told == ["0", "700", "701", "900"]
+    assert sum("cut off at character" in fault for fault in faults) == 1 == len(faults) - 4
+    assert [int(token) for token in columns["token"]] == [
+        i for i in range(999) if i not in (0, 700, 701, 900)
+    ]
+    (tmp_path / "sensor.json").write_text("{}")
+    columns, _ = read_table(tmp_path, "sensor", on_fault=faults.append)
+    assert len(columns["token"]) == 0 and "not a list of rows" in str(faults[-1])
