@@ -40,10 +40,10 @@ def no_box(columns: Columns) -> np.ndarray:
 
 
 def no_lens(columns: Columns) -> np.ndarray:
-    """(n,) whether ``camera_intrinsic`` is not finite, or has a focal length not above 0."""
+    """(n,) whether ``camera_intrinsic`` is not finite, or has a zero on its diagonal."""
     matrix = columns["camera_intrinsic"]
-    focal = matrix[:, [0, 1], [0, 1]]
-    return ~(_finite(matrix.reshape(-1, 9)) & (focal > 0).all(axis=1) & (matrix[:, 2, 2] > 0))
+    diagonal = matrix[:, [0, 1, 2], [0, 1, 2]]
+    return ~(_finite(matrix.reshape(-1, 9)) & (diagonal != 0).all(axis=1))
 
 
 def told(columns: Columns, row: int, fields: Sequence[str]) -> str:

@@ -105,6 +105,8 @@ def test_a_long_list_is_cut_and_counted(world):
     names = {"CAM_FRONT", "CAM_BACK"}
     some = found_in(world, cameras=tuple(names)).count(is_error=True)
     assert some == sum(path.parent.name in names for path in images) == 24
+    (one,) = found_in(world, images=False, cameras=("CAM_BACK", "CAM_SIDE")).by_kind.values()
+    assert one == ["CAM_SIDE: no sample has one"]
 
 
 @pytest.mark.parametrize(
