@@ -6,7 +6,7 @@ homogeneous points of the source frame to the target frame.
 """
 
 from bev.geometry.boxes import Boxes3D
-from bev.geometry.cameras import Cameras, feature_pixels
+from bev.geometry.cameras import Cameras, feature_cells, feature_pixels, in_view
 from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
 from bev.geometry.transforms import (
@@ -23,8 +23,10 @@ __all__ = [
     "Cameras",
     "apply_transform",
     "bev_transform",
+    "feature_cells",
     "feature_pixels",
     "image_affine",
+    "in_view",
     "inverse_rigid",
     "rigid_transform",
     "rotation_z",

@@ -6,10 +6,12 @@
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bev.geometry.transforms import apply_transform, inverse_rigid
+
+NEAREST = 0.1  # metres; a point nearer to the camera's plane, or behind it, is not seen
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,42 @@ def feature_pixels(
             axes.append(length / 2 + (index - (cells - 1) / 2) * stride)
     y, x = torch.meshgrid(*axes, indexing="ij")
     return torch.stack([x, y], dim=-1)
+
+
+def feature_cells(
+    pixels: Float[Tensor, "*batch 2"],
+    image_size: tuple[int, int],
+    feature_size: tuple[int, int],
+    stride: float,
+) -> Float[Tensor, "*batch 2"]:
+    """Where image points (x, y) lie among the feature cells; undoes :func:`feature_pixels`.
+
+    Args:
+        image_size: (H, W), pixels.
+        feature_size: (h, w), cells; centred in the image where they do not fill it.
+        stride: pixels per feature cell.
+
+    Returns:
+        (column, row), continuous: cell (row, column) covers [column, column + 1) and
+        [row, row + 1), its centre is at + 0.5. Outside of [0, w) or [0, h) there is no cell.
+    """
+    axes = zip(pixels.unbind(-1), image_size[::-1], feature_size[::-1], strict=True)
+    places = [(pixel - length / 2) / stride + cells / 2 for pixel, length, cells in axes]
+    return torch.stack(places, dim=-1)
+
+
+def in_view(
+    pixels: Float[Tensor, "*batch 2"],
+    depth: Float[Tensor, "*batch"],
+    image_size: tuple[int, int],
+    nearest: float = NEAREST,
+) -> Bool[Tensor, "*batch"]:
+    """Whether projected points lie before the camera and within its image.
+
+    Args:
+        pixels, depth: as :meth:`Cameras.project` gives them.
+        image_size: (H, W), pixels.
+        nearest: depth (metres) beyond which a point is seen.
+    """
+    (height, width), (x, y) = image_size, pixels.unbind(-1)
+    return (depth > nearest) & (x >= 0) & (x < width) & (y >= 0) & (y < height)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.geometry import Cameras
+from bev.geometry import Cameras, feature_cells, in_view
 from bev.models.depth_bins import DepthBins
 
 
@@ -31,16 +31,15 @@ def nearest_depth(
         feature_size: (h, w), cells; centred in the image where they do not fill it.
         stride: pixels per cell.
     """
-    (height, width), (rows, columns) = image_size, feature_size
+    rows, columns = feature_size
     batch, count = cameras.intrinsics.shape[:2]
     nearest = cameras.intrinsics.new_full((batch, count * rows * columns), torch.inf)
     for sample, own in enumerate(points):
         with torch.autocast(own.device.type, enabled=False):
             pixels, depth = cameras[sample].project(own.expand(count, -1, 3))
-        x, y = pixels.unbind(-1)
-        column = torch.floor((x - width / 2) / stride + columns / 2)
-        row = torch.floor((y - height / 2) / stride + rows / 2)
-        seen = (depth > 0.1) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        cells = feature_cells(pixels, image_size, feature_size, stride)
+        column, row = cells.floor().unbind(-1)
+        seen = in_view(pixels, depth, image_size)
         seen &= (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
         camera, point = seen.nonzero(as_tuple=True)
         row, column = row[camera, point].long(), column[camera, point].long()

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.data.classes import CLASSES
-from bev.geometry import Boxes3D, Cameras
+from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
 from bev.models.center_loss import gaussian_focal_loss
 from bev.models.present import pack
 
@@ -83,7 +83,7 @@ def image_heatmaps(
         feature_size: (h, w), cells; centred in the image where they do not fill it.
         stride: pixels per cell.
     """
-    (height, width), (rows, columns) = image_size, feature_size
+    rows, columns = feature_size
     count = len(cameras.intrinsics)
     heatmaps = torch.zeros(count * len(CLASSES), rows, columns, device=boxes.center.device)
     boxes = boxes[boxes.visibility != 1]
@@ -93,19 +93,14 @@ def image_heatmaps(
     with torch.autocast(points.device.type, enabled=False):
         pixels, depth = cameras.project(points.view(-1, 3).expand(count, -1, 3))
     pixels, depth = pixels.view(count, -1, 9, 2), depth.view(count, -1, 9)
-    x, y = pixels[:, :, 0].unbind(-1)
-    seen = (depth > _NEAREST).all(dim=-1) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    seen = in_view(pixels[:, :, 0], depth.amin(dim=-1), image_size, nearest=_NEAREST)
     camera, box = seen.nonzero(as_tuple=True)
-
-    def cells(pixel: Tensor, length: int, number: int) -> Tensor:
-        return (pixel - length / 2) / stride + number / 2
-
     extent = pixels[camera, box, 1:].amax(dim=1) - pixels[camera, box, 1:].amin(dim=1)
     sigma = (extent / (6 * stride)).clamp(min=0.5)
-    column = cells(x[camera, box], width, columns).floor().clamp(0, columns - 1)
-    row = cells(y[camera, box], height, rows).floor().clamp(0, rows - 1)
-    dx = torch.arange(columns, device=x.device) - column.unsqueeze(1)
-    dy = torch.arange(rows, device=x.device) - row.unsqueeze(1)
+    cells = feature_cells(pixels[camera, box, 0], image_size, feature_size, stride).floor()
+    column, row = cells.unsqueeze(-1).unbind(1)
+    dx = torch.arange(columns, device=cells.device) - column.clamp(0, columns - 1)
+    dy = torch.arange(rows, device=cells.device) - row.clamp(0, rows - 1)
     value = torch.exp(
         -0.5 * ((dx / sigma[:, :1]) ** 2).unsqueeze(1)
         - 0.5 * ((dy / sigma[:, 1:]) ** 2).unsqueeze(2)

@@ -15,11 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bev.errors import ConfigError
-from bev.geometry import BevGrid, Cameras, apply_transform
+from bev.geometry import BevGrid, Cameras, apply_transform, feature_cells, in_view
 from bev.geometry.grid import Axis
 from bev.ops.weighted_sum import weighted_sum
-
-NEAREST = 0.1  # metres; a point nearer to the camera's plane, or behind it, is not seen
 
 
 class Sightings(NamedTuple):
@@ -84,20 +82,20 @@ def find_sightings(
         feature_size: (h, w), cells; centred in the image where they do not fill it.
         stride: pixels per cell.
     """
-    (height, width), (rows, columns) = image_size, feature_size
+    rows, columns = feature_size
     batch, count = cameras.intrinsics.shape[:2]
     with torch.autocast(points.device.type, enabled=False):
         ego_from_bev = torch.inverse(bev_from_ego.to(cameras.intrinsics))
         flat = points.to(ego_from_bev).flatten(0, 1).expand(batch, -1, 3)
         in_ego = apply_transform(ego_from_bev, flat)
         pixels, depth = cameras.project(in_ego.unsqueeze(1).expand(-1, count, -1, -1))
-    x, y = pixels.unbind(-1)
-    seen = (depth > NEAREST) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    seen = in_view(pixels, depth, image_size)
     sample, point, camera = seen.transpose(1, 2).nonzero(as_tuple=True)
     where = (sample, camera, point)
 
-    left, right, across = _neighbours((x[where] - width / 2) / stride + columns / 2, columns)
-    upper, lower, down = _neighbours((y[where] - height / 2) / stride + rows / 2, rows)
+    column, row = feature_cells(pixels[where], image_size, feature_size, stride).unbind(-1)
+    left, right, across = _neighbours(column, columns)
+    upper, lower, down = _neighbours(row, rows)
     image = (sample * count + camera) * rows
     upper, lower = (image + upper) * columns, (image + lower) * columns
     cell = torch.stack([upper + left, upper + right, lower + left, lower + right], dim=-1)

@@ -51,6 +51,11 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
         planes("view.z", self.z)
         if self.squeeze < 1:
             raise ConfigError(f"view.squeeze = {self.squeeze} must be at least 1.")
+        if self.depth.bins < 2:
+            raise ConfigError(
+                "RefinedLiftSplat interpolates between depth bins and view.lift.depth has only one;"
+                " give it a smaller step."
+            )
 
     @property
     def depth(self) -> DepthBins:
@@ -125,8 +130,8 @@ def sighting_probability(
 ) -> Float[Tensor, " S"]:
     """The predicted probability that a pixel's surface stands at the depth of the point it sees.
 
-    Linear between the cells' centres and between the bins' centres (metres, ascending); it falls to
-    0 one bin beyond the first and the last.
+    Linear between the cells' centres and between the bins' centres (metres, ascending, D >= 2); it
+    falls to 0 one bin beyond the first and the last.
     """
     bins = len(centers)
     upper = torch.searchsorted(centers, sightings.depth).clamp(1, bins - 1)

@@ -25,6 +25,10 @@ def weighted_sum(
         index: rows of the table; the order that sorts the first column must sort them all, as it
             does where columns differ by constants.
         start: G + 1 ascending numbers, 0 to S.
+
+    Raises:
+        ValueError: in the backward pass, where that order leaves another column unsorted: the
+            table's gradient would be wrong.
     """
     return _WeightedSum.apply(table, index, weight, start)
 
@@ -57,6 +61,10 @@ def _transposed(grad: Tensor, index: Tensor, weight: Tensor, start: Tensor, rows
     group = torch.repeat_interleave(start.diff())
     order = index[:, 0].to(torch.int32).argsort(stable=True)
     group, index, weight = group[order], index[order], weight[order]
+    if (index[1:] < index[:-1]).any():
+        raise ValueError(
+            "The order that sorts the index's first column leaves another one unsorted."
+        )
     total = grad.new_zeros(rows, grad.shape[1])
     for column in range(index.shape[1]):
         own = torch.searchsorted(index[:, column].contiguous(), numbers)

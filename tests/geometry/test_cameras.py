@@ -7,7 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bev.geometry import Cameras, feature_pixels, image_affine, rigid_transform, rotation_z
+from bev.geometry import (
+    Cameras,
+    feature_cells,
+    feature_pixels,
+    image_affine,
+    in_view,
+    rigid_transform,
+    rotation_z,
+)
 
 # Camera axes (x right, y down, z forward) in the ego frame (x forward, y left, z up).
 FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
@@ -86,3 +94,31 @@ def test_the_published_spread_is_kept_behind_its_switch():
     pixels = feature_pixels((256, 704), (16, 44), 16, corners=True)
     assert pixels[0, 0].tolist() == [0.0, 0.0]
     assert pixels[15, 43].tolist() == pytest.approx([703.0, 255.0])
+
+
+@given(
+    st.integers(1, 300), st.integers(1, 300), st.integers(1, 9), st.integers(1, 9),
+    st.sampled_from([4, 8, 16, 5.5]),
+)  # fmt: skip
+def test_a_feature_cell_lies_at_the_pixel_that_it_looks_at(height, width, rows, columns, stride):
+    cells = feature_cells(
+        feature_pixels((height, width), (rows, columns), stride), (height, width), (rows, columns),
+        stride,
+    )  # fmt: skip
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    torch.testing.assert_close(cells, torch.stack([column, row], dim=-1) + 0.5)
+
+
+def test_pixels_between_and_beyond_feature_cells_by_hand():
+    # Strides of 16 that leave 8 pixels on the left and right and none above and below.
+    pixels = torch.tensor([[8.0, 0], [40, 24], [47.9, 33], [0, -16]])
+    cells = feature_cells(pixels, (32, 64), (2, 3), 16)
+    assert cells.tolist() == [[0, 0], [2, 1.5], [pytest.approx(2.49375), 2.0625], [-0.5, -1]]
+
+
+def test_in_view_is_before_the_camera_and_within_the_image():
+    inside = [(0.0, 0.0, 0.2), (63.9, 31.9, 5.0)]
+    outside = [(-0.1, 5, 5), (64, 5, 5), (5, -0.1, 5), (5, 32, 5), (5, 5, 0.1), (5, 5, -3)]
+    points = torch.tensor([*inside, *outside])
+    assert in_view(points[:, :2], points[:, 2], (32, 64)).tolist() == [True] * 2 + [False] * 6
+    assert in_view(points[:2, :2], points[:2, 2], (32, 64), nearest=0.5).tolist() == [False, True]

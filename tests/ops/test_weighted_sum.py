@@ -60,3 +60,11 @@ def test_a_second_derivative_is_refused():
     )
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+def test_columns_that_one_order_does_not_sort_are_refused():
+    table, index, weight, start = case(0, 4, 6)
+    index[:, 2] = index[:, 2].flip(0)
+    index[:, 0] = torch.arange(6)
+    with pytest.raises(ValueError, match="leaves another one unsorted"):
+        weighted_sum(table, index, weight, start).sum().backward()
