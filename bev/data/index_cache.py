@@ -37,11 +37,11 @@ from bev.data.index import Index
 from bev.data.index_build import Job
 from bev.data.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
+from bev.files import PARTIAL, replacing
 from bev.machine import usable_cores
 
 FORMAT = 2  # to be raised with every change of what the columns hold
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
-_PARTIAL = ".partial-"
 
 
 def open_index(root: Path, version: str) -> Index:
@@ -116,7 +116,7 @@ def _locked(place: Path) -> Iterator[bool]:
     with file:
         held = lock(file)
         if held:  # so nobody builds: what lies here was left by processes that were killed
-            for left in place.glob(f"{_PARTIAL}*"):
+            for left in place.glob(f"{PARTIAL}*"):
                 shutil.rmtree(left, ignore_errors=True)
                 with suppress(OSError):
                     left.unlink()
@@ -150,7 +150,7 @@ def _build(places: list[Path], place: Path, folder: Path) -> Path:
     index = next((path for path in candidates if os.path.isdir(path)), place / key[:32])
     if not index.is_dir():
         # A name of its own: a builder whose parent was killed may still write into the last one.
-        partial = place / f"{_PARTIAL}{os.getpid()}-{hashed}"
+        partial = place / f"{PARTIAL}{os.getpid()}-{hashed}"
         partial.mkdir()
         try:
             _run(Job(str(folder), str(partial), hashes, usable_cores() > 1))
@@ -162,7 +162,8 @@ def _build(places: list[Path], place: Path, folder: Path) -> Path:
             shutil.rmtree(partial, ignore_errors=True)
     name = index.name if index.parent == place else str(index.absolute())
     record = {"format": FORMAT, "index": name, "hashed": hashed, "tables": state}
-    _write(_record_file(place, folder), json.dumps(record, indent=1))
+    with replacing(_record_file(place, folder)) as partial:
+        partial.write_text(json.dumps(record, indent=1))
     return index
 
 
@@ -193,9 +194,3 @@ def _record_file(place: Path, folder: Path) -> Path:
         return place / f"{folder.name}.json"
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     return place / f"{folder.name}-{name}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{_PARTIAL}{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    os.replace(partial, path)

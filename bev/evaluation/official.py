@@ -7,7 +7,6 @@ Matching, filtering, averaging and the written files are the devkit's.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from bev.data.splits import split_rows
 from bev.errors import DataError, SubmissionError
 from bev.evaluation.submission import read_submission
 from bev.evaluation.truth import counted, truth_of
+from bev.files import replacing
 
 SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
 
@@ -217,9 +217,5 @@ def _load_predictions(
 
 
 def _write_json(path: Path, content: dict) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

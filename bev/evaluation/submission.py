@@ -5,7 +5,6 @@ The idea: one path for everything that is ever evaluated. Predictions and truth 
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bev.data.classes import ATTRIBUTES, CLASSES
 from bev.data.nuscenes import Frame
 from bev.data.nuscenes_boxes import to_nuscenes
 from bev.errors import SubmissionError
+from bev.files import replacing
 from bev.geometry import Boxes3D
 
 MAX_BOXES = 500  # a sample, by the rules of the benchmark
@@ -140,13 +140,8 @@ def write_submission(path: Path | str, rows_by_token: Mapping[str, list[dict]]) 
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w") as file:
-            json.dump({"meta": _META, "results": dict(rows_by_token)}, file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("w") as file:
+        json.dump({"meta": _META, "results": dict(rows_by_token)}, file)
     return path
 
 

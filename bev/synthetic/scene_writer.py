@@ -4,11 +4,11 @@ The shard is written last and renamed into place, so a shard that exists stands 
 """
 
 import json
-import os
 from pathlib import Path
 
 import cv2
 
+from bev.files import replacing
 from bev.synthetic.config import SceneKey, WorldConfig
 from bev.synthetic.render import Renderer
 from bev.synthetic.rig import CAMERAS, LIDAR
@@ -53,7 +53,6 @@ def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
         path.write_bytes(truth.sweep.points.tobytes())
         truths.append(truth)
     shard = shard_file(folder, key)
-    draft = shard.with_suffix(".draft")
-    draft.write_text(json.dumps(scene_rows(scene, truths, config.image_size)))
-    os.replace(draft, shard)
+    with replacing(shard) as partial:
+        partial.write_text(json.dumps(scene_rows(scene, truths, config.image_size)))
     return len(truths)

@@ -14,6 +14,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
+from bev.files import replacing
 from bev.training.stop import Stopped, StopSignals
 
 
@@ -24,7 +25,10 @@ def ends_step(trainer: Trainer, batch_index: int) -> bool:
 
 
 def write_checkpoint(trainer: Trainer, path: Path) -> None:
-    """Write a checkpoint, whole or not at all; all ranks must take part."""
+    """Write a checkpoint, whole or not at all; all ranks must take part.
+
+    All ranks write to one name, and some strategies a folder, so ``replacing`` does not serve.
+    """
     partial = path.with_name(f".{path.name}.partial")
     trainer.save_checkpoint(partial, weights_only=False)
     if trainer.is_global_zero:
@@ -138,7 +142,8 @@ class BestCheckpoint(Callback):
             write_checkpoint(trainer, self.path)
             if trainer.is_global_zero:
                 entry = {"NDS": score, "epoch": trainer.current_epoch, "step": trainer.global_step}
-                self.record.write_text(json.dumps(entry))
+                with replacing(self.record) as partial:
+                    partial.write_text(json.dumps(entry))
 
 
 class TimeLimit(Timer):

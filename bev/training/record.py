@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bev.config import Experiment
 from bev.data.dataset import KeyFrames
 from bev.errors import TrainingError
+from bev.files import replacing
 from bev.models import Detector
 
 RECORD = "run.json"
@@ -40,7 +41,8 @@ class RunRecord:
     def write(self, folder: Path) -> Path:
         """Write ``run.json`` into the run folder: the last file of a run, so it says "finished"."""
         path = folder / RECORD
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
         return path
 
     @classmethod

@@ -4,7 +4,6 @@ The idea: coordinates everywhere are continuous (pixel centres at integer + 0.5)
 OpenCV's convention is taken off in this one file.
 """
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageFont
 
 from bev.errors import DataError
+from bev.files import replacing
 from bev.visualization.colors import Color
 
 BITS = 5  # of a pixel's fraction, in OpenCV's fixed-point coordinates
@@ -43,12 +43,8 @@ def save_png(image: np.ndarray, path: Path | str) -> Path:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise OSError(f"OpenCV could not encode the picture for {path}.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(data.tobytes())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

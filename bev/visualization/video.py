@@ -1,12 +1,13 @@
 """A video of pictures, one a frame."""
 
-import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from bev.files import replacing
 from bev.visualization.canvas import load_image
 
 
@@ -30,15 +31,15 @@ def write_video(
     if path.suffix.lower() != ".mp4":
         raise ValueError(f"Video {path} must end in .mp4.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
     writer = size = None
-    try:
+    with replacing(path) as partial, ExitStack() as stack:
         for frame in frames:
             image = frame if isinstance(frame, np.ndarray) else load_image(frame)
             if writer is None:
                 # Even sides, which most players ask for.
                 size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
                 writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+                stack.callback(writer.release)
                 if not writer.isOpened():
                     raise OSError(f"This OpenCV cannot write MP4 video, so {path} was not made.")
             if (image.shape[1], image.shape[0]) != size:
@@ -46,10 +47,4 @@ def write_video(
             writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if writer is None:
             raise ValueError(f"Video {path} has no pictures to show.")
-        writer.release()
-        os.replace(partial, path)
-    finally:
-        if writer is not None:
-            writer.release()
-        partial.unlink(missing_ok=True)
     return path

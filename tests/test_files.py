@@ -1,0 +1,68 @@
+"""A file that is replaced is the earlier one or the later one, never a part of either."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bev.files import PARTIAL, replacing
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bev.files import replacing
+
+with replacing(Path(sys.argv[1])) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_later_file_takes_the_place_of_the_earlier_at_the_end(tmp_path):
+    path = tmp_path / "a.json"
+    for content in ("first", "second"):
+        before = path.read_text() if path.exists() else None
+        with replacing(path) as partial:
+            partial.write_text(content)
+            assert (path.read_text() if path.exists() else None) == before
+            assert partial.parent == tmp_path and partial.suffix == ".json"
+        assert path.read_text() == content and os.listdir(tmp_path) == ["a.json"]
+
+
+def test_after_an_error_the_file_is_what_it_was(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("first")
+    for error in (OSError, KeyboardInterrupt):
+        with pytest.raises(error), replacing(path) as partial:
+            partial.write_text("half")
+            raise error
+        assert path.read_text() == "first" and os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_writer_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("first")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -9 and path.read_text() == "first"
+    assert [name.startswith(PARTIAL) for name in sorted(os.listdir(tmp_path))] == [True, False]
+
+
+def _write_often(job):
+    path, letter = job
+    for _ in range(200):
+        with replacing(path) as partial:
+            partial.write_text(letter * 10_000)
+        found = path.read_text()
+        if len(set(found)) != 1 or len(found) != 10_000:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_processes_that_write_one_file_at_once_each_write_it_whole(tmp_path):
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        assert all(pool.map(_write_often, [(tmp_path / "a", letter) for letter in "xyz"]))
+    assert os.listdir(tmp_path) == ["a"]
