@@ -140,7 +140,7 @@ def _paths(
 ) -> list[Row]:
     """Samples with their targets: as published, ours, and ours from a warm cache; in turns."""
     cached = KeyFrames(data.frames, data.config, training=True)
-    cached.decoded = ImageCache(folder, limit=2**40).decode
+    cached.decoded = ImageCache(folder, 2**40, data.config.root).decode
     ours, published = (
         _targets(config, how) for how in (center_targets, published_data.center_targets)
     )

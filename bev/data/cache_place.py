@@ -7,6 +7,7 @@ names a folder that goes before both. A folder whose mode lets nobody write is l
 superuser as well.
 """
 
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,17 @@ def cache_places(root: Path, kind: str) -> list[Path]:
         cache = os.environ.get("XDG_CACHE_HOME")
         places.append((Path(cache) if cache else Path.home() / ".cache") / "bev" / kind)
     return places
+
+
+def owner(place: Path, root: Path) -> str:
+    """What tells a data root's part of a place from those of other roots.
+
+    Empty beside the data: these are the same wherever they are mounted. Elsewhere roots may share
+    the place, and are told apart by where they lie.
+    """
+    if place.parent == root:
+        return ""
+    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
 
 
 def may_write(place: Path) -> bool:

@@ -32,7 +32,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bev
-from bev.data.cache_place import cache_places, lock, may_write, unlock
+from bev.data.cache_place import cache_places, lock, may_write, owner, unlock
 from bev.data.index import Index
 from bev.data.index_build import Job
 from bev.data.tables import TABLES, content_hash, table_file
@@ -188,9 +188,5 @@ def _state(folder: Path) -> dict[str, list[int]]:
 
 
 def _record_file(place: Path, folder: Path) -> Path:
-    """The record of a data root: beside the data its own, wherever it is mounted; in a cache folder
-    that several roots share, one for each."""
-    if place == folder.parent / ".index":
-        return place / f"{folder.name}.json"
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    return place / f"{folder.name}-{name}.json"
+    """The record of a data root's tables; in a place that several roots share, one for each."""
+    return place / f"{'-'.join(filter(None, [folder.name, owner(place, folder.parent)]))}.json"

@@ -31,6 +31,19 @@ def entries(cache):
     return list(cache.folder.glob("??/*"))
 
 
+def cache_of(folder, limit):
+    """A cache in the folder that its images lie in."""
+    return ImageCache(folder, limit, root=folder)
+
+
+def recorded(cache):
+    return int((cache.folder / "bytes").read_text())
+
+
+def age(path):
+    os.utime(path, (time.time() - 90_000,) * 2)
+
+
 @pytest.fixture()
 def decoded(monkeypatch):
     """The (file's name, reduction) of each decode from here on."""
@@ -45,7 +58,7 @@ def decoded(monkeypatch):
 
 
 def test_an_image_is_decoded_once_for_each_reduction(tmp_path, decoded):
-    path, cache = write_image(tmp_path / "a.jpg"), ImageCache(tmp_path, 10**6)
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
     for reduction in (1, 2, 1, 2):
         assert (cache.decode(path, reduction) == decode(path, reduction)).all()
     assert decoded == [("a.jpg", 1), ("a.jpg", 2)] and len(entries(cache)) == 2
@@ -53,7 +66,7 @@ def test_an_image_is_decoded_once_for_each_reduction(tmp_path, decoded):
 
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_a_changed_file_is_decoded_anew_in_its_old_place(tmp_path, decoded, change):
-    path, cache = write_image(tmp_path / "a.jpg"), ImageCache(tmp_path, ENTRY)
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, ENTRY)
     cache.decode(path)
     stat = path.stat()
     if change == "content":  # of another size, at the same time
@@ -68,7 +81,7 @@ def test_a_changed_file_is_decoded_anew_in_its_old_place(tmp_path, decoded, chan
 
 
 def test_a_full_cache_takes_nothing_more_and_keeps_what_it_has(tmp_path, decoded):
-    cache = ImageCache(tmp_path, 2 * ENTRY + ENTRY // 2)
+    cache = cache_of(tmp_path, 2 * ENTRY + ENTRY // 2)
     paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(4)]
     for path in [*paths, *paths]:
         assert (cache.decode(path) == decode(path)).all()
@@ -83,21 +96,21 @@ def _fill(job):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, as a loader's workers")
 def test_processes_keep_the_bound_together(tmp_path):
-    cache = ImageCache(tmp_path, 7 * ENTRY)
+    cache = cache_of(tmp_path, 7 * ENTRY)
     paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(16)]
     expected = [int(decode(path).sum()) for path in paths]
     with multiprocessing.get_context("fork").Pool(3) as pool:
         found = pool.map(_fill, [(cache, paths[turn:] + paths[:turn]) for turn in (0, 5, 10)])
     for sums, turn in zip(found, (0, 5, 10), strict=True):
         assert sums == expected[turn:] + expected[:turn]
-    # Two that write the same entry at once both count it.
-    assert 3 <= len(entries(cache)) <= 7
-    assert not list(tmp_path.glob(".partial-*"))
+    assert len(entries(cache)) == 7
+    assert recorded(cache) == 7 * ENTRY
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "folder", "record", "unwritable", "no folder"])
 def test_a_damaged_cache_harms_nothing(tmp_path, damage):
-    path, cache = write_image(tmp_path / "a.jpg"), ImageCache(tmp_path / "cache", 10**6)
+    path = write_image(tmp_path / "a.jpg")
+    cache = ImageCache(tmp_path / "cache", 10**6, root=tmp_path)
     cache.folder.mkdir()
     cache.decode(path)
     (entry,) = entries(cache)
@@ -117,33 +130,106 @@ def test_a_damaged_cache_harms_nothing(tmp_path, damage):
         shutil.rmtree(cache.folder)
     assert (cache.decode(path) == decode(path)).all()
     if damage == "record":
-        assert int((cache.folder / "bytes").read_text()) == 2 * ENTRY
+        assert recorded(cache) == 2 * ENTRY
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    path, cache = write_image(tmp_path / "a.jpg"), ImageCache(tmp_path, 10**6)
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
 
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(image_cache.os, "replace", full_disk)
+    monkeypatch.setattr(os, "replace", full_disk)
     assert (cache.decode(path) == decode(path)).all()
-    assert not entries(cache) and not list(tmp_path.glob(".partial-*"))
+    assert not entries(cache)
 
 
 def test_what_killed_processes_left_is_cleared_away_a_day_later(tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
-    folder = ImageCache.open(tmp_path, 1).folder
-    old, fresh = folder / ".partial-1-a", folder / ".partial-2-b"
+    cache = ImageCache.open(tmp_path, 10**6)
+    cache.decode(write_image(tmp_path / "a.jpg"))
+    (entry,) = entries(cache)
+    old, fresh = (entry.with_name(f".partial-{number}-a") for number in (1, 2))
     for path in (old, fresh):
         path.write_bytes(b"part")
-    os.utime(old, (time.time() - 90_000,) * 2)
+    age(old)
+    assert ImageCache.open(tmp_path, 1) and old.exists()  # an entry has just come in
+    age(cache.folder / "bytes")
     ImageCache.open(tmp_path, 1)
-    assert not old.exists() and fresh.exists()
+    assert not old.exists() and fresh.exists() and recorded(cache) == ENTRY
+
+
+def test_room_that_deleted_entries_leave_is_used_a_day_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    cache = ImageCache.open(tmp_path, ENTRY)
+    cache.decode(write_image(tmp_path / "a.jpg"))
+    (entry,) = entries(cache)
+    entry.unlink()
+    age(cache.folder / "bytes")
+    cache = ImageCache.open(tmp_path, ENTRY)
+    cache.decode(write_image(tmp_path / "b.jpg"))
+    assert len(entries(cache)) == 1 and not cache.full
+
+
+def test_what_another_process_wrote_meanwhile_is_not_written_again(tmp_path, monkeypatch):
+    path, cache, written = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6), []
+
+    def slow(path, reduction):  # the other one is done before this one
+        image = decode(path, reduction)
+        monkeypatch.setattr(image_cache, "decode", decode)
+        cache_of(tmp_path, 10**6).decode(path)
+        written.extend(entry.stat() for entry in entries(cache))
+        return image
+
+    monkeypatch.setattr(image_cache, "decode", slow)
+    cache.decode(path)
+    assert [entry.stat().st_ino for entry in entries(cache)] == [stat.st_ino for stat in written]
+    assert len(written) == 1 and recorded(cache) == ENTRY
+
+
+def test_without_locks_the_record_is_a_number_that_somebody_wrote(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_cache, "lock", lambda file: False)
+    cache, other = cache_of(tmp_path, 10**6), cache_of(tmp_path, 10**6)
+    paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(2)]
+    size = image_cache._size
+
+    def meanwhile(path):  # after the record was read, before it is written
+        monkeypatch.setattr(image_cache, "_size", size)
+        other.decode(paths[1])
+        return size(path)
+
+    monkeypatch.setattr(image_cache, "_size", meanwhile)
+    cache.decode(paths[0])
+    assert len(entries(cache)) == 2 and recorded(cache) == ENTRY
+
+
+def test_data_mounted_elsewhere_find_their_entries_again(tmp_path, user_cache, decoded):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    write_image(first / "a.jpg")
+    ImageCache.open(first, 10**6).decode(first / "a.jpg")
+    first.rename(second)
+    ImageCache.open(second, 10**6).decode(second / "a.jpg")
+    assert len(decoded) == 1
+
+
+def test_data_roots_that_share_a_folder_are_told_apart(tmp_path, monkeypatch, decoded):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    stat = write_image(tmp_path / "other.jpg").stat()
+    for number, root in enumerate((tmp_path / "a", tmp_path / "b")):
+        root.mkdir()
+        path = write_image(root / "a.jpg", number)
+        with path.open("ab") as file:  # of one size and time
+            file.write(b"\0" * (3 * stat.st_size - path.stat().st_size))
+            file.write(b"\xff\xd9")
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        for _ in range(2):
+            assert (ImageCache.open(root, 10**6).decode(path) == decode(path)).all()
+    assert len(decoded) == 2
 
 
 def test_missing_and_damaged_files_raise_as_without_a_cache(tmp_path):
-    cache = ImageCache(tmp_path, 10**6)
+    cache = cache_of(tmp_path, 10**6)
     with pytest.raises(DataError, match="cannot be read"):
         cache.decode(tmp_path / "none.jpg")
     (tmp_path / "text.jpg").write_text("no image")
@@ -160,7 +246,7 @@ def test_the_cache_lies_beside_the_data_or_else_in_the_users_folder(tmp_path, us
     root.chmod(0o555)
     try:
         assert ImageCache.open(root, 1).folder.parent == user_cache.parent / "images"
-        shutil.rmtree(user_cache.parent / "images" / "format-1")
+        shutil.rmtree(user_cache.parent / "images" / f"format-{image_cache.FORMAT}")
         (user_cache.parent / "images").chmod(0o555)
         with pytest.raises(DataError, match="BEV_CACHE"):
             ImageCache.open(root, 1)
