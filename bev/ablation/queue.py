@@ -5,7 +5,6 @@ and not the end of the study.
 """
 
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -19,8 +18,6 @@ import torch
 
 from bev.ablation.study import Run
 from bev.errors import ConfigError
-
-_FAULT = re.compile(r"^(error: |[\w.]+(Error|Exception|Interrupt)\b)")
 
 
 @dataclass
@@ -86,21 +83,13 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
                 else:
                     failed.append(job.run)
                     status = f"exit status {job.process.returncode}"
-                    print(f"FAILED: {job.run.name} ({status}): {fault(job.run)}", flush=True)
+                    why = job.run.error or f"stopped without an error after: {job.run.last_line}"
+                    print(f"FAILED: {job.run.name} ({status}): {why}", flush=True)
             time.sleep(0.1)
     finally:  # an interrupted study leaves no run behind; each goes on from its last checkpoint
         for job in active:
             _end(job.process)
     return failed
-
-
-def fault(run: Run) -> str:
-    """Why a run is not finished, in one line, from its log; empty where it has not begun."""
-    if run.finished or not run.log.is_file():
-        return ""
-    lines = re.split(r"[\r\n]+", run.log.read_text(errors="replace").strip())
-    named = [line for line in lines if _FAULT.match(line)]
-    return named[-1].strip() if named else f"stopped without an error after: {lines[-1].strip()}"
 
 
 def printed(run: Run) -> str:

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from bev.ablation.bootstrap import REPLICATES, draws, interval, replicate
-from bev.ablation.queue import fault
 from bev.ablation.study import Run
 from bev.data.index import Index
 from bev.evaluation import read_metrics
@@ -39,7 +38,8 @@ class Row:
         differences: by name; empty for the first variant, where either has no finished run, and
             where other samples were evaluated.
         records: of the finished runs.
-        faults: (run name, last line of its error, log file) of those that failed.
+        faults: (run name, its error, log file) of those that failed.
+        unfinished: names of the others: they run, wait, or were cut off and can go on.
     """
 
     variant: str
@@ -48,6 +48,7 @@ class Row:
     differences: dict[str, Difference]
     records: list[RunRecord]
     faults: list[tuple[str, str, str]]
+    unfinished: list[str]
 
     def mean(self, name: str) -> float:
         """Over the finished runs."""
@@ -104,7 +105,8 @@ def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLI
                 figures,
                 differences,
                 [RunRecord.read(run.folder) for run in finished],
-                [(run.name, fault(run), str(run.log)) for run in planned if fault(run)],
+                [(run.name, run.error, str(run.log)) for run in planned if run.error],
+                [run.name for run in planned if not (run.finished or run.error)],
             )
         )
     return rows

@@ -28,6 +28,8 @@ from bev.training.record import is_finished, last_checkpoint
 
 RUNS = Path("runs/ablations")
 
+_ERROR = re.compile(r"^(error: (?!Stopped by )|[\w.]+(Error|Exception|Interrupt)\b)")
+
 # Fields that say where and how to compute, not what.
 _FREE = {
     "data.root", "data.workers", "train.log_every", "train.pictures", "train.runs", "train.threads",
@@ -102,6 +104,21 @@ class Run:
     def begun(self) -> bool:
         """Whether it was cut off where it can go on."""
         return not self.finished and last_checkpoint(self.folder) is not None
+
+    @property
+    def error(self) -> str:
+        """The last error that its log names; empty for a run that is finished or may go on."""
+        named = [line for line in self._printed() if _ERROR.match(line)]
+        return named[-1] if named and not self.finished else ""
+
+    @property
+    def last_line(self) -> str:
+        """The last that it printed; empty where it has not begun."""
+        return self._printed()[-1]
+
+    def _printed(self) -> list[str]:
+        text = self.log.read_text(errors="replace") if self.log.is_file() else ""
+        return [line.strip() for line in re.split(r"[\r\n]+", text.strip())]
 
     def command(self) -> list[str]:
         """The command that starts it, goes on where it was cut off, or finds it finished."""

@@ -39,13 +39,15 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(rows: Sequence[Row], name: str, note: str) -> str:
-    """A heading, the table, what failed, and the note."""
+    """A heading, the table, what failed, what is not finished, and the note."""
     header, lines = cells(rows)
     texts = [f"# {name}\n", _bar(header), _bar(["---"] * len(header)), *map(_bar, lines)]
     faults = [fault for row in rows for fault in row.faults]
     if faults:
         texts.append("\nFailed:\n")
         texts += [f"- `{run}`: {message} (log: `{log}`)" for run, message, log in faults]
+    if unfinished := [f"`{run}`" for row in rows for run in row.unfinished]:
+        texts.append(f"\nNot finished: {', '.join(unfinished)}")
     return "\n".join([*texts, f"\n{note}\n"])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bev.ablation import queue
-from bev.ablation.queue import check_data, fault, gpu_slots, printed, run_all
+from bev.ablation.queue import check_data, gpu_slots, printed, run_all
 from bev.ablation.study import Run, expand, read_study
 from bev.ablation.variants import grid, vary
 from bev.errors import ConfigError
@@ -39,7 +39,7 @@ def test_a_failing_run_does_not_stop_the_rest(runs, capsys):
     times = sorted(_times(run) for run in runs if run.finished)
     assert len(times) == 3
     assert all(end <= begin for (_, end), (begin, _) in zip(times[:-1], times[1:], strict=True))
-    assert fault(runs[1]) == "RuntimeError: out of memory" and not fault(runs[0])
+    assert runs[1].error == "RuntimeError: out of memory" and not runs[0].error
     assert "FAILED: lr=2_seed0 (exit status 1): RuntimeError" in capsys.readouterr().out
     run_all(runs)
     out = capsys.readouterr().out
@@ -66,11 +66,12 @@ def test_an_interrupted_study_ends_its_runs(runs, monkeypatch):
     assert len(started) == 1 and started[0].process.returncode < 0
 
 
-def test_a_run_that_is_killed_says_where_it_stood(runs):
-    runs[0].log.parent.mkdir(parents=True)
-    runs[0].log.write_text("epoch 1\rstep 17")
-    assert fault(runs[0]) == "stopped without an error after: step 17"
-    assert fault(runs[2]) == ""
+def test_a_run_that_is_killed_says_where_it_stood(runs, monkeypatch, capsys):
+    script = "import os, signal; print('epoch 1\\rstep 17', flush=True); os.kill(os.getpid(), 9)"
+    monkeypatch.setattr(Run, "command", lambda run: [sys.executable, "-c", script])
+    assert run_all(runs[:1]) == runs[:1]
+    out = capsys.readouterr().out
+    assert "(exit status -9): stopped without an error after: step 17" in out
 
 
 def test_the_printed_command_is_what_runs(tmp_path, monkeypatch):

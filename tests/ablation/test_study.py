@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bev.ablation import Study, grid, one_at_a_time, vary
+from bev.ablation.results import collect
 from bev.ablation.study import Run, expand, read_study, write_plans
 from bev.ablation.variants import parse_axes
 from bev.config import Experiment, load_file, save_config
@@ -160,3 +161,36 @@ def test_another_experiment_of_the_same_name_is_refused(tmp_path):
     elsewhere = replace(run.config, data=replace(run.config.data, root=Path("other")))
     save_config(elsewhere, run.folder / "config.yaml")
     assert expanded("train.lr=1e-3", runs=tmp_path)[0].finished
+
+
+@pytest.mark.parametrize(
+    ("log", "error", "last"),
+    [
+        (None, "", ""),
+        ("Epoch 0\rEpoch 0: 40 %", "", "Epoch 0: 40 %"),
+        ("step 3\nTraceback:\nRuntimeError: no memory\nbye", "RuntimeError: no memory", "bye"),
+        ("error: Data root x does not exist.\n", "error: Data root x does not exist.", None),
+        ("error: Stopped by SIGTERM after step 7; go on with --resume x.", "", None),
+        ("step 3\nan error: none of a run's", "", None),
+    ],
+)
+def test_a_log_that_names_no_error_is_of_a_run_that_is_not_finished(tmp_path, log, error, last):
+    (run,) = expanded("train.lr=1", runs=tmp_path)
+    run.log.parent.mkdir(parents=True)
+    if log is not None:
+        run.log.write_text(log)
+        last = log.splitlines()[-1] if last is None else last
+    assert (run.error, run.last_line) == (error, last)
+    (row,) = collect([run])
+    assert row.faults == ([(run.name, error, str(run.log))] if error else [])
+    assert row.unfinished == ([] if error else [run.name])
+
+
+def test_a_finished_run_has_no_error(tmp_path):
+    (run,) = expanded("train.lr=1", runs=tmp_path)
+    for folder in (run.log.parent, run.folder):
+        folder.mkdir(parents=True)
+    run.log.write_text("RuntimeError: of a thread that nobody waited for")
+    assert run.error
+    (run.folder / "run.json").write_text("{}")
+    assert not run.error

@@ -19,9 +19,9 @@ def rows() -> list[Row]:
     single = {"mAP": [0.15], "NDS": [0.25], "mATE": [0.75]}
     fault = ("c_seed0", "error: no | data", "logs/c_seed0.txt")
     return [
-        Row("lr=1e-3", 2, figures, {}, records, []),
-        Row("b_50%", 2, single, {"mAP": gain}, records[:1], []),
-        Row("c", 1, {}, {}, [], [fault]),
+        Row("lr=1e-3", 2, figures, {}, records, [], []),
+        Row("b_50%", 2, single, {"mAP": gain}, records[:1], [], ["b_50_seed1"]),
+        Row("c", 1, {}, {}, [], [fault], []),
     ]
 
 
@@ -37,11 +37,12 @@ def test_the_cells(rows):
     assert third["mAP"] == third["minutes"] == "-"
 
 
-def test_markdown_is_a_table_that_names_what_failed(rows):
+def test_markdown_is_a_table_that_names_what_failed_and_what_is_not_finished(rows):
     text = markdown(rows, "study", "A note.")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 5 and len({line.count("|") for line in table}) == 1
     assert "- `c_seed0`: error: no | data (log: `logs/c_seed0.txt`)" in text
+    assert "\nNot finished: `b_50_seed1`\n" in text
     assert text.startswith("# study\n") and text.endswith("A note.\n")
 
 
