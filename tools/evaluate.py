@@ -21,6 +21,7 @@ from bev.evaluation import (
     read_details,
     write_page,
 )
+from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.disturbance import Disturbance
 from bev.evaluation.predict import predict, score
 from bev.machine import default_device
@@ -35,8 +36,8 @@ class Command:
     Attributes:
         source: a checkpoint of a run, or a submission (.json).
         split: official or custom split; empty for the config's validation split.
-        out: where the results go; empty for evaluation/<split>_<checkpoint>/ of the run, or beside
-            the results file.
+        out: where the results go; empty for evaluation/<split>_<checkpoint>[_<what is unusual>]/ of
+            the run, or beside the results file.
         mirror: detect in each scene and in its mirror image, and average (twice the time).
         blank: show the model grey images, to measure what it knows without seeing.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
@@ -62,14 +63,15 @@ def main() -> None:
         folder, split = command.out or command.source.parent, command.split
         index = open_index(command.data.root, command.data.version)
         metrics, text = evaluate_submission(command.source, index, split, folder), ""
-        figures = {}
+        figures, notices = {}, {}
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
-        name = f"{split}_{command.source.stem}"
-        name += ("_mirror" if command.mirror else "") + ("_blank" if command.blank else "")
-        name += "".join(f"_{word}" for word in str(command.rig).replace(",", "").split())
+        notices = circumstances(
+            config.data, data, command.rig, mirror=command.mirror, blank=command.blank
+        )
+        name = folder_name(split, command.source, notices)
         folder = command.out or home_of(command.source) / "evaluation" / name
         device = default_device()
         loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
@@ -77,14 +79,12 @@ def main() -> None:
             rows, depth = predict(model.to(device), loader, device, command.blank)
         metrics, figures = score(rows, data, split, folder), depth.scalars()
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
-    notices = ["Images were blanked."] if command.blank else []
-    notices += [f"The rig was disturbed: {command.rig}."] if str(command.rig) else []
     curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
     page = write_page(
         folder,
         title=f"{command.source.stem} on {split}",
         subtitle=str(command.source),
-        notice=" ".join(notices),
+        notice=" ".join(notices.values()),
         metrics=metrics,
         figures=figures,
         curves=curves,

@@ -83,6 +83,10 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     assert from_file["label_aps"] == whole["label_aps"]
     blank, _ = run("evaluate.py", best, "--blank", "--split", "synthetic_train")
     assert "synthetic_train_best_blank" in blank
+    # A rig of one camera has a folder of its own, and the page says so.
+    run("evaluate.py", best, "--data.cameras", "CAM_FRONT")
+    page = trained / "evaluation" / "synthetic_val_best_with_CAM_FRONT" / "report.html"
+    assert "The cameras were CAM_FRONT; trained with 6." in page.read_text()
 
 
 def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):

@@ -1,0 +1,53 @@
+"""What sets an evaluation of a checkpoint apart from the usual one: no two share a folder.
+
+The usual one has the data, the cameras and the network's input as they were in training.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bev.data.dataset import DataConfig
+from bev.evaluation.disturbance import Disturbance
+
+
+def circumstances(
+    trained: DataConfig, data: DataConfig, rig: Disturbance, *, mirror: bool, blank: bool
+) -> dict[str, str]:
+    """By a short name, one sentence for each circumstance; empty for the usual evaluation.
+
+    Args:
+        trained: of the checkpoint.
+        data: evaluated on. Its root and version are told where they differ from ``trained``'s,
+            its cameras where they or their order do.
+        rig: what is done to it.
+        mirror: detections of the mirrored scene are averaged in.
+        blank: images are grey.
+    """
+    found = {}
+    if mirror:
+        found["mirror"] = "Detections were averaged with those of the mirrored scene."
+    if blank:
+        found["blank"] = "Images were blanked."
+    if str(rig):
+        found[str(rig)] = f"The rig was disturbed: {rig}."
+    if data.cameras != trained.cameras:
+        names = " ".join(data.cameras)
+        found[f"with {names}"] = f"The cameras were {names}; trained with {len(trained.cameras)}."
+    if data.version != trained.version:
+        found[data.version] = f"The data were {data.version}; trained on {trained.version}."
+    if data.root.resolve() != trained.root.resolve():
+        found[f"in {_place(data.root)}"] = f"The data lay in {data.root}."
+    return found
+
+
+def folder_name(split: str, checkpoint: Path, found: Mapping[str, str]) -> str:
+    """Of a folder for the evaluation of a checkpoint on a split under these circumstances."""
+    return re.sub(r"[^\w.+-]+", "_", " ".join([split, checkpoint.stem, *found]))
+
+
+def _place(root: Path) -> str:
+    """Short, and another for every folder."""
+    path = root.resolve()
+    return f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"

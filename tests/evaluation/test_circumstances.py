@@ -1,0 +1,66 @@
+"""Evaluations of a checkpoint that differ have folders of their own, and say how they differ."""
+
+from pathlib import Path
+
+import pytest
+
+from bev.data.dataset import DataChoice, DataConfig
+from bev.evaluation.circumstances import circumstances, folder_name
+from bev.evaluation.disturbance import Disturbance
+
+TRAINED = DataConfig(root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1)
+CHECKPOINT = Path("run/checkpoints/best.ckpt")
+USUAL, AS_IT_IS = DataChoice(), Disturbance()
+
+
+def found(choice=USUAL, rig=AS_IT_IS, mirror=False, blank=False):
+    return circumstances(TRAINED, choice.apply(TRAINED), rig, mirror=mirror, blank=blank)
+
+
+def name(*args, **kwargs) -> str:
+    return folder_name("mini_val", CHECKPOINT, found(*args, **kwargs))
+
+
+def test_the_usual_evaluation_has_no_notice_and_a_short_name():
+    assert found() == {} and name() == "mini_val_best"
+    same = DataChoice(root=TRAINED.root.absolute(), version="v1.0-mini", cameras=TRAINED.cameras)
+    assert found(same) == {}
+
+
+CHOICES = {
+    "data.cameras": dict(choice=DataChoice(cameras=("CAM_FRONT",))),
+    "another order": dict(choice=DataChoice(cameras=TRAINED.cameras[::-1])),
+    "data.root": dict(choice=DataChoice(root=Path("a/nuscenes"))),
+    "a root of the same name": dict(choice=DataChoice(root=Path("b/nuscenes"))),
+    "data.version": dict(choice=DataChoice(version="v1.0-other")),
+    "without": dict(rig=Disturbance(without=("CAM_FRONT",))),
+    "noise": dict(rig=Disturbance(extrinsic_noise=(1.0, 0.1))),
+    "mirror": dict(mirror=True),
+    "blank": dict(blank=True),
+    "two of them": dict(choice=DataChoice(cameras=("CAM_FRONT",)), blank=True),
+}
+
+
+def test_each_choice_has_a_folder_of_its_own():
+    names = {name(), *(name(**choice) for choice in CHOICES.values())}
+    assert len(names) == len(CHOICES) + 1
+    assert all(folder == Path(folder).name and " " not in folder for folder in names)
+
+
+@pytest.mark.parametrize(
+    ("choice", "folder", "notice"),
+    [
+        ("data.cameras", "mini_val_best_with_CAM_FRONT", "were CAM_FRONT; trained with 6."),
+        ("data.version", "mini_val_best_v1.0-other", "were v1.0-other; trained on v1.0-mini."),
+        ("data.root", "mini_val_best_in_nuscenes-", "lay in a/nuscenes."),
+        ("noise", "mini_val_best_noise_1_deg_0.1_m_seed_0", "noise 1 deg 0.1 m seed 0."),
+        ("two of them", "mini_val_best_blank_with_CAM_FRONT", "Images were blanked."),
+    ],
+)
+def test_names_and_notices_say_what_was_chosen(choice, folder, notice):
+    assert name(**CHOICES[choice]).startswith(folder)
+    assert notice in " ".join(found(**CHOICES[choice]).values())
+
+
+def test_a_version_with_a_slash_stays_one_folder():
+    assert name(DataChoice(version="own/v1")) == "mini_val_best_own_v1"
