@@ -6,14 +6,11 @@ Tensors over the grid are indexed ``[..., y, x]``. Cell (iy, ix) covers
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Axis = tuple[float, float, float]
-Coordinate = Float[Tensor, "*points"] | Float[np.ndarray, "*points"]
-Inside = Bool[Tensor, "*points"] | Bool[np.ndarray, "*points"]
 
 
 @dataclass(frozen=True)
@@ -54,28 +51,29 @@ class BevGrid:
 
         Indices of points outside (NaN and infinite ones included) are zero.
         """
-        places, inside = self.place(*points.unbind(dim=-1))
-        cells = torch.stack(places[::-1], dim=-1)
+        indices, inside = self.floor(*points.unbind(dim=-1))
+        cells = torch.stack(indices[::-1], dim=-1)
         cells = torch.where(inside.unsqueeze(-1), cells, torch.zeros_like(cells))
         return cells.long(), inside
 
-    def place(
-        self, x: Coordinate, y: Coordinate, z: Coordinate
-    ) -> tuple[tuple[Coordinate, ...], Inside]:
-        """Coordinates (metres) counted in cells from the low ends, and which lie in the grid.
+    def floor(
+        self, x: Float[Tensor, "*points"], y: Float[Tensor, "*points"], z: Float[Tensor, "*points"]
+    ) -> tuple[tuple[Float[Tensor, "*points"], ...], Bool[Tensor, "*points"]]:
+        """Cell indices (ix, iy, iz) of coordinates (metres) as floats, and which are in the grid.
 
-        The index of a cell is the floor of a place. Inside, a cast gives the same; outside it must
-        not be cast: that would fold the cell below the range into cell 0.
+        Indices of points outside are not limited.
         """
-        places, inside = [], True
+        indices, beyond = [], torch.zeros_like(x)
         for coordinate, (lo, _, step), size in zip(
             (x, y, z), (self.x, self.y, self.z), self.shape[::-1], strict=True
         ):
-            place = coordinate - lo
-            place *= 1 / step
-            inside = inside & (place >= 0) & (place < size)  # NaN is outside
-            places.append(place)
-        return tuple(places), inside
+            # floor, never a cast: a cast would fold the cell below the range into cell 0.
+            index = coordinate.sub(lo).mul_(1 / step).floor_()
+            # Cells beyond the range, squared and summed: one comparison is left (NaN is beyond).
+            excess = index.clamp(0, size - 1).sub_(index)
+            beyond.addcmul_(excess, excess)
+            indices.append(index)
+        return tuple(indices), beyond.bool().logical_not_()
 
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, "Y X 2"]:
         """The centre (x, y) of each cell, metres."""

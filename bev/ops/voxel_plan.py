@@ -7,19 +7,14 @@ so a counting sort suffices (no general sort on the CPU, one on other devices).
 Legend: B samples, N cameras, D depth bins, H W feature rows and columns, Z Y X grid.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from bev.geometry import BevGrid
-
-Array = Tensor | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -96,16 +91,22 @@ def _plan(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The pattern of points (B, N, D, H, W, 3) in a grid with axes (lo, hi, step) of x, y, z."""
     grid, bins = _grid(axes), points.shape[2]
+    cell, inside, cells = number_cells(points, grid)
+    dtype = index_dtype(len(cell), cells)
     if points.device.type != "cpu":
-        cell, cells = number_every(points, grid)
-        return transpose_by_sorting(cell, bins, cells)
-    point, cell, cells = number_inside(points, grid)
-    return transpose_by_counting(point, cell, cells, bins, points.numel() // 3 // bins)
+        # Outside, a number may be anything, NaN included: it is replaced before it is cast.
+        return transpose_by_sorting(cell.masked_fill_(~inside, cells).to(dtype), bins, cells)
+    point = inside.nonzero().squeeze(1)
+    cell = cell.index_select(0, point).to(dtype)
+    start = torch.zeros(len(inside) // bins + 1, dtype=dtype)
+    torch.cumsum(inside.view(-1, bins).sum(1), 0, out=start[1:])
+    return transpose_by_counting(cell, point.to(dtype), start, bins, cells)
 
 
 @_plan.register_fake
 def _(points: Tensor, axes: list[float]) -> tuple[Tensor, ...]:
-    count, cells = points.numel() // 3, count_cells(points, _grid(axes))
+    planes, rows, columns = _grid(axes).shape
+    count, cells = points.numel() // 3, points.shape[0] * planes * rows * columns
     pixels = count // points.shape[2]
     lengths = (count, count, cells + 1, count, count, pixels + 1)
     dtype = index_dtype(count, cells)
@@ -116,77 +117,46 @@ def _grid(axes: list[float]) -> BevGrid:
     return BevGrid(tuple(axes[0:3]), tuple(axes[3:6]), tuple(axes[6:9]))
 
 
-def count_cells(points: Tensor, grid: BevGrid) -> int:
-    """Cells of all samples' grids."""
-    return len(points) * math.prod(grid.shape)
+def number_cells(points: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, int]:
+    """(M,) the cell of every point, in the order of points; (M,) which are inside; the cells.
 
-
-def number_inside(
-    points: Float[Tensor, "B N D H W 3"], grid: BevGrid
-) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"], int]:
-    """On the CPU: the points inside, in their order, and their cells; the number of all cells.
-
-    In numpy, which compares, and finds what is true, several times as fast as torch.
+    Numbers are floats where these are exact, which is up to 2^24, and integers beyond.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # such points are outside
-        places, inside = grid.place(*_by_pixel(points).numpy())
-    here, cells = np.flatnonzero(inside), count_cells(points, grid)
-    int32 = index_dtype(len(inside), cells) == torch.int32
-    point = here.astype(np.int32 if int32 else np.int64)
-    sample = point // (len(inside) // len(points))
-    cell = _number(sample, places, lambda place: place.take(here).astype(point.dtype), grid)
-    return point, cell, cells
-
-
-def number_every(
-    points: Float[Tensor, "B N D H W 3"], grid: BevGrid
-) -> tuple[Int[Tensor, " M"], int]:
-    """On any device: the cell of every point, those outside get the number of all cells; that."""
-    places, inside = grid.place(*_by_pixel(points))
-    cells = count_cells(points, grid)
-    dtype = index_dtype(len(inside), cells)
-    point = torch.arange(len(inside), dtype=dtype, device=points.device)
-    sample = point // (len(inside) // len(points))
-    # Outside, a place may be anything, NaN included: it is replaced before it is cast.
-    cell = _number(sample, places, lambda place: place.masked_fill(~inside, 0).to(dtype), grid)
-    return cell.masked_fill_(~inside, cells), cells
-
-
-def _by_pixel(points: Tensor) -> Tensor:
-    """(3, M) the coordinates x, y and z of the points in their order."""
-    return points.permute(5, 0, 1, 3, 4, 2).reshape(3, -1).float()
-
-
-def _number(sample: Array, places: tuple[Array, ...], index: Callable, grid: BevGrid) -> Array:
-    """Cells from samples, which are overwritten, and places, made integers by ``index``."""
-    planes, rows, columns = grid.shape
-    x, y, z = places
-    for place, size in ((y, rows), (x, columns), (z, planes)):
-        if size > 1:  # else the index is 0
-            sample *= size
-            sample += index(place)
-    return sample
+    batch, (planes, rows, columns) = points.shape[0], grid.shape
+    by_pixel = points.permute(5, 0, 1, 3, 4, 2).reshape(3, batch, -1).float()
+    (ix, iy, iz), inside = grid.floor(*by_pixel)
+    cells = batch * planes * rows * columns
+    if cells >= 2**24:
+        ix, iy, iz = (index.masked_fill_(~inside, 0).long() for index in (ix, iy, iz))
+    cell = iy.mul_(columns).add_(ix)
+    if planes > 1:
+        cell.mul_(planes).add_(iz)
+    if batch > 1:
+        sample = torch.arange(batch, device=points.device).unsqueeze(1)
+        cell.add_(sample * (rows * columns * planes))
+    return cell.reshape(-1), inside.reshape(-1), cells
 
 
 def transpose_by_counting(
-    point: Int[np.ndarray, " P"], cell: Int[np.ndarray, " P"], cells: int, bins: int, pixels: int
+    cell: Int[Tensor, " P"],
+    point: Int[Tensor, " P"],
+    pixel_start: Int[Tensor, " pixel_starts"],
+    bins: int,
+    cells: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The pattern from the points inside, in their order: scipy's CSR to CSC, linear in time."""
-    start = np.searchsorted(point, np.arange(pixels + 1, dtype=point.dtype) * bins)
-    by_cell = csr_array((point, cell, start), shape=(pixels, cells)).tocsc()
-
-    def padded(values: np.ndarray) -> np.ndarray:
-        whole = np.zeros(pixels * bins, dtype=point.dtype)
-        whole[: len(values)] = values
-        return whole
-
-    arrays = (
-        *map(padded, (by_cell.data, by_cell.indices)),
-        by_cell.indptr.astype(point.dtype),
-        *map(padded, (point, cell)),
-        start.astype(point.dtype),
+    """The pattern from the points inside (natural order): scipy's CSR to CSC, linear in time."""
+    pixels = len(pixel_start) - 1
+    arrays = (point.numpy(), cell.numpy(), pixel_start.numpy())
+    by_cell = csr_array(arrays, shape=(pixels, cells)).tocsc()
+    order, pixel, cell_start = (
+        torch.from_numpy(part).to(point.dtype)
+        for part in (by_cell.data, by_cell.indices, by_cell.indptr)
     )
-    return tuple(torch.from_numpy(array) for array in arrays)
+
+    def padded(values: Tensor) -> Tensor:
+        return torch.nn.functional.pad(values, (0, pixels * bins - len(values)))
+
+    return padded(order), padded(pixel), cell_start, padded(point), padded(cell), pixel_start
 
 
 def transpose_by_sorting(
