@@ -4,13 +4,12 @@ Every process works on one thread. Files are read again and again, so they come 
 memory: on a disk that is slower than that, ``read`` grows and nothing else.
 """
 
-import csv
 import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 
 from bev.benchmark import published_data
 from bev.benchmark.data_stages import stage_seconds
+from bev.benchmark.records import write_csv
 from bev.benchmark.timing import median_seconds
 from bev.config import Experiment
 from bev.data.adjacent import ALONE
@@ -93,11 +93,7 @@ def run(
         for number in workers or _worker_counts():
             rows.append(_loading(frames, replace(data, workers=number), seconds))
     print(table(rows))
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / "data.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, asdict(rows[0]))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_csv(rows, out / "data.csv")
     return rows
 
 

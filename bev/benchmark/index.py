@@ -6,18 +6,18 @@ process that has imported everything counts. Private memory is what each worker 
 all processes. Linux tells both in ``/proc``.
 """
 
-import csv
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import bev
 from bev.benchmark.made_tables import SCENES, VERSION, write_tables
+from bev.benchmark.records import write_csv
 from bev.errors import ConfigError
 
 _MB = 1e6
@@ -65,11 +65,7 @@ def run(
         )
         rows = [measure(way, root) for way in _WAYS]
     print(table(rows))
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / "data_index.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, asdict(rows[0]))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_csv(rows, out / "data_index.csv")
     return rows
 
 

@@ -1,9 +1,8 @@
 """Our pooling against the published formulations: time and memory at published shapes."""
 
-import csv
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bev.benchmark.published import interval_sum, prefix_sum, scatter_add, sparse_product
+from bev.benchmark.records import write_csv
 from bev.benchmark.shapes import SHAPES, Shape
 from bev.benchmark.timing import copy_bandwidth, median_seconds, peak_bytes
 from bev.benchmark.traffic import Traffic, count
@@ -146,11 +146,7 @@ def run(
             plan = VoxelPlan.from_points(shape.points(batch), shape.grid)
             print(describe(shape, batch, found, count(plan, shape.channels, 4), bandwidth))
             rows += found
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / "pooling.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, asdict(rows[0]))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    write_csv(rows, out / "pooling.csv")
     draw(rows, out / "pooling.png")
     return rows
 
