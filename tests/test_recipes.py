@@ -8,7 +8,7 @@ import torch
 
 from bev.benchmark.step import random_batch
 from bev.config import Experiment, from_plain, load_file, to_plain
-from bev.training.run import _check
+from bev.training.run import check_settings
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
@@ -18,7 +18,7 @@ def test_a_recipe_builds_steps_and_is_restored(path):
     config = load_file(path)
     assert from_plain(Experiment, to_plain(config)) == config
     assert len(path.read_text().splitlines()) <= 60
-    _check(config)
+    check_settings(config)
     backbone = replace(config.model.backbone, pretrained=False)
     small = replace(
         config,

@@ -48,7 +48,7 @@ def train(
     Raises:
         BevError: for bad data, weights, checkpoints or settings; see ``bev.errors``.
     """
-    _check(config)
+    check_settings(config)
     devices = local_processes(config.train.devices)
     if resume is not None:
         check_resumable(resume, config, devices * _machines())
@@ -123,7 +123,8 @@ def run_folder(config: Experiment, resume: Path | None) -> Path:
     return folder
 
 
-def _check(config: Experiment) -> None:
+def check_settings(config: Experiment) -> None:
+    """Raises TrainingError for settings of an experiment that contradict one another."""
     train = config.train
     if train.ema > 0 and train.strategy.startswith(("fsdp", "deepspeed")):
         raise TrainingError(
