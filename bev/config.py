@@ -19,7 +19,7 @@ from typing import Any
 import tyro
 import yaml
 
-from bev.data.dataset import DataConfig
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.models import DetectorConfig
 from bev.training.settings import TrainConfig

@@ -12,7 +12,7 @@ each; the learning rate follows the global batch.
 
 from bev.config import Experiment
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
-from bev.data.dataset import DataConfig
+from bev.data.settings import DataConfig
 from bev.geometry import BevGrid
 from bev.models import (
     BackboneConfig,

@@ -14,8 +14,9 @@ from own_data import CAMERAS, FRAMES, SPLITS, VERSION, write_own_data
 from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
 from bev.data.batch import collate
-from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.nuscenes import reference_row
+from bev.data.settings import DataConfig
 from bev.data.tables import TABLES
 from bev.errors import DataError
 

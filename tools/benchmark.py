@@ -15,7 +15,7 @@ import tyro
 
 from bev.benchmark import data, index, pooling, step
 from bev.config import load_config
-from bev.data.dataset import DataChoice
+from bev.data.settings import DataChoice
 from bev.errors import run_command
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
 

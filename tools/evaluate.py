@@ -11,8 +11,9 @@ import tyro
 import yaml
 
 from bev.config import to_plain
-from bev.data.dataset import DataChoice, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.index_cache import open_index
+from bev.data.settings import DataChoice
 from bev.errors import ConfigError, run_command
 from bev.evaluation import (
     draw_pr_curves,

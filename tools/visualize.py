@@ -12,7 +12,8 @@ import tyro
 from tqdm import tqdm
 
 from bev.config import load_file
-from bev.data.dataset import DataChoice, KeyFrames
+from bev.data.dataset import KeyFrames
+from bev.data.settings import DataChoice
 from bev.errors import run_command
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint

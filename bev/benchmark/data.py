@@ -24,9 +24,10 @@ from bev.benchmark.timing import median_seconds
 from bev.config import Experiment
 from bev.data.adjacent import ALONE
 from bev.data.classes import CLASSES
-from bev.data.dataset import DataChoice, DataConfig, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.image_cache import ImageCache
 from bev.data.nuscenes import Frames
+from bev.data.settings import DataChoice, DataConfig
 from bev.machine import default_device, usable_cores
 from bev.models.center_targets import center_targets
 from bev.synthetic import TRAIN_SPLIT, VERSION, WorldConfig, make_world

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bev.data.dataset import DataConfig
+from bev.data.settings import DataConfig
 from bev.evaluation.disturbance import Disturbance
 
 

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from bev.data.dataset import DataConfig
 from bev.data.nuscenes import Frame
 from bev.data.readings import CameraFrame
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bev.data.batch import Batch
-from bev.data.dataset import DataConfig
+from bev.data.settings import DataConfig
 from bev.evaluation.depth import DepthErrors, depth_errors
 from bev.evaluation.official import Metrics, evaluate_submission
 from bev.evaluation.submission import submission_rows, write_submission

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from bev.config import Experiment, differences
-from bev.data.dataset import DataConfig
+from bev.data.settings import DataConfig
 from bev.errors import TrainingError
 from bev.synthetic import PRESETS, VERSION, make_world
 

@@ -18,9 +18,10 @@ from bev.benchmark import data_stages, published_data
 from bev.benchmark.data_stages import Stopwatch, stage_seconds
 from bev.config import load_config
 from bev.data.augmentation import ImageAugmentation
-from bev.data.dataset import DataChoice, DataConfig, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.images import load_image
 from bev.data.readings import CameraFrame
+from bev.data.settings import DataChoice, DataConfig
 from bev.errors import DataError
 from bev.geometry import BevGrid, Boxes3D, apply_transform, image_affine
 from bev.models.center_targets import center_targets

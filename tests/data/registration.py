@@ -2,7 +2,9 @@
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
+from torch.nn import functional
 
 FINE, MARGIN = 4, 2  # samples a pixel and axis; pixels
 
@@ -20,6 +22,17 @@ def antialiased(image, image_from_original, size):
     fine = cv2.warpAffine(image, matrix[:2], (width * FINE, height * FINE), flags=cv2.INTER_CUBIC)
     small = Image.fromarray(fine).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(small)[MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
+def sampled(image, image_from_original, size):
+    """An (h, w, 3) image warped to ``size`` (H, W), bilinear, in float64 by torch's own sampler."""
+    rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
+    pixels = np.stack([columns, rows, np.ones(size)], axis=-1)
+    x, y = (pixels @ np.linalg.inv(image_from_original.numpy()).T)[..., :2].transpose(2, 0, 1)
+    grid = np.stack([2 * x / image.shape[1] - 1, 2 * y / image.shape[0] - 1], axis=-1)
+    planes = torch.from_numpy(image.astype(float)).permute(2, 0, 1)
+    found = functional.grid_sample(planes[None], torch.from_numpy(grid)[None], align_corners=False)
+    return found[0].permute(1, 2, 0).numpy()
 
 
 def psnr(image, other):

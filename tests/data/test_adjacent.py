@@ -12,9 +12,10 @@ from bev.benchmark.made_tables import write_tables
 from bev.data.adjacent import AdjacentConfig, adjacent_moments
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
-from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import CAMERAS
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.geometry import apply_transform
 

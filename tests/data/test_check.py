@@ -13,8 +13,9 @@ from damages import DAMAGES, VERSION, Damage, endless_box, flat_box, no_boxes, r
 
 from bev.data import check_tables
 from bev.data.check import CheckConfig, check_data, versions_in
-from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.findings import Findings
+from bev.data.settings import DataConfig
 from bev.errors import DataError
 
 TOOL = Path(__file__).parents[2] / "tools" / "check_data.py"

@@ -10,9 +10,10 @@ from torch.utils.data import DataLoader
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
-from bev.data.dataset import DataConfig, KeyFrames, drop_cameras
+from bev.data.dataset import KeyFrames, drop_cameras
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.index_cache import open_index
+from bev.data.settings import DataConfig
 from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError, DataError
 

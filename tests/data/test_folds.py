@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bev.config import Experiment, from_plain, to_plain
-from bev.data.dataset import DataChoice, DataConfig
 from bev.data.folds import fold_scenes, keep_fraction
 from bev.data.index_cache import open_index
 from bev.data.sampling import SamplingConfig
+from bev.data.settings import DataChoice, DataConfig
 from bev.data.splits import split_rows
 from bev.errors import ConfigError, DataError
 from bev.evaluation import evaluate_submission, submission_rows, write_submission

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from bev.data import image_cache
-from bev.data.dataset import DataConfig, KeyFrames
+from bev.data.dataset import KeyFrames
 from bev.data.image_cache import ImageCache
 from bev.data.images import decode
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError, DataError
 
 ENTRY = 32 * 48 * 3 + 32  # bytes of an image of these tests, decoded whole

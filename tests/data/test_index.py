@@ -289,7 +289,7 @@ def test_a_missing_table_is_named(tables):
 
 
 def test_a_config_opens_its_data(tables):
-    from bev.data.dataset import DataConfig
+    from bev.data.settings import DataConfig
 
     config = DataConfig(root=tables, version=VERSION, cameras=("CAM_BACK",))
     assert len(config.frames("train")) == 8

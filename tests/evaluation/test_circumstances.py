@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bev.data.dataset import DataChoice, DataConfig
+from bev.data.settings import DataChoice, DataConfig
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.disturbance import Disturbance
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bev.data.adjacent import AdjacentConfig
-from bev.data.dataset import DataConfig
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.disturbance import Disturbance
 

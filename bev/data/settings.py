@@ -1,0 +1,138 @@
+"""The settings of the data: which, and how it reaches the network."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from bev.data.adjacent import AdjacentConfig
+from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.data.folds import fold_splits, keep_fraction
+from bev.data.index import Index
+from bev.data.index_cache import open_index
+from bev.data.nuscenes import CAMERAS, Frames, read_frames
+from bev.data.sampling import SamplingConfig
+from bev.data.splits import default_splits, split_rows
+from bev.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, and how it reaches the network.
+
+    Attributes:
+        root: folder of the data set.
+        version: nuScenes version, the name of the tables' folder.
+        train_split, val_split: official or custom splits; empty for the version's usual ones.
+        fold: "k/K" trains on all scenes but those of fold k of K, and validates on these; empty for
+            the splits.
+        fraction: of the training scenes, above 0 to 1; 0.01 lies inside 0.1.
+        fraction_seed: which scenes those are.
+        sampling: how often and in which order training visits key frames.
+        cameras: which cameras, in which order.
+        missing_cameras: "error" refuses data with a sample that lacks one of them; "skip" takes
+            the others of such a sample.
+        drop_cameras: so many cameras, drawn anew for each sample, are left out in training
+            (Lift-Splat-Shoot: 1 of 6).
+        adjacent: which frames before and after come with each key frame.
+        image_size: (H, W) of the network's images, pixels.
+        image_augmentation, bev_augmentation: used in training only.
+        least_points: truth with fewer lidar and radar points is not trained on.
+        lidar: load lidar points: depth supervision needs them in training, and evaluation measures
+            depth on the frames whose lidar file is there.
+        image_cache: GiB of disk for decoded images, see ``bev.data.image_cache``; 0 is off.
+        batch_size: samples a step and device.
+        workers: loader processes a device; -1 for what the machine has.
+    """
+
+    root: Path = Path("data/nuscenes")
+    version: str = "v1.0-trainval"
+    train_split: str = ""
+    val_split: str = ""
+    fold: str = ""
+    fraction: float = 1.0
+    fraction_seed: int = 0
+    sampling: SamplingConfig = SamplingConfig()
+    cameras: tuple[str, ...] = CAMERAS
+    missing_cameras: Literal["error", "skip"] = "error"
+    drop_cameras: int = 0
+    adjacent: AdjacentConfig = AdjacentConfig()
+    image_size: tuple[int, int] = (256, 704)
+    image_augmentation: ImageAugmentation = ImageAugmentation()
+    bev_augmentation: BevAugmentation = BevAugmentation()
+    least_points: int = 1
+    lidar: bool = False
+    image_cache: float = 0.0
+    batch_size: int = 8
+    workers: int = -1
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise ConfigError("data.cameras is empty; name at least one, e.g. CAM_FRONT.")
+        if not 0 <= self.drop_cameras < len(self.cameras):
+            raise ConfigError(
+                f"data.drop_cameras is {self.drop_cameras}; of {len(self.cameras)} cameras 0 to"
+                f" {len(self.cameras) - 1} can be dropped."
+            )
+        if self.batch_size < 1:
+            raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
+        if self.image_cache < 0:
+            raise ConfigError(f"data.image_cache is {self.image_cache}; give GiB, or 0 for none.")
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"data.fraction is {self.fraction}; give one above 0, at most 1.")
+        if self.fold:
+            fold_splits(self.fold)
+            if self.train_split or self.val_split:
+                raise ConfigError(
+                    f"data.fold {self.fold} deals out all scenes; leave data.train_split and"
+                    " data.val_split empty with it."
+                )
+
+    @property
+    def splits(self) -> tuple[str, str]:
+        """(training, validation) split names."""
+        if self.fold:
+            return fold_splits(self.fold)
+        if self.train_split and self.val_split:
+            return self.train_split, self.val_split
+        usual = default_splits(self.version)
+        return self.train_split or usual[0], self.val_split or usual[1]
+
+    def open(self) -> Index:
+        """The data set's index; see ``bev.data.index_cache`` for the errors raised."""
+        return open_index(self.root, self.version)
+
+    def frames(self, split: str) -> Frames:
+        """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
+        return read_frames(self.open(), split, self.cameras, self.adjacent, self.missing_cameras)
+
+    def training_frames(self) -> Frames:
+        """Key frames to train on: of ``fraction`` of the training split's scenes."""
+        index = self.open()
+        rows = split_rows(index, self.splits[0])
+        rows = keep_fraction(index, rows, self.fraction, self.fraction_seed)
+        return Frames(index, rows, self.cameras, self.adjacent, self.missing_cameras)
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Where the data lie, where that differs from the checkpoint's config.
+
+    Attributes:
+        root: folder of the data set.
+        version: nuScenes version.
+        cameras: of another rig than the model was trained with; empty for the config's.
+    """
+
+    root: Path | None = None
+    version: str | None = None
+    cameras: tuple[str, ...] = ()
+
+    def apply(self, data: DataConfig) -> DataConfig:
+        """The config's data with what was chosen here; another version takes its usual splits."""
+        if self.root is not None:
+            data = replace(data, root=self.root)
+        if self.cameras:
+            data = replace(data, cameras=self.cameras, drop_cameras=0)
+        if self.version is not None and self.version != data.version:
+            data = replace(data, version=self.version, train_split="", val_split="", fold="")
+        return data
