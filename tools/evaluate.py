@@ -4,6 +4,7 @@ python tools/evaluate.py CHECKPOINT [--split mini_val]
 python tools/evaluate.py results_nusc.json --data.root DIR --data.version V --split SPLIT
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from bev.evaluation import (
     read_details,
     write_page,
 )
-from bev.evaluation.circumstances import circumstances, folder_name
+from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.disturbance import Disturbance
 from bev.evaluation.predict import predict, score
 from bev.machine import default_device
@@ -41,6 +42,8 @@ class Command:
             the run, or beside the results file.
         mirror: detect in each scene and in its mirror image, and average (twice the time).
         blank: show the model grey images, to measure what it knows without seeing.
+        within: metres; boxes farther from the ego car do not count, nor those beyond their class's
+            official range.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 
@@ -49,6 +52,7 @@ class Command:
     out: Path | None = None
     mirror: bool = False
     blank: bool = False
+    within: float = math.inf
     rig: tyro.conf.OmitArgPrefixes[Disturbance] = field(default_factory=Disturbance)
     data: DataChoice = field(default_factory=DataChoice)
 
@@ -61,16 +65,22 @@ def main() -> None:
                 "A results file says not where its data are: give --data.root, --data.version and"
                 " --split."
             )
-        folder, split = command.out or command.source.parent, command.split
+        split, notices = command.split, range_limit(command.within)
+        folder = command.out or command.source.parent / "_".join(notices).replace(" ", "_")
         index = open_index(command.data.root, command.data.version)
-        metrics, text = evaluate_submission(command.source, index, split, folder), ""
-        figures, notices = {}, {}
+        metrics = evaluate_submission(command.source, index, split, folder, command.within)
+        text, figures = "", {}
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
         notices = circumstances(
-            config.data, data, command.rig, mirror=command.mirror, blank=command.blank
+            config.data,
+            data,
+            command.rig,
+            mirror=command.mirror,
+            blank=command.blank,
+            within=command.within,
         )
         name = folder_name(split, command.source, notices)
         folder = command.out or home_of(command.source) / "evaluation" / name
@@ -78,7 +88,7 @@ def main() -> None:
         loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
         with ending_workers():
             rows, depth = predict(model.to(device), loader, device, command.blank)
-        metrics, figures = score(rows, data, split, folder), depth.scalars()
+        metrics, figures = score(rows, data, split, folder, command.within), depth.scalars()
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
     curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
     page = write_page(

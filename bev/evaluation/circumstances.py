@@ -4,6 +4,7 @@ The usual one has the data, the cameras and the network's input as they were in 
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,13 @@ from bev.evaluation.disturbance import Disturbance
 
 
 def circumstances(
-    trained: DataConfig, data: DataConfig, rig: Disturbance, *, mirror: bool, blank: bool
+    trained: DataConfig,
+    data: DataConfig,
+    rig: Disturbance,
+    *,
+    mirror: bool,
+    blank: bool,
+    within: float,
 ) -> dict[str, str]:
     """By a short name, one sentence for each circumstance; empty for the usual evaluation.
 
@@ -24,8 +31,9 @@ def circumstances(
         rig: what is done to it.
         mirror: detections of the mirrored scene are averaged in.
         blank: images are grey.
+        within: see :func:`range_limit`.
     """
-    found = {}
+    found = range_limit(within)
     if mirror:
         found["mirror"] = "Detections were averaged with those of the mirrored scene."
     if blank:
@@ -40,6 +48,13 @@ def circumstances(
     if data.root.resolve() != trained.root.resolve():
         found[f"in {_place(data.root)}"] = f"The data lay in {data.root}."
     return found
+
+
+def range_limit(within: float) -> dict[str, str]:
+    """Likewise, where boxes farther from the ego car than ``within`` (metres) do not count."""
+    if math.isinf(within):
+        return {}
+    return {f"within {within:g} m": f"Boxes farther away than {within:g} m did not count."}
 
 
 def folder_name(split: str, checkpoint: Path, found: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ Matching, filtering, averaging and the written files are the devkit's.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,9 @@ class CountedBoxes(NamedTuple):
     meta: dict
 
 
-def counted_boxes(path: Path | str, index: Index, samples: str | Sequence[str]) -> CountedBoxes:
+def counted_boxes(
+    path: Path | str, index: Index, samples: str | Sequence[str], within: float = math.inf
+) -> CountedBoxes:
     """The boxes of a results file and of the truth that count in the official metrics.
 
     Samples in the file beyond those asked for are left out.
@@ -126,6 +129,8 @@ def counted_boxes(path: Path | str, index: Index, samples: str | Sequence[str]) 
         index: the opened data set; any version.
         samples: a split, official or of the version's ``splits.json``; or sample tokens, in any
             order.
+        within: metres; boxes farther from the ego car than this do not count, nor those beyond
+            their class's official range (30 to 50 m).
 
     Raises:
         SubmissionError: where the file is no submission, lacks samples, or holds rows that the
@@ -145,6 +150,7 @@ def counted_boxes(path: Path | str, index: Index, samples: str | Sequence[str]) 
             f" upload {path} to the benchmark's server."
         )
     config = config_factory("detection_cvpr_2019")
+    config.class_range = {name: min(far, within) for name, far in config.class_range.items()}
     # Equal scores are ranked by the order of the samples. The devkit takes the file's order for
     # official splits and the table's for others; so do we, to agree to the last digit.
     tokens = [index.token_of(row) for row in rows]
@@ -157,7 +163,11 @@ def counted_boxes(path: Path | str, index: Index, samples: str | Sequence[str]) 
 
 
 def evaluate_submission(
-    path: Path | str, index: Index, samples: str | Sequence[str], out_dir: Path | str
+    path: Path | str,
+    index: Index,
+    samples: str | Sequence[str],
+    out_dir: Path | str,
+    within: float = math.inf,
 ) -> Metrics:
     """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
 
@@ -165,7 +175,7 @@ def evaluate_submission(
     into ``out_dir``, which is made where needed; prints nothing. For the other arguments and the
     errors raised see :func:`counted_boxes`.
     """
-    predicted, truth, config, meta = counted_boxes(path, index, samples)
+    predicted, truth, config, meta = counted_boxes(path, index, samples, within)
     metrics, details = _QuietEvaluation(predicted, truth, config).evaluate()
     summary = {**metrics.serialize(), "meta": meta}
     out_dir = Path(out_dir)

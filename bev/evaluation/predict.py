@@ -1,5 +1,6 @@
 """Run a detector over a split and score it with the official metrics."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,17 @@ def blanked(batch: Batch) -> Batch:
     return replace(batch, images=grey(batch.images), adjacent=adjacent)
 
 
-def score(rows: dict[str, list[dict]], data: DataConfig, split: str, folder: Path) -> Metrics:
-    """Write the submission into a folder and run the official evaluation there."""
+def score(
+    rows: dict[str, list[dict]],
+    data: DataConfig,
+    split: str,
+    folder: Path,
+    within: float = math.inf,
+) -> Metrics:
+    """Write the submission into a folder and run the official evaluation there.
+
+    Args:
+        within: see ``counted_boxes``.
+    """
     path = write_submission(folder / "results_nusc.json", rows)
-    return evaluate_submission(path, data.open(), split, folder)
+    return evaluate_submission(path, data.open(), split, folder, within)

@@ -1,5 +1,6 @@
 """Evaluations of a checkpoint that differ have folders of their own, and say how they differ."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ CHECKPOINT = Path("run/checkpoints/best.ckpt")
 USUAL, AS_IT_IS = DataChoice(), Disturbance()
 
 
-def found(choice=USUAL, rig=AS_IT_IS, mirror=False, blank=False):
-    return circumstances(TRAINED, choice.apply(TRAINED), rig, mirror=mirror, blank=blank)
+def found(choice=USUAL, rig=AS_IT_IS, mirror=False, blank=False, within=math.inf):
+    data = choice.apply(TRAINED)
+    return circumstances(TRAINED, data, rig, mirror=mirror, blank=blank, within=within)
 
 
 def name(*args, **kwargs) -> str:
@@ -37,6 +39,7 @@ CHOICES = {
     "noise": dict(rig=Disturbance(extrinsic_noise=(1.0, 0.1))),
     "mirror": dict(mirror=True),
     "blank": dict(blank=True),
+    "within": dict(within=35.0),
     "two of them": dict(choice=DataChoice(cameras=("CAM_FRONT",)), blank=True),
 }
 
@@ -54,6 +57,7 @@ def test_each_choice_has_a_folder_of_its_own():
         ("data.version", "mini_val_best_v1.0-other", "were v1.0-other; trained on v1.0-mini."),
         ("data.root", "mini_val_best_in_nuscenes-", "lay in a/nuscenes."),
         ("noise", "mini_val_best_noise_1_deg_0.1_m_seed_0", "noise 1 deg 0.1 m seed 0."),
+        ("within", "mini_val_best_within_35_m", "farther away than 35 m did not count."),
         ("two of them", "mini_val_best_blank_with_CAM_FRONT", "Images were blanked."),
     ],
 )

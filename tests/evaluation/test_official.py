@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from devkit_metrics import noisy
 
@@ -52,6 +53,25 @@ def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_pat
         evaluate_submission(alone, index, ["nowhere"], tmp_path / "missing")
     with pytest.raises(DataError, match="no sample to evaluate"):
         evaluate_submission(alone, index, [], tmp_path / "missing")
+
+
+def test_boxes_beyond_a_range_do_not_count(index, frames, tmp_path):
+    """Only boxes beyond it are wrong, so that within it all is right, at any range below theirs."""
+    rows = truth_submission(frames)
+    poses = {f.token: f.global_from_ego[:2, 3].numpy() for f in frames}
+    kept = {
+        token: [b for b in boxes if np.hypot(*(b["translation"][:2] - poses[token])) < 20]
+        for token, boxes in rows.items()
+    }
+    assert 0 < sum(map(len, kept.values())) < sum(map(len, rows.values()))
+    path = write_submission(tmp_path / "near.json", kept)
+    whole = write_submission(tmp_path / "whole.json", rows)
+
+    def mean_ap(file, within):
+        return evaluate_submission(file, index, "mini_val", tmp_path, within).mean_ap
+
+    assert mean_ap(path, 20) == mean_ap(whole, 20) > mean_ap(path, 35) > mean_ap(path, 100)
+    assert mean_ap(path, 100) == evaluate_submission(path, index, "mini_val", tmp_path).mean_ap
 
 
 def test_no_predictions_at_all(index, frames, tmp_path):
