@@ -1,0 +1,37 @@
+"""Any experiment, made so small that a step takes a fraction of a second; its parts stay."""
+
+from dataclasses import fields, is_dataclass, replace
+
+from bev.config import Experiment
+from bev.geometry import BevGrid
+from bev.models import BackboneConfig, DepthBins
+
+WIDTHS = {"channels", "shared", "branch", "width", "hidden", "neck", "stages"}
+WIDEST = 16
+
+
+def shrunken(config: Experiment) -> Experiment:
+    """Narrow layers, large cells, thick depth bins and small images; one process."""
+    data = replace(config.data, image_size=(64, 176), image_cache=0.0)
+    train = replace(config.train, devices=1, threads=1, pictures=0, log_every=10)
+    return replace(config, model=_shrunken(config.model), data=data, train=train)
+
+
+def _shrunken(part):
+    if isinstance(part, BackboneConfig):
+        small = (8, 8, 16, 16)
+        return replace(part, name="resnet10t", pretrained=False, channels=small, stem=8)
+    if isinstance(part, BevGrid):
+        return replace(part, x=(*part.x[:2], 3.2), y=(*part.y[:2], 3.2))
+    if isinstance(part, DepthBins):
+        return replace(part, step=(part.hi - part.lo) / 14)
+    small = {}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if is_dataclass(value):
+            small[field.name] = _shrunken(value)
+        elif field.name in WIDTHS and isinstance(value, int):
+            small[field.name] = min(value, WIDEST)
+        elif field.name in WIDTHS and isinstance(value, tuple):
+            small[field.name] = tuple(min(width, WIDEST) for width in value)
+    return replace(part, **small)
