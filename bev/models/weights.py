@@ -1,0 +1,301 @@
+"""Weights from files: read without running code, matched by name, accounted for tensor by tensor.
+
+One rule for all sources, a timm model's file as well as a run's checkpoint: the tensors of a file
+are matched with a model's by name, after one prefix that all of them share is taken off or put on;
+a tensor is loaded where the shapes are equal. The rest is reported, never dropped in silence.
+"""
+
+import argparse
+import json
+import pickle
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from bev.errors import WeightsError
+
+# Where training programs put the weights within a checkpoint, averaged ones first.
+_CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+CONFIG = "config"  # where a file of this project's keeps its experiment, as plain data
+
+
+class Mismatch(NamedTuple):
+    """A tensor whose shape in the file is not that in the model."""
+
+    name: str
+    there: tuple[int, ...]
+    here: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.there} there, {self.here} here"
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What became of every tensor of a model and of a file.
+
+    Attributes:
+        source: where the weights come from.
+        matched: loaded, names in the model.
+        missing: in the model, not in the file; they keep what they had.
+        mismatched: in both, of different shapes; they keep what they had.
+        unused: in the file, not in the model; names in the file.
+        skipped: in the model, left out as asked.
+        notes: what else there is to say, a sentence each.
+    """
+
+    source: str
+    matched: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    mismatched: tuple[Mismatch, ...] = ()
+    unused: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def below(self, prefix: str) -> "WeightsReport":
+        """The same, of a model that stands within another: names begin with ``prefix``."""
+        return replace(
+            self,
+            matched=tuple(prefix + name for name in self.matched),
+            missing=tuple(prefix + name for name in self.missing),
+            mismatched=tuple(m._replace(name=prefix + m.name) for m in self.mismatched),
+            skipped=tuple(prefix + name for name in self.skipped),
+        )
+
+    def lines(self, names: int = 3) -> list[str]:
+        """A line for each part of the model (the first word of a name), and one for the rest.
+
+        Args:
+            names: how many tensors to name of those that were not loaded; -1 for all.
+        """
+        loaded = Counter(map(_part, self.matched))
+        lines = [f"weights of {self.source}"]
+        here = [*self.matched, *self.missing, *(m.name for m in self.mismatched), *self.skipped]
+        for part, total in Counter(map(_part, here)).items():
+            texts = [f"{loaded[part]} of {total} tensors"]
+            misfits = [str(m) for m in self.mismatched if _part(m.name) == part]
+            missing = [name for name in self.missing if _part(name) == part]
+            skipped = [name for name in self.skipped if _part(name) == part]
+            for group, why in ((misfits, "shape differs"), (missing, "not in the file")):
+                if group:
+                    texts.append(f"{len(group)} start anew ({why}): {_some(group, names)}")
+            if skipped:
+                texts.append(f"{len(skipped)} left out as asked")
+            lines.append(f"  {part}: {'; '.join(texts)}")
+        if self.unused:
+            lines.append(f"  of the file not used: {len(self.unused)}: {_some(self.unused, names)}")
+        return lines + [f"  {note}" for note in self.notes]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def read_file(path: Path) -> Any:
+    """The content of a weights file or checkpoint, on the CPU: tensors and plain data only.
+
+    Of ``.safetensors`` a mapping with ``state_dict``, and ``config`` where the file carries one.
+
+    Raises:
+        WeightsError: where the file does not exist, cannot be read, or holds objects that only
+            running code could restore.
+    """
+    if not path.is_file():
+        raise WeightsError(f"Weights file {path} does not exist.")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            config = {CONFIG: json.loads(about[CONFIG])} if CONFIG in about else {}
+            return {"state_dict": state, **config}
+        # timm's own training leaves its command line in a checkpoint.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"Weights file {path} is no torch file, or holds objects other than tensors and plain"
+            f" data, which could run code ({_first_line(error)}). Save its state_dict alone."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"Weights file {path} cannot be read ({_first_line(error)}).") from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file (``.safetensors``, or torch's), by name.
+
+    Of a checkpoint its model's, averaged ones where there are any. Names lose what wrappers put
+    there: ``module.`` (data parallel) and ``_orig_mod.`` (compile).
+
+    Raises:
+        WeightsError: as :func:`read_file`, and where there are no tensors.
+    """
+    return weights_of(read_file(path), str(path))
+
+
+def weights_of(content: Any, source: str) -> dict[str, Tensor]:
+    """The tensors of a file's content, see :func:`read_weights`; ``source`` names it in errors."""
+    for name in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+            break
+    named = content.items() if isinstance(content, Mapping) else ()
+    found = {str(name): value for name, value in named if isinstance(value, Tensor)}
+    if not found:
+        raise WeightsError(f"{source} holds no named tensors; save a model's state_dict.")
+    clean = {_unwrapped(name): value for name, value in found.items()}
+    if len(clean) < len(found):
+        raise WeightsError(f"{source} holds one model twice, wrapped and not; save one of them.")
+    return clean
+
+
+@torch.no_grad()
+def load_weights(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+) -> WeightsReport:
+    """Copy into a model what fits by name and shape.
+
+    Args:
+        model: takes the weights in place.
+        state: tensors by name, see :func:`read_weights`.
+        source: what the report and errors call them.
+        only: parts of the model to load, as beginnings of names ("backbone", "view.depth_net");
+            empty for all.
+        skip: parts not to load.
+
+    Raises:
+        WeightsError: where nothing fits, or a part named in ``only`` or ``skip`` is none of the
+            model, or one in ``only`` gets no tensor.
+    """
+    here = model.state_dict()
+    for part in (*only, *skip):
+        if not any(_within(name, part) for name in here):
+            parts = ", ".join(dict.fromkeys(map(_part, here)))
+            raise WeightsError(f"The model has no part {part!r} to load or leave; it has: {parts}.")
+    renamed, note = _renamed(state, here)
+    wanted = {
+        name
+        for name in here
+        if (not only or any(_within(name, part) for part in only))
+        and not any(_within(name, part) for part in skip)
+    }
+    both = [name for name in here if name in wanted and name in renamed]
+    matched = [name for name in both if here[name].shape == renamed[name].shape]
+    mismatched = [
+        Mismatch(name, tuple(renamed[name].shape), tuple(here[name].shape))
+        for name in both
+        if here[name].shape != renamed[name].shape
+    ]
+    for part in only or ("",):
+        if not any(_within(name, part) for name in matched):
+            what = f"Part {part!r} of the model" if part else "The model"
+            first = [name for name in here if _within(name, part)][:1]
+            raise WeightsError(
+                f"{what} gets no tensor from {source}: names or shapes differ (first here:"
+                f" {first}, first there: {list(state)[:1]})."
+            )
+    for name in matched:
+        here[name].copy_(renamed[name])
+    known = set(here)
+    original = dict(zip(renamed, state, strict=True))
+    return WeightsReport(
+        source,
+        tuple(matched),
+        tuple(name for name in here if name in wanted and name not in renamed),
+        tuple(mismatched),
+        tuple(original[name] for name in renamed if name not in known),
+        tuple(name for name in here if name not in wanted),
+        (note,) if note else (),
+    )
+
+
+def renamed_in_order(
+    state: Mapping[str, Tensor], here: Mapping[str, Tensor], source: str = "the file"
+) -> dict[str, Tensor]:
+    """The same tensors under a model's names, for a file whose names differ and whose order agrees.
+
+    Args:
+        state: the file's tensors.
+        here: the model's ``state_dict()``.
+        source: what errors call the file.
+
+    Raises:
+        WeightsError: where the numbers of tensors or any two shapes differ.
+    """
+    for (there, value), (name, own) in zip(state.items(), here.items(), strict=False):
+        if value.shape != own.shape:
+            raise WeightsError(
+                f"The order of {source} is another: {there} {tuple(value.shape)} would become"
+                f" {name} {tuple(own.shape)}."
+            )
+    if len(state) != len(here):
+        raise WeightsError(f"{source} has {len(state)} tensors and the model {len(here)}.")
+    return dict(zip(here, state.values(), strict=True))
+
+
+def _renamed(
+    state: Mapping[str, Tensor], here: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], str]:
+    """The file's tensors in its order, with the prefix taken off or put on by which most names fit.
+
+    Tensors that do not carry a prefix to be taken off keep their names.
+    """
+    names, known = list(state), set(here)
+    best, count = names, sum(name in known for name in names)
+    note = ""
+    for prefix in _prefixes(names):
+        off = [name.removeprefix(prefix) for name in names]
+        fitting = sum(name in known for name in off)
+        if fitting > count and len(set(off)) == len(off):
+            best, count, note = off, fitting, f"names taken without {prefix!r}"
+    for prefix in _prefixes(here):
+        on = [prefix + name for name in names]
+        fitting = sum(name in known for name in on)
+        if fitting > count:
+            best, count, note = on, fitting, f"names taken with {prefix!r} before them"
+    return dict(zip(best, state.values(), strict=True)), note
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """The dotted beginnings of names, three words at most, shortest first."""
+    found: dict[str, None] = {}
+    for depth in (1, 2, 3):
+        for name in names:
+            words = name.split(".")
+            if len(words) > depth:
+                found[".".join(words[:depth]) + "."] = None
+    return list(found)
+
+
+def _unwrapped(name: str) -> str:
+    name = name.replace("_orig_mod.", "")
+    while name.startswith("module."):
+        name = name.removeprefix("module.")
+    return name
+
+
+def _within(name: str, part: str) -> bool:
+    return not part or name == part or name.startswith(part.rstrip(".") + ".")
+
+
+def _part(name: str) -> str:
+    return name.split(".")[0]
+
+
+def _some(texts: Sequence[str], count: int) -> str:
+    shown = list(texts) if count < 0 else list(texts[:count])
+    return ", ".join(shown) + (", …" if len(shown) < len(texts) else "")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
