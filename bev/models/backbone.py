@@ -1,10 +1,9 @@
 """Image backbones: any ``features_only`` model of timm, by name.
 
-Channels, strides and the normalisation are asked from the model; nothing is hard-coded.
+Channels, strides, sizes and the normalisation are asked from the model; nothing is hard-coded.
 """
 
-import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import timm
@@ -13,7 +12,8 @@ from jaxtyping import Float, UInt8
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
-from bev.errors import ConfigError, WeightsError
+from bev.errors import ConfigError
+from bev.models.pretrained import file_weights, fill, timm_weights
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,16 @@ class BackboneConfig:
     Attributes:
         name: a timm model (``timm.list_models()``).
         pretrained: fetch timm's weights (from the hub, or its cache).
-        weights: a local weights file of that model instead (``.pth``, ``.safetensors``).
+        weights: a local file instead, with that model's weights under timm's names (``.pth``,
+            ``.safetensors``), or a checkpoint of this project with that backbone.
         strides: which feature maps to return, by stride, ascending.
         channels: widths of the stages, for models that take them (ResNets); empty for the model's
             own.
         stem: width of the stem, for models that take ``stem_width`` (ResNets); 0 for its own.
         frozen_stages: keep the stem and this many first stages fixed, batch norm statistics
             included; 0 trains everything.
+        image_size: (H, W) to build for, for models that take one size alone; empty for any size
+            that the model takes.
     """
 
     name: str = "resnet50"
@@ -39,6 +42,11 @@ class BackboneConfig:
     channels: tuple[int, ...] = ()
     stem: int = 0
     frozen_stages: int = 0
+    image_size: tuple[int, ...] = ()
+
+    def without_weights(self) -> "BackboneConfig":
+        """The same, with nothing to fetch or read: its weights come from elsewhere."""
+        return replace(self, pretrained=False, weights=None)
 
     def build(self) -> "Backbone":
         """Build the backbone; see :class:`Backbone` for the errors raised."""
@@ -51,6 +59,7 @@ class Backbone(nn.Module):
     Attributes:
         channels: of each returned map.
         strides: of each returned map, pixels per cell.
+        report: what became of the weights that it starts from; None where they are random.
 
     Raises:
         ConfigError: for an unknown model name or a stride that the model does not have.
@@ -64,9 +73,19 @@ class Backbone(nn.Module):
             raise ConfigError(
                 f"Backbone {config.name!r} is not a model of timm; similar names: {near}."
             )
-        self.body = _create(config)
+        self.config = config
+        options = _options(config)
+        self.body = timm.create_model(config.name, **options, **_levels(config, options))
+        self.report = None
+        if config.weights is not None:
+            state = file_weights(config.weights, config.name, options, self.body)
+            self.report = fill(self.body, state, str(config.weights), config.name)
+        elif config.pretrained:
+            state = timm_weights(config.name, options)
+            self.report = fill(self.body, state, f"timm's {config.name}", config.name)
         self.channels = tuple(self.body.feature_info.channels())
         self.strides = tuple(self.body.feature_info.reduction())
+        self.channels_last = getattr(self.body, "output_fmt", "NCHW") == "NHWC"
         data = resolve_model_data_config(self.body)
         for name in ("mean", "std"):
             value = 255 * torch.tensor(data[name]).view(1, -1, 1, 1)
@@ -83,61 +102,91 @@ class Backbone(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "M 3 H W"]) -> list[Float[Tensor, "M _ _ _"]]:
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
-        return self.body(normalised.contiguous(memory_format=torch.channels_last))
+        maps = self.body(normalised.contiguous(memory_format=torch.channels_last))
+        return [m.permute(0, 3, 1, 2) for m in maps] if self.channels_last else maps
+
+    def feature_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+        """True (h, w) of each returned map for images of (H, W), asked without computing.
+
+        Raises:
+            ConfigError: where the model does not take images of this size; names one that it takes.
+        """
+        with torch.device("meta"):
+            twin = Backbone(self.config.without_weights()).eval()
+        try:
+            return twin._sizes(image_size)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            near = [size for size in _near_sizes(image_size, twin.body) if twin._takes(size)]
+            advice = (
+                f"It takes --data.image-size {near[0][0]} {near[0][1]}"
+                if near
+                else "Choose another"
+            )
+            raise ConfigError(
+                f"Backbone {self.config.name} does not take images of"
+                f" {image_size[0]}x{image_size[1]} ({reason}). {advice}, or, if it is built for one"
+                f" size, try --model.backbone.image-size {image_size[0]} {image_size[1]}."
+            ) from error
+
+    def _sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+        with torch.no_grad():
+            maps = self(torch.empty(1, 3, *image_size, dtype=torch.uint8, device="meta"))
+        if any(0 in m.shape for m in maps):
+            raise ValueError("it is too small")
+        return [tuple(m.shape[-2:]) for m in maps]
+
+    def _takes(self, image_size: tuple[int, int]) -> bool:
+        try:
+            return bool(self._sizes(image_size))
+        except (AssertionError, RuntimeError, ValueError):
+            return False
 
 
-def _create(config: BackboneConfig) -> nn.Module:
-    """The timm model with the levels of the configured strides, and its weights."""
-    widths = {"channels": config.channels, "stem_width": config.stem}
-    extra = {name: value for name, value in widths.items() if value}
+def _options(config: BackboneConfig) -> dict:
+    """What timm is asked for beside the name: widths, and images of any size where it can."""
+    given = {
+        "channels": config.channels,
+        "stem_width": config.stem,
+        "img_size": config.image_size,
+    }
+    options = {name: value for name, value in given.items() if value}
+    fixed = timm.get_pretrained_cfg(config.name).fixed_input_size
+    if fixed and not config.image_size:
+        for freedom in ("strict_img_size", "dynamic_img_size"):  # windowed models, plain ones
+            choice = {freedom: freedom.startswith("dynamic")}
+            try:
+                with torch.device("meta"):
+                    timm.create_model(config.name, **options, **choice)
+            except TypeError:
+                continue
+            return options | choice
+    return options
+
+
+def _levels(config: BackboneConfig, options: dict) -> dict:
+    """What asks timm for the feature maps of the configured strides."""
     with torch.device("meta"):  # asked for its strides alone: nothing is allocated
-        info = timm.create_model(config.name, features_only=True, **extra).feature_info
+        info = timm.create_model(config.name, features_only=True, **options).feature_info
     strides = [level["reduction"] for level in info.get_dicts()]
     missing = [stride for stride in config.strides if stride not in strides]
     if missing:
         raise ConfigError(f"Backbone {config.name} has strides {strides}, not {missing}.")
     # The deepest level of each stride.
-    levels = tuple(len(strides) - 1 - strides[::-1].index(s) for s in config.strides)
-    extra |= {"features_only": True, "out_indices": levels}
-    if config.weights is not None:
-        _check_weights(config, widths)
-        overlay = {"file": str(config.weights)}
-        return timm.create_model(
-            config.name, pretrained=True, pretrained_cfg_overlay=overlay, **extra
-        )
-    try:
-        return timm.create_model(config.name, pretrained=config.pretrained, **extra)
-    except Exception as error:
-        if not config.pretrained:
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(
-            f"Pretrained weights of {config.name} cannot be fetched ({reason}). Either start from"
-            " random weights with --model.backbone.no-pretrained, or give a local file with"
-            " --model.backbone.weights FILE."
-        ) from error
+    deepest = dict(zip(strides, info.out_indices, strict=True))
+    levels = tuple(deepest[stride] for stride in config.strides)
+    return {"features_only": True, "out_indices": levels}
 
 
-def _check_weights(config: BackboneConfig, widths: dict) -> None:
-    """Refuse a weights file that lacks or misfits a tensor: timm would leave that one random."""
-    path = config.weights
-    if not path.is_file():
-        raise WeightsError(f"Backbone weights {path} do not exist.")
-    try:
-        found = timm.models.load_state_dict(str(path), weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"Backbone weights {path} cannot be read ({reason}).") from error
-    with torch.device("meta"):
-        options = {name: value for name, value in widths.items() if value}
-        wanted = timm.create_model(config.name, num_classes=0, **options).state_dict()
-    faults = [n for n, t in wanted.items() if n not in found or found[n].shape != t.shape]
-    if faults:
-        raise WeightsError(
-            f"Backbone weights {path} do not fit {config.name}: {len(faults)} of {len(wanted)}"
-            f" tensors are missing or of another shape, the first is {faults[0]}. The file must"
-            " hold the weights under timm's names."
-        )
+def _near_sizes(image_size: tuple[int, int], body: nn.Module) -> list[tuple[int, int]]:
+    """Sizes to try, near the one that was asked for: multiples of more and more; then its own."""
+    height, width = image_size
+    sizes = {
+        (max(round(height / step), 1) * step, max(round(width / step), 1) * step)
+        for step in (4, 8, 14, 16, 32, 64, 128, 224, 256)
+    }
+    near = sorted(sizes, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+    return near + [tuple(resolve_model_data_config(body)["input_size"][1:])]
 
 
 def _frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:

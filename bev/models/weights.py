@@ -8,6 +8,7 @@ a tensor is loaded where the shapes are equal. The rest is reported, never dropp
 import argparse
 import json
 import pickle
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,12 +119,16 @@ def read_file(path: Path) -> Any:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"Weights file {path} is no torch file, or holds objects other than tensors and plain"
-            f" data, which could run code ({_first_line(error)}). Save its state_dict alone."
-        ) from error
+        foreign = re.search(r"GLOBAL (\S+)", str(error))
+        why = (
+            f"it holds {foreign[1]}, which is neither a tensor nor plain data and could run code;"
+            " save the model's state_dict alone"
+            if foreign
+            else "it is no torch file, or a damaged one"
+        )
+        raise WeightsError(f"Weights file {path} cannot be read: {why}.") from error
     except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"Weights file {path} cannot be read ({_first_line(error)}).") from error
+        raise WeightsError(f"Weights file {path} cannot be read ({first_line(error)}).") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -296,6 +301,7 @@ def _some(texts: Sequence[str], count: int) -> str:
     return ", ".join(shown) + (", …" if len(shown) < len(texts) else "")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -1,15 +1,15 @@
 """Checkpoints: the experiment and the (averaged) weights are both inside."""
 
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bev.config import Experiment, differences, from_plain
-from bev.errors import CheckpointError
+from bev.errors import CheckpointError, WeightsError
 from bev.models import Detector
+from bev.models.weights import read_file
 
 # What a position within an epoch depends on, beside the number of ranks.
 _POSITION = [
@@ -41,8 +41,7 @@ def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, 
     content = read_checkpoint(path)
     config = from_plain(Experiment, content["config"])
     # The weights come from the checkpoint: nothing is to be fetched.
-    backbone = dataclasses.replace(config.model.backbone, pretrained=False, weights=None)
-    model = dataclasses.replace(config.model, backbone=backbone)
+    model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
     detector = dataclasses.replace(model, test_mirror=test_mirror or model.test_mirror).build()
     prefix = "model."
     weights = {
@@ -65,10 +64,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             " into its folder."
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise CheckpointError(f"Checkpoint {path} cannot be read ({first}).") from error
+        content = read_file(path)
+    except WeightsError as error:
+        raise CheckpointError(f"Checkpoint {path} cannot be used. {error}") from error
     if not isinstance(content, dict) or not {"config", "state_dict"} <= set(content):
         raise CheckpointError(
             f"Checkpoint {path} holds no config and state_dict; it is not one of this project's."

@@ -1,0 +1,93 @@
+"""A backbone's first weights: timm's own, or a file's, under timm's names for the whole model.
+
+A timm model that returns features has other names than the model with its classifier, whose
+weights are published: the first dot may be an underscore, and a word may stand before all.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from bev.errors import WeightsError
+from bev.models.weights import WeightsReport, first_line, load_weights, read_weights
+
+
+def timm_weights(name: str, options: dict) -> dict[str, Tensor]:
+    """The weights that timm has for a model, from the hub or its cache.
+
+    Raises:
+        WeightsError: where they cannot be had; names the remedies.
+    """
+    try:
+        return timm.create_model(name, pretrained=True, **options).state_dict()
+    except Exception as error:
+        raise WeightsError(
+            f"Pretrained weights of {name} cannot be fetched ({first_line(error)}). Either start"
+            " from random weights with --model.backbone.no-pretrained, give a local file with"
+            " --model.backbone.weights FILE, or fetch them once where there is a network and bring"
+            f" the cache along: python -c \"import timm; timm.create_model('{name}',"
+            ' pretrained=True)" (HF_HOME names the cache).'
+        ) from error
+
+
+def file_weights(path: Path, name: str, options: dict, body: nn.Module) -> dict[str, Tensor]:
+    """The weights of a file, under the names of the timm model.
+
+    Where the file has other names and timm knows how to convert them (as for the original authors'
+    files), they are converted.
+
+    Raises:
+        WeightsError: where the file cannot be read.
+    """
+    state = read_weights(path)
+    with torch.device("meta"):
+        whole = timm.create_model(name, **options)
+    if _covers(state, body):
+        return state
+    convert = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
+    try:
+        converted = dict(convert(dict(state), whole)) if convert else state
+    except Exception:  # not the kind of file that it converts: the report says what does not fit
+        return state
+    return converted if _covers(converted, body) else state
+
+
+def fill(body: nn.Module, state: Mapping[str, Tensor], source: str, name: str) -> WeightsReport:
+    """Load a whole timm model's weights into its features; every tensor must be there.
+
+    Raises:
+        WeightsError: where a tensor is missing or misfits: it would stay random.
+    """
+    report = load_weights(body, _flattened(state, body), source)
+    faults = [*report.missing, *map(str, report.mismatched)]
+    if faults:
+        total = len(report.matched) + len(faults)
+        raise WeightsError(
+            f"Backbone weights {source} do not fit {name}: {len(faults)} of {total} tensors are"
+            f" missing or of another shape, the first is {faults[0]}. The file must hold the"
+            " weights under timm's names."
+        )
+    return report.below("backbone.body.")
+
+
+def _flattened(state: Mapping[str, Tensor], body: nn.Module) -> dict[str, Tensor]:
+    """timm's names as the features have them: ``stages.0.`` may be ``stages_0.``."""
+    here = set(body.state_dict())
+
+    def renamed(name: str) -> str:
+        joined = name.replace(".", "_", 1)
+        return joined if joined in here and name not in here else name
+
+    return {renamed(name): value for name, value in state.items()}
+
+
+def _covers(state: Mapping[str, Tensor], body: nn.Module) -> bool:
+    try:
+        report = load_weights(body, _flattened(state, body), "")
+    except WeightsError:
+        return False
+    return not report.missing and not report.mismatched
