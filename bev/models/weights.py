@@ -9,92 +9,20 @@ import argparse
 import json
 import pickle
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from bev.errors import WeightsError
+from bev.models.weights_report import Mismatch, WeightsReport, part_of
 
 # Where training programs put the weights within a checkpoint, averaged ones first.
 _CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 CONFIG = "config"  # where a file of this project's keeps its experiment, as plain data
-
-
-class Mismatch(NamedTuple):
-    """A tensor whose shape in the file is not that in the model."""
-
-    name: str
-    there: tuple[int, ...]
-    here: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.there} there, {self.here} here"
-
-
-@dataclass(frozen=True)
-class WeightsReport:
-    """What became of every tensor of a model and of a file.
-
-    Attributes:
-        source: where the weights come from.
-        matched: loaded, names in the model.
-        missing: in the model, not in the file; they keep what they had.
-        mismatched: in both, of different shapes; they keep what they had.
-        unused: in the file, not in the model; names in the file.
-        skipped: in the model, left out as asked.
-        notes: what else there is to say, a sentence each.
-    """
-
-    source: str
-    matched: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    mismatched: tuple[Mismatch, ...] = ()
-    unused: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def below(self, prefix: str) -> "WeightsReport":
-        """The same, of a model that stands within another: names begin with ``prefix``."""
-        return replace(
-            self,
-            matched=tuple(prefix + name for name in self.matched),
-            missing=tuple(prefix + name for name in self.missing),
-            mismatched=tuple(m._replace(name=prefix + m.name) for m in self.mismatched),
-            skipped=tuple(prefix + name for name in self.skipped),
-        )
-
-    def lines(self, names: int = 3) -> list[str]:
-        """A line for each part of the model (the first word of a name), and one for the rest.
-
-        Args:
-            names: how many tensors to name of those that were not loaded; -1 for all.
-        """
-        loaded = Counter(map(_part, self.matched))
-        lines = [f"weights of {self.source}"]
-        here = [*self.matched, *self.missing, *(m.name for m in self.mismatched), *self.skipped]
-        for part, total in Counter(map(_part, here)).items():
-            texts = [f"{loaded[part]} of {total} tensors"]
-            misfits = [str(m) for m in self.mismatched if _part(m.name) == part]
-            missing = [name for name in self.missing if _part(name) == part]
-            skipped = [name for name in self.skipped if _part(name) == part]
-            for group, why in ((misfits, "shape differs"), (missing, "not in the file")):
-                if group:
-                    texts.append(f"{len(group)} start anew ({why}): {_some(group, names)}")
-            if skipped:
-                texts.append(f"{len(skipped)} left out as asked")
-            lines.append(f"  {part}: {'; '.join(texts)}")
-        if self.unused:
-            lines.append(f"  of the file not used: {len(self.unused)}: {_some(self.unused, names)}")
-        return lines + [f"  {note}" for note in self.notes]
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
 
 
 def read_file(path: Path) -> Any:
@@ -184,7 +112,7 @@ def load_weights(
     here = model.state_dict()
     for part in (*only, *skip):
         if not any(_within(name, part) for name in here):
-            parts = ", ".join(dict.fromkeys(map(_part, here)))
+            parts = ", ".join(dict.fromkeys(map(part_of, here)))
             raise WeightsError(f"The model has no part {part!r} to load or leave; it has: {parts}.")
     renamed, note = _renamed(state, here)
     wanted = {
@@ -290,15 +218,6 @@ def _unwrapped(name: str) -> str:
 
 def _within(name: str, part: str) -> bool:
     return not part or name == part or name.startswith(part.rstrip(".") + ".")
-
-
-def _part(name: str) -> str:
-    return name.split(".")[0]
-
-
-def _some(texts: Sequence[str], count: int) -> str:
-    shown = list(texts) if count < 0 else list(texts[:count])
-    return ", ".join(shown) + (", …" if len(shown) < len(texts) else "")
 
 
 def first_line(error: Exception) -> str:
