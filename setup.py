@@ -14,6 +14,7 @@ setup(
         "torchvision>=0.29",
         "lightning>=2.6.6,<2.7",  # WeightAveraging; 2.7 may move what resuming relies on
         "timm>=1.0.31",
+        "safetensors>=0.8",  # weights without code; timm needs it too
         "nuscenes-devkit>=1.2,<1.3",  # custom splits came with 1.2
         "numpy>=1.26,<2",  # nuscenes-devkit's own limit
         "scipy>=1.15",  # the pooling plan's counting sort; nuscenes-devkit needs it too

@@ -113,6 +113,7 @@ class Backbone(nn.Module):
         """
         with torch.device("meta"):
             twin = Backbone(self.config.without_weights()).eval()
+        _without_norms(twin.body)  # they change no size
         try:
             return twin._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
@@ -178,6 +179,13 @@ def _levels(config: BackboneConfig, options: dict) -> dict:
     return {"features_only": True, "out_indices": levels}
 
 
+def _without_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, nn.Identity())
+        _without_norms(child)
+
+
 def _near_sizes(image_size: tuple[int, int], body: nn.Module) -> list[tuple[int, int]]:
     """Sizes to try, near the one that was asked for: multiples of more and more; then its own."""
     height, width = image_size
@@ -185,7 +193,9 @@ def _near_sizes(image_size: tuple[int, int], body: nn.Module) -> list[tuple[int,
         (max(round(height / step), 1) * step, max(round(width / step), 1) * step)
         for step in (4, 8, 14, 16, 32, 64, 128, 224, 256)
     }
-    near = sorted(sizes, key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+    near = sorted(
+        sizes - {image_size}, key=lambda size: abs(size[0] - height) + abs(size[1] - width)
+    )
     return near + [tuple(resolve_model_data_config(body)["input_size"][1:])]
 
 

@@ -1,15 +1,18 @@
 """Checkpoints: the experiment and the (averaged) weights are both inside."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
-from bev.config import Experiment, differences, from_plain
+from bev.config import Experiment, differences, from_plain, to_plain
 from bev.errors import CheckpointError, WeightsError
+from bev.files import replacing
 from bev.models import Detector
-from bev.models.weights import read_file
+from bev.models.weights import CONFIG, read_file
 
 # What a position within an epoch depends on, beside the number of ranks.
 _POSITION = [
@@ -28,7 +31,8 @@ _POSITION = [
 def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, Detector]:
     """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
 
-    Only plain data and tensors are read: a stranger's checkpoint runs no code.
+    Of a run's checkpoint, or of what :func:`export_weights` wrote. Only plain data and tensors are
+    read: a stranger's checkpoint runs no code.
 
     Args:
         path: the file.
@@ -43,17 +47,31 @@ def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, 
     # The weights come from the checkpoint: nothing is to be fetched.
     model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
     detector = dataclasses.replace(model, test_mirror=test_mirror or model.test_mirror).build()
-    prefix = "model."
-    weights = {
-        name.removeprefix(prefix): value
-        for name, value in content["state_dict"].items()
-        if name.startswith(prefix)
-    }
+    weights = _detector_weights(content)
     fault = _misfit(detector.state_dict(), weights)
     if fault:
         raise CheckpointError(f"Checkpoint {path} does not fit the model of its config: {fault}.")
     detector.load_state_dict(weights)
     return config, detector.eval()
+
+
+def export_weights(checkpoint: Path, path: Path) -> int:
+    """Write a checkpoint's detector as safetensors that carry their config; returns the bytes.
+
+    The (averaged) weights alone, under the detector's own names; :func:`load_checkpoint` reads it.
+
+    Raises:
+        CheckpointError: as :func:`load_checkpoint`, or for another suffix than ``.safetensors``.
+    """
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"Exported weights are safetensors: {path} must end in .safetensors.")
+    config, model = load_checkpoint(checkpoint)
+    # Also the memory of a tensor is written: as the tensor is read, not as convolutions like it.
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        save_file(state, partial, {"format": "pt", CONFIG: json.dumps(to_plain(config))})
+    return path.stat().st_size
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -131,6 +149,13 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
                 f" and goes on there only with the same data and batches: {'; '.join(differing)}."
                 " Resume it as it ran, or take one from an epoch's end."
             )
+
+
+def _detector_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Under the detector's own names, which the training module puts ``model.`` before."""
+    state, prefix = content["state_dict"], "model."
+    inside = {name: value for name, value in state.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): value for name, value in (inside or state).items()}
 
 
 def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str:

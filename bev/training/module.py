@@ -7,21 +7,21 @@ from torch import Tensor
 from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
-from bev.models.detector import Prediction
+from bev.models.detector import Detector, Prediction
 from bev.training.optimizer import build_optimizer, rate_factor
 
 
 class TrainingModule(LightningModule):
-    """Trains the experiment's detector, which stands at ``.model``.
+    """Trains the experiment's detector, which stands at ``.model``; built here if none is given.
 
     Raises (in training):
         TrainingError: where the loss is not finite; names the samples and the terms.
     """
 
-    def __init__(self, config: Experiment) -> None:
+    def __init__(self, config: Experiment, model: Detector | None = None) -> None:
         super().__init__()
         self.config = config
-        self.model = config.model.build()
+        self.model = config.model.build() if model is None else model
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         terms = self.model.loss(batch)

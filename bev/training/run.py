@@ -27,6 +27,7 @@ from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
 from bev.training.random_state import RandomState
 from bev.training.record import RECORD, RunRecord, count_flops
+from bev.training.start import starting_model, write_account
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
@@ -61,7 +62,8 @@ def train(
 
     data = KeyFrameData(config)
     data.setup("fit")
-    module = TrainingModule(config)
+    model, weights = starting_model(config, resumed=resume is not None)
+    module = TrainingModule(config, model)
     metrics = OfficialMetrics(folder)
     trainer = _trainer(config, folder, devices, metrics)
     if trainer.is_global_zero:
@@ -74,6 +76,7 @@ def train(
             f" {len(data.frames['val'])} to evaluate on",
             flush=True,
         )
+        write_account(folder, weights)
     with ending_workers():
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         if metrics.validated_step != trainer.global_step:

@@ -6,10 +6,30 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class InitConfig:
+    """Trained weights to start from; the run itself is a new one (``--resume`` goes on with one).
+
+    What fits by name and shape is loaded, the head's classes by their names; the rest starts anew
+    and is reported, on the terminal and in the run folder's ``weights.txt``.
+
+    Attributes:
+        weights: a checkpoint of a run, or a file of weights; None starts without.
+        only: parts to load, by the beginning of their tensors' names (``backbone``,
+            ``view.depth_net``); empty for all.
+        skip: parts not to load.
+    """
+
+    weights: Path | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How to train. Defaults are BEVDet's (Huang et al. 2021) unless said otherwise.
 
     Attributes:
+        init: trained weights to start from.
         epochs: passes over the training split.
         max_steps: stop after this many optimiser steps; -1 for no limit.
         max_minutes: stop after this time; 0 for no limit.
@@ -39,6 +59,7 @@ class TrainConfig:
         run_name: name of this run's folder; empty for the time it starts.
     """
 
+    init: InitConfig = InitConfig()
     epochs: int = 24
     max_steps: int = -1
     max_minutes: float = 0.0

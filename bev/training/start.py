@@ -1,0 +1,88 @@
+"""What a training starts from: the detector, its weights, and the account of them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bev.config import Experiment
+from bev.errors import WeightsError
+from bev.files import replacing
+from bev.models import Detector
+from bev.models.head_classes import matched_by_classes
+from bev.models.weights import CONFIG, load_weights, read_file, weights_of
+from bev.models.weights_report import WeightsReport
+from bev.training.settings import InitConfig
+
+ACCOUNT = "weights.txt"
+
+
+def starting_model(
+    config: Experiment, resumed: bool = False
+) -> tuple[Detector, list[WeightsReport]]:
+    """The detector that a run begins with, and what became of the weights it was given.
+
+    With ``train.init`` its weights come from there, and none are fetched for a backbone that the
+    file has tensors of. A resumed run takes all from its checkpoint: nothing is read or fetched.
+
+    Raises:
+        ConfigError: where the backbone does not take the config's image size.
+        WeightsError: where weights cannot be had, or nothing of them fits.
+    """
+    init, backbone = config.train.init, config.model.backbone
+    if init.weights is None and not resumed:
+        model = config.model.build()
+        reports = [model.backbone.report]
+    else:
+        bare = dataclasses.replace(config.model, backbone=backbone.without_weights())
+        model, reports = bare.build(), []
+        if not resumed:
+            reports.append(initialise(model, init))
+            if not any(name.startswith("backbone.") for name in reports[0].matched):
+                model.backbone = backbone.build().to(memory_format=torch.channels_last)
+                reports.append(model.backbone.report)
+    model.backbone.feature_sizes(config.data.image_size)
+    return model, [report for report in reports if report is not None]
+
+
+def initialise(model: Detector, init: InitConfig) -> WeightsReport:
+    """Load a detector's weights, or parts of them, from a file of any origin.
+
+    Where the file carries its experiment's config, the head's groups are matched by their classes.
+
+    Raises:
+        WeightsError: see ``bev.models.weights.load_weights``.
+    """
+    content = read_file(init.weights)
+    state, notes = weights_of(content, str(init.weights)), []
+    there = _class_groups(content)
+    if there is not None:
+        groups = model.config.head.groups
+        state, notes = matched_by_classes(state, there, groups, model.state_dict())
+    report = load_weights(model, state, str(init.weights), init.only, init.skip)
+    if not any(name.startswith("head.") for name in report.matched):
+        notes = []
+    return dataclasses.replace(report, notes=(*report.notes, *notes))
+
+
+def write_account(folder: Path, reports: list[WeightsReport]) -> None:
+    """Print what became of the weights, and write it in full into the run folder."""
+    if not reports:
+        return
+    print("\n".join(map(str, reports)), flush=True)
+    with replacing(folder / ACCOUNT) as partial:
+        lines = [line for report in reports for line in report.lines(names=-1)]
+        partial.write_text("\n".join(lines) + "\n")
+
+
+def _class_groups(content: Any) -> list[list[str]] | None:
+    """The head's class groups of a checkpoint's config; None where it has none that can be read."""
+    groups = content.get(CONFIG) if isinstance(content, dict) else None
+    for name in ("model", "head", "groups"):
+        groups = groups.get(name) if isinstance(groups, dict) else None
+    if groups is None:
+        return None
+    if not all(isinstance(g, list) and all(isinstance(c, str) for c in g) for g in groups):
+        raise WeightsError(f"The config in the weights file names no class groups, but {groups}.")
+    return groups

@@ -1,0 +1,195 @@
+"""Starting from trained weights, and the way out: a run becomes a file for any PyTorch program."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bev.config import from_plain, load_file, to_plain
+from bev.errors import CheckpointError, ConfigError, WeightsError
+from bev.models import FpnConfig
+from bev.training.checkpoint import export_weights, load_checkpoint, read_checkpoint
+from bev.training.run import train
+from bev.training.settings import InitConfig, TrainConfig
+from bev.training.start import ACCOUNT, initialise, starting_model
+
+
+@pytest.fixture(scope="module")
+def short(quick):
+    """One step, nothing measured but at the end, one camera."""
+    settings = replace(quick.train, epochs=1, max_steps=1, pictures=0)
+    return replace(quick, data=replace(quick.data, cameras=("CAM_FRONT",)), train=settings)
+
+
+@pytest.fixture(scope="module")
+def last(short) -> Path:
+    """A checkpoint of one step."""
+    folder, _ = train(replace(short, train=replace(short.train, run_name="first")))
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def starting(config, last, **choice):
+    return replace(config, train=replace(config.train, init=InitConfig(last, **choice)))
+
+
+def test_all_of_a_run_is_taken_over(short, last):
+    model, (report,) = starting_model(starting(short, last))
+    state = read_checkpoint(last)["state_dict"]
+    assert len(report.matched) == len(state) == len(model.state_dict())
+    assert not (report.missing or report.mismatched or report.unused or report.skipped)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state["model." + name]), name
+    assert report.notes == ("names taken without 'model.'",)
+    for part, module in model.named_children():
+        if count := len(module.state_dict()):
+            assert f"  {part}: {count} of {count} tensors" in report.lines()
+
+
+def test_parts_and_shapes_decide(short, last):
+    """Another neck: what depends on its width starts anew; the rest is taken, but for the head."""
+    other = replace(short, model=replace(short.model, neck=FpnConfig(24)))
+    model, (report,) = starting_model(starting(other, last, skip=("head",)))
+    misfits = {name for name, _, _ in report.mismatched}
+    assert misfits and all(name.split(".")[0] in ("neck", "view", "image_head") for name in misfits)
+    assert {m.there[0] for m in report.mismatched if m.name == "neck.output.bias"} == {16}
+    assert all(name.startswith("head.") for name in report.skipped) and report.skipped
+    loaded = {name.split(".")[0] for name in report.matched}
+    assert {"backbone", "encoder"} <= loaded and "head" not in loaded
+    whole = len(report.matched) + len(misfits) + len(report.skipped)
+    assert whole == len(model.state_dict()) and not report.missing
+    _, (report,) = starting_model(starting(short, last, only=("backbone", "encoder.stages.0")))
+    assert {name.split(".")[0] for name in report.matched} == {"backbone", "encoder"}
+    assert not any(name.startswith("encoder.stages.1") for name in report.matched)
+
+
+def test_other_classes_take_the_rows_that_they_share(short, last):
+    groups = (("pedestrian",), ("bus", "car"))
+    other = replace(
+        short, model=replace(short.model, head=replace(short.model.head, groups=groups))
+    )
+    model, (report,) = starting_model(starting(other, last))
+    assert any("heatmap rows carried over for pedestrian" in note for note in report.notes)
+    there = next(n for n, g in enumerate(short.model.head.groups) if "pedestrian" in g)
+    row = short.model.head.groups[there].index("pedestrian")
+    state = read_checkpoint(last)["state_dict"]
+    own = model.head.groups[0]["heatmap"][-1].weight[0]
+    assert torch.equal(own, state[f"model.head.groups.{there}.heatmap.0.weight"][row])
+    assert not report.mismatched
+
+
+def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_path):
+    """And one that the file has is not fetched: there is no such file to read."""
+    state = read_checkpoint(last)["state_dict"]
+    head = {name: value for name, value in state.items() if name.startswith("model.head")}
+    torch.save(head, tmp_path / "head.pth")
+    body = {n: v for n, v in state.items() if n.startswith("model.backbone")}
+    torch.save(body, tmp_path / "body.pth")
+
+    def with_weights(name):
+        backbone = replace(short.model.backbone, weights=tmp_path / name)
+        return replace(short, model=replace(short.model, backbone=backbone))
+
+    model, (first, second) = starting_model(
+        starting(with_weights("body.pth"), tmp_path / "head.pth")
+    )
+    assert {name.split(".")[0] for name in first.matched} == {"head"}
+    assert len(second.matched) == len(body) and second.matched[0].startswith("backbone.body.")
+    name = second.matched[0]
+    assert torch.equal(model.state_dict()[name], state["model." + name])
+    starting_model(starting(with_weights("none.pth"), last))
+    starting_model(with_weights("none.pth"), resumed=True)
+    with pytest.raises(WeightsError, match=r"none.pth does not exist"):
+        starting_model(with_weights("none.pth"))
+
+
+def test_a_run_begins_with_the_weights_and_writes_what_became_of_them(short, last, capsys):
+    """At rate 0 the weights at the end are those that it began with; a resumed run reads none."""
+    model = replace(short.model, neck=FpnConfig(16))
+    config = replace(short, model=model, train=replace(short.train, lr=0.0, run_name="second"))
+    folder, _ = train(starting(config, last, skip=("head",)))
+    first, second = (read_checkpoint(path)["state_dict"] for path in
+                     (last, folder / "checkpoints" / "last.ckpt"))  # fmt: skip
+    weights = [n for n in first if n.startswith("model.encoder") and n.endswith("0.weight")]
+    assert weights and all(torch.equal(first[name], second[name]) for name in weights)
+    assert not torch.equal(*(s["model.head.shared.0.weight"] for s in (first, second)))
+    account = (folder / ACCOUNT).read_text()
+    assert account in capsys.readouterr().out and "left out as asked" in account
+    longer = replace(config, train=replace(config.train, max_steps=2))
+    gone = starting(longer, folder / "gone.ckpt")
+    train(gone, resume=folder / "checkpoints" / "last.ckpt")
+    assert (folder / ACCOUNT).read_text() == account
+    assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 2
+
+
+def test_settings_of_the_start_are_saved_and_read(tmp_path):
+    config = TrainConfig(init=InitConfig(Path("a.ckpt"), ("backbone",), ("view.depth_net",)))
+    assert from_plain(TrainConfig, to_plain(config)) == config
+
+
+def test_a_part_that_is_none_is_refused(short, last):
+    model = short.model.build()
+    with pytest.raises(WeightsError, match="no part 'heads'.*backbone, neck"):
+        initialise(model, InitConfig(last, skip=("heads",)))
+
+
+def test_an_image_size_that_the_backbone_refuses_is_found_before_training(short):
+    backbone = replace(short.model.backbone, name="inception_v3", channels=(), stem=0,
+                       strides=(16, 32))  # fmt: skip
+    small = replace(short, model=replace(short.model, backbone=backbone),
+                    data=replace(short.data, image_size=(64, 176)))  # fmt: skip
+    with pytest.raises(ConfigError, match=r"inception_v3 does not take images of 64x176"):
+        starting_model(small)
+
+
+PLAIN = """
+import sys
+from pathlib import Path
+import torch
+from bev.training.checkpoint import load_checkpoint
+config, model = load_checkpoint(Path(sys.argv[1]))
+batch = torch.load(sys.argv[2], weights_only=False)
+boxes = model.detect(batch)
+torch.save([vars(b) for b in boxes], sys.argv[3])
+assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
+"""
+
+
+def test_a_run_leaves_as_safetensors_for_a_plain_program(short, last, tmp_path):
+    """Train, export, load where Lightning is not: the same boxes, to the bit."""
+    from bev.data.dataset import KeyFrames
+
+    path = tmp_path / "exported" / "model.safetensors"
+    size = export_weights(last, path)
+    assert size == path.stat().st_size < last.stat().st_size / 2  # no optimiser, one set of weights
+    config, model = load_checkpoint(last)
+    assert load_checkpoint(path)[0] == config
+    batch = KeyFrames(config.data.frames("synthetic_val")[:1], config.data, training=False)[0]
+    torch.save(batch, tmp_path / "batch.pt")
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, path, tmp_path / "batch.pt", tmp_path / "boxes.pt"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    (found,) = torch.load(tmp_path / "boxes.pt")
+    (expected,) = model.detect(batch)
+    assert len(expected) > 0
+    for name, value in vars(expected).items():
+        assert torch.equal(found[name], value), name
+    # It is also what another training starts from, classes known.
+    _, (report,) = starting_model(starting(short, path))
+    assert not (report.missing or report.mismatched or report.unused)
+    with pytest.raises(CheckpointError, match="must end in .safetensors"):
+        export_weights(last, tmp_path / "model.pth")
+
+
+def test_every_flag_of_the_start_is_there():
+    from bev.config import override
+
+    config = load_file(Path(__file__).parents[2] / "configs" / "lss_synthetic.py")
+    flags = ["--train.init.weights", "a.ckpt", "--train.init.skip", "head", "neck"]
+    assert override(config, flags, "x").train.init == InitConfig(
+        Path("a.ckpt"), (), ("head", "neck")
+    )
