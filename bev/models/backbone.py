@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bev.errors import ConfigError
 from bev.models.pretrained import file_weights, fill, timm_weights
+from bev.models.receptive import Field, fields
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,7 @@ class Backbone(nn.Module):
         Raises:
             ConfigError: where the model does not take images of this size; names one that it takes.
         """
-        with torch.device("meta"):
-            twin = Backbone(self.config.without_weights()).eval()
-        _without_norms(twin.body)  # they change no size
+        twin = self._twin()
         try:
             return twin._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
@@ -129,6 +128,21 @@ class Backbone(nn.Module):
                 f" {image_size[0]}x{image_size[1]} ({reason}). {advice}, or, if it is built for one"
                 f" size, try --model.backbone.image-size {image_size[0]} {image_size[1]}."
             ) from error
+
+    def fields(self, image_size: tuple[int, int]) -> list[Field | None]:
+        """Where the cells of each map look, in images of (H, W): see ``bev.models.receptive``.
+
+        The frustum looks through the middle of cells, which most convolutional networks do not do
+        themselves by construction; trained weights make up for a part of it.
+        """
+        return fields(self._twin().body, image_size)
+
+    def _twin(self) -> "Backbone":
+        """The same without memory: it knows sizes and places. Norms change neither."""
+        with torch.device("meta"):
+            twin = Backbone(self.config.without_weights()).eval()
+        _without_norms(twin.body)
+        return twin
 
     def _sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         with torch.no_grad():

