@@ -3,6 +3,7 @@
 python tools/benchmark.py pooling                            # against the published formulations
 python tools/benchmark.py model configs/lss_r50.py           # where a training step's time goes
 python tools/benchmark.py data configs/lss_r50.py            # samples a second, against PIL's steps
+python tools/benchmark.py backbones                          # a model of each family
 python tools/benchmark.py data-index                         # opening trainval, against the devkit
 """
 
@@ -13,7 +14,7 @@ from typing import Literal
 import torch
 import tyro
 
-from bev.benchmark import data, index, pooling, step
+from bev.benchmark import backbones, data, index, pooling, step
 from bev.config import load_config
 from bev.data.settings import DataChoice
 from bev.errors import run_command
@@ -54,6 +55,23 @@ class Model:
     batch_size: int = 1
     precision: Literal["auto", "32", "bf16"] = "auto"
     seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Backbones:
+    """A model of each family of backbones: sizes of its features, where they look, its time.
+
+    Attributes:
+        out: folder for backbones.csv.
+        image_size: (H, W).
+        images: of a pass, forward and backward.
+        seconds: measuring time; three turns are taken in any case.
+    """
+
+    out: Path = Path("benchmark")
+    image_size: tuple[int, int] = (256, 704)
+    images: int = 1
+    seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +119,13 @@ class Data:
 
 def main() -> None:
     command = tyro.extras.subcommand_cli_from_dict(
-        {"pooling": Pooling, "model": Model, "data": Data, "data-index": DataIndex}
+        {
+            "pooling": Pooling,
+            "model": Model,
+            "backbones": Backbones,
+            "data": Data,
+            "data-index": DataIndex,
+        }
     )
     if isinstance(command, DataIndex):
         index.run(command.out, command.scenes, command.frames, command.boxes, command.sweeps)
@@ -114,6 +138,11 @@ def main() -> None:
         print(f"\n{command.out / 'data.csv'} is written")
         return
     device = default_device()
+    if isinstance(command, Backbones):
+        print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} CPU threads")
+        backbones.run(command.out, command.image_size, command.images, device, command.seconds)
+        print(f"\n{command.out / 'backbones.csv'} is written")
+        return
     if isinstance(command, Pooling):
         print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} CPU threads")
         memory = command.memory * 2**30

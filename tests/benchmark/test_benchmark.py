@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bev.benchmark import pooling, step
+from bev.benchmark import backbones, pooling, step
 from bev.benchmark.shapes import SHAPES, Shape
 from bev.benchmark.timing import median_seconds, peak_bytes
 from bev.benchmark.traffic import count
@@ -85,6 +85,18 @@ def test_peak_memory_counts_what_is_held_at_once():
 
     assert 800_000 <= peak_bytes(work, CPU) < 810_000
     assert 1_600_000 <= peak_bytes(lambda: (np.zeros(100_000), work()), CPU) < 1_610_000
+
+
+def test_backbones_are_asked_and_timed_or_say_why_not(tmp_path, capsys):
+    families = {"ResNet": "resnet50", "lite": "tf_efficientnet_lite0", "Inception": "inception_v3"}
+    rows = backbones.run(tmp_path, (64, 96), 2, CPU, seconds=0.1, families=families)
+    assert [row.cells for row in rows] == ["4x6 2x3", "4x6 2x3", ""]
+    assert [row.look for row in rows] == ["-7.5 -7.5", "+7.5 +7.5", ""]
+    assert rows[0].ratio == 1 and rows[1].ratio > 0
+    assert rows[0].parameters == 23_508_032  # without the classifier, as published: 23.5 M
+    assert "inception_v3 does not take images of 64x96" in rows[2].fault
+    assert rows[2].fault in capsys.readouterr().out
+    assert len((tmp_path / "backbones.csv").read_text().splitlines()) == 4
 
 
 def test_medians_are_of_turns():
