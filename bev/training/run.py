@@ -146,6 +146,10 @@ def check_settings(config: Experiment) -> None:
             f"The model joins {joined} adjacent frames and the data bring {brought};"
             " --model.temporal.frames must be --data.adjacent.previous plus .following."
         )
+    if train.init.weights is None and (train.init.only or train.init.skip):
+        raise TrainingError(
+            "train.init names parts to load or leave and no weights; set --train.init.weights."
+        )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
 

@@ -99,6 +99,13 @@ def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):
     assert len(names) == 3 and sum("check" in name for name in names) == 1
 
 
+def test_a_run_is_exported(trained, tmp_path):
+    out, _ = run(
+        "export.py", trained / "checkpoints" / "best.ckpt", "--out", tmp_path / "a.safetensors"
+    )
+    assert "a.safetensors is written" in out and (tmp_path / "a.safetensors").stat().st_size > 1e4
+
+
 def test_resuming_from_the_command_line(trained):
     last = trained / "checkpoints" / "last.ckpt"
     arguments = [ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained), *SMALL]
