@@ -9,9 +9,9 @@ EfficientNets with TensorFlow's weights, and to nothing where images are cut int
 
 That is where a network looks as it is built. Training shifts it: at stride 16 of
 tf_efficientnet_lite0 the energy of the gradient lies 7.8 +- 1.0 pixels right of the cell's middle
-with random weights, and 2.7 +- 0.4 with ImageNet's (18 cells of real photos at 256x704). So the
-frustum keeps to the middle of cells, from which neither kind of padding is far, and the layers
-behind learn the rest.
+with random weights (6 cells, noise), and 2.7 +- 0.4 with ImageNet's (18 cells, real photos), both
+at 256x704. So the frustum keeps to the middle of cells, between the two kinds of padding, and the
+layers behind learn the rest.
 
 The rules for one layer are those of Araujo et al., Computing Receptive Fields of Convolutional
 Neural Networks (2019), section 3; here they are followed through a whole network as it runs, on
