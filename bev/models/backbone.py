@@ -3,6 +3,7 @@
 Channels, strides, sizes and the normalisation are asked from the model; nothing is hard-coded.
 """
 
+import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
-from bev.models.pretrained import file_weights, fill, timm_weights
+from bev.models.pretrained import fill, fill_from_file, timm_weights
 from bev.models.receptive import Field, fields
 
 
@@ -25,8 +26,8 @@ class BackboneConfig:
     Attributes:
         name: a timm model (``timm.list_models()``).
         pretrained: fetch timm's weights (from the hub, or its cache).
-        weights: a local file instead, with that model's weights under timm's names (``.pth``,
-            ``.safetensors``), or a checkpoint of this project with that backbone.
+        weights: a local file of that model instead (``.pth``, ``.safetensors``), or a checkpoint
+            of this project with that backbone.
         strides: which feature maps to return, by stride, ascending.
         channels: widths of the stages, for models that take them (ResNets); empty for the model's
             own.
@@ -80,8 +81,7 @@ class Backbone(nn.Module):
         self.body = timm.create_model(config.name, **options, **_levels(config, options))
         self.report = None
         if config.weights is not None:
-            state = file_weights(config.weights, config.name, options, self.body)
-            self.report = fill(self.body, state, str(config.weights), config.name)
+            self.report = fill_from_file(self.body, config.weights, config.name, options)
         elif config.pretrained:
             state = timm_weights(config.name, options)
             self.report = fill(self.body, state, f"timm's {config.name}", config.name)
@@ -116,6 +116,8 @@ class Backbone(nn.Module):
         twin = _twin(self.config.without_weights())
         try:
             return twin._sizes(image_size)
+        except NotImplementedError:  # an operator that does not work without memory
+            return copy.deepcopy(self).eval()._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             near = [size for size in _near_sizes(image_size, twin.body) if twin._takes(size)]
@@ -140,7 +142,7 @@ class Backbone(nn.Module):
 
     def _sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         with torch.no_grad():
-            maps = self(torch.empty(1, 3, *image_size, dtype=torch.uint8, device="meta"))
+            maps = self(torch.empty(1, 3, *image_size, dtype=torch.uint8, device=self.mean.device))
         if any(0 in m.shape for m in maps):
             raise ValueError("it is too small")
         return [tuple(m.shape[-2:]) for m in maps]

@@ -34,26 +34,22 @@ def timm_weights(name: str, options: dict) -> dict[str, Tensor]:
         ) from error
 
 
-def file_weights(path: Path, name: str, options: dict, body: nn.Module) -> dict[str, Tensor]:
-    """The weights of a file, under the names of the timm model.
+def fill_from_file(body: nn.Module, path: Path, name: str, options: dict) -> WeightsReport:
+    """Load a file into a timm model's features, under timm's names or its original authors'.
 
-    Where the file has other names and timm knows how to convert them (as for the original authors'
-    files), they are converted.
+    Where timm knows how to convert the names of a file that does not fit, they are converted.
 
     Raises:
-        WeightsError: where the file cannot be read.
+        WeightsError: where the file cannot be read or does not fit.
     """
     state = read_weights(path)
-    with torch.device("meta"):
-        whole = timm.create_model(name, **options)
-    if _covers(state, body):
-        return state
-    convert = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
     try:
-        converted = dict(convert(dict(state), whole)) if convert else state
-    except Exception:  # not the kind of file that it converts: the report says what does not fit
-        return state
-    return converted if _covers(converted, body) else state
+        return fill(body, state, str(path), name)
+    except WeightsError as error:
+        try:
+            return fill(body, _converted(state, name, options), str(path), name)
+        except Exception:  # not the kind of file that timm converts
+            raise error from None
 
 
 def fill(body: nn.Module, state: Mapping[str, Tensor], source: str, name: str) -> WeightsReport:
@@ -85,9 +81,8 @@ def _flattened(state: Mapping[str, Tensor], body: nn.Module) -> dict[str, Tensor
     return {renamed(name): value for name, value in state.items()}
 
 
-def _covers(state: Mapping[str, Tensor], body: nn.Module) -> bool:
-    try:
-        report = load_weights(body, _flattened(state, body), "")
-    except WeightsError:
-        return False
-    return not report.missing and not report.mismatched
+def _converted(state: Mapping[str, Tensor], name: str, options: dict) -> dict[str, Tensor]:
+    """By the function that most of timm's model files have for this."""
+    with torch.device("meta"):
+        whole = timm.create_model(name, **options)
+    return dict(sys.modules[type(whole).__module__].checkpoint_filter_fn(dict(state), whole))

@@ -1,6 +1,7 @@
 """Backbones of every family: they train, and their sizes, strides and places are the true ones."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -206,6 +207,30 @@ def test_a_file_with_timms_names_is_loaded_by_the_features(tmp_path):
         "  backbone: 124 of 124 tensors",
         "  of the file not used: 4: head.norm.weight, head.norm.bias, head.fc.weight, …",
     ]
+
+
+def test_a_file_with_its_authors_names_is_converted(tmp_path):
+    """ConvNeXt's authors call its parts otherwise, and timm knows how."""
+    whole = timm.create_model("convnext_atto").state_dict()
+    theirs = {}
+    for name, value in whole.items():
+        for ours, other in (
+            (r"^stem\.", "downsample_layers.0."),
+            (r"stages\.(\d)\.downsample\.", r"downsample_layers.\1."),
+            (r"\.blocks\.", "."),
+            ("conv_dw", "dwconv"),
+            (r"mlp\.fc(\d)", r"pwconv\1"),
+            (r"^head\.(norm|fc)\.", lambda found: {"norm": "norm.", "fc": "head."}[found[1]]),
+        ):
+            name = re.sub(ours, other, name)
+        theirs[name] = value
+    assert len(set(theirs) - set(whole)) > 100
+    torch.save({"model": theirs}, tmp_path / "theirs.pth")
+    backbone = random("convnext_atto", weights=tmp_path / "theirs.pth").build()
+    assert torch.equal(
+        backbone.body.stages_1.downsample[1].weight, theirs["downsample_layers.1.1.weight"]
+    )
+    assert len(backbone.report.matched) == 124
 
 
 OFFLINE = """
