@@ -120,12 +120,8 @@ class Backbone(nn.Module):
             return copy.deepcopy(self).eval()._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            near = [size for size in _near_sizes(image_size, twin.body) if twin._takes(size)]
-            advice = (
-                f"It takes --data.image-size {near[0][0]} {near[0][1]}"
-                if near
-                else "Choose another"
-            )
+            near = next(filter(twin._takes, _near_sizes(image_size, twin.body)), None)
+            advice = f"It takes --data.image-size {near[0]} {near[1]}" if near else "Choose another"
             raise ConfigError(
                 f"Backbone {self.config.name} does not take images of"
                 f" {image_size[0]}x{image_size[1]} ({reason}). {advice}, or, if it is built for one"
