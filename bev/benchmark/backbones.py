@@ -1,7 +1,7 @@
 """One backbone of each family, at one image size: what it gives, and what a step of it costs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -85,7 +85,7 @@ def run(
     times = median_seconds(works, device, seconds=seconds)
     reference = times.get(REFERENCE, float("nan"))
     found = [
-        Row(**{**vars(row), "ratio": times[name] / reference}) if name in times else row
+        replace(row, ratio=times[name] / reference) if name in times else row
         for name, row in rows.items()
     ]
     print(table(found))

@@ -177,9 +177,7 @@ def test_a_model_of_one_size_is_built_for_another():
         # Plain transformers have one stride; the last block's features are taken.
         plain = random("vit_tiny_patch16_224", strides=(16,)).build()
         assert plain.feature_sizes((128, 160)) == [(8, 10)]
-        assert "model.blocks.11.norm1.weight" in plain.state_dict() or any(
-            "blocks.11." in name for name in plain.state_dict()
-        )
+        assert any("blocks.11." in name for name in plain.state_dict())
 
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
