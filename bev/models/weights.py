@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bev.errors import WeightsError
+from bev.files import replacing
 from bev.models.weights_report import Mismatch, WeightsReport, part_of
 
 # Where training programs put the weights within a checkpoint, averaged ones first.
@@ -69,6 +71,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: as :func:`read_file`, and where there are no tensors.
     """
     return weights_of(read_file(path), str(path))
+
+
+def write_weights(
+    path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any] | None = None
+) -> None:
+    """Write named tensors as safetensors, with the plain data of their config where there is one.
+
+    Raises:
+        WeightsError: for another suffix than ``.safetensors``.
+    """
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"Weights are written as safetensors: {path} must end in .safetensors.")
+    about = {"format": "pt"} | ({} if config is None else {CONFIG: json.dumps(config)})
+    # Some lie in memory as convolutions like them; the file has them as they are read.
+    plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        save_file(plain, partial, about)
 
 
 def weights_of(content: Any, source: str) -> dict[str, Tensor]:

@@ -1,18 +1,15 @@
 """Checkpoints: the experiment and the (averaged) weights are both inside."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from bev.config import Experiment, differences, from_plain, to_plain
 from bev.errors import CheckpointError, WeightsError
-from bev.files import replacing
 from bev.models import Detector
-from bev.models.weights import CONFIG, read_file
+from bev.models.weights import read_file, write_weights
 
 # What a position within an epoch depends on, beside the number of ranks.
 _POSITION = [
@@ -61,16 +58,11 @@ def export_weights(checkpoint: Path, path: Path) -> int:
     The (averaged) weights alone, under the detector's own names; :func:`load_checkpoint` reads it.
 
     Raises:
-        CheckpointError: as :func:`load_checkpoint`, or for another suffix than ``.safetensors``.
+        CheckpointError: as :func:`load_checkpoint`.
+        WeightsError: for another suffix than ``.safetensors``.
     """
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"Exported weights are safetensors: {path} must end in .safetensors.")
     config, model = load_checkpoint(checkpoint)
-    # Also the memory of a tensor is written: as the tensor is read, not as convolutions like it.
-    state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        save_file(state, partial, {"format": "pt", CONFIG: json.dumps(to_plain(config))})
+    write_weights(path, model.state_dict(), to_plain(config))
     return path.stat().st_size
 
 

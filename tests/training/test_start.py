@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bev.config import from_plain, load_file, to_plain
-from bev.errors import CheckpointError, ConfigError, TrainingError, WeightsError
+from bev.errors import ConfigError, TrainingError, WeightsError
 from bev.models import FpnConfig
 from bev.training.checkpoint import export_weights, load_checkpoint, read_checkpoint
 from bev.training.run import check_settings, train
@@ -186,7 +186,7 @@ def test_a_run_leaves_as_safetensors_for_a_plain_program(short, last, tmp_path):
     # It is also what another training starts from, classes known.
     _, (report,) = starting_model(starting(short, path))
     assert not (report.missing or report.mismatched or report.unused)
-    with pytest.raises(CheckpointError, match="must end in .safetensors"):
+    with pytest.raises(WeightsError, match="must end in .safetensors"):
         export_weights(last, tmp_path / "model.pth")
 
 
