@@ -8,7 +8,8 @@ from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Prediction
-from bev.training.optimizer import build_optimizer, rate_factor
+from bev.training.optimizer import build_optimizer
+from bev.training.schedule import build_schedule
 
 
 class TrainingModule(LightningModule):
@@ -46,7 +47,7 @@ class TrainingModule(LightningModule):
         samples = data.batch_size * self.trainer.world_size * train.accumulate
         optimizer = build_optimizer(self.model, train, samples)
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(train, total))
+        schedule = build_schedule(optimizer, train, samples, total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
