@@ -7,9 +7,18 @@ from torch import Tensor
 from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
-from bev.models.detector import Prediction
+from bev.models.detector import Detector, Prediction
 from bev.training.optimizer import build_optimizer
 from bev.training.schedule import build_schedule
+
+
+def compile_parts(model: Detector, backend: str = "inductor") -> None:
+    """Compile what is dense in a detector; the view transform, made of few calls, is left.
+
+    In place: names of parameters stay, and copies (averaged weights) are not compiled.
+    """
+    for part in (model.backbone, model.neck, model.encoder, model.head):
+        part.compile(backend=backend)
 
 
 class TrainingModule(LightningModule):
@@ -23,6 +32,8 @@ class TrainingModule(LightningModule):
         super().__init__()
         self.config = config
         self.model = config.model.build()
+        if config.train.compile:
+            compile_parts(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         terms = self.model.loss(batch)
