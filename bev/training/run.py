@@ -150,6 +150,12 @@ def check_settings(config: Experiment) -> None:
             f"The model joins {joined} adjacent frames and the data bring {brought};"
             " --model.temporal.frames must be --data.adjacent.previous plus .following."
         )
+    again = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
+    if train.compile and again:
+        raise TrainingError(
+            f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
+            f" --model.{again[0]}.no-checkpointing."
+        )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
 

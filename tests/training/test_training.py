@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torchvision.transforms import v2
 
-from bev.errors import CheckpointError, TrainingError
+from bev.errors import CheckpointError, ConfigError, TrainingError
 from bev.models import FpnConfig
 from bev.training.averaging import AveragedWeights, ema_decay
 from bev.training.checkpoint import check_resumable, load_checkpoint, read_checkpoint
@@ -183,6 +184,12 @@ def test_settings_that_contradict_are_refused(quick):
     endless = replace(quick.train, max_minutes=1.0, schedule=CosineAnnealingLR)
     with pytest.raises(TrainingError, match="--train.max-steps"):
         train(replace(quick, train=endless))
+    again = replace(quick.model, encoder=replace(quick.model.encoder, checkpointing=True))
+    with pytest.raises(TrainingError, match="--model.encoder.no-checkpointing"):
+        train(replace(quick, model=again, train=replace(quick.train, compile=True)))
+    flipped = replace(quick.data.image_augmentation, photometric=v2.RandomHorizontalFlip)
+    with pytest.raises(ConfigError, match="moves pixels"):
+        train(replace(quick, data=replace(quick.data, image_augmentation=flipped)))
     blind = replace(quick, data=replace(quick.data, lidar=False))
     with pytest.raises(TrainingError, match="--data.lidar"):
         train(blind)
