@@ -14,12 +14,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.batch import AdjacentViews, Batch
 from bev.data.epoch import Visit
+from bev.data.grid_mask import hide_squares
 from bev.data.image_cache import ImageCache
 from bev.data.images import load_image
 from bev.data.nuscenes import AdjacentFrame, Frame
+from bev.data.photometric import change_colours, photometric_transform
 from bev.data.readings import CameraFrame
 from bev.data.settings import DataConfig
 from bev.geometry import Cameras
@@ -37,6 +39,7 @@ class KeyFrames(Dataset):
     Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
 
     Raises:
+        ConfigError: where the photometric transform cannot augment images.
         DataError: where an image cache is asked for that cannot be written; on access, for a
             missing or damaged image or lidar file. Outside training a frame without a lidar file is
             served without points.
@@ -48,6 +51,7 @@ class KeyFrames(Dataset):
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
         self.image_augmentation = config.image_augmentation if training else ImageAugmentation.off()
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
+        photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)
         self.decoded = ImageCache.open(config.root, room).decode if room else None
 
@@ -124,9 +128,10 @@ class KeyFrames(Dataset):
         images = torch.stack(
             [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
         )
-        # A camera's own seed: the same colours at all times, whichever others there are.
+        # A camera's own seed: the same colours and mask at all times, whichever others there are.
         seeds = [colour_seed + self.config.cameras.index(camera.name) for camera in cameras]
-        images = jitter_colours(images, self.image_augmentation, seeds)
+        images = change_colours(images, self.image_augmentation.photometric, seeds)
+        images = hide_squares(images, self.image_augmentation.grid_mask, seeds)
         calibrations = Cameras(
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),

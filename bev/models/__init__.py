@@ -12,6 +12,7 @@ from bev.models.depth_bins import DepthBins
 from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
+from bev.models.losses import HeatmapLoss
 from bev.models.neck import FpnConfig, NeckConfig, SecondFpnConfig
 from bev.models.refinement import RefinedLiftSplatConfig
 from bev.models.temporal import TemporalConfig
@@ -32,6 +33,7 @@ __all__ = [
     "DetectorConfig",
     "FeatureCache",
     "FpnConfig",
+    "HeatmapLoss",
     "LiftSplatConfig",
     "NeckConfig",
     "RefinedLiftSplatConfig",

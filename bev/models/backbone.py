@@ -11,9 +11,11 @@ import timm
 import torch
 from jaxtyping import Float, UInt8
 from timm.data import resolve_model_data_config
+from timm.models._features import FeatureGetterNet, FeatureHookNet
 from torch import Tensor, nn
 
 from bev.errors import ConfigError, WeightsError
+from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class BackboneConfig:
         stem: width of the stem, for models that take ``stem_width`` (ResNets); 0 for its own.
         frozen_stages: keep the stem and this many first stages fixed, batch norm statistics
             included; 0 trains everything.
+        checkpointing: compute the blocks' activations again in the backward pass instead of keeping
+            them: less memory, more time, the same gradients.
     """
 
     name: str = "resnet50"
@@ -39,6 +43,7 @@ class BackboneConfig:
     channels: tuple[int, ...] = ()
     stem: int = 0
     frozen_stages: int = 0
+    checkpointing: bool = False
 
     def build(self) -> "Backbone":
         """Build the backbone; see :class:`Backbone` for the errors raised."""
@@ -53,7 +58,8 @@ class Backbone(nn.Module):
         strides: of each returned map, pixels per cell.
 
     Raises:
-        ConfigError: for an unknown model name or a stride that the model does not have.
+        ConfigError: for an unknown model name, a stride that the model does not have, or a model
+            without blocks to recompute where ``checkpointing`` is asked for.
         WeightsError: where pretrained weights cannot be fetched or a weights file does not fit.
     """
 
@@ -74,6 +80,8 @@ class Backbone(nn.Module):
         self.frozen = _frozen_modules(self.body, config.frozen_stages)
         for module in self.frozen:
             module.requires_grad_(False)
+        if config.checkpointing:
+            recompute(_blocks(self.body, config.name))
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
@@ -138,6 +146,19 @@ def _check_weights(config: BackboneConfig, widths: dict) -> None:
             f" tensors are missing or of another shape, the first is {faults[0]}. The file must"
             " hold the weights under timm's names."
         )
+
+
+def _blocks(body: nn.Module, name: str) -> list[nn.Module]:
+    """The blocks of a timm feature model that can be computed again."""
+    hooked = isinstance(body, FeatureHookNet)  # hooks would fire again
+    inner = body.model if isinstance(body, FeatureGetterNet) else body
+    found = [] if hooked else list(blocks(inner))
+    if not found:
+        raise ConfigError(
+            f"Backbone {name} has no blocks that can be computed again; set"
+            " --model.backbone.no-checkpointing."
+        )
+    return found
 
 
 def _frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:

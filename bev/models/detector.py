@@ -31,7 +31,8 @@ class DetectorConfig:
 
     Attributes:
         depth_weight: weight of the depth loss; above 0 training needs lidar files.
-        depth_loss: "bce" as in BEVDepth, or "ce".
+        depth_loss: "bce" as in BEVDepth, "ce" (cross-entropy over bins), or "focal" (the same,
+            with the focal factor of exponent 2).
         image_weight: weight of an auxiliary class loss in image space, see ``ImageClassHead``.
         test_mirror: detect in the scene and in its mirror image, and average (twice the time).
 
@@ -47,7 +48,7 @@ class DetectorConfig:
     encoder: BevEncoderConfig = BevEncoderConfig()
     head: CenterHeadConfig = CenterHeadConfig()
     depth_weight: float = 0.0
-    depth_loss: Literal["bce", "ce"] = "bce"
+    depth_loss: Literal["bce", "ce", "focal"] = "bce"
     image_weight: float = 0.0
     test_mirror: bool = False
 

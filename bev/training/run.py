@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from bev.config import Experiment, save_config
 from bev.data.dataset import KeyFrames
+from bev.data.photometric import photometric_transform
 from bev.errors import TrainingError
 from bev.evaluation import Metrics
 from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory, threads_a_process
@@ -27,6 +28,7 @@ from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
 from bev.training.random_state import RandomState
 from bev.training.record import RECORD, RunRecord, count_flops
+from bev.training.schedule import follows_run
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
@@ -124,24 +126,35 @@ def run_folder(config: Experiment, resume: Path | None) -> Path:
 
 
 def check_settings(config: Experiment) -> None:
-    """Raises TrainingError for settings of an experiment that contradict one another."""
+    """Refuse settings of an experiment that cannot work.
+
+    Raises:
+        TrainingError: where they contradict one another.
+        ConfigError: where the photometric transform cannot augment images.
+    """
     train = config.train
     if train.ema > 0 and train.strategy.startswith(("fsdp", "deepspeed")):
         raise TrainingError(
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
-    if train.max_minutes and train.schedule != "constant":
+    if train.max_minutes and follows_run(train.schedule):
         raise TrainingError(
-            f"The schedule {train.schedule!r} needs to know the number of steps, and"
-            " --train.max-minutes does not say; use --train.max-steps, or --train.schedule"
-            " constant."
+            f"The schedule {train.schedule} needs to know the number of steps, and"
+            " --train.max-minutes does not say; use --train.max-steps, or the default schedule."
         )
+    photometric_transform(config.data.image_augmentation.photometric)
     joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
     if joined != brought:
         raise TrainingError(
             f"The model joins {joined} adjacent frames and the data bring {brought};"
             " --model.temporal.frames must be --data.adjacent.previous plus .following."
+        )
+    again = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
+    if train.compile and again:
+        raise TrainingError(
+            f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
+            f" --model.{again[0]}.no-checkpointing."
         )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
