@@ -16,6 +16,7 @@ from bev.evaluation.predict import predict, score
 from bev.training.checkpoint import load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.run import check_settings, train
+from bev.training.settings import TrainConfig
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -81,7 +82,7 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     )
     settings = replace(
         config.train, epochs=60, max_steps=30, lr=5e-3, lr_batch=0, weight_decay=0.0,
-        warmup_steps=2, schedule="constant", validate_every=0, ema=0.9, ema_start=0,
+        warmup_steps=2, schedule=TrainConfig.schedule, validate_every=0, ema=0.9, ema_start=0,
         precision="32", runs=tmp_path, run_name="learns",
     )  # fmt: skip
     config = replace(config, data=data, train=settings)
