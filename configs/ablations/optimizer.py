@@ -5,10 +5,14 @@ from functools import partial
 
 import torch
 from lss_synthetic import config as base
-from torch.optim.lr_scheduler import ConstantLR, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 
 from bev.ablation import Study
 from bev.config import Experiment
+
+
+def cosine(config: Experiment) -> Experiment:
+    return replace(config, train=replace(config.train, schedule=CosineAnnealingLR))
 
 
 def sgd(config: Experiment) -> Experiment:
@@ -30,11 +34,11 @@ def constant(config: Experiment) -> Experiment:
 study = Study(
     base,
     {
-        "AdamW, cosine": "",
+        "AdamW, cosine": cosine,
         "AdamW, constant": constant,
         "AdamW, one cycle": one_cycle,
-        "SGD, cosine": (sgd, "--train.lr 0.02"),
+        "SGD, cosine": (sgd, cosine, "--train.lr 0.02"),
         "SGD, one cycle": (sgd, one_cycle, "--train.lr 0.05"),
-        "NAdam, cosine": "--train.optimizer NAdam(decoupled_weight_decay=True)",
+        "NAdam, cosine": (cosine, "--train.optimizer NAdam(decoupled_weight_decay=True)"),
     },
 )
