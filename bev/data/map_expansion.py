@@ -194,7 +194,9 @@ def _tokens(row: dict) -> list[str]:
 def _polygon(row: dict, nodes: dict[str, tuple[float, float]]) -> Polygon:
     rings = [row["exterior_node_tokens"], *(hole["node_tokens"] for hole in row["holes"])]
     outer, *holes = ([nodes[token] for token in ring] for ring in rings)
-    return Polygon(outer, [hole for hole in holes if len(hole) > 2]) if len(outer) > 2 else Polygon()
+    return (
+        Polygon(outer, [hole for hole in holes if len(hole) > 2]) if len(outer) > 2 else Polygon()
+    )
 
 
 def _edges(polygon: Polygon) -> np.ndarray:

@@ -53,7 +53,8 @@ class SegmentationHeadConfig:
             )
         if not 1 <= self.least_visibility <= 4:
             raise ConfigError(
-                f"model.segmentation.least_visibility is {self.least_visibility}; levels are 1 to 4."
+                f"model.segmentation.least_visibility is {self.least_visibility}; levels are 1 to"
+                " 4."
             )
 
     def build(self, in_channels: int, grid: BevGrid) -> "SegmentationHead":

@@ -49,7 +49,9 @@ def area_maps(
         return None
     numbers = [LAYERS.index(name) for name in layers]
     told = None if logits is None else logits.cpu() > 0
-    return AreaMaps(config.grid, layers, told, covered([outlines.to("cpu")], numbers, config.grid)[0])
+    return AreaMaps(
+        config.grid, layers, told, covered([outlines.to("cpu")], numbers, config.grid)[0]
+    )
 
 
 def draw_areas(image: np.ndarray, maps: AreaMaps, pixels_of: Locate) -> None:

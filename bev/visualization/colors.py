@@ -1,4 +1,7 @@
-"""The colours of all pictures, RGB: one per class and layer, told apart on dark ground and on photographs."""
+"""The colours of all pictures, RGB: one per class, told apart on dark ground and on photographs.
+
+Layers of the BEV have colours of their own; vehicles that of cars.
+"""
 
 from bev.data.classes import CLASSES, LAYERS
 

@@ -44,8 +44,7 @@ def draw_sheet(
             view at any size; read from the cameras' files by default.
         lidar: points in the reference ego frame; by default read from the frame's file where there
             is one, and left away where there is none.
-        areas: maps of the BEV, see ``area_maps``. A model that segments and detects nothing is drawn
-            with them and no predictions.
+        areas: maps of the BEV, see ``area_maps``; without predictions, all that a model tells.
         score_threshold: predictions below it are not drawn.
         show_truth: draw the annotated boxes.
         least_points: leave out truth with fewer lidar and radar points (the official evaluation
@@ -89,7 +88,8 @@ def draw_sheet(
         + (f" · {len(truth)} annotated boxes" if show_truth else "")
     )
     draw_header(sheet, layout, frame, title or ("Truth" if alone else ""), note)
-    styles = [("truth", False)] if alone else [("prediction", False)]
+    styles = [("truth", False)] if alone else []
+    styles += [("prediction", False)] if predictions is not None else []
     styles += [("truth", True)] if show_truth and not alone else []
     draw_legend(sheet, layout, strong.label.tolist(), styles, areas.layers if areas else ())
     return sheet
