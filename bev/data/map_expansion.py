@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from shapely import get_parts, make_valid
 from shapely.geometry import LineString, Polygon
 from torch import Tensor
 
@@ -168,7 +169,10 @@ def _lines(tables: dict, nodes: dict[str, tuple[float, float]], width: float) ->
 
 def _polygons(tables: dict, nodes: dict[str, tuple[float, float]], layer: str) -> list[Polygon]:
     drawn = {polygon["token"]: polygon for polygon in tables["polygon"]}
-    return [_polygon(drawn[token], nodes) for row in tables[layer] for token in _tokens(row)]
+    found = [_polygon(drawn[token], nodes) for row in tables[layer] for token in _tokens(row)]
+    # A border that crosses itself has no one way around.
+    whole = [polygon if polygon.is_valid else make_valid(polygon) for polygon in found]
+    return [part for part in get_parts(whole) if isinstance(part, Polygon)]
 
 
 def _read(path: Path) -> dict:
