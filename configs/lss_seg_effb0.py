@@ -31,7 +31,7 @@ model = models.DetectorConfig(
     view=models.LiftSplatConfig(depth=models.DepthBins(4.0, 45.0, 1.0), channels=64),
     encoder=models.BevEncoderConfig(stages=(64, 128, 256), blocks=2, neck=256, channels=128),
     head=replace(base.model.head, groups=()),
-    segmentation=models.SegmentationHeadConfig(("vehicle",), hidden=0, positive_weight=2.13),
+    segmentation=models.SegmentationHeadConfig(("vehicle",), positive_weight=2.13),
 )
 data = replace(
     base.data,

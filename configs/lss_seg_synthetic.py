@@ -14,7 +14,7 @@ from bev.models import SegmentationHeadConfig
 model = replace(
     base.model,
     head=replace(base.model.head, groups=()),
-    segmentation=SegmentationHeadConfig(("vehicle",), hidden=48),
+    segmentation=SegmentationHeadConfig(("vehicle",)),
 )
 data = replace(base.data, outlines=OutlineConfig(("vehicle",)))
 config = replace(base, model=model, data=data)

@@ -12,6 +12,6 @@ from bev.models import SegmentationHeadConfig
 
 config = replace(
     base,
-    model=replace(base.model, segmentation=SegmentationHeadConfig(("vehicle",), hidden=48)),
+    model=replace(base.model, segmentation=SegmentationHeadConfig(("vehicle",))),
     data=replace(base.data, outlines=OutlineConfig(("vehicle",))),
 )

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from bev.data.batch import Batch
 from bev.data.classes import VEHICLE
 from bev.files import replacing
+from bev.geometry import Outlines
 from bev.models import Detector
 from bev.models.detector import Prediction
+from bev.models.segmentation_head import SegmentationHead
 
 SEGMENTATION = "segmentation.json"
 MEAN = "mIoU"
@@ -93,7 +97,6 @@ class Overlaps:
         return cls(tuple(content["names"]), tuple(content["averaged"]), samples)
 
 
-@torch.no_grad()
 def overlaps(model: Detector, prediction: Prediction, batch: Batch) -> Overlaps:
     """Of a batch's maps; nothing where the model tells none.
 
@@ -102,18 +105,35 @@ def overlaps(model: Detector, prediction: Prediction, batch: Batch) -> Overlaps:
     """
     if prediction.segmentation is None:
         return Overlaps()
-    config, told = model.config.segmentation, prediction.segmentation > 0
-    truths = {level: model.segmentation.truth(batch.outlines, level) for level in (0, _VISIBLE)}
+    return compare_maps(prediction.segmentation, batch.outlines, model.segmentation, batch.tokens)
+
+
+@torch.no_grad()
+def compare_maps(
+    logits: Float[Tensor, "B K Y X"],
+    outlines: Sequence[Outlines],
+    head: SegmentationHead,
+    tokens: Sequence[str],
+) -> Overlaps:
+    """Cells that are told against cells that are covered.
+
+    Args:
+        logits: a cell is told where they are above 0.
+        outlines: all that there is in each sample, BEV frame.
+        head: gives the layers, the grid, and which vehicles were trained on.
+        tokens: of the samples.
+    """
+    told = logits > 0
+    truths = {level: head.truth(outlines, level) for level in (0, _VISIBLE)}
     names, averaged, cells = [], [], []
-    for number, layer in enumerate(config.layers):
+    for number, layer in enumerate(head.config.layers):
         figures = {f"IoU_{layer}": 0}
         if layer == VEHICLE:
             figures[f"IoU_{layer}_visible"] = _VISIBLE
-        averaged.append(list(figures)[-1 if config.least_visibility > 1 else 0])
+        averaged.append(list(figures)[-1 if head.config.least_visibility > 1 else 0])
         for name, level in figures.items():
             here, there = told[:, number], truths[level][:, number]
-            both = torch.stack([(here & there).sum((1, 2)), (here | there).sum((1, 2))], dim=1)
             names.append(name)
-            cells.append(both)
+            cells.append(torch.stack([here & there, here | there], dim=1).sum((2, 3)))
     counts = torch.stack(cells, dim=1).cpu().numpy()
-    return Overlaps(tuple(names), tuple(averaged), dict(zip(batch.tokens, counts, strict=True)))
+    return Overlaps(tuple(names), tuple(averaged), dict(zip(tokens, counts, strict=True)))

@@ -26,7 +26,8 @@ class SegmentationHeadConfig:
 
     Attributes:
         layers: what is told, of ``bev.data.classes.LAYERS``; empty for no segmentation.
-        hidden: width of a hidden 3x3 convolution; 0 reads the logits straight from the features.
+        hidden: width of a hidden 3x3 convolution; 0 reads the logits straight from the features, as
+            published.
         loss: "bce", or "focal" (Lin et al. 2017) with alpha 0.25 and gamma 2; mean over all cells.
         positive_weight: of covered cells in "bce"; 2.13 as published by Lift-Splat-Shoot.
         weight: of the loss of each layer, in their order; one weight stands for all.
@@ -35,7 +36,7 @@ class SegmentationHeadConfig:
     """
 
     layers: tuple[str, ...] = ()
-    hidden: int = 64
+    hidden: int = 0
     loss: Literal["bce", "focal"] = "bce"
     positive_weight: float = 2.13
     weight: tuple[float, ...] = (1.0,)

@@ -110,9 +110,10 @@ def test_a_small_network_learns_one_batch_by_heart(alone, batch):
     data = replace(batch, outlines=truth)
     torch.manual_seed(0)
     backbone = replace(alone.backbone, channels=(8, 16, 16, 16), stem=8)
-    model = replace(alone, backbone=backbone).build()
+    head = SegmentationHeadConfig(("vehicle",), positive_weight=1.0)
+    model = replace(alone, backbone=backbone, segmentation=head).build()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(60):
+    for _ in range(40):
         optimizer.zero_grad()
         sum(model.loss(data).values()).backward()
         optimizer.step()
