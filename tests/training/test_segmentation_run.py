@@ -3,12 +3,13 @@
 import csv
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bev.ablation.results import collect
+from bev.ablation.study import Run
+from bev.ablation.table import cells
 from bev.data.dataset import KeyFrames
 from bev.data.outlines import OutlineConfig
 from bev.errors import DataError, TrainingError
@@ -87,18 +88,13 @@ def test_the_street_is_where_the_car_is(areas):
 
 def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
     folder, result = finished
-    runs = [
-        SimpleNamespace(
-            variant=variant, config=areas, folder=folder, finished=True, error="", name=variant,
-            log="",
-        )
-        for variant in ("a", "b")
-    ]  # fmt: skip
+    runs = [Run(variant, areas) for variant in ("a", "b")]  # of one folder, so alike
     first, second = collect(runs, replicates=20)
     assert first.figures["mIoU"] == [pytest.approx(result.figures["mIoU"])]
     assert "NDS" not in first.figures and first.differences == {}
     gain = second.differences["IoU_vehicle_visible"]
     assert (gain.value, gain.low, gain.high) == (0, 0, 0)
+    assert {"mIoU", "Δ mIoU", "IoU_vehicle", "Δ IoU_divider"} <= set(cells([first, second])[0])
 
 
 def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
