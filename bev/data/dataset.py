@@ -21,6 +21,7 @@ from bev.data.grid_mask import hide_squares
 from bev.data.image_cache import ImageCache
 from bev.data.images import load_image
 from bev.data.nuscenes import AdjacentFrame, Frame
+from bev.data.outlines import OutlineReader
 from bev.data.photometric import change_colours, photometric_transform
 from bev.data.readings import CameraFrame
 from bev.data.settings import DataConfig
@@ -40,19 +41,24 @@ class KeyFrames(Dataset):
 
     Raises:
         ConfigError: where the photometric transform cannot augment images.
-        DataError: where an image cache is asked for that cannot be written; on access, for a
-            missing or damaged image or lidar file. Outside training a frame without a lidar file is
-            served without points.
+        DataError: where an image cache is asked for that cannot be written, or a map that is
+            missing or damaged; on access, for a missing or damaged image or lidar file. Outside
+            training a frame without a lidar file is served without points.
     """
 
     def __init__(
         self, frames: Sequence[Frame], config: DataConfig, training: bool, seed: int = 0
     ) -> None:
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
-        self.image_augmentation = config.image_augmentation if training else ImageAugmentation.off()
+        self.image_augmentation = config.image_augmentation
+        if not training:
+            # As published (Lift-Splat-Shoot, BEVDet): at the middle of training's crops.
+            middle = sum(config.image_augmentation.crop_top) / 2
+            self.image_augmentation = replace(ImageAugmentation.off(), crop_top=(middle, middle))
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)
+        self.outlines = OutlineReader(config.outlines, config.root, config.version, frames)
         self.decoded = ImageCache.open(config.root, room).decode if room else None
 
     def __len__(self) -> int:
@@ -93,6 +99,9 @@ class KeyFrames(Dataset):
                 self._adjacent(other, itself, matrices, drawn.colour_seed)
                 for other in frame.adjacent
             ],
+            outlines=[self.outlines.of(frame).transform(drawn.bev_from_ego)]
+            if self.config.outlines.layers
+            else [],
         )
 
     def _adjacent(

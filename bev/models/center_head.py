@@ -53,7 +53,8 @@ class CenterHeadConfig:
     """Settings of :class:`CenterHead`.
 
     Attributes:
-        groups: the classes, in groups that share a branch and suppress one another.
+        groups: the classes, in groups that share a branch and suppress one another; none for no
+            detection.
         shared: width of the convolution that all groups share.
         branch: width of the hidden convolution of each output; 0 reads outputs straight from the
             shared features, by a 1x1 convolution.

@@ -17,7 +17,8 @@ from bev.config import Experiment, save_config
 from bev.data.dataset import KeyFrames
 from bev.data.photometric import photometric_transform
 from bev.errors import TrainingError
-from bev.evaluation import Metrics
+from bev.evaluation import Result
+from bev.evaluation.segmentation import MEAN
 from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory, threads_a_process
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
@@ -36,7 +37,7 @@ _RUN_VARIABLE = "BEV_RUN_FOLDER"
 
 def train(
     config: Experiment, resume: Path | None = None, notice: str = ""
-) -> tuple[Path, Metrics | None]:
+) -> tuple[Path, Result | None]:
     """Train, evaluate with the official metrics, draw a few samples.
 
     Args:
@@ -45,7 +46,7 @@ def train(
         notice: what the report page says first, if anything.
 
     Returns:
-        The run folder, and the final metrics (None on other ranks than 0).
+        The run folder, and what the final evaluation found (None on other ranks than 0).
 
     Raises:
         BevError: for bad data, weights, checkpoints or settings; see ``bev.errors``.
@@ -84,7 +85,7 @@ def train(
     if not trainer.is_global_zero:
         return folder, None
     pictures = draw_samples(module.model, data.frames["val"], config, folder)
-    write_report(folder, config, metrics.metrics, metrics.depth.scalars(), pictures, notice)
+    write_report(folder, config, metrics.result, pictures, notice)
     RunRecord(
         steps=trainer.global_step,
         training_minutes=round(metrics.training_seconds / 60, 3),
@@ -94,7 +95,7 @@ def train(
         device=device_name(),
         processes=trainer.world_size,
     ).write(folder)
-    return folder, metrics.metrics
+    return folder, metrics.result
 
 
 def run_folder(config: Experiment, resume: Path | None) -> Path:
@@ -158,6 +159,25 @@ def check_settings(config: Experiment) -> None:
         )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
+    check_outlines(config)
+
+
+def check_outlines(config: Experiment) -> None:
+    """Raises TrainingError where the data do not bring the areas that the model segments."""
+    told, brought = config.model.segmentation.layers, config.data.outlines.layers
+    missing = [name for name in told if name not in brought]
+    if missing:
+        raise TrainingError(
+            f"The model segments {', '.join(told)} and the data bring no {', '.join(missing)}; set"
+            f" --data.outlines.layers {' '.join(told)}."
+        )
+    grid, scale = config.model.grid, config.data.bev_augmentation.scale[0]
+    needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
+    if config.data.outlines.map_layers and config.data.outlines.reach < needed:
+        raise TrainingError(
+            f"Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
+            f" least {needed:.0f} metres, not {config.data.outlines.reach:g}."
+        )
 
 
 def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) -> Trainer:
@@ -165,7 +185,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     checkpoints = folder / "checkpoints"
     callbacks: list[Callback] = [
         metrics,
-        BestCheckpoint(checkpoints / "best.ckpt"),
+        BestCheckpoint(checkpoints / "best.ckpt", "NDS" if config.model.detects else MEAN),
         TimeLimit({"minutes": train.max_minutes} if train.max_minutes else None, verbose=False),
         LastCheckpoint(checkpoints / "last.ckpt", train.save_minutes),
         RandomState(),
