@@ -10,9 +10,9 @@ or those seen to more than 40 % (which changes the figure by several points):
     GaussianLSS                                 38.3 / 42.8      all / > 40 %
 
 Deviations: features look through cell centres and stand at the middle of depth bins; the BEV
-encoder has no 7x7 stem; crops reach 0-0.32 of the window up from the
-bottom, which is 0-0.22 of the image's height; truth is a cell's centre, where published code fills
-polygons in OpenCV, border pixels included. Measured here: nothing yet.
+encoder has no 7x7 stem; crops reach 0-0.32 of the window up from the bottom, which is 0-0.22 of the
+image's height; truth is a cell's centre, where published code fills polygons in OpenCV, border
+pixels included. Measured here: nothing yet.
 """
 
 from dataclasses import replace
