@@ -19,6 +19,7 @@ from typing import Any
 import tyro
 import yaml
 
+from bev.calls import Call
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.models import DetectorConfig
@@ -127,7 +128,7 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
     """Plain data (mappings, lists, numbers, strings) of a config.
 
     Where a field holds a subclass of its annotation, the mapping also carries ``type``:
-    ``module:Class``.
+    ``module:Class``. A class of a library with arguments is its text, see ``bev.calls``.
     """
     if dataclasses.is_dataclass(value):
         hints = typing.get_type_hints(type(value))
@@ -140,7 +141,7 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
         return plain
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
-    if isinstance(value, Path):
+    if isinstance(value, Path | Call):
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -175,6 +176,8 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
         return from_plain(next(a for a in args if a is not type(None)), plain, where)
     if annotation is Path and isinstance(plain, str):
         return Path(plain)
+    if isinstance(annotation, type) and issubclass(annotation, Call) and isinstance(plain, str):
+        return annotation.parse(plain, where)
     if annotation is float and isinstance(plain, int) and not isinstance(plain, bool):
         return float(plain)
     if type(plain) is annotation:

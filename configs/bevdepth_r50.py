@@ -10,8 +10,10 @@ no full data set was at hand.
 """
 
 from dataclasses import replace
+from functools import partial
 
 from bevdet_r50 import config as base
+from torch.optim.lr_scheduler import MultiStepLR
 
 from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
@@ -35,5 +37,5 @@ data = replace(
     adjacent=AdjacentConfig(previous=1),
     lidar=True,
 )
-train = replace(base.train, schedule="step", milestones=(19 / 24, 23 / 24))
+train = replace(base.train, schedule=partial(MultiStepLR, milestones=(19 / 24, 23 / 24)))
 config = replace(base, model=model, data=data, train=train)

@@ -9,6 +9,7 @@ on itself: mAP 0.448, where the truth written as predictions scores 0.500.
 from dataclasses import replace
 
 from lss_r50 import config as base
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.models import BevEncoderConfig
@@ -35,7 +36,7 @@ config = replace(
         epochs=400,
         max_steps=400,
         warmup_steps=30,
-        schedule="cosine",
+        schedule=CosineAnnealingLR,
         validate_every=0,
         ema_start=0,
         log_every=10,

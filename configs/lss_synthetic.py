@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lss_r50 import config as base
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from bev import models
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
@@ -53,6 +54,6 @@ data = replace(
 )
 train = replace(
     base.train, epochs=14, max_steps=6800, lr=2e-3, lr_batch=0, weight_decay=1e-2,
-    schedule="cosine", devices=2, ema_start=8000, validate_every=5,
+    schedule=CosineAnnealingLR, devices=2, ema_start=8000, validate_every=5,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

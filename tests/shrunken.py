@@ -22,7 +22,8 @@ def _shrunken(part):
         small = (8, 8, 16, 16)
         return replace(part, name="resnet10t", pretrained=False, channels=small, stem=8)
     if isinstance(part, BevGrid):
-        return replace(part, x=(*part.x[:2], 3.2), y=(*part.y[:2], 3.2))
+        cells = {axis: getattr(part, axis)[:2] for axis in "xy"}
+        return replace(part, **{axis: (lo, hi, (hi - lo) / 32) for axis, (lo, hi) in cells.items()})
     if isinstance(part, DepthBins):
         return replace(part, step=(part.hi - part.lo) / 14)
     small = {}

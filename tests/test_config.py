@@ -1,12 +1,22 @@
 """Configs: loaded, overridden, saved and restored; nothing unknown or foreign gets through."""
 
+import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
-from bev.config import Experiment, from_plain, load_config, load_file, save_config, to_plain
+from bev.config import (
+    Experiment,
+    differences,
+    from_plain,
+    load_config,
+    load_file,
+    save_config,
+    to_plain,
+)
 from bev.errors import ConfigError
 from bev.models import (
     CameraAwareDepthNetConfig,
@@ -43,9 +53,58 @@ def test_overrides_replace_single_fields():
     assert config.train == replace(base.train, max_steps=7)
 
 
+def test_library_classes_are_saved_overridden_and_told_apart(tmp_path):
+    """Optimiser, schedule and transform, as a config file and as a command line gives them."""
+    path = tmp_path / "callables.py"
+    path.write_text(
+        "from functools import partial\n"
+        "import torch\n"
+        "from torch.optim.lr_scheduler import OneCycleLR\n"
+        "from torchvision.transforms import v2\n"
+        "from bev.config import Experiment\n"
+        "from bev.data.augmentation import ImageAugmentation\n"
+        "from bev.data.settings import DataConfig\n"
+        "from bev.training.settings import TrainConfig\n"
+        "jitter = partial(v2.RandomApply, [partial(v2.ColorJitter, 0.4, hue=0.1)], p=0.3)\n"
+        "train = TrainConfig(optimizer=partial(torch.optim.SGD, momentum=0.9),\n"
+        "                    schedule=partial(OneCycleLR, pct_start=0.4))\n"
+        "data = DataConfig(image_augmentation=ImageAugmentation(photometric=jitter))\n"
+        "config = Experiment(train=train, data=data)\n"
+    )
+    config = load_config(path, ["--train.lr", "0.5"])
+    assert config == load_config(path, ["--train.lr", "0.5"]) != load_file(path)
+    assert config.train.lr == 0.5
+    assert str(config.train.optimizer) == "torch.optim.SGD(momentum=0.9)"
+    assert to_plain(config)["train"]["optimizer"] == "torch.optim.SGD(momentum=0.9)"
+    save_config(config, tmp_path / "config.yaml")
+    assert load_file(tmp_path / "config.yaml") == config
+    assert pickle.loads(pickle.dumps(config)) == config
+    other = load_config(
+        path,
+        ["--train.lr", "0.5", "--train.optimizer", "RAdam(betas=(0.8, 0.9))",
+         "--data.image-augmentation.photometric", "GaussianBlur(5)"],
+    )  # fmt: skip
+    assert other.train.optimizer.target is torch.optim.RAdam
+    changed = {name: str(now) for name, _, now in differences(config, other)}
+    assert changed == {
+        "train.optimizer": "torch.optim.RAdam(betas=(0.8, 0.9))",
+        "data.image_augmentation.photometric": "torchvision.transforms.v2.GaussianBlur(5)",
+    }
+
+
+@pytest.mark.parametrize("text", ["os.system('ls')", "builtins.eval('1')", "AdamW", 3, None, {}])
+def test_a_strangers_transform_is_refused(text):
+    plain = to_plain(Experiment())
+    plain["data"]["image_augmentation"]["photometric"] = text
+    with pytest.raises(ConfigError, match="config.data.image_augmentation.photometric"):
+        from_plain(Experiment, plain)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["--train.optimizer", "AdmW"], "(near: AdamW"),
+        (["--train.schedule", "os.system('ls')"], "--train.schedule"),
         (["--model.view.chanels", "64"], "--model.view.channels"),
         (["--train.lr", "fast"], "--train.lr"),
         (["--data.batch-size", "2.5"], "--data.batch-size"),

@@ -40,7 +40,7 @@ class Pooling:
 
 @dataclass(frozen=True)
 class Model:
-    """One training step of a config, part by part, on random images.
+    """One training step of a config, part by part, on random images: time, FLOPs, memory.
 
     In one process, with the CPU threads that each process of its training has.
 
@@ -158,7 +158,7 @@ def main() -> None:
         f"{command.config}, batch {command.batch_size}, {precision}, torch {torch.__version__},"
         f" {device}, {threads} CPU threads"
     )
-    print(step.table(step.step_seconds(config, device, precision, command.seconds)))
+    print(step.table(step.step_stages(config, device, precision, command.seconds)))
 
 
 if __name__ == "__main__":

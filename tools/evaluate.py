@@ -1,4 +1,4 @@
-"""Official metrics of a checkpoint or a results file.
+"""Official metrics of a checkpoint or a results file, and the IoU of a checkpoint that segments.
 
 python tools/evaluate.py CHECKPOINT [--split mini_val]
 python tools/evaluate.py results_nusc.json --data.root DIR --data.version V --split SPLIT
@@ -16,16 +16,10 @@ from bev.data.dataset import KeyFrames
 from bev.data.index_cache import open_index
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError, run_command
-from bev.evaluation import (
-    draw_pr_curves,
-    evaluate_submission,
-    metrics_table,
-    read_details,
-    write_page,
-)
+from bev.evaluation import Result, conclude, evaluate_submission, write_page
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.disturbance import Disturbance
-from bev.evaluation.predict import predict, score
+from bev.evaluation.predict import predict
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import ending_workers, make_loader
@@ -69,7 +63,7 @@ def main() -> None:
         folder = command.out or command.source.parent / "_".join(notices).replace(" ", "_")
         index = open_index(command.data.root, command.data.version)
         metrics = evaluate_submission(command.source, index, split, folder, command.within)
-        text, figures = "", {}
+        result, text = Result(metrics, {}), ""
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         data = command.data.apply(config.data)
@@ -87,21 +81,22 @@ def main() -> None:
         device = default_device()
         loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
         with ending_workers():
-            rows, depth = predict(model.to(device), loader, device, command.blank)
-        metrics, figures = score(rows, data, split, folder, command.within), depth.scalars()
+            rows, measures = predict(model.to(device), loader, device, command.blank)
+        end = (data.open(), split, folder, command.within)
+        result = conclude(model, rows, measures, *end)
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
-    curves = draw_pr_curves(read_details(folder), folder / "pr_curves.png")
     page = write_page(
         folder,
         title=f"{command.source.stem} on {split}",
         subtitle=str(command.source),
         notice=" ".join(notices.values()),
-        metrics=metrics,
-        figures=figures,
-        curves=curves,
+        metrics=result.metrics,
+        figures=result.figures,
+        note=result.note,
+        curves=result.curves(folder),
         config_text=text,
     )
-    print(f"{split}\n{metrics_table(metrics, figures)}\n\nwritten to {page.parent}")
+    print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def main() -> None:
     rehearsal = wants_rehearsal(config, arguments)
     if rehearsal:
         config = rehearse(config)
-    folder, metrics = train(config, resume, LABEL if rehearsal else "")
-    if metrics is None:
+    folder, result = train(config, resume, LABEL if rehearsal else "")
+    if result is None:
         return
     print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
     if rehearsal:

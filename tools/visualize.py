@@ -17,8 +17,8 @@ from bev.data.settings import DataChoice
 from bev.errors import run_command
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint
-from bev.training.finish import spread
-from bev.visualization import draw_check, draw_sheet, save_png, write_video
+from bev.training.finish import draw_prediction, spread
+from bev.visualization import area_maps, draw_check, draw_sheet, save_png, write_video
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,17 @@ def main() -> None:
     folder = command.out or home / "pictures" / split
     device = default_device()
     batches = KeyFrames(frames, data, training=False)
+    reader = batches.outlines
     paths = []
     for index, frame in enumerate(tqdm(frames, desc="draw", unit="sample")):
         if command.check:
             picture = draw_check(frame)
         elif model is None:
-            picture = draw_sheet(frame)
+            areas = area_maps(config.model, reader.of(frame))
+            picture = draw_sheet(frame, areas=areas)
         else:
-            boxes = model.to(device).detect(batches[index].to(device))[0]
-            picture = draw_sheet(frame, boxes, score_threshold=command.score, title=config.name)
+            batch, shown = batches[index].to(device), {"score_threshold": command.score}
+            picture = draw_prediction(model.to(device), frame, batch, title=config.name, **shown)
         name = f"{index:04d}_{frame.token}{'_check' if command.check else ''}.png"
         paths.append(save_png(picture, folder / name))
     if command.video:

@@ -6,17 +6,21 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bev.ablation.results import COMPARED, Row
+from bev.ablation.results import HEADLINES, Row
 
 _COLOUR, _FAINT = "#2274a5", "#b9c6cf"
 
 
 def draw(rows: Sequence[Row], path: Path) -> Path:
-    """Draw mAP and NDS of each variant (a dot a run, a bar for the mean) and the differences."""
+    """Draw the headline figures of each variant (a dot a run, a bar for the mean), the differences.
+
+    mAP and NDS where boxes are detected, mIoU where areas are segmented.
+    """
+    names = [name for name in HEADLINES if any(name in row.figures for row in rows)] or ["NDS"]
     figure = Figure(figsize=(13, 1.6 + 0.42 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2 * len(COMPARED), sharey=True)
-    for number, name in enumerate(COMPARED):
+    panels = figure.subplots(1, 2 * len(names), sharey=True)
+    for number, name in enumerate(names):
         _scores(panels[2 * number], rows, name)
         _differences(panels[2 * number + 1], rows, name)
     panels[0].set_yticks(range(len(rows)), [row.variant for row in rows])

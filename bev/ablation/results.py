@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from bev.ablation.bootstrap import REPLICATES, draws, interval, replicate
+from bev.ablation.bootstrap import REPLICATES, Score, draws, interval, replicate
 from bev.ablation.study import Run
 from bev.data.index import Index
-from bev.evaluation import read_metrics
+from bev.evaluation import Overlaps, read_metrics
 from bev.evaluation.matches import Matches, match
 from bev.evaluation.official import counted_boxes
+from bev.evaluation.segmentation import MEAN
 from bev.training.record import RunRecord
 
-COMPARED = ("mAP", "NDS")  # in the order of Matches.scores
+_OFFICIAL = ("mAP", "NDS")  # in the order of Matches.scores
+HEADLINES = (*_OFFICIAL, MEAN)
 
 Unit = Literal["samples", "scenes"]
+
+
+def compared(name: str) -> bool:
+    """Whether differences in a figure have an interval."""
+    return name in HEADLINES or name.startswith("IoU")
 
 
 @dataclass(frozen=True)
@@ -89,15 +97,14 @@ def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLI
         finished = [run for run in planned if run.finished]
         figures: dict[str, list[float]] = {}
         for run in finished:
-            folder = run.folder / "evaluation" / run.config.data.splits[1]
-            for name, value in read_metrics(folder).scalars().items():
+            for name, value in _figures(run).items():
                 figures.setdefault(name, []).append(value)
         sampled = _replicates(finished, unit, replicates) if finished else None
         differences = {}
         if number == 0:
             base = sampled
         elif base and sampled and sampled.tokens == base.tokens:
-            differences = _differences(sampled.values - base.values, figures, rows[0].figures)
+            differences = _differences(sampled, base, figures, rows[0].figures)
         rows.append(
             Row(
                 variant,
@@ -112,24 +119,55 @@ def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLI
     return rows
 
 
+def _evaluation(run: Run) -> Path:
+    return run.folder / "evaluation" / run.config.data.splits[1]
+
+
+def _figures(run: Run) -> dict[str, float]:
+    """Of the final evaluation: official metrics where it detects, IoU where it segments."""
+    folder = _evaluation(run)
+    official = read_metrics(folder).scalars() if run.config.model.detects else {}
+    return official | Overlaps.read(folder).scalars()
+
+
 @dataclass(frozen=True)
 class _Sampled:
+    """Figures of every draw: ``values`` is (R, M), of M ``names``."""
+
     tokens: tuple[str, ...]
+    names: tuple[str, ...]
     values: np.ndarray
 
 
 def _replicates(runs: Sequence[Run], unit: Unit, count: int) -> _Sampled:
-    matched = [_matches(run) for run in runs]
-    tokens = matched[0].tokens
+    scored = [_scored(run) for run in runs]
+    tokens, names, _ = scored[0]
     index = runs[0].config.data.open()
     groups = scene_numbers(index, tokens) if unit == "scenes" else np.arange(len(tokens))
-    return _Sampled(tokens, replicate([m.scores for m in matched], draws(groups, count)))
+    values = replicate([score for _, _, score in scored], draws(groups, count))
+    return _Sampled(tokens, names, values)
+
+
+def _scored(run: Run) -> tuple[tuple[str, ...], tuple[str, ...], Score]:
+    """Tokens of a run's S samples, names of its M figures, and these by the samples' weights."""
+    overlaps, matches = Overlaps.read(_evaluation(run)), None
+    if run.config.model.detects:
+        matches = _matches(run)
+    tokens = matches.tokens if matches else tuple(sorted(overlaps.samples))
+    names = (*(_OFFICIAL if matches else ()), *overlaps.scalars())
+
+    def score(weights: np.ndarray) -> list[float]:
+        official = matches.scores(weights) if matches else ()
+        areas = overlaps.scores(tokens, weights).values() if overlaps.names else ()
+        return [*official, *areas]
+
+    return tokens, names, score
 
 
 def _matches(run: Run) -> Matches:
-    data = run.config.data
-    path = run.folder / "evaluation" / data.splits[1] / "results_nusc.json"
-    return match(counted_boxes(path, data.open(), data.splits[1]))
+    split = run.config.data.splits[1]
+    path = _evaluation(run) / "results_nusc.json"
+    return match(counted_boxes(path, run.config.data.open(), split))
 
 
 def scene_numbers(index: Index, tokens: Sequence[str]) -> np.ndarray:
@@ -139,11 +177,16 @@ def scene_numbers(index: Index, tokens: Sequence[str]) -> np.ndarray:
 
 
 def _differences(
-    values: np.ndarray, figures: dict[str, list[float]], base: dict[str, list[float]]
+    sampled: _Sampled,
+    base: _Sampled,
+    figures: dict[str, list[float]],
+    base_figures: dict[str, list[float]],
 ) -> dict[str, Difference]:
-    return {
-        name: Difference(
-            float(np.mean(figures[name]) - np.mean(base[name])), *interval(values[:, column])
-        )
-        for column, name in enumerate(COMPARED)
-    }
+    """Of the figures that both have."""
+    found = {}
+    for name in sampled.names:
+        if name in base.names:
+            own, first = (s.values[:, s.names.index(name)] for s in (sampled, base))
+            change = float(np.mean(figures[name]) - np.mean(base_figures[name]))
+            found[name] = Difference(change, *interval(own - first))
+    return found

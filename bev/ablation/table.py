@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bev.ablation.results import COMPARED, Difference, Row
+from bev.ablation.results import Difference, Row, compared
 
 _COSTS = ("M params", "GFLOPs", "minutes", "ms/step", "GiB")
 _PLACES = {"M params": 2, "GFLOPs": 1, "minutes": 1, "ms/step": 0, "GiB": 2}
@@ -34,7 +34,7 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     names = _figure_names(rows)
     header = ["variant", "runs"]
     for name in names:
-        header += [name, f"Δ {name}"] if name in COMPARED else [name]
+        header += [name, f"Δ {name}"] if compared(name) else [name]
     return [*header, *_COSTS], [_line(row, names) for row in rows]
 
 
@@ -95,7 +95,7 @@ def _line(row: Row, names: Sequence[str]) -> list[str]:
     line = [row.variant, f"{finished}/{row.planned}{failed}"]
     for name in names:
         line.append(_spread(row, name) if name in row.figures else "-")
-        if name in COMPARED:
+        if compared(name):
             line.append(_difference(row.differences.get(name)))
     costs = row.costs()
     return line + [f"{costs[n]:.{_PLACES[n]}f}" if costs else "-" for n in _COSTS]

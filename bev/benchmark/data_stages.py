@@ -23,7 +23,8 @@ PATH = {
     "read": (images, "read"),
     "decode": (images, "decode"),
     "warp": (images, "warp"),
-    "photometric": (dataset, "jitter_colours"),
+    "photometric": (dataset, "change_colours"),
+    "mask": (dataset, "hide_squares"),
 }
 """What is charged by name: a module and the function in it that the path calls."""
 

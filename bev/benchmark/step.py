@@ -1,17 +1,19 @@
-"""Where the time of a training step goes: one config, one device, random images."""
+"""Where the time and memory of a training step go: one config, one device, random images."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bev.benchmark.shapes import ring
-from bev.benchmark.timing import median_seconds
+from bev.benchmark.timing import median_seconds, peak_bytes
 from bev.benchmark.view_parts import PARTS, view_parts
 from bev.config import Experiment
 from bev.data.batch import AdjacentViews, Batch
-from bev.geometry import Boxes3D
+from bev.data.classes import LAYERS
+from bev.geometry import Boxes3D, Outlines
 from bev.training.optimizer import build_optimizer
 
 BOXES = 30  # a sample
@@ -35,6 +37,11 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             label=torch.randint(0, 10, (BOXES,), generator=generator),
         )
 
+    def areas(own: Boxes3D) -> Outlines:
+        """The footprints of the boxes, as the truth of every layer that is asked for."""
+        layers = [LAYERS.index(name) for name in config.data.outlines.layers]
+        return Outlines.cat([Outlines.of_boxes(own, layer) for layer in layers])
+
     def images() -> Tensor:
         values = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
         return values.to(torch.uint8)
@@ -51,25 +58,47 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             names=[f"random {number}, {time} before" for number in range(batch)],
         )
 
+    truth = [boxes() for _ in range(batch)]
     return Batch(
         images=images(),
         cameras=ring(size, batch),
         bev_from_ego=torch.eye(4).expand(batch, 4, 4),
-        boxes=[boxes() for _ in range(batch)],
+        boxes=truth,
         lidar=[uniform([-50, -50, -1], [50, 50, 3], 20_000) for _ in range(batch)],
         tokens=[f"random {number}" for number in range(batch)],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(batch, 4, 4),
         adjacent=[before(time + 1) for time in range(config.model.temporal.frames)],
+        outlines=[areas(own) for own in truth],
     ).to(device)
 
 
-def step_seconds(
+@dataclass(frozen=True)
+class Stage:
+    """What a part of a training step takes.
+
+    Attributes:
+        seconds: forward and backward, median.
+        parameters: of its modules.
+        flops: of its forward pass, a multiplication and addition as two; matrix products and
+            convolutions, as ``FlopCounterMode`` counts them.
+        memory: bytes, the most that it holds above what stood before: of the step, what it needs
+            beside weights, their gradients and the optimiser's state.
+    """
+
+    seconds: float
+    parameters: int
+    flops: int
+    memory: int
+
+
+def step_stages(
     config: Experiment, device: torch.device, precision: torch.dtype, seconds: float
-) -> dict[str, float]:
-    """Median seconds of a training step, and of its parts, each forward and backward.
+) -> dict[str, Stage]:
+    """A training step, and its parts, each forward and backward.
 
     The parts are run alone on the tensors that they get in the step: ``backbone``, ``neck``,
-    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, ``head``.
+    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, and ``head`` and
+    ``segmentation`` where there are any, with their targets and losses.
     """
     config = replace(
         config,
@@ -114,21 +143,40 @@ def step_seconds(
 
         return work
 
-    return median_seconds(
-        {
-            "step": step,
-            "backbone": trained(model.backbone, batch.images.flatten(0, 1)),
-            "neck": trained(lambda *maps: model.neck(list(maps)), *levels),
-            "view": trained(lambda maps: view(maps, *place), features),
-            **view_parts(view, batch, features, trained),
-            "encoder": trained(model.encoder, bev),
-            "head": trained(
-                lambda maps: model.head.loss(model.head(maps), batch.boxes).values(), encoded
-            ),
-        },
-        device,
-        seconds=seconds,
-    )
+    rooms: dict[str, tuple[nn.Module, Callable, tuple[Tensor, ...]]] = {
+        "backbone": (model.backbone, model.backbone, (batch.images.flatten(0, 1),)),
+        "neck": (model.neck, lambda *maps: model.neck(list(maps)), tuple(levels)),
+        "view": (view, lambda maps: view(maps, *place), (features,)),
+        "encoder": (model.encoder, model.encoder, (bev,)),
+    }
+    if config.model.detects:
+        head = model.head
+        rooms["head"] = head, lambda maps: head.loss(head(maps), batch.boxes).values(), (encoded,)
+    if config.model.segments:
+        areas = model.segmentation
+        rooms["segmentation"] = (
+            areas, lambda maps: areas.loss(areas(maps), batch.outlines).values(), (encoded,)
+        )  # fmt: skip
+    works: dict[str, Callable[[], object]] = {"step": step}
+    for name, (_, function, inputs) in rooms.items():
+        works[name] = trained(function, *inputs)
+        if name == "view":
+            works |= view_parts(view, batch, features, trained)
+    times = median_seconds(works, device, seconds=seconds)
+
+    def flops(function: Callable, *inputs: object) -> int:
+        with autocast, torch.no_grad(), FlopCounterMode(display=False) as counter:
+            function(*inputs)
+        return counter.get_total_flops()
+
+    counted = {name: flops(function, *inputs) for name, (_, function, inputs) in rooms.items()}
+    counted["step"] = flops(model.loss, batch)
+    modules = {"step": model} | {name: module for name, (module, _, _) in rooms.items()}
+    sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()}
+    return {
+        name: Stage(time, sizes.get(name, 0), counted.get(name, 0), peak_bytes(works[name], device))
+        for name, time in times.items()
+    }
 
 
 def _tensors(value: object) -> list[Tensor]:
@@ -139,14 +187,23 @@ def _tensors(value: object) -> list[Tensor]:
     return [tensor for part in value for tensor in _tensors(part)]
 
 
-def table(times: dict[str, float]) -> str:
-    """The parts as shares of the step."""
-    lines = [f"{'':24} {'ms':>9} {'of the step':>12}"]
-    for name, seconds in times.items():
-        indent = "  " if name in PARTS else ""
-        lines.append(f"{indent + name:24} {1e3 * seconds:9.2f} {seconds / times['step']:12.2%}")
-    parts = [name for name in PARTS if name in times]
+def table(stages: dict[str, Stage]) -> str:
+    """The parts, with their shares of the step."""
+    lines = [
+        f"{'':24} {'ms':>9} {'of the step':>12} {'M params':>9} {'GFLOPs':>9} {'peak MB':>9}",
+    ]
+    step = stages["step"].seconds
+    for name, stage in stages.items():
+        if name in PARTS:  # of the view, whose parameters and FLOPs are told there
+            held = f"{'':9} {'':9} {stage.memory / 1e6:9.1f}"
+            name = f"  {name}"
+        else:
+            held = (
+                f"{stage.parameters / 1e6:9.2f} {stage.flops / 1e9:9.2f} {stage.memory / 1e6:9.1f}"
+            )
+        lines.append(f"{name:24} {1e3 * stage.seconds:9.2f} {stage.seconds / step:12.2%} {held}")
+    parts = [name for name in PARTS if name in stages]
     if parts:
-        total = sum(times[name] for name in parts)
-        lines.append(f"{', '.join(parts):24} {1e3 * total:9.2f} {total / times['step']:12.2%}")
+        total = sum(stages[name].seconds for name in parts)
+        lines.append(f"{', '.join(parts):24} {1e3 * total:9.2f} {total / step:12.2%}")
     return "\n".join(lines)

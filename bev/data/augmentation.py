@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms import v2
 
+from bev.data.grid_mask import GridMask
+from bev.data.photometric import Photometric, TransformCall
 from bev.geometry import bev_transform, image_affine
 
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    """Random scale, crop, flip, rotation and colour of each camera's image.
+    """Random scale, crop, flip, rotation, colours and masks of each camera's image.
 
     Attributes:
         scale: the resize factor (network's width over image width) changes by a factor drawn from
@@ -32,7 +33,10 @@ class ImageAugmentation:
         flip: "off"; "independent" mirrors each image with probability 0.5 (as published);
             "mirror" mirrors, with probability 0.5, all images and the BEV together.
         rotation: degrees, drawn from plus or minus this.
-        brightness, contrast, saturation, hue: torchvision's ColorJitter; 0 is off.
+        photometric: a transform class of torchvision (``v2``) that moves no pixel, or
+            ``functools.partial`` of one, e.g. ``partial(v2.ColorJitter, 0.2, 0.2)``; see
+            ``bev.data.photometric``. ``v2.Identity`` is off.
+        grid_mask: squares that are hidden from the images.
     """
 
     scale: tuple[float, float] = (-0.06, 0.11)
@@ -40,10 +44,12 @@ class ImageAugmentation:
     random_left: bool = True
     flip: Literal["off", "independent", "mirror"] = "independent"
     rotation: float = 5.4
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
+    photometric: Photometric = TransformCall(v2.Identity)
+    grid_mask: GridMask = GridMask()
+
+    def __post_init__(self) -> None:
+        call = TransformCall.of(self.photometric, "image_augmentation.photometric")
+        object.__setattr__(self, "photometric", call)
 
     @classmethod
     def off(cls) -> "ImageAugmentation":
@@ -73,7 +79,7 @@ class Augmentation:
     Attributes:
         image_from_original: one (3, 3) float64 matrix per camera.
         bev_from_ego: (4, 4) float32.
-        colour_seed: for the photometric transforms.
+        colour_seed: for what changes an image where it is: colours and masks.
     """
 
     image_from_original: list[Float[Tensor, "3 3"]]
@@ -127,19 +133,3 @@ def _image_matrix(
     top = scale * size[0] - height * (1 + rng.uniform(*image.crop_top))
     rotation = math.radians(rng.uniform(-image.rotation, image.rotation))
     return image_affine(image_size, scale, (top, left), flip, rotation)
-
-
-def jitter_colours(
-    images: UInt8[Tensor, "N 3 H W"], config: ImageAugmentation, seeds: Sequence[int]
-) -> UInt8[Tensor, "N 3 H W"]:
-    """Photometric augmentation by torchvision, each image by its own of the N seeds."""
-    amounts = (config.brightness, config.contrast, config.saturation, config.hue)
-    if not any(amounts):
-        return images
-    transform = v2.ColorJitter(*amounts)
-    jittered = []
-    with torch.random.fork_rng(devices=[]):
-        for image, seed in zip(images, seeds, strict=True):
-            torch.manual_seed(seed)
-            jittered.append(transform(image))
-    return torch.stack(jittered)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from bev.geometry import Boxes3D, Cameras
+from bev.geometry import Boxes3D, Cameras, Outlines
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Batch:
         global_from_ego: (B, 4, 4) float64, the reference ego poses.
         adjacent: views of other times, nearest first, as many as the data are asked for.
         present: (B, N) which cameras are there; None where all are.
+        outlines: areas of each sample in the BEV frame, the truth of segmentation; none where the
+            data are not asked for any.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
@@ -71,6 +73,7 @@ class Batch:
     global_from_ego: Float[Tensor, "B 4 4"]
     adjacent: Sequence[AdjacentViews] = ()
     present: Bool[Tensor, "B N"] | None = None
+    outlines: Sequence[Outlines] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -92,6 +95,7 @@ class Batch:
             lidar=[points.to(**move) for points in self.lidar],
             adjacent=[views.to(**move) for views in self.adjacent],
             present=None if self.present is None else self.present.to(**move),
+            outlines=[outlines.to(**move) for outlines in self.outlines],
         )
 
     def pin_memory(self) -> "Batch":
@@ -118,6 +122,7 @@ def collate(samples: Sequence[Batch]) -> Batch:
             )
             for views in times
         ],
+        outlines=[outlines for s in samples for outlines in s.outlines],
     )
 
 

@@ -1,4 +1,4 @@
-"""The ten nuScenes detection classes, their attributes and the ranges of the official metric."""
+"""The ten nuScenes detection classes, their attributes and official ranges; layers of the BEV."""
 
 CLASSES = (
     "car",
@@ -38,3 +38,20 @@ CLASS_RANGE = {
     "pedestrian": 40.0,
     "traffic_cone": 30.0,
 }
+
+# What BEV segmentation can tell apart. "vehicle" is every box whose category begins with it, as
+# Lift-Splat-Shoot (Philion and Fidler 2020) has it: cycles and emergency vehicles too. The others
+# are layers of nuScenes' map expansion; "divider" is its road_divider and lane_divider.
+VEHICLE = "vehicle"
+DIVIDER = "divider"
+LAYERS = (
+    VEHICLE,
+    "drivable_area",
+    DIVIDER,
+    "ped_crossing",
+    "walkway",
+    "stop_line",
+    "carpark_area",
+    "lane",
+    "road_segment",
+)

@@ -14,12 +14,15 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw, jitter_colours
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.batch import AdjacentViews, Batch
 from bev.data.epoch import Visit
+from bev.data.grid_mask import hide_squares
 from bev.data.image_cache import ImageCache
 from bev.data.images import load_image
 from bev.data.nuscenes import AdjacentFrame, Frame
+from bev.data.outlines import OutlineReader
+from bev.data.photometric import change_colours, photometric_transform
 from bev.data.readings import CameraFrame
 from bev.data.settings import DataConfig
 from bev.geometry import Cameras
@@ -37,18 +40,25 @@ class KeyFrames(Dataset):
     Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
 
     Raises:
-        DataError: where an image cache is asked for that cannot be written; on access, for a
-            missing or damaged image or lidar file. Outside training a frame without a lidar file is
-            served without points.
+        ConfigError: where the photometric transform cannot augment images.
+        DataError: where an image cache is asked for that cannot be written, or a map that is
+            missing or damaged; on access, for a missing or damaged image or lidar file. Outside
+            training a frame without a lidar file is served without points.
     """
 
     def __init__(
         self, frames: Sequence[Frame], config: DataConfig, training: bool, seed: int = 0
     ) -> None:
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
-        self.image_augmentation = config.image_augmentation if training else ImageAugmentation.off()
+        self.image_augmentation = config.image_augmentation
+        if not training:
+            # As published (Lift-Splat-Shoot, BEVDet): at the middle of training's crops.
+            middle = sum(config.image_augmentation.crop_top) / 2
+            self.image_augmentation = replace(ImageAugmentation.off(), crop_top=(middle, middle))
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
+        photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)
+        self.outlines = OutlineReader(config.outlines, config.root, config.version, frames)
         self.decoded = ImageCache.open(config.root, room).decode if room else None
 
     def __len__(self) -> int:
@@ -89,6 +99,9 @@ class KeyFrames(Dataset):
                 self._adjacent(other, itself, matrices, drawn.colour_seed)
                 for other in frame.adjacent
             ],
+            outlines=[self.outlines.of(frame).transform(drawn.bev_from_ego)]
+            if self.config.outlines.layers
+            else [],
         )
 
     def _adjacent(
@@ -124,9 +137,10 @@ class KeyFrames(Dataset):
         images = torch.stack(
             [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
         )
-        # A camera's own seed: the same colours at all times, whichever others there are.
+        # A camera's own seed: the same colours and mask at all times, whichever others there are.
         seeds = [colour_seed + self.config.cameras.index(camera.name) for camera in cameras]
-        images = jitter_colours(images, self.image_augmentation, seeds)
+        images = change_colours(images, self.image_augmentation.photometric, seeds)
+        images = hide_squares(images, self.image_augmentation.grid_mask, seeds)
         calibrations = Cameras(
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),

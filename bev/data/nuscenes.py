@@ -6,7 +6,7 @@ the motion of the car between the camera's time and the reference time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -73,6 +73,8 @@ class Frame:
         lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without such a row.
         ego_from_lidar: (4, 4) float64; the identity without lidar.
         adjacent: frames before and after, as asked for.
+        vehicles: truth of every category that begins with "vehicle", in the reference ego frame,
+            with and without points.
     """
 
     token: str
@@ -85,6 +87,7 @@ class Frame:
     lidar_path: Path | None
     ego_from_lidar: Float[Tensor, "4 4"]
     adjacent: tuple[AdjacentFrame, ...] = ()
+    vehicles: Boxes3D = field(default_factory=Boxes3D.empty)
 
     @property
     def has_lidar(self) -> bool:
@@ -165,6 +168,12 @@ class Frames(Sequence[Frame]):
         if len(bare):
             raise DataError(f"Sample {index.token_of(int(bare[0]))} has no sensor data at all.")
 
+    @property
+    def scenes(self) -> list[str]:
+        """Names of the scenes that it serves frames of."""
+        rows = np.unique(self.index.sample.scene[self.rows])
+        return [name.decode() for name in self.index.scene.name[rows]]
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -204,15 +213,15 @@ def read_frame(
     readings = [row_of[name] for name in cameras]
     lidar_row = row_of.get("LIDAR_TOP", NO_ROW)
     has_lidar = lidar_row != NO_ROW
-    boxes, points = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
+    truth = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
     return Frame(
         token=index.token_of(sample),
         scene=index.scene.name[index.sample.scene[sample]].decode(),
         timestamp=int(index.sample.timestamp[sample]),
         cameras=camera_frames(index, cameras, readings, ego_from_global),
         global_from_ego=torch.from_numpy(global_from_ego),
-        boxes=boxes,
-        points_on_box=points,
+        boxes=truth.boxes,
+        points_on_box=truth.points,
         lidar_path=file_of(index, lidar_row) if has_lidar else None,
         ego_from_lidar=torch.from_numpy(
             ego_from_sensor(index, lidar_row, ego_from_global) if has_lidar else np.eye(4)
@@ -221,6 +230,7 @@ def read_frame(
             _adjacent_frame(index, cameras, moment, ego_from_global)
             for moment in adjacent_moments(index, sample, channels, adjacent)
         ),
+        vehicles=truth.vehicles,
     )
 
 

@@ -5,15 +5,16 @@ project boxes are ``Boxes3D`` with (length, width, height) and a yaw angle in th
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nuscenes.eval.detection.utils import category_to_detection_name
 from pyquaternion import Quaternion
 from torch import Tensor
 
-from bev.data.classes import ATTRIBUTES, CLASSES
+from bev.data.classes import ATTRIBUTES, CLASSES, VEHICLE
 from bev.data.index import Index
 from bev.geometry import Boxes3D
 
@@ -38,6 +39,12 @@ def detection_labels(index: Index) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
+def vehicle_categories(index: Index) -> np.ndarray:
+    """(categories,) whether a category is a vehicle's; more are than the detection classes hold."""
+    return np.array([name.decode().startswith(VEHICLE) for name in index.category.name], bool)
+
+
+@lru_cache(maxsize=4)
 def attribute_numbers(index: Index) -> np.ndarray:
     """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute, the last for a box without.
 
@@ -47,26 +54,36 @@ def attribute_numbers(index: Index) -> np.ndarray:
     return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
 
 
-def truth_boxes(
-    index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
-) -> tuple[Boxes3D, Tensor]:
-    """The annotated boxes of the ten detection classes of a sample.
+class Truth(NamedTuple):
+    """The annotated boxes of a sample, in the ego frame.
+
+    Attributes:
+        boxes: of the ten detection classes.
+        points: (M,) lidar and radar points on each of them.
+        vehicles: of every category that begins with "vehicle"; label -1 where none of the ten.
+    """
+
+    boxes: Boxes3D
+    points: Int[Tensor, " M"]
+    vehicles: Boxes3D
+
+
+def truth_boxes(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]) -> Truth:
+    """The annotated boxes of a sample (float32; velocity NaN where the data set has none).
 
     Args:
         index: the opened data set.
         sample: a row of the ``sample`` table.
         ego_from_global: float64.
-
-    Returns:
-        Boxes in the ego frame (float32, velocity NaN where the data set has none), and for each
-        the number of lidar and radar points on it.
     """
     first, last = index.sample.annotations[sample : sample + 2]
     table = index.sample_annotation
-    label = detection_labels(index)[table.category[first:last]]
-    rows = first + np.flatnonzero(label >= 0)
+    category = table.category[first:last]
+    label, vehicle = detection_labels(index)[category], vehicle_categories(index)[category]
+    wanted = (label >= 0) | vehicle
+    label, vehicle, rows = label[wanted], vehicle[wanted], first + np.flatnonzero(wanted)
     if not len(rows):
-        return Boxes3D.empty(), torch.zeros(0, dtype=torch.long)
+        return Truth(Boxes3D.empty(), torch.zeros(0, dtype=torch.long), Boxes3D.empty())
     headings = [Quaternion(rotation).rotation_matrix[:, 0] for rotation in table.rotation[rows]]
     points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
     width, length, height = table.size[rows].T
@@ -75,16 +92,20 @@ def truth_boxes(
         torch.from_numpy(np.stack([length, width, height], axis=1)),
         torch.from_numpy(np.array([np.arctan2(y, x) for x, y, _ in headings])),
         torch.from_numpy(table.velocity[rows]),
-        label=torch.from_numpy(label[label >= 0]),
+        label=torch.from_numpy(label),
         attribute=torch.from_numpy(attribute_numbers(index)[table.attribute[rows]]),
         visibility=torch.from_numpy(table.visibility[rows].astype(np.int64)),
     )
     boxes = in_global.transform(ego_from_global)
     single = {name: getattr(boxes, name).float()
               for name in ("center", "size", "yaw", "velocity", "score")}  # fmt: skip
-    return Boxes3D(
+    boxes = Boxes3D(
         **single, label=boxes.label, attribute=boxes.attribute, visibility=boxes.visibility
-    ), torch.from_numpy(points)
+    )
+    counted = torch.from_numpy(label >= 0)
+    return Truth(
+        boxes[counted], torch.from_numpy(points)[counted], boxes[torch.from_numpy(vehicle)]
+    )
 
 
 def to_nuscenes(boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]) -> list[dict]:

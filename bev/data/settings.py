@@ -10,6 +10,7 @@ from bev.data.folds import fold_splits, keep_fraction
 from bev.data.index import Index
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import CAMERAS, Frames, read_frames
+from bev.data.outlines import OutlineConfig
 from bev.data.sampling import SamplingConfig
 from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError
@@ -39,6 +40,7 @@ class DataConfig:
         least_points: truth with fewer lidar and radar points is not trained on.
         lidar: load lidar points: depth supervision needs them in training, and evaluation measures
             depth on the frames whose lidar file is there.
+        outlines: the areas that BEV segmentation is to tell.
         image_cache: GiB of disk for decoded images, see ``bev.data.image_cache``; 0 is off.
         batch_size: samples a step and device.
         workers: loader processes a device; -1 for what the machine has.
@@ -61,6 +63,7 @@ class DataConfig:
     bev_augmentation: BevAugmentation = BevAugmentation()
     least_points: int = 1
     lidar: bool = False
+    outlines: OutlineConfig = OutlineConfig()
     image_cache: float = 0.0
     batch_size: int = 8
     workers: int = -1

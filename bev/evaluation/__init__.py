@@ -1,4 +1,4 @@
-"""The official nuScenes metrics: submission file, the devkit's evaluation, tables and a page."""
+"""The official nuScenes metrics and what stands beside them: submission, tables and a page."""
 
 from bev.evaluation.depth import DepthErrors, depth_errors
 from bev.evaluation.official import (
@@ -9,6 +9,8 @@ from bev.evaluation.official import (
 )
 from bev.evaluation.page import write_page
 from bev.evaluation.report import draw_pr_curves, metrics_table
+from bev.evaluation.result import Measures, Result, conclude, measure
+from bev.evaluation.segmentation import Overlaps
 from bev.evaluation.submission import (
     attribute_of,
     read_submission,
@@ -19,11 +21,16 @@ from bev.evaluation.submission import (
 
 __all__ = [
     "DepthErrors",
+    "Measures",
     "Metrics",
+    "Overlaps",
+    "Result",
     "attribute_of",
+    "conclude",
     "depth_errors",
     "draw_pr_curves",
     "evaluate_submission",
+    "measure",
     "metrics_table",
     "read_details",
     "read_metrics",

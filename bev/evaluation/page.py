@@ -46,6 +46,7 @@ def write_page(
     notice: str = "",
     metrics: Metrics | None = None,
     figures: Mapping[str, float] | None = None,
+    note: str = "",
     curves: Path | str | None = None,
     pictures: Sequence[Path | str] = (),
     config_text: str = "",
@@ -59,6 +60,7 @@ def write_page(
         notice: set off in a box, e.g. that this was a rehearsal and its figures mean little.
         metrics: the figures; by default those of the folder's ``metrics_summary.json``, if any.
         figures: others than the official ones, shown beside them.
+        note: what they mean, below them.
         curves: PNG of the precision-recall curves; by default the folder's ``pr_curves.png``, if
             any.
         pictures: image files to show, in order, linked by paths relative to the folder.
@@ -75,12 +77,13 @@ def write_page(
         parts.append(f'<p class="where">{escape(subtitle)}</p>')
     if notice:
         parts.append(f'<p class="notice">{escape(notice)}</p>')
+    headline = {**(metrics.scalars() if metrics else {}), **(figures or {})}
+    if headline:
+        parts.append(_headline(headline))
+    if note:
+        parts.append(f'<p class="where">{escape(note)}</p>')
     if metrics is not None:
-        parts += [
-            _headline({**metrics.scalars(), **(figures or {})}),
-            "<h2>By class</h2>",
-            _class_table(metrics),
-        ]
+        parts += ["<h2>By class</h2>", _class_table(metrics)]
     if curves is not None:
         parts += ["<h2>Precision and recall</h2>", _picture(folder, Path(curves), "")]
     if pictures:

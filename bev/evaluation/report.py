@@ -24,16 +24,20 @@ def class_rows(metrics: Metrics) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def metrics_table(metrics: Metrics, figures: Mapping[str, float] | None = None) -> str:
+def metrics_table(metrics: Metrics | None, figures: Mapping[str, float] | None = None) -> str:
     """The headline figures and one line a class, aligned, without a trailing line break.
 
-    ``figures`` are others than the official ones, a line each below the headline.
+    ``figures`` are others than the official ones, a line each below the headline; they stand alone
+    where nothing was detected.
     """
+    others = [f"{name:<22}{value:8.4f}" for name, value in (figures or {}).items()]
+    if metrics is None:
+        return "\n".join(others)
     scalars = metrics.scalars()
     lines = [
         "".join(f"{name:>8}" for name in scalars),
         "".join(f"{value:8.4f}" for value in scalars.values()),
-        *(f"{name:<16}{value:8.4f}" for name, value in (figures or {}).items()),
+        *others,
         "",
         f"{'class':<22}" + "".join(f"{name:>8}" for name in CLASS_COLUMNS),
     ]

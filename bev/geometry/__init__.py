@@ -1,4 +1,4 @@
-"""Where things are: rigid transforms, cameras, the BEV grid and 3D boxes.
+"""Where things are: rigid transforms, cameras, the BEV grid, 3D boxes and areas.
 
 Frames are right-handed and metric. ``ego``: x forward, y left, z up, origin on the ground below
 the rear axle. ``camera``: x right, y down, z forward. A matrix named ``target_from_source`` maps
@@ -9,6 +9,7 @@ from bev.geometry.boxes import Boxes3D
 from bev.geometry.cameras import Cameras, feature_cells, feature_pixels, in_view
 from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
+from bev.geometry.outlines import Outlines, covered
 from bev.geometry.transforms import (
     apply_transform,
     bev_transform,
@@ -21,8 +22,10 @@ __all__ = [
     "BevGrid",
     "Boxes3D",
     "Cameras",
+    "Outlines",
     "apply_transform",
     "bev_transform",
+    "covered",
     "feature_cells",
     "feature_pixels",
     "image_affine",

@@ -12,8 +12,10 @@ from bev.models.depth_bins import DepthBins
 from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
-from bev.models.neck import FpnConfig, NeckConfig, SecondFpnConfig
+from bev.models.losses import HeatmapLoss
+from bev.models.neck import FpnConfig, JoinedNeckConfig, NeckConfig, SecondFpnConfig
 from bev.models.refinement import RefinedLiftSplatConfig
+from bev.models.segmentation_head import SegmentationHeadConfig
 from bev.models.temporal import TemporalConfig
 from bev.models.view import ViewTransformConfig
 from bev.models.view_transform import LiftSplatConfig
@@ -32,10 +34,13 @@ __all__ = [
     "DetectorConfig",
     "FeatureCache",
     "FpnConfig",
+    "HeatmapLoss",
+    "JoinedNeckConfig",
     "LiftSplatConfig",
     "NeckConfig",
     "RefinedLiftSplatConfig",
     "SecondFpnConfig",
+    "SegmentationHeadConfig",
     "TemporalConfig",
     "UniformDepthConfig",
     "ViewTransformConfig",

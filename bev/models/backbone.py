@@ -12,11 +12,13 @@ import timm
 import torch
 from jaxtyping import Float, UInt8
 from timm.data import resolve_model_data_config
+from timm.models._features import FeatureGetterNet, FeatureHookNet
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
 from bev.models.pretrained import fill, fill_from_file, timm_weights
 from bev.models.receptive import Field, fields
+from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class BackboneConfig:
         stem: width of the stem, for models that take ``stem_width`` (ResNets); 0 for its own.
         frozen_stages: keep the stem and this many first stages fixed, batch norm statistics
             included; 0 trains everything.
+        checkpointing: compute the blocks' activations again in the backward pass instead of keeping
+            them: less memory, more time, the same gradients.
         image_size: (H, W) to build for, for models that take one size alone; empty for any size
             that the model takes.
     """
@@ -45,6 +49,7 @@ class BackboneConfig:
     channels: tuple[int, ...] = ()
     stem: int = 0
     frozen_stages: int = 0
+    checkpointing: bool = False
     image_size: tuple[int, ...] = ()
 
     def without_weights(self) -> "BackboneConfig":
@@ -65,7 +70,8 @@ class Backbone(nn.Module):
         report: what became of the weights that it starts from; None where they are random.
 
     Raises:
-        ConfigError: for an unknown model name or a stride that the model does not have.
+        ConfigError: for an unknown model name, a stride that the model does not have, or a model
+            without blocks to recompute where ``checkpointing`` is asked for.
         WeightsError: where pretrained weights cannot be fetched or a weights file does not fit.
     """
 
@@ -95,6 +101,8 @@ class Backbone(nn.Module):
         self.frozen = _frozen_modules(self.body, config.frozen_stages)
         for module in self.frozen:
             module.requires_grad_(False)
+        if config.checkpointing:
+            recompute(_blocks(self.body, config.name))
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
@@ -189,7 +197,7 @@ def _levels(config: BackboneConfig, options: dict) -> dict:
 def _twin(config: BackboneConfig) -> Backbone:
     """A backbone without memory: it knows sizes and places. Norms change neither."""
     with torch.device("meta"):
-        twin = Backbone(config).eval()
+        twin = Backbone(replace(config, checkpointing=False)).eval()
     _without_norms(twin.body)
     return twin
 
@@ -212,6 +220,19 @@ def _near_sizes(image_size: tuple[int, int], body: nn.Module) -> list[tuple[int,
         sizes - {image_size}, key=lambda size: abs(size[0] - height) + abs(size[1] - width)
     )
     return near + [tuple(resolve_model_data_config(body)["input_size"][1:])]
+
+
+def _blocks(body: nn.Module, name: str) -> list[nn.Module]:
+    """The blocks of a timm feature model that can be computed again."""
+    hooked = isinstance(body, FeatureHookNet)  # hooks would fire again
+    inner = body.model if isinstance(body, FeatureGetterNet) else body
+    found = [] if hooked else list(blocks(inner))
+    if not found:
+        raise ConfigError(
+            f"Backbone {name} has no blocks that can be computed again; set"
+            " --model.backbone.no-checkpointing."
+        )
+    return found
 
 
 def _frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:

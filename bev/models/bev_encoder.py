@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bev.models.layers import BasicBlock, conv_bn_relu
+from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class BevEncoderConfig:
         blocks: basic blocks a stage.
         neck: width at the first stage's resolution after joining.
         channels: width of the result.
+        checkpointing: compute activations again in the backward pass instead of keeping them.
     """
 
     stages: tuple[int, ...] = (160, 320, 640)
     blocks: int = 2
     neck: int = 512
     channels: int = 256
+    checkpointing: bool = False
 
     def build(self, in_channels: int) -> "BevEncoder":
         """Build for a grid of this many channels."""
@@ -56,6 +59,8 @@ class BevEncoder(nn.Module):
             conv_bn_relu(config.neck, config.channels),
             nn.Conv2d(config.channels, config.channels, 1),
         )
+        if config.checkpointing:
+            recompute([*blocks(self.stages), self.join, self.output])
 
     def forward(self, bev: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B C2 Y X"]:
         levels = []

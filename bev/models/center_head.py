@@ -21,6 +21,7 @@ from bev.models.center_decode import DecodeConfig, decode
 from bev.models.center_loss import center_loss
 from bev.models.center_targets import center_targets
 from bev.models.layers import conv_bn_relu
+from bev.models.losses import HeatmapLoss
 
 CLASS_GROUPS = (
     ("car",),
@@ -52,7 +53,8 @@ class CenterHeadConfig:
     """Settings of :class:`CenterHead`.
 
     Attributes:
-        groups: the classes, in groups that share a branch and suppress one another.
+        groups: the classes, in groups that share a branch and suppress one another; none for no
+            detection.
         shared: width of the convolution that all groups share.
         branch: width of the hidden convolution of each output; 0 reads outputs straight from the
             shared features, by a 1x1 convolution.
@@ -60,7 +62,9 @@ class CenterHeadConfig:
         overlap: least overlap that a shifted box may have while still counting as near, sets the
             radius of the Gaussian targets.
         min_radius: least radius of a Gaussian, cells.
-        regression_weight: weight of the L1 loss against the heatmap loss.
+        heatmap_loss: kind of the heatmap loss.
+        heatmap_weight: weight of the heatmap loss.
+        regression_weight: weight of the L1 loss.
         velocity_weight: weight of the two velocity channels within the L1 loss.
         decode: settings of decoding and non-maximum suppression.
     """
@@ -71,6 +75,8 @@ class CenterHeadConfig:
     prior: float = 0.1
     overlap: float = 0.1
     min_radius: int = 2
+    heatmap_loss: HeatmapLoss = HeatmapLoss()
+    heatmap_weight: float = 1.0
     regression_weight: float = 0.25
     velocity_weight: float = 0.2
     decode: DecodeConfig = DecodeConfig()
@@ -128,9 +134,18 @@ class CenterHead(nn.Module):
         heatmap, regression = 0.0, 0.0
         for output, labels in zip(outputs, self.labels, strict=True):
             targets = center_targets(truth, labels, self.grid, config.overlap, config.min_radius)
-            parts = center_loss(output.heatmap, output.regression, targets, config.velocity_weight)
+            parts = center_loss(
+                output.heatmap,
+                output.regression,
+                targets,
+                config.velocity_weight,
+                config.heatmap_loss,
+            )
             heatmap, regression = heatmap + parts[0], regression + parts[1]
-        return {"heatmap": heatmap, "regression": config.regression_weight * regression}
+        return {
+            "heatmap": config.heatmap_weight * heatmap,
+            "regression": config.regression_weight * regression,
+        }
 
     @torch.no_grad()
     def boxes(self, outputs: list[GroupOutput]) -> list[Boxes3D]:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from bev.geometry import Cameras, feature_cells, in_view
 from bev.models.depth_bins import DepthBins
+from bev.models.losses import class_loss
 
 
 @torch.no_grad()
@@ -61,16 +61,11 @@ def depth_loss(
         depth_logits: before the softmax.
         nearest: metres, as :func:`nearest_depth` gives it.
         bins: the D depth bins.
-        kind: "bce", binary cross-entropy of the probabilities summed over bins (BEVDepth), or "ce",
-            cross-entropy.
+        kind: "bce" as in BEVDepth, "ce" or "focal", see ``bev.models.losses.class_loss``.
     """
     index = bins.index_of(nearest)
     known = index >= 0
     logits, target = depth_logits.movedim(2, -1)[known].float(), index[known]
     cells = max(len(target), 1)
     with torch.autocast(logits.device.type, enabled=False):
-        if kind == "ce":
-            return F.cross_entropy(logits, target, reduction="sum") / cells
-        one_hot = F.one_hot(target, bins.bins).float()
-        probability = logits.softmax(dim=-1).clamp(1e-6, 1 - 1e-6)
-        return F.binary_cross_entropy(probability, one_hot, reduction="sum") / cells
+        return class_loss(logits, target, kind) / cells

@@ -1,4 +1,4 @@
-"""The whole detector: images of a camera ring in, 3D boxes out."""
+"""The whole network: images of a camera ring in, 3D boxes and maps of the BEV out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from bev.models.center_head import CenterHeadConfig, GroupOutput
 from bev.models.depth_supervision import depth_loss, nearest_depth
 from bev.models.feature_cache import FeatureCache
 from bev.models.image_head import ImageClassHead
-from bev.models.mirror import averaged, check_mirrors, mirrored, mirrored_back
+from bev.models.mirror import averaged, averaged_logits, check_mirrors, mirrored, mirrored_back
 from bev.models.neck import FpnConfig, NeckConfig
 from bev.models.present import pack, unpack
+from bev.models.segmentation_head import SegmentationHeadConfig
 from bev.models.temporal import TemporalConfig
 from bev.models.view import ViewTransformConfig
 from bev.models.view_transform import LiftSplatConfig
@@ -30,13 +31,17 @@ class DetectorConfig:
     """Settings of :class:`Detector`, part by part.
 
     Attributes:
+        head: detects boxes; without class groups there is no detection.
+        segmentation: tells areas of the BEV; without layers there is no segmentation.
         depth_weight: weight of the depth loss; above 0 training needs lidar files.
-        depth_loss: "bce" as in BEVDepth, or "ce".
+        depth_loss: "bce" as in BEVDepth, "ce" (cross-entropy over bins), or "focal" (the same,
+            with the focal factor of exponent 2).
         image_weight: weight of an auxiliary class loss in image space, see ``ImageClassHead``.
         test_mirror: detect in the scene and in its mirror image, and average (twice the time).
 
     Raises:
-        ConfigError: where depth is to be supervised that the view transform does not predict.
+        ConfigError: where depth is to be supervised that the view transform does not predict, and
+            where there is neither detection nor segmentation.
     """
 
     backbone: BackboneConfig = BackboneConfig()
@@ -46,8 +51,9 @@ class DetectorConfig:
     temporal: TemporalConfig = TemporalConfig()
     encoder: BevEncoderConfig = BevEncoderConfig()
     head: CenterHeadConfig = CenterHeadConfig()
+    segmentation: SegmentationHeadConfig = SegmentationHeadConfig()
     depth_weight: float = 0.0
-    depth_loss: Literal["bce", "ce"] = "bce"
+    depth_loss: Literal["bce", "ce", "focal"] = "bce"
     image_weight: float = 0.0
     test_mirror: bool = False
 
@@ -57,6 +63,21 @@ class DetectorConfig:
                 f"model.depth_weight = {self.depth_weight} supervises depth, and this view"
                 " transform predicts none; set it to 0, or choose another view or depth net."
             )
+        if not (self.detects or self.segments):
+            raise ConfigError(
+                "The model tells nothing: name classes in model.head.groups, or layers in"
+                " model.segmentation.layers."
+            )
+
+    @property
+    def detects(self) -> bool:
+        """Whether it gives boxes."""
+        return bool(self.head.groups)
+
+    @property
+    def segments(self) -> bool:
+        """Whether it gives maps of the BEV."""
+        return bool(self.segmentation.layers)
 
     def build(self) -> "Detector":
         """Build the detector; errors are those of its parts."""
@@ -67,14 +88,16 @@ class DetectorOutput(NamedTuple):
     """What the network says.
 
     Attributes:
-        groups: one for each class group of the head.
+        groups: one for each class group of the head; none without detection.
         features: (B, N, C, h, w), the neck's; zero where a camera is absent.
         depth_logits: (B, N, D, h, w), likewise; None where the view transform predicts no depth.
+        segmentation: (B, K, Y, X) logits, one map a layer; None without segmentation.
     """
 
     groups: list[GroupOutput]
     features: Float[Tensor, "B N C h w"]
     depth_logits: Float[Tensor, "B N D h w"] | None
+    segmentation: Float[Tensor, "B K Y X"] | None
 
 
 class Prediction(NamedTuple):
@@ -83,14 +106,17 @@ class Prediction(NamedTuple):
     Attributes:
         boxes: of each sample, see :meth:`Detector.detect`.
         output: what the network says, of the scene as it is (also with ``test_mirror``).
+        segmentation: (B, K, Y, X) logits, a cell counts where they are above 0; None without
+            segmentation.
     """
 
     boxes: list[Boxes3D]
     output: DetectorOutput
+    segmentation: Float[Tensor, "B K Y X"] | None
 
 
 class Detector(nn.Module):
-    """Backbone, neck, view transform, join of times, BEV encoder and head.
+    """Backbone, neck, view transform, join of times, BEV encoder and heads.
 
     Raises (in use):
         DataError: where depth supervision is on and the batch carries no lidar, or where the batch
@@ -105,7 +131,10 @@ class Detector(nn.Module):
         self.view = config.view.build(self.neck.channels, self.neck.stride, config.grid)
         self.temporal = config.temporal.build(self.view.channels)
         self.encoder = config.encoder.build(self.temporal.channels)
-        self.head = config.head.build(self.encoder.channels, config.grid)
+        if config.detects:
+            self.head = config.head.build(self.encoder.channels, config.grid)
+        if config.segments:
+            self.segmentation = config.segmentation.build(self.encoder.channels, config.grid)
         if config.test_mirror:
             check_mirrors(config.grid)
         if config.image_weight > 0:
@@ -127,7 +156,13 @@ class Detector(nn.Module):
         )
         others = [self._adjacent_bev(views, batch, cache) for views in batch.adjacent]
         bev = self.temporal(lifted.bev, others, [views.seconds for views in batch.adjacent])
-        return DetectorOutput(self.head(self.encoder(bev)), features, lifted.depth_logits)
+        encoded = self.encoder(bev)
+        return DetectorOutput(
+            self.head(encoded) if self.config.detects else [],
+            features,
+            lifted.depth_logits,
+            self.segmentation(encoded) if self.config.segments else None,
+        )
 
     def _image_features(
         self,
@@ -158,7 +193,9 @@ class Detector(nn.Module):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms; their sum is what training minimises."""
         output = self(batch)
-        terms = self.head.loss(output.groups, batch.boxes)
+        terms = self.head.loss(output.groups, batch.boxes) if self.config.detects else {}
+        if self.config.segments:
+            terms |= self.segmentation.loss(output.segmentation, batch.outlines)
         if self.config.depth_weight > 0:
             terms["depth"] = self.config.depth_weight * self._depth_loss(output, batch)
         if self.config.image_weight > 0:
@@ -192,7 +229,7 @@ class Detector(nn.Module):
         )
 
     def detect(self, batch: Batch, cache: FeatureCache | None = None) -> list[Boxes3D]:
-        """Boxes of each sample, best first, on the CPU.
+        """Boxes of each sample, best first, on the CPU; none without detection.
 
         In the BEV frame, which is the ego frame where the batch is not augmented.
 
@@ -204,11 +241,15 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: Batch, cache: FeatureCache | None = None) -> Prediction:
-        """Boxes, as :meth:`detect` gives them, and the output that they were read from."""
+        """Boxes, as :meth:`detect` gives them, maps, and the output that they were read from."""
         output = self(batch, cache)
-        groups = output.groups
+        groups, segmentation = output.groups, output.segmentation
         if self.config.test_mirror:
             other = self(mirrored(batch), None if cache is None else cache.mirrored)
             second = [mirrored_back(group) for group in other.groups]
             groups = [averaged(*pair) for pair in zip(groups, second, strict=True)]
-        return Prediction(self.head.boxes(groups), output)
+            if self.config.segments:
+                segmentation = averaged_logits(segmentation, other.segmentation.flip(2))
+        nothing = [Boxes3D.empty() for _ in batch.tokens]
+        boxes = self.head.boxes(groups) if self.config.detects else nothing
+        return Prediction(boxes, output, segmentation)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bev.data.classes import CLASSES
 from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
-from bev.models.center_loss import gaussian_focal_loss
+from bev.models.losses import HeatmapLoss
 from bev.models.present import pack
 
 _NEAREST = 0.5  # metres: a box with a corner nearer than this to the image plane is left out
@@ -36,7 +36,7 @@ class ImageClassHead(nn.Module):
         stride: float,
         present: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Focal loss divided by the number of boxes seen.
+        """Gaussian focal loss divided by the number of boxes seen.
 
         Args:
             features: at ``stride`` pixels a cell.
@@ -59,7 +59,7 @@ class ImageClassHead(nn.Module):
         )
         targets = pack(targets, present)
         centres = (targets == 1).sum().clamp(min=1)
-        return gaussian_focal_loss(logits, targets) / centres
+        return HeatmapLoss()(logits, targets) / centres
 
 
 @torch.no_grad()

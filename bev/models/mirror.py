@@ -8,6 +8,8 @@ opinion at the price of a second pass.
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from bev.data.batch import AdjacentViews, Batch
 from bev.errors import ConfigError
@@ -49,6 +51,7 @@ def mirrored(batch: Batch) -> Batch:
             bev_from_ego=mirror @ batch.bev_from_ego,
             boxes=[boxes.transform(mirror) for boxes in batch.boxes],
             adjacent=[replace(views, **seen(views)) for views in batch.adjacent],
+            outlines=[outlines.transform(mirror) for outlines in batch.outlines],
         )
 
 
@@ -63,7 +66,14 @@ def mirrored_back(output: GroupOutput) -> GroupOutput:
 
 def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
     """The mean of probabilities and of box parameters."""
-    probability = (first.heatmap.float().sigmoid() + second.heatmap.float().sigmoid()) / 2
     return GroupOutput(
-        torch.logit(probability, eps=1e-6), (first.regression + second.regression) / 2
+        averaged_logits(first.heatmap, second.heatmap), (first.regression + second.regression) / 2
     )
+
+
+def averaged_logits(
+    first: Float[Tensor, "B K Y X"], second: Float[Tensor, "B K Y X"]
+) -> Float[Tensor, "B K Y X"]:
+    """Logits of the mean of two probabilities."""
+    probability = (first.float().sigmoid() + second.float().sigmoid()) / 2
+    return torch.logit(probability, eps=1e-6)

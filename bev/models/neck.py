@@ -1,4 +1,6 @@
-"""Feature pyramids: a backbone's levels to one map. Top-down (BEVDet), or side by side (BEVDepth).
+"""Feature pyramids: a backbone's levels to one map.
+
+Top-down (BEVDet), side by side (BEVDepth), or joined and then mixed (Lift-Splat-Shoot).
 
 Either keeps only what it returns, so every parameter has a gradient (DDP asks for that).
 """
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bev.errors import ConfigError
+from bev.models.layers import conv_bn_relu
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,41 @@ class SecondFpn(nn.Module):
         # Backbones that do not pad have levels that are a cell larger or smaller.
         fitted = [m if m.shape[-2:] == size else F.interpolate(m, size=size) for m in maps]
         return torch.cat(fitted, dim=1)
+
+
+@dataclass(frozen=True)
+class JoinedNeckConfig(NeckConfig):
+    """Settings of :class:`JoinedNeck`: the width of both convolutions."""
+
+    channels: int = 512
+
+    def build(self, channels: Sequence[int], strides: Sequence[int]) -> "JoinedNeck":
+        return JoinedNeck(self, channels, strides)
+
+
+class JoinedNeck(nn.Module):
+    """Every level brought to the finest one's size, joined, and mixed by two 3x3 convolutions.
+
+    As Lift-Splat-Shoot (Philion and Fidler 2020) joins the last two levels of its EfficientNet.
+    """
+
+    def __init__(
+        self, config: JoinedNeckConfig, channels: Sequence[int], strides: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.channels, self.stride = config.channels, strides[0]
+        self.mix = nn.Sequential(
+            conv_bn_relu(sum(channels), config.channels),
+            conv_bn_relu(config.channels, config.channels),
+        )
+
+    def forward(self, levels: list[Float[Tensor, "M _ _ _"]]) -> Float[Tensor, "M C h w"]:
+        size = levels[0].shape[-2:]
+        coarse = [
+            F.interpolate(level, size=size, mode="bilinear", align_corners=True)
+            for level in levels[1:]
+        ]
+        return self.mix(torch.cat([levels[0], *coarse], dim=1))
 
 
 def _resized(inputs: int, outputs: int, factor: float) -> nn.Sequential:

@@ -67,4 +67,5 @@ class TemporalJoin(nn.Module):
             return bev
         maps = [self.encode(features) for features in (bev, *adjacent)]
         planes = [time.to(bev.dtype).view(-1, 1, 1, 1).expand_as(bev[:, :1]) for time in seconds]
-        return torch.cat([*maps, *planes], dim=1)
+        # Planes lie in memory either way, and cat takes the wrong one: convolutions would copy.
+        return torch.cat([*maps, *planes], dim=1).contiguous(memory_format=torch.channels_last)

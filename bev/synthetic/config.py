@@ -12,7 +12,7 @@ VERSION = "v1.0-synthetic"
 TRAIN_SPLIT = "synthetic_train"
 VAL_SPLIT = "synthetic_val"
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Raise by one whenever a change alters what is written for the same ``WorldConfig``."""
 
 KEY_FRAME_PERIOD = 0.5

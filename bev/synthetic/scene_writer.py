@@ -1,4 +1,4 @@
-"""Writes one scene: its sensor files, then its table rows as one JSON shard.
+"""Writes one scene: its sensor files and map, then its table rows as one JSON shard.
 
 The shard is written last and renamed into place, so a shard that exists stands for a whole scene.
 """
@@ -10,10 +10,11 @@ import cv2
 
 from bev.files import replacing
 from bev.synthetic.config import SceneKey, WorldConfig
+from bev.synthetic.map_expansion import street_tables
 from bev.synthetic.render import Renderer
 from bev.synthetic.rig import CAMERAS, LIDAR
 from bev.synthetic.scene import make_scene
-from bev.synthetic.tables import sample_file, scene_rows
+from bev.synthetic.tables import EXPANSIONS, sample_file, scene_rows
 from bev.synthetic.truth import frame_truth
 
 SHARDS = "shards"
@@ -30,7 +31,7 @@ def shard_file(folder: Path, key: SceneKey) -> Path:
 
 
 def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
-    """Writes a scene below a folder in which ``samples/<channel>`` and the shard folder exist.
+    """Writes a scene below a folder in which those of sensors, maps and shards exist.
 
     Returns the number of key frames. Raises OSError where a file cannot be written.
     """
@@ -52,6 +53,8 @@ def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
         path = folder / sample_file(key.name, LIDAR, scene.firings[frame][LIDAR])
         path.write_bytes(truth.sweep.points.tobytes())
         truths.append(truth)
+    tables = street_tables(scene.road, scene.lots)
+    (folder / EXPANSIONS / f"{key.name}.json").write_text(json.dumps(tables))
     shard = shard_file(folder, key)
     with replacing(shard) as partial:
         partial.write_text(json.dumps(scene_rows(scene, truths, config.image_size)))

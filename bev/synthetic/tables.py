@@ -39,6 +39,7 @@ ATTRIBUTES = (
     "pedestrian.sitting_lying_down",
 )
 MAP_FILE = "maps/synthetic.png"
+EXPANSIONS = "maps/expansion"
 
 
 def token(*parts: object) -> str:
@@ -54,7 +55,6 @@ def sample_file(scene_name: str, channel: str, timestamp: int) -> str:
 
 def shared_rows() -> dict[str, list[dict]]:
     """Rows of the tables that do not depend on any scene."""
-    log = token("log")
     names = sorted({*CATEGORIES.values(), "human.pedestrian.child"})
     levels = (("1", "v0-40"), ("2", "v40-60"), ("3", "v60-80"), ("4", "v80-100"))
     return {
@@ -81,23 +81,6 @@ def shared_rows() -> dict[str, list[dict]]:
                 "modality": "lidar" if name == LIDAR else "camera",
             }
             for name in (*CAMERAS, LIDAR)
-        ],
-        "log": [
-            {
-                "token": log,
-                "logfile": "synthetic",
-                "vehicle": "synthetic",
-                "date_captured": "2020-09-13",
-                "location": "synthetic",
-            }
-        ],
-        "map": [
-            {
-                "token": token("map"),
-                "category": "semantic_prior",
-                "filename": MAP_FILE,
-                "log_tokens": [log],
-            }
         ],
     }
 
@@ -131,12 +114,30 @@ def scene_rows(scene: Scene, truths: list[FrameTruth], size: tuple[int, int]) ->
     rows["scene"].append(
         {
             "token": key("scene"),
-            "log_token": token("log"),
+            "log_token": key("log"),
             "nbr_samples": frames,
             "first_sample_token": samples[0],
             "last_sample_token": samples[-1],
             "name": name,
             "description": f"Made street, {len(scene.actors)} actors",
+        }
+    )
+    # Each scene has a street of its own, so a place and a map of its own.
+    rows["log"].append(
+        {
+            "token": key("log"),
+            "logfile": name,
+            "vehicle": "synthetic",
+            "date_captured": "2020-09-13",
+            "location": name,
+        }
+    )
+    rows["map"].append(
+        {
+            "token": key("map"),
+            "category": "semantic_prior",
+            "filename": MAP_FILE,
+            "log_tokens": [key("log")],
         }
     )
     for i, sample in enumerate(samples):

@@ -22,7 +22,7 @@ from bev.machine import usable_cores
 from bev.synthetic.config import TRAIN_SPLIT, VAL_SPLIT, VERSION, SceneKey, WorldConfig
 from bev.synthetic.rig import CAMERAS, LIDAR
 from bev.synthetic.scene_writer import SHARDS, prepare_process, shard_file, write_scene
-from bev.synthetic.tables import MAP_FILE, TABLES, shared_rows
+from bev.synthetic.tables import EXPANSIONS, MAP_FILE, TABLES, shared_rows
 
 MARKER = "made_world.json"
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -110,8 +110,8 @@ def _start(root: Path, config: WorldConfig) -> Path:
     marker.write_text(_unfinished(config))
     for channel in (*CAMERAS, LIDAR):
         (folder / "samples" / channel).mkdir(parents=True, exist_ok=True)
-    for name in ("maps", "sweeps", VERSION, SHARDS):
-        (folder / name).mkdir(exist_ok=True)
+    for name in (EXPANSIONS, "sweeps", VERSION, SHARDS):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -8,15 +8,7 @@ import torch.distributed
 from lightning import Callback, LightningModule, Trainer
 
 from bev.data.batch import Batch
-from bev.evaluation import (
-    DepthErrors,
-    Metrics,
-    depth_errors,
-    evaluate_submission,
-    metrics_table,
-    submission_rows,
-    write_submission,
-)
+from bev.evaluation import Measures, Result, conclude, measure, submission_rows
 from bev.models.detector import Prediction
 
 
@@ -24,11 +16,11 @@ class OfficialMetrics(Callback):
     """Gathers the boxes of all ranks, writes the submission, runs the devkit's evaluation.
 
     Where validation loads lidar, depth is measured as well, as ``val/depth_abs_rel`` and
-    ``val/depth_rmse`` (metres).
+    ``val/depth_rmse`` (metres); where the model segments, ``val/mIoU`` and each layer's IoU.
 
     Attributes:
-        metrics: of the latest validation (rank 0).
-        depth: errors of depth in the latest validation; of all ranks once it has ended (rank 0).
+        result: of the latest validation (rank 0).
+        measures: of the latest validation; of all ranks once it has ended (rank 0).
         validated_step: the step of the latest validation; -1 before the first.
 
     Args:
@@ -39,8 +31,8 @@ class OfficialMetrics(Callback):
     def __init__(self, run: Path) -> None:
         self.run = run
         self.rows: dict[str, list[dict]] = {}
-        self.depth = DepthErrors()
-        self.metrics: Metrics | None = None
+        self.measures = Measures()
+        self.result: Result | None = None
         self.validated_step = -1
         self.training_seconds = 0.0
         self._resumed_at: float | None = None
@@ -49,7 +41,7 @@ class OfficialMetrics(Callback):
         self._resumed_at = time.perf_counter()
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.rows, self.depth = {}, DepthErrors()
+        self.rows, self.measures = {}, Measures()
         if self._resumed_at is not None:
             self.training_seconds += time.perf_counter() - self._resumed_at
             self._resumed_at = None
@@ -67,7 +59,7 @@ class OfficialMetrics(Callback):
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        self.depth += depth_errors(module.model, outputs.output, batch)
+        self.measures += measure(module.model, outputs, batch)
         frames = zip(batch.tokens, outputs.boxes, batch.global_from_ego, strict=True)
         for token, boxes, pose in frames:
             self.rows[token] = submission_rows(token, boxes, pose)
@@ -98,29 +90,27 @@ class OfficialMetrics(Callback):
         if trainer.world_size == 1:
             return
         parts: list = [None] * trainer.world_size if trainer.is_global_zero else []
-        torch.distributed.gather_object((self.rows, self.depth), parts or None)
+        torch.distributed.gather_object((self.rows, self.measures), parts or None)
         if trainer.is_global_zero:
             self.rows = {token: own for rows, _ in parts for token, own in rows.items()}
-            self.depth = sum((depth for _, depth in parts), DepthErrors())
+            self.measures = sum((measures for _, measures in parts), Measures())
 
     def _evaluate(self, trainer: Trainer, module: LightningModule) -> dict[str, float]:
         data = module.config.data
         split = data.splits[1]
         folder = self.run / "evaluation" / split
-        path = write_submission(folder / "results_nusc.json", self.rows)
-        self.metrics = evaluate_submission(path, data.open(), split, folder)
-        figures = self.depth.scalars()
-        scalars = {**self.metrics.scalars(), **figures}
+        found = conclude(module.model, self.rows, self.measures, data.open(), split, folder)
+        self.result, scalars = found, found.scalars()
         minutes = self.training_seconds / 60
         entry = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
             "training_minutes": round(minutes, 2),
             **scalars,
-            "AP": self.metrics.class_ap,
+            **({"AP": found.metrics.class_ap} if found.metrics else {}),
         }
         with (self.run / "evaluation" / "history.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
         heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
-        print(f"\n{heading}\n{metrics_table(self.metrics, figures)}", flush=True)
+        print(f"\n{heading}\n{found.text()}", flush=True)
         return scalars

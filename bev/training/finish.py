@@ -1,22 +1,34 @@
 """The end of a run: pictures of a few samples and the report page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bev.config import Experiment
+from bev.data.batch import Batch
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes import Frame
-from bev.evaluation import Metrics, draw_pr_curves, read_details, write_page
+from bev.evaluation import Result, write_page
 from bev.models import Detector
-from bev.visualization import draw_sheet, save_png
+from bev.visualization import area_maps, draw_sheet, save_png
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
     """``count`` frames at even distances, or all where there are fewer."""
     step = max(len(frames) / max(count, 1), 1)
     return [frames[int((i + 0.5) * step)] for i in range(min(count, len(frames)))]
+
+
+def draw_prediction(model: Detector, frame: Frame, batch: Batch, **drawn) -> np.ndarray:
+    """The sheet of a frame with what a model makes of its batch; see ``draw_sheet``."""
+    found = model.predict(batch)
+    boxes = found.boxes[0] if model.config.detects else None
+    areas = None
+    if found.segmentation is not None:
+        areas = area_maps(model.config, batch.outlines[0], found.segmentation[0])
+    return draw_sheet(frame, boxes, areas=areas, **drawn)
 
 
 @torch.no_grad()
@@ -30,8 +42,7 @@ def draw_samples(
     model.eval()
     paths = []
     for index, frame in enumerate(chosen):
-        boxes = model.detect(data[index].to(device))[0]
-        sheet = draw_sheet(frame, boxes, title=config.name)
+        sheet = draw_prediction(model, frame, data[index].to(device), title=config.name)
         paths.append(save_png(sheet, folder / "pictures" / f"{frame.token}.png"))
     return paths
 
@@ -39,25 +50,21 @@ def draw_samples(
 def write_report(
     folder: Path,
     config: Experiment,
-    metrics: Metrics,
-    figures: Mapping[str, float],
+    result: Result,
     pictures: Sequence[Path],
     notice: str = "",
 ) -> Path:
-    """``report.html`` in the run folder: metrics, precision-recall curves, pictures, config.
-
-    ``figures`` are others than the official ones, shown beside them.
-    """
+    """``report.html`` in the run folder: metrics, precision-recall curves, pictures, config."""
     split = config.data.splits[1]
-    evaluation = folder / "evaluation" / split
     return write_page(
         folder,
         title=f"{config.name} on {split}",
         subtitle=str(folder),
         notice=notice,
-        metrics=metrics,
-        figures=figures,
-        curves=draw_pr_curves(read_details(evaluation), evaluation / "pr_curves.png"),
+        metrics=result.metrics,
+        figures=result.figures,
+        note=result.note,
+        curves=result.curves(folder / "evaluation" / split),
         pictures=pictures,
         config_text=(folder / "config.yaml").read_text(),
     )

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the last, and the best by NDS of the averaged weights.
+"""Which checkpoints a run keeps: the last, and the best by the score of the averaged weights.
 
 A checkpoint is written to a file beside the one that it replaces, and takes its name when it is
 whole: a run that is killed while it writes leaves the earlier one.
@@ -123,25 +123,28 @@ class LastCheckpoint(Callback):
 
 
 class BestCheckpoint(Callback):
-    """Keeps ``best.ckpt``, and its NDS beside it in ``best.json``.
+    """Keeps ``best.ckpt``, and its score beside it in ``best.json``.
 
     The record is a file, so that a better checkpoint outlives a resumed run, and the validation
     after the end of training counts as any other.
 
     Args:
         path: the file.
+        figure: the score; NDS, or mIoU of a model that detects nothing.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.record = path, path.with_suffix(".json")
+    def __init__(self, path: Path, figure: str) -> None:
+        self.path, self.record, self.figure = path, path.with_suffix(".json"), figure
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        score = trainer.callback_metrics["val/NDS"].item()
-        best = json.loads(self.record.read_text())["NDS"] if self.record.exists() else -1.0
+        score = trainer.callback_metrics[f"val/{self.figure}"].item()
+        kept = json.loads(self.record.read_text()) if self.record.exists() else {}
+        best = kept.get(self.figure, -1.0)
         if trainer.strategy.broadcast(score > best):
             write_checkpoint(trainer, self.path)
             if trainer.is_global_zero:
-                entry = {"NDS": score, "epoch": trainer.current_epoch, "step": trainer.global_step}
+                entry = {self.figure: score}
+                entry |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
                 with replacing(self.record) as partial:
                     partial.write_text(json.dumps(entry))
 

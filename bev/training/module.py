@@ -8,7 +8,17 @@ from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
-from bev.training.optimizer import build_optimizer, rate_factor
+from bev.training.optimizer import build_optimizer
+from bev.training.schedule import build_schedule
+
+
+def compile_parts(model: Detector, backend: str = "inductor") -> None:
+    """Compile what is dense in a detector; the view transform, made of few calls, is left.
+
+    In place: names of parameters stay, and copies (averaged weights) are not compiled.
+    """
+    for part in (model.backbone, model.neck, model.encoder, model.head):
+        part.compile(backend=backend)
 
 
 class TrainingModule(LightningModule):
@@ -22,6 +32,8 @@ class TrainingModule(LightningModule):
         super().__init__()
         self.config = config
         self.model = config.model.build() if model is None else model
+        if config.train.compile:
+            compile_parts(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         terms = self.model.loss(batch)
@@ -46,7 +58,7 @@ class TrainingModule(LightningModule):
         samples = data.batch_size * self.trainer.world_size * train.accumulate
         optimizer = build_optimizer(self.model, train, samples)
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor(train, total))
+        schedule = build_schedule(optimizer, train, samples, total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

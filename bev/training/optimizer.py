@@ -1,31 +1,42 @@
-"""AdamW, and the learning rate over the run."""
+"""The optimiser over the parameters that train, its rate scaled to the global batch."""
 
-import math
-from collections.abc import Callable
+import inspect
 
 import torch
 from torch import nn
 
+from bev.errors import ConfigError
 from bev.training.settings import TrainConfig
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig, global_batch: int) -> torch.optim.AdamW:
-    """AdamW over the parameters that train, its rate scaled to the global batch."""
-    scale = global_batch / config.lr_batch if config.lr_batch else 1.0
+def batch_scale(config: TrainConfig, global_batch: int) -> float:
+    """What the config's learning rate is multiplied by for this global batch."""
+    return global_batch / config.lr_batch if config.lr_batch else 1.0
+
+
+def build_optimizer(
+    model: nn.Module, config: TrainConfig, global_batch: int
+) -> torch.optim.Optimizer:
+    """The config's optimiser.
+
+    Raises:
+        ConfigError: where the optimiser is given ``lr`` or ``weight_decay`` itself, takes no weight
+            decay though there is one, or refuses its arguments.
+    """
+    call = config.optimizer
+    given = sorted({"lr", "weight_decay"} & set(call.kwargs))
+    if given:
+        raise ConfigError(
+            f"train.optimizer = {call} gives {given[0]} itself; set train.{given[0]} instead, so"
+            " that it has one place."
+        )
+    own = {"lr": config.lr * batch_scale(config, global_batch)}
+    accepted = inspect.signature(call.target).parameters.values()
+    if any(p.name == "weight_decay" or p.kind is p.VAR_KEYWORD for p in accepted):
+        own["weight_decay"] = config.weight_decay
+    elif config.weight_decay:
+        raise ConfigError(
+            f"train.optimizer = {call} knows no weight decay; set --train.weight-decay 0."
+        )
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(parameters, lr=config.lr * scale, weight_decay=config.weight_decay)
-
-
-def rate_factor(config: TrainConfig, total_steps: int) -> Callable[[int], float]:
-    """The rate as a factor, by optimiser step."""
-
-    def factor(step: int) -> float:
-        warm = min(1.0, max(step / max(config.warmup_steps, 1), 1e-3))
-        progress = min(step / max(total_steps, 1), 1.0)
-        if config.schedule == "cosine":
-            return warm * 0.5 * (1 + math.cos(math.pi * progress))
-        if config.schedule == "step":
-            return warm * 0.1 ** sum(progress >= milestone for milestone in config.milestones)
-        return warm
-
-    return factor
+    return call.build(parameters, fill=lambda target, given: {**given, **own})

@@ -16,6 +16,7 @@ from bev.config import Experiment, differences
 from bev.data.settings import DataConfig
 from bev.errors import TrainingError
 from bev.synthetic import PRESETS, VERSION, make_world
+from bev.training.settings import TrainConfig
 
 WORLD = Path("data/synthetic-tiny")
 MINUTES = 3.0
@@ -81,7 +82,7 @@ def rehearse(config: Experiment) -> Experiment:
         max_minutes=MINUTES,
         warmup_steps=10,
         lr_batch=0,
-        schedule="constant",
+        schedule=TrainConfig.schedule,
         validate_every=0,
         pictures=2,
         log_every=5,

@@ -15,8 +15,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from bev.config import Experiment, save_config
 from bev.data.dataset import KeyFrames
+from bev.data.photometric import photometric_transform
 from bev.errors import TrainingError
-from bev.evaluation import Metrics
+from bev.evaluation import Result
+from bev.evaluation.segmentation import MEAN
 from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory, threads_a_process
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
@@ -27,6 +29,7 @@ from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
 from bev.training.random_state import RandomState
 from bev.training.record import RECORD, RunRecord, count_flops
+from bev.training.schedule import follows_run
 from bev.training.start import starting_model, write_account
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
@@ -35,7 +38,7 @@ _RUN_VARIABLE = "BEV_RUN_FOLDER"
 
 def train(
     config: Experiment, resume: Path | None = None, notice: str = ""
-) -> tuple[Path, Metrics | None]:
+) -> tuple[Path, Result | None]:
     """Train, evaluate with the official metrics, draw a few samples.
 
     Args:
@@ -44,7 +47,7 @@ def train(
         notice: what the report page says first, if anything.
 
     Returns:
-        The run folder, and the final metrics (None on other ranks than 0).
+        The run folder, and what the final evaluation found (None on other ranks than 0).
 
     Raises:
         BevError: for bad data, weights, checkpoints or settings; see ``bev.errors``.
@@ -85,7 +88,7 @@ def train(
     if not trainer.is_global_zero:
         return folder, None
     pictures = draw_samples(module.model, data.frames["val"], config, folder)
-    write_report(folder, config, metrics.metrics, metrics.depth.scalars(), pictures, notice)
+    write_report(folder, config, metrics.result, pictures, notice)
     RunRecord(
         steps=trainer.global_step,
         training_minutes=round(metrics.training_seconds / 60, 3),
@@ -95,7 +98,7 @@ def train(
         device=device_name(),
         processes=trainer.world_size,
     ).write(folder)
-    return folder, metrics.metrics
+    return folder, metrics.result
 
 
 def run_folder(config: Experiment, resume: Path | None) -> Path:
@@ -127,19 +130,24 @@ def run_folder(config: Experiment, resume: Path | None) -> Path:
 
 
 def check_settings(config: Experiment) -> None:
-    """Raises TrainingError for settings of an experiment that contradict one another."""
+    """Refuse settings of an experiment that cannot work.
+
+    Raises:
+        TrainingError: where they contradict one another.
+        ConfigError: where the photometric transform cannot augment images.
+    """
     train = config.train
     if train.ema > 0 and train.strategy.startswith(("fsdp", "deepspeed")):
         raise TrainingError(
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
-    if train.max_minutes and train.schedule != "constant":
+    if train.max_minutes and follows_run(train.schedule):
         raise TrainingError(
-            f"The schedule {train.schedule!r} needs to know the number of steps, and"
-            " --train.max-minutes does not say; use --train.max-steps, or --train.schedule"
-            " constant."
+            f"The schedule {train.schedule} needs to know the number of steps, and"
+            " --train.max-minutes does not say; use --train.max-steps, or the default schedule."
         )
+    photometric_transform(config.data.image_augmentation.photometric)
     joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
     if joined != brought:
         raise TrainingError(
@@ -150,8 +158,33 @@ def check_settings(config: Experiment) -> None:
         raise TrainingError(
             "train.init names parts to load or leave and no weights; set --train.init.weights."
         )
+    again = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
+    if train.compile and again:
+        raise TrainingError(
+            f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
+            f" --model.{again[0]}.no-checkpointing."
+        )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
+    check_outlines(config)
+
+
+def check_outlines(config: Experiment) -> None:
+    """Raises TrainingError where the data do not bring the areas that the model segments."""
+    told, brought = config.model.segmentation.layers, config.data.outlines.layers
+    missing = [name for name in told if name not in brought]
+    if missing:
+        raise TrainingError(
+            f"The model segments {', '.join(told)} and the data bring no {', '.join(missing)}; set"
+            f" --data.outlines.layers {' '.join(told)}."
+        )
+    grid, scale = config.model.grid, config.data.bev_augmentation.scale[0]
+    needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
+    if config.data.outlines.map_layers and config.data.outlines.reach < needed:
+        raise TrainingError(
+            f"Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
+            f" least {needed:.0f} metres, not {config.data.outlines.reach:g}."
+        )
 
 
 def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) -> Trainer:
@@ -159,7 +192,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     checkpoints = folder / "checkpoints"
     callbacks: list[Callback] = [
         metrics,
-        BestCheckpoint(checkpoints / "best.ckpt"),
+        BestCheckpoint(checkpoints / "best.ckpt", "NDS" if config.model.detects else MEAN),
         TimeLimit({"minutes": train.max_minutes} if train.max_minutes else None, verbose=False),
         LastCheckpoint(checkpoints / "last.ckpt", train.save_minutes),
         RandomState(),

@@ -1,8 +1,31 @@
 """The settings of a training run."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import torch
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
+
+from bev.calls import Call, flag
+
+
+class OptimizerCall(Call):
+    """An optimiser without its parameters and without what ``TrainConfig`` gives it."""
+
+    family, home, what = torch.optim.Optimizer, torch.optim, "an optimiser of torch"
+
+
+class ScheduleCall(Call):
+    """A schedule of the learning rate without its optimiser."""
+
+    family, home, what = LRScheduler, torch.optim.lr_scheduler, "a schedule of torch"
+
+
+# What a config file gives; the config keeps a call.
+Optimizer = Annotated[OptimizerCall | type | partial, flag(OptimizerCall)]
+Schedule = Annotated[ScheduleCall | type | partial, flag(ScheduleCall)]
 
 
 @dataclass(frozen=True)
@@ -33,18 +56,23 @@ class TrainConfig:
         epochs: passes over the training split.
         max_steps: stop after this many optimiser steps; -1 for no limit.
         max_minutes: stop after this time; 0 for no limit.
-        lr: learning rate of AdamW at a global batch of ``lr_batch``.
+        optimizer: a class of ``torch.optim`` or another ``Optimizer``, or ``functools.partial`` of
+            one; it gets ``lr`` and ``weight_decay`` from here.
+        lr: learning rate at a global batch of ``lr_batch``.
         lr_batch: the rate is scaled by global batch / ``lr_batch``; 0 takes ``lr`` as it is.
-        weight_decay: of AdamW.
-        warmup_steps: the rate rises linearly from lr / 1000.
-        schedule: "constant", "cosine" (to zero at the end) or "step" (divided by 10 at each of
-            ``milestones``).
-        milestones: fractions of the run, for "step".
+        weight_decay: of the optimiser.
+        warmup_steps: the schedule's rate is multiplied by a factor that rises linearly from 1/1000
+            to 1.
+        schedule: a class of ``torch.optim.lr_scheduler``, or ``functools.partial`` of one, stepped
+            after every optimiser step. Its lengths are steps, or fractions of the run where they
+            are floats; see ``bev.training.schedule`` for what is filled in.
         clip: greatest gradient norm; 0 is off.
         accumulate: batches an optimiser step.
         ema: greatest decay of the averaged weights; 0 is off. Averaged weights are what is
             validated, and what a checkpoint's ``state_dict`` holds.
         ema_start: the decay is ema * (1 - exp(-n / 2000)) with n counting from here.
+        compile: ``torch.compile`` of backbone, neck, BEV encoder and head; checkpoints are those of
+            a run without.
         precision: "auto" is bf16 on GPUs and CPUs that compute with it (CPUs with AMX), else 32.
         devices: processes on this machine; 0 for all GPUs, or 1 process without any.
         strategy: Lightning's; "auto" is DDP for several devices.
@@ -63,16 +91,17 @@ class TrainConfig:
     epochs: int = 24
     max_steps: int = -1
     max_minutes: float = 0.0
+    optimizer: Optimizer = OptimizerCall(torch.optim.AdamW)
     lr: float = 2e-4
     lr_batch: int = 64
     weight_decay: float = 1e-7
     warmup_steps: int = 200
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    milestones: tuple[float, ...] = ()
+    schedule: Schedule = ScheduleCall(ConstantLR, factor=1.0)
     clip: float = 5.0
     accumulate: int = 1
     ema: float = 0.999
     ema_start: int = 10_560
+    compile: bool = False
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     devices: int = 0
     strategy: str = "auto"
@@ -85,3 +114,7 @@ class TrainConfig:
     log_every: int = 20
     runs: Path = Path("runs")
     run_name: str = ""
+
+    def __post_init__(self) -> None:
+        for name, kind in {"optimizer": OptimizerCall, "schedule": ScheduleCall}.items():
+            object.__setattr__(self, name, kind.of(getattr(self, name), f"train.{name}"))

@@ -3,6 +3,7 @@
 Images are numpy arrays (H, W, 3), uint8, RGB.
 """
 
+from bev.visualization.areas import AreaMaps, area_maps
 from bev.visualization.bev_view import BevView, draw_bev
 from bev.visualization.camera_view import draw_boxes, scaled_camera, upright_corners
 from bev.visualization.canvas import load_image, save_png
@@ -13,7 +14,9 @@ from bev.visualization.video import write_video
 
 __all__ = [
     "CLASS_COLORS",
+    "AreaMaps",
     "BevView",
+    "area_maps",
     "draw_bev",
     "draw_boxes",
     "draw_check",

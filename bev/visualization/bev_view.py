@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.geometry import Boxes3D
+from bev.visualization.areas import AreaMaps, draw_areas
 from bev.visualization.canvas import (
     BITS,
     dashes,
@@ -66,6 +67,7 @@ def draw_bev(
     predictions: Boxes3D | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     lidar_colors: np.ndarray | None = None,
+    areas: AreaMaps | None = None,
 ) -> np.ndarray:
     """The scene from above.
 
@@ -76,12 +78,15 @@ def draw_bev(
             the ego frame; the arrow of a moving box ends where it will be in one second.
         lidar: points in the ego frame, metres.
         lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
+        areas: below all else, what is told tinted and the truth with a thin white border.
 
     Returns:
         (pixels, pixels, 3) uint8 RGB.
     """
     fine = BevView(view.pixels * _FINE, view.reach)
     image = np.full((fine.pixels, fine.pixels, 3), PANEL, np.uint8)
+    if areas is not None:
+        draw_areas(image, areas, fine.locate)
     rings = [r for r in (10, 20, 30, 40, 50) if r < view.reach]
     for ring in rings:
         _circle(image, fine, ring)

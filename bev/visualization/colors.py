@@ -1,6 +1,9 @@
-"""The colours of all pictures, RGB: one per class, told apart on dark ground and on photographs."""
+"""The colours of all pictures, RGB: one per class, told apart on dark ground and on photographs.
 
-from bev.data.classes import CLASSES
+Layers of the BEV have colours of their own; vehicles that of cars.
+"""
+
+from bev.data.classes import CLASSES, LAYERS
 
 Color = tuple[int, int, int]
 
@@ -17,6 +20,18 @@ CLASS_COLORS: dict[str, Color] = {
     "traffic_cone": (45, 212, 170),
 }
 
+LAYER_COLORS: dict[str, Color] = {
+    "vehicle": (255, 158, 27),
+    "drivable_area": (64, 110, 160),
+    "divider": (163, 230, 53),
+    "ped_crossing": (198, 120, 255),
+    "walkway": (45, 170, 140),
+    "stop_line": (255, 92, 77),
+    "carpark_area": (214, 158, 96),
+    "lane": (110, 130, 200),
+    "road_segment": (90, 150, 150),
+}
+
 BACKGROUND: Color = (17, 20, 26)
 PANEL: Color = (24, 28, 36)
 GRID: Color = (58, 66, 80)
@@ -30,3 +45,8 @@ EGO: Color = (203, 213, 225)
 def class_color(label: int) -> Color:
     """The colour of a class index."""
     return CLASS_COLORS[CLASSES[label]]
+
+
+def layer_color(layer: int) -> Color:
+    """The colour of a layer of the BEV."""
+    return LAYER_COLORS[LAYERS[layer]]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bev.data.nuscenes import Frame
 from bev.geometry import Boxes3D
+from bev.visualization.areas import AreaMaps
 from bev.visualization.bev_view import BevView, draw_bev
 from bev.visualization.camera_view import draw_boxes, scaled_camera
 from bev.visualization.composition import (
@@ -25,6 +26,7 @@ def draw_sheet(
     predictions: Boxes3D | None = None,
     images: Sequence[np.ndarray] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
+    areas: AreaMaps | None = None,
     *,
     score_threshold: float = 0.3,
     show_truth: bool = True,
@@ -42,6 +44,7 @@ def draw_sheet(
             view at any size; read from the cameras' files by default.
         lidar: points in the reference ego frame; by default read from the frame's file where there
             is one, and left away where there is none.
+        areas: maps of the BEV, see ``area_maps``; without predictions, all that a model tells.
         score_threshold: predictions below it are not drawn.
         show_truth: draw the annotated boxes.
         least_points: leave out truth with fewer lidar and radar points (the official evaluation
@@ -62,7 +65,9 @@ def draw_sheet(
     if predictions is not None:
         predictions = predictions.to("cpu")
         predictions = predictions[predictions.score >= score_threshold]
-    strong, thin = (truth, Boxes3D.empty()) if predictions is None else (predictions, truth)
+    alone = predictions is None and (areas is None or areas.told is None)
+    strong = truth if alone else Boxes3D.empty() if predictions is None else predictions
+    thin = Boxes3D.empty() if alone else truth
 
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
@@ -72,7 +77,8 @@ def draw_sheet(
         draw_boxes(tile, entry, thin, truth=True, global_from_ego=pose)
         draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose)
         place_tile(sheet, layout, index, tile, camera.name)
-    bev = draw_bev(BevView(layout.bev_pixels), truth=thin, predictions=strong, lidar=lidar)
+    view = BevView(layout.bev_pixels)
+    bev = draw_bev(view, truth=thin, predictions=strong, lidar=lidar, areas=areas)
     place_bev(sheet, layout, bev)
 
     note = (
@@ -81,8 +87,9 @@ def draw_sheet(
         else f"{len(predictions)} predictions with score ≥ {score_threshold:g}"
         + (f" · {len(truth)} annotated boxes" if show_truth else "")
     )
-    draw_header(sheet, layout, frame, title or ("Truth" if predictions is None else ""), note)
-    styles = [("truth", False)] if predictions is None else [("prediction", False)]
-    styles += [("truth", True)] if predictions is not None and show_truth else []
-    draw_legend(sheet, layout, strong.label.tolist(), styles)
+    draw_header(sheet, layout, frame, title or ("Truth" if alone else ""), note)
+    styles = [("truth", False)] if alone else []
+    styles += [("prediction", False)] if predictions is not None else []
+    styles += [("truth", True)] if show_truth and not alone else []
+    draw_legend(sheet, layout, strong.label.tolist(), styles, areas.layers if areas else ())
     return sheet

@@ -17,6 +17,18 @@ from bev.models import TemporalConfig
 short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4))
 
 
+def supervised(config: Experiment) -> Experiment:
+    """What the others are compared with, whatever the base."""
+    data = replace(
+        config.data,
+        lidar=True,
+        image_augmentation=replace(config.data.image_augmentation, flip="mirror"),
+    )
+    return replace(
+        config, model=replace(config.model, depth_weight=1.0, image_weight=0.5), data=data
+    )
+
+
 def two_frames(config: Experiment) -> Experiment:
     head = replace(config.model.head, velocity_weight=1.0)
     model = replace(config.model, head=head, temporal=TemporalConfig(frames=1))
@@ -26,14 +38,14 @@ def two_frames(config: Experiment) -> Experiment:
 study = Study(
     short,
     {
-        "depth supervision": "--model.depth-weight 1",
-        "lift-splat": "--model.depth-weight 0 --data.no-lidar",
-        "uniform depth": uniform_depth,
-        "two frames": two_frames,
-        "camera-aware": camera_aware,
-        "bilinear sampling": voxel_sampling,
-        "backward refinement": refined,
-        "independent flips": "--data.image-augmentation.flip independent",
-        "no image loss": "--model.image-weight 0",
+        "depth supervision": supervised,
+        "lift-splat": (supervised, "--model.depth-weight 0 --data.no-lidar"),
+        "uniform depth": (supervised, uniform_depth),
+        "two frames": (supervised, two_frames),
+        "camera-aware": (supervised, camera_aware),
+        "bilinear sampling": (supervised, voxel_sampling),
+        "backward refinement": (supervised, refined),
+        "independent flips": (supervised, "--data.image-augmentation.flip independent"),
+        "no image loss": (supervised, "--model.image-weight 0"),
     },
 )

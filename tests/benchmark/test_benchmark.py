@@ -112,13 +112,15 @@ def test_medians_are_of_turns():
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"),
+    ("name", "parts", "heads"),
     [
-        ("simplebev_synthetic", ["sightings", "sampling"]),
-        ("refined_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"]),
+        ("simplebev_synthetic", ["sightings", "sampling"], ["head"]),
+        ("refined_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"], ["head"]),
+        ("lss_seg_synthetic", ["frustum", "plan", "pooling"], ["segmentation"]),
+        ("multitask_synthetic", ["frustum", "plan", "pooling"], ["head", "segmentation"]),
     ],
 )
-def test_a_step_is_taken_apart(name, parts):
+def test_a_step_is_taken_apart(name, parts, heads):
     overrides = ["--data.image-size", "64", "176", "--data.batch-size", "1"]
     overrides += [
         "--model.grid.x",
@@ -131,10 +133,18 @@ def test_a_step_is_taken_apart(name, parts):
         "3.2",
     ]
     config = load_config(f"configs/{name}.py", overrides)
-    times = step.step_seconds(config, CPU, torch.float32, seconds=0.1)
-    rooms = ["backbone", "neck", "view", *parts, "encoder", "head"]
-    assert list(times) == ["step", *rooms]
-    assert times["backbone"] < times["step"]
-    assert ", ".join(parts) in step.table(times)
-    rest = {name: time for name, time in times.items() if name not in parts}
+    stages = step.step_stages(config, CPU, torch.float32, seconds=0.1)
+    rooms = ["backbone", "neck", "view", *parts, "encoder", *heads]
+    assert list(stages) == ["step", *rooms]
+    whole = stages["step"]
+    assert stages["backbone"].seconds < whole.seconds
+    assert all(stage.memory > 0 for stage in stages.values())
+    assert stages["backbone"].memory < whole.memory < 1e9
+    # All but the auxiliary head in image space and the join of times.
+    apart = [stages[room] for room in rooms if room not in parts]
+    assert 0 < sum(stage.parameters for stage in apart) <= whole.parameters
+    assert whole.parameters == sum(p.numel() for p in config.model.build().parameters())
+    assert 0 < sum(stage.flops for stage in apart) <= whole.flops
+    assert ", ".join(parts) in step.table(stages)
+    rest = {name: stage for name, stage in stages.items() if name not in parts}
     assert len(step.table(rest).splitlines()) == 1 + len(rest)  # a transform without known parts

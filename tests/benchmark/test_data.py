@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from bev.benchmark import data as benchmark
 from bev.benchmark import data_stages, published_data
@@ -154,7 +156,9 @@ def test_a_stopwatch_charges_each_function_with_its_own_time():
 
 
 def test_every_stage_is_found_on_the_path_and_the_path_is_left_as_it_was(world_config):
-    config = replace(world_config, image_augmentation=ImageAugmentation(brightness=0.3))
+    config = replace(
+        world_config, image_augmentation=ImageAugmentation(photometric=partial(v2.ColorJitter, 0.3))
+    )
     data = KeyFrames(config.frames("synthetic_train"), config, training=True)
     before = [getattr(*place) for place in data_stages.PATH.values()]
     seen = []

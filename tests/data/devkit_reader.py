@@ -49,7 +49,9 @@ def devkit_frame(nusc: NuScenes, sample: dict, cameras) -> Frame:
             )
         )
     lidar = nusc.get("sample_data", data["LIDAR_TOP"]) if "LIDAR_TOP" in data else None
-    boxes, points = _boxes(nusc, sample, torch.from_numpy(ego_from_global))
+    pose = torch.from_numpy(ego_from_global)
+    boxes, points = _boxes(nusc, sample, pose, category_to_detection_name)
+    vehicles, _ = _boxes(nusc, sample, pose, lambda name: name.split(".")[0] == "vehicle")
     return Frame(
         token=sample["token"],
         scene=nusc.get("scene", sample["scene_token"])["name"],
@@ -60,6 +62,7 @@ def devkit_frame(nusc: NuScenes, sample: dict, cameras) -> Frame:
         points_on_box=points,
         lidar_path=Path(nusc.dataroot) / lidar["filename"] if lidar else None,
         ego_from_lidar=ego_from_sensor(lidar) if lidar else torch.eye(4, dtype=torch.float64),
+        vehicles=vehicles,
     )
 
 
@@ -70,14 +73,14 @@ def _matrix(record: dict) -> np.ndarray:
     return matrix
 
 
-def _boxes(nusc: NuScenes, sample: dict, ego_from_global: torch.Tensor):
+def _boxes(nusc: NuScenes, sample: dict, ego_from_global: torch.Tensor, counts):
     names = {row["token"]: row["name"] for row in nusc.attribute}
     rows = []
     for token in sample["anns"]:
         row = nusc.get("sample_annotation", token)
-        name = category_to_detection_name(row["category_name"])
-        if name is None:
+        if not counts(row["category_name"]):
             continue
+        name = category_to_detection_name(row["category_name"])
         x, y, _ = Quaternion(row["rotation"]).rotation_matrix[:, 0]
         width, length, height = row["size"]
         attributes = [names[t] for t in row["attribute_tokens"]]
@@ -87,7 +90,7 @@ def _boxes(nusc: NuScenes, sample: dict, ego_from_global: torch.Tensor):
                 (length, width, height),
                 np.arctan2(y, x),
                 nusc.box_velocity(token)[:2],
-                CLASSES.index(name),
+                -1 if name is None else CLASSES.index(name),
                 ATTRIBUTES.index(attributes[0]) if attributes else -1,
                 int(row["visibility_token"] or 0),
                 row["num_lidar_pts"] + row["num_radar_pts"],

@@ -1,18 +1,21 @@
 """Frames before and after a key frame: the right readings, the right poses, within the scene."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms import v2
 
 from bev.benchmark.made_tables import write_tables
 from bev.data.adjacent import AdjacentConfig, adjacent_moments
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
+from bev.data.grid_mask import GridMask
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import CAMERAS
 from bev.data.settings import DataConfig
@@ -174,9 +177,11 @@ def test_asking_for_adjacent_frames_changes_nothing_else(made):
     assert without.adjacent == []
 
 
-def test_a_jittered_pair_keeps_its_colours_together(made):
+def test_a_jittered_pair_keeps_its_colours_and_mask_together(made):
     """The same photometric draw for a camera at both times: identical images stay identical."""
-    jitter = ImageAugmentation(brightness=0.4, hue=0.1)
+    jitter = ImageAugmentation(
+        photometric=partial(v2.ColorJitter, 0.4, hue=0.1), grid_mask=GridMask(1.0, period=(8, 20))
+    )
     config = replace(made, image_augmentation=jitter, bev_augmentation=BevAugmentation.off())
     sample = KeyFrames(config.frames("synthetic_train"), config, training=True)[(4, 0)]
     assert torch.equal(sample.adjacent[0].images, sample.images)

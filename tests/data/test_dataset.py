@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from nuscenes import NuScenes
+from own_data import CAMERAS, VERSION, write_own_data
 from torch.utils.data import DataLoader
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
@@ -13,9 +14,11 @@ from bev.data.batch import collate
 from bev.data.dataset import KeyFrames, drop_cameras
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.index_cache import open_index
+from bev.data.outlines import OutlineConfig
 from bev.data.settings import DataConfig
 from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError, DataError
+from bev.geometry import apply_transform
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +187,34 @@ def test_wrong_roots_versions_and_splits_are_named(nuscenes_root, tmp_path):
     assert default_splits("v1.0-trainval") == ("train", "val")
     with pytest.raises(DataError, match="train-split"):
         default_splits("v2")
+
+
+def test_outlines_are_all_vehicles_whatever_their_points(made_world):
+    """Also in training, where boxes without points are left out; under BEV augmentation."""
+    data = DataConfig(
+        root=made_world, version="v1.0-synthetic", image_size=(64, 176),
+        outlines=OutlineConfig(("vehicle",)),
+    )  # fmt: skip
+    frame = data.frames("synthetic_train")[2]
+    hidden = replace(frame, points_on_box=torch.zeros_like(frame.points_on_box))
+    batch = KeyFrames([hidden], data, training=True)[0]
+    assert len(batch.boxes[0]) == 0 and len(batch.outlines[0]) == 4 * len(frame.vehicles) > 0
+    matrix = batch.bev_from_ego[0]
+    corners = torch.nn.functional.pad(frame.vehicles.footprint(), (0, 1))
+    expected = apply_transform(matrix, corners)[..., :2]
+    starts = batch.outlines[0].edges[:, 0].view(-1, 4, 2)
+    torch.testing.assert_close(starts, expected, rtol=0, atol=1e-4)
+    assert batch.to("cpu").outlines[0].visibility.tolist() == [
+        level for level in frame.vehicles.visibility.tolist() for _ in range(4)
+    ]
+    off = KeyFrames([frame], replace(data, outlines=OutlineConfig()), training=True)[0]
+    assert list(off.outlines) == []
+
+
+def test_emergency_vehicles_are_vehicles_though_not_detected(tmp_path):
+    root = write_own_data(tmp_path / "own")
+    table = root / VERSION / "category.json"
+    table.write_text(table.read_text().replace("vehicle.car", "vehicle.emergency.police"))
+    frame = DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS)).frames("mine_train")[0]
+    assert len(frame.boxes) == 0 and len(frame.vehicles) == len(CAMERAS)
+    assert set(frame.vehicles.label.tolist()) == {-1}

@@ -1,6 +1,7 @@
 """The centre head's targets, loss and decoding: exact cases, and truth -> targets -> truth."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.center_decode import DecodeConfig, decode
-from bev.models.center_loss import center_loss, gaussian_focal_loss
+from bev.models.center_head import CenterHeadConfig
+from bev.models.center_loss import center_loss
 from bev.models.center_targets import center_targets, gaussian_radius
+from bev.models.losses import HeatmapLoss
 
 # Neither square nor centred, so that a swap of x and y fails.
 GRID = BevGrid(x=(-10.0, 54.0, 0.8), y=(-24.0, 16.0, 0.8), z=(-5.0, 3.0, 8.0))
@@ -125,26 +128,11 @@ def test_circle_suppression_measures_squared_distances_as_published():
     assert len(found) == 2  # the third is 1.8 m from the second
 
 
-def test_the_focal_loss_of_a_worked_case():
-    # One centre at probability 0.5: 0.25 * ln 2. One empty cell at 0.5: 0.25 * ln 2. One cell near
-    # a centre (target 0.5) at 0.5: times 0.5^4.
-    logits, target = torch.zeros(1, 1, 1, 3), torch.tensor([[[[1.0, 0.0, 0.5]]]])
-    expected = 0.25 * math.log(2) * (1 + 1 + 0.5**4)
-    assert gaussian_focal_loss(logits, target).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_focal_loss_stays_finite_at_extreme_logits():
-    logits = torch.tensor([[[[80.0, -80.0, 80.0]]]], requires_grad=True)
-    loss = gaussian_focal_loss(logits, torch.tensor([[[[0.0, 1.0, 1.0]]]]))
-    loss.backward()
-    assert loss.isfinite() and logits.grad.isfinite().all()
-
-
 def test_unknown_velocity_adds_nothing():
     truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
     targets = center_targets([truth], LABELS, GRID)
     regression = torch.randn(1, 10, 50, 80, requires_grad=True)
-    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, velocity_weight=1.0)
+    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, 1.0, HeatmapLoss())
     loss.backward()
     assert loss.isfinite()
     assert regression.grad[:, :8].any() and not regression.grad[:, 8:].any()
@@ -153,6 +141,23 @@ def test_unknown_velocity_adds_nothing():
 def test_no_boxes_at_all_still_trains_the_heatmap():
     targets = center_targets([Boxes3D.empty()], LABELS, GRID)
     heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
-    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, 0.2)
+    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, 0.2, HeatmapLoss())
     (focal + l1).backward()
     assert l1 == 0 and (heatmap.grad > 0).all()
+
+
+def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
+    truth = [boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))]
+    torch.manual_seed(0)
+    head = CenterHeadConfig(shared=4, branch=0).build(3, GRID)
+    outputs = head(torch.randn(1, 3, 50, 80))
+    plain = head.loss(outputs, truth)
+    head.config = replace(head.config, heatmap_weight=3.0, regression_weight=0.5)
+    weighted = head.loss(outputs, truth)
+    torch.testing.assert_close(weighted["heatmap"], 3 * plain["heatmap"])
+    torch.testing.assert_close(weighted["regression"], 2 * plain["regression"])
+    kinds = {plain["heatmap"].item()}
+    for kind in ("focal", "bce"):
+        head.config = replace(head.config, heatmap_weight=1.0, heatmap_loss=HeatmapLoss(kind))
+        kinds.add(head.loss(outputs, truth)["heatmap"].item())
+    assert len(kinds) == 3

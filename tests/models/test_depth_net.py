@@ -188,7 +188,7 @@ def test_a_detector_with_it_trains_and_detects(net, small, batch):
     assert ("depth" in terms) == net.predicts_depth
     sum(terms.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    boxes, output = model.eval().predict(batch)
+    boxes, output, _ = model.eval().predict(batch)
     assert (output.depth_logits is not None) == net.predicts_depth
     assert [len(b) for b in boxes] == [len(b) for b in model.detect(batch)]
     assert (depth_errors(model, output, batch).cells > 0) == net.predicts_depth

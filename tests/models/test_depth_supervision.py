@@ -28,7 +28,7 @@ def test_the_nearest_lidar_point_counts(cameras):
 def test_the_depth_loss_wants_the_right_bin():
     nearest = torch.full((1, 1, 2, 2), torch.inf)
     nearest[0, 0, 0, 1] = 3.7  # bin 2 of [1, 2), [2, 3), [3, 4)
-    for kind in ("bce", "ce"):
+    for kind in ("bce", "ce", "focal"):
         logits = torch.zeros(1, 1, 3, 2, 2, requires_grad=True)
         depth_loss(logits, nearest, DepthBins(1.0, 4.0, 1.0), kind).backward()
         assert logits.grad[0, 0, 2, 0, 1] < 0 < logits.grad[0, 0, 0, 0, 1]
@@ -68,7 +68,8 @@ def slow_loss(logits, nearest, edges, kind):
             if edges[index] <= depth < edges[index + 1]:
                 cells += 1
                 others = np.delete(probability, index)
-                total -= np.log(probability[index])
+                focal = (1 - probability[index]) ** 2 if kind == "focal" else 1.0
+                total -= focal * np.log(probability[index])
                 total -= np.log(1 - others).sum() if kind == "bce" else 0.0
     return total / max(cells, 1)
 
@@ -82,7 +83,7 @@ def test_it_agrees_with_a_slow_version(spacing, batch):
     nearest = nearest_depth(batch.lidar, cameras, IMAGE, (8, 20), 8)
     torch.testing.assert_close(nearest.double(), torch.tensor(expected), atol=1e-4, rtol=0)
     logits = torch.randn(2, 3, 12, 8, 20, generator=torch.Generator().manual_seed(1))
-    for kind in ("bce", "ce"):
+    for kind in ("bce", "ce", "focal"):
         slow = slow_loss(logits.double().numpy(), expected, bins.edges().tolist(), kind)
         assert slow > 0
         assert depth_loss(logits, nearest, bins, kind).item() == pytest.approx(slow, rel=1e-4)

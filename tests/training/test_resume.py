@@ -6,12 +6,16 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
 import torch
 from lightning import Trainer
+from torch.optim.lr_scheduler import OneCycleLR
+from torchvision.transforms import v2
 
+from bev.data.grid_mask import GridMask
 from bev.data.sampling import SamplingConfig
 from bev.errors import CheckpointError
 from bev.models import Detector
@@ -162,6 +166,35 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_run(
     assert rows(last.parents[1]) == rows(folder)
     history = last.parents[1] / "evaluation" / "history.jsonl"
     assert len(history.read_text().splitlines()) == 2
+
+
+def test_an_optimiser_and_a_schedule_of_torch_go_on_with_their_states(one_camera, watched):
+    """Momentum, the rate's place in its cycle, colours and masks: to the bit."""
+    seen, breaks = watched
+    augmentation = replace(
+        one_camera.data.image_augmentation,
+        photometric=partial(v2.ColorJitter, 0.4), grid_mask=GridMask(0.7, period=(8, 24)),
+    )  # fmt: skip
+    config = replace(
+        one_camera,
+        data=replace(one_camera.data, image_augmentation=augmentation),
+        train=replace(
+            one_camera.train,
+            optimizer=partial(torch.optim.SGD, momentum=0.9), max_steps=-1, validate_every=0,
+            schedule=partial(OneCycleLR, pct_start=0.4),
+        ),
+    )  # fmt: skip
+    expected, _, final = unbroken(named(config, "cycle_whole"), watched, "cycle_whole")
+    seen.clear()
+    breaks[3] = terminate()
+    broken = named(config, "cycle")
+    with pytest.raises(Stopped):
+        train(broken)
+    folder, _ = train(broken, resume=last_of(broken))
+    assert seen == expected and same(weights(folder), final)
+    longer = replace(broken, train=replace(broken.train, epochs=3))
+    with pytest.raises(CheckpointError, match="OneCycleLR was made for a run of 8 steps"):
+        train(longer, resume=last_of(broken))
 
 
 def test_killed_without_warning_it_goes_back_to_the_last_write(one_camera, watched, whole, killed):

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torchvision.transforms import v2
 
-from bev.errors import CheckpointError, TrainingError
+from bev.errors import CheckpointError, ConfigError, TrainingError
 from bev.models import FpnConfig
 from bev.training.averaging import AveragedWeights, ema_decay
 from bev.training.checkpoint import check_resumable, load_checkpoint, read_checkpoint
 from bev.training.module import TrainingModule
-from bev.training.optimizer import rate_factor
 from bev.training.run import run_folder, train
-from bev.training.settings import TrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +181,15 @@ def test_settings_that_contradict_are_refused(quick):
     sharded = replace(quick, train=replace(quick.train, strategy="fsdp"))
     with pytest.raises(TrainingError, match="--train.ema 0"):
         train(sharded)
-    endless = replace(quick.train, max_minutes=1.0, schedule="cosine")
+    endless = replace(quick.train, max_minutes=1.0, schedule=CosineAnnealingLR)
     with pytest.raises(TrainingError, match="--train.max-steps"):
         train(replace(quick, train=endless))
+    again = replace(quick.model, encoder=replace(quick.model.encoder, checkpointing=True))
+    with pytest.raises(TrainingError, match="--model.encoder.no-checkpointing"):
+        train(replace(quick, model=again, train=replace(quick.train, compile=True)))
+    flipped = replace(quick.data.image_augmentation, photometric=v2.RandomHorizontalFlip)
+    with pytest.raises(ConfigError, match="moves pixels"):
+        train(replace(quick, data=replace(quick.data, image_augmentation=flipped)))
     blind = replace(quick, data=replace(quick.data, lidar=False))
     with pytest.raises(TrainingError, match="--data.lidar"):
         train(blind)
@@ -204,18 +210,6 @@ def test_the_average_leaves_integers_alone():
     decay = ema_decay(5, 0.999, 0)
     assert means[0] == 9
     assert means[1].item() == pytest.approx(decay + 2 * (1 - decay))
-
-
-def test_schedules_of_worked_steps():
-    def at(step, **fields):
-        return rate_factor(TrainConfig(warmup_steps=100, **fields), 1000)(step)
-
-    assert at(0) == pytest.approx(1e-3) and at(50) == 0.5 and at(100) == at(900) == 1.0
-    assert at(500, schedule="cosine") == pytest.approx(0.5)
-    assert at(1000, schedule="cosine") == pytest.approx(0.0)
-    assert at(849, schedule="step", milestones=(0.85, 0.95)) == 1.0
-    assert at(850, schedule="step", milestones=(0.85, 0.95)) == pytest.approx(0.1)
-    assert at(950, schedule="step", milestones=(0.85, 0.95)) == pytest.approx(0.01)
 
 
 def test_the_module_trains_only_what_is_not_frozen(quick):

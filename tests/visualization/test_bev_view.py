@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bev.geometry import Boxes3D
-from bev.visualization import CLASS_COLORS, BevView, draw_bev
+from bev.geometry import BevGrid, Boxes3D
+from bev.visualization import CLASS_COLORS, AreaMaps, BevView, draw_bev
 
 VIEW = BevView(pixels=400, reach=50.0)
 
@@ -78,3 +78,23 @@ def test_colours_of_classes_are_told_apart():
     colors = np.array(list(CLASS_COLORS.values())).astype(float)
     distance = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
     assert distance[~np.eye(len(colors), dtype=bool)].min() > 40
+
+
+def test_areas_lie_where_they_are_told_and_the_truth_has_a_border():
+    """One cell 20 m ahead and 10 m left is told, one behind and right is there."""
+    grid = BevGrid(x=(-40.0, 40.0, 2.0), y=(-30.0, 30.0, 3.0), z=(-1.0, 1.0, 2.0))
+    told, truth = torch.zeros(2, 2, 20, 40, dtype=torch.bool)
+    told[0, 13, 30] = True  # x 20 to 22, y 9 to 12
+    truth[0, 5, 10] = True  # x -20 to -18, y -15 to -12
+    layers = ("vehicle", "drivable_area")
+    tinted = changed(areas=AreaMaps(grid, layers, told, torch.zeros_like(truth)))
+    # 4 pixels a metre, forward is up: rows 112 to 120, columns 152 to 164.
+    assert tinted.min(axis=0).tolist() == pytest.approx([152, 112], abs=1)
+    assert tinted.max(axis=0).tolist() == pytest.approx([163, 119], abs=1)
+    border = changed(areas=AreaMaps(grid, layers, torch.zeros_like(told), truth))
+    assert border.mean(axis=0).tolist() == pytest.approx([254, 276], abs=1)
+    inside = (np.abs(border - [254, 276]) < [3, 1]).all(axis=1)
+    assert len(border) > 20 and not inside.any()
+    # Without anything told, the truth itself is tinted.
+    alone = changed(areas=AreaMaps(grid, layers, None, truth))
+    assert len(alone) == pytest.approx(12 * 8, abs=25)

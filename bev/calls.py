@@ -1,0 +1,235 @@
+"""Classes of a library with arguments, as values of a config.
+
+A config file gives them as they are: ``torch.optim.AdamW``, or ``partial(torch.optim.SGD,
+momentum=0.9)``. The config keeps a :class:`Call`, which compares by what it says and is written as
+that, ``torch.optim.SGD(momentum=0.9)``: in messages, in a saved config, and on the command line
+(``--train.optimizer "SGD(momentum=0.9)"``). Reading the text runs nothing. It is parsed, not
+evaluated: a name stands for a class of one family that this program has imported already, and the
+arguments are numbers, strings, lists of these, or further calls of the family.
+"""
+
+import ast
+import difflib
+import functools
+import math
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, ClassVar
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from bev.errors import ConfigError
+
+_LONGEST = 4000  # characters of a call's text
+
+Fill = Callable[[type, dict[str, Any]], dict[str, Any]]
+
+
+class Call:
+    """A class of a family, and arguments for it: ``functools.partial`` that compares and is saved.
+
+    Attributes:
+        family: what the class must be a subclass of.
+        home: the module that shows the family's usual classes under their public names.
+        what: what the family is called in messages.
+        target: the class.
+        args, kwargs: its arguments; lists become tuples.
+
+    Raises:
+        ConfigError: where the class is none of the family, or an argument cannot be saved.
+    """
+
+    family: ClassVar[type]
+    home: ClassVar[ModuleType]
+    what: ClassVar[str]
+
+    def __init__(self, target: Any, /, *args: Any, **kwargs: Any) -> None:
+        if not (isinstance(target, type) and issubclass(target, self.family)):
+            raise ConfigError(f"{target!r} is not {self.what}, a subclass of {_path(self.family)}.")
+        if "<locals>" in target.__qualname__:
+            raise ConfigError(
+                f"{_path(target)} is defined within a function, where a saved config cannot name"
+                " it; define it at the top of a module."
+            )
+        self.target = target
+        self.args = tuple(self._plain(value) for value in args)
+        self.kwargs = {name: self._plain(kwargs[name]) for name in sorted(kwargs)}
+
+    @classmethod
+    def of(cls, value: Any, where: str) -> "Call":
+        """From a class, a ``functools.partial`` of one, or a call; ``where`` names the field."""
+        try:
+            if isinstance(value, cls):
+                return value
+            if isinstance(value, functools.partial):
+                return cls(value.func, *value.args, **value.keywords)
+            if isinstance(value, cls.family):
+                name = type(value).__name__
+                raise ConfigError(
+                    f"an object is given; give the class and its arguments instead, as {name} or"
+                    f" partial({name}, ...), which a config can save."
+                )
+            return cls(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+    @classmethod
+    def parse(cls, text: str, where: str = "") -> "Call":
+        """From its text; ``where`` names the field.
+
+        Raises:
+            ConfigError: where the text is anything else than a known class with plain arguments.
+        """
+        try:
+            if len(text) > _LONGEST:
+                raise ConfigError(f"the text is longer than {_LONGEST} characters.")
+            return cls._parsed(ast.parse(text.strip(), mode="eval").body)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}" if where else str(error)) from error
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise ConfigError(
+                f"{where}: {text[:80]!r} cannot be read; write Name or Name(argument=value, ...)."
+            ) from error
+
+    def build(self, *first: Any, fill: Fill = lambda target, given: given) -> Any:
+        """Make the object.
+
+        Args:
+            first: arguments that it and all calls among its arguments get, after their own
+                positional ones, as with ``functools.partial``.
+            fill: from a class and the keyword arguments given for it to those that it gets.
+
+        Raises:
+            ConfigError: where the class refuses its arguments.
+        """
+
+        def made(value: Any) -> Any:
+            if isinstance(value, Call):
+                return value.build(*first, fill=fill)
+            return tuple(map(made, value)) if isinstance(value, tuple) else value
+
+        args = [made(value) for value in self.args]
+        kwargs = {n: made(v) for n, v in fill(self.target, dict(self.kwargs)).items()}
+        try:
+            return self.target(*args, *first, **kwargs)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"{self} cannot be made: {error}") from error
+
+    def walk(self) -> Iterator["Call"]:
+        """This call and all calls among its arguments."""
+        yield self
+        waiting = [*self.args, *self.kwargs.values()]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, tuple):
+                waiting += value
+            elif isinstance(value, Call):
+                yield from value.walk()
+
+    @classmethod
+    def known(cls) -> dict[str, type]:
+        """The family's classes that this program has imported, by the names they are saved as."""
+        return {cls._name(child): child for child in _subclasses(cls.family)}
+
+    @classmethod
+    def _name(cls, target: type) -> str:
+        if getattr(cls.home, target.__name__, None) is target:
+            return f"{cls.home.__name__}.{target.__name__}"
+        return _path(target)
+
+    @classmethod
+    def _parsed(cls, node: ast.expr) -> "Call":
+        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+        name = _dotted(call.func)
+        names = [keyword.arg for keyword in call.keywords]
+        if None in names or len(set(names)) < len(names):
+            raise ConfigError(f"{name} is given ** or an argument twice; write each out once.")
+        args = [cls._argument(value) for value in call.args]
+        kwargs = {keyword.arg: cls._argument(keyword.value) for keyword in call.keywords}
+        return cls(cls._named(name), *args, **kwargs)
+
+    @classmethod
+    def _named(cls, name: str) -> type:
+        """The class of a saved name, or of its last part where that says it."""
+        known = cls.known()
+        usual = f"{cls.home.__name__}.{name}"
+        short = [child for child in known.values() if child.__name__ == name]
+        if name in known or usual in known:
+            return known.get(name) or known[usual]
+        if len(short) == 1:
+            return short[0]
+        near = difflib.get_close_matches(name, [c.__name__ for c in known.values()], 3, 0.5)
+        raise ConfigError(
+            f"{name[:80]} is not {cls.what} known here"
+            f"{' (near: ' + ', '.join(dict.fromkeys(near)) + ')' if near else ''}; import the"
+            " module of a class of your own first."
+        )
+
+    @classmethod
+    def _argument(cls, node: ast.expr) -> Any:
+        if isinstance(node, ast.Tuple | ast.List):
+            return tuple(cls._argument(item) for item in node.elts)
+        if isinstance(node, ast.Call | ast.Name | ast.Attribute):
+            return cls._parsed(node)
+        return ast.literal_eval(node)  # ValueError for all but literals
+
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return tuple(cls._plain(item) for item in value)
+        if isinstance(value, cls.family | functools.partial | type | Call):
+            return cls.of(value, "an argument")
+        finite = type(value) is float and math.isfinite(value)
+        if value is None or finite or type(value) in (bool, int, str):
+            return value
+        raise ConfigError(
+            f"the argument {value!r} cannot be saved; a config takes numbers, strings, lists of"
+            f" these, and {cls.what} with its own arguments."
+        )
+
+    def __repr__(self) -> str:
+        args = [repr(value) for value in self.args]
+        args += [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return self._name(self.target) + (f"({', '.join(args)})" if args else "")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+def flag(kind: type[Call]) -> PrimitiveConstructorSpec:
+    """How a field of this kind is given on the command line: by the call's text."""
+
+    def read(texts: list[str]) -> Call:
+        try:
+            return kind.parse(texts[0])
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="CLASS(ARGUMENT=VALUE)",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    raise ConfigError("a call's text begins with the name of a class.")
+
+
+def _path(target: type) -> str:
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+def _subclasses(base: type) -> Iterator[type]:
+    for child in base.__subclasses__():
+        yield child
+        yield from _subclasses(child)

@@ -1,0 +1,89 @@
+"""Segmented areas seen from above: what is told is tinted, the truth has a white border."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from bev.data.classes import LAYERS
+from bev.geometry import BevGrid, Outlines, covered
+from bev.models import DetectorConfig
+from bev.visualization.colors import TRUTH, layer_color
+
+Locate = Callable[[np.ndarray], np.ndarray]
+_OPACITY = 0.45
+
+
+@dataclass(frozen=True)
+class AreaMaps:
+    """Maps of K layers of one sample in the ego frame.
+
+    Attributes:
+        grid: whose cells they are.
+        layers: names, of ``bev.data.classes.LAYERS``.
+        told: by a model; None for the truth alone.
+        truth: what is there.
+    """
+
+    grid: BevGrid
+    layers: tuple[str, ...]
+    told: Bool[Tensor, "K Y X"] | None
+    truth: Bool[Tensor, "K Y X"]
+
+
+def area_maps(
+    config: DetectorConfig, outlines: Outlines, logits: Float[Tensor, "K Y X"] | None = None
+) -> AreaMaps | None:
+    """What there is to draw of one sample; None where the model segments nothing.
+
+    Args:
+        config: of the model.
+        outlines: all that there is, ego frame.
+        logits: what the model tells; None for the truth alone.
+    """
+    layers = config.segmentation.layers
+    if not layers:
+        return None
+    numbers = [LAYERS.index(name) for name in layers]
+    told = None if logits is None else logits.cpu() > 0
+    return AreaMaps(
+        config.grid, layers, told, covered([outlines.to("cpu")], numbers, config.grid)[0]
+    )
+
+
+def draw_areas(image: np.ndarray, maps: AreaMaps, pixels_of: Locate) -> None:
+    """Draw maps in place, the widest layer first.
+
+    Args:
+        image: (H, W, 3) uint8.
+        pixels_of: gives the continuous pixels (..., 2) of ego points (..., 2).
+    """
+    shown = maps.truth if maps.told is None else maps.told
+    for number in shown.flatten(1).sum(1).argsort(descending=True).tolist():
+        color = np.array(layer_color(LAYERS.index(maps.layers[number])))
+        inside = _on_picture(shown[number], image.shape[:2], maps.grid, pixels_of) > 0
+        image[inside] = np.round((1 - _OPACITY) * image[inside] + _OPACITY * color)
+        if maps.told is not None:
+            there = _on_picture(maps.truth[number], image.shape[:2], maps.grid, pixels_of)
+            border, _ = cv2.findContours(there, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(image, border, -1, TRUTH, 1)
+
+
+def _on_picture(
+    mask: Bool[Tensor, "Y X"], size: tuple[int, int], grid: BevGrid, pixels_of: Locate
+) -> np.ndarray:
+    """(H, W) uint8 mask in pixels; cells are squares."""
+    low = np.array([grid.x[0], grid.y[0]])
+    step = np.array([grid.x[2], grid.y[2]])
+    # Three cell corners and where they are drawn give the affine map; half a pixel to OpenCV's
+    # convention, and half a cell, as a mask's pixel is a cell.
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    targets = pixels_of(low + corners * step)
+    matrix = cv2.getAffineTransform(
+        (corners - 0.5).astype(np.float32), (targets - 0.5).astype(np.float32)
+    )
+    pixels = mask.cpu().numpy().astype(np.uint8)
+    return cv2.warpAffine(pixels, matrix, size[::-1], flags=cv2.INTER_NEAREST)

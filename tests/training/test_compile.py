@@ -1,0 +1,18 @@
+"""Training with torch.compile, see ``compile_cases.py``."""
+
+from pathlib import Path
+
+import pytest
+from isolated import run, run_cases
+
+CASES = Path(__file__).parent / "compile_cases.py"
+
+
+def test_a_compiled_step_is_the_plain_one():
+    assert "1 passed" in run_cases(CASES)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_is_the_plain_one():
+    options = ["--noconftest", "-p", "no:cacheprovider", "-m", "slow"]
+    assert "1 passed" in run(["-m", "pytest", "-q", *options, CASES])

@@ -1,0 +1,110 @@
+"""Segmentation from a made world with maps to its figures: alone, and in a study's table."""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bev.ablation.results import collect
+from bev.ablation.study import Run
+from bev.ablation.table import cells
+from bev.data.dataset import KeyFrames
+from bev.data.outlines import OutlineConfig
+from bev.errors import DataError, TrainingError
+from bev.evaluation.predict import predict
+from bev.models import CenterHeadConfig, SegmentationHeadConfig
+from bev.training.checkpoint import load_checkpoint
+from bev.training.datamodule import make_loader
+from bev.training.run import check_settings, train
+
+LAYERS = ("vehicle", "drivable_area", "divider")
+
+
+@pytest.fixture(scope="module")
+def areas(quick):
+    """``quick`` that segments vehicles and the street, and detects nothing."""
+    model = replace(
+        quick.model, head=CenterHeadConfig(groups=()), segmentation=SegmentationHeadConfig(LAYERS)
+    )
+    train_config = replace(quick.train, epochs=1, run_name="areas")
+    data = replace(quick.data, outlines=OutlineConfig(LAYERS))
+    return replace(quick, model=model, data=data, train=train_config)
+
+
+@pytest.fixture(scope="module")
+def finished(areas):
+    return train(areas)
+
+
+def test_a_run_that_detects_nothing_reports_iou_alone(finished):
+    folder, result = finished
+    split = folder / "evaluation" / "synthetic_val"
+    entry = json.loads((folder / "evaluation" / "history.jsonl").read_text())
+    written = json.loads((split / "segmentation.json").read_text())["figures"]
+    assert result.metrics is None and "NDS" not in entry
+    for name in ("mIoU", "IoU_vehicle", "IoU_vehicle_visible", "IoU_divider"):
+        assert entry[name] == written[name] == result.figures[name]
+    assert 0 < entry["IoU_drivable_area"] <= 1
+    with (folder / "metrics.csv").open() as file:
+        (row,) = [row for row in csv.DictReader(file) if row["val/mIoU"]]
+    assert float(row["val/IoU_vehicle"]) == pytest.approx(entry["IoU_vehicle"], rel=1e-5)
+    best = json.loads((folder / "checkpoints" / "best.json").read_text())
+    assert best["mIoU"] == pytest.approx(entry["mIoU"], rel=1e-5)
+    page = (folder / "report.html").read_text()
+    assert "mIoU<b>" in page and "visibility 1 (0-40 %)" in page and "By class" not in page
+    assert not (split / "results_nusc.json").exists()
+    assert len(list((folder / "pictures").glob("*.png"))) == 1
+
+
+def test_a_checkpoint_gives_the_same_figures(finished):
+    folder, result = finished
+    config, model = load_checkpoint(folder / "checkpoints" / "best.ckpt")
+    frames = config.data.frames("synthetic_val")
+    data = KeyFrames(frames, replace(config.data, batch_size=1), training=False)
+    rows, measures = predict(model, make_loader(data), torch.device("cpu"))
+    assert all(not own for own in rows.values()) and len(rows) == len(frames)
+    assert measures.scalars() == pytest.approx(result.figures, abs=2e-3)  # trained in bf16
+
+
+def test_the_street_is_where_the_car_is(areas):
+    """In a made world: the car drives on drivable area, between dividers, beside pavements."""
+    data = replace(areas.data, outlines=OutlineConfig((*LAYERS, "walkway")))
+    frames = data.frames("synthetic_train")
+    grid = replace(areas.model.grid, x=(-40.0, 40.0, 0.5), y=(-40.0, 40.0, 0.5))
+    head = SegmentationHeadConfig(data.outlines.layers).build(4, grid)
+    for training in (False, True):
+        plain = replace(data, bev_augmentation=type(data.bev_augmentation)())
+        samples = KeyFrames(frames, plain, training)
+        for index in range(0, len(frames), 3):
+            truth = head.truth(samples[index].outlines)[0]
+            vehicle, road, divider, walkway = truth.float()
+            assert road[78:82, 78:82].all() and 0.05 < road.mean() < 0.7
+            assert not (road * walkway).sum() > 0.05 * walkway.sum()
+            assert (divider * road).sum() > 0.9 * divider.sum() > 0
+            assert (vehicle * road).sum() > 0.5 * vehicle.sum()
+
+
+def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
+    folder, result = finished
+    runs = [Run(variant, areas) for variant in ("a", "b")]  # of one folder, so alike
+    first, second = collect(runs, replicates=20)
+    assert first.figures["mIoU"] == [pytest.approx(result.figures["mIoU"])]
+    assert "NDS" not in first.figures and first.differences == {}
+    gain = second.differences["IoU_vehicle_visible"]
+    assert (gain.value, gain.low, gain.high) == (0, 0, 0)
+    assert {"mIoU", "Δ mIoU", "IoU_vehicle", "Δ IoU_divider"} <= set(cells([first, second])[0])
+
+
+def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
+    blind = replace(areas, data=replace(areas.data, outlines=OutlineConfig(("vehicle",))))
+    with pytest.raises(TrainingError, match="bring no drivable_area, divider; set --data.outlines"):
+        check_settings(blind)
+    near = replace(areas.data, outlines=OutlineConfig(LAYERS, reach=40.0))
+    with pytest.raises(TrainingError, match=r"--data\.outlines\.reach to at least 72 metres"):
+        check_settings(replace(areas, data=near))
+    frames = areas.data.frames("synthetic_val")
+    elsewhere = replace(areas.data, root=tmp_path)
+    with pytest.raises(DataError, match=r"scene\.json, which says on which map"):
+        KeyFrames(frames, elsewhere, training=False)
