@@ -34,6 +34,7 @@ class BackboneConfig:
             included; 0 trains everything.
         checkpointing: compute the blocks' activations again in the backward pass instead of keeping
             them: less memory, more time, the same gradients.
+        mean, std: of red, green and blue (0 to 255) for the normalisation; empty for the model's.
     """
 
     name: str = "resnet50"
@@ -44,6 +45,8 @@ class BackboneConfig:
     stem: int = 0
     frozen_stages: int = 0
     checkpointing: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def build(self) -> "Backbone":
         """Build the backbone; see :class:`Backbone` for the errors raised."""
@@ -75,8 +78,8 @@ class Backbone(nn.Module):
         self.strides = tuple(self.body.feature_info.reduction())
         data = resolve_model_data_config(self.body)
         for name in ("mean", "std"):
-            value = 255 * torch.tensor(data[name]).view(1, -1, 1, 1)
-            self.register_buffer(name, value, persistent=False)
+            value = torch.tensor(getattr(config, name) or [255 * x for x in data[name]])
+            self.register_buffer(name, value.view(1, -1, 1, 1), persistent=False)
         self.frozen = _frozen_modules(self.body, config.frozen_stages)
         for module in self.frozen:
             module.requires_grad_(False)
