@@ -7,6 +7,7 @@ config that rebuilds its model; what that does not reproduce stands in the confi
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -136,7 +137,7 @@ def convert(
     }
     best = min(names, key=lambda name: len(wrong[name]))
     if wrong[best]:
-        what = f"no {best}" if family else f"none of {', '.join(names)}; nearest is {best}, with"
+        what = f"no {best}" if family else f"none of {', '.join(names)}; nearest is {best}"
         raise CheckpointError(f"The checkpoint is {what}: {wrong[best]}.")
     return Conversion(
         family=best,
@@ -147,6 +148,7 @@ def convert(
     )
 
 
+@cache
 def model_shapes(config: Experiment) -> dict[str, tuple[int, ...]]:
     """The names and shapes of a model's state dict; nothing is allocated or fetched."""
     backbone = replace(config.model.backbone, pretrained=False, weights=None)

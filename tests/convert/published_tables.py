@@ -1,4 +1,4 @@
-"""The names and shapes of published checkpoints, written down block by block from the authors' code.
+"""Names and shapes of published checkpoints, written down block by block from the authors' code.
 
 Nothing here looks at our models or rules. Sizes are those of the published configurations.
 """
@@ -177,7 +177,7 @@ def made_up(family, seed=0):
         value = torch.randn(shape, generator=generator)
         if len(shape) > 1:
             return value * (1.5 / torch.tensor(shape[1:]).prod()) ** 0.5
-        return 0.1 * value + (1.0 if name.endswith("weight") else 0.0)
+        return 0.1 * value + (0.6 if name.endswith("weight") else 0.0)
 
     state = {name: draw(name, shape) for name, shape in TABLES[family].items()}
     return state | EXTRA.get(family, dict)()

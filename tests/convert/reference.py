@@ -79,7 +79,8 @@ def lift_splat(depth, context, cameras, bev_from_ego, image_size, depths, grid):
     low = torch.tensor([grid.x[0], grid.y[0], grid.z[0]], dtype=torch.float64)
     step = torch.tensor([grid.x[2], grid.y[2], grid.z[2]], dtype=torch.float64)
     size = torch.tensor([width, height, 1])
-    ys, xs = (torch.linspace(0, n - 1, m).double() for n, m in zip(image_size, (rows, columns)))
+    ys = torch.linspace(0, image_size[0] - 1, rows).double()
+    xs = torch.linspace(0, image_size[1] - 1, columns).double()
     for camera in range(count):
         post, lens = (m[camera].double() for m in (cameras.image_from_original, cameras.intrinsics))
         pose = bev_from_ego.double() @ cameras.ego_from_camera[camera].double()
