@@ -24,26 +24,22 @@ class SecondEncoderConfig(BevEncoderConfig):
         stages: width of each residual stage; the first stands at half the grid's resolution, each
             further one halves it.
         blocks: basic blocks a stage.
-        neck: width that each level (the grid and the stages) is brought to.
-        channels: width of the result, all of them: (stages + 1) * neck.
+        neck: has no part in it.
+        channels: width of the result, shared equally by the grid and the stages.
         eps: of the neck's batch norms.
 
     Raises:
-        ConfigError: where ``channels`` is not that product.
+        ConfigError: where ``channels`` cannot be shared equally.
     """
 
-    stages: tuple[int, ...] = (160, 320, 640)
-    blocks: int = 2
-    neck: int = 64
-    channels: int = 256
     eps: float = 1e-3
 
     def __post_init__(self) -> None:
         levels = len(self.stages) + 1
-        if self.channels != levels * self.neck:
+        if self.channels % levels:
             raise ConfigError(
-                f"encoder.channels = {self.channels} must be {levels} * encoder.neck ="
-                f" {levels * self.neck}: a SecondEncoder joins {levels} levels."
+                f"encoder.channels = {self.channels} must be a multiple of {levels}: a"
+                f" SecondEncoder joins {levels} levels of equal width."
             )
 
     def build(self, in_channels: int) -> "SecondEncoder":
@@ -69,7 +65,7 @@ class SecondEncoder(nn.Module):
             self.stages.append(nn.Sequential(first, *rest))
             width = stage
         strides = [2**level for level in range(len(config.stages) + 1)]
-        neck = SecondFpnConfig(config.neck, stride=1, eps=config.eps)
+        neck = SecondFpnConfig(config.channels // len(strides), stride=1, eps=config.eps)
         self.neck = neck.build((in_channels, *config.stages), strides)
 
     def forward(self, bev: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B C2 Y X"]:

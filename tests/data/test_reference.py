@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.dataset import KeyFrames
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import read_frames
@@ -66,7 +68,14 @@ def test_a_sample_without_lidar_has_no_such_frame(made_world, monkeypatch):
 
 def test_images_are_enlarged_outside_training(made_world):
     """BEVDet's first release: scale 0.48 instead of 0.44, 32 columns and 176 rows cropped."""
-    data = DataConfig(root=made_world, version="v1.0-synthetic", test_scale=0.04)
-    matrix = KeyFrames(data.frames("synthetic_val"), data, training=False)[0]
-    expected = torch.tensor([[0.48, 0, -32], [0, 0.48, -176], [0, 0, 1]])
-    torch.testing.assert_close(matrix.cameras.image_from_original[0, 0], expected)
+    rng, none = np.random.default_rng(0), BevAugmentation.off()
+    drawn = draw(ImageAugmentation.off(0.04), none, [(900, 1600)], (256, 704), rng)
+    expected = torch.tensor([[0.48, 0, -32], [0, 0.48, -176], [0, 0, 1]]).double()
+    torch.testing.assert_close(drawn.image_from_original[0], expected)
+    data = DataConfig(root=made_world, version="v1.0-synthetic", image_size=(64, 176))
+    scales = []
+    for test_scale in (0.0, 0.04):
+        config = replace(data, test_scale=test_scale)
+        batch = KeyFrames(config.frames("synthetic_val"), config, training=False)[0]
+        scales.append(batch.cameras.image_from_original[0, 0, 0, 0].item())
+    assert scales[1] / scales[0] == pytest.approx(0.48 / 0.44)

@@ -6,7 +6,7 @@ import torch
 from bev.errors import ConfigError
 from bev.models import SecondEncoderConfig
 
-SMALL = SecondEncoderConfig(stages=(8, 16, 24), blocks=2, neck=4, channels=16)
+SMALL = SecondEncoderConfig(stages=(8, 16, 24), blocks=2, channels=16)
 
 
 def test_the_result_has_the_grids_resolution_and_every_parameter_learns():
@@ -27,6 +27,6 @@ def test_a_cell_of_the_grid_reaches_its_own_level_at_its_own_place():
     assert changed.tolist() == [[17, 5]]
 
 
-def test_a_width_that_is_not_that_of_all_levels_is_refused():
-    with pytest.raises(ConfigError, match=r"encoder.channels = 128 must be 4 \* encoder.neck"):
-        SecondEncoderConfig(channels=128)
+def test_a_width_that_levels_cannot_share_equally_is_refused():
+    with pytest.raises(ConfigError, match="encoder.channels = 130 must be a multiple of 4"):
+        SecondEncoderConfig(channels=130)
