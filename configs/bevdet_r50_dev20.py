@@ -3,10 +3,11 @@
 Rebuilds ``configs/bevdet/bevdet-r50.py`` (and ``-cbgs``) with six class groups of BEVDet's dev2.0
 branch. Published by others on nuScenes val, mAP / NDS: 28.3 / 35.0, with CBGS 31.3 / 39.8.
 
-The published images are normalised as if they were BGR: the mean and deviation of red stand on
-blue. There each cell is a peak, and barriers are suppressed by distance. Not reproduced: points up
-to one cell below a range fold into its first cell (in z those between -13 and -5 m); the ego frame
-is that of a front camera's time, not LIDAR_TOP's; images are resized by PIL.
+The published images are normalised as BGR with the mean and deviation of RGB; here red and blue of
+the first convolution and of mean and deviation are exchanged instead. There each cell is a peak,
+and barriers are suppressed by distance. Not reproduced: points up to one cell below a range fold
+into its first cell (in z the whole row between -13 and -5 m); the ego frame is that of a front
+camera's time, not LIDAR_TOP's; boxes more than 10 m up or down are dropped; PIL resizes the images.
 """
 
 from dataclasses import replace

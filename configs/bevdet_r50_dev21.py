@@ -4,7 +4,8 @@ Rebuilds ``configs/bevdet/bevdet-r50.py`` (and ``-cbgs``) of BEVDet's dev2.1 bra
 others on nuScenes val, mAP / NDS: 28.3 / 35.0, with CBGS 30.9 / 39.4 (its own file) or 31.3 / 39.8
 (its table).
 
-What is not reproduced is said in ``bevdet_r50_dev20``.
+What is not reproduced, above all the row under the grid that is folded into it, is said in
+``bevdet_r50_dev20``.
 """
 
 from dataclasses import replace

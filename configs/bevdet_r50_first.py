@@ -4,8 +4,8 @@ Rebuilds ``configs/bevdet/bevdet-r50.py`` of BEVDet's master branch, June 2022. 
 on nuScenes val, mAP / NDS: 29.9 / 37.7.
 
 Boxes and BEV stand in the LIDAR_TOP sensor's frame, and images are enlarged at test time. Not
-reproduced: points up to one cell below a range fold into its first cell (in z those between -30 and
--10 m); images are resized by PIL.
+reproduced: points up to one cell below a range fold into its first cell (in z the whole row between
+-30 and -10 m); boxes more than 10 m up or down are dropped; PIL resizes the images.
 """
 
 from dataclasses import replace

@@ -3,9 +3,8 @@
 import pytest
 import reference
 import torch
-from conftest import IMAGE, small, two_cameras
 from published_tables import made_up
-from test_bevdet import assert_equal
+from small_inputs import IMAGE, assert_equal, small, two_cameras
 
 from bev.convert.published import convert
 

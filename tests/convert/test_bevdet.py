@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import reference
 import torch
-from conftest import IMAGE, small, two_cameras
 from published_tables import made_up
+from small_inputs import IMAGE, assert_equal, small, two_cameras
 
 from bev.convert.published import convert
 from bev.models.center_decode import decode
@@ -24,12 +24,6 @@ def pair(request, configs):
     model.load_state_dict(conversion.weights)
     with torch.no_grad():
         yield request.param, published, model, config
-
-
-def assert_equal(ours, theirs, tolerance=1e-5):
-    """To ``tolerance`` of the greatest value."""
-    atol = tolerance * theirs.abs().max().item()
-    torch.testing.assert_close(ours.contiguous(), theirs.contiguous(), rtol=0, atol=atol)
 
 
 def test_the_network_gives_the_published_maps(pair):

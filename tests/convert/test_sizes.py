@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import CONFIGS
 from published_tables import TABLES
+from small_inputs import CONFIGS
 
 from bev.config import load_file
 from bev.convert.published import FAMILIES
