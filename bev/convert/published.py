@@ -43,7 +43,7 @@ class Family:
 
     def sources(self, config: Experiment) -> dict[str, Source]:
         """What each tensor of the model is made of."""
-        return sources(self.rules(config.model), model_shapes(config))
+        return sources(self.rules(config.model), model_shapes(config.model))
 
 
 FAMILIES = {
@@ -149,9 +149,9 @@ def convert(
 
 
 @cache
-def model_shapes(config: Experiment) -> dict[str, tuple[int, ...]]:
+def model_shapes(model: DetectorConfig) -> dict[str, tuple[int, ...]]:
     """The names and shapes of a model's state dict; nothing is allocated or fetched."""
-    backbone = replace(config.model.backbone, pretrained=False, weights=None)
+    backbone = replace(model.backbone, pretrained=False, weights=None)
     with torch.device("meta"):
-        detector = replace(config.model, backbone=backbone).build()
+        detector = replace(model, backbone=backbone).build()
     return {name: tuple(value.shape) for name, value in detector.state_dict().items()}

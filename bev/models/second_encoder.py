@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock
 from bev.errors import ConfigError
 from bev.models.bev_encoder import BevEncoderConfig
 from bev.models.neck import SecondFpnConfig
+from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class SecondEncoderConfig(BevEncoderConfig):
         blocks: basic blocks a stage.
         neck: has no part in it.
         channels: width of the result, shared equally by the grid and the stages.
+        checkpointing: compute activations again in the backward pass instead of keeping them.
         eps: of the neck's batch norms.
 
     Raises:
@@ -67,6 +69,8 @@ class SecondEncoder(nn.Module):
         strides = [2**level for level in range(len(config.stages) + 1)]
         neck = SecondFpnConfig(config.channels // len(strides), stride=1, eps=config.eps)
         self.neck = neck.build((in_channels, *config.stages), strides)
+        if config.checkpointing:
+            recompute([self.stem, *blocks(self.stages)])
 
     def forward(self, bev: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B C2 Y X"]:
         levels = [bev]
