@@ -52,9 +52,9 @@ class ImageAugmentation:
         object.__setattr__(self, "photometric", call)
 
     @classmethod
-    def off(cls) -> "ImageAugmentation":
-        """What evaluation does: scale to the network's width, keep the bottom, centre."""
-        return cls(scale=(0.0, 0.0), random_left=False, flip="off", rotation=0.0)
+    def off(cls, scale: float = 0.0) -> "ImageAugmentation":
+        """What evaluation does: scale to the network's width (or more), keep the bottom, centre."""
+        return cls(scale=(scale, scale), random_left=False, flip="off", rotation=0.0)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class KeyFrames(Dataset):
         if not training:
             # As published (Lift-Splat-Shoot, BEVDet): at the middle of training's crops.
             middle = sum(config.image_augmentation.crop_top) / 2
-            self.image_augmentation = replace(ImageAugmentation.off(), crop_top=(middle, middle))
+            still = ImageAugmentation.off(config.test_scale)
+            self.image_augmentation = replace(still, crop_top=(middle, middle))
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)

@@ -20,11 +20,12 @@ from bev.data.index import NO_ROW, Index
 from bev.data.nuscenes_boxes import truth_boxes
 from bev.data.readings import (
     CameraFrame,
+    Reference,
     camera_frames,
     ego_from_sensor,
     file_of,
     global_from_ego_at,
-    reference_row,
+    global_from_reference,
 )
 from bev.data.splits import split_rows
 from bev.errors import DataError
@@ -128,12 +129,14 @@ class Frames(Sequence[Frame]):
         adjacent: which frames come with each.
         missing: "error" refuses samples that lack one of the cameras; "skip" serves these with the
             others.
+        reference: whose frame stands for the ego frame: the car's, or the LIDAR_TOP sensor's own.
 
     A slice is of the same kind. Pickled, it is the rows and the index's place.
 
     Raises:
         DataError: for a camera that a sample lacks (with "skip": that the data set lacks), for a
-            sample that lacks all, and for one without any camera or lidar.
+            sample that lacks all, and for one without any camera or lidar; with the lidar for
+            reference, for a sample without a LIDAR_TOP row.
     """
 
     def __init__(
@@ -143,9 +146,10 @@ class Frames(Sequence[Frame]):
         cameras: Sequence[str] = CAMERAS,
         adjacent: AdjacentConfig = ALONE,
         missing: Literal["error", "skip"] = "error",
+        reference: Reference = "ego",
     ) -> None:
         self.index, self.rows, self.cameras = index, rows, tuple(cameras)
-        self.adjacent, self.missing = adjacent, missing
+        self.adjacent, self.missing, self.reference = adjacent, missing, reference
         data = index.sample.data
         for name in self.cameras:
             channel = index.channels.get(name)
@@ -179,8 +183,10 @@ class Frames(Sequence[Frame]):
 
     def __getitem__(self, item: int | slice) -> "Frame | Frames":
         if isinstance(item, slice):
-            return Frames(self.index, self.rows[item], self.cameras, self.adjacent, self.missing)
-        return read_frame(self.index, int(self.rows[item]), self.cameras, self.adjacent)
+            options = (self.cameras, self.adjacent, self.missing, self.reference)
+            return Frames(self.index, self.rows[item], *options)
+        row = int(self.rows[item])
+        return read_frame(self.index, row, self.cameras, self.adjacent, self.reference)
 
 
 def read_frames(
@@ -189,13 +195,14 @@ def read_frames(
     cameras: Sequence[str] = CAMERAS,
     adjacent: AdjacentConfig = ALONE,
     missing: Literal["error", "skip"] = "error",
+    reference: Reference = "ego",
 ) -> Frames:
     """Every key frame of a split, ordered by scene and time; see :class:`Frames`.
 
     Raises:
         DataError: for an unknown split or a camera that a sample lacks.
     """
-    return Frames(index, split_rows(index, split), cameras, adjacent, missing)
+    return Frames(index, split_rows(index, split), cameras, adjacent, missing, reference)
 
 
 def read_frame(
@@ -203,9 +210,10 @@ def read_frame(
     sample: int,
     cameras: Sequence[str] = CAMERAS,
     adjacent: AdjacentConfig = ALONE,
+    reference: Reference = "ego",
 ) -> Frame:
     """One key frame, of a sample's row, with those of the cameras that it has."""
-    global_from_ego = global_from_ego_at(index, reference_row(index, sample))
+    global_from_ego = global_from_reference(index, sample, reference)
     ego_from_global = np.linalg.inv(global_from_ego)
     row_of = dict(zip(index.channels, index.sample.data[sample].tolist(), strict=True))
     cameras = [name for name in cameras if row_of[name] != NO_ROW]

@@ -6,6 +6,7 @@ A reading is a row of ``sample_data``.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from torch import Tensor
 
 from bev.data.index import NO_ROW, Index
 from bev.data.nuscenes_boxes import pose_matrix
+from bev.errors import DataError
+
+Reference = Literal["ego", "lidar"]
+"""Whose frame a sample is described in: the car's, or the LIDAR_TOP sensor's own."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,23 @@ def reference_row(index: Index, sample: int) -> int:
         if channel is not None and rows[channel] != NO_ROW:
             return int(rows[channel])
     return int(rows[rows != NO_ROW].min())
+
+
+def global_from_reference(index: Index, sample: int, reference: Reference) -> np.ndarray:
+    """(4, 4) from the frame that a sample is described in.
+
+    Raises:
+        DataError: where that is the lidar's, and the sample has no LIDAR_TOP row.
+    """
+    row = reference_row(index, sample)
+    if reference == "ego":
+        return global_from_ego_at(index, row)
+    channel = index.channels.get("LIDAR_TOP")
+    if channel is None or index.sample.data[sample, channel] == NO_ROW:
+        raise DataError(
+            f"Sample {index.token_of(sample)} has no LIDAR_TOP row; data.reference lidar needs one."
+        )
+    return ego_from_sensor(index, row, np.eye(4))
 
 
 def camera_frames(

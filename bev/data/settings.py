@@ -11,6 +11,7 @@ from bev.data.index import Index
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import CAMERAS, Frames, read_frames
 from bev.data.outlines import OutlineConfig
+from bev.data.readings import Reference
 from bev.data.sampling import SamplingConfig
 from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError
@@ -35,8 +36,13 @@ class DataConfig:
         drop_cameras: so many cameras, drawn anew for each sample, are left out in training
             (Lift-Splat-Shoot: 1 of 6).
         adjacent: which frames before and after come with each key frame.
+        reference: whose frame boxes and BEV stand in: "ego", the car's (x forward), or "lidar", the
+            LIDAR_TOP sensor's own (in nuScenes x to the right, y forward, 1.8 m up), in which
+            BEVDet's first release detects.
         image_size: (H, W) of the network's images, pixels.
         image_augmentation, bev_augmentation: used in training only.
+        test_scale: by how much images are enlarged outside training, counted as
+            ``ImageAugmentation.scale`` is; the rest is cropped.
         least_points: truth with fewer lidar and radar points is not trained on.
         lidar: load lidar points: depth supervision needs them in training, and evaluation measures
             depth on the frames whose lidar file is there.
@@ -58,9 +64,11 @@ class DataConfig:
     missing_cameras: Literal["error", "skip"] = "error"
     drop_cameras: int = 0
     adjacent: AdjacentConfig = AdjacentConfig()
+    reference: Reference = "ego"
     image_size: tuple[int, int] = (256, 704)
     image_augmentation: ImageAugmentation = ImageAugmentation()
     bev_augmentation: BevAugmentation = BevAugmentation()
+    test_scale: float = 0.0
     least_points: int = 1
     lidar: bool = False
     outlines: OutlineConfig = OutlineConfig()
@@ -106,14 +114,18 @@ class DataConfig:
 
     def frames(self, split: str) -> Frames:
         """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
-        return read_frames(self.open(), split, self.cameras, self.adjacent, self.missing_cameras)
+        return read_frames(self.open(), split, *self._frame_options)
 
     def training_frames(self) -> Frames:
         """Key frames to train on: of ``fraction`` of the training split's scenes."""
         index = self.open()
         rows = split_rows(index, self.splits[0])
         rows = keep_fraction(index, rows, self.fraction, self.fraction_seed)
-        return Frames(index, rows, self.cameras, self.adjacent, self.missing_cameras)
+        return Frames(index, rows, *self._frame_options)
+
+    @property
+    def _frame_options(self) -> tuple:
+        return self.cameras, self.adjacent, self.missing_cameras, self.reference
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from bev.models.feature_cache import FeatureCache
 from bev.models.losses import HeatmapLoss
 from bev.models.neck import FpnConfig, JoinedNeckConfig, NeckConfig, SecondFpnConfig
 from bev.models.refinement import RefinedLiftSplatConfig
+from bev.models.second_encoder import SecondEncoderConfig
 from bev.models.segmentation_head import SegmentationHeadConfig
 from bev.models.temporal import TemporalConfig
 from bev.models.view import ViewTransformConfig
@@ -39,6 +40,7 @@ __all__ = [
     "LiftSplatConfig",
     "NeckConfig",
     "RefinedLiftSplatConfig",
+    "SecondEncoderConfig",
     "SecondFpnConfig",
     "SegmentationHeadConfig",
     "TemporalConfig",

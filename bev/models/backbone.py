@@ -40,6 +40,7 @@ class BackboneConfig:
             them: less memory, more time, the same gradients.
         image_size: (H, W) to build for, for models that take one size alone; empty for any size
             that the model takes.
+        mean, std: of red, green and blue (0 to 255) for the normalisation; empty for the model's.
     """
 
     name: str = "resnet50"
@@ -51,6 +52,8 @@ class BackboneConfig:
     frozen_stages: int = 0
     checkpointing: bool = False
     image_size: tuple[int, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def without_weights(self) -> "BackboneConfig":
         """The same, with nothing to fetch or read: its weights come from elsewhere."""
@@ -96,8 +99,8 @@ class Backbone(nn.Module):
         self.channels_last = getattr(self.body, "output_fmt", "NCHW") == "NHWC"
         data = resolve_model_data_config(self.body)
         for name in ("mean", "std"):
-            value = 255 * torch.tensor(data[name]).view(1, -1, 1, 1)
-            self.register_buffer(name, value, persistent=False)
+            value = torch.tensor(getattr(config, name) or [255 * x for x in data[name]])
+            self.register_buffer(name, value.view(1, -1, 1, 1), persistent=False)
         self.frozen = _frozen_modules(self.body, config.frozen_stages)
         for module in self.frozen:
             module.requires_grad_(False)

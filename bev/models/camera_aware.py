@@ -4,7 +4,7 @@ length, and how far the ground is on the mounting.
 After Li et al., BEVDepth (2022), section 4.2. Deviations, with reasons:
 
 - Intrinsics and image transform are given as their product, which alone describes the network's
-  image, in widths of that image: 23 numbers instead of 27, all of the order of 1.
+  image, in widths of that image: 23 numbers instead of 27, all of the order of 1 (``parameters``).
 - By default no batch norm over them (``batch_norm``). In training it would hide what all cameras of
   a batch share, such as the BEV transform in a batch of one sample, and at inference show it.
 - Of two linear layers with nothing between them (the end of the published MLP and the squeeze
@@ -13,6 +13,7 @@ After Li et al., BEVDepth (2022), section 4.2. Deviations, with reasons:
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -27,6 +28,7 @@ from bev.models.depth_net import DepthContext, DepthNetConfig
 from bev.models.layers import BasicBlock, conv_bn_relu
 
 PARAMETERS = 23
+PUBLISHED_PARAMETERS = 27
 _DEFORM_GROUPS = 4
 
 
@@ -41,6 +43,8 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
             0.5; in training it needs at least two images a batch.
         deformable: after that, a deformable convolution (published; off here).
         batch_norm: normalise the camera's parameters over the cameras of a batch, as published.
+        parameters: "image" describes the network's image, see :func:`camera_parameters`;
+            "published" gives BEVDepth's, see :func:`published_parameters`, which need the norm.
     """
 
     width: int = 512
@@ -48,6 +52,7 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
     aspp: bool = True
     deformable: bool = False
     batch_norm: bool = False
+    parameters: Literal["image", "published"] = "image"
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.blocks < 0:
@@ -77,10 +82,12 @@ class CameraAwareDepthNet(nn.Module):
         self, config: CameraAwareDepthNetConfig, inputs: int, bins: int, channels: int
     ) -> None:
         super().__init__()
-        width = config.width
+        width, published = config.width, config.parameters == "published"
+        self.parameters_of = published_parameters if published else camera_parameters
+        numbers = PUBLISHED_PARAMETERS if published else PARAMETERS
         self.reduce = conv_bn_relu(inputs, width)
-        self.norm = nn.BatchNorm1d(PARAMETERS) if config.batch_norm else nn.Identity()
-        self.depth_gate, self.context_gate = _gate(width), _gate(width)
+        self.norm = nn.BatchNorm1d(numbers) if config.batch_norm else nn.Identity()
+        self.depth_gate, self.context_gate = _gate(numbers, width), _gate(numbers, width)
         layers: list[nn.Module] = [BasicBlock(width, width) for _ in range(config.blocks)]
         if config.aspp:
             layers.append(ASPP(width, atrous_rates=[6, 12, 18], out_channels=width))
@@ -99,7 +106,7 @@ class CameraAwareDepthNet(nn.Module):
         reduced = self.reduce(rearrange(features, "b n c h w -> (b n) c h w"))
         # In half precision a focal length has three digits: the gates are made in float32.
         with torch.autocast(features.device.type, enabled=False):
-            numbers = camera_parameters(image_size, cameras, bev_from_ego)
+            numbers = self.parameters_of(image_size, cameras, bev_from_ego)
             numbers = self.norm(rearrange(numbers, "b n p -> (b n) p"))
             depth_gate, context_gate = (
                 rearrange(gate(numbers), "bn c -> bn c 1 1").to(reduced.dtype)
@@ -122,17 +129,40 @@ def camera_parameters(
     the linear part of ``bev_from_ego`` in the plane (xx, xy, yx, yy) and along z.
     """
     image = cameras.image_from_camera.float()[..., :2, :] / image_size[1]
-    ego = cameras.ego_from_camera.float()[..., :3, :]
+    return torch.cat([image.flatten(2), _pose(cameras), _plane(cameras, bev_from_ego)], dim=-1)
+
+
+@torch.no_grad()
+def published_parameters(
+    image_size: tuple[int, int], cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]
+) -> Float[Tensor, "B N 27"]:
+    """What BEVDepth's depth net is told of each camera, float32, in the published order.
+
+    Of the intrinsics fx, fy, cx, cy (original pixels); the upper rows of ``image_from_original``;
+    the five numbers of ``bev_from_ego`` and the twelve of ``ego_from_camera`` as in
+    :func:`camera_parameters`. The published code looks up an adjacent frame's numbers in the
+    sample's own; here they are that frame's, whose turn since then shows in the five.
+    """
+    rows, columns = [0, 1, 0, 1], [0, 1, 2, 2]
+    lens = cameras.intrinsics.float()[..., rows, columns]
+    image = cameras.image_from_original.float()[..., :2, :].flatten(2)
+    return torch.cat([lens, image, _plane(cameras, bev_from_ego), _pose(cameras)], dim=-1)
+
+
+def _pose(cameras: Cameras) -> Float[Tensor, "B N 12"]:
+    return cameras.ego_from_camera.float()[..., :3, :].flatten(2)
+
+
+def _plane(cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]) -> Float[Tensor, "B N 5"]:
     plane, up = bev_from_ego.float()[:, :2, :2], bev_from_ego.float()[:, 2, 2, None]
-    bev = torch.cat([plane.flatten(1), up], dim=-1)
-    bev = bev.unsqueeze(1).expand(-1, image.shape[1], -1)
-    return torch.cat([image.flatten(2), ego.flatten(2), bev], dim=-1)
+    numbers = torch.cat([plane.flatten(1), up], dim=-1)
+    return numbers.unsqueeze(1).expand(-1, cameras.intrinsics.shape[1], -1)
 
 
-def _gate(width: int) -> nn.Sequential:
+def _gate(numbers: int, width: int) -> nn.Sequential:
     """From the camera's parameters to a weight between 0 and 1 for each channel."""
     return nn.Sequential(
-        nn.Linear(PARAMETERS, width), nn.ReLU(inplace=True),
+        nn.Linear(numbers, width), nn.ReLU(inplace=True),
         nn.Linear(width, width), nn.ReLU(inplace=True),
         nn.Linear(width, width), nn.Sigmoid(),
     )  # fmt: skip

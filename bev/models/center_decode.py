@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bev.data.classes import CLASSES
+from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.nms import circle_nms, rotated_nms
 
@@ -46,6 +47,8 @@ NMS_RADIUS = {
     "traffic_cone": 0.175**0.5,
 }
 
+_RADII = tuple(NMS_RADIUS[name] for name in CLASSES)
+
 
 @dataclass(frozen=True)
 class DecodeConfig:
@@ -53,21 +56,38 @@ class DecodeConfig:
 
     Attributes:
         peaks: the best cells of a group that are looked at.
+        window: a cell is a peak where none of the window's (cells a side, odd) has a greater score;
+            1, as published, takes every cell and leaves the rest to the suppression.
         score: least score.
         range: greatest |x| and |y| of a centre, metres.
         nms: "rotated" (scale-NMS on rotated overlaps), "circle" (distance of centres) or "none".
+        distance: groups with one of these classes are suppressed by distance of centres where
+            ``nms`` is "rotated" (published for barriers).
+        nms_scale: of each class (in the order of ``CLASSES``), the factor on length and width.
+        nms_overlap: of each class, the rotated overlap above which the lower box goes.
         by_class: let boxes suppress their own class only, instead of their whole group.
         group_boxes: most boxes of a group after suppression.
         max_boxes: most boxes of a sample (500 is the official limit).
     """
 
     peaks: int = 500
+    window: int = 3
     score: float = 0.1
     range: float = 61.2
     nms: Literal["rotated", "circle", "none"] = "rotated"
+    distance: tuple[str, ...] = ()
+    nms_scale: tuple[float, ...] = tuple(NMS_SCALE[name] for name in CLASSES)
+    nms_overlap: tuple[float, ...] = tuple(NMS_OVERLAP[name] for name in CLASSES)
     by_class: bool = False
     group_boxes: int = 83
     max_boxes: int = 500
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.window % 2 == 0:
+            raise ConfigError(f"decode.window = {self.window} must be an odd number of cells.")
+        for name in ("nms_scale", "nms_overlap"):
+            if len(getattr(self, name)) != len(CLASSES):
+                raise ConfigError(f"decode.{name} needs {len(CLASSES)} numbers, one a class.")
 
 
 @torch.no_grad()
@@ -89,7 +109,9 @@ def decode(
         labels: the class index of each heatmap channel.
     """
     score = heatmap.float().sigmoid()
-    score = score * (score == F.max_pool2d(score, 3, stride=1, padding=1))
+    if config.window > 1:
+        best_near = F.max_pool2d(score, config.window, stride=1, padding=config.window // 2)
+        score = score * (score == best_near)
     batch, _, rows, columns = score.shape
     best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
@@ -112,25 +134,26 @@ def decode(
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]
-        results.append(boxes[_suppress(boxes, config)])
+        results.append(boxes[_suppress(boxes, labels, config)])
     return results
 
 
-def _suppress(boxes: Boxes3D, config: DecodeConfig) -> Tensor:
-    """Indices of the boxes (sorted, best first) that survive."""
+def _suppress(boxes: Boxes3D, labels: Sequence[int], config: DecodeConfig) -> Tensor:
+    """Indices of the boxes (sorted, best first) of a group that survive."""
     if config.nms == "none":
         return torch.arange(min(len(boxes), config.group_boxes))
     separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
-    if config.nms == "circle":
+    if config.nms == "circle" or any(CLASSES[label] in config.distance for label in labels):
         return circle_nms(
-            boxes.center[:, :2], _by_label(NMS_RADIUS, boxes), separate, config.group_boxes
+            boxes.center[:, :2], _by_label(_RADII, boxes), separate, config.group_boxes
         )
-    scale = _by_label(NMS_SCALE, boxes).unsqueeze(1)
+    scale = _by_label(config.nms_scale, boxes).unsqueeze(1)
     rectangles = torch.cat(
         [boxes.center[:, :2], boxes.size[:, :2] * scale, boxes.yaw.unsqueeze(1)], dim=1
     )
-    return rotated_nms(rectangles, _by_label(NMS_OVERLAP, boxes), separate, config.group_boxes)
+    overlap = _by_label(config.nms_overlap, boxes)
+    return rotated_nms(rectangles, overlap, separate, config.group_boxes)
 
 
-def _by_label(table: dict[str, float], boxes: Boxes3D) -> Tensor:
-    return boxes.center.new_tensor([table[name] for name in CLASSES])[boxes.label]
+def _by_label(values: Sequence[float], boxes: Boxes3D) -> Tensor:
+    return boxes.center.new_tensor(values)[boxes.label]

@@ -26,11 +26,13 @@ class TemporalConfig:
         blocks: residual blocks that the features of each time pass before they are joined, with the
             same weights at all times (BEVDet4D's additional encoder).
         gradient: train through the adjacent frames too; off saves memory, as published.
+        times: tell the network each adjacent frame's time; published networks are not told.
     """
 
     frames: int = 0
     blocks: int = 0
     gradient: bool = False
+    times: bool = True
 
     def __post_init__(self) -> None:
         if self.frames < 0 or self.blocks < 0:
@@ -46,6 +48,7 @@ class TemporalJoin(nn.Module):
 
     Beside its features, each adjacent time has a plane that holds its time (seconds since the
     sample), so that a displacement can become a velocity where frames are not equally far apart.
+    With ``times`` off there are no such T planes.
 
     Attributes:
         channels: of the result.
@@ -55,7 +58,8 @@ class TemporalJoin(nn.Module):
         super().__init__()
         blocks = config.blocks if config.frames else 0
         self.encode = nn.Sequential(*(BasicBlock(channels, channels) for _ in range(blocks)))
-        self.channels = (config.frames + 1) * channels + config.frames
+        self.times = config.times
+        self.channels = (config.frames + 1) * channels + config.frames * config.times
 
     def forward(
         self,
@@ -66,6 +70,8 @@ class TemporalJoin(nn.Module):
         if not adjacent:
             return bev
         maps = [self.encode(features) for features in (bev, *adjacent)]
+        if not self.times:
+            return torch.cat(maps, dim=1)
         planes = [time.to(bev.dtype).view(-1, 1, 1, 1).expand_as(bev[:, :1]) for time in seconds]
         # Planes lie in memory either way, and cat takes the wrong one: convolutions would copy.
         return torch.cat([*maps, *planes], dim=1).contiguous(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.center_decode import DecodeConfig, decode
 from bev.models.center_head import CenterHeadConfig
@@ -126,6 +127,48 @@ def test_circle_suppression_measures_squared_distances_as_published():
     heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
     (found,) = decode(heatmap, regression, LABELS, GRID, DecodeConfig(nms="circle", score=0.5))
     assert len(found) == 2  # the third is 1.8 m from the second
+
+
+def test_a_group_with_a_named_class_is_suppressed_by_distance():
+    """Two long boxes, 3 m apart: they overlap by half, and are farther apart than a car's radius.
+
+    The group holds cars and pedestrians.
+    """
+    truth = boxes_at((10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0))
+    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+    counts = [
+        len(decode(heatmap, regression, LABELS, GRID, DecodeConfig(score=0.5, distance=names))[0])
+        for names in ((), ("barrier",), ("car",))
+    ]
+    assert counts == [1, 1, 2]
+
+
+def test_scales_and_overlaps_of_the_suppression_are_the_configs():
+    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0))
+    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+
+    def count(**options):
+        config = DecodeConfig(score=0.5, **options)
+        return len(decode(heatmap, regression, LABELS, GRID, config)[0])
+
+    # Half of each lies in the other: 4 / 12 of the union.
+    assert count() == 1
+    assert count(nms_overlap=(0.34, *(0.2,) * 9)) == 2
+    assert count(nms_scale=(0.4, *(1.0,) * 9)) == 2
+    with pytest.raises(ConfigError, match="decode.nms_scale needs 10 numbers, one a class"):
+        DecodeConfig(nms_scale=(1.0,))
+
+
+def test_without_a_window_every_cell_is_a_peak():
+    heatmap, regression = torch.randn(1, 2, 50, 80), torch.zeros(1, 10, 50, 80)
+    every = DecodeConfig(peaks=30, window=1, score=0.0, nms="none", group_boxes=30)
+    (found,) = decode(heatmap, regression, LABELS, GRID, every)
+    best = heatmap.sigmoid().flatten().topk(30).values
+    torch.testing.assert_close(found.score, best)
+    (peaks,) = decode(heatmap, regression, LABELS, GRID, replace(every, window=3))
+    assert peaks.score[-1] < found.score[-1]
+    with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
+        DecodeConfig(window=2)
 
 
 def test_unknown_velocity_adds_nothing():

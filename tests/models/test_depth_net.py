@@ -31,6 +31,7 @@ NETS = {
     "uniform": UniformDepthConfig(hidden=8),
     "aware": AWARE,
     "aware, all": replace(AWARE, aspp=True, deformable=True, batch_norm=True),
+    "aware, published": replace(AWARE, batch_norm=True, parameters="published"),
 }
 
 

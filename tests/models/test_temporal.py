@@ -60,6 +60,14 @@ def test_the_past_is_lifted_into_the_present_frame(batch, two_times):
     assert (plane == -0.5).all()
 
 
+def test_a_network_that_is_not_told_the_time_gets_features_alone():
+    join = TemporalConfig(frames=2, times=False).build(4)
+    maps = [torch.randn(1, 4, 3, 5) for _ in range(3)]
+    joined = join(maps[0], maps[1:], [torch.tensor([-0.5]), torch.tensor([-1.0])])
+    assert join.channels == 12
+    assert torch.equal(joined, torch.cat(maps, dim=1))
+
+
 def test_the_past_follows_the_bev_augmentation(batch, two_times):
     """Augmenting the BEV after the motion is one matrix: the mirror image of driving on."""
     model = two_times.build().eval()

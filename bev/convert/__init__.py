@@ -1,0 +1,1 @@
+"""Published checkpoints of others as checkpoints of this project, tensor by tensor."""
