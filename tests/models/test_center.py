@@ -160,13 +160,16 @@ def test_scales_and_overlaps_of_the_suppression_are_the_configs():
 
 
 def test_without_a_window_every_cell_is_a_peak():
-    heatmap, regression = torch.randn(1, 2, 50, 80), torch.zeros(1, 10, 50, 80)
+    """Two cones, one a class: with a window, their tips alone."""
+    row, column = torch.meshgrid(torch.arange(50.0), torch.arange(80.0), indexing="ij")
+    tips = torch.tensor([[10.0, 20.0], [33.0, 61.0]]).view(2, 2, 1, 1)
+    heatmap = -0.1 * torch.hypot(row - tips[:, 0], column - tips[:, 1]).unsqueeze(0)
+    regression = torch.zeros(1, 10, 50, 80)
     every = DecodeConfig(peaks=30, window=1, score=0.0, nms="none", group_boxes=30)
     (found,) = decode(heatmap, regression, LABELS, GRID, every)
-    best = heatmap.sigmoid().flatten().topk(30).values
-    torch.testing.assert_close(found.score, best)
-    (peaks,) = decode(heatmap, regression, LABELS, GRID, replace(every, window=3))
-    assert peaks.score[-1] < found.score[-1]
+    torch.testing.assert_close(found.score, heatmap.sigmoid().flatten().topk(30).values)
+    (peaks,) = decode(heatmap, regression, LABELS, GRID, replace(every, window=3, score=0.01))
+    assert peaks.score.tolist() == [0.5, 0.5] and sorted(peaks.label.tolist()) == sorted(LABELS)
     with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
         DecodeConfig(window=2)
 
