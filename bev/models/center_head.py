@@ -66,6 +66,8 @@ class CenterHeadConfig:
         heatmap_weight: weight of the heatmap loss.
         regression_weight: weight of the L1 loss.
         velocity_weight: weight of the two velocity channels within the L1 loss.
+        velocity_beta: metres a second; smaller errors of velocity count by their square, see
+            ``bev.models.center_loss``. 0 is L1, as published.
         decode: settings of decoding and non-maximum suppression.
     """
 
@@ -79,6 +81,7 @@ class CenterHeadConfig:
     heatmap_weight: float = 1.0
     regression_weight: float = 0.25
     velocity_weight: float = 0.2
+    velocity_beta: float = 0.0
     decode: DecodeConfig = DecodeConfig()
 
     def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
@@ -138,8 +141,9 @@ class CenterHead(nn.Module):
                 output.heatmap,
                 output.regression,
                 targets,
-                config.velocity_weight,
                 config.heatmap_loss,
+                config.velocity_weight,
+                config.velocity_beta,
             )
             heatmap, regression = heatmap + parts[0], regression + parts[1]
         return {

@@ -178,16 +178,42 @@ def test_unknown_velocity_adds_nothing():
     truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
     targets = center_targets([truth], LABELS, GRID)
     regression = torch.randn(1, 10, 50, 80, requires_grad=True)
-    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, 1.0, HeatmapLoss())
+    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, HeatmapLoss(), 1.0)
     loss.backward()
     assert loss.isfinite()
     assert regression.grad[:, :8].any() and not regression.grad[:, 8:].any()
 
 
+def velocity_loss(truth, guess, beta):
+    """Of boxes that move at these speeds along x, all guessed to move at one."""
+    rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(truth)]
+    targets = center_targets([boxes_at(*rows)], LABELS, GRID)
+    _, regression = perfect_output(targets)
+    regression = torch.cat(
+        [regression[:, :8], guess.expand(1, 1, 50, 80), torch.zeros(1, 1, 50, 80)], dim=1
+    )
+    return center_loss(torch.zeros(1, 2, 50, 80), regression, targets, HeatmapLoss(), 1.0, beta)[1]
+
+
+@pytest.mark.parametrize(("speed", "value"), [(3.0, 9 / 8), (-3.0, 9 / 8), (6.0, 4.0)])
+def test_a_small_error_of_velocity_counts_by_its_square(speed, value):
+    zero = torch.tensor(0.0)
+    assert velocity_loss([speed], zero, 4.0).item() == pytest.approx(value, abs=1e-5)
+    assert velocity_loss([speed], zero, 0.0).item() == pytest.approx(abs(speed), abs=1e-5)
+
+
+@pytest.mark.parametrize(("beta", "pull"), [(0.0, 0.4), (10.0, -0.12)])
+def test_few_moving_boxes_pull_the_mean_but_not_the_median(beta, pull):
+    """Three of ten boxes move at 4 m/s: L1 holds the guess down at 0, its smooth kind does not."""
+    guess = torch.tensor(1e-4, requires_grad=True)
+    velocity_loss([4.0] * 3 + [0.0] * 7, guess, beta).backward()
+    assert guess.grad.item() == pytest.approx(pull, abs=1e-3)
+
+
 def test_no_boxes_at_all_still_trains_the_heatmap():
     targets = center_targets([Boxes3D.empty()], LABELS, GRID)
     heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
-    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, 0.2, HeatmapLoss())
+    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, HeatmapLoss(), 0.2)
     (focal + l1).backward()
     assert l1 == 0 and (heatmap.grad > 0).all()
 
