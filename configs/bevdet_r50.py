@@ -1,6 +1,7 @@
 """BEVDet as published: ``lss_r50`` with the published frustum, which looks through corners.
 
-Huang et al. 2021, values of the dev2.1 code. Published by others on nuScenes val, mAP / NDS:
+Huang et al. 2021; values of its dev2 code with six class groups. Published by others on nuScenes
+val, mAP / NDS:
 
     BEVDet-R50 dev2.1, 24 epochs                28.3 / 35.0
 

@@ -1,7 +1,7 @@
 """Lift-splat detection, ResNet-50, 256x704, one frame: the project's default.
 
-The BEVDet single-frame recipe (Huang et al. 2021, values of the dev2.1 code). Published by others
-on nuScenes val, mAP / NDS:
+The BEVDet single-frame recipe (Huang et al. 2021; values of its dev2 code with six class groups).
+Published by others on nuScenes val, mAP / NDS:
 
     BEVDet-R50 dev2.1, 24 epochs                28.3 / 35.0
     BEVDet-R50 dev2.1, CBGS, 20 epochs          31.3 / 39.8
