@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 
 from bev.config import Experiment
 from bev.geometry import BevGrid
-from bev.models import BackboneConfig, DepthBins
+from bev.models import BackboneConfig, DepthBins, SegmentationHeadConfig
 
 WIDTHS = {"channels", "shared", "branch", "width", "hidden", "neck", "stages"}
 WIDEST = 16
@@ -26,6 +26,8 @@ def _shrunken(part):
         return replace(part, **{axis: (lo, hi, (hi - lo) / 32) for axis, (lo, hi) in cells.items()})
     if isinstance(part, DepthBins):
         return replace(part, step=(part.hi - part.lo) / 14)
+    if isinstance(part, SegmentationHeadConfig):
+        return replace(part, positive_weight=20.0)  # few cells so large are covered, and few steps
     small = {}
     for field in fields(part):
         value = getattr(part, field.name)

@@ -15,7 +15,7 @@ from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes import reference_row
+from bev.data.readings import reference_row
 from bev.data.settings import DataConfig
 from bev.data.tables import TABLES
 from bev.errors import DataError

@@ -75,9 +75,11 @@ def scene(request, made_scene) -> dict:
 @each_config
 def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_scene, tmp_path):
     config = shrunken(load_file(path))
+    # The real frame's vehicles cover four cells: too few to learn areas from.
+    made = path.stem.endswith("_synthetic") or config.model.segments
     data = replace(
         config.data,
-        **(made_scene if path.stem.endswith("_synthetic") else scene),
+        **(made_scene if made else scene),
         sampling=SamplingConfig(),
         drop_cameras=0,
         image_augmentation=ImageAugmentation.off(),

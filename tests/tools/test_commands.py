@@ -18,6 +18,7 @@ SMALL = [
     "--model.encoder.channels", "16", "--model.head.shared", "16",
     "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
     "--train.threads", "1", "--train.precision", "32",  # what evaluate.py computes in
+    "--train.schedule", "ConstantLR(factor=1.0)",  # which a longer run may go on with
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Compiled parts against plain ones.
 
-Run by ``test_compile.py`` without the tests' run-time type checks, which cannot be traced.
+Run by ``test_compiled.py`` without the tests' run-time type checks, which cannot be traced.
 """
 
 import copy

@@ -50,7 +50,7 @@ def test_the_best_score_is_that_before_where_its_record_is_half_written(
         return found
 
     monkeypatch.setattr(keep, "write_checkpoint", lambda trainer, path: None)
-    best = BestCheckpoint(tmp_path / "best.ckpt")
+    best = BestCheckpoint(tmp_path / "best.ckpt", "NDS")
     best.on_validation_end(trainer(0.25), LightningModule())
     full_disk()
     with pytest.raises(OSError, match="No space"):
