@@ -62,8 +62,8 @@ class StageConfig:
         frozen: parts that do not.
         fixed_norms: parts whose batch norms keep their statistics and normalise by them, whether
             their weights train or not.
-        rates: parts, and what the learning rate is multiplied by there; the longest name that fits
-            decides.
+        rates: parts, and what the learning rate is multiplied by there; of several that hold a
+            tensor the last decides.
     """
 
     start: float = 0.0
@@ -73,7 +73,7 @@ class StageConfig:
     rates: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if not (0 <= self.start < 1 or self.start.is_integer()):
+        if self.start < 0 or not (self.start < 1 or float(self.start).is_integer()):
             raise ConfigError(
                 f"A stage of train.stages starts at {self.start}; give a fraction of the run below"
                 " 1, or a whole number of steps."

@@ -128,13 +128,8 @@ def _rate(name: str, config: StageConfig) -> float:
     """What the rate of a parameter is multiplied by; 0 where it is frozen."""
     if (config.only and not within_any(name, config.only)) or within_any(name, config.frozen):
         return 0.0
-    fitting = [rate for rate in config.rates if within(name, rate[0])]
-    longest = max((_words(part) for part, _ in fitting), default=0)
-    return next((rate for part, rate in reversed(fitting) if _words(part) == longest), 1.0)
-
-
-def _words(part: str) -> int:
-    return len(part.rstrip(".").split(".")) if part else 0
+    fitting = [rate for part, rate in config.rates if within(name, part)]
+    return fitting[-1] if fitting else 1.0
 
 
 def _settle(module: nn.Module) -> None:

@@ -56,7 +56,7 @@ def test_rates_of_worked_steps():
     stages = Stages(model, (
         StageConfig(only=("head",), rates=(("head.1", 2.0),)),
         StageConfig(0.4, frozen=("body",)),
-        StageConfig(6, rates=(("body", 0.1), ("body.1.bias", 3.0), ("*", 0.5))),
+        StageConfig(6, rates=(("*", 0.5), ("body", 0.1), ("body.1.bias", 3.0))),
     ))  # fmt: skip
     config = TrainConfig(
         optimizer=torch.optim.SGD, lr=0.5, lr_batch=4, weight_decay=0.0, warmup_steps=2,
@@ -172,9 +172,9 @@ def test_stages_are_saved_and_set_from_the_command_line():
     config = load_file(CONFIGS / "finetune_synthetic.py")
     first, second = config.train.stages
     assert from_plain(Experiment, to_plain(config)) == config
-    flags = ["--train.stages.1.start", "300", "--train.stages.1.rates", "backbone", "0.2", "*", "2"]
+    flags = ["--train.stages.1.start", "300", "--train.stages.1.rates", "*", "2", "backbone", "0.2"]
     changed = override(config, flags, "x").train.stages
-    assert changed == (first, replace(second, start=300.0, rates=(("backbone", 0.2), ("*", 2.0))))
+    assert changed == (first, replace(second, start=300.0, rates=(("*", 2.0), ("backbone", 0.2))))
     plain = load_file(CONFIGS / "lss_r50.py")
     flags = ["--train.stages.0.frozen", "backbone", "--train.stages.0.fixed-norms", "backbone"]
     expected = (StageConfig(frozen=("backbone",), fixed_norms=("backbone",)),)
@@ -282,7 +282,7 @@ def test_two_processes_train_in_stages_as_one_with_both_batches(tmp_path):
     """DDP expects the gradients of each stage and no others, and averages them."""
     program = Path(processes.__file__)
     done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=300
+        [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(processes.PROCESSES)]
