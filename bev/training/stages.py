@@ -1,9 +1,9 @@
 """Stages of a run, for a model: what trains in each, and at which part of the learning rate.
 
-What a stage freezes takes no gradient, so its backward pass is not computed, its weights do not
-count in the gradient norm, and no optimiser moves them, by weight decay or momentum neither. Which
-stage a step belongs to follows from the step alone, and the optimiser holds all that ever trains
-from the beginning: a resumed run needs nothing but its step.
+What a stage freezes takes no gradient: none is computed for it, it does not count in the gradient
+norm, and no optimiser moves it, by weight decay or momentum neither. Which stage a step belongs to
+follows from the step alone, and the optimiser holds all that ever trains from the beginning: a
+resumed run needs nothing but its step.
 """
 
 import bisect

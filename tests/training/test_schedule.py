@@ -151,6 +151,10 @@ def test_a_schedule_of_another_length_does_not_go_on():
     state = start(config)[2].state_dict()
     with pytest.raises(CheckpointError, match="OneCycleLR.* was made for a run of 20 steps.* 30"):
         start(config, total=30)[2].load_state_dict(state)
+    staged = replace(FLAT, stages=(StageConfig(), StageConfig(0.5, frozen=("0",))))
+    state = start(staged)[2].state_dict()
+    with pytest.raises(CheckpointError, match="a fraction of the run, was made for a run of 20"):
+        start(staged, total=30)[2].load_state_dict(state)
     state = start(FLAT)[2].state_dict()  # a constant rate does
     start(FLAT, total=30)[2].load_state_dict(state)
 

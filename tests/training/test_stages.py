@@ -188,9 +188,15 @@ def small(quick):
     return replace(quick, data=replace(quick.data, cameras=("CAM_FRONT",)), train=settings)
 
 
+@pytest.fixture(scope="module")
+def whole(small) -> Path:
+    """The folder of an unbroken run."""
+    return train(named(small, "whole"))[0]
+
+
 @pytest.fixture
 def breaks(monkeypatch):
-    """Steps before which the process gets a signal, counted over all parts of a run."""
+    """Steps before which the process gets a signal, counted over its parts."""
     asked, seen, step = set(), [], TrainingModule.training_step
 
     def training_step(self, batch, index):
@@ -209,19 +215,17 @@ def named(config, name, **fields):
     return replace(config, train=replace(config.train, run_name=name, **fields))
 
 
-def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(small, breaks, capsys):
+def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(
+    small, whole, breaks, capsys
+):
     """And in the first stage all but the head is what it began with: weights, their average, and
     statistics."""
-    folder, _ = train(named(small, "whole"))
-    out = capsys.readouterr().out
-    assert "stage 0: of its parameters" in out and "stage 1: of its parameters" in out
-    whole = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    assert "lr-AdamW/0-0.1" in (folder / "metrics.csv").read_text().splitlines()[0]
-
+    assert "lr-AdamW/0-0.1" in (whole / "metrics.csv").read_text().splitlines()[0]
+    unbroken = read_checkpoint(whole / "checkpoints" / "last.ckpt")
     config = named(small, "broken")
     last = small.train.runs / small.name / "broken" / "checkpoints" / "last.ckpt"
     places = (2, 3, 6)
-    breaks.update(8 + place for place in places)  # after the steps of the unbroken run
+    breaks.update(places)
     for place in places:
         with pytest.raises(Stopped):
             train(config, resume=last if last.exists() else None)
@@ -235,30 +239,24 @@ def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(small, b
                 assert kept or name.startswith("model.head."), name
                 same = torch.equal(content["state_dict"][name], value)
                 assert same or name.startswith("model.head."), name
+    with pytest.raises(CheckpointError, match="other stages.*train.stages was"):
+        check_resumable(last, replace(config, train=replace(config.train, stages=HEAD_FIRST[:1])))
     train(config, resume=last)
+    out = capsys.readouterr().out
+    assert out.count("stage 0: of its parameters") == 2  # where it began, and went on from step 2
+    assert out.count("stage 1: of its parameters") == 3  # at its border, and went on from 3 and 6
     broken = read_checkpoint(last)
-    assert whole["global_step"] == broken["global_step"] == 8
+    assert unbroken["global_step"] == broken["global_step"] == 8
     for kind in ("state_dict", "current_model_state"):
-        for name, value in whole[kind].items():
+        for name, value in unbroken[kind].items():
             assert torch.equal(value, broken[kind][name]), (kind, name)
-        moved = [n for n, v in at_two[kind].items() if not torch.equal(v, whole[kind][n])]
+        moved = [n for n, v in at_two[kind].items() if not torch.equal(v, unbroken[kind][n])]
         assert {n.split(".")[1] for n in moved} >= {"backbone", "neck", "view", "encoder", "head"}
 
 
-def test_other_stages_do_not_go_on(small, breaks):
-    folder, _ = train(named(small, "short", max_steps=1, validate_every=0))
-    last = folder / "checkpoints" / "last.ckpt"
-    check_resumable(last, small)
-    with pytest.raises(CheckpointError, match="other stages.*train.stages was"):
-        check_resumable(last, named(small, "short", stages=TrainConfig.stages))
-    with pytest.raises(CheckpointError, match="a fraction of the run, was made for a run of 1"):
-        train(named(small, "short"), resume=last)
-
-
-def test_other_classes_on_top_of_trained_weights(small, breaks):
+def test_other_classes_on_top_of_trained_weights(small, whole):
     """Rows of classes that are known begin as trained; the head trains, the rest is as it was."""
-    first, _ = train(named(small, "known", max_steps=1, stages=TrainConfig.stages))
-    weights = first / "checkpoints" / "last.ckpt"
+    weights = whole / "checkpoints" / "last.ckpt"
     there = read_checkpoint(weights)["state_dict"]
     groups = (("pedestrian", "bus"), ("car",))
     head = replace(small.model.head, groups=groups)
