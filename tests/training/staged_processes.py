@@ -1,4 +1,4 @@
-"""Two stages of training on two processes, for ``test_stages``: a program, run by its path.
+"""Two stages of training on two processes, for ``test_staged_processes``: a program, run by its path.
 
 Writes the weights after every step of rank 0, and after the last of each rank.
 """
