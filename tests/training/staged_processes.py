@@ -1,6 +1,6 @@
-"""Two stages of training on two processes, for ``test_staged_processes``: a program, run by its path.
+"""Stages of training on two processes, for ``test_staged_processes``: a program, run by its path.
 
-Writes the weights after every step of rank 0, and after the last of each rank.
+Writes the weights of each rank after every step.
 """
 
 import sys
