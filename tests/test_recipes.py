@@ -89,8 +89,8 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     )
     settings = replace(
         config.train, epochs=60, max_steps=30, lr=5e-3, lr_batch=0, weight_decay=0.0,
-        warmup_steps=2, schedule=TrainConfig.schedule, validate_every=0, ema=0.9, ema_start=0,
-        precision="32", runs=tmp_path, run_name="learns",
+        warmup_steps=2, schedule=TrainConfig.schedule, stages=TrainConfig.stages, validate_every=0,
+        ema=0.9, ema_start=0, precision="32", runs=tmp_path, run_name="learns",
     )  # fmt: skip
     config = replace(config, data=data, train=settings)
     folder, _ = train(config)

@@ -15,6 +15,7 @@ from bev.data.batch import AdjacentViews, Batch
 from bev.data.classes import LAYERS
 from bev.geometry import Boxes3D, Outlines
 from bev.training.optimizer import build_optimizer
+from bev.training.stages import Stages
 
 BOXES = 30  # a sample
 
@@ -107,7 +108,8 @@ def step_stages(
         ),
     )
     model = config.model.build().to(device).train()
-    optimizer = build_optimizer(model, config.train, config.data.batch_size)
+    stages = Stages(model, config.train.stages)
+    optimizer = build_optimizer(stages, config.train, config.data.batch_size)
     batch = random_batch(config, device)
     autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
 

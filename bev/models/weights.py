@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from bev.errors import WeightsError
 from bev.files import replacing
-from bev.models.weights_report import Mismatch, WeightsReport, part_of
+from bev.models.parts import unknown_part, within, within_any
+from bev.models.weights_report import Mismatch, WeightsReport
 
 # Where training programs put the weights within a checkpoint, averaged ones first.
 _CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -121,8 +122,7 @@ def load_weights(
         model: takes the weights in place.
         state: tensors by name, see :func:`read_weights`.
         source: what the report and errors call them.
-        only: parts of the model to load, as beginnings of names ("backbone", "view.depth_net");
-            empty for all.
+        only: parts of the model to load (see ``bev.models.parts``); empty for all.
         skip: parts not to load.
 
     Raises:
@@ -130,16 +130,11 @@ def load_weights(
             model, or one in ``only`` gets no tensor.
     """
     here = model.state_dict()
-    for part in (*only, *skip):
-        if not any(_within(name, part) for name in here):
-            parts = ", ".join(dict.fromkeys(map(part_of, here)))
-            raise WeightsError(f"The model has no part {part!r} to load or leave; it has: {parts}.")
+    if unknown := unknown_part(here, (*only, *skip)):
+        raise WeightsError(unknown)
     renamed, note = _renamed(state, here)
     wanted = {
-        name
-        for name in here
-        if (not only or any(_within(name, part) for part in only))
-        and not any(_within(name, part) for part in skip)
+        name for name in here if (not only or within_any(name, only)) and not within_any(name, skip)
     }
     both = [name for name in here if name in wanted and name in renamed]
     matched = [name for name in both if here[name].shape == renamed[name].shape]
@@ -149,9 +144,9 @@ def load_weights(
         if here[name].shape != renamed[name].shape
     ]
     for part in only or ("",):
-        if not any(_within(name, part) for name in matched):
+        if not any(within(name, part) for name in matched):
             what = f"Part {part!r} of the model" if part else "The model"
-            first = [name for name in here if _within(name, part)][:1]
+            first = [name for name in here if within(name, part)][:1]
             raise WeightsError(
                 f"{what} gets no tensor from {source}: names or shapes differ (first here:"
                 f" {first}, first there: {list(state)[:1]})."
@@ -234,10 +229,6 @@ def _unwrapped(name: str) -> str:
     while name.startswith("module."):
         name = name.removeprefix("module.")
     return name
-
-
-def _within(name: str, part: str) -> bool:
-    return not part or name == part or name.startswith(part.rstrip(".") + ".")
 
 
 def first_line(error: Exception) -> str:

@@ -93,7 +93,7 @@ def home_of(path: Path) -> Path:
 
 
 def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
-    """Refuse to resume a checkpoint with another model, or without its averaged weights.
+    """Refuse to resume a checkpoint with another model or stages, or without averaged weights.
 
     One that stopped within an epoch also needs the same visits, in the same batches, on as many
     ranks; one from an epoch's end does not.
@@ -120,9 +120,11 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
         for name, before, after in differences(saved.model, model, "model")
         if not any(part in name for part in free)
     ]
+    stages = differences(saved.train.stages, config.train.stages, "train.stages")
+    differing += [f"{name} was {before}, now {after}" for name, before, after in stages]
     if differing:
         raise CheckpointError(
-            f"Checkpoint {path} was made by another model than the one to be trained:"
+            f"Checkpoint {path} was made by another model or other stages than are to be trained:"
             f" {'; '.join(differing)}. Resume it with its own config."
         )
     position = content.get("KeyFrameData", {"batches": 0})

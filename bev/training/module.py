@@ -3,6 +3,7 @@
 import torch
 from lightning import LightningModule
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
@@ -10,6 +11,8 @@ from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
 from bev.training.optimizer import build_optimizer
 from bev.training.schedule import build_schedule
+from bev.training.settings import TrainConfig
+from bev.training.stages import Stages, stage_at
 
 
 def compile_parts(model: Detector, backend: str = "inductor") -> None:
@@ -24,6 +27,9 @@ def compile_parts(model: Detector, backend: str = "inductor") -> None:
 class TrainingModule(LightningModule):
     """Trains the experiment's detector, which stands at ``.model``; built here if none is given.
 
+    Raises:
+        ConfigError: where ``train.stages`` name what the model does not have.
+
     Raises (in training):
         TrainingError: where the loss is not finite; names the samples and the terms.
     """
@@ -34,6 +40,41 @@ class TrainingModule(LightningModule):
         self.model = config.model.build() if model is None else model
         if config.train.compile:
             compile_parts(self.model)
+        self.stages = Stages(self.model, config.train.stages)
+        self.stage, self.starts = 0, [0]
+        self.stages.enter(0)  # before DDP looks which parameters take a gradient
+
+    def train(self, mode: bool = True) -> "TrainingModule":
+        super().train(mode)
+        if mode:
+            self.stages.settle(self.stage)
+        return self
+
+    def on_train_start(self) -> None:
+        self._enter_stage()
+        if self.config.train.stages != TrainConfig.stages:
+            self.print(self.stages.account(self.stage))
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        if self._enter_stage():
+            self.print(f"\n{self.stages.account(self.stage)}")
+
+    def _enter_stage(self) -> bool:
+        """Begin the stage of this step; whether it is another than before.
+
+        The step alone tells it: nothing is to be saved.
+        """
+        stage = stage_at(self.starts, self.global_step)
+        if stage == self.stage:
+            return False
+        self.stage = stage
+        self.stages.enter(stage)
+        strategy = self.trainer.strategy
+        if isinstance(strategy.model, DistributedDataParallel):
+            # It waits for the gradients of those that took one when it was made.
+            strategy.model = self
+            strategy.configure_ddp()
+        return True
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         terms = self.model.loss(batch)
@@ -56,9 +97,10 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> dict:
         train, data = self.config.train, self.config.data
         samples = data.batch_size * self.trainer.world_size * train.accumulate
-        optimizer = build_optimizer(self.model, train, samples)
+        optimizer = build_optimizer(self.stages, train, samples)
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = build_schedule(optimizer, train, samples, total)
+        self.starts = self.stages.starts(total)
+        schedule = build_schedule(optimizer, self.stages, train, samples, total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

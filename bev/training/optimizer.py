@@ -1,12 +1,12 @@
-"""The optimiser over the parameters that train, its rate scaled to the global batch."""
+"""The optimiser over the parameters that train at any time, its rate scaled to the global batch."""
 
 import inspect
 
 import torch
-from torch import nn
 
 from bev.errors import ConfigError
 from bev.training.settings import TrainConfig
+from bev.training.stages import Stages
 
 
 def batch_scale(config: TrainConfig, global_batch: int) -> float:
@@ -15,9 +15,11 @@ def batch_scale(config: TrainConfig, global_batch: int) -> float:
 
 
 def build_optimizer(
-    model: nn.Module, config: TrainConfig, global_batch: int
+    stages: Stages, config: TrainConfig, global_batch: int
 ) -> torch.optim.Optimizer:
-    """The config's optimiser.
+    """The config's optimiser, with a group for the parameters that share their rate in all stages.
+
+    All groups have the run's rate; the schedule multiplies it by what the stage says.
 
     Raises:
         ConfigError: where the optimiser is given ``lr`` or ``weight_decay`` itself, takes no weight
@@ -38,5 +40,4 @@ def build_optimizer(
         raise ConfigError(
             f"train.optimizer = {call} knows no weight decay; set --train.weight-decay 0."
         )
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return call.build(parameters, fill=lambda target, given: {**given, **own})
+    return call.build(stages.groups(), fill=lambda target, given: {**given, **own})

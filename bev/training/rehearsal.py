@@ -83,6 +83,7 @@ def rehearse(config: Experiment) -> Experiment:
         warmup_steps=10,
         lr_batch=0,
         schedule=TrainConfig.schedule,
+        stages=TrainConfig.stages,
         validate_every=0,
         pictures=2,
         log_every=5,

@@ -30,10 +30,12 @@ from bev.training.module import TrainingModule
 from bev.training.random_state import RandomState
 from bev.training.record import RECORD, RunRecord, count_flops
 from bev.training.schedule import follows_run
+from bev.training.settings import TrainConfig
 from bev.training.start import starting_model, write_account
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
+_SHARDED = ("fsdp", "deepspeed")
 
 
 def train(
@@ -137,15 +139,21 @@ def check_settings(config: Experiment) -> None:
         ConfigError: where the photometric transform cannot augment images.
     """
     train = config.train
-    if train.ema > 0 and train.strategy.startswith(("fsdp", "deepspeed")):
+    if train.ema > 0 and train.strategy.startswith(_SHARDED):
         raise TrainingError(
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
-    if train.max_minutes and follows_run(train.schedule):
+    if train.stages != TrainConfig.stages and train.strategy.startswith(_SHARDED):
         raise TrainingError(
-            f"The schedule {train.schedule} needs to know the number of steps, and"
-            " --train.max-minutes does not say; use --train.max-steps, or the default schedule."
+            f"Stages of training (train.stages) do not work with the sharded strategy"
+            f" {train.strategy!r}; set --train.strategy ddp."
+        )
+    if train.max_minutes and follows_run(train):
+        raise TrainingError(
+            f"The schedule {train.schedule}, or a stage that starts at a fraction of the run, needs"
+            " to know the number of steps, and --train.max-minutes does not say; use"
+            " --train.max-steps, or the default schedule and starts counted in steps."
         )
     photometric_transform(config.data.image_augmentation.photometric)
     joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
@@ -267,6 +275,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # as asked
     warnings.filterwarnings("ignore", ".*overridden `transfer_batch_to_device`.*")
     warnings.filterwarnings("ignore", ".*It is recommended to use .self.log.*sync_dist=True.*")
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")

@@ -1,5 +1,6 @@
 """The settings of a training run."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from bev.calls import Call, flag
+from bev.errors import ConfigError
 
 
 class OptimizerCall(Call):
@@ -38,13 +40,55 @@ class InitConfig:
     Attributes:
         weights: a checkpoint of a run, or a file of weights; None starts without.
         only: parts to load, by the beginning of their tensors' names (``backbone``,
-            ``view.depth_net``); empty for all.
+            ``view.depth_net``, ``backbone.body.layer*``); empty for all.
         skip: parts not to load.
     """
 
     weights: Path | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A part of the run: what trains in it, and at which rate. Parts are named as in ``init``.
+
+    What does not train keeps its weights and its batch norm statistics to the bit, and runs as in
+    evaluation (no dropout). ``model.backbone.frozen_stages`` freezes in all stages.
+
+    Attributes:
+        start: where it begins: a fraction of the run below 1, else a number of optimiser steps.
+        only: parts that train; empty for all.
+        frozen: parts that do not.
+        fixed_norms: parts whose batch norms keep their statistics and normalise by them, whether
+            their weights train or not.
+        rates: parts, and what the learning rate is multiplied by there; of several that hold a
+            tensor the last decides.
+    """
+
+    start: float = 0.0
+    only: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    fixed_norms: tuple[str, ...] = ()
+    rates: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or not (self.start < 1 or float(self.start).is_integer()):
+            raise ConfigError(
+                f"A stage of train.stages starts at {self.start}; give a fraction of the run below"
+                " 1, or a whole number of steps."
+            )
+        for part, factor in self.rates:
+            if not 0 < factor < math.inf:
+                raise ConfigError(
+                    f"train.stages: the rate of {part!r} is multiplied by {factor}; give a number"
+                    " above 0, or name the part in frozen."
+                )
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether the start depends on how long the run is."""
+        return 0 < self.start < 1
 
 
 @dataclass(frozen=True)
@@ -66,6 +110,8 @@ class TrainConfig:
         schedule: a class of ``torch.optim.lr_scheduler``, or ``functools.partial`` of one, stepped
             after every optimiser step. Its lengths are steps, or fractions of the run where they
             are floats; see ``bev.training.schedule`` for what is filled in.
+        stages: what trains from which step on, and at which part of the rate; one stage that
+            trains everything is the ordinary run.
         clip: greatest gradient norm; 0 is off.
         accumulate: batches an optimiser step.
         ema: greatest decay of the averaged weights; 0 is off. Averaged weights are what is
@@ -97,6 +143,7 @@ class TrainConfig:
     weight_decay: float = 1e-7
     warmup_steps: int = 200
     schedule: Schedule = ScheduleCall(ConstantLR, factor=1.0)
+    stages: tuple[StageConfig, ...] = (StageConfig(),)
     clip: float = 5.0
     accumulate: int = 1
     ema: float = 0.999
@@ -118,3 +165,5 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, kind in {"optimizer": OptimizerCall, "schedule": ScheduleCall}.items():
             object.__setattr__(self, name, kind.of(getattr(self, name), f"train.{name}"))
+        if not self.stages or self.stages[0].start != 0:
+            raise ConfigError("train.stages needs a stage that starts at 0.")

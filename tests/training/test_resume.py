@@ -193,7 +193,7 @@ def test_an_optimiser_and_a_schedule_of_torch_go_on_with_their_states(one_camera
     folder, _ = train(broken, resume=last_of(broken))
     assert seen == expected and same(weights(folder), final)
     longer = replace(broken, train=replace(broken.train, epochs=3))
-    with pytest.raises(CheckpointError, match="OneCycleLR was made for a run of 8 steps"):
+    with pytest.raises(CheckpointError, match="OneCycleLR.* was made for a run of 8 steps"):
         train(longer, resume=last_of(broken))
 
 

@@ -26,7 +26,8 @@ from torch.optim.lr_scheduler import (
 from bev.errors import CheckpointError, ConfigError
 from bev.training.optimizer import build_optimizer
 from bev.training.schedule import build_schedule, follows_run
-from bev.training.settings import OptimizerCall, TrainConfig
+from bev.training.settings import OptimizerCall, StageConfig, TrainConfig
+from bev.training.stages import Stages
 
 TOTAL = 20
 FLAT = TrainConfig(optimizer=torch.optim.SGD, lr=0.5, lr_batch=8, weight_decay=0.0, warmup_steps=0)
@@ -48,17 +49,12 @@ SCHEDULES = [
 each = pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 
 
-def start(config, batch=8, total=TOTAL, rates=None):
+def start(config, batch=8, total=TOTAL):
     torch.manual_seed(0)
     layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
-    optimizer = build_optimizer(layers, config, batch)
-    if rates:
-        first, second = (list(layer.parameters()) for layer in layers)
-        optimizer.param_groups[0]["params"] = first
-        optimizer.add_param_group({"params": second})
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-    return layers, optimizer, build_schedule(optimizer, config, batch, total)
+    stages = Stages(layers, config.stages)
+    optimizer = build_optimizer(stages, config, batch)
+    return layers, optimizer, build_schedule(optimizer, stages, config, batch, total)
 
 
 def go(layers, optimizer, schedule, steps):
@@ -75,8 +71,8 @@ def go(layers, optimizer, schedule, steps):
     return seen
 
 
-def rates(config, batch=8, steps=TOTAL, **kwargs):
-    return [[rate for rate, _ in groups] for groups in go(*start(config, batch, **kwargs), steps)]
+def rates(config, batch=8, steps=TOTAL):
+    return [[rate for rate, _ in groups] for groups in go(*start(config, batch), steps)]
 
 
 def test_rates_of_worked_steps():
@@ -118,12 +114,16 @@ def test_the_batch_scales_all_rates_alike(schedule):
     assert torch.allclose(once, as_given, rtol=1e-9)
 
 
-@pytest.mark.parametrize("schedule", [s for s in SCHEDULES if "eta_min" not in str(s)], ids=str)
-def test_every_group_keeps_its_own_rate(schedule):
+@each
+def test_a_part_keeps_its_share_of_the_rate_in_every_stage(schedule):
+    """A tenth at first, a half from the second fifth on, of what the schedule says of all."""
     config = replace(FLAT, schedule=schedule, warmup_steps=3)
-    both = torch.tensor(rates(config, rates=[0.5, 0.05]))
-    assert torch.allclose(both[:, 0] / 10, both[:, 1], rtol=1e-6)
-    assert torch.allclose(both[:, 0], torch.tensor(rates(config))[:, 0], rtol=1e-9)
+    stages = (StageConfig(rates=(("1", 0.1),)), StageConfig(0.4, rates=(("1", 0.5),)))
+    both = torch.tensor(rates(replace(config, stages=stages)))
+    plain = torch.tensor(rates(config))[:, 0]
+    share = torch.tensor([0.1] * 8 + [0.5] * 12)
+    assert torch.equal(both[:, 0], plain)
+    assert torch.allclose(both[:, 1], plain * share, rtol=1e-6)
 
 
 @each
@@ -149,8 +149,12 @@ def test_a_saved_state_goes_on_with_the_same_bits(schedule):
 def test_a_schedule_of_another_length_does_not_go_on():
     config = replace(FLAT, schedule=OneCycleLR)
     state = start(config)[2].state_dict()
-    with pytest.raises(CheckpointError, match="OneCycleLR was made for a run of 20 steps.* 30"):
+    with pytest.raises(CheckpointError, match="OneCycleLR.* was made for a run of 20 steps.* 30"):
         start(config, total=30)[2].load_state_dict(state)
+    staged = replace(FLAT, stages=(StageConfig(), StageConfig(0.5, frozen=("0",))))
+    state = start(staged)[2].state_dict()
+    with pytest.raises(CheckpointError, match="a fraction of the run, was made for a run of 20"):
+        start(staged, total=30)[2].load_state_dict(state)
     state = start(FLAT)[2].state_dict()  # a constant rate does
     start(FLAT, total=30)[2].load_state_dict(state)
 
@@ -163,7 +167,11 @@ def test_a_schedule_of_another_length_does_not_go_on():
      (partial(SequentialLR, schedulers=[LinearLR, CosineAnnealingLR], milestones=[4]), True)],
 )  # fmt: skip
 def test_which_schedules_depend_on_the_runs_length(schedule, follows):
-    assert follows_run(replace(FLAT, schedule=schedule).schedule) is follows
+    config = replace(FLAT, schedule=schedule)
+    assert follows_run(config) is follows
+    for start in (4.0, 0.4):
+        staged = replace(config, stages=(StageConfig(), StageConfig(start)))
+        assert follows_run(staged) is (follows or start < 1)
 
 
 def test_every_optimiser_of_torch_takes_the_rate():
@@ -173,7 +181,7 @@ def test_every_optimiser_of_torch_takes_the_rate():
         if target.__module__.startswith("torch.optim."):
             without = target.__name__ in ("LBFGS", "Rprop", "SparseAdam")
             config = replace(FLAT, optimizer=target, weight_decay=0.0 if without else 0.25)
-            optimizer = build_optimizer(parameters, config, 16)
+            optimizer = build_optimizer(Stages(parameters, config.stages), config, 16)
             assert optimizer.param_groups[0]["lr"] == 1.0, target
             assert without or optimizer.param_groups[0]["weight_decay"] == 0.25, target
 
@@ -189,6 +197,7 @@ def test_every_optimiser_of_torch_takes_the_rate():
         ({"schedule": ReduceLROnPlateau}, "waits for a metric"),
         ({"schedule": StepLR}, "cannot be made: .*step_size"),
         ({"schedule": LambdaLR}, "cannot be made: .*lr_lambda"),
+        ({"schedule": partial(OneCycleLR, max_lr=[0.1, 0.2])}, "name in train.stages"),
     ],
 )
 def test_what_cannot_work_is_refused_in_a_sentence(fields, message):

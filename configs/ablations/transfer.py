@@ -1,0 +1,42 @@
+"""Transfer: all ten classes from a model that was trained on five, against starting anew.
+
+The same 2000 steps for each, 8 to 10 minutes of two cores, after as many for the five classes:
+
+    python tools/train.py configs/lss_half_synthetic.py --train.run-name pretrained
+    python tools/ablate.py configs/ablations/transfer.py
+
+``anew, twice as long`` has the steps of both trainings.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from finetune_synthetic import config as staged
+from lss_synthetic import config as base
+
+from bev.ablation import Study
+from bev.config import Experiment
+from bev.training.settings import InitConfig
+
+WEIGHTS = Path("runs/lss_half_synthetic/pretrained/checkpoints/last.ckpt")
+
+short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4))
+
+
+def trained(config: Experiment) -> Experiment:
+    return replace(config, train=replace(config.train, init=InitConfig(WEIGHTS)))
+
+
+def head_first(config: Experiment) -> Experiment:
+    return replace(config, train=replace(config.train, stages=staged.train.stages))
+
+
+study = Study(
+    short,
+    {
+        "anew": "",
+        "anew, twice as long": "--train.max-steps 4000",
+        "fine-tuned": trained,
+        "fine-tuned, head first": (trained, head_first),
+    },
+)

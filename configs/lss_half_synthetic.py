@@ -1,0 +1,13 @@
+"""``lss_synthetic`` that knows five of the ten classes: what fine-tuning to all starts from.
+
+``configs/ablations/transfer.py`` measures what that is worth.
+"""
+
+from dataclasses import replace
+
+from lss_synthetic import config as base
+
+classes = ("car", "bus", "barrier", "bicycle", "pedestrian")
+head = replace(base.model.head, groups=(classes,))
+train = replace(base.train, max_steps=2000, validate_every=4)
+config = replace(base, model=replace(base.model, head=head), train=train)

@@ -1,0 +1,97 @@
+"""Stages of training on two processes, for ``test_staged_processes``: a program, run by its path.
+
+Writes the weights of each rank after every step.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from lightning import Callback, Trainer, seed_everything
+from torch import nn
+
+from bev.config import Experiment
+from bev.training.module import TrainingModule
+from bev.training.settings import StageConfig, TrainConfig
+
+STEPS, PROCESSES = 5, 2
+STAGES = (
+    StageConfig(only=("head",), fixed_norms=("norm",)),
+    StageConfig(2, frozen=("head",), fixed_norms=("norm",)),
+    StageConfig(4, rates=(("body", 0.5),), fixed_norms=("norm",)),
+)
+CONFIG = Experiment(
+    train=TrainConfig(
+        optimizer=torch.optim.SGD, lr=0.1, lr_batch=0, weight_decay=0.0, warmup_steps=0,
+        stages=STAGES,
+    )
+)  # fmt: skip
+
+
+class Network(nn.Module):
+    """A body, a norm and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.norm, self.head = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
+
+    def loss(self, batch):
+        return {"heatmap": self.head(self.norm(self.body(batch.x)).tanh()).square().mean()}
+
+
+@dataclass
+class Points:
+    """A batch; as many of them as there are steps, for each process."""
+
+    x: torch.Tensor
+    tokens: tuple[str, ...] = ("made",)
+
+    def __len__(self):
+        return len(self.x)
+
+    def to(self, device, non_blocking=False):
+        return replace(self, x=self.x.to(device))
+
+
+def network():
+    torch.manual_seed(0)
+    return Network()
+
+
+def points(rank):
+    generator = torch.Generator().manual_seed(1 + rank)
+    return [Points(torch.randn(6, 3, generator=generator)) for _ in range(STEPS)]
+
+
+class Watch(Callback):
+    def __init__(self):
+        self.weights = []
+
+    def on_train_batch_end(self, trainer, module, *_):
+        self.weights.append({n: v.clone() for n, v in module.model.state_dict().items()})
+
+
+class Own(torch.utils.data.Dataset):
+    def __len__(self):
+        return STEPS
+
+    def __getitem__(self, index):
+        return points(torch.distributed.get_rank())[index]
+
+
+def main(folder):
+    seed_everything(0, verbose=False)
+    watch = Watch()
+    trainer = Trainer(
+        accelerator="cpu", devices=PROCESSES, strategy="ddp", max_epochs=1, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[watch], use_distributed_sampler=False, default_root_dir=folder,
+    )  # fmt: skip
+    module = TrainingModule(CONFIG, network())
+    trainer.fit(module, torch.utils.data.DataLoader(Own(), batch_size=None))
+    torch.save(watch.weights, folder / f"rank{trainer.global_rank}.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
