@@ -66,6 +66,8 @@ def main() -> None:
         result, text = Result(metrics, {}), ""
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
+        if math.isfinite(command.within) and not config.model.detects:
+            raise ConfigError("--within limits boxes, and this model detects none; leave it out.")
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
         notices = circumstances(

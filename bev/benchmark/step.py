@@ -103,9 +103,7 @@ def step_stages(
     """
     config = replace(
         config,
-        model=replace(
-            config.model, backbone=replace(config.model.backbone, pretrained=False, weights=None)
-        ),
+        model=replace(config.model, backbone=config.model.backbone.without_weights()),
     )
     model = config.model.build().to(device).train()
     stages = Stages(model, config.train.stages)

@@ -151,7 +151,7 @@ def convert(
 @cache
 def model_shapes(model: DetectorConfig) -> dict[str, tuple[int, ...]]:
     """The names and shapes of a model's state dict; nothing is allocated or fetched."""
-    backbone = replace(model.backbone, pretrained=False, weights=None)
+    backbone = model.backbone.without_weights()
     with torch.device("meta"):
         detector = replace(model, backbone=backbone).build()
     return {name: tuple(value.shape) for name, value in detector.state_dict().items()}

@@ -8,7 +8,7 @@ pixels; the format is its own (nuScenes map expansion v1.3).
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +126,7 @@ def scene_locations(root: Path, version: str) -> dict[str, str]:
     return {name: place for name, place in found.items() if place}
 
 
-@lru_cache(maxsize=16)
+@cache
 def read_layers(path: Path, layers: tuple[str, ...], line_width: float) -> tuple[Areas, ...]:
     """Layers of a map expansion, as areas; dividers are lines of a width (metres).
 
@@ -172,7 +172,7 @@ def _polygons(tables: dict, nodes: dict[str, tuple[float, float]], layer: str) -
     found = [_polygon(drawn[token], nodes) for row in tables[layer] for token in _tokens(row)]
     # A border that crosses itself has no one way around.
     whole = [polygon if polygon.is_valid else make_valid(polygon) for polygon in found]
-    return [part for part in get_parts(whole) if isinstance(part, Polygon)]
+    return [part for part in get_parts(get_parts(whole)) if isinstance(part, Polygon)]
 
 
 def _read(path: Path) -> dict:

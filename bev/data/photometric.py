@@ -60,7 +60,7 @@ def photometric_transform(call: TransformCall) -> v2.Transform:
     transform = call.build()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some say that they pass boxes through: that is the point
-        torch.manual_seed(0)
+        torch.random.default_generator.manual_seed(0)
         for part in _parts(transform):
             reason = _fault(part)
             if reason:
@@ -78,7 +78,7 @@ def change_colours(
     changed = []
     with torch.random.fork_rng(devices=[]):
         for image, seed in zip(images, seeds, strict=True):
-            torch.manual_seed(seed)
+            torch.random.default_generator.manual_seed(seed)
             changed.append(transform(image))
     return torch.stack(changed)
 

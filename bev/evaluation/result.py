@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bev.data.batch import Batch
+from bev.data.classes import VEHICLE
 from bev.data.index import Index
+from bev.errors import DataError
 from bev.evaluation.depth import DepthErrors, depth_errors
 from bev.evaluation.official import Metrics, evaluate_submission, read_details
 from bev.evaluation.report import draw_pr_curves, metrics_table
@@ -90,7 +92,15 @@ def conclude(
         measures: of the whole split.
         folder: takes ``results_nusc.json`` and the devkit's files, and ``segmentation.json``.
         within: of boxes, see ``counted_boxes``.
+
+    Raises:
+        DataError: where vehicles are segmented and the data set has no annotations.
     """
+    if VEHICLE in model.config.segmentation.layers and not len(index.sample_annotation.category):
+        raise DataError(
+            f"Version {index.version} has no annotations, so vehicles cannot be scored on split"
+            f" {split!r}."
+        )
     metrics = None
     if model.config.detects:
         path = write_submission(folder / "results_nusc.json", rows)

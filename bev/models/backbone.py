@@ -239,18 +239,26 @@ def _blocks(body: nn.Module, name: str) -> list[nn.Module]:
 
 
 def _frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:
-    """The stem and the first ``stages`` stages of a timm feature model."""
+    """The stem and the first ``stages`` stages (maps at stride 4 and coarser) of a timm model."""
     if stages == 0:
         return []
-    names = [level["module"] for level in body.feature_info.info]
-    # info lists the stem's output first, then one level a stage.
-    last = names[min(stages, len(names) - 1)].split(".")[0]
-    children = dict(body.named_children())
-    frozen = []
-    for name, module in children.items():
-        frozen.append(module)
-        if name == last:
-            return frozen
-    raise ConfigError(
-        f"frozen_stages={stages} does not fit this backbone, whose stages are {names}."
-    )
+    names = [level["module"] for level in body.feature_info.info if level["reduction"] >= 4]
+    frozen = _up_to(body, names[stages - 1].split(".")) if stages <= len(names) else []
+    if not frozen:
+        raise ConfigError(
+            f"frozen_stages={stages} does not fit this backbone, whose stages are {names}; freeze"
+            " parts by name, e.g. --train.stages.0.frozen backbone.body.conv1."
+        )
+    return frozen
+
+
+def _up_to(parent: nn.Module, path: list[str]) -> list[nn.Module]:
+    """What comes before the module at ``path``, and the module; nothing where it is not there."""
+    found = []
+    for name, child in parent.named_children():
+        if name in (path[0], "_".join(path)):  # timm flattens some models
+            inner = path[1:] if name == path[0] else []
+            own = _up_to(child, inner) if inner else [child]
+            return [*found, *own] if own else []
+        found.append(child)
+    return []

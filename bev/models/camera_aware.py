@@ -60,6 +60,11 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
                 f"A camera-aware depth net needs width >= 1 and blocks >= 0, not {self.width} and"
                 f" {self.blocks}."
             )
+        if self.parameters == "published" and not self.batch_norm:
+            raise ConfigError(
+                "depth_net.parameters = published are numbers of all sizes, which need the norm;"
+                " set depth_net.batch_norm too."
+            )
         if self.deformable and self.width % _DEFORM_GROUPS:
             raise ConfigError(
                 f"depth_net.width = {self.width} must be a multiple of {_DEFORM_GROUPS} for the"

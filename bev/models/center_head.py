@@ -84,6 +84,13 @@ class CenterHeadConfig:
     velocity_beta: float = 0.0
     decode: DecodeConfig = DecodeConfig()
 
+    def __post_init__(self) -> None:
+        if self.velocity_beta < 0 or not 0 < self.prior < 1:
+            raise ConfigError(
+                f"model.head.velocity_beta = {self.velocity_beta} must be at least 0, and"
+                f" model.head.prior = {self.prior} inside (0, 1)."
+            )
+
     def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
         """Build for BEV features of this width.
 

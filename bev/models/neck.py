@@ -2,7 +2,7 @@
 
 Top-down (BEVDet), side by side (BEVDepth), or joined and then mixed (Lift-Splat-Shoot).
 
-Either keeps only what it returns, so every parameter has a gradient (DDP asks for that).
+Each keeps only what it returns, so every parameter has a gradient (DDP asks for that).
 """
 
 from collections.abc import Sequence

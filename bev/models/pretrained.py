@@ -59,7 +59,9 @@ def fill(body: nn.Module, state: Mapping[str, Tensor], source: str, name: str) -
         WeightsError: where a tensor is missing or misfits: it would stay random.
     """
     report = load_weights(body, _flattened(state, body), source)
-    faults = [*report.missing, *map(str, report.mismatched)]
+    # Files of old have no counters of batches; nothing is computed from them.
+    missing = [name for name in report.missing if not name.endswith("num_batches_tracked")]
+    faults = [*missing, *map(str, report.mismatched)]
     if faults:
         total = len(report.matched) + len(faults)
         raise WeightsError(

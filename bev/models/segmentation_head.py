@@ -52,10 +52,10 @@ class SegmentationHeadConfig:
                 f"model.segmentation.weight has {len(self.weight)} numbers for {len(self.layers)}"
                 " layers; give one for each, or one for all."
             )
-        if not 1 <= self.least_visibility <= 4:
+        if self.least_visibility not in (1, 2):
             raise ConfigError(
-                f"model.segmentation.least_visibility is {self.least_visibility}; levels are 1 to"
-                " 4."
+                f"model.segmentation.least_visibility is {self.least_visibility}; give 1 for all"
+                " vehicles, or 2 for those seen to more than 40 %."
             )
 
     def build(self, in_channels: int, grid: BevGrid) -> "SegmentationHead":

@@ -11,6 +11,9 @@ from bev.errors import CheckpointError, WeightsError
 from bev.models import Detector
 from bev.models.weights import read_file, write_weights
 
+# What the optimiser's and the schedule's saved states hold: another value would change nothing.
+_OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")
+
 # What a position within an epoch depends on, beside the number of ranks.
 _POSITION = [
     ("train", "seed"),
@@ -93,7 +96,9 @@ def home_of(path: Path) -> Path:
 
 
 def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
-    """Refuse to resume a checkpoint with another model or stages, or without averaged weights.
+    """Refuse to resume a checkpoint with another model, optimiser, schedule or stages.
+
+    Also without its averaged weights.
 
     One that stopped within an epoch also needs the same visits, in the same batches, on as many
     ranks; one from an epoch's end does not.
@@ -122,9 +127,14 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
     ]
     stages = differences(saved.train.stages, config.train.stages, "train.stages")
     differing += [f"{name} was {before}, now {after}" for name, before, after in stages]
+    differing += [
+        f"train.{name} was {before}, now {after}"
+        for name in _OPTIMISATION
+        if (before := getattr(saved.train, name)) != (after := getattr(config.train, name))
+    ]
     if differing:
         raise CheckpointError(
-            f"Checkpoint {path} was made by another model or other stages than are to be trained:"
+            f"Checkpoint {path} was made by another model or otherwise than it is to be trained:"
             f" {'; '.join(differing)}. Resume it with its own config."
         )
     position = content.get("KeyFrameData", {"batches": 0})

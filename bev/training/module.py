@@ -20,8 +20,9 @@ def compile_parts(model: Detector, backend: str = "inductor") -> None:
 
     In place: names of parameters stay, and copies (averaged weights) are not compiled.
     """
-    for part in (model.backbone, model.neck, model.encoder, model.head):
-        part.compile(backend=backend)
+    for name in ("backbone", "neck", "encoder", "head", "segmentation"):
+        if hasattr(model, name):
+            getattr(model, name).compile(backend=backend)
 
 
 class TrainingModule(LightningModule):
@@ -84,7 +85,8 @@ class TrainingModule(LightningModule):
             raise TrainingError(
                 f"The loss is not finite at step {self.global_step} ({values}), samples"
                 f" {', '.join(batch.tokens)}; checkpoints written before are good. Look at these"
-                " samples, or lower --train.lr."
+                " samples, or begin anew from their weights (--train.init.weights) with a lower"
+                " --train.lr."
             )
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
         for name, value in terms.items():

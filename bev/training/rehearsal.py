@@ -75,7 +75,7 @@ def rehearse(config: Experiment) -> Experiment:
         fold="",
         batch_size=1,
     )
-    backbone = dataclasses.replace(config.model.backbone, pretrained=False, weights=None)
+    backbone = config.model.backbone.without_weights()
     train = dataclasses.replace(
         config.train,
         epochs=1000,

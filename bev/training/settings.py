@@ -117,8 +117,8 @@ class TrainConfig:
         ema: greatest decay of the averaged weights; 0 is off. Averaged weights are what is
             validated, and what a checkpoint's ``state_dict`` holds.
         ema_start: the decay is ema * (1 - exp(-n / 2000)) with n counting from here.
-        compile: ``torch.compile`` of backbone, neck, BEV encoder and head; checkpoints are those of
-            a run without.
+        compile: ``torch.compile`` of backbone, neck, BEV encoder and heads; checkpoints are those
+            of a run without.
         precision: "auto" is bf16 on GPUs and CPUs that compute with it (CPUs with AMX), else 32.
         devices: processes on this machine; 0 for all GPUs, or 1 process without any.
         strategy: Lightning's; "auto" is DDP for several devices.

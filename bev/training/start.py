@@ -60,9 +60,16 @@ def initialise(model: Detector, init: InitConfig) -> WeightsReport:
     if there is not None:
         groups = model.config.head.groups
         state, notes = matched_by_classes(state, there, groups, model.state_dict())
+    layers, own = _layers(content), list(model.config.segmentation.layers)
+    if layers is not None and layers != own:
+        last = f"segmentation.layers.{len(model.segmentation.layers) - 1}." if own else None
+        kept = {name: value for name, value in state.items() if not last or last not in name}
+        if len(kept) < len(state):
+            notes.append(f"{last}* tells {own} here and {layers} there: it starts anew")
+        state = kept
     report = load_weights(model, state, str(init.weights), init.only, init.skip)
     if not any(name.startswith("head.") for name in report.matched):
-        notes = []
+        notes = [note for note in notes if note.startswith("segmentation.")]
     return dataclasses.replace(report, notes=(*report.notes, *notes))
 
 
@@ -74,6 +81,14 @@ def write_account(folder: Path, reports: list[WeightsReport]) -> None:
     with replacing(folder / ACCOUNT) as partial:
         lines = [line for report in reports for line in report.lines(names=-1)]
         partial.write_text("\n".join(lines) + "\n")
+
+
+def _layers(content: Any) -> list[str] | None:
+    """The areas that a checkpoint's model segments; None where it has no config that says it."""
+    found = content.get(CONFIG) if isinstance(content, dict) else None
+    for name in ("model", "segmentation", "layers"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def _class_groups(content: Any) -> list[list[str]] | None:

@@ -97,6 +97,22 @@ def test_frozen_stages_stay_fixed():
     assert torch.equal(backbone.body.bn1.running_mean, before)
 
 
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("tf_efficientnet_lite0", {"blocks.2", "blocks.3", "blocks.4", "blocks.5", "blocks.6"}),
+        ("convnext_atto", {"stages_1", "stages_2", "stages_3"}),
+    ],
+)
+def test_a_stage_may_lie_within_a_part(name, trained):
+    """The first stage ends at stride 4, whatever timm calls it."""
+    backbone = BackboneConfig(name, pretrained=False, frozen_stages=1).build()
+    parts = [n.removeprefix("body.") for n, p in backbone.named_parameters() if p.requires_grad]
+    assert {part[: len("blocks.0")] for part in parts} == trained
+    with pytest.raises(ConfigError, match="frozen_stages=9 does not fit this backbone"):
+        BackboneConfig(name, pretrained=False, frozen_stages=9).build()
+
+
 def test_local_weights_are_loaded(tmp_path):
     config = BackboneConfig("resnet10t", pretrained=False, strides=(16, 32))
     source = config.build()

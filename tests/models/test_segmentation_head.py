@@ -144,7 +144,7 @@ def test_settings_and_batches_that_do_not_fit(alone, batch):
         SegmentationHeadConfig(("vehicle", "vehicle"))
     with pytest.raises(ConfigError, match="2 numbers for 1 layers"):
         SegmentationHeadConfig(("vehicle",), weight=(1.0, 2.0))
-    with pytest.raises(ConfigError, match="levels are 1 to 4"):
+    with pytest.raises(ConfigError, match="least_visibility is 0; give 1 for all"):
         SegmentationHeadConfig(("vehicle",), least_visibility=0)
     with pytest.raises(ConfigError, match="The model tells nothing"):
         replace(alone, segmentation=SegmentationHeadConfig())

@@ -236,7 +236,7 @@ def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(
                 assert kept or name.startswith("model.head."), name
                 same = torch.equal(content["state_dict"][name], value)
                 assert same or name.startswith("model.head."), name
-    with pytest.raises(CheckpointError, match="other stages.*train.stages was"):
+    with pytest.raises(CheckpointError, match="otherwise than.*train.stages was"):
         check_resumable(last, replace(config, train=replace(config.train, stages=HEAD_FIRST[:1])))
     train(config, resume=last)
     out = capsys.readouterr().out
