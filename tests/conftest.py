@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Parallel workers keep to their own cores: twice the threads on a core take many times as long.
+# Before torch is imported, which counts the cores then.
 _worker = os.environ.get("PYTEST_XDIST_WORKER")
 if _worker and hasattr(os, "sched_setaffinity"):
     _cores = sorted(os.sched_getaffinity(0))
@@ -30,6 +30,8 @@ settings.load_profile("bev")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Every test draws the same numbers, whichever tests ran before it in its process."""
+    import torch
+
     torch.manual_seed(0)
 
 
