@@ -22,6 +22,17 @@ from bev.training.settings import TrainConfig
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
+# Shrunken, these are another one's twins but for how they are read out or sampled.
+TWINS = {
+    "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdet_r50_cbgs", "bevdet_r50_dev20",
+    "bevdet_r50_dev21", "bevdet_r50_first", "lss_r50_mini",
+}  # fmt: skip
+each_recipe = pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow) if p.stem in TWINS else p for p in CONFIGS],
+    ids=lambda path: path.stem,
+)
+
 
 @each_config
 def test_a_recipe_builds_steps_and_is_restored(path):
@@ -72,7 +83,7 @@ def scene(request, made_scene) -> dict:
     return dict(root=root, version="v1.0-mini", train_split=split, val_split=split)
 
 
-@each_config
+@each_recipe
 def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_scene, tmp_path):
     config = shrunken(load_file(path))
     # The real frame's vehicles cover four cells: too few to learn areas from.
