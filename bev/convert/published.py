@@ -4,7 +4,6 @@ Which family a file is of shows in the names and shapes of its tensors alone. Ea
 config that rebuilds its model; what that does not reproduce stands in the config's docstring.
 """
 
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,9 +21,10 @@ from bev.convert.bevdet import (
     first_release_rules,
 )
 from bev.convert.rename import Faults, Rule, Source, converted, faults, sources
-from bev.errors import CheckpointError, ConfigError
+from bev.errors import CheckpointError, ConfigError, WeightsError
 from bev.files import replacing
 from bev.models import DetectorConfig
+from bev.models.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,12 @@ def read_published(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: where the file is missing, cannot be read so, or holds no tensors.
     """
-    if not path.is_file():
-        raise CheckpointError(f"Checkpoint {path} does not exist.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise CheckpointError(
-            f"Checkpoint {path} cannot be read as plain data and tensors ({first}); if you trust"
-            " it, save its state_dict alone with torch.save and convert that."
-        ) from error
-    inner = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    found = {name: value for name, value in inner.items() if isinstance(value, Tensor)}
-    if not found:
-        raise CheckpointError(f"Checkpoint {path} holds no state dict.")
-    for prefix in ("module.", "model."):
-        if all(name.startswith(prefix) for name in found):
-            found = {name.removeprefix(prefix): value for name, value in found.items()}
+        found = read_weights(path)
+    except WeightsError as error:
+        raise CheckpointError(f"Checkpoint {path} cannot be used. {error}") from error
+    if all(name.startswith("model.") for name in found):
+        found = {name.removeprefix("model."): value for name, value in found.items()}
     return found
 
 

@@ -81,10 +81,10 @@ class Code:
 
 def test_a_file_that_is_no_plain_data_is_refused(tmp_path):
     torch.save({"state_dict": {}, "meta": Code()}, tmp_path / "code.pth")
-    with pytest.raises(CheckpointError, match="code.pth cannot be read as plain data and tensors"):
+    with pytest.raises(CheckpointError, match="code.pth cannot be read: it holds"):
         read_published(tmp_path / "code.pth")
     torch.save({"state_dict": {}}, tmp_path / "none.pth")
-    with pytest.raises(CheckpointError, match="none.pth holds no state dict"):
+    with pytest.raises(CheckpointError, match="none.pth holds no named tensors"):
         read_published(tmp_path / "none.pth")
     with pytest.raises(CheckpointError, match="gone.pth does not exist"):
         read_published(tmp_path / "gone.pth")
