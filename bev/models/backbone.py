@@ -16,6 +16,7 @@ from timm.models._features import FeatureGetterNet, FeatureHookNet
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
+from bev.models.depthwise import depthwise_in_float32
 from bev.models.pretrained import fill, fill_from_file, timm_weights
 from bev.models.receptive import Field, fields
 from bev.models.recompute import blocks, recompute
@@ -88,6 +89,7 @@ class Backbone(nn.Module):
         self.config = config
         options = _options(config)
         self.body = timm.create_model(config.name, **options, **_levels(config, options))
+        depthwise_in_float32(self.body)
         self.report = None
         if config.weights is not None:
             self.report = fill_from_file(self.body, config.weights, config.name, options)
