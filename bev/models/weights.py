@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from bev.errors import WeightsError
@@ -89,7 +89,7 @@ def write_weights(
     plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        save_file(plain, partial, about)
+        partial.write_bytes(save(plain, about))  # with the permissions of any other file
 
 
 def weights_of(content: Any, source: str) -> dict[str, Tensor]:
