@@ -4,7 +4,7 @@ python tools/visualize.py CHECKPOINT [--split SPLIT] [--out DIR]
 python tools/visualize.py configs/lss_r50_mini.py --data.root DIR [--check]
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bev.config import load_file
 from bev.data.dataset import KeyFrames
+from bev.data.outlines import OutlineConfig
 from bev.data.settings import DataChoice
 from bev.errors import run_command
 from bev.machine import default_device
@@ -55,6 +56,8 @@ def main() -> None:
         config, model = load_checkpoint(command.source)
         home = home_of(command.source)
     data = command.data.apply(config.data)
+    if command.check:
+        data = replace(data, outlines=OutlineConfig())  # no areas are drawn
     split = command.split or data.splits[1]
     frames = data.frames(split)
     frames = spread(frames, command.samples or len(frames))

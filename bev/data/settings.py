@@ -136,11 +136,14 @@ class DataChoice:
         root: folder of the data set.
         version: nuScenes version.
         cameras: of another rig than the model was trained with; empty for the config's.
+        layers: areas that the data have, e.g. vehicle where the map expansion is missing; empty for
+            the config's.
     """
 
     root: Path | None = None
     version: str | None = None
     cameras: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     def apply(self, data: DataConfig) -> DataConfig:
         """The config's data with what was chosen here; another version takes its usual splits."""
@@ -148,6 +151,8 @@ class DataChoice:
             data = replace(data, root=self.root)
         if self.cameras:
             data = replace(data, cameras=self.cameras, drop_cameras=0)
+        if self.layers:
+            data = replace(data, outlines=replace(data.outlines, layers=self.layers))
         if self.version is not None and self.version != data.version:
             data = replace(data, version=self.version, train_split="", val_split="", fold="")
         return data

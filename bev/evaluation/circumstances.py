@@ -27,7 +27,7 @@ def circumstances(
     Args:
         trained: of the checkpoint.
         data: evaluated on. Its root and version are told where they differ from ``trained``'s,
-            its cameras where they or their order do.
+            its cameras and areas where they or their order do.
         rig: what is done to it.
         mirror: detections of the mirrored scene are averaged in.
         blank: images are grey.
@@ -43,6 +43,9 @@ def circumstances(
     if data.cameras != trained.cameras:
         names = " ".join(data.cameras)
         found[f"with {names}"] = f"The cameras were {names}; trained with {len(trained.cameras)}."
+    if data.outlines.layers != trained.outlines.layers:
+        names = " ".join(data.outlines.layers)
+        found[f"areas {names}"] = f"Of areas only {names} were measured."
     if data.version != trained.version:
         found[data.version] = f"The data were {data.version}; trained on {trained.version}."
     if data.root.resolve() != trained.root.resolve():

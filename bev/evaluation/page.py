@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from bev.evaluation.official import SUMMARY, Metrics, read_metrics
+from bev.evaluation.official import Metrics
 from bev.evaluation.report import CLASS_COLUMNS, class_rows
 
 _STYLE = """
@@ -58,20 +58,15 @@ def write_page(
         title: the heading.
         subtitle: one line below it, e.g. the checkpoint and the split.
         notice: set off in a box, e.g. that this was a rehearsal and its figures mean little.
-        metrics: the figures; by default those of the folder's ``metrics_summary.json``, if any.
+        metrics: the official figures.
         figures: others than the official ones, shown beside them.
         note: what they mean, below them.
-        curves: PNG of the precision-recall curves; by default the folder's ``pr_curves.png``, if
-            any.
+        curves: PNG of the precision-recall curves.
         pictures: image files to show, in order, linked by paths relative to the folder.
         config_text: the configuration, shown as it is.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if metrics is None and (folder / SUMMARY).is_file():
-        metrics = read_metrics(folder)
-    if curves is None and (folder / "pr_curves.png").is_file():
-        curves = folder / "pr_curves.png"
     parts = [f"<h1>{escape(title)}</h1>"]
     if subtitle:
         parts.append(f'<p class="where">{escape(subtitle)}</p>')

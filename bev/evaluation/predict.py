@@ -20,7 +20,8 @@ def predict(
 ) -> tuple[dict[str, list[dict]], Measures]:
     """Submission rows by sample token and what else is measured, of every sample of a loader.
 
-    Computed in float32. Depth is measured where the samples carry lidar.
+    Computed in float32. Depth is measured where the samples carry lidar, and of the areas that the
+    model tells those that the samples carry.
 
     Args:
         model: in evaluation mode, on ``device``.
@@ -37,7 +38,7 @@ def predict(
         if blank:
             batch = blanked(batch)
         found = model.predict(batch, cache)
-        measures += measure(model, found, batch)
+        measures += measure(model, found, batch, data.outlines.layers)
         for token, own, pose in zip(batch.tokens, found.boxes, batch.global_from_ego, strict=True):
             rows[token] = submission_rows(token, own, pose)
     return rows, measures

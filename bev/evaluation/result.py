@@ -5,6 +5,7 @@ add up, and training and ``tools/evaluate.py`` end an evaluation alike.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +37,12 @@ class Measures:
         return {**self.depth.scalars(), **self.overlaps.scalars()}
 
 
-def measure(model: Detector, prediction: Prediction, batch: Batch) -> Measures:
+def measure(
+    model: Detector, prediction: Prediction, batch: Batch, layers: Sequence[str]
+) -> Measures:
     """Of one batch; see :func:`depth_errors` and :func:`overlaps`."""
     return Measures(
-        depth_errors(model, prediction.output, batch), overlaps(model, prediction, batch)
+        depth_errors(model, prediction.output, batch), overlaps(model, prediction, batch, layers)
     )
 
 
@@ -96,7 +99,8 @@ def conclude(
     Raises:
         DataError: where vehicles are segmented and the data set has no annotations.
     """
-    if VEHICLE in model.config.segmentation.layers and not len(index.sample_annotation.category):
+    measured = measures.overlaps.names
+    if f"IoU_{VEHICLE}" in measured and not len(index.sample_annotation.category):
         raise DataError(
             f"Version {index.version} has no annotations, so vehicles cannot be scored on split"
             f" {split!r}."

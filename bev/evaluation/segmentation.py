@@ -97,15 +97,21 @@ class Overlaps:
         return cls(tuple(content["names"]), tuple(content["averaged"]), samples)
 
 
-def overlaps(model: Detector, prediction: Prediction, batch: Batch) -> Overlaps:
+def overlaps(
+    model: Detector, prediction: Prediction, batch: Batch, layers: Sequence[str]
+) -> Overlaps:
     """Of a batch's maps; nothing where the model tells none.
+
+    Args:
+        layers: whose truth the batch carries; others are not compared.
 
     Raises:
         DataError: where the model tells some and the batch carries no outlines.
     """
     if prediction.segmentation is None:
         return Overlaps()
-    return compare_maps(prediction.segmentation, batch.outlines, model.segmentation, batch.tokens)
+    maps, head = prediction.segmentation, model.segmentation
+    return compare_maps(maps, batch.outlines, head, batch.tokens, layers)
 
 
 @torch.no_grad()
@@ -114,6 +120,7 @@ def compare_maps(
     outlines: Sequence[Outlines],
     head: SegmentationHead,
     tokens: Sequence[str],
+    layers: Sequence[str],
 ) -> Overlaps:
     """Cells that are told against cells that are covered.
 
@@ -122,11 +129,14 @@ def compare_maps(
         outlines: all that there is in each sample, BEV frame.
         head: gives the layers, the grid, and which vehicles were trained on.
         tokens: of the samples.
+        layers: those of the head's that are compared.
     """
     told = logits > 0
     truths = {level: head.truth(outlines, level) for level in (0, _VISIBLE)}
     names, averaged, cells = [], [], []
     for number, layer in enumerate(head.config.layers):
+        if layer not in layers:
+            continue
         figures = {f"IoU_{layer}": 0}
         if layer == VEHICLE:
             figures[f"IoU_{layer}_visible"] = _VISIBLE
@@ -135,5 +145,7 @@ def compare_maps(
             here, there = told[:, number], truths[level][:, number]
             names.append(name)
             cells.append(torch.stack([here & there, here | there], dim=1).sum((2, 3)))
+    if not names:
+        return Overlaps()
     counts = torch.stack(cells, dim=1).cpu().numpy()
     return Overlaps(tuple(names), tuple(averaged), dict(zip(tokens, counts, strict=True)))

@@ -59,7 +59,7 @@ class OfficialMetrics(Callback):
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        self.measures += measure(module.model, outputs, batch)
+        self.measures += measure(module.model, outputs, batch, module.config.data.outlines.layers)
         frames = zip(batch.tokens, outputs.boxes, batch.global_from_ego, strict=True)
         for token, boxes, pose in frames:
             self.rows[token] = submission_rows(token, boxes, pose)

@@ -35,6 +35,7 @@ CHOICES = {
     "data.root": dict(choice=DataChoice(root=Path("a/nuscenes"))),
     "a root of the same name": dict(choice=DataChoice(root=Path("b/nuscenes"))),
     "data.version": dict(choice=DataChoice(version="v1.0-other")),
+    "data.layers": dict(choice=DataChoice(layers=("vehicle",))),
     "without": dict(rig=Disturbance(without=("CAM_FRONT",))),
     "noise": dict(rig=Disturbance(extrinsic_noise=(1.0, 0.1))),
     "mirror": dict(mirror=True),
@@ -55,6 +56,7 @@ def test_each_choice_has_a_folder_of_its_own():
     [
         ("data.cameras", "mini_val_best_with_CAM_FRONT", "were CAM_FRONT; trained with 6."),
         ("data.version", "mini_val_best_v1.0-other", "were v1.0-other; trained on v1.0-mini."),
+        ("data.layers", "mini_val_best_areas_vehicle", "only vehicle were measured."),
         ("data.root", "mini_val_best_in_nuscenes-", "lay in a/nuscenes."),
         ("noise", "mini_val_best_noise_1_deg_0.1_m_seed_0", "noise 1 deg 0.1 m seed 0."),
         ("within", "mini_val_best_within_35_m", "farther away than 35 m did not count."),

@@ -23,7 +23,10 @@ def box(x: float, y: float, length: float, width: float, visibility: int = 0) ->
     )  # fmt: skip
 
 
-def measured(samples=slice(None), least_visibility: int = 1) -> Overlaps:
+BOTH = ("vehicle", "drivable_area")
+
+
+def measured(samples=slice(None), least_visibility: int = 1, layers=BOTH) -> Overlaps:
     """Of two samples: 4 cells of vehicle in plain sight, 2 of one hardly visible, 12 of road."""
     vehicles = Boxes3D.cat([box(1.0, 1.0, 1.9, 1.9, 4), box(5.0, 0.5, 1.9, 0.9, 1)])
     road = Outlines.of_boxes(box(2.0, 1.5, 3.9, 2.9), ROAD)
@@ -34,8 +37,8 @@ def measured(samples=slice(None), least_visibility: int = 1) -> Overlaps:
     logits[1, 0, 3, 3] = 9.0  # tells 1 cell where there is nothing
     logits[1, 0, 3, 4] = 0.0  # is not above 0
     settings = {"least_visibility": least_visibility}
-    head = SegmentationHeadConfig(("vehicle", "drivable_area"), **settings).build(4, GRID)
-    return compare_maps(logits[samples], outlines[samples], head, ["a", "b"][samples])
+    head = SegmentationHeadConfig(BOTH, **settings).build(4, GRID)
+    return compare_maps(logits[samples], outlines[samples], head, ["a", "b"][samples], layers)
 
 
 EXPECTED = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8, "IoU_drivable_area": 0.5}
@@ -47,6 +50,14 @@ def test_figures_by_hand():
     assert found.samples["a"].tolist() == [[2, 8], [1, 7], [8, 16]]
     assert found.samples["b"].tolist() == [[0, 1], [0, 1], [0, 0]]
     assert found.scalars() == pytest.approx({"mIoU": (2 / 9 + 0.5) / 2, **EXPECTED})
+
+
+def test_layers_without_truth_are_not_compared():
+    vehicles = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8}
+    assert measured(layers=["vehicle"]).scalars() == pytest.approx({"mIoU": 2 / 9, **vehicles})
+    road = measured(layers=["drivable_area", "ped_crossing"])
+    assert road.scalars() == {"mIoU": 0.5, "IoU_drivable_area": 0.5}
+    assert measured(layers=["ped_crossing"]).scalars() == {}
 
 
 def test_the_mean_takes_vehicles_by_the_truth_that_was_trained_on():

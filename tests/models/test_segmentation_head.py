@@ -96,7 +96,10 @@ def test_both_tasks_train_together(small, seen):
     sum(terms.values()).backward()
     assert all(p.grad is not None for p in both.parameters())
     assert small.build()(seen).segmentation is None
-    assert overlaps(small.build(), small.build().eval().predict(seen), seen).scalars() == {}
+    assert (
+        overlaps(small.build(), small.build().eval().predict(seen), seen, ["vehicle"]).scalars()
+        == {}
+    )
 
 
 def test_a_small_network_learns_one_batch_by_heart(alone, batch):
@@ -117,7 +120,7 @@ def test_a_small_network_learns_one_batch_by_heart(alone, batch):
         optimizer.zero_grad()
         sum(model.loss(data).values()).backward()
         optimizer.step()
-    figures = overlaps(model, model.predict(data), data).scalars()  # batch statistics, as trained
+    figures = overlaps(model, model.predict(data), data, ["vehicle"]).scalars()  # batch statistics
     assert figures["IoU_vehicle"] > 0.9 and figures["mIoU"] == figures["IoU_vehicle"]
 
 
