@@ -66,6 +66,10 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
     def predicts_depth(self) -> bool:
         return self.lift.predicts_depth
 
+    @property
+    def assumes_ground(self) -> bool:
+        return self.lift.assumes_ground
+
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "RefinedLiftSplat":
         """Raises ConfigError where ``lift`` predicts no depth."""
         if not self.predicts_depth:

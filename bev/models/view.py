@@ -63,6 +63,11 @@ class ViewTransformConfig:
         """Whether it gives depth logits; those of the ``DepthBins`` at the field ``depth``."""
         return False
 
+    @property
+    def assumes_ground(self) -> bool:
+        """Whether it takes z = 0 of the ego frame for the ground."""
+        return False
+
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:
         """Build for image features of this width and stride (pixels)."""
         raise TypeError(f"{type(self).__name__} does not say what it builds.")

@@ -54,6 +54,10 @@ class LiftSplatConfig(ViewTransformConfig):
     def predicts_depth(self) -> bool:
         return self.depth_net.predicts_depth
 
+    @property
+    def assumes_ground(self) -> bool:
+        return self.ray_features
+
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
         return LiftSplat(self, in_channels, stride, grid)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from bev.synthetic.road import Road
 
-_REACH = 200.0  # metres of street, before and behind the start
+_LEAST = 200.0  # metres of street, before and behind the start
+_AHEAD = 130.0  # and at least so many beyond the last key frame
 _STEP = 3.0  # metres between two points of a curve
 _EMPTY = (
     "road_segment", "road_block", "lane", "lane_connector", "stop_line", "traffic_light",
@@ -78,19 +79,21 @@ def expansion_tables(
     }
 
 
-def street_tables(road: Road, lots: Sequence[tuple[float, float, float]]) -> dict:
+def street_tables(road: Road, lots: Sequence[tuple[float, float, float]], travel: float) -> dict:
     """The expansion of one street.
 
     Args:
         road: the street.
         lots: car parks (s low, s high, side).
+        travel: how far the car drives along it, metres.
     """
-    low, high = -_REACH, _REACH
+    reach = max(_LEAST, travel + _AHEAD)
+    low, high = -reach, reach
     half, edge = road.crossing_half_width, road.lanes * road.lane_width
     drivable = [_strip(road, low, high, -road.kerb, road.kerb)]
     between, beside, crossings = [(low, high)], [(low, high)], []
     if road.crossing is not None:
-        drivable.append(_across(road, -_REACH, _REACH, 1.0 - half, half - 1.0))
+        drivable.append(_across(road, low, high, 1.0 - half, half - 1.0))
         between = _without(low, high, road.crossing, half + 3.2)
         beside = _without(low, high, road.crossing, half - 1.0)
         for arm in (-1.0, 1.0):

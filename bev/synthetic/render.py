@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-from bev.synthetic.config import KEY_FRAME_PERIOD
 from bev.synthetic.ground import make_ground, paint_ground
 from bev.synthetic.painter import paint_items, paint_shadows, shadow_outlines
 from bev.synthetic.rig import CAMERAS
@@ -21,8 +20,7 @@ class Renderer:
     def __init__(self, scene: Scene, size: tuple[int, int]) -> None:
         self._scene, self._size = scene, size
         rng = np.random.default_rng([scene.look_seed, 2])
-        travel = scene.ego.speed * (len(scene.firings) - 1) * KEY_FRAME_PERIOD
-        self._ground = make_ground(scene.road, scene.lots, travel, rng)
+        self._ground = make_ground(scene.road, scene.lots, scene.travel, rng)
         self._panorama = make_panorama(scene.weather, rng)
         self._backdrops = {
             name: make_backdrop(scene.rig.mounts[name], size, scene.weather) for name in CAMERAS

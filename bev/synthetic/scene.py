@@ -47,6 +47,11 @@ class Scene:
     firings: list[dict[str, int]]
     look_seed: int
 
+    @property
+    def travel(self) -> float:
+        """Metres that the car drives from the first key frame to the last."""
+        return self.ego.speed * (len(self.firings) - 1) * KEY_FRAME_PERIOD
+
     def seconds(self, timestamp_us: int) -> float:
         """Scene time [s since the first key frame] of a timestamp."""
         return (timestamp_us - self.start_us) * 1e-6

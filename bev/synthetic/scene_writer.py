@@ -53,7 +53,7 @@ def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
         path = folder / sample_file(key.name, LIDAR, scene.firings[frame][LIDAR])
         path.write_bytes(truth.sweep.points.tobytes())
         truths.append(truth)
-    tables = street_tables(scene.road, scene.lots)
+    tables = street_tables(scene.road, scene.lots, scene.travel)
     (folder / EXPANSIONS / f"{key.name}.json").write_text(json.dumps(tables))
     shard = shard_file(folder, key)
     with replacing(shard) as partial:

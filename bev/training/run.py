@@ -174,6 +174,11 @@ def check_settings(config: Experiment) -> None:
         )
     if config.model.depth_weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
+    if config.model.view.assumes_ground and config.data.reference == "lidar":
+        raise TrainingError(
+            "Ray features tell the depth of the ground at z = 0, which is not where it lies in the"
+            " lidar's frame; set --data.reference ego, or --model.view.no-ray-features."
+        )
     check_outlines(config)
 
 

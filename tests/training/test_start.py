@@ -134,6 +134,14 @@ def test_parts_of_no_weights_are_refused(short):
         check_settings(starting(short, None, skip=("head",)))
 
 
+def test_ray_features_are_refused_where_the_ground_lies_elsewhere(short):
+    view = replace(short.model.view, ray_features=True)
+    rays = replace(short, model=replace(short.model, view=view))
+    check_settings(rays)
+    with pytest.raises(TrainingError, match="set --data.reference ego"):
+        check_settings(replace(rays, data=replace(rays.data, reference="lidar")))
+
+
 def test_a_part_that_is_none_is_refused(short, last):
     model = short.model.build()
     with pytest.raises(WeightsError, match="no part 'heads'.*backbone, neck"):
