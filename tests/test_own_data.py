@@ -60,9 +60,9 @@ def run(monkeypatch, capsys, tool: str, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
-def test_the_readme_names_the_tables_and_fields_that_are_read():
+def test_the_documentation_names_the_tables_and_fields_that_are_read():
     """Its table is the reader's own, and the data set of these tests holds that and no more."""
-    section = (ROOT / "README.md").read_text().split("## Your own data, another rig")[1]
+    section = (ROOT / "docs" / "data.md").read_text().split("## Your own data, another rig")[1]
     listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", section.split("\n## ")[0], re.MULTILINE)
     fields = {table: set(re.findall(r"`(\w+)`", names)) for table, names in listed}
     assert fields == {
@@ -71,7 +71,7 @@ def test_the_readme_names_the_tables_and_fields_that_are_read():
     }
 
 
-def test_the_page_writes_what_the_readme_names_and_no_more(own):
+def test_the_page_writes_what_the_documentation_names_and_no_more(own):
     files = {path.stem: json.loads(path.read_text()) for path in (own.root / VERSION).iterdir()}
     assert files.pop("splits") == SPLITS
     assert set(files) == set(TABLES)
