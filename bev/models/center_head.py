@@ -68,6 +68,8 @@ class CenterHeadConfig:
         velocity_weight: weight of the two velocity channels within the L1 loss.
         velocity_beta: metres a second; smaller errors of velocity count by their square, see
             ``bev.models.center_loss``. 0 is L1, as published.
+        neighbours: so many cells around a centre's, in rows and columns, learn its box, too, see
+            ``bev.models.center_targets.cells_of``; 0 as published.
         decode: settings of decoding and non-maximum suppression.
     """
 
@@ -82,13 +84,15 @@ class CenterHeadConfig:
     regression_weight: float = 0.25
     velocity_weight: float = 0.2
     velocity_beta: float = 0.0
+    neighbours: int = 0
     decode: DecodeConfig = DecodeConfig()
 
     def __post_init__(self) -> None:
-        if self.velocity_beta < 0 or not 0 < self.prior < 1:
+        if self.velocity_beta < 0 or self.neighbours < 0 or not 0 < self.prior < 1:
             raise ConfigError(
-                f"model.head.velocity_beta = {self.velocity_beta} must be at least 0, and"
-                f" model.head.prior = {self.prior} inside (0, 1)."
+                f"model.head.velocity_beta = {self.velocity_beta} and model.head.neighbours ="
+                f" {self.neighbours} must be at least 0, and model.head.prior = {self.prior} inside"
+                " (0, 1)."
             )
 
     def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
@@ -143,7 +147,8 @@ class CenterHead(nn.Module):
         config = self.config
         heatmap, regression = 0.0, 0.0
         for output, labels in zip(outputs, self.labels, strict=True):
-            targets = center_targets(truth, labels, self.grid, config.overlap, config.min_radius)
+            size = config.overlap, config.min_radius, config.neighbours
+            targets = center_targets(truth, labels, self.grid, *size)
             parts = center_loss(
                 output.heatmap,
                 output.regression,

@@ -22,7 +22,7 @@ def center_loss(
     velocity_weight: float,
     velocity_beta: float = 0.0,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Heatmap loss and regression loss of one group, each divided by its number of positives.
+    """Heatmap loss and regression loss of one group, each divided by its number of boxes.
 
     Unknown (NaN) targets add nothing to the regression loss.
     """
@@ -30,6 +30,7 @@ def center_loss(
     seen = heatmap_loss(heatmap, targets.heatmap) / centres
 
     sample, row, column = targets.index.unbind(1)
+    share = targets.share.unsqueeze(1)
     predicted = regression.permute(0, 2, 3, 1)[sample, row, column].float()
     known = torch.isfinite(targets.regression)
     wanted = torch.where(known, targets.regression, predicted.detach())
@@ -40,5 +41,5 @@ def center_loss(
     error = torch.cat([error[:, :8], velocity], dim=1)
     weight = error.new_ones(10)
     weight[8:] = velocity_weight
-    l1 = (error * weight).sum() / max(len(sample), 1)
+    l1 = (error * weight * share).sum() / share.sum().clamp(min=1)
     return seen, l1
