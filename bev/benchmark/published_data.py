@@ -124,7 +124,7 @@ def center_targets(
     """What ``bev.models.center_targets.center_targets`` gives, box by box."""
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(truth), len(labels), rows, columns)
-    index, regression = [], []
+    index, regression, attribute = [], [], []
     for sample, boxes in enumerate(truth):
         for box in range(len(boxes)):
             label = int(boxes.label[box])
@@ -139,6 +139,7 @@ def center_targets(
             radius = max(min_radius, int(radius))
             _draw(heatmap[sample, list(labels).index(label)], row, column, radius)
             index.append((sample, row, column))
+            attribute.append(int(boxes.attribute[box]))
             offset = torch.stack([x - column, y - row])
             turn = torch.stack([yaw.sin(), yaw.cos()])
             values = [offset, z[None], size.log(), turn, boxes.velocity[box]]
@@ -148,6 +149,7 @@ def center_targets(
         torch.tensor(index, dtype=torch.long).reshape(-1, 3),
         torch.stack(regression) if regression else torch.zeros(0, 10),
         torch.ones(len(index)),
+        torch.tensor(attribute, dtype=torch.long),
     )
 
 

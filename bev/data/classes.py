@@ -24,6 +24,21 @@ ATTRIBUTES = (
     "vehicle.stopped",
 )
 
+# The attribute of what stands still, as published code has it; "" for classes without attributes.
+# Its first word is the kind of all attributes that the class can have.
+AT_REST = {
+    "car": "vehicle.parked",
+    "truck": "vehicle.parked",
+    "construction_vehicle": "vehicle.parked",
+    "bus": "vehicle.stopped",
+    "trailer": "vehicle.parked",
+    "barrier": "",
+    "motorcycle": "cycle.without_rider",
+    "bicycle": "cycle.without_rider",
+    "pedestrian": "pedestrian.standing",
+    "traffic_cone": "",
+}
+
 # Metres from the ego origin within which the official evaluation counts a class
 # (nuScenes detection_cvpr_2019).
 CLASS_RANGE = {

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bev.data.classes import ATTRIBUTES, CLASSES
+from bev.data.classes import AT_REST, ATTRIBUTES, CLASSES
 from bev.data.nuscenes import Frame
 from bev.data.nuscenes_boxes import to_nuscenes
 from bev.errors import SubmissionError
@@ -22,18 +22,6 @@ from bev.geometry import Boxes3D
 MAX_BOXES = 500  # a sample, by the rules of the benchmark
 MOVING_SPEED = 0.2  # m/s, the threshold of CenterPoint's and BEVDet's attribute rule
 
-_AT_REST = {
-    "car": "vehicle.parked",
-    "truck": "vehicle.parked",
-    "construction_vehicle": "vehicle.parked",
-    "bus": "vehicle.stopped",
-    "trailer": "vehicle.parked",
-    "barrier": "",
-    "motorcycle": "cycle.without_rider",
-    "bicycle": "cycle.without_rider",
-    "pedestrian": "pedestrian.standing",
-    "traffic_cone": "",
-}
 _IN_MOTION = {
     "vehicle": "vehicle.moving",
     "cycle": "cycle.with_rider",
@@ -60,7 +48,7 @@ def attribute_of(name: str, speed: float, attribute: int = -1) -> str:
     Returns:
         An attribute name; empty for barriers and cones, which have none.
     """
-    at_rest = _AT_REST[name]
+    at_rest = AT_REST[name]
     if attribute >= 0 and at_rest:
         return ATTRIBUTES[attribute]
     return _IN_MOTION[at_rest.split(".")[0]] if speed > MOVING_SPEED else at_rest

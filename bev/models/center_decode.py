@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from bev.data.classes import CLASSES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
+from bev.models.attributes import best_attribute
 from bev.models.nms import circle_nms, rotated_nms
 
 # Factors on length and width before overlaps are computed, so that thin boxes that miss one another
@@ -97,6 +98,7 @@ def decode(
     labels: Sequence[int],
     grid: BevGrid,
     config: DecodeConfig,
+    attribute: Float[Tensor, "B A Y X"] | None = None,
 ) -> list[Boxes3D]:
     """Boxes of one group for each sample, best first, in the BEV frame (metres), on the CPU.
 
@@ -107,6 +109,7 @@ def decode(
         heatmap: logits.
         regression: channels as in ``bev.models.center_targets``.
         labels: the class index of each heatmap channel.
+        attribute: logits of all attributes; boxes have none where they are not told (A = 0).
     """
     score = heatmap.float().sigmoid()
     if config.window > 1:
@@ -115,13 +118,17 @@ def decode(
     batch, _, rows, columns = score.shape
     best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
-    values = regression.float().flatten(2).gather(2, cell.unsqueeze(1).expand(-1, 10, -1))
+    maps = torch.cat([regression, *([] if attribute is None else [attribute])], dim=1)
+    maps = maps.float().flatten(2)
+    values = maps.gather(2, cell.unsqueeze(1).expand(-1, maps.shape[1], -1))
     best, channel, cell, values = (t.cpu() for t in (best, channel, cell, values))
     class_of_channel = torch.tensor(labels)
     results = []
     for sample in range(batch):
         row, column = cell[sample] // columns, cell[sample] % columns
-        offset, height, log_size, heading, velocity = values[sample].T.split([2, 1, 3, 2, 2], dim=1)
+        widths = [2, 1, 3, 2, 2, maps.shape[1] - 10]
+        offset, height, log_size, heading, velocity, told = values[sample].T.split(widths, dim=1)
+        label = class_of_channel[channel[sample]]
         x = grid.x[0] + (column + offset[:, 0]) * grid.x[2]
         y = grid.y[0] + (row + offset[:, 1]) * grid.y[2]
         boxes = Boxes3D.make(
@@ -129,8 +136,9 @@ def decode(
             size=log_size.clamp(-5, 5).exp(),
             yaw=torch.atan2(heading[:, 0], heading[:, 1]),
             velocity=velocity,
-            label=class_of_channel[channel[sample]],
+            label=label,
             score=best[sample],
+            attribute=best_attribute(told, label) if told.shape[1] else None,
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]

@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bev.data.classes import CLASSES
+from bev.data.classes import ATTRIBUTES, CLASSES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
+from bev.models.attributes import attribute_loss
 from bev.models.center_decode import DecodeConfig, decode
-from bev.models.center_loss import center_loss
+from bev.models.center_loss import at_cells, center_loss
 from bev.models.center_targets import center_targets
 from bev.models.layers import conv_bn_relu
 from bev.models.losses import HeatmapLoss
@@ -42,10 +43,12 @@ class GroupOutput(NamedTuple):
     Attributes:
         heatmap: (B, K, Y, X) logits.
         regression: (B, 10, Y, X), channels as in ``bev.models.center_targets``.
+        attribute: (B, A, Y, X) logits of all attributes; A = 0 where they are not told.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
     regression: Float[Tensor, "B 10 Y X"]
+    attribute: Float[Tensor, "B A Y X"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class CenterHeadConfig:
         velocity_weight: weight of the two velocity channels within the L1 loss.
         velocity_beta: metres a second; smaller errors of velocity count by their square, see
             ``bev.models.center_loss``. 0 is L1, as published.
+        attribute_weight: weight of the loss of attributes, see ``bev.models.attributes``. 0, as
+            published, goes by the speed.
         neighbours: so many cells around a centre's, in rows and columns, learn its box, too, see
             ``bev.models.center_targets.cells_of``; 0 as published.
         decode: settings of decoding and non-maximum suppression.
@@ -84,6 +89,7 @@ class CenterHeadConfig:
     regression_weight: float = 0.25
     velocity_weight: float = 0.2
     velocity_beta: float = 0.0
+    attribute_weight: float = 0.0
     neighbours: int = 0
     decode: DecodeConfig = DecodeConfig()
 
@@ -117,11 +123,12 @@ class CenterHead(nn.Module):
         self.config, self.grid = config, grid
         self.labels = [[CLASSES.index(name) for name in group] for group in config.groups]
         self.shared = conv_bn_relu(in_channels, config.shared)
+        self.told = {"attribute": len(ATTRIBUTES)} if config.attribute_weight > 0 else {}
         self.groups = nn.ModuleList(
             nn.ModuleDict(
                 {
                     name: _branch(config.shared, config.branch, width)
-                    for name, width in {"heatmap": len(group), **REGRESSION}.items()
+                    for name, width in {"heatmap": len(group), **REGRESSION, **self.told}.items()
                 }
             )
             for group in config.groups
@@ -138,14 +145,18 @@ class CenterHead(nn.Module):
             GroupOutput(
                 group["heatmap"](shared),
                 torch.cat([group[name](shared) for name in REGRESSION], dim=1),
+                group["attribute"](shared) if self.told else shared[:, :0],
             )
             for group in self.groups
         ]
 
     def loss(self, outputs: list[GroupOutput], truth: Sequence[Boxes3D]) -> dict[str, Tensor]:
-        """Weighted loss terms, summed over groups: ``heatmap`` and ``regression``."""
+        """Weighted loss terms, summed over groups.
+
+        They are ``heatmap``, ``regression`` and, where attributes are told, ``attribute``.
+        """
         config = self.config
-        heatmap, regression = 0.0, 0.0
+        heatmap, regression, attribute = 0.0, 0.0, 0.0
         for output, labels in zip(outputs, self.labels, strict=True):
             size = config.overlap, config.min_radius, config.neighbours
             targets = center_targets(truth, labels, self.grid, *size)
@@ -158,16 +169,27 @@ class CenterHead(nn.Module):
                 config.velocity_beta,
             )
             heatmap, regression = heatmap + parts[0], regression + parts[1]
-        return {
+            if self.told:
+                logits = at_cells(output.attribute, targets)
+                attribute = attribute + attribute_loss(logits, targets.attribute, targets.share)
+        terms = {
             "heatmap": config.heatmap_weight * heatmap,
             "regression": config.regression_weight * regression,
         }
+        return terms | ({"attribute": config.attribute_weight * attribute} if self.told else {})
 
     @torch.no_grad()
     def boxes(self, outputs: list[GroupOutput]) -> list[Boxes3D]:
         """Decoded boxes of each sample, best first, in the BEV frame, on the CPU."""
         per_group = [
-            decode(output.heatmap, output.regression, labels, self.grid, self.config.decode)
+            decode(
+                output.heatmap,
+                output.regression,
+                labels,
+                self.grid,
+                self.config.decode,
+                output.attribute,
+            )
             for output, labels in zip(outputs, self.labels, strict=True)
         ]
         merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_group, strict=True)]

@@ -29,9 +29,8 @@ def center_loss(
     centres = (targets.heatmap == 1).sum().clamp(min=1)
     seen = heatmap_loss(heatmap, targets.heatmap) / centres
 
-    sample, row, column = targets.index.unbind(1)
     share = targets.share.unsqueeze(1)
-    predicted = regression.permute(0, 2, 3, 1)[sample, row, column].float()
+    predicted = at_cells(regression, targets).float()
     known = torch.isfinite(targets.regression)
     wanted = torch.where(known, targets.regression, predicted.detach())
     error = (predicted - wanted).abs()
@@ -43,3 +42,9 @@ def center_loss(
     weight[8:] = velocity_weight
     l1 = (error * weight * share).sum() / share.sum().clamp(min=1)
     return seen, l1
+
+
+def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Tensor, "P C"]:
+    """What maps say at the cells that tell boxes."""
+    sample, row, column = targets.index.unbind(1)
+    return maps.permute(0, 2, 3, 1)[sample, row, column]

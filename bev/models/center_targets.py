@@ -23,12 +23,14 @@ class CenterTargets(NamedTuple):
         index: (P, 3) sample, row and column of each cell.
         regression: (P, 10), NaN where unknown.
         share: (P,) of its box's weight; those of a box add up to 1.
+        attribute: (P,) index into ``bev.data.classes.ATTRIBUTES``; -1 for none.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
     index: Int[Tensor, "P 3"]
     regression: Float[Tensor, "P 10"]
     share: Float[Tensor, " P"]
+    attribute: Int[Tensor, " P"]
 
 
 @torch.no_grad()
@@ -54,7 +56,7 @@ def center_targets(
     device = truth[0].center.device
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(truth), len(labels), rows, columns, device=device)
-    indices, regressions, shares = [], [], []
+    indices, regressions, shares, attributes = [], [], [], []
     for sample, boxes in enumerate(truth):
         channel = torch.full_like(boxes.label, -1)
         for number, label in enumerate(labels):
@@ -71,10 +73,12 @@ def center_targets(
         indices.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
         regressions.append(encode(boxes[owner], cell, grid))
         shares.append(share)
+        attributes.append(boxes.attribute[owner])
     if not indices:
         none = torch.zeros(0, 10, device=device)
-        return CenterTargets(heatmap, none[:, :3].long(), none, none[:, 0])
-    return CenterTargets(heatmap, torch.cat(indices), torch.cat(regressions), torch.cat(shares))
+        return CenterTargets(heatmap, none[:, :3].long(), none, none[:, 0], none[:, 0].long())
+    parts = (torch.cat(part) for part in (indices, regressions, shares, attributes))
+    return CenterTargets(heatmap, *parts)
 
 
 def cells_of(

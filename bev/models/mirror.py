@@ -61,13 +61,15 @@ def mirrored_back(output: GroupOutput) -> GroupOutput:
     regression[:, _OFFSET_Y] = 1 - regression[:, _OFFSET_Y]
     regression[:, _SINE] = -regression[:, _SINE]
     regression[:, _VELOCITY_Y] = -regression[:, _VELOCITY_Y]
-    return GroupOutput(output.heatmap.flip(2), regression)
+    return GroupOutput(output.heatmap.flip(2), regression, output.attribute.flip(2))
 
 
 def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
-    """The mean of probabilities and of box parameters."""
+    """The mean of probabilities, of box parameters and of the logits of attributes."""
     return GroupOutput(
-        averaged_logits(first.heatmap, second.heatmap), (first.regression + second.regression) / 2
+        averaged_logits(first.heatmap, second.heatmap),
+        (first.regression + second.regression) / 2,
+        (first.attribute + second.attribute) / 2,
     )
 
 

@@ -20,7 +20,9 @@ def perfect_output(boxes):
     regression = torch.zeros(1, 10, *GRID.shape[1:])
     sample, row, column = targets.index.unbind(1)
     regression[sample, :, row, column] = targets.regression
-    return GroupOutput(torch.logit(targets.heatmap, eps=1e-6), regression)
+    attribute = torch.zeros(1, 8, *GRID.shape[1:])
+    attribute[sample, targets.attribute, row, column] = 1.0
+    return GroupOutput(torch.logit(targets.heatmap, eps=1e-6), regression, attribute)
 
 
 def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth():
@@ -30,13 +32,15 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth():
         yaw=torch.tensor([0.4, -2.5]),
         velocity=torch.tensor([[3.0, 1.0], [-0.5, 0.8]]),
         label=torch.tensor([0, 8]),
+        attribute=torch.tensor([7, 3]),
     )
     back = mirrored_back(perfect_output(truth.transform(bev_transform(flip_y=True))))
     both = averaged(back, perfect_output(truth))
     for output in (back, both):
-        (found,) = decode(*output, [0, 8], GRID, DecodeConfig(score=0.5))
+        maps, config = output.heatmap, DecodeConfig(score=0.5)
+        (found,) = decode(maps, output.regression, [0, 8], GRID, config, output.attribute)
         found = found[found.label.argsort()]
-        assert found.label.tolist() == [0, 8]
+        assert found.label.tolist() == [0, 8] and found.attribute.tolist() == [7, 3]
         for name in ("center", "size", "velocity"):
             torch.testing.assert_close(
                 getattr(found, name), getattr(truth, name), atol=1e-3, rtol=0
