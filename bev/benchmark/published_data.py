@@ -148,7 +148,6 @@ def center_targets(
         heatmap,
         torch.tensor(index, dtype=torch.long).reshape(-1, 3),
         torch.stack(regression) if regression else torch.zeros(0, 10),
-        torch.ones(len(index)),
         torch.tensor(attribute, dtype=torch.long),
     )
 

@@ -13,18 +13,14 @@ from torch.nn import functional as F
 from bev.data.classes import AT_REST, ATTRIBUTES, CLASSES
 
 
-def attribute_loss(
-    logits: Float[Tensor, "P A"], target: Int[Tensor, " P"], share: Float[Tensor, " P"]
-) -> Float[Tensor, ""]:
+def attribute_loss(logits: Float[Tensor, "P A"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
     """Cross-entropy of the A attributes, averaged over the boxes whose attribute is known.
 
     Args:
         target: the attribute, -1 where a box has none.
-        share: of its box's weight.
     """
-    known = target >= 0
-    loss = F.cross_entropy(logits[known].float(), target[known], reduction="none")
-    return (loss * share[known]).sum() / share[known].sum().clamp(min=1)
+    loss = F.cross_entropy(logits.float(), target, ignore_index=-1, reduction="sum")
+    return loss / (target >= 0).sum().clamp(min=1)
 
 
 def best_attribute(logits: Float[Tensor, "M A"], label: Int[Tensor, " M"]) -> Int[Tensor, " M"]:

@@ -73,8 +73,6 @@ class CenterHeadConfig:
             ``bev.models.center_loss``. 0 is L1, as published.
         attribute_weight: weight of the loss of attributes, see ``bev.models.attributes``. 0, as
             published, goes by the speed.
-        neighbours: so many cells around a centre's, in rows and columns, learn its box, too, see
-            ``bev.models.center_targets.cells_of``; 0 as published.
         decode: settings of decoding and non-maximum suppression.
     """
 
@@ -90,15 +88,14 @@ class CenterHeadConfig:
     velocity_weight: float = 0.2
     velocity_beta: float = 0.0
     attribute_weight: float = 0.0
-    neighbours: int = 0
     decode: DecodeConfig = DecodeConfig()
 
     def __post_init__(self) -> None:
-        if self.velocity_beta < 0 or self.neighbours < 0 or not 0 < self.prior < 1:
+        if self.velocity_beta < 0 or self.attribute_weight < 0 or not 0 < self.prior < 1:
             raise ConfigError(
-                f"model.head.velocity_beta = {self.velocity_beta} and model.head.neighbours ="
-                f" {self.neighbours} must be at least 0, and model.head.prior = {self.prior} inside"
-                " (0, 1)."
+                f"model.head.velocity_beta = {self.velocity_beta} and model.head.attribute_weight ="
+                f" {self.attribute_weight} must be at least 0, and model.head.prior = {self.prior}"
+                " inside (0, 1)."
             )
 
     def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
@@ -158,8 +155,7 @@ class CenterHead(nn.Module):
         config = self.config
         heatmap, regression, attribute = 0.0, 0.0, 0.0
         for output, labels in zip(outputs, self.labels, strict=True):
-            size = config.overlap, config.min_radius, config.neighbours
-            targets = center_targets(truth, labels, self.grid, *size)
+            targets = center_targets(truth, labels, self.grid, config.overlap, config.min_radius)
             parts = center_loss(
                 output.heatmap,
                 output.regression,
@@ -171,7 +167,7 @@ class CenterHead(nn.Module):
             heatmap, regression = heatmap + parts[0], regression + parts[1]
             if self.told:
                 logits = at_cells(output.attribute, targets)
-                attribute = attribute + attribute_loss(logits, targets.attribute, targets.share)
+                attribute = attribute + attribute_loss(logits, targets.attribute)
         terms = {
             "heatmap": config.heatmap_weight * heatmap,
             "regression": config.regression_weight * regression,

@@ -29,7 +29,6 @@ def center_loss(
     centres = (targets.heatmap == 1).sum().clamp(min=1)
     seen = heatmap_loss(heatmap, targets.heatmap) / centres
 
-    share = targets.share.unsqueeze(1)
     predicted = at_cells(regression, targets).float()
     known = torch.isfinite(targets.regression)
     wanted = torch.where(known, targets.regression, predicted.detach())
@@ -40,11 +39,11 @@ def center_loss(
     error = torch.cat([error[:, :8], velocity], dim=1)
     weight = error.new_ones(10)
     weight[8:] = velocity_weight
-    l1 = (error * weight * share).sum() / share.sum().clamp(min=1)
+    l1 = (error * weight).sum() / max(len(error), 1)
     return seen, l1
 
 
 def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Tensor, "P C"]:
-    """What maps say at the cells that tell boxes."""
+    """What maps say at the centres' cells."""
     sample, row, column = targets.index.unbind(1)
     return maps.permute(0, 2, 3, 1)[sample, row, column]

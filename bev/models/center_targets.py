@@ -16,20 +16,18 @@ from bev.geometry import BevGrid, Boxes3D
 
 
 class CenterTargets(NamedTuple):
-    """Targets of one group of K classes, whose boxes in the grid have P cells to tell them.
+    """Targets of one group of K classes; P is the number of boxes of the group in the grid.
 
     Attributes:
         heatmap: (B, K, Y, X) in [0, 1], exactly 1 at the cell of each centre.
-        index: (P, 3) sample, row and column of each cell.
+        index: (P, 3) sample, row and column of each box.
         regression: (P, 10), NaN where unknown.
-        share: (P,) of its box's weight; those of a box add up to 1.
         attribute: (P,) index into ``bev.data.classes.ATTRIBUTES``; -1 for none.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
     index: Int[Tensor, "P 3"]
     regression: Float[Tensor, "P 10"]
-    share: Float[Tensor, " P"]
     attribute: Int[Tensor, " P"]
 
 
@@ -40,7 +38,6 @@ def center_targets(
     grid: BevGrid,
     overlap: float = 0.1,
     min_radius: int = 2,
-    neighbours: int = 0,
 ) -> CenterTargets:
     """Targets of a batch for the classes ``labels``; boxes outside the grid are left out.
 
@@ -50,13 +47,11 @@ def center_targets(
         grid: gives the cells; its z range does not limit the boxes.
         overlap: least overlap that sets the Gaussian's radius.
         min_radius: cells.
-        neighbours: so many cells around that of a centre, in rows and columns, are to tell its box,
-            too; see :func:`cells_of`. 0 as published.
     """
     device = truth[0].center.device
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(truth), len(labels), rows, columns, device=device)
-    indices, regressions, shares, attributes = [], [], [], []
+    indices, regressions, attributes = [], [], []
     for sample, boxes in enumerate(truth):
         channel = torch.full_like(boxes.label, -1)
         for number, label in enumerate(labels):
@@ -69,49 +64,14 @@ def center_targets(
         if len(boxes) == 0:
             continue
         _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, overlap, min_radius)
-        owner, cell, share = cells_of(boxes, cell, grid, neighbours)
         indices.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
-        regressions.append(encode(boxes[owner], cell, grid))
-        shares.append(share)
-        attributes.append(boxes.attribute[owner])
+        regressions.append(encode(boxes, cell, grid))
+        attributes.append(boxes.attribute)
     if not indices:
         none = torch.zeros(0, 10, device=device)
-        return CenterTargets(heatmap, none[:, :3].long(), none, none[:, 0], none[:, 0].long())
-    parts = (torch.cat(part) for part in (indices, regressions, shares, attributes))
+        return CenterTargets(heatmap, none[:, :3].long(), none, none[:, 0].long())
+    parts = (torch.cat(part) for part in (indices, regressions, attributes))
     return CenterTargets(heatmap, *parts)
-
-
-def cells_of(
-    boxes: Boxes3D, cell: Int[Tensor, "M 2"], grid: BevGrid, neighbours: int
-) -> tuple[Int[Tensor, " P"], Int[Tensor, "P 2"], Float[Tensor, " P"]]:
-    """Which cells are to tell each box: its centre's, and those around it, each the nearest box.
-
-    More cells that learn a box make training shorter (Liu et al., Training-Time-Friendly Network,
-    2020, section 3), and a peak one cell beside the centre then tells the box, too.
-
-    Args:
-        cell: (row, column) of each box's centre, inside the grid.
-        neighbours: how far around it, in rows and columns.
-
-    Returns:
-        The box, the cell (row, column) and the share in the box of each of P cells; a box's cells
-        have equal shares.
-    """
-    _, rows, columns = grid.shape
-    step = torch.arange(-neighbours, neighbours + 1, device=cell.device)
-    around = torch.cartesian_prod(step, step).view(-1, 2)
-    near = cell.unsqueeze(1) + around
-    place = boxes.center[:, :2] - boxes.center.new_tensor([grid.x[0], grid.y[0]])
-    place = (place / boxes.center.new_tensor([grid.x[2], grid.y[2]])).flip(-1).unsqueeze(1)
-    distance = (near + 0.5 - place).square().sum(dim=-1)
-    distance[:, (around == 0).all(dim=-1)] = -1.0  # a box always has its own cell
-    inside = ((near >= 0) & (near < near.new_tensor([rows, columns]))).all(dim=-1)
-    index = torch.where(inside, near[..., 0] * columns + near[..., 1], 0)
-    nearest = distance.new_full((rows * columns,), torch.inf)
-    nearest.scatter_reduce_(0, index[inside], distance[inside], "amin")
-    kept = inside & (distance <= nearest[index])
-    owner = kept.nonzero()[:, 0]
-    return owner, near[kept], (1 / kept.sum(dim=1))[owner].to(boxes.center)
 
 
 def encode(boxes: Boxes3D, cell: Int[Tensor, "M 2"], grid: BevGrid) -> Float[Tensor, "M 10"]:

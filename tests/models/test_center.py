@@ -13,7 +13,7 @@ from bev.geometry import BevGrid, Boxes3D
 from bev.models.center_decode import DecodeConfig, decode
 from bev.models.center_head import CenterHeadConfig
 from bev.models.center_loss import center_loss
-from bev.models.center_targets import cells_of, center_targets, gaussian_radius
+from bev.models.center_targets import center_targets, gaussian_radius
 from bev.models.losses import HeatmapLoss
 
 # Neither square nor centred, so that a swap of x and y fails.
@@ -78,73 +78,6 @@ def test_boxes_outside_the_grid_are_left_out():
     targets = center_targets([truth, Boxes3D.empty()], LABELS, GRID)
     assert len(targets.index) == 1
     assert targets.heatmap.shape == (2, 2, 50, 80)
-
-
-def test_cells_around_a_centre_tell_its_box_by_hand():
-    """Of two boxes two cells apart the column between belongs to the nearer one; edges cut off."""
-    first, second = (10.4, -23.9, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.3, -23.9, 0, 4, 2, 1.5, 0, 0, 0, 0)
-    # Columns 25.5 and 27.875: cell 26, whose middle is 26.5, lies 1.0 and 1.375 from them; row 0.1.
-    targets = center_targets([boxes_at(first, second)], LABELS, GRID, neighbours=1)
-    expected = [[0, 0, 24], [0, 0, 25], [0, 0, 26], [0, 1, 24], [0, 1, 25], [0, 1, 26],
-                [0, 0, 27], [0, 0, 28], [0, 1, 27], [0, 1, 28]]  # fmt: skip
-    assert targets.index.tolist() == expected
-    torch.testing.assert_close(targets.share, torch.tensor([1 / 6] * 6 + [1 / 4] * 4))
-    # Offsets are from the cell's own corner.
-    offsets = torch.tensor([[1.5, 0.125], [0.5, 0.125], [-0.5, 0.125], [1.5, -0.875]])
-    torch.testing.assert_close(targets.regression[:4, :2], offsets, rtol=0, atol=1e-4)
-
-
-@given(seed=st.integers(0, 10_000), count=st.integers(1, 30), reach=st.integers(0, 2))
-@settings(max_examples=40, deadline=None)
-def test_a_cell_belongs_to_the_nearest_box_within_reach(seed, count, reach):
-    """Agreement with a loop over cells; boxes in one cell both keep it."""
-    generator = torch.Generator().manual_seed(seed)
-    grid = BevGrid(x=(-2.0, 4.0, 0.5), y=(-1.0, 3.0, 0.4), z=(-5.0, 3.0, 8.0))
-    center = torch.rand(count, 3, generator=generator, dtype=torch.float64)
-    center[:, :2] = center[:, :2] * torch.tensor([6.0, 4.0]) + torch.tensor([-2.0, -1.0])
-    boxes = Boxes3D.make(center, torch.ones(count, 3, dtype=torch.float64),
-                         torch.zeros(count, dtype=torch.float64))  # fmt: skip
-    places = (center[:, :2] - torch.tensor([-2.0, -1.0])) / torch.tensor([0.5, 0.4])
-    own = [(int(row), int(column)) for column, row in places.tolist()]
-    owner, cell, share = cells_of(boxes, torch.tensor(own), grid, reach)
-    found = set(zip(owner.tolist(), map(tuple, cell.tolist()), strict=True))
-    assert len(found) == len(owner)
-
-    expected = set(enumerate(own))
-    for row in range(10):
-        for column in range(12):
-            near = [i for i, (r, c) in enumerate(own)
-                    if max(abs(r - row), abs(c - column)) <= reach]  # fmt: skip
-            if near and (row, column) not in own:
-                here = torch.tensor([column + 0.5, row + 0.5])
-                least = min(near, key=lambda i: (places[i] - here).norm().item())
-                expected.add((least, (row, column)))
-    assert found == expected
-    whole = torch.zeros(count, dtype=torch.float64).index_add_(0, owner, share)
-    torch.testing.assert_close(whole, torch.ones(count, dtype=torch.float64))
-
-
-def test_a_peak_beside_the_centre_tells_the_same_box():
-    truth = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
-    targets = center_targets([truth], LABELS, GRID, neighbours=1)
-    _, regression = perfect_output(targets)
-    for row, column in targets.index[:, 1:].tolist():
-        heatmap = torch.full((1, 2, 50, 80), -9.0)
-        heatmap[0, 0, row, column] = 9.0
-        (found,) = decode(heatmap, regression, LABELS, GRID, DecodeConfig(score=0.5))
-        torch.testing.assert_close(found.center, truth.center, rtol=0, atol=1e-4)
-        torch.testing.assert_close(found.velocity, truth.velocity)
-
-
-def test_a_box_weighs_the_same_however_many_cells_tell_it():
-    """By hand: errors of 1 in one of the cells of each of two boxes, of 9 cells and of 4."""
-    truth = boxes_at((20.0, 0.0, 0, 4, 2, 1.5, 0, 0, 0, 0), (-9.9, -23.9, 0, 4, 2, 1.5, 0, 0, 0, 0))
-    targets = center_targets([truth], LABELS, GRID, neighbours=1)
-    heatmap, regression = perfect_output(targets)
-    for _, row, column in (targets.index[0], targets.index[-1]):
-        regression[0, 2, row, column] += 1.0
-    _, loss = center_loss(heatmap, regression, targets, HeatmapLoss(), 1.0)
-    assert loss.item() == pytest.approx((1 / 9 + 1 / 4) / 2, abs=1e-5)
 
 
 @given(
