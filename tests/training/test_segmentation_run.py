@@ -2,7 +2,10 @@
 
 import csv
 import json
+import runpy
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,6 +69,28 @@ def test_a_checkpoint_gives_the_same_figures(finished):
     rows, measures = predict(model, make_loader(data), torch.device("cpu"))
     assert all(not own for own in rows.values()) and len(rows) == len(frames)
     assert measures.scalars() == pytest.approx(result.figures, abs=2e-3)  # trained in bf16
+
+
+def test_vehicles_are_measured_where_the_map_expansion_is_missing(
+    finished, areas, tmp_path, monkeypatch, capsys
+):
+    """The whole command, on the data set without ``maps``."""
+    folder, result = finished
+    for place in areas.data.root.iterdir():
+        if place.name != "maps":
+            (tmp_path / place.name).symlink_to(place)
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    given = ["evaluate.py", str(checkpoint), "--data.root", str(tmp_path), "--out", str(tmp_path)]
+    tool = str(Path(__file__).parents[2] / "tools" / "evaluate.py")
+    monkeypatch.setattr(sys, "argv", given)
+    with pytest.raises(SystemExit):
+        runpy.run_path(tool, run_name="__main__")
+    assert "of evaluation by --data.layers vehicle." in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*given, "--data.layers", "vehicle"])
+    runpy.run_path(tool, run_name="__main__")
+    figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]
+    assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"}
+    assert figures["IoU_vehicle"] == pytest.approx(result.figures["IoU_vehicle"], abs=2e-3)
 
 
 def test_the_street_is_where_the_car_is(areas):
