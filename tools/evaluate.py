@@ -68,11 +68,6 @@ def main() -> None:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
         if math.isfinite(command.within) and not config.model.detects:
             raise ConfigError("--within limits boxes, and this model detects none; leave it out.")
-        untold = set(command.data.layers) - set(config.model.segmentation.layers)
-        if untold:
-            raise ConfigError(
-                f"--data.layers: the model does not tell {', '.join(sorted(untold))}."
-            )
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
         notices = circumstances(

@@ -181,7 +181,7 @@ def _read(path: Path) -> dict:
             f"Map expansion {path} is missing; unpack nuScenes' map expansion (v1.3, from"
             f" https://www.nuscenes.org/nuscenes#download) into {path.parents[1]}, or leave the"
             " map's layers out: of training by --data.outlines.layers and"
-            " --model.segmentation.layers, of evaluation by --data.layers vehicle."
+            " --model.segmentation.layers, of evaluation by --data.layers and the others' names."
         )
     try:
         return json.loads(path.read_bytes())

@@ -136,8 +136,8 @@ class DataChoice:
         root: folder of the data set.
         version: nuScenes version.
         cameras: of another rig than the model was trained with; empty for the config's.
-        layers: areas that the data have, e.g. vehicle where the map expansion is missing; empty for
-            the config's.
+        layers: those of the config's areas that the data have, e.g. vehicle where the map expansion
+            is missing; empty for all.
     """
 
     root: Path | None = None
@@ -146,12 +146,22 @@ class DataChoice:
     layers: tuple[str, ...] = ()
 
     def apply(self, data: DataConfig) -> DataConfig:
-        """The config's data with what was chosen here; another version takes its usual splits."""
+        """The config's data with what was chosen here; another version takes its usual splits.
+
+        Raises:
+            ConfigError: where ``layers`` names an area that the config does not have.
+        """
         if self.root is not None:
             data = replace(data, root=self.root)
         if self.cameras:
             data = replace(data, cameras=self.cameras, drop_cameras=0)
         if self.layers:
+            unknown = [name for name in self.layers if name not in data.outlines.layers]
+            if unknown:
+                raise ConfigError(
+                    f"--data.layers names {', '.join(unknown)}; the config's areas are"
+                    f" {', '.join(data.outlines.layers) or 'none'}."
+                )
             data = replace(data, outlines=replace(data.outlines, layers=self.layers))
         if self.version is not None and self.version != data.version:
             data = replace(data, version=self.version, train_split="", val_split="", fold="")

@@ -45,7 +45,7 @@ def circumstances(
         found[f"with {names}"] = f"The cameras were {names}; trained with {len(trained.cameras)}."
     if data.outlines.layers != trained.outlines.layers:
         names = " ".join(data.outlines.layers)
-        found[f"areas {names}"] = f"Of areas only {names} were measured."
+        found[f"areas {names}"] = f"Areas measured: {names}."
     if data.version != trained.version:
         found[data.version] = f"The data were {data.version}; trained on {trained.version}."
     if data.root.resolve() != trained.root.resolve():

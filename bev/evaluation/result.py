@@ -97,7 +97,7 @@ def conclude(
         within: of boxes, see ``counted_boxes``.
 
     Raises:
-        DataError: where vehicles are segmented and the data set has no annotations.
+        DataError: where vehicles were measured and the data set has no annotations.
     """
     measured = measures.overlaps.names
     if f"IoU_{VEHICLE}" in measured and not len(index.sample_annotation.category):

@@ -177,7 +177,7 @@ def check_settings(config: Experiment) -> None:
     if config.model.view.assumes_ground and config.data.reference == "lidar":
         raise TrainingError(
             "Ray features tell the depth of the ground at z = 0, which is not where it lies in the"
-            " lidar's frame; set --data.reference ego, or --model.view.no-ray-features."
+            " lidar's frame; set --data.reference ego, or the lift-splat's ray_features off."
         )
     check_outlines(config)
 

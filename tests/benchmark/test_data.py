@@ -120,6 +120,7 @@ def test_the_published_targets_are_ours():
         values[:, 3:],
         6 * torch.rand(count, generator=generator) - 3,
         label=torch.randint(0, 4, (count,), generator=generator),
+        attribute=torch.randint(-1, 8, (count,), generator=generator),
     )
     truth = [boxes[:40], Boxes3D.empty(), boxes[40:]]
     for labels in ([0], [2, 1], [7]):
@@ -127,6 +128,7 @@ def test_the_published_targets_are_ours():
         theirs = published_data.center_targets(truth, labels, grid)
         torch.testing.assert_close(theirs.heatmap, ours.heatmap)
         assert torch.equal(theirs.index, ours.index)
+        assert torch.equal(theirs.attribute, ours.attribute)
         torch.testing.assert_close(theirs.regression, ours.regression, equal_nan=True)
         assert len(ours.index) > 0 or labels == [7]
 

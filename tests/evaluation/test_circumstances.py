@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from bev.data.outlines import OutlineConfig
 from bev.data.settings import DataChoice, DataConfig
+from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.disturbance import Disturbance
 
-TRAINED = DataConfig(root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1)
+AREAS = OutlineConfig(("vehicle", "drivable_area"))
+TRAINED = DataConfig(
+    root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1, outlines=AREAS
+)
 CHECKPOINT = Path("run/checkpoints/best.ckpt")
 USUAL, AS_IT_IS = DataChoice(), Disturbance()
 
@@ -56,7 +61,7 @@ def test_each_choice_has_a_folder_of_its_own():
     [
         ("data.cameras", "mini_val_best_with_CAM_FRONT", "were CAM_FRONT; trained with 6."),
         ("data.version", "mini_val_best_v1.0-other", "were v1.0-other; trained on v1.0-mini."),
-        ("data.layers", "mini_val_best_areas_vehicle", "only vehicle were measured."),
+        ("data.layers", "mini_val_best_areas_vehicle", "Areas measured: vehicle."),
         ("data.root", "mini_val_best_in_nuscenes-", "lay in a/nuscenes."),
         ("noise", "mini_val_best_noise_1_deg_0.1_m_seed_0", "noise 1 deg 0.1 m seed 0."),
         ("within", "mini_val_best_within_35_m", "farther away than 35 m did not count."),
@@ -66,6 +71,13 @@ def test_each_choice_has_a_folder_of_its_own():
 def test_names_and_notices_say_what_was_chosen(choice, folder, notice):
     assert name(**CHOICES[choice]).startswith(folder)
     assert notice in " ".join(found(**CHOICES[choice]).values())
+
+
+def test_areas_that_the_config_lacks_are_refused():
+    assert DataChoice(layers=("vehicle",)).apply(TRAINED).outlines.layers == ("vehicle",)
+    for data, known in ((TRAINED, "vehicle, drivable_area"), (DataConfig(), "none")):
+        with pytest.raises(ConfigError, match=f"names walkway; the config's areas are {known}"):
+            DataChoice(layers=("walkway",)).apply(data)
 
 
 def test_a_version_with_a_slash_stays_one_folder():

@@ -46,6 +46,9 @@ def test_the_loss_by_hand():
     nothing = attribute_loss(logits.requires_grad_(), torch.full((3,), -1))
     nothing.backward()
     assert nothing == 0 and logits.grad is not None
+    none = torch.zeros(0, 8, requires_grad=True)
+    attribute_loss(none, torch.zeros(0, dtype=torch.long)).backward()
+    assert none.grad is not None and len(best_attribute(none, none[:, 0].long())) == 0
 
 
 def test_a_head_learns_them_and_they_are_submitted():

@@ -39,6 +39,21 @@ def test_other_convolutions_and_other_precision_are_left_alone():
     assert double(torch.randn(1, 4, 5, 5).double()).dtype == torch.float64
 
 
+def test_blocks_that_are_computed_again_give_the_same_gradients():
+    settings = dict(name="tf_efficientnet_lite0", pretrained=False)
+    torch.manual_seed(0)
+    plain = BackboneConfig(**settings).build()
+    again = BackboneConfig(**settings, checkpointing=True).build()
+    again.load_state_dict(plain.state_dict())
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    for body in (plain, again):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            sum(features.float().sum() for features in body(images)).backward()
+    for ours, theirs in zip(again.parameters(), plain.parameters(), strict=True):
+        assert (ours.grad is None) == (theirs.grad is None)
+        assert ours.grad is None or torch.equal(ours.grad, theirs.grad)
+
+
 def test_a_backbone_has_them_by_the_same_names_and_can_be_copied():
     body = BackboneConfig("tf_efficientnet_lite0", pretrained=False).build().body
     twin = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(3, 4))

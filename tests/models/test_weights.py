@@ -9,7 +9,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bev.errors import WeightsError
-from bev.models.weights import load_weights, read_file, read_weights, renamed_in_order
+from bev.models.weights import (
+    load_weights,
+    read_file,
+    read_weights,
+    renamed_in_order,
+    write_weights,
+)
 
 
 def parts() -> nn.ModuleDict:
@@ -95,6 +101,12 @@ def test_a_prefix_of_either_side_is_found(there, here, note):
     assert report.unused == ("optimizer.step",)
     assert note in "".join(report.notes) and bool(note) == bool(report.notes)
     assert torch.equal(model["head"].weight, source["head"].weight)
+
+
+def test_written_weights_have_the_permissions_of_any_file(tmp_path):
+    write_weights(tmp_path / "a.safetensors", values(parts()))
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_wrappers_and_containers_are_taken_off(tmp_path):

@@ -85,7 +85,7 @@ def test_vehicles_are_measured_where_the_map_expansion_is_missing(
     monkeypatch.setattr(sys, "argv", given)
     with pytest.raises(SystemExit):
         runpy.run_path(tool, run_name="__main__")
-    assert "of evaluation by --data.layers vehicle." in capsys.readouterr().err
+    assert "of evaluation by --data.layers and" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", [*given, "--data.layers", "vehicle"])
     runpy.run_path(tool, run_name="__main__")
     figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]

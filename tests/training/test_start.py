@@ -10,7 +10,7 @@ import torch
 
 from bev.config import from_plain, load_file, to_plain
 from bev.errors import ConfigError, TrainingError, WeightsError
-from bev.models import FpnConfig
+from bev.models import FpnConfig, RefinedLiftSplatConfig
 from bev.training.checkpoint import export_weights, load_checkpoint, read_checkpoint
 from bev.training.run import check_settings, train
 from bev.training.settings import InitConfig, TrainConfig
@@ -135,11 +135,12 @@ def test_parts_of_no_weights_are_refused(short):
 
 
 def test_ray_features_are_refused_where_the_ground_lies_elsewhere(short):
-    view = replace(short.model.view, ray_features=True)
-    rays = replace(short, model=replace(short.model, view=view))
-    check_settings(rays)
-    with pytest.raises(TrainingError, match="set --data.reference ego"):
-        check_settings(replace(rays, data=replace(rays.data, reference="lidar")))
+    lift = replace(short.model.view, ray_features=True)
+    for view in (lift, RefinedLiftSplatConfig(lift, z=(-1.0, 3.0, 1.0))):
+        rays = replace(short, model=replace(short.model, view=view))
+        check_settings(rays)
+        with pytest.raises(TrainingError, match="set --data.reference ego"):
+            check_settings(replace(rays, data=replace(rays.data, reference="lidar")))
 
 
 def test_a_part_that_is_none_is_refused(short, last):
