@@ -2,7 +2,7 @@
 
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python tools/train.py configs/best_synthetic.py
 
-The variable lets glibc use huge pages, which takes 8 % off a step.
+The variable lets glibc use huge pages, which takes a tenth off a step.
 """
 
 from dataclasses import replace
