@@ -11,4 +11,4 @@ from lss_synthetic import config as base
 
 head = replace(base.model.head, attribute_weight=0.2)
 model = replace(base.model, head=head, image_weight=1.0)
-config = replace(base, model=model, train=replace(base.train, epochs=16, max_steps=7900))
+config = replace(base, model=model, train=replace(base.train, epochs=16, max_steps=8000))
