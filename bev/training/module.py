@@ -2,6 +2,7 @@
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -9,7 +10,7 @@ from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
-from bev.training.optimizer import build_optimizer
+from bev.training.optimizer import build_optimizer, unscales
 from bev.training.schedule import build_schedule
 from bev.training.settings import TrainConfig
 from bev.training.stages import Stages, stage_at
@@ -107,6 +108,24 @@ class TrainingModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Lightning (2.6) refuses to clip for fused optimisers in mixed precision.
+
+        In float16 they unscale gradients only within their step, which ``build_optimizer`` refuses
+        to combine with clipping; in bf16 nothing is scaled.
+        """
+        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
+        if gradient_clip_val and mixed and unscales(optimizer):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_index: int

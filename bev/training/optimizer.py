@@ -23,7 +23,7 @@ def build_optimizer(
 
     Raises:
         ConfigError: where the optimiser is given ``lr`` or ``weight_decay`` itself, takes no weight
-            decay though there is one, or refuses its arguments.
+            decay though there is one, refuses its arguments, or cannot clip in float16.
     """
     call = config.optimizer
     given = sorted({"lr", "weight_decay"} & set(call.kwargs))
@@ -40,4 +40,15 @@ def build_optimizer(
         raise ConfigError(
             f"train.optimizer = {call} knows no weight decay; set --train.weight-decay 0."
         )
-    return call.build(stages.groups(), fill=lambda target, given: {**given, **own})
+    optimizer = call.build(stages.groups(), fill=lambda target, given: {**given, **own})
+    if config.clip and config.precision == "16" and unscales(optimizer):
+        raise ConfigError(
+            f"train.optimizer = {call} takes the scale of float16 losses from the gradients itself,"
+            " after they are clipped; set --train.clip 0, --train.precision bf16, or fused=False."
+        )
+    return optimizer
+
+
+def unscales(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimiser divides gradients by the scale of the loss itself: fused ones do."""
+    return getattr(optimizer, "_step_supports_amp_scaling", False)

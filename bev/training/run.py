@@ -144,6 +144,11 @@ def check_settings(config: Experiment) -> None:
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
+    if train.clip > 0 and train.strategy.startswith(_SHARDED):
+        raise TrainingError(
+            f"Gradients are not clipped with the sharded strategy {train.strategy!r}; set"
+            " --train.clip 0, or --train.strategy ddp."
+        )
     if train.stages != TrainConfig.stages and train.strategy.startswith(_SHARDED):
         raise TrainingError(
             f"Stages of training (train.stages) do not work with the sharded strategy"
