@@ -61,10 +61,11 @@ def gaussian_focal_loss(
 
     Law and Deng, CornerNet (2018), equation 1.
     """
-    log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)  # of 1 - p
-    positive = -torch.exp(alpha * log_q) * log_p
-    negative = -torch.exp(alpha * log_p) * log_q * (1 - target) ** beta
-    return torch.where(target == 1, positive, negative).sum()
+    centre = target == 1
+    signed = torch.where(centre, logits, -logits)
+    log_so = F.logsigmoid(signed)  # of what is so; of the other it is log_so - signed
+    weight = torch.where(centre, 1.0, (1 - target) ** beta)
+    return -(weight * torch.exp(alpha * (log_so - signed)) * log_so).sum()
 
 
 def focal_loss(
@@ -77,7 +78,8 @@ def focal_loss(
     signed = torch.where(positive, logits, -logits)
     hard = positive.to(logits.dtype)
     weight = alpha * hard + (1 - alpha) * (1 - hard)
-    return -(weight * torch.exp(gamma * F.logsigmoid(-signed)) * F.logsigmoid(signed)).sum()
+    log_so = F.logsigmoid(signed)
+    return -(weight * torch.exp(gamma * (log_so - signed)) * log_so).sum()
 
 
 def class_loss(

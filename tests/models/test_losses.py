@@ -13,6 +13,7 @@ from bev.models.losses import HeatmapLoss, class_loss, focal_loss, gaussian_foca
 KINDS = [
     HeatmapLoss(),
     HeatmapLoss(focus=1.5, spare=3.0),
+    HeatmapLoss(spare=0.0),
     HeatmapLoss("focal"),
     HeatmapLoss("focal", focus=0.5, balance=0.6),
     HeatmapLoss("bce"),
