@@ -149,6 +149,7 @@ def center_targets(
         torch.tensor(index, dtype=torch.long).reshape(-1, 3),
         torch.stack(regression) if regression else torch.zeros(0, 10),
         torch.tensor(attribute, dtype=torch.long),
+        torch.zeros(len(index), dtype=torch.long),
     )
 
 

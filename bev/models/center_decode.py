@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,6 +12,8 @@ from bev.data.classes import CLASSES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.attributes import best_attribute
+from bev.models.center_output import REGRESSION, GroupOutput
+from bev.models.heading import sector_angle
 from bev.models.nms import circle_nms, rotated_nms
 
 # Factors on length and width before overlaps are computed, so that thin boxes that miss one another
@@ -93,12 +94,10 @@ class DecodeConfig:
 
 @torch.no_grad()
 def decode(
-    heatmap: Float[Tensor, "B K Y X"],
-    regression: Float[Tensor, "B 10 Y X"],
+    output: GroupOutput,
     labels: Sequence[int],
     grid: BevGrid,
     config: DecodeConfig,
-    attribute: Float[Tensor, "B A Y X"] | None = None,
 ) -> list[Boxes3D]:
     """Boxes of one group for each sample, best first, in the BEV frame (metres), on the CPU.
 
@@ -106,39 +105,45 @@ def decode(
     walk is sequential.
 
     Args:
-        heatmap: logits.
-        regression: channels as in ``bev.models.center_targets``.
+        output: maps of the group; boxes have no attribute where none is told.
         labels: the class index of each heatmap channel.
-        attribute: logits of all attributes; boxes have none where they are not told (A = 0).
     """
-    score = heatmap.float().sigmoid()
+    score = output.heatmap.float().sigmoid()
     if config.window > 1:
         best_near = F.max_pool2d(score, config.window, stride=1, padding=config.window // 2)
         score = score * (score == best_near)
     batch, _, rows, columns = score.shape
     best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
-    maps = torch.cat([regression, *([] if attribute is None else [attribute])], dim=1)
-    maps = maps.float().flatten(2)
-    values = maps.gather(2, cell.unsqueeze(1).expand(-1, maps.shape[1], -1))
+    parts = (output.regression, output.attribute, output.sector)
+    attributes, sectors = output.attribute.shape[1], output.sector.shape[1]
+    places = cell.unsqueeze(1)
+    values = torch.cat(
+        [p.flatten(2).gather(2, places.expand(-1, p.shape[1], -1)).float() for p in parts], dim=1
+    )
     best, channel, cell, values = (t.cpu() for t in (best, channel, cell, values))
     class_of_channel = torch.tensor(labels)
     results = []
     for sample in range(batch):
         row, column = cell[sample] // columns, cell[sample] % columns
-        widths = [2, 1, 3, 2, 2, maps.shape[1] - 10]
-        offset, height, log_size, heading, velocity, told = values[sample].T.split(widths, dim=1)
+        widths = [*REGRESSION.values(), attributes, sectors]
+        offset, height, log_size, heading, velocity, attribute, sector = values[sample].T.split(
+            widths, dim=1
+        )
         label = class_of_channel[channel[sample]]
         x = grid.x[0] + (column + offset[:, 0]) * grid.x[2]
         y = grid.y[0] + (row + offset[:, 1]) * grid.y[2]
+        yaw = torch.atan2(heading[:, 0], heading[:, 1])
+        if sectors:
+            yaw = yaw + sector_angle(sector.argmax(dim=1), sectors)
         boxes = Boxes3D.make(
             center=torch.stack([x, y, height[:, 0]], dim=1),
             size=log_size.clamp(-5, 5).exp(),
-            yaw=torch.atan2(heading[:, 0], heading[:, 1]),
+            yaw=yaw,
             velocity=velocity,
             label=label,
             score=best[sample],
-            attribute=best_attribute(told, label) if told.shape[1] else None,
+            attribute=best_attribute(attribute, label) if attributes else None,
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]

@@ -8,11 +8,11 @@ class groups. Targets, loss and decoding stand beside this file (``center_target
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bev.data.classes import ATTRIBUTES, CLASSES
 from bev.errors import ConfigError
@@ -20,7 +20,9 @@ from bev.geometry import BevGrid, Boxes3D
 from bev.models.attributes import attribute_loss
 from bev.models.center_decode import DecodeConfig, decode
 from bev.models.center_loss import at_cells, center_loss
+from bev.models.center_output import REGRESSION, GroupOutput
 from bev.models.center_targets import center_targets
+from bev.models.heading import sector_loss
 from bev.models.layers import conv_bn_relu
 from bev.models.losses import HeatmapLoss
 
@@ -32,23 +34,6 @@ CLASS_GROUPS = (
     ("motorcycle", "bicycle"),
     ("pedestrian", "traffic_cone"),
 )
-
-# Channels of the regression tensor, in this order: see bev.models.center_targets.
-REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
-
-
-class GroupOutput(NamedTuple):
-    """What the head says of one group of K classes.
-
-    Attributes:
-        heatmap: (B, K, Y, X) logits.
-        regression: (B, 10, Y, X), channels as in ``bev.models.center_targets``.
-        attribute: (B, A, Y, X) logits of all attributes; A = 0 where they are not told.
-    """
-
-    heatmap: Float[Tensor, "B K Y X"]
-    regression: Float[Tensor, "B 10 Y X"]
-    attribute: Float[Tensor, "B A Y X"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +58,9 @@ class CenterHeadConfig:
             ``bev.models.center_loss``. 0 is L1, as published.
         attribute_weight: weight of the loss of attributes, see ``bev.models.attributes``. 0, as
             published, goes by the speed.
+        sectors: into how many the circle of headings is cut, see ``bev.models.heading``; 1, as
+            published, regresses sine and cosine alone.
+        sector_weight: weight of the loss of sectors.
         decode: settings of decoding and non-maximum suppression.
     """
 
@@ -88,6 +76,8 @@ class CenterHeadConfig:
     velocity_weight: float = 0.2
     velocity_beta: float = 0.0
     attribute_weight: float = 0.0
+    sectors: int = 1
+    sector_weight: float = 0.2
     decode: DecodeConfig = DecodeConfig()
 
     def __post_init__(self) -> None:
@@ -96,6 +86,11 @@ class CenterHeadConfig:
                 f"model.head.velocity_beta = {self.velocity_beta} and model.head.attribute_weight ="
                 f" {self.attribute_weight} must be at least 0, and model.head.prior = {self.prior}"
                 " inside (0, 1)."
+            )
+        if self.sectors < 1 or self.sector_weight <= 0:
+            raise ConfigError(
+                f"model.head.sectors = {self.sectors} must be at least 1, and"
+                f" model.head.sector_weight = {self.sector_weight} more than 0."
             )
 
     def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
@@ -120,12 +115,16 @@ class CenterHead(nn.Module):
         self.config, self.grid = config, grid
         self.labels = [[CLASSES.index(name) for name in group] for group in config.groups]
         self.shared = conv_bn_relu(in_channels, config.shared)
-        self.told = {"attribute": len(ATTRIBUTES)} if config.attribute_weight > 0 else {}
+        self.told = {
+            "attribute": len(ATTRIBUTES) if config.attribute_weight > 0 else 0,
+            "sector": config.sectors if config.sectors > 1 else 0,
+        }
         self.groups = nn.ModuleList(
             nn.ModuleDict(
                 {
                     name: _branch(config.shared, config.branch, width)
                     for name, width in {"heatmap": len(group), **REGRESSION, **self.told}.items()
+                    if width
                 }
             )
             for group in config.groups
@@ -138,59 +137,69 @@ class CenterHead(nn.Module):
 
     def forward(self, bev: Float[Tensor, "B C Y X"]) -> list[GroupOutput]:
         shared = self.shared(bev)
+        rest = [sum(REGRESSION.values()), *self.told.values()]
         return [
-            GroupOutput(
-                group["heatmap"](shared),
-                torch.cat([group[name](shared) for name in REGRESSION], dim=1),
-                group["attribute"](shared) if self.told else shared[:, :0],
-            )
-            for group in self.groups
+            GroupOutput(*_maps(group, shared).split([len(labels), *rest], dim=1))
+            for group, labels in zip(self.groups, self.labels, strict=True)
         ]
 
     def loss(self, outputs: list[GroupOutput], truth: Sequence[Boxes3D]) -> dict[str, Tensor]:
         """Weighted loss terms, summed over groups.
 
-        They are ``heatmap``, ``regression`` and, where attributes are told, ``attribute``.
+        They are ``heatmap``, ``regression`` and, where they are told, ``attribute`` and ``sector``.
         """
+        groups = [
+            self._group_loss(output, labels, truth)
+            for output, labels in zip(outputs, self.labels, strict=True)
+        ]
+        return {name: sum(terms[name] for terms in groups) for name in groups[0]}
+
+    def _group_loss(
+        self, output: GroupOutput, labels: Sequence[int], truth: Sequence[Boxes3D]
+    ) -> dict[str, Tensor]:
         config = self.config
-        heatmap, regression, attribute = 0.0, 0.0, 0.0
-        for output, labels in zip(outputs, self.labels, strict=True):
-            targets = center_targets(truth, labels, self.grid, config.overlap, config.min_radius)
-            parts = center_loss(
-                output.heatmap,
-                output.regression,
-                targets,
-                config.heatmap_loss,
-                config.velocity_weight,
-                config.velocity_beta,
-            )
-            heatmap, regression = heatmap + parts[0], regression + parts[1]
-            if self.told:
-                logits = at_cells(output.attribute, targets)
-                attribute = attribute + attribute_loss(logits, targets.attribute)
+        targets = center_targets(
+            truth, labels, self.grid, config.overlap, config.min_radius, config.sectors
+        )
+        heatmap, regression = center_loss(
+            output.heatmap,
+            output.regression,
+            targets,
+            config.heatmap_loss,
+            config.velocity_weight,
+            config.velocity_beta,
+        )
         terms = {
             "heatmap": config.heatmap_weight * heatmap,
             "regression": config.regression_weight * regression,
         }
-        return terms | ({"attribute": config.attribute_weight * attribute} if self.told else {})
+        if self.told["attribute"]:
+            logits = at_cells(output.attribute, targets)
+            terms["attribute"] = config.attribute_weight * attribute_loss(logits, targets.attribute)
+        if self.told["sector"]:
+            logits = at_cells(output.sector, targets)
+            terms["sector"] = config.sector_weight * sector_loss(logits, targets.sector)
+        return terms
 
     @torch.no_grad()
     def boxes(self, outputs: list[GroupOutput]) -> list[Boxes3D]:
         """Decoded boxes of each sample, best first, in the BEV frame, on the CPU."""
         per_group = [
-            decode(
-                output.heatmap,
-                output.regression,
-                labels,
-                self.grid,
-                self.config.decode,
-                output.attribute,
-            )
+            decode(output, labels, self.grid, self.config.decode)
             for output, labels in zip(outputs, self.labels, strict=True)
         ]
         merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_group, strict=True)]
         limit = self.config.decode.max_boxes
         return [boxes[boxes.score.argsort(descending=True)[:limit]] for boxes in merged]
+
+
+def _maps(group: nn.ModuleDict, shared: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B M Y X"]:
+    """The maps of a group's branches; those read straight are one convolution, in one pass."""
+    branches = list(group.values())
+    if any(len(branch) > 1 for branch in branches):
+        return torch.cat([branch(shared) for branch in branches], dim=1)
+    weight = torch.cat([branch[0].weight for branch in branches])
+    return F.conv2d(shared, weight, torch.cat([branch[0].bias for branch in branches]))
 
 
 def _branch(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

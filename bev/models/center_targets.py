@@ -1,8 +1,9 @@
 """What the centre head should say: Gaussian heatmaps and box parameters at the centres' cells.
 
 The ten regression channels, in order: offset of the centre from its cell's lower corner (x, y, in
-cells), height of the centre (metres), log of length, width and height, sine and cosine of the yaw,
-velocity (x, y, metres per second; NaN where unknown).
+cells), height of the centre (metres), log of length, width and height, sine and cosine of the yaw
+(from the middle of its sector, where headings are told by sectors), velocity (x, y, metres per
+second; NaN where unknown).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bev.geometry import BevGrid, Boxes3D
+from bev.models.heading import sector_angle, sector_of
 
 
 class CenterTargets(NamedTuple):
@@ -23,12 +25,14 @@ class CenterTargets(NamedTuple):
         index: (P, 3) sample, row and column of each box.
         regression: (P, 10), NaN where unknown.
         attribute: (P,) index into ``bev.data.classes.ATTRIBUTES``; -1 for none.
+        sector: (P,) sector of the heading, see ``bev.models.heading``.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
     index: Int[Tensor, "P 3"]
     regression: Float[Tensor, "P 10"]
     attribute: Int[Tensor, " P"]
+    sector: Int[Tensor, " P"]
 
 
 @torch.no_grad()
@@ -38,6 +42,7 @@ def center_targets(
     grid: BevGrid,
     overlap: float = 0.1,
     min_radius: int = 2,
+    sectors: int = 1,
 ) -> CenterTargets:
     """Targets of a batch for the classes ``labels``; boxes outside the grid are left out.
 
@@ -47,11 +52,12 @@ def center_targets(
         grid: gives the cells; its z range does not limit the boxes.
         overlap: least overlap that sets the Gaussian's radius.
         min_radius: cells.
+        sectors: into how many the circle of headings is cut.
     """
     device = truth[0].center.device
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(truth), len(labels), rows, columns, device=device)
-    indices, regressions, attributes = [], [], []
+    indices, regressions, attributes, sector_numbers = [], [], [], []
     for sample, boxes in enumerate(truth):
         channel = torch.full_like(boxes.label, -1)
         for number, label in enumerate(labels):
@@ -65,17 +71,30 @@ def center_targets(
             continue
         _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, overlap, min_radius)
         indices.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
-        regressions.append(encode(boxes, cell, grid))
+        sector = sector_of(boxes.yaw, sectors)
+        regressions.append(encode(boxes, cell, grid, sector_angle(sector, sectors)))
         attributes.append(boxes.attribute)
+        sector_numbers.append(sector)
     if not indices:
         none = torch.zeros(0, 10, device=device)
-        return CenterTargets(heatmap, none[:, :3].long(), none, none[:, 0].long())
-    parts = (torch.cat(part) for part in (indices, regressions, attributes))
+        numbers = none[:, 0].long()
+        return CenterTargets(heatmap, none[:, :3].long(), none, numbers, numbers)
+    parts = (torch.cat(part) for part in (indices, regressions, attributes, sector_numbers))
     return CenterTargets(heatmap, *parts)
 
 
-def encode(boxes: Boxes3D, cell: Int[Tensor, "M 2"], grid: BevGrid) -> Float[Tensor, "M 10"]:
-    """The ten regression values of boxes whose centres lie in the cells (row, column)."""
+def encode(
+    boxes: Boxes3D,
+    cell: Int[Tensor, "M 2"],
+    grid: BevGrid,
+    origin: Float[Tensor, " M"] | float = 0.0,
+) -> Float[Tensor, "M 10"]:
+    """The ten regression values of boxes whose centres lie in the cells (row, column).
+
+    Args:
+        origin: the yaw that headings are told from, radians.
+    """
+    turn = boxes.yaw - origin
     column_row = cell.flip(-1).to(boxes.center)
     low = boxes.center.new_tensor([grid.x[0], grid.y[0]])
     step = boxes.center.new_tensor([grid.x[2], grid.y[2]])
@@ -84,8 +103,8 @@ def encode(boxes: Boxes3D, cell: Int[Tensor, "M 2"], grid: BevGrid) -> Float[Ten
             (boxes.center[:, :2] - low) / step - column_row,
             boxes.center[:, 2:],
             boxes.size.log(),
-            torch.sin(boxes.yaw).unsqueeze(1),
-            torch.cos(boxes.yaw).unsqueeze(1),
+            torch.sin(turn).unsqueeze(1),
+            torch.cos(turn).unsqueeze(1),
             boxes.velocity,
         ],
         dim=1,

@@ -13,7 +13,8 @@ from bev.errors import ConfigError, DataError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.backbone import BackboneConfig
 from bev.models.bev_encoder import BevEncoderConfig
-from bev.models.center_head import CenterHeadConfig, GroupOutput
+from bev.models.center_head import CenterHeadConfig
+from bev.models.center_output import GroupOutput
 from bev.models.depth_supervision import depth_loss, nearest_depth
 from bev.models.feature_cache import FeatureCache
 from bev.models.image_head import ImageClassHead

@@ -14,10 +14,12 @@ from torch import Tensor
 from bev.data.batch import AdjacentViews, Batch
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
-from bev.models.center_head import GroupOutput
+from bev.models.center_output import GroupOutput
+from bev.models.heading import mirrored_sectors
 
 # Channels of the regression tensor (see bev.models.center_targets) that change under a mirror.
 _OFFSET_Y, _SINE, _VELOCITY_Y = 1, 6, 9
+_HEADING = slice(6, 8)
 
 
 def check_mirrors(grid: BevGrid) -> None:
@@ -61,15 +63,30 @@ def mirrored_back(output: GroupOutput) -> GroupOutput:
     regression[:, _OFFSET_Y] = 1 - regression[:, _OFFSET_Y]
     regression[:, _SINE] = -regression[:, _SINE]
     regression[:, _VELOCITY_Y] = -regression[:, _VELOCITY_Y]
-    return GroupOutput(output.heatmap.flip(2), regression, output.attribute.flip(2))
+    return GroupOutput(
+        output.heatmap.flip(2),
+        regression,
+        output.attribute.flip(2),
+        mirrored_sectors(output.sector.flip(2)),
+    )
 
 
 def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
-    """The mean of probabilities, of box parameters and of the logits of attributes."""
+    """The mean of probabilities, of box parameters and of the logits of attributes and sectors."""
+    regression = (first.regression + second.regression) / 2
+    sector = (first.sector + second.sector) / 2
+    if sector.shape[1]:
+        # Turns are told from the middle of a sector: one from another sector does not count.
+        chosen = sector.argmax(dim=1, keepdim=True)
+        own, other = (o.sector.argmax(dim=1, keepdim=True) == chosen for o in (first, second))
+        for only, output in ((own & ~other, first), (other & ~own, second)):
+            heading = torch.where(only, output.regression[:, _HEADING], regression[:, _HEADING])
+            regression[:, _HEADING] = heading
     return GroupOutput(
         averaged_logits(first.heatmap, second.heatmap),
-        (first.regression + second.regression) / 2,
+        regression,
         (first.attribute + second.attribute) / 2,
+        sector,
     )
 
 

@@ -67,7 +67,7 @@ def test_the_network_gives_the_published_maps(pair):
         theirs = reference.decode(of_sample, (grid.x[0], grid.y[0]), grid.x[2], 40, first)
         options = replace(config.model.head.decode, score=0.0, nms="none", peaks=40)
         labels = list(range(output.heatmap.shape[1]))
-        boxes = decode(output.heatmap, output.regression, labels, grid, options)[0]
+        boxes = decode(output, labels, grid, options)[0]
         table = torch.cat(
             [boxes.center, boxes.size, boxes.velocity, boxes.score[:, None]], dim=1
         )  # fmt: skip

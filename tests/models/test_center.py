@@ -7,12 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from perfect import perfect_output
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.center_decode import DecodeConfig, decode
 from bev.models.center_head import CenterHeadConfig
 from bev.models.center_loss import center_loss
+from bev.models.center_output import REGRESSION, GroupOutput
 from bev.models.center_targets import center_targets, gaussian_radius
 from bev.models.losses import HeatmapLoss
 
@@ -27,15 +29,6 @@ def boxes_at(*rows):
     return Boxes3D.make(
         values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:9], label=values[:, 9].long()
     )
-
-
-def perfect_output(targets):
-    """A network's output that says exactly what the targets ask for."""
-    batch, _, rows, columns = targets.heatmap.shape
-    regression = torch.zeros(batch, 10, rows, columns)
-    sample, row, column = targets.index.unbind(1)
-    regression[sample, :, row, column] = targets.regression
-    return torch.logit(targets.heatmap.clamp(1e-6, 1 - 1e-6)), regression
 
 
 def test_a_box_lands_in_the_cell_worked_out_by_hand():
@@ -84,9 +77,10 @@ def test_boxes_outside_the_grid_are_left_out():
     seed=st.integers(0, 10_000),
     count=st.integers(0, 12),
     nms=st.sampled_from(["rotated", "circle", "none"]),
+    sectors=st.sampled_from([1, 2, 8, 12]),
 )
 @settings(max_examples=40, deadline=None)
-def test_truth_survives_targets_and_decoding(seed, count, nms):
+def test_truth_survives_targets_and_decoding(seed, count, nms, sectors):
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low, high):
@@ -104,9 +98,10 @@ def test_truth_survives_targets_and_decoding(seed, count, nms):
         velocity=torch.stack([uniform(-9, 9), uniform(-9, 9)], dim=1),
         label=torch.randint(0, 2, (count,), generator=generator) * 8,
     )  # fmt: skip
-    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+    targets = center_targets([truth], LABELS, GRID, sectors=sectors)
+    output = perfect_output(targets, sectors)
     config = DecodeConfig(nms=nms, score=0.5)
-    (found,) = decode(heatmap, regression, LABELS, GRID, config)
+    (found,) = decode(output, LABELS, GRID, config)
     assert len(found) == count
     if count == 0:
         return
@@ -124,8 +119,8 @@ def test_circle_suppression_measures_squared_distances_as_published():
         (10.4, 2.9, 0, 4, 2, 1.5, 0, 0, 0, 0),
         (10.4, 4.7, 0, 4, 2, 1.5, 0, 0, 0, 0),
     )
-    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
-    (found,) = decode(heatmap, regression, LABELS, GRID, DecodeConfig(nms="circle", score=0.5))
+    output = perfect_output(center_targets([truth], LABELS, GRID))
+    (found,) = decode(output, LABELS, GRID, DecodeConfig(nms="circle", score=0.5))
     assert len(found) == 2  # the third is 1.8 m from the second
 
 
@@ -135,9 +130,9 @@ def test_a_group_with_a_named_class_is_suppressed_by_distance():
     The group holds cars and pedestrians.
     """
     truth = boxes_at((10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0))
-    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+    output = perfect_output(center_targets([truth], LABELS, GRID))
     counts = [
-        len(decode(heatmap, regression, LABELS, GRID, DecodeConfig(score=0.5, distance=names))[0])
+        len(decode(output, LABELS, GRID, DecodeConfig(score=0.5, distance=names))[0])
         for names in ((), ("barrier",), ("car",))
     ]
     assert counts == [1, 1, 2]
@@ -145,11 +140,11 @@ def test_a_group_with_a_named_class_is_suppressed_by_distance():
 
 def test_scales_and_overlaps_of_the_suppression_are_the_configs():
     truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0))
-    heatmap, regression = perfect_output(center_targets([truth], LABELS, GRID))
+    output = perfect_output(center_targets([truth], LABELS, GRID))
 
     def count(**options):
         config = DecodeConfig(score=0.5, **options)
-        return len(decode(heatmap, regression, LABELS, GRID, config)[0])
+        return len(decode(output, LABELS, GRID, config)[0])
 
     # Half of each lies in the other: 4 / 12 of the union.
     assert count() == 1
@@ -165,10 +160,11 @@ def test_without_a_window_every_cell_is_a_peak():
     tips = torch.tensor([[10.0, 20.0], [33.0, 61.0]]).view(2, 2, 1, 1)
     heatmap = -0.1 * torch.hypot(row - tips[:, 0], column - tips[:, 1]).unsqueeze(0)
     regression = torch.zeros(1, 10, 50, 80)
+    output = GroupOutput(heatmap, regression, regression[:, :0], regression[:, :0])
     every = DecodeConfig(peaks=30, window=1, score=0.0, nms="none", group_boxes=30)
-    (found,) = decode(heatmap, regression, LABELS, GRID, every)
+    (found,) = decode(output, LABELS, GRID, every)
     torch.testing.assert_close(found.score, heatmap.sigmoid().flatten().topk(30).values)
-    (peaks,) = decode(heatmap, regression, LABELS, GRID, replace(every, window=3, score=0.01))
+    (peaks,) = decode(output, LABELS, GRID, replace(every, window=3, score=0.01))
     assert peaks.score.tolist() == [0.5, 0.5] and sorted(peaks.label.tolist()) == sorted(LABELS)
     with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
         DecodeConfig(window=2)
@@ -188,7 +184,7 @@ def velocity_loss(truth, guess, beta):
     """Of boxes that move at these speeds along x, all guessed to move at one."""
     rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(truth)]
     targets = center_targets([boxes_at(*rows)], LABELS, GRID)
-    _, regression = perfect_output(targets)
+    regression = perfect_output(targets).regression
     regression = torch.cat(
         [regression[:, :8], guess.expand(1, 1, 50, 80), torch.zeros(1, 1, 50, 80)], dim=1
     )
@@ -221,11 +217,16 @@ def test_no_boxes_at_all_still_trains_the_heatmap():
 def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
     truth = [boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))]
     torch.manual_seed(0)
-    head = CenterHeadConfig(shared=4, branch=0).build(3, GRID)
+    head = CenterHeadConfig(shared=4, branch=0, sectors=4, attribute_weight=0.1).build(3, GRID)
     outputs = head(torch.randn(1, 3, 50, 80))
     plain = head.loss(outputs, truth)
-    head.config = replace(head.config, heatmap_weight=3.0, regression_weight=0.5)
+    head.config = replace(
+        head.config, heatmap_weight=3.0, regression_weight=0.5, attribute_weight=0.4,
+        sector_weight=1.0,
+    )  # fmt: skip
     weighted = head.loss(outputs, truth)
+    torch.testing.assert_close(weighted["attribute"], 4 * plain["attribute"])
+    torch.testing.assert_close(weighted["sector"], 5 * plain["sector"])
     torch.testing.assert_close(weighted["heatmap"], 3 * plain["heatmap"])
     torch.testing.assert_close(weighted["regression"], 2 * plain["regression"])
     kinds = {plain["heatmap"].item()}
@@ -233,3 +234,29 @@ def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
         head.config = replace(head.config, heatmap_weight=1.0, heatmap_loss=HeatmapLoss(kind))
         kinds.add(head.loss(outputs, truth)["heatmap"].item())
     assert len(kinds) == 3
+
+
+def test_outputs_read_straight_are_what_each_branch_says():
+    """One convolution for all, with the branches' own weights: same values and gradients."""
+    torch.manual_seed(0)
+    config = CenterHeadConfig(
+        groups=(("car", "bus"), ("pedestrian",)), shared=4, branch=0, attribute_weight=1.0,
+        sectors=3,
+    )  # fmt: skip
+    head = config.build(3, GRID)
+    bev = torch.randn(1, 3, 50, 80)
+    for group, output in zip(head.groups, head(bev), strict=True):
+        shared = head.shared(bev)
+        parts = {name: branch(shared) for name, branch in group.items()}
+        apart = GroupOutput(
+            parts["heatmap"], torch.cat([parts[name] for name in REGRESSION], dim=1),
+            parts["attribute"], parts["sector"],
+        )  # fmt: skip
+        branches = list(group.parameters())
+        given = [torch.randn_like(maps) for maps in apart]
+        gradients = []
+        for maps in (output, apart):
+            said = sum((m * g).sum() for m, g in zip(maps, given, strict=True))
+            gradients.append(torch.autograd.grad(said, branches, retain_graph=True))
+        torch.testing.assert_close(tuple(output), tuple(apart))
+        torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)

@@ -1,31 +1,28 @@
 """Test-time mirroring: the mirror of the mirror is the scene, for batches and for maps."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from perfect import perfect_output
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D, bev_transform
 from bev.models.center_decode import DecodeConfig, decode
-from bev.models.center_head import GroupOutput
+from bev.models.center_output import GroupOutput
 from bev.models.center_targets import center_targets
 from bev.models.mirror import averaged, mirrored, mirrored_back
 
 GRID = BevGrid(x=(-10.0, 30.0, 0.8), y=(-16.0, 16.0, 0.8))
 
 
-def perfect_output(boxes):
-    targets = center_targets([boxes], [0, 8], GRID)
-    regression = torch.zeros(1, 10, *GRID.shape[1:])
-    sample, row, column = targets.index.unbind(1)
-    regression[sample, :, row, column] = targets.regression
-    attribute = torch.zeros(1, 8, *GRID.shape[1:])
-    attribute[sample, targets.attribute, row, column] = 1.0
-    return GroupOutput(torch.logit(targets.heatmap, eps=1e-6), regression, attribute)
+def perfect(boxes, sectors):
+    return perfect_output(center_targets([boxes], [0, 8], GRID, sectors=sectors), sectors)
 
 
-def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth():
+@pytest.mark.parametrize("sectors", [1, 7, 8])
+def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
     truth = Boxes3D.make(
         center=torch.tensor([[5.1, 7.3, 0.5], [20.2, -3.7, 1.0]]),
         size=torch.tensor([[4.5, 1.9, 1.6], [0.7, 0.6, 1.8]]),
@@ -34,11 +31,10 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth():
         label=torch.tensor([0, 8]),
         attribute=torch.tensor([7, 3]),
     )
-    back = mirrored_back(perfect_output(truth.transform(bev_transform(flip_y=True))))
-    both = averaged(back, perfect_output(truth))
+    back = mirrored_back(perfect(truth.transform(bev_transform(flip_y=True)), sectors))
+    both = averaged(back, perfect(truth, sectors))
     for output in (back, both):
-        maps, config = output.heatmap, DecodeConfig(score=0.5)
-        (found,) = decode(maps, output.regression, [0, 8], GRID, config, output.attribute)
+        (found,) = decode(output, [0, 8], GRID, DecodeConfig(score=0.5))
         found = found[found.label.argsort()]
         assert found.label.tolist() == [0, 8] and found.attribute.tolist() == [7, 3]
         for name in ("center", "size", "velocity"):
@@ -46,6 +42,28 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth():
                 getattr(found, name), getattr(truth, name), atol=1e-3, rtol=0
             )
         assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-3
+
+
+def test_a_turn_from_another_sector_does_not_count():
+    """At a border: one says sector 0 and 22 degrees left, the other sector 1 and 22 right."""
+    left, right = (torch.tensor(math.radians(a)) for a in (22.0, -22.0))
+    empty = torch.zeros(1, 10, 1, 1)
+
+    def said(sector, turn):
+        regression = empty.clone()
+        regression[0, 6:8, 0, 0] = torch.stack([turn.sin(), turn.cos()])
+        logits = torch.tensor(sector).view(1, -1, 1, 1)
+        return GroupOutput(empty[:, :2], regression, empty[:, :0], logits)
+
+    first = said([3.0, 2.0] + [0.0] * 6, left)
+    second = said([0.0, 4.0] + [0.0] * 6, right)  # the surer
+    for one, two in ((first, second), (second, first)):
+        both = averaged(one, two)
+        assert both.sector.argmax() == 1
+        torch.testing.assert_close(both.regression, second.regression)
+    agreed = averaged(said([3.0, 2.0], left), said([3.0, 2.0], -left))
+    heading = torch.stack([torch.zeros(()), left.cos()])
+    torch.testing.assert_close(agreed.regression[0, 6:8, 0, 0], heading)
 
 
 def test_the_mirror_of_the_mirror_is_the_batch(batch):

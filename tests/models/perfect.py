@@ -1,0 +1,21 @@
+"""A network's output that says exactly what the centre head's targets ask for."""
+
+import torch
+
+from bev.data.classes import ATTRIBUTES
+from bev.models.center_output import GroupOutput
+from bev.models.center_targets import CenterTargets
+
+
+def perfect_output(targets: CenterTargets, sectors: int = 1) -> GroupOutput:
+    """Says the attributes of those that have one, and sectors where there are several."""
+    batch, _, rows, columns = targets.heatmap.shape
+    sample, row, column = targets.index.unbind(1)
+    regression = torch.zeros(batch, 10, rows, columns)
+    regression[sample, :, row, column] = targets.regression
+    attribute = torch.zeros(batch, len(ATTRIBUTES), rows, columns)
+    attribute[sample, targets.attribute.clamp(min=0), row, column] = 1.0
+    sector = torch.zeros(batch, sectors, rows, columns)
+    sector[sample, targets.sector, row, column] = 1.0
+    heatmap = torch.logit(targets.heatmap.clamp(1e-6, 1 - 1e-6))
+    return GroupOutput(heatmap, regression, attribute, sector if sectors > 1 else sector[:, :0])
