@@ -1,8 +1,10 @@
 """BEVDepth made for a CPU: ``lss_synthetic`` with a depth net that knows the camera.
 
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python tools/train.py configs/bevdepth_synthetic.py \\
+        --data.image-cache 8
+
 After BEVDepth (Li et al. 2022), with one frame. Attributes are told by the head, not by the speed,
-which one frame does not show. Measured on the made world's 140 held-out frames after 29 minutes of
-training on two cores with AMX: mAP 0.343, NDS 0.377, attribute error 0.17.
+which one frame does not show, and headings by eight sectors.
 """
 
 from dataclasses import replace
@@ -15,6 +17,6 @@ net = CameraAwareDepthNetConfig(width=64, blocks=1, aspp=False)
 model = replace(
     base.model,
     view=replace(base.model.view, depth_net=net),
-    head=replace(base.model.head, attribute_weight=0.2),
+    head=replace(base.model.head, attribute_weight=0.2, sectors=8, sector_weight=0.5),
 )
-config = replace(base, model=model, train=replace(base.train, max_steps=7000))
+config = replace(base, model=model, train=replace(base.train, epochs=17, max_steps=8300))

@@ -12,6 +12,7 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from bev.config import Experiment, save_config
 from bev.data.dataset import KeyFrames
@@ -222,7 +223,7 @@ def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) 
     every = train.validate_every
     strategy = train.strategy
     if strategy == "auto" and devices > 1:
-        strategy = "ddp"
+        strategy = DDPStrategy(gradient_as_bucket_view=True)  # spares a copy of all gradients
     trainer = Trainer(
         accelerator="auto",
         devices=devices,
