@@ -24,9 +24,9 @@ each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.ste
 
 # Shrunken, these are another one's twins but for how they are read out or sampled.
 TWINS = {
-    "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdepth_synthetic", "bevdet_r50_cbgs",
-    "bevdet_r50_dev20", "bevdet_r50_dev21", "bevdet_r50_first", "lss_half_synthetic",
-    "lss_r50_mini", "lss_synthetic",
+    "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdet_r50_cbgs", "bevdet_r50_dev20",
+    "bevdet_r50_dev21", "bevdet_r50_first", "lss_half_synthetic", "lss_r50_mini",
+    "lss_synthetic",
 }  # fmt: skip
 each_recipe = pytest.mark.parametrize(
     "path",
