@@ -40,6 +40,11 @@ study = Study(
     {
         "depth supervision": supervised,
         "lift-splat": (supervised, "--model.depth-weight 0 --data.no-lidar"),
+        "depth supervision, no rays": (supervised, "--model.view.no-ray-features"),
+        "lift-splat, no rays": (
+            supervised,
+            "--model.view.no-ray-features --model.depth-weight 0 --data.no-lidar",
+        ),
         "uniform depth": (supervised, uniform_depth),
         "two frames": (supervised, two_frames),
         "camera-aware": (supervised, camera_aware),
