@@ -24,9 +24,9 @@ def supervised(config: Experiment) -> Experiment:
         lidar=True,
         image_augmentation=replace(config.data.image_augmentation, flip="mirror"),
     )
-    return replace(
-        config, model=replace(config.model, depth_weight=1.0, image_weight=0.5), data=data
-    )
+    view = replace(config.model.view, ray_features=True)
+    model = replace(config.model, view=view, depth_weight=1.0, image_weight=0.5)
+    return replace(config, model=model, data=data)
 
 
 def two_frames(config: Experiment) -> Experiment:
