@@ -76,7 +76,8 @@ def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
     regression = (first.regression + second.regression) / 2
     sector = (first.sector + second.sector) / 2
     if sector.shape[1]:
-        # Turns are told from the middle of a sector: one from another sector does not count.
+        # Turns are told from the middle of a sector: where one has the mean's sector and one has
+        # not, the other's turn does not count.
         chosen = sector.argmax(dim=1, keepdim=True)
         own, other = (o.sector.argmax(dim=1, keepdim=True) == chosen for o in (first, second))
         for only, output in ((own & ~other, first), (other & ~own, second)):

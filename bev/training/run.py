@@ -145,7 +145,7 @@ def check_settings(config: Experiment) -> None:
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
-    if train.clip > 0 and train.strategy.startswith(_SHARDED):
+    if train.clip > 0 and train.strategy.startswith("fsdp"):
         raise TrainingError(
             f"Gradients are not clipped with the sharded strategy {train.strategy!r}; set"
             " --train.clip 0, or --train.strategy ddp."

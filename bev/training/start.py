@@ -1,6 +1,7 @@
 """What a training starts from: the detector, its weights, and the account of them."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from bev.models.weights_report import WeightsReport
 from bev.training.settings import InitConfig
 
 ACCOUNT = "weights.txt"
+
+_HEADING = re.compile(r"(^|\.)head\.groups\.\d+\.(heading|sector)\.")
 
 
 def starting_model(
@@ -60,7 +63,16 @@ def initialise(model: Detector, init: InitConfig) -> WeightsReport:
     if there is not None:
         groups = model.config.head.groups
         state, notes = matched_by_classes(state, there, groups, model.state_dict())
-    layers, own = _layers(content), list(model.config.segmentation.layers)
+    sectors, own = _said(content, "head", "sectors") or 1, model.config.head.sectors
+    if there is not None and sectors != own:
+        # Of the same shape whatever the sectors, and of another meaning.
+        kept = {name: value for name, value in state.items() if not _HEADING.search(name)}
+        if len(kept) < len(state):
+            notes.append(
+                f"head.groups.*.heading: {own} sectors here, {sectors} there: it starts anew"
+            )
+        state = kept
+    layers, own = _said(content, "segmentation", "layers"), list(model.config.segmentation.layers)
     if layers is not None and layers != own:
         last = f"segmentation.layers.{len(model.segmentation.layers) - 1}." if own else None
         kept = {name: value for name, value in state.items() if not last or last not in name}
@@ -83,19 +95,17 @@ def write_account(folder: Path, reports: list[WeightsReport]) -> None:
         partial.write_text("\n".join(lines) + "\n")
 
 
-def _layers(content: Any) -> list[str] | None:
-    """The areas that a checkpoint's model segments; None where it has no config that says it."""
+def _said(content: Any, *names: str) -> Any:
+    """What a checkpoint's config says of its model; None where it has no config that says it."""
     found = content.get(CONFIG) if isinstance(content, dict) else None
-    for name in ("model", "segmentation", "layers"):
+    for name in ("model", *names):
         found = found.get(name) if isinstance(found, dict) else None
     return found
 
 
 def _class_groups(content: Any) -> list[list[str]] | None:
     """The head's class groups of a checkpoint's config; None where it has none that can be read."""
-    groups = content.get(CONFIG) if isinstance(content, dict) else None
-    for name in ("model", "head", "groups"):
-        groups = groups.get(name) if isinstance(groups, dict) else None
+    groups = _said(content, "head", "groups")
     if groups is None:
         return None
     if not all(isinstance(g, list) and all(isinstance(c, str) for c in g) for g in groups):

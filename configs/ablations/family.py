@@ -1,7 +1,7 @@
 """The recipe family: what each part is worth on the made world, the same budget for all.
 
-Each variant is depth-supervised lift-splat with one thing changed; 2000 steps, 8 to 10 minutes of
-two cores each.
+Each variant is depth-supervised lift-splat with one thing changed, or, without rays, two; 2000
+steps, 8 to 10 minutes of two cores each.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4
 
 
 def supervised(config: Experiment) -> Experiment:
-    """What the others are compared with, whatever the base."""
+    """What the others are compared with, whatever lift-splat is the base."""
     data = replace(
         config.data,
         lidar=True,

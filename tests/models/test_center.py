@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from perfect import perfect_output
 
+from bev.data.classes import ATTRIBUTES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.center_decode import DecodeConfig, decode
@@ -215,7 +216,8 @@ def test_no_boxes_at_all_still_trains_the_heatmap():
 
 
 def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
-    truth = [boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))]
+    car = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))
+    truth = [replace(car, attribute=torch.tensor([ATTRIBUTES.index("vehicle.moving")]))]
     torch.manual_seed(0)
     head = CenterHeadConfig(shared=4, branch=0, sectors=4, attribute_weight=0.1).build(3, GRID)
     outputs = head(torch.randn(1, 3, 50, 80))
@@ -225,6 +227,7 @@ def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
         sector_weight=1.0,
     )  # fmt: skip
     weighted = head.loss(outputs, truth)
+    assert plain["attribute"] > 0 and plain["sector"] > 0
     torch.testing.assert_close(weighted["attribute"], 4 * plain["attribute"])
     torch.testing.assert_close(weighted["sector"], 5 * plain["sector"])
     torch.testing.assert_close(weighted["heatmap"], 3 * plain["heatmap"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from bev.config import Experiment
@@ -84,7 +85,8 @@ def main(folder):
     seed_everything(0, verbose=False)
     watch = Watch()
     trainer = Trainer(
-        accelerator="cpu", devices=PROCESSES, strategy="ddp", max_epochs=1, logger=False,
+        accelerator="cpu", devices=PROCESSES, max_epochs=1, logger=False,
+        strategy=DDPStrategy(gradient_as_bucket_view=True),  # as train() has it
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[watch], use_distributed_sampler=False, default_root_dir=folder,
     )  # fmt: skip

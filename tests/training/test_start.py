@@ -80,6 +80,20 @@ def test_other_classes_take_the_rows_that_they_share(short, last):
     assert not report.mismatched
 
 
+def test_headings_told_by_other_sectors_start_anew(short, last):
+    """Their tensors have the shapes of those of another meaning."""
+    head = replace(short.model.head, sectors=4)
+    model, (report,) = starting_model(
+        starting(replace(short, model=replace(short.model, head=head)), last)
+    )
+    assert any("heading: 4 sectors here, 1 there" in note for note in report.notes)
+    state = read_checkpoint(last)["state_dict"]
+    for name, taken in (("heading", False), ("size", True)):
+        there = state[f"model.head.groups.0.{name}.0.weight"]
+        assert torch.equal(model.head.groups[0][name][0].weight, there) == taken
+    assert {name.split(".")[3] for name in report.missing} == {"heading", "sector"}
+
+
 def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_path):
     """And one that the file has is not fetched: there is no such file to read."""
     state = read_checkpoint(last)["state_dict"]
