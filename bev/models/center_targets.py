@@ -87,7 +87,7 @@ def encode(
     boxes: Boxes3D,
     cell: Int[Tensor, "M 2"],
     grid: BevGrid,
-    origin: Float[Tensor, " M"] | float = 0.0,
+    origin: Float[Tensor, " M"],
 ) -> Float[Tensor, "M 10"]:
     """The ten regression values of boxes whose centres lie in the cells (row, column).
 
