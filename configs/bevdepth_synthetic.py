@@ -1,11 +1,14 @@
-"""BEVDepth made for a CPU: ``lss_synthetic`` with a depth net that knows the camera.
+"""BEVDepth made for a CPU: ``lss_synthetic`` with a depth net that knows the camera, and finer images.
 
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python tools/train.py configs/bevdepth_synthetic.py \\
         --data.image-cache 8
 
-After BEVDepth (Li et al. 2022), with one frame. Attributes are told by the head, not by the speed,
-which one frame does not show, and headings by eight sectors. Measured on the made world's 140
-held-out frames after 29.4 minutes of training on two cores with AMX: mAP 0.344, NDS 0.405.
+After BEVDepth (Li et al. 2022), with one frame. A band of 128 rows around the horizon is as wide as
+the made world's rows allow. Attributes are told by the head, not by the speed, which one frame does
+not show, and headings by eight sectors. Batch norms see one frame a process, which no running mean
+is like: from half of the run on they keep their statistics, and the rest is learnt with those.
+Measured on the made world's 140 held-out frames after 28.3 minutes of training on two cores with
+AMX: mAP 0.408, NDS 0.458; of boxes within 35 m 0.467 and 0.497.
 """
 
 from dataclasses import replace
@@ -13,6 +16,7 @@ from dataclasses import replace
 from lss_synthetic import config as base
 
 from bev.models import CameraAwareDepthNetConfig
+from bev.training.settings import StageConfig
 
 net = CameraAwareDepthNetConfig(width=64, blocks=1, aspp=False)
 model = replace(
@@ -20,4 +24,8 @@ model = replace(
     view=replace(base.model.view, depth_net=net),
     head=replace(base.model.head, attribute_weight=0.2, sectors=8, sector_weight=0.5),
 )
-config = replace(base, model=model, train=replace(base.train, epochs=17, max_steps=8300))
+augmentation = replace(base.data.image_augmentation, crop_top=(0.33, 0.33))
+data = replace(base.data, image_size=(128, 528), image_augmentation=augmentation)
+fixed = StageConfig(start=0.5, fixed_norms=("",))
+train = replace(base.train, epochs=14, max_steps=6600, stages=(StageConfig(), fixed))
+config = replace(base, model=model, data=data, train=train)
