@@ -1,4 +1,4 @@
-"""BEVDepth made for a CPU: ``lss_synthetic`` with a depth net that knows the camera, and finer images.
+"""BEVDepth made for a CPU: ``lss_synthetic`` with a camera-aware depth net and finer images.
 
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python tools/train.py configs/bevdepth_synthetic.py \\
         --data.image-cache 8
