@@ -7,7 +7,7 @@ and boxes all follow these.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -53,8 +53,13 @@ class ImageAugmentation:
 
     @classmethod
     def off(cls, scale: float = 0.0) -> "ImageAugmentation":
-        """What evaluation does: scale to the network's width (or more), keep the bottom, centre."""
+        """No chance: scale to the network's width (or more), keep the bottom, centre."""
         return cls(scale=(scale, scale), random_left=False, flip="off", rotation=0.0)
+
+    def still(self, scale: float = 0.0) -> "ImageAugmentation":
+        """What evaluation does: ``off`` at the middle of these crops (Lift-Splat-Shoot, BEVDet)."""
+        middle = sum(self.crop_top) / 2
+        return replace(self.off(scale), crop_top=(middle, middle))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
+from bev.data.augmentation import BevAugmentation, draw
 from bev.data.batch import AdjacentViews, Batch
 from bev.data.epoch import Visit
 from bev.data.grid_mask import hide_squares
@@ -52,10 +52,7 @@ class KeyFrames(Dataset):
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
         self.image_augmentation = config.image_augmentation
         if not training:
-            # As published (Lift-Splat-Shoot, BEVDet): at the middle of training's crops.
-            middle = sum(config.image_augmentation.crop_top) / 2
-            still = ImageAugmentation.off(config.test_scale)
-            self.image_augmentation = replace(still, crop_top=(middle, middle))
+            self.image_augmentation = config.image_augmentation.still(config.test_scale)
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)

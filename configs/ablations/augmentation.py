@@ -6,14 +6,15 @@ from lss_synthetic import config as base
 
 from bev.ablation import Study
 from bev.config import Experiment
-from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.data.augmentation import BevAugmentation
 
 IMAGE, BEV = "--data.image-augmentation", "--data.bev-augmentation"
 
 
 def none(config: Experiment) -> Experiment:
-    off = {"image_augmentation": ImageAugmentation.off(), "bev_augmentation": BevAugmentation.off()}
-    return replace(config, data=replace(config.data, **off))
+    still, off = config.data.image_augmentation.still(), BevAugmentation.off()
+    data = replace(config.data, image_augmentation=still, bev_augmentation=off)
+    return replace(config, data=data)
 
 
 study = Study(

@@ -78,18 +78,26 @@ def test_a_shift_by_whole_pixels_is_exact():
     assert (as_bgr(warp(image, matrix, (10, 12))) == image[3:13, 4:16]).all()
 
 
-def test_evaluation_scales_to_the_width_and_keeps_the_bottom():
+@pytest.mark.parametrize(
+    ("image", "raised"),
+    [
+        (ImageAugmentation.off(), 0.0),
+        (ImageAugmentation(crop_top=(0.1, 0.3)).still(), 51.2),  # 0.2 of 256 rows
+    ],
+    ids=["off", "still"],
+)
+def test_evaluation_scales_to_the_width_and_keeps_the_bottom_or_the_middle_crop(image, raised):
     rng = np.random.default_rng(0)
-    off = draw(ImageAugmentation.off(), BevAugmentation.off(), [(900, 1600)], SIZE, rng)
+    off = draw(image, BevAugmentation.off(), [(900, 1600)], SIZE, rng)
     matrix = off.image_from_original[0]
     # 704 / 1600 = 0.44; 900 * 0.44 = 396, of which the lowest 256 rows are kept.
-    for original, expected in {
+    for original, (x, y) in {
         (0, 900): (0, 256),
         (1600, 900): (704, 256),
         (800, 450): (352, 58),
     }.items():
         found = matrix @ torch.tensor([*original, 1.0]).double()
-        torch.testing.assert_close(found[:2], torch.tensor(expected).double())
+        torch.testing.assert_close(found[:2], torch.tensor([x, y + raised]).double())
     assert torch.equal(off.bev_from_ego, torch.eye(4))
 
 
