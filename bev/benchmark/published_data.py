@@ -57,7 +57,7 @@ def draw(
     """Draw the steps of an image of ``size`` (height, width) that becomes ``image_size``."""
     height, width = image_size
     scale = width / size[1] * (1 + rng.uniform(*config.scale) / 0.44)
-    resized = int(size[1] * scale), int(size[0] * scale)
+    resized = int(size[1] * scale), int(size[0] * scale * config.stretch)
     left = int(rng.uniform(0, max(0, resized[0] - width)))
     top = int(resized[1] - height * (1 + rng.uniform(*config.crop_top)))
     flip = config.flip != "off" and rng.random() < 0.5

@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from bev.data.grid_mask import GridMask
 from bev.data.photometric import Photometric, TransformCall
+from bev.errors import ConfigError
 from bev.geometry import bev_transform, image_affine
 
 
@@ -40,6 +41,7 @@ class ImageAugmentation:
     """
 
     scale: tuple[float, float] = (-0.06, 0.11)
+    stretch: float = 1.0
     crop_top: tuple[float, float] = (0.0, 0.0)
     random_left: bool = True
     flip: Literal["off", "independent", "mirror"] = "independent"
@@ -50,6 +52,10 @@ class ImageAugmentation:
     def __post_init__(self) -> None:
         call = TransformCall.of(self.photometric, "image_augmentation.photometric")
         object.__setattr__(self, "photometric", call)
+        if not 0 < self.stretch < math.inf:
+            raise ConfigError(
+                f"data.image_augmentation.stretch = {self.stretch} must be above 0; 1 is off."
+            )
 
     @classmethod
     def off(cls, scale: float = 0.0) -> "ImageAugmentation":
@@ -57,9 +63,12 @@ class ImageAugmentation:
         return cls(scale=(scale, scale), random_left=False, flip="off", rotation=0.0)
 
     def still(self, scale: float = 0.0) -> "ImageAugmentation":
-        """What evaluation does: ``off`` at the middle of these crops (Lift-Splat-Shoot, BEVDet)."""
+        """What evaluation does: ``off`` at the middle of these crops (Lift-Splat-Shoot, BEVDet).
+
+        Stretched as these images are.
+        """
         middle = sum(self.crop_top) / 2
-        return replace(self.off(scale), crop_top=(middle, middle))
+        return replace(self.off(scale), crop_top=(middle, middle), stretch=self.stretch)
 
 
 @dataclass(frozen=True)
@@ -135,6 +144,6 @@ def _image_matrix(
     scale = (width / size[1]) * (1 + rng.uniform(*image.scale) / 0.44)
     spare = scale * size[1] - width
     left = spare * (rng.random() if image.random_left and spare > 0 else 0.5)
-    top = scale * size[0] - height * (1 + rng.uniform(*image.crop_top))
+    top = scale * image.stretch * size[0] - height * (1 + rng.uniform(*image.crop_top))
     rotation = math.radians(rng.uniform(-image.rotation, image.rotation))
-    return image_affine(image_size, scale, (top, left), flip, rotation)
+    return image_affine(image_size, scale, (top, left), flip, rotation, image.stretch)

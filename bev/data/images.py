@@ -68,12 +68,12 @@ def load_image(
 def reduction_for(image_from_original: Float[Tensor, "3 3"], size: tuple[int, int]) -> int:
     """The greatest reduction at which a decoded image has at least the warped one's resolution.
 
-    Of those that divide the image's ``size`` (height, width): else its last row and column would
-    cover less than a whole pixel, and coordinates would not divide.
+    In every direction, where the warp stretches. Of those that divide the image's ``size`` (height,
+    width): else its last row and column would cover less than a whole pixel, and coordinates would
+    not divide.
     """
-    (a, b), (c, d) = image_from_original[:2, :2].tolist()
-    scale = abs(a * d - b * c) ** 0.5
-    fits = [r for r in _REDUCED if scale * r <= 1 and size[0] % r == 0 and size[1] % r == 0]
+    scale = np.linalg.norm(image_from_original[:2, :2].numpy(), 2)  # the larger singular value
+    fits = [r for r in _REDUCED if scale * r <= 1 + 1e-9 and size[0] % r == 0 and size[1] % r == 0]
     return max(fits, default=1)
 
 

@@ -18,6 +18,7 @@ def image_affine(
     crop: tuple[float, float] = (0.0, 0.0),
     flip: bool = False,
     rotation: float = 0.0,
+    stretch: float = 1.0,
 ) -> Float[Tensor, "3 3"]:
     """Scale, crop, flip, then rotate about the centre of the result.
 
@@ -27,13 +28,14 @@ def image_affine(
         crop: (top, left) of the crop window in the resized image, pixels.
         flip: mirror left and right.
         rotation: radians, counter-clockwise as seen in the image (y points down).
+        stretch: rows are resized by so much more than columns.
 
     Returns:
         The matrix in float64, homogeneous pixels of the result from those of the original.
     """
     height, width = size
     top, left = crop
-    matrix = _matrix([[scale, 0, -left], [0, scale, -top], [0, 0, 1]])
+    matrix = _matrix([[scale, 0, -left], [0, scale * stretch, -top], [0, 0, 1]])
     if flip:
         matrix = _matrix([[-1, 0, width], [0, 1, 0], [0, 0, 1]]) @ matrix
     if rotation:

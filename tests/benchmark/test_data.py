@@ -94,15 +94,17 @@ def test_the_published_steps_give_our_image_of_real_scenes(nuscenes_root):
         assert agreement(path, published_data.Steps((872, 490), (101, 234), False, 3.0), 2) > 40
 
 
-def test_the_published_matrix_is_the_affine_of_its_steps(photograph):
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_the_published_matrix_is_the_affine_of_its_steps(photograph, stretch):
     rng = np.random.default_rng(0)
     for _ in range(5):
-        steps = published_data.draw(ImageAugmentation(), (900, 1600), SIZE, rng)
+        steps = published_data.draw(ImageAugmentation(stretch=stretch), (900, 1600), SIZE, rng)
         assert 0.37 < steps.resized[0] / 1600 < 0.56 and abs(steps.rotation) <= 5.4
         left, top = steps.corner
         assert 0 <= left <= max(0, steps.resized[0] - 704) and top + 256 == steps.resized[1]
         scale = steps.resized[0] / 1600
-        expected = image_affine(SIZE, scale, (top, left), steps.flip, math.radians(steps.rotation))
+        turn = math.radians(steps.rotation)
+        expected = image_affine(SIZE, scale, (top, left), steps.flip, turn, stretch)
         _, found = published_data.load_image(photograph, steps, SIZE)
         corners = torch.tensor([[0, 0, 1], [1600, 900, 1.0]]).double()
         # Whole pixels: height and width are not scaled by quite the same factor.

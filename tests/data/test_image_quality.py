@@ -132,12 +132,23 @@ def test_the_reduced_decode_aliases_less_than_a_whole_one(real):
     assert min(gains) > 3
 
 
-@given(scale=st.floats(0.01, 3), height=st.integers(8, 2000), width=st.integers(8, 2000))
-def test_the_reduction_leaves_the_resolution_and_divides(scale, height, width):
-    matrix = image_affine(SIZE, scale, flip=True, rotation=0.3)
+@given(
+    scale=st.floats(0.01, 3),
+    stretch=st.floats(0.3, 3),
+    height=st.integers(8, 2000),
+    width=st.integers(8, 2000),
+)
+def test_the_reduction_leaves_the_resolution_and_divides(scale, stretch, height, width):
+    matrix = image_affine(SIZE, scale, flip=True, rotation=0.3, stretch=stretch)
     reduction = reduction_for(matrix, (height, width))
     assert height % reduction == width % reduction == 0
-    assert reduction == 1 or reduction * scale <= 1 + 1e-9
+    finest = scale * max(stretch, 1)
+    assert reduction == 1 or reduction * finest <= 1 + 1e-6
     doubled = 2 * reduction
-    fits = height % doubled == width % doubled == 0 and doubled * scale < 1 - 1e-9
+    fits = height % doubled == width % doubled == 0 and doubled * finest < 1 - 1e-6
     assert doubled > 8 or not fits
+
+
+def test_rows_are_not_thrown_away_where_only_columns_shrink_by_a_half():
+    assert reduction_for(image_affine(SIZE, 0.45), (900, 1600)) == 2
+    assert reduction_for(image_affine(SIZE, 0.45, stretch=1.2), (900, 1600)) == 1

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.images import load_image, warp
 from bev.data.readings import CameraFrame
-from bev.errors import DataError
+from bev.errors import ConfigError, DataError
 
 SIZE = (256, 704)
 
 
-def mark(points, size, spread=4.0):
+def mark(points, size, spread=3.0):
     """A black image with a soft white dot at each (x, y), in continuous coordinates."""
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     image = np.zeros(size)
@@ -49,7 +49,7 @@ def camera_of(path, size):
 def test_marks_land_where_the_matrix_says(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)
     original = (450, 800) if seed % 2 else (900, 1600)
-    config = ImageAugmentation(crop_top=(0.0, 0.2))
+    config = ImageAugmentation(stretch=1.0 if seed % 3 else 1.2, crop_top=(0.0, 0.2))
     matrix = draw(config, BevAugmentation.off(), [original], SIZE, rng).image_from_original[0]
     # Marks that are well inside the result, brought back to the original by the inverse.
     inside = np.stack([rng.uniform(60, 640, 6), rng.uniform(30, 220, 6)], axis=1)
@@ -65,6 +65,21 @@ def test_marks_land_where_the_matrix_says(tmp_path_factory, seed):
     for target, whole in zip(inside, margin, strict=True):
         if whole:
             assert np.abs(find(image, target) - target).max() < 0.1
+
+
+def test_stretched_images_keep_the_width_and_show_fewer_rows_larger():
+    image = ImageAugmentation(stretch=1.5, crop_top=(0.5, 0.5)).still()
+    rng = np.random.default_rng(0)
+    drawn = draw(image, BevAugmentation.off(), [(900, 1600)], SIZE, rng)
+    # 900 * 0.44 * 1.5 = 594 rows; the window's 256 end 128 above the lowest.
+    expected = [[0.44, 0, 0], [0, 0.66, -(594 - 128 - 256)], [0, 0, 1]]
+    torch.testing.assert_close(drawn.image_from_original[0], torch.tensor(expected).double())
+
+
+@pytest.mark.parametrize("stretch", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_stretch_that_is_none_is_refused(stretch):
+    with pytest.raises(ConfigError, match="stretch = .* must be above 0"):
+        ImageAugmentation(stretch=stretch)
 
 
 def test_a_warp_by_the_identity_changes_nothing():

@@ -46,6 +46,11 @@ def test_rotation_is_counter_clockwise_as_seen_and_about_the_centre():
     assert move(matrix, 250, 100) == pytest.approx([200, 50])
 
 
+def test_stretch_is_of_rows_before_the_crop():
+    matrix = image_affine((200, 400), scale=0.5, crop=(10.0, 20.0), stretch=1.5)
+    assert move(matrix, 300, 140) == pytest.approx([130, 95])
+
+
 def test_the_order_is_scale_crop_flip_rotate():
     matrix = image_affine((200, 400), scale=0.5, crop=(10.0, 20.0), flip=True, rotation=math.pi / 2)
     # (300, 140) -> scaled (150, 70) -> cropped (130, 60) -> mirrored (270, 60); from the centre
@@ -53,8 +58,10 @@ def test_the_order_is_scale_crop_flip_rotate():
     assert move(matrix, 300, 140) == pytest.approx([160, 30])
 
 
-@given(st.floats(0.1, 2), st.floats(-300, 300), st.booleans(), st.floats(-1, 1))
-def test_areas_scale_by_the_square_and_flip_mirrors(scale, crop, flip, rotation):
-    matrix = image_affine((256, 704), scale, (crop, -crop), flip, rotation)
+@given(st.floats(0.1, 2), st.floats(-300, 300), st.booleans(), st.floats(-1, 1), st.floats(0.5, 2))
+def test_areas_scale_by_the_square_and_the_stretch_and_flip_mirrors(
+    scale, crop, flip, rotation, stretch
+):
+    matrix = image_affine((256, 704), scale, (crop, -crop), flip, rotation, stretch)
     determinant = torch.linalg.det(matrix).item()
-    assert determinant == pytest.approx((-1 if flip else 1) * scale**2)
+    assert determinant == pytest.approx((-1 if flip else 1) * scale**2 * stretch)
