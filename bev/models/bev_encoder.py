@@ -1,7 +1,9 @@
 """The BEV encoder: residual stages over the grid, and a neck back to full grid resolution.
 
 The layout is BEVDet's (Huang et al. 2021, section 3.1): three stages of basic blocks at strides 2,
-4 and 8; the last one upsampled and joined with the first, then upsampled to the grid.
+4 and 8; the last one upsampled and joined with the first, then upsampled to the grid. There, small
+objects are a cell or two of what the first stage has halved: ``skip`` gives the last convolutions
+the grid itself too, as U-Net does (Ronneberger et al. 2015).
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ class BevEncoderConfig:
         blocks: basic blocks a stage.
         neck: width at the first stage's resolution after joining.
         channels: width of the result.
+        skip: join the input to what the last convolutions see.
         checkpointing: compute activations again in the backward pass instead of keeping them.
     """
 
@@ -31,6 +34,7 @@ class BevEncoderConfig:
     blocks: int = 2
     neck: int = 512
     channels: int = 256
+    skip: bool = False
     checkpointing: bool = False
 
     def build(self, in_channels: int) -> "BevEncoder":
@@ -43,7 +47,7 @@ class BevEncoder(nn.Module):
 
     def __init__(self, config: BevEncoderConfig, in_channels: int) -> None:
         super().__init__()
-        self.channels = config.channels
+        self.channels, self.skip = config.channels, config.skip
         self.stages = nn.ModuleList()
         width = in_channels
         for stage in config.stages:
@@ -55,8 +59,9 @@ class BevEncoder(nn.Module):
         self.join = nn.Sequential(
             conv_bn_relu(joined, config.neck), conv_bn_relu(config.neck, config.neck)
         )
+        fine = config.neck + config.skip * in_channels
         self.output = nn.Sequential(
-            conv_bn_relu(config.neck, config.channels),
+            conv_bn_relu(fine, config.channels),
             nn.Conv2d(config.channels, config.channels, 1),
         )
         if config.checkpointing:
@@ -70,7 +75,8 @@ class BevEncoder(nn.Module):
             levels.append(features)
         coarse = _resize(levels[-1], levels[0].shape[-2:])
         joined = self.join(torch.cat([coarse, levels[0]], dim=1))
-        return self.output(_resize(joined, bev.shape[-2:]))
+        fine = _resize(joined, bev.shape[-2:])
+        return self.output(torch.cat([fine, bev], dim=1) if self.skip else fine)
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
