@@ -38,6 +38,15 @@ class TemporalConfig:
         if self.frames < 0 or self.blocks < 0:
             raise ConfigError(f"model.temporal = {self} needs counts of at least 0.")
 
+    def layout(self, channels: int) -> list[tuple[str, int, int]]:
+        """What each channel of the join is: ("features" or "time", number of the frame, channel).
+
+        Args:
+            channels: of one time; frame 0 is the sample's own.
+        """
+        maps = [("features", t, c) for t in range(self.frames + 1) for c in range(channels)]
+        return maps + [("time", t, 0) for t in range(1, self.frames + 1) if self.times]
+
     def build(self, channels: int) -> "TemporalJoin":
         """Build for BEV features of this width."""
         return TemporalJoin(self, channels)
@@ -59,7 +68,7 @@ class TemporalJoin(nn.Module):
         blocks = config.blocks if config.frames else 0
         self.encode = nn.Sequential(*(BasicBlock(channels, channels) for _ in range(blocks)))
         self.times = config.times
-        self.channels = (config.frames + 1) * channels + config.frames * config.times
+        self.channels = len(config.layout(channels))
 
     def forward(
         self,

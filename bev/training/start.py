@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bev.config import Experiment
 from bev.errors import WeightsError
 from bev.files import replacing
 from bev.models import Detector
 from bev.models.head_classes import matched_by_classes
+from bev.models.more_times import matched_by_times
+from bev.models.temporal import TemporalConfig
 from bev.models.weights import CONFIG, load_weights, read_file, weights_of
-from bev.models.weights_report import WeightsReport
+from bev.models.weights_report import WeightsReport, part_of
 from bev.training.settings import InitConfig
 
 ACCOUNT = "weights.txt"
@@ -52,26 +55,47 @@ def starting_model(
 def initialise(model: Detector, init: InitConfig) -> WeightsReport:
     """Load a detector's weights, or parts of them, from a file of any origin.
 
-    Where the file carries its experiment's config, the head's groups are matched by their classes.
+    Where the file carries its experiment's config, the head's groups are matched by their classes,
+    and what reads several times by those times.
 
     Raises:
         WeightsError: see ``bev.models.weights.load_weights``.
     """
     content = read_file(init.weights)
-    state, notes = weights_of(content, str(init.weights)), []
-    there = _class_groups(content)
+    state, notes = _adapted(weights_of(content, str(init.weights)), content, model)
+    report = load_weights(model, state, str(init.weights), init.only, init.skip)
+    asked = {part_of(name) for name in (*report.matched, *report.missing)}
+    said = (note for note in notes if part_of(note) in asked)
+    return dataclasses.replace(report, notes=(*report.notes, *said))
+
+
+def _adapted(
+    state: dict[str, Tensor], content: Any, model: Detector
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors as a detector of another config can use them; notes begin with a part's name.
+
+    Tensors of the same name and shape may mean other things: what the file's config says decides.
+    """
+    notes: list[str] = []
+    there, head = _class_groups(content), model.config.head
     if there is not None:
-        groups = model.config.head.groups
-        state, notes = matched_by_classes(state, there, groups, model.state_dict())
-    sectors, own = _said(content, "head", "sectors") or 1, model.config.head.sectors
-    if there is not None and sectors != own:
-        # Of the same shape whatever the sectors, and of another meaning.
+        state, more = matched_by_classes(state, there, head.groups, model.state_dict())
+        notes += more
+    sectors = _said(content, "head", "sectors") or 1
+    if there is not None and sectors != head.sectors:
         kept = {name: value for name, value in state.items() if not _HEADING.search(name)}
         if len(kept) < len(state):
             notes.append(
-                f"head.groups.*.heading: {own} sectors here, {sectors} there: it starts anew"
+                f"head.groups.*.heading: {head.sectors} sectors here, {sectors} there: it starts"
+                " anew"
             )
         state = kept
+    joined = _said(content, "temporal")
+    if joined and _said(content, "view", "channels") == model.config.view.channels:
+        times = TemporalConfig(**{n: joined[n] for n in ("frames", "times") if n in joined})
+        channels, own = model.view.channels, model.config.temporal
+        state, more = matched_by_times(state, times, own, channels, model.state_dict())
+        notes += more
     layers, own = _said(content, "segmentation", "layers"), list(model.config.segmentation.layers)
     if layers is not None and layers != own:
         last = f"segmentation.layers.{len(model.segmentation.layers) - 1}." if own else None
@@ -79,10 +103,7 @@ def initialise(model: Detector, init: InitConfig) -> WeightsReport:
         if len(kept) < len(state):
             notes.append(f"{last}* tells {own} here and {layers} there: it starts anew")
         state = kept
-    report = load_weights(model, state, str(init.weights), init.only, init.skip)
-    if not any(name.startswith("head.") for name in report.matched):
-        notes = [note for note in notes if note.startswith("segmentation.")]
-    return dataclasses.replace(report, notes=(*report.notes, *notes))
+    return state, notes
 
 
 def write_account(folder: Path, reports: list[WeightsReport]) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from bev.config import from_plain, load_file, to_plain
+from bev.data.adjacent import AdjacentConfig
 from bev.errors import ConfigError, TrainingError, WeightsError
-from bev.models import FpnConfig, RefinedLiftSplatConfig
+from bev.models import FpnConfig, RefinedLiftSplatConfig, TemporalConfig
 from bev.training.checkpoint import export_weights, load_checkpoint, read_checkpoint
 from bev.training.run import check_settings, train
 from bev.training.settings import InitConfig, TrainConfig
@@ -92,6 +93,57 @@ def test_headings_told_by_other_sectors_start_anew(short, last):
         there = state[f"model.head.groups.0.{name}.0.weight"]
         assert torch.equal(model.head.groups[0][name][0].weight, there) == taken
     assert {name.split(".")[3] for name in report.missing} == {"heading", "sector"}
+
+
+def with_times(config, frames, **choice):
+    """The config with as many adjacent frames, a skip, and norms that do not follow a batch."""
+    model, data = config.model, config.data
+    encoder = replace(model.encoder, skip=True)
+    model = replace(model, temporal=TemporalConfig(frames, **choice), encoder=encoder)
+    return replace(config, model=model, data=replace(data, adjacent=AdjacentConfig(frames)))
+
+
+@pytest.mark.parametrize(("frames", "more"), [(0, 1), (1, 2), (2, 0)])
+def test_a_network_of_other_times_takes_over_those_it_shares(short, tmp_path, frames, more):
+    """With more of them it begins as the network that was trained, whatever they show."""
+    torch.manual_seed(0)
+    there, here = with_times(short, frames), with_times(short, more)
+    trained = there.model.build().eval()
+    state = {"state_dict": trained.state_dict(), "config": to_plain(there)}
+    torch.save(state, tmp_path / "trained.ckpt")
+    model, (report,) = starting_model(starting(here, tmp_path / "trained.ckpt"))
+    assert not report.mismatched and not report.missing
+    fate = "begin at zero" if more > frames else "are left out"
+    note = f"encoder.*: {more} adjacent frames are joined here, {frames} there; weights of the"
+    assert report.notes == (f"{note} others {fate}",)
+    width = trained.view.channels
+
+    def joined(times):
+        """Features and times of so many frames, the first ones alike for any number."""
+        maps = torch.randn(1, 3 * width, 16, 16, generator=torch.Generator().manual_seed(1))
+        planes = torch.tensor([-0.5, -1.0])[None, :, None, None].expand(1, 2, 16, 16)
+        return torch.cat([maps[:, : (times + 1) * width], planes[:, :times]], dim=1)
+
+    with torch.no_grad():
+        first, second = trained.encoder(joined(frames)), model.eval().encoder(joined(more))
+    if more > frames:
+        torch.testing.assert_close(first, second)
+    else:
+        kept = {n: v[:, :width] for n, v in trained.encoder.stages[0].state_dict().items()
+                if v.ndim == 4 and v.shape[1] > 16}  # fmt: skip
+        assert len(kept) == 2
+        for name, value in kept.items():
+            assert torch.equal(model.encoder.stages[0].state_dict()[name], value)
+
+
+def test_times_that_are_not_told_drop_their_planes(short, tmp_path):
+    there, here = with_times(short, 1), with_times(short, 1, times=False)
+    torch.save(
+        {"state_dict": there.model.build().state_dict(), "config": to_plain(there)},
+        tmp_path / "told.ckpt",
+    )
+    _, (report,) = starting_model(starting(here, tmp_path / "told.ckpt"))
+    assert not report.mismatched and not report.missing
 
 
 def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_path):
