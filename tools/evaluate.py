@@ -18,7 +18,9 @@ from bev.data.settings import DataChoice
 from bev.errors import ConfigError, run_command
 from bev.evaluation import Result, conclude, evaluate_submission, write_page
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
+from bev.evaluation.displacement import displacement_error
 from bev.evaluation.disturbance import Disturbance
+from bev.evaluation.official import counted_boxes
 from bev.evaluation.predict import predict
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint
@@ -38,6 +40,8 @@ class Command:
         blank: show the model grey images, to measure what it knows without seeing.
         within: metres; boxes farther from the ego car do not count, nor those beyond their class's
             official range.
+        displacement: for each of these numbers of key frames, the error of the velocity that an
+            object's places tell that far apart, see ``bev.evaluation.displacement``.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 
@@ -47,8 +51,13 @@ class Command:
     mirror: bool = False
     blank: bool = False
     within: float = math.inf
+    displacement: tuple[int, ...] = ()
     rig: tyro.conf.OmitArgPrefixes[Disturbance] = field(default_factory=Disturbance)
     data: DataChoice = field(default_factory=DataChoice)
+
+    def __post_init__(self) -> None:
+        if any(back < 1 for back in self.displacement):
+            raise ConfigError(f"--displacement {self.displacement}: give key frames from 1 on.")
 
 
 def main() -> None:
@@ -63,11 +72,14 @@ def main() -> None:
         folder = command.out or command.source.parent / "_".join(notices).replace(" ", "_")
         index = open_index(command.data.root, command.data.version)
         metrics = evaluate_submission(command.source, index, split, folder, command.within)
-        result, text = Result(metrics, {}), ""
+        result, text, file = Result(metrics, {}), "", command.source
     else:
         config, model = load_checkpoint(command.source, test_mirror=command.mirror)
-        if math.isfinite(command.within) and not config.model.detects:
-            raise ConfigError("--within limits boxes, and this model detects none; leave it out.")
+        if (math.isfinite(command.within) or command.displacement) and not config.model.detects:
+            raise ConfigError(
+                "--within and --displacement are of boxes, and this model detects none; leave them"
+                " out."
+            )
         data = command.data.apply(config.data)
         split = command.split or data.splits[1]
         notices = circumstances(
@@ -84,9 +96,14 @@ def main() -> None:
         loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
         with ending_workers():
             rows, measures = predict(model.to(device), loader, device, command.blank)
-        end = (data.open(), split, folder, command.within)
-        result = conclude(model, rows, measures, *end)
+        index, file = data.open(), folder / "results_nusc.json"
+        result = conclude(model, rows, measures, index, split, folder, command.within)
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
+    if command.displacement:
+        boxes = counted_boxes(file, index, split, command.within)
+        for back in command.displacement:
+            found = displacement_error(boxes, index, back)
+            result.figures[f"AVE by places {back} apart"] = found
     page = write_page(
         folder,
         title=f"{command.source.stem} on {split}",

@@ -21,7 +21,7 @@ from bev.evaluation.official import CountedBoxes
 
 _RECALL = np.linspace(0, 1, 101)
 # Errors that the devkit does not define for a class.
-_MEANINGLESS = {
+MEANINGLESS = {
     "traffic_cone": {"attr_err", "vel_err", "orient_err"},
     "barrier": {"attr_err", "vel_err"},
 }
@@ -79,7 +79,7 @@ class Matches:
             curves = resampled.error_curves(thresholds.index(config.dist_th_tp))
             for error in TP_METRICS:
                 value = np.nan
-                if error not in _MEANINGLESS.get(name, ()):
+                if error not in MEANINGLESS.get(name, ()):
                     value = calc_tp(curves, config.min_recall, error)
                 metrics.add_label_tp(name, error, value)
         return metrics.mean_ap, metrics.nd_score
@@ -181,7 +181,7 @@ def _match_class(
             centers[:, None] - np.array([box.translation[:2] for box in there])[None], axis=-1
         )
         for row, threshold in enumerate(config.dist_ths):
-            for rank, nearest in _greedy(distance, threshold):
+            for rank, nearest in greedy(distance, threshold):
                 hits[row, own[rank]] = True
                 if threshold == config.dist_th_tp:
                     found = _errors(predicted[own[rank]], there[nearest], distance[rank, nearest])
@@ -194,7 +194,7 @@ def _match_class(
     return ClassMatches(sample, np.array(scores)[order], hits, errors, count)
 
 
-def _greedy(distance: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+def greedy(distance: np.ndarray, threshold: float) -> list[tuple[int, int]]:
     """(detection, truth) pairs; each detection in turn takes the nearest truth that is left."""
     left, pairs = distance.copy(), []
     for rank in np.flatnonzero((distance < threshold).any(axis=1)):
