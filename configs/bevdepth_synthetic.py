@@ -22,10 +22,11 @@ net = CameraAwareDepthNetConfig(width=64, blocks=1, aspp=False)
 model = replace(
     base.model,
     view=replace(base.model.view, depth_net=net),
+    encoder=replace(base.model.encoder, skip=True),
     head=replace(base.model.head, attribute_weight=0.2, sectors=8, sector_weight=0.5),
 )
-augmentation = replace(base.data.image_augmentation, crop_top=(0.33, 0.33))
-data = replace(base.data, image_size=(128, 528), image_augmentation=augmentation)
+augmentation = replace(base.data.image_augmentation, stretch=1.615, crop_top=(0.35, 0.35))
+data = replace(base.data, image_size=(160, 416), image_augmentation=augmentation)
 fixed = StageConfig(start=0.5, fixed_norms=("",))
-train = replace(base.train, epochs=14, max_steps=6600, stages=(StageConfig(), fixed))
+train = replace(base.train, epochs=13, max_steps=6400, stages=(StageConfig(), fixed))
 config = replace(base, model=model, data=data, train=train)
