@@ -1,4 +1,4 @@
-"""Frames: how many earlier key frames help, and by how much the velocity's error falls."""
+"""Frames: how many earlier ones help, a second apart, and by how much the velocity's error falls."""
 
 from bevdet4d_synthetic import config as base
 
