@@ -5,7 +5,7 @@ python tools/evaluate.py results_nusc.json --data.root DIR --data.version V --sp
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tyro
@@ -18,7 +18,7 @@ from bev.data.settings import DataChoice
 from bev.errors import ConfigError, run_command
 from bev.evaluation import Result, conclude, evaluate_submission, write_page
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
-from bev.evaluation.displacement import displacement_error
+from bev.evaluation.displacement import displacement_errors
 from bev.evaluation.disturbance import Disturbance
 from bev.evaluation.official import counted_boxes
 from bev.evaluation.predict import predict
@@ -40,8 +40,8 @@ class Command:
         blank: show the model grey images, to measure what it knows without seeing.
         within: metres; boxes farther from the ego car do not count, nor those beyond their class's
             official range.
-        displacement: for each of these numbers of key frames, the error of the velocity that an
-            object's places tell that far apart, see ``bev.evaluation.displacement``.
+        displacement: for each of these numbers of key frames, the error (m/s) of the velocity that
+            an object's places tell that far apart, see ``bev.evaluation.displacement``.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 
@@ -101,9 +101,9 @@ def main() -> None:
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
     if command.displacement:
         boxes = counted_boxes(file, index, split, command.within)
-        for back in command.displacement:
-            found = displacement_error(boxes, index, back)
-            result.figures[f"AVE by places {back} apart"] = found
+        found = displacement_errors(boxes, index, command.displacement)
+        told = {f"AVE by places {back} apart": error for back, error in found.items()}
+        result = replace(result, figures=result.figures | told)
     page = write_page(
         folder,
         title=f"{command.source.stem} on {split}",

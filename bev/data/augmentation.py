@@ -28,6 +28,8 @@ class ImageAugmentation:
     Attributes:
         scale: the resize factor (network's width over image width) changes by a factor drawn from
             this range added to it, as (low, high); (0, 0) is off.
+        stretch: rows are resized by so much more than columns, in evaluation too: the depth of flat
+            ground, and of what stands on it, is read off rows.
         crop_top: the crop window's top stands at the resized image's bottom minus the window's
             height, moved up by a fraction of the window drawn from this range.
         random_left: draw the crop's left edge; else the window is centred.

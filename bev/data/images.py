@@ -2,7 +2,7 @@
 
 The reduced decode is a mean over blocks of pixels to within rounding, and leaves less than twice
 the network's resolution for the bilinear warp to sample: together nearly a full decode and an
-antialiased resize, in a third of the time.
+antialiased resize, in a third of the time. (Where rows are stretched, twice that of the rows.)
 
 OpenCV counts pixel centres at integers, the project at integer + 0.5: ``warp`` is the one place
 that knows both.

@@ -40,7 +40,8 @@ class DataConfig:
             LIDAR_TOP sensor's own (in nuScenes x to the right, y forward, 1.8 m up), in which
             BEVDet's first release detects.
         image_size: (H, W) of the network's images, pixels.
-        image_augmentation, bev_augmentation: used in training only.
+        image_augmentation, bev_augmentation: drawn in training only; elsewhere images are as
+            ``ImageAugmentation.still`` has them.
         test_scale: by how much images are enlarged outside training, counted as
             ``ImageAugmentation.scale`` is; the rest is cropped.
         least_points: truth with fewer lidar and radar points is not trained on.

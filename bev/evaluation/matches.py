@@ -164,8 +164,7 @@ def _match_class(
     config: DetectionConfig,
 ) -> ClassMatches:
     scores = [box.detection_score for box in predicted]
-    # The devkit's ranking: among equal scores the later box stands first.
-    order = sorted(range(len(scores)), key=lambda i: (scores[i], i), reverse=True)
+    order = ranking(scores)
     predicted = [predicted[i] for i in order]
     hits = np.zeros((len(config.dist_ths), len(order)), dtype=bool)
     errors = {name: np.full(len(order), np.nan) for name in TP_METRICS}
@@ -192,6 +191,11 @@ def _match_class(
         count[place[token]] = len(there)
     sample = np.array([place[box.sample_token] for box in predicted], dtype=np.int64)
     return ClassMatches(sample, np.array(scores)[order], hits, errors, count)
+
+
+def ranking(scores: Sequence[float]) -> list[int]:
+    """The devkit's: best first, among equal scores the later box."""
+    return sorted(range(len(scores)), key=lambda i: (scores[i], i), reverse=True)
 
 
 def greedy(distance: np.ndarray, threshold: float) -> list[tuple[int, int]]:

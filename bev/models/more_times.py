@@ -1,8 +1,8 @@
-"""A trained network for another number of times: what reads the joined times is matched by time.
+"""A trained network for another number of adjacent frames: what reads the joined times is matched.
 
 Each adjacent frame adds channels to what the BEV encoder reads (see ``bev.models.temporal``).
-Weights of the times that both networks have are kept; those of a time that is new begin at zero, so
-that a network of more times begins as the one that was trained.
+Frames are matched by their order there. Weights of a frame that is new begin at zero, so that a
+network of more frames, with the same layers otherwise, begins as the one that was trained.
 """
 
 from collections.abc import Mapping
@@ -24,31 +24,32 @@ def matched_by_times(
     Args:
         state: a detector's tensors, with any prefix.
         there, here: how its times are joined, and those of the model to fill.
-        channels: of one time, in both.
+        channels: of one time, in the model to fill.
         model: the ``state_dict()`` to fill.
 
     Returns:
-        The tensors, and a sentence where any have other inputs now.
+        The tensors, and the names in the model of those that have other inputs.
     """
     before, after = there.layout(channels), here.layout(channels)
-    more = len(after) - len(before)
-    result, notes = dict(state), []
+    places = {label: number for number, label in enumerate(before)}
+    kept = [(number, places[label]) for number, label in enumerate(after) if label in places]
+    result, changed = dict(state), []
     for name, value in state.items():
-        at = name.find("encoder.")
-        target = model.get(name[at:]) if at >= 0 else None
-        reads = target is not None and value.ndim == 4 and value.shape[1] >= len(before)
-        if not more or not reads or target.shape[1] - value.shape[1] != more:
+        own = name[max(name.find("encoder."), 0) :]
+        target = model.get(own)
+        if len(before) == len(after) or not own.startswith("encoder.") or target is None:
             continue
-        filled = value.new_zeros(len(value), value.shape[1] + more, *value.shape[2:])
-        others = value.shape[1] - len(before)  # they come first
+        alike = value.ndim == target.ndim == 4 and (
+            (len(value), *value.shape[2:]) == (len(target), *target.shape[2:])
+        )
+        # Other inputs stand before those of the times.
+        others = value.shape[1] - len(before) if alike else -1
+        if others < 0 or target.shape[1] - len(after) != others:
+            continue
+        filled = value.new_zeros(target.shape)
         filled[:, :others] = value[:, :others]
-        for number, label in enumerate(after):
-            if label in before:
-                filled[:, others + number] = value[:, others + before.index(label)]
+        for to, source in kept:
+            filled[:, others + to] = value[:, others + source]
         result[name] = filled
-        fate = "begin at zero" if more > 0 else "are left out"
-        notes = [
-            f"encoder.*: {here.frames} adjacent frames are joined here, {there.frames} there;"
-            f" weights of the others {fate}"
-        ]
-    return result, notes
+        changed.append(own)
+    return result, changed

@@ -27,6 +27,7 @@ class SecondEncoderConfig(BevEncoderConfig):
         blocks: basic blocks a stage.
         neck: has no part in it.
         channels: width of the result, shared equally by the grid and the stages.
+        skip: has no part in it, as the grid is read in any case.
         checkpointing: compute activations again in the backward pass instead of keeping them.
         eps: of the neck's batch norms.
 

@@ -38,6 +38,11 @@ class TemporalConfig:
         if self.frames < 0 or self.blocks < 0:
             raise ConfigError(f"model.temporal = {self} needs counts of at least 0.")
 
+    @property
+    def described(self) -> str:
+        """How many frames are joined, in words."""
+        return f"{self.frames} adjacent frames{'' if self.times else ' without their times'}"
+
     def layout(self, channels: int) -> list[tuple[str, int, int]]:
         """What each channel of the join is: ("features" or "time", number of the frame, channel).
 

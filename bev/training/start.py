@@ -16,7 +16,7 @@ from bev.models.head_classes import matched_by_classes
 from bev.models.more_times import matched_by_times
 from bev.models.temporal import TemporalConfig
 from bev.models.weights import CONFIG, load_weights, read_file, weights_of
-from bev.models.weights_report import WeightsReport, part_of
+from bev.models.weights_report import WeightsReport
 from bev.training.settings import InitConfig
 
 ACCOUNT = "weights.txt"
@@ -56,7 +56,7 @@ def initialise(model: Detector, init: InitConfig) -> WeightsReport:
     """Load a detector's weights, or parts of them, from a file of any origin.
 
     Where the file carries its experiment's config, the head's groups are matched by their classes,
-    and what reads several times by those times.
+    and what reads several frames by their order.
 
     Raises:
         WeightsError: see ``bev.models.weights.load_weights``.
@@ -64,44 +64,51 @@ def initialise(model: Detector, init: InitConfig) -> WeightsReport:
     content = read_file(init.weights)
     state, notes = _adapted(weights_of(content, str(init.weights)), content, model)
     report = load_weights(model, state, str(init.weights), init.only, init.skip)
-    asked = {part_of(name) for name in (*report.matched, *report.missing)}
-    said = (note for note in notes if part_of(note) in asked)
+    said = (
+        note
+        for about, note in notes
+        if any(name.startswith(tuple(about)) for name in report.matched)
+    )
     return dataclasses.replace(report, notes=(*report.notes, *said))
 
 
 def _adapted(
     state: dict[str, Tensor], content: Any, model: Detector
-) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors as a detector of another config can use them; notes begin with a part's name.
+) -> tuple[dict[str, Tensor], list[tuple[list[str], str]]]:
+    """The tensors as a detector of another config can use them.
 
     Tensors of the same name and shape may mean other things: what the file's config says decides.
+
+    Returns:
+        The tensors, and notes: each with the beginnings of tensors' names that make it worth
+        saying where one of them is loaded.
     """
-    notes: list[str] = []
+    notes: list[tuple[list[str], str]] = []
     there, head = _class_groups(content), model.config.head
     if there is not None:
         state, more = matched_by_classes(state, there, head.groups, model.state_dict())
-        notes += more
+        notes += [(["head."], note) for note in more]
     sectors = _said(content, "head", "sectors") or 1
     if there is not None and sectors != head.sectors:
         kept = {name: value for name, value in state.items() if not _HEADING.search(name)}
         if len(kept) < len(state):
-            notes.append(
-                f"head.groups.*.heading: {head.sectors} sectors here, {sectors} there: it starts"
-                " anew"
-            )
+            told = f"{head.sectors} sectors here, {sectors} there: it starts anew"
+            notes.append((["head."], f"head.groups.*.heading: {told}"))
         state = kept
     joined = _said(content, "temporal")
-    if joined and _said(content, "view", "channels") == model.config.view.channels:
+    if joined is not None:
         times = TemporalConfig(**{n: joined[n] for n in ("frames", "times") if n in joined})
         channels, own = model.view.channels, model.config.temporal
-        state, more = matched_by_times(state, times, own, channels, model.state_dict())
-        notes += more
+        state, changed = matched_by_times(state, times, own, channels, model.state_dict())
+        if changed:
+            told = f"joins {own.described} here, {times.described} there; new inputs begin at zero"
+            notes.append((changed, f"encoder.*: {told}"))
     layers, own = _said(content, "segmentation", "layers"), list(model.config.segmentation.layers)
     if layers is not None and layers != own:
         last = f"segmentation.layers.{len(model.segmentation.layers) - 1}." if own else None
         kept = {name: value for name, value in state.items() if not last or last not in name}
         if len(kept) < len(state):
-            notes.append(f"{last}* tells {own} here and {layers} there: it starts anew")
+            notes.append(([""], f"{last}* tells {own} here and {layers} there: it starts anew"))
         state = kept
     return state, notes
 

@@ -8,7 +8,7 @@ import pytest
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import read_frames
 from bev.evaluation import truth_submission, write_submission
-from bev.evaluation.displacement import displacement_error
+from bev.evaluation.displacement import displacement_errors
 from bev.evaluation.official import counted_boxes
 
 SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart
@@ -16,7 +16,10 @@ SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart
 
 @pytest.fixture(scope="module")
 def told(made_world, tmp_path_factory):
-    """The displacement's error after some key frames, where each frame's boxes lie beside."""
+    """The displacement's error after some key frames, where each frame's boxes lie beside.
+
+    By ``beside(number of the frame in its scene, class)``, metres.
+    """
     index = open_index(made_world, "v1.0-synthetic")
     frames = list(read_frames(index, SPLIT, cameras=()))
     folder = tmp_path_factory.mktemp("told")
@@ -25,9 +28,10 @@ def told(made_world, tmp_path_factory):
         rows = truth_submission(frames)
         for number, frame in enumerate(frames):
             for row in rows[frame.token]:
-                row["translation"] = [*np.add(row["translation"][:2], beside(number % 4)), 0.0]
+                off = beside(number % 4, row["detection_name"])
+                row["translation"] = [*np.add(row["translation"][:2], off), 0.0]
         path = write_submission(folder / "results_nusc.json", rows)
-        return displacement_error(counted_boxes(path, index, SPLIT), index, back)
+        return displacement_errors(counted_boxes(path, index, SPLIT), index, (back,))[back]
 
     return error
 
@@ -35,11 +39,11 @@ def told(made_world, tmp_path_factory):
 def test_an_error_that_stays_does_not_count(told):
     """Objects that move are among them: the truth is their own displacement."""
     for back in (1, 2, 3):
-        assert told(back, lambda _: (0.3, -0.2)) == pytest.approx(0, abs=1e-4)
+        assert told(back, lambda *_: (0.3, -0.2)) == pytest.approx(0, abs=1e-4)
 
 
 def test_an_error_that_turns_counts_by_the_time_between(told):
-    def turning(number):
+    def turning(number, _):
         return (0.15, 0.2) if number % 2 else (-0.15, -0.2)
 
     assert told(1, turning) == pytest.approx(0.5 / 0.5, rel=0.02)
@@ -50,8 +54,23 @@ def test_an_error_that_turns_counts_by_the_time_between(told):
 def test_what_is_not_found_twice_does_not_count(told):
     """Of four frames the second and the third are off by more than a hit may be."""
 
-    def lost(number):
+    def lost(number, _):
         return (0.0, 30.0) if number in (1, 2) else (0.2 * number, 0.0)
 
     assert math.isnan(told(1, lost)) and math.isnan(told(2, lost)) and math.isnan(told(4, lost))
     assert told(3, lost) == pytest.approx(0.6 / 1.5, rel=0.02)
+
+
+def test_classes_count_alike_and_those_that_stand_still_do_not(told):
+    """However many cars there are, and however far off the cones and barriers."""
+
+    def turning(number, name):
+        size = {"car": 0.2, "traffic_cone": 0.9, "barrier": 0.9}.get(name, 0.0)
+        return (size, 0.0) if number % 2 else (-size, 0.0)
+
+    def cars(number, name):
+        return turning(number, name) if name == "car" else (0.0, 0.0)
+
+    assert told(1, turning) == told(1, cars) > 0
+    classes = 0.4 / 0.5 / told(1, cars)
+    assert classes == pytest.approx(round(classes), rel=0.02) and 2 <= round(classes) <= 8

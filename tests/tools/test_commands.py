@@ -53,7 +53,7 @@ def test_training_on_two_processes_evaluates_every_sample_once(trained):
 
 def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     best = trained / "checkpoints" / "best.ckpt"
-    out, _ = run("evaluate.py", best, "--out", tmp_path)
+    out, _ = run("evaluate.py", best, "--out", tmp_path, "--displacement", "1")
     again, first = (
         json.loads((folder / "results_nusc.json").read_text())["results"]
         for folder in (tmp_path, trained / "evaluation" / "synthetic_val")
@@ -74,11 +74,17 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         assert scores == pytest.approx(expected, rel=1e-3)
     assert "written to" in out
     # The same from the results file alone.
-    run(
+    file = (
         "evaluate.py", tmp_path / "results_nusc.json", "--out", tmp_path / "file",
         "--data.root", _root_of(trained), "--data.version", "v1.0-synthetic",
-        "--split", "synthetic_val",
+        "--split", "synthetic_val", "--displacement",
     )  # fmt: skip
+    told, _ = run(*file, "1", "2")
+    by_places = re.compile(r"AVE by places \d apart +\S+")
+    assert by_places.findall(out) == by_places.findall(told)[:1]
+    assert len(by_places.findall(told)) == 2
+    _, error = run(*file, "1", "0", code=1)
+    assert "--displacement (1, 0): give key frames from 1 on." in error
     names = ("metrics_summary.json", "file/metrics_summary.json")
     whole, from_file = (json.loads((tmp_path / name).read_text()) for name in names)
     assert from_file["label_aps"] == whole["label_aps"]

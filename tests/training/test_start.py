@@ -95,55 +95,75 @@ def test_headings_told_by_other_sectors_start_anew(short, last):
     assert {name.split(".")[3] for name in report.missing} == {"heading", "sector"}
 
 
-def with_times(config, frames, **choice):
-    """The config with as many adjacent frames, a skip, and norms that do not follow a batch."""
+def with_times(config, frames, times=True):
+    """The config with as many adjacent frames, and a skip, which reads them too."""
     model, data = config.model, config.data
     encoder = replace(model.encoder, skip=True)
-    model = replace(model, temporal=TemporalConfig(frames, **choice), encoder=encoder)
+    model = replace(model, temporal=TemporalConfig(frames, times=times), encoder=encoder)
     return replace(config, model=model, data=replace(data, adjacent=AdjacentConfig(frames)))
 
 
-@pytest.mark.parametrize(("frames", "more"), [(0, 1), (1, 2), (2, 0)])
-def test_a_network_of_other_times_takes_over_those_it_shares(short, tmp_path, frames, more):
-    """With more of them it begins as the network that was trained, whatever they show."""
+def taken_over(there, here, path, **choice):
+    """The model that was trained, the one that starts from it, and the account of its start."""
     torch.manual_seed(0)
-    there, here = with_times(short, frames), with_times(short, more)
     trained = there.model.build().eval()
-    state = {"state_dict": trained.state_dict(), "config": to_plain(there)}
-    torch.save(state, tmp_path / "trained.ckpt")
-    model, (report,) = starting_model(starting(here, tmp_path / "trained.ckpt"))
+    torch.save({"state_dict": trained.state_dict(), "config": to_plain(there)}, path)
+    model, (report,) = starting_model(starting(here, path, **choice))
+    return trained, model.eval(), report
+
+
+def joined(config, width):
+    """What the encoder reads: the same features and times, as many as the config joins."""
+    maps = torch.randn(1, 3 * width, 16, 16, generator=torch.Generator().manual_seed(1))
+    planes = torch.tensor([-0.5, -1.0])[None, :, None, None].expand(1, 2, 16, 16)
+    temporal = config.model.temporal
+    parts = [maps[:, : (temporal.frames + 1) * width], planes[:, : temporal.frames]]
+    return torch.cat(parts if temporal.times else parts[:1], dim=1)
+
+
+@pytest.mark.parametrize(("frames", "more"), [(0, 1), (1, 2)])
+def test_a_network_of_more_frames_begins_as_the_one_that_was_trained(short, tmp_path, frames, more):
+    """Whatever the frames show that it was not trained on."""
+    there, here = with_times(short, frames), with_times(short, more)
+    trained, model, report = taken_over(there, here, tmp_path / "trained.ckpt")
     assert not report.mismatched and not report.missing
-    fate = "begin at zero" if more > frames else "are left out"
-    note = f"encoder.*: {more} adjacent frames are joined here, {frames} there; weights of the"
-    assert report.notes == (f"{note} others {fate}",)
-    width = trained.view.channels
-
-    def joined(times):
-        """Features and times of so many frames, the first ones alike for any number."""
-        maps = torch.randn(1, 3 * width, 16, 16, generator=torch.Generator().manual_seed(1))
-        planes = torch.tensor([-0.5, -1.0])[None, :, None, None].expand(1, 2, 16, 16)
-        return torch.cat([maps[:, : (times + 1) * width], planes[:, :times]], dim=1)
-
-    with torch.no_grad():
-        first, second = trained.encoder(joined(frames)), model.eval().encoder(joined(more))
-    if more > frames:
-        torch.testing.assert_close(first, second)
-    else:
-        kept = {n: v[:, :width] for n, v in trained.encoder.stages[0].state_dict().items()
-                if v.ndim == 4 and v.shape[1] > 16}  # fmt: skip
-        assert len(kept) == 2
-        for name, value in kept.items():
-            assert torch.equal(model.encoder.stages[0].state_dict()[name], value)
-
-
-def test_times_that_are_not_told_drop_their_planes(short, tmp_path):
-    there, here = with_times(short, 1), with_times(short, 1, times=False)
-    torch.save(
-        {"state_dict": there.model.build().state_dict(), "config": to_plain(there)},
-        tmp_path / "told.ckpt",
+    assert report.notes == (
+        f"encoder.*: joins {more} adjacent frames here, {frames} adjacent frames there; new inputs"
+        " begin at zero",
     )
-    _, (report,) = starting_model(starting(here, tmp_path / "told.ckpt"))
-    assert not report.mismatched and not report.missing
+    width = trained.view.channels
+    with torch.no_grad():
+        first = trained.encoder(joined(there, width))
+        second = model.encoder(joined(here, width))
+    torch.testing.assert_close(first, second)
+
+
+def test_of_fewer_frames_the_inputs_that_are_left_keep_their_weights(short, tmp_path):
+    """The first frame's features, and not the times, which stand behind those of the second."""
+    there, here = with_times(short, 2), with_times(short, 1, times=False)
+    trained, model, report = taken_over(there, here, tmp_path / "trained.ckpt")
+    assert not report.mismatched and "without their times here" in report.notes[0]
+    width, before, after = trained.view.channels, trained.state_dict(), model.state_dict()
+    first = [name for name in before if name.startswith("encoder.stages.0.0.")]
+    assert sum(before[name].shape != after[name].shape for name in first) == 2
+    for name in first:
+        kept = before[name][:, : 2 * width] if before[name].shape != after[name].shape else None
+        assert torch.equal(before[name] if kept is None else kept, after[name])
+    name, neck = "encoder.output.0.0.weight", short.model.encoder.neck
+    assert torch.equal(before[name][:, : neck + 2 * width], after[name])
+
+
+def test_frames_are_not_told_of_where_what_reads_them_is_not_loaded(short, tmp_path):
+    there, here = with_times(short, 0), with_times(short, 1)
+    _, _, report = taken_over(there, here, tmp_path / "trained.ckpt", only=("encoder.join",))
+    assert report.matched and not report.notes
+
+
+def test_any_view_transform_starts_from_a_run_of_its_own(short, tmp_path):
+    view = RefinedLiftSplatConfig(lift=short.model.view)
+    refined = replace(short, model=replace(short.model, view=view))
+    _, _, report = taken_over(refined, refined, tmp_path / "refined.ckpt")
+    assert not report.mismatched and not report.missing and not report.notes
 
 
 def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_path):
