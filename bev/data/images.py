@@ -73,7 +73,7 @@ def reduction_for(image_from_original: Float[Tensor, "3 3"], size: tuple[int, in
     not divide.
     """
     scale = np.linalg.norm(image_from_original[:2, :2].numpy(), 2)  # the larger singular value
-    fits = [r for r in _REDUCED if scale * r <= 1 + 1e-9 and size[0] % r == 0 and size[1] % r == 0]
+    fits = [r for r in _REDUCED if scale * r <= 1 + 1e-12 and size[0] % r == 0 and size[1] % r == 0]
     return max(fits, default=1)
 
 

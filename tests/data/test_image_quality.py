@@ -143,9 +143,9 @@ def test_the_reduction_leaves_the_resolution_and_divides(scale, stretch, height,
     reduction = reduction_for(matrix, (height, width))
     assert height % reduction == width % reduction == 0
     finest = scale * max(stretch, 1)
-    assert reduction == 1 or reduction * finest <= 1 + 1e-6
+    assert reduction == 1 or reduction * finest <= 1 + 1e-9
     doubled = 2 * reduction
-    fits = height % doubled == width % doubled == 0 and doubled * finest < 1 - 1e-6
+    fits = height % doubled == width % doubled == 0 and doubled * finest < 1 - 1e-9
     assert doubled > 8 or not fits
 
 
