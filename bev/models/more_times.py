@@ -34,10 +34,12 @@ def matched_by_times(
     places = {label: number for number, label in enumerate(before)}
     kept = [(number, places[label]) for number, label in enumerate(after) if label in places]
     result, changed = dict(state), []
+    if len(before) == len(after):
+        return result, changed
     for name, value in state.items():
         own = name[max(name.find("encoder."), 0) :]
         target = model.get(own)
-        if len(before) == len(after) or not own.startswith("encoder.") or target is None:
+        if not own.startswith("encoder.") or target is None:
             continue
         alike = value.ndim == target.ndim == 4 and (
             (len(value), *value.shape[2:]) == (len(target), *target.shape[2:])
