@@ -41,7 +41,8 @@ class Command:
         within: metres; boxes farther from the ego car do not count, nor those beyond their class's
             official range.
         displacement: for each of these numbers of key frames, the error (m/s) of the velocity that
-            an object's places tell that far apart, see ``bev.evaluation.displacement``.
+            an object's places tell that far apart, and of that which its place and the nearest of
+            its class before tell, see ``bev.evaluation.displacement``.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 
@@ -102,7 +103,11 @@ def main() -> None:
     if command.displacement:
         boxes = counted_boxes(file, index, split, command.within)
         found = displacement_errors(boxes, index, command.displacement)
-        told = {f"AVE by places {back} apart": error for back, error in found.items()}
+        told = {
+            f"AVE by {places} {back} apart": error
+            for back, both in found.items()
+            for places, error in zip(("places", "nearest places"), both, strict=True)
+        }
         result = replace(result, figures=result.figures | told)
     page = write_page(
         folder,

@@ -8,7 +8,7 @@ import pytest
 from bev.data.index_cache import open_index
 from bev.data.nuscenes import read_frames
 from bev.evaluation import truth_submission, write_submission
-from bev.evaluation.displacement import displacement_errors
+from bev.evaluation.displacement import Found, displacement_errors, errors_between
 from bev.evaluation.official import counted_boxes
 
 SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart
@@ -31,7 +31,7 @@ def told(made_world, tmp_path_factory):
                 off = beside(number % 4, row["detection_name"])
                 row["translation"] = [*np.add(row["translation"][:2], off), 0.0]
         path = write_submission(folder / "results_nusc.json", rows)
-        return displacement_errors(counted_boxes(path, index, SPLIT), index, (back,))[back]
+        return displacement_errors(counted_boxes(path, index, SPLIT), index, (back,))[back].known
 
     return error
 
@@ -74,3 +74,31 @@ def test_classes_count_alike_and_those_that_stand_still_do_not(told):
     assert told(1, turning) == told(1, cars) > 0
     classes = 0.4 / 0.5 / told(1, cars)
     assert classes == pytest.approx(round(classes), rel=0.02) and 2 <= round(classes) <= 8
+
+
+def test_in_a_lane_the_nearest_before_is_the_next_car():
+    """Worked by hand: two cars 10 m apart drive 8 m in a second; a walker is alone."""
+
+    def found(seconds, off=0.0):
+        """Each is told ``off`` metres too far to the left."""
+        classes = {"car": {1: 8 * seconds, 2: 8 * seconds + 10}, "pedestrian": {3: 30 + seconds}}
+        return {
+            name: {key: Found(np.array([x, off]), np.array([x, 0.0])) for key, x in places.items()}
+            for name, places in classes.items()
+        }
+
+    # Half a second ago each was 4 m behind, which is the nearest still.
+    cars, walkers = errors_between(found(0.0), found(0.5, off=0.3), 0.5).values()
+    assert [*cars, *walkers] == 3 * [pytest.approx((0.6, 0.6))]
+    # A second ago the other car was 2 m ahead of where the first one is: 10 m/s wrong.
+    second = errors_between(found(0.0), found(1.0, off=0.3), 1.0)
+    wrong, right = sorted(second["car"], key=lambda error: -error.nearest)
+    assert wrong == pytest.approx((0.3, math.hypot(10, 0.3)))
+    assert right == pytest.approx((0.3, 0.3)) == second["pedestrian"][0]
+
+
+def test_what_is_found_once_is_no_partner_but_may_be_the_nearest():
+    at = lambda x: Found(np.array([x, 0.0]), np.array([x, 0.0]))  # noqa: E731
+    errors = errors_between({"car": {1: at(0.0), 2: at(5.0)}}, {"car": {1: at(6.0), 3: at(1.0)}}, 1)
+    assert errors == {"car": [(0.0, 5.0)]}
+    assert errors_between({"bus": {1: at(0.0)}}, {"car": {1: at(0.0)}}, 1) == {}
