@@ -5,8 +5,9 @@ Li et al. 2022, values of the authors' code. Published by others on nuScenes val
     BEVDepth-R50, two key frames, EMA, 24 epochs    33.3 / 44.1
 
 Deviations: the stem is trained, not frozen; the depth net is ours in the points that
-``bev/models/camera_aware.py`` names; no depth aggregation. Measured here on nuScenes: nothing yet;
-no full data set was at hand.
+``bev/models/camera_aware.py`` names; no depth aggregation; BEV encoder, neck's batch norm and
+decoding are BEVDet's (``bevdepth_r50_2key`` has the published ones); the network is told the time
+between the frames. Measured here on nuScenes: nothing yet; no full data set was at hand.
 """
 
 from dataclasses import replace

@@ -15,8 +15,9 @@ from bev.data.sampling import SamplingConfig
 from bev.evaluation import conclude
 from bev.evaluation.predict import predict
 from bev.training.checkpoint import load_checkpoint
+from bev.training.contradictions import check_settings
 from bev.training.datamodule import make_loader
-from bev.training.run import check_settings, train
+from bev.training.run import train
 from bev.training.settings import TrainConfig
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))

@@ -79,7 +79,10 @@ def main() -> None:
         print("\n".join(printed(run) for run in runs if not run.finished))
         return
     failed = []
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the runs, too
+    # A signal, or a terminal that is closed, ends the runs, too.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     if not command.table_only:
         check_data(runs)
         failed = run_all(runs, gpu_slots() if command.one_per_gpu else [{}])

@@ -24,6 +24,7 @@ from bev.evaluation.official import counted_boxes
 from bev.evaluation.predict import predict
 from bev.machine import default_device
 from bev.training.checkpoint import home_of, load_checkpoint
+from bev.training.contradictions import check_mirror
 from bev.training.datamodule import ending_workers, make_loader
 
 
@@ -82,6 +83,7 @@ def main() -> None:
                 " out."
             )
         data = command.data.apply(config.data)
+        check_mirror(data.reference, {"no --mirror": config.model.test_mirror})
         split = command.split or data.splits[1]
         notices = circumstances(
             config.data,

@@ -1,9 +1,10 @@
 """A study: a base experiment, what is varied, and the runs that this expands to.
 
 A study file is plain Python that ends in ``study = Study(...)``; see ``configs/ablations``. All
-that can be wrong with a variant is found while expanding, before the first run starts. What a run
-is to do stands in ``<study>/configs/<run>.yaml``, so that nothing changes when a file is edited
-while its study runs, and the run itself is ``tools/train.py`` on that file, on any machine.
+that is wrong with a variant's settings is found while expanding, before the first run starts; what
+the data, the weights or the network refuse is found by the run. What a run is to do stands in
+``<study>/configs/<run>.yaml``, so that nothing changes when a file is edited while its study runs,
+and the run itself is ``tools/train.py`` on that file, on any machine.
 """
 
 import re
@@ -23,7 +24,8 @@ from bev.config import (
     save_config,
     to_plain,
 )
-from bev.errors import ConfigError
+from bev.errors import BevError, ConfigError
+from bev.training.contradictions import check_settings
 from bev.training.record import is_finished, last_checkpoint
 
 RUNS = Path("runs/ablations")
@@ -161,14 +163,15 @@ def expand(
     """Every run of a study, seed by seed, so that the first figures soon cover all variants.
 
     Args:
-        axes: further variants, combined with those of the study.
+        axes: further variants, combined with those of the study; of axes alone the variant that
+            is the base itself goes first.
         overrides: flags for every run, applied after what is varied.
         runs: parent of the study's folder.
 
     Raises:
         SystemExit: for an unknown or ill-typed flag, after a message that names the nearest.
-        ConfigError: where variants contradict themselves, are the same experiment, cannot be
-            saved, or are not those of the runs in the folder.
+        ConfigError: where a variant's settings contradict one another, and where variants are the
+            same experiment, cannot be saved, or are not those of the runs in the folder.
     """
     varied = [axis for axis in (study.variants, axes) if axis]
     if not varied:
@@ -182,6 +185,9 @@ def expand(
         name: _named(study, variant, name, overrides, runs) for name, variant in variants.items()
     }
     _check_distinct(configs)
+    if not study.variants:  # differences are to the base, wherever its value stands in an axis
+        base = _named(study, "", "base", overrides, runs)
+        configs = dict(sorted(configs.items(), key=lambda item: item[1] != base))
     expanded = [
         Run(name, replace(config, train=replace(
             config.train, seed=config.train.seed + number,
@@ -191,6 +197,7 @@ def expand(
         for name, config in configs.items()
     ]  # fmt: skip
     for run in expanded:
+        _check_works(run)
         _check_same(run)
     return expanded
 
@@ -229,6 +236,14 @@ def _check_distinct(configs: dict[str, Experiment]) -> None:
                 f"Variants {seen[_slug(name)]!r} and {name!r} would share a folder; rename one."
             )
         seen[_slug(name)] = name
+
+
+def _check_works(run: Run) -> None:
+    """Refuse a run that would refuse its settings."""
+    try:
+        check_settings(run.config)
+    except BevError as error:
+        raise ConfigError(f"Variant {run.variant!r}: {error}") from error
 
 
 def _check_same(run: Run) -> None:

@@ -11,6 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
 
+_AHEAD = 4_000_000  # cycles, some 2 ms, that a GPU waits while its work is queued
+
 
 def median_seconds(
     works: dict[str, Work], device: torch.device, rounds: int = 15, seconds: float = 4.0
@@ -43,6 +45,7 @@ def _once(work: Work, device: torch.device) -> float:
         return time.perf_counter() - begin
     first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
+    torch.cuda._sleep(_AHEAD)  # or what is measured is Python, which launches kernels one by one
     first.record()
     work()
     last.record()

@@ -202,8 +202,10 @@ def ray_features(
     rotation = (bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera)[..., :3, :3]
     directions = cameras.rays(flat) @ rotation.transpose(-1, -2)
     # Ground z = 0 is met at depth -camera_z / direction_z; its inverse stays finite at the horizon.
+    # In the ego frame: a BEV that is scaled moves no ground, and depth bins are not scaled either.
+    up = (cameras.rays(flat) @ cameras.ego_from_camera[..., 2, :3, None]).squeeze(-1)
     height_above_ground = cameras.ego_from_camera[..., 2, 3, None].clamp(min=0.1)
-    inverse_depth = (-directions[..., 2] / height_above_ground).clamp(min=0)
+    inverse_depth = (-up / height_above_ground).clamp(min=0)
     unit = nn.functional.normalize(directions, dim=-1)
     joined = torch.cat([unit, 10 * inverse_depth.clamp(max=0.5).unsqueeze(-1)], dim=-1)
     return rearrange(joined, "b n (h w) c -> b n c h w", h=height, w=width)

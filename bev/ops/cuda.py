@@ -32,11 +32,18 @@ def triton_kernels(context: Tensor, pattern: list[Tensor]) -> ModuleType | None:
 def _checked(device: int, dtype: torch.dtype) -> ModuleType | None:
     if torch.version.cuda is None or importlib.util.find_spec("triton") is None:
         return None
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "voxel_pool compares its kernels with stock operators at its first use, which a CUDA"
+            " graph cannot record: call it once, with this dtype, before the capture."
+        )
     try:
         from bev.ops import triton_pool
 
         with torch.cuda.device(device):
             fault = compare(triton_pool, torch.device("cuda", device), dtype)
+    except torch.OutOfMemoryError:
+        raise  # says nothing of the kernels
     except Exception as error:  # whatever a compiler or driver may raise: training can go on
         fault = f"{type(error).__name__}: {error}"
     if fault is None:
@@ -55,17 +62,22 @@ def compare(
 ) -> str | None:
     """What differs between ``kernels`` and the stock operators on a random case; None if nothing.
 
-    The case has empty cells, a crowded one, and channels that are no power of two.
+    The case has empty cells, a crowded one, pixels of several tiles' points, and channels that are
+    no power of two.
     """
     generator = torch.Generator().manual_seed(0)
-    pixels, bins, cells, channels = 40, 13, 50, 20
+    pixels, bins, cells, channels = 10, 70, 50, 80
     cell = torch.randint(-20, cells, (pixels * bins,), generator=generator)
     cell[:150] = 7
     cell = torch.where(cell < 0, cells, cell).int().to(device)
     pattern = list(transpose_by_sorting(cell, bins, cells))
-    depth = torch.rand(pixels * bins, generator=generator).to(device)
-    context = torch.randn(pixels, channels, generator=generator).to(device, dtype)
-    grad = torch.randn(cells, channels, generator=generator).to(device, dtype)
+
+    def normal(*shape: int) -> Tensor:
+        values = torch.randn(*shape, generator=generator, dtype=torch.float32)
+        return values.to(device)
+
+    depth = normal(pixels * bins).abs()
+    context, grad = normal(pixels, channels).to(dtype), normal(cells, channels).to(dtype)
     ours = (
         kernels.forward(depth, context, pattern),
         *kernels.backward(grad, depth, context, pattern, [True, True]),

@@ -1,7 +1,8 @@
 """The pooling's sums as Triton kernels, for CUDA.
 
 Forward: one program a cell. Most cells gather a few points and take one short tile; cells near the
-car gather hundreds and take tall tiles, so that the longest program makes a handful of rounds.
+car gather hundreds, in rounds one after another, and take tiles ``TALL`` times as high: as many
+fewer rounds.
 Backward: one program a pixel reads each cell's gradient once, for both gradients. Every output is
 written by one program, in a fixed order: no atomics, and the same bits every time. Consecutive
 threads read consecutive channels; sums are in float32.
@@ -138,7 +139,8 @@ def backward(
     *_, point, cell, pixel_start = pattern
     context = context.contiguous()
     context_grad = torch.empty_like(context)
-    depth_grad = torch.zeros(len(depth) if needs[0] else 1, device=depth.device)
+    count = len(depth) if needs[0] else 1
+    depth_grad = torch.zeros(count, dtype=torch.float32, device=depth.device)
     for part in _slices(context.shape[1]):
         rows, source, target = context[:, part], grad[:, part], context_grad[:, part]
         width, points = tile(rows.shape[1])

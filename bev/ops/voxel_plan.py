@@ -64,6 +64,11 @@ class VoxelPlan:
         pattern = _plan(points, [*grid.x, *grid.y, *grid.z])
         return cls(tuple(points.shape[:-1]), grid.shape, *pattern)
 
+    def to(self, device: torch.device | str) -> "VoxelPlan":
+        """The plan on a device."""
+        pattern = (part.to(device) for part in self.pattern)
+        return VoxelPlan(self.frustum_shape, self.grid_shape, *pattern)
+
     @property
     def pattern(self) -> list[Tensor]:
         """The six arrays, in the order of the fields."""

@@ -27,7 +27,7 @@ def voxel_pool(
     Differentiable once, in ``depth`` and ``context``. Sums are made in float32 (float64 for
     float64); the result has the dtype of ``context`` and is channels-last in memory. Channels of
     the result run (Z, C), C fastest. The least work where D and C run side by side in the inputs'
-    memory; other layouts are copied once.
+    memory; other layouts are copied, once each way.
 
     Raises:
         ValueError: where shapes do not fit the plan, a tensor is on another device, or depth or
@@ -50,7 +50,7 @@ def voxel_pool(
     if not depth.device == context.device == plan.cell_start.device:
         raise ValueError(
             f"voxel_pool: depth is on {depth.device}, context on {context.device} and the plan on"
-            f" {plan.cell_start.device}; bring them to one device."
+            f" {plan.cell_start.device}; bring them to one device (plan.to)."
         )
     return _pool(depth, context, plan.pattern, list(plan.grid_shape))
 
@@ -124,8 +124,10 @@ def _flat(depth: Tensor) -> Tensor:
 
 
 def _rows(images: Tensor) -> Tensor:
-    """(B, N, K, H, W) to (pixels, K), a view where K is contiguous in memory."""
-    return images.permute(0, 1, 3, 4, 2).reshape(-1, images.shape[2])
+    """(B, N, K, H, W) to (pixels, K), K side by side in memory: a view where it is so there."""
+    rows = images.permute(0, 1, 3, 4, 2).reshape(-1, images.shape[2])
+    # Of one camera, rows are a view of any layout.
+    return rows if rows.stride(1) == 1 else rows.contiguous()
 
 
 def _as_images(rows: Tensor | None, shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from bev.config import Experiment, save_config
 from bev.data.dataset import KeyFrames
-from bev.data.photometric import photometric_transform
 from bev.errors import TrainingError
 from bev.evaluation import Result
 from bev.evaluation.segmentation import MEAN
@@ -24,19 +23,17 @@ from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory
 from bev.training.averaging import AveragedWeights
 from bev.training.callbacks import OfficialMetrics
 from bev.training.checkpoint import check_resumable, home_of
+from bev.training.contradictions import check_settings
 from bev.training.datamodule import KeyFrameData, ending_workers
 from bev.training.finish import draw_samples, write_report
 from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.module import TrainingModule
 from bev.training.random_state import RandomState
 from bev.training.record import RECORD, RunRecord, count_flops
-from bev.training.schedule import follows_run
-from bev.training.settings import TrainConfig
 from bev.training.start import starting_model, write_account
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"
-_SHARDED = ("fsdp", "deepspeed")
 
 
 def train(
@@ -122,88 +119,15 @@ def run_folder(config: Experiment, resume: Path | None) -> Path:
                 "Under torchrun all processes need one run folder: set --train.run-name."
             )
         folder = config.train.runs / config.name / (name or time.strftime("%Y-%m-%d_%H-%M-%S"))
-        if (folder / "checkpoints").exists():
+        kept = sorted((folder / "checkpoints").glob("*.ckpt"))  # those begun end in .partial
+        if kept:
             raise TrainingError(
                 f"Run folder {folder} holds checkpoints already; choose another --train.run-name,"
-                f" or go on with --resume {folder / 'checkpoints' / 'last.ckpt'}."
+                f" or go on with --resume {kept[-1]}."
             )
     folder.mkdir(parents=True, exist_ok=True)
     os.environ[_RUN_VARIABLE] = str(folder)
     return folder
-
-
-def check_settings(config: Experiment) -> None:
-    """Refuse settings of an experiment that cannot work.
-
-    Raises:
-        TrainingError: where they contradict one another.
-        ConfigError: where the photometric transform cannot augment images.
-    """
-    train = config.train
-    if train.ema > 0 and train.strategy.startswith(_SHARDED):
-        raise TrainingError(
-            f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
-            " --train.ema 0, or --train.strategy ddp."
-        )
-    if train.clip > 0 and train.strategy.startswith("fsdp"):
-        raise TrainingError(
-            f"Gradients are not clipped with the sharded strategy {train.strategy!r}; set"
-            " --train.clip 0, or --train.strategy ddp."
-        )
-    if train.stages != TrainConfig.stages and train.strategy.startswith(_SHARDED):
-        raise TrainingError(
-            f"Stages of training (train.stages) do not work with the sharded strategy"
-            f" {train.strategy!r}; set --train.strategy ddp."
-        )
-    if train.max_minutes and follows_run(train):
-        raise TrainingError(
-            f"The schedule {train.schedule}, or a stage that starts at a fraction of the run, needs"
-            " to know the number of steps, and --train.max-minutes does not say; use"
-            " --train.max-steps, or the default schedule and starts counted in steps."
-        )
-    photometric_transform(config.data.image_augmentation.photometric)
-    joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
-    if joined != brought:
-        raise TrainingError(
-            f"The model joins {joined} adjacent frames and the data bring {brought};"
-            " --model.temporal.frames must be --data.adjacent.previous plus .following."
-        )
-    if train.init.weights is None and (train.init.only or train.init.skip):
-        raise TrainingError(
-            "train.init names parts to load or leave and no weights; set --train.init.weights."
-        )
-    again = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
-    if train.compile and again:
-        raise TrainingError(
-            f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
-            f" --model.{again[0]}.no-checkpointing."
-        )
-    if config.model.depth_weight > 0 and not config.data.lidar:
-        raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
-    if config.model.view.assumes_ground and config.data.reference == "lidar":
-        raise TrainingError(
-            "Ray features tell the depth of the ground at z = 0, which is not where it lies in the"
-            " lidar's frame; set --data.reference ego, or the lift-splat's ray_features off."
-        )
-    check_outlines(config)
-
-
-def check_outlines(config: Experiment) -> None:
-    """Raises TrainingError where the data do not bring the areas that the model segments."""
-    told, brought = config.model.segmentation.layers, config.data.outlines.layers
-    missing = [name for name in told if name not in brought]
-    if missing:
-        raise TrainingError(
-            f"The model segments {', '.join(told)} and the data bring no {', '.join(missing)}; set"
-            f" --data.outlines.layers {' '.join(told)}."
-        )
-    grid, scale = config.model.grid, config.data.bev_augmentation.scale[0]
-    needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
-    if config.data.outlines.map_layers and config.data.outlines.reach < needed:
-        raise TrainingError(
-            f"Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
-            f" least {needed:.0f} metres, not {config.data.outlines.reach:g}."
-        )
 
 
 def _trainer(config: Experiment, folder: Path, devices: int, metrics: Callback) -> Trainer:

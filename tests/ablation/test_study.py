@@ -36,18 +36,32 @@ def test_every_ready_study_expands(path, base, tmp_path):
 
 
 def test_a_grid_holds_every_combination_for_every_seed():
-    runs = expanded("model.view.channels=32,48", "train.lr=1e-3,2e-3", seeds=2)
+    runs = expanded("model.view.channels=32,64", "train.lr=1e-3,3e-3", seeds=2)
     assert [run.variant for run in runs[:4]] == [
-        "channels=32, lr=1e-3", "channels=32, lr=2e-3", "channels=48, lr=1e-3",
-        "channels=48, lr=2e-3",
+        "channels=32, lr=1e-3", "channels=32, lr=3e-3", "channels=64, lr=1e-3",
+        "channels=64, lr=3e-3",
     ]  # fmt: skip
     assert [run.seed for run in runs] == [0] * 4 + [1] * 4
-    assert runs[7].name == "channels=48_lr=2e-3_seed1"
+    assert runs[7].name == "channels=64_lr=3e-3_seed1"
     config = runs[7].config
-    assert (config.model.view.channels, config.train.lr, config.train.seed) == (48, 2e-3, 1)
+    assert (config.model.view.channels, config.train.lr, config.train.seed) == (64, 3e-3, 1)
     base = load_file(BASE)
-    named = replace(base.train, seed=1, lr=2e-3, run_name=runs[7].name, runs=Path("none"))
+    named = replace(base.train, seed=1, lr=3e-3, run_name=runs[7].name, runs=Path("none"))
     assert config.train == named and config.data == base.data
+
+
+def test_the_variant_that_is_the_base_goes_first():
+    """Its channels are 48, its rate 2e-3: the others are compared with it."""
+    runs = expanded("model.view.channels=32,48", "train.lr=1e-3,2e-3")
+    assert [run.variant for run in runs] == [
+        "channels=48, lr=2e-3", "channels=32, lr=1e-3", "channels=32, lr=2e-3",
+        "channels=48, lr=1e-3",
+    ]  # fmt: skip
+
+
+def test_settings_that_contradict_are_found_before_the_first_run():
+    with pytest.raises(ConfigError, match=r"Variant 'frames=1': The model joins 1 .* bring 0"):
+        expanded("model.temporal.frames=0,1")
 
 
 def test_axes_one_at_a_time_stand_beside_the_base():

@@ -48,6 +48,11 @@ def test_a_run_writes_a_table_and_a_chart(monkeypatch, tmp_path, capsys):
     with open(tmp_path / "pooling.csv", newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["name"] for row in written] == [row.name for row in rows]
+    with open(tmp_path / "pooling_traffic.csv", newline="") as file:
+        least = list(csv.DictReader(file))
+    assert [(row["shape"], row["batch"]) for row in least] == [("small", "1"), ("small", "2")]
+    for row in least:
+        assert float(row["forward_us"]) == pytest.approx(int(row["forward_bytes"]) / 3e6)
     assert (tmp_path / "pooling.png").stat().st_size > 10_000
     prefix = [row for row in rows if row.name == pooling.PREFIX]
     assert all(row.forward_gain == row.both_gain == 1 for row in prefix)
@@ -69,8 +74,8 @@ def test_traffic_of_a_case_counted_by_hand():
     assert (found.inside, found.crowded) == (4, 3)
     # Forward: 4 points of 4 + 4 + 4 bytes, 6 starts, 2 pixels and 6 cells of 8 channels.
     assert found.forward_bytes == 4 * 12 + 6 * 4 + 2 * 8 * 2 + 6 * 8 * 2
-    # Backward: the points, 2 starts, 6 cells, 2 pixels twice, 6 depths zeroed, 4 written.
-    assert found.backward_bytes == 4 * 12 + 2 * 4 + 6 * 16 + 2 * 2 * 16 + 6 * 4 + 4 * 4
+    # Backward: the points, 2 starts, 2 cells, 2 pixels twice, 6 depths zeroed, 4 written.
+    assert found.backward_bytes == 4 * 12 + 2 * 4 + 2 * 16 + 2 * 2 * 16 + 6 * 4 + 4 * 4
     assert found.gathered_bytes == 4 * 16
     assert found.operations == 3 * 2 * 4 * 8
     assert found.microseconds(1e6) == (found.forward_bytes, found.backward_bytes)

@@ -1,5 +1,6 @@
 """Lift-splat looks where the geometry says, in every frame."""
 
+import pytest
 import torch
 
 from bev.geometry import BevGrid, bev_transform, feature_pixels
@@ -64,6 +65,19 @@ def test_ray_features_know_the_ground(cameras):
     torch.testing.assert_close(rays[0, 0, 3, 5], torch.ones(20), atol=1e-5, rtol=0)
     assert not rays[:, :, 3, 0].any()
     assert rays[0, 0, 0].min() > 0.5 and rays[0, 1, 0, :, 10].max() < 0  # camera 1 looks back left
+
+
+@pytest.mark.parametrize("scale", [0.95, 1.05])
+def test_the_ground_lies_where_it_lies_under_any_bev_augmentation(cameras, scale):
+    """Only the directions turn with the BEV; they stay of unit length."""
+    pixels = feature_pixels(IMAGE, (8, 20), 8)
+    matrix = bev_transform(rotation=0.3, scale=scale, flip_y=True)
+    plain, augmented = (
+        ray_features(pixels, cameras, m.expand(2, 4, 4)) for m in (torch.eye(4), matrix)
+    )
+    torch.testing.assert_close(augmented[:, :, 3], plain[:, :, 3])
+    turned = torch.einsum("ij,bnjhw->bnihw", matrix[:3, :3] / scale, plain[:, :, :3])
+    torch.testing.assert_close(augmented[:, :, :3], turned)
 
 
 def test_mixed_precision_leaves_the_geometry_alone(cameras):

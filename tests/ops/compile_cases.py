@@ -16,25 +16,30 @@ from bev.models.view_transform import LiftSplat, LiftSplatConfig
 from bev.ops import VoxelPlan, voxel_pool
 
 GRID = BevGrid(x=(-4.0, 8.0, 1.0), y=(-3.0, 3.5, 0.5), z=(-2.0, 2.0, 2.0))
+on_every_device = pytest.mark.parametrize(
+    "device", ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+)
 
 
-def case(dtype=torch.float32):
+def case(dtype=torch.float32, device="cpu"):
     generator = torch.Generator().manual_seed(7)
     points = 4 * torch.randn(2, 2, 5, 3, 4, 3, generator=generator)
-    depth = torch.rand(2, 2, 5, 3, 4, generator=generator, dtype=dtype, requires_grad=True)
-    context = torch.randn(2, 2, 6, 3, 4, generator=generator).to(dtype).requires_grad_()
-    return points, depth, context
+    depth = torch.rand(2, 2, 5, 3, 4, generator=generator, dtype=dtype)
+    context = torch.randn(2, 2, 6, 3, 4, generator=generator)
+    leaves = (t.to(device, dtype).requires_grad_() for t in (depth, context))
+    return points.to(device), *leaves
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_opcheck(dtype):
-    points, depth, context = case(dtype)
+@on_every_device
+def test_opcheck(device, dtype):
+    points, depth, context = case(dtype, device)
     plan = VoxelPlan.from_points(points, GRID)
     torch.library.opcheck(
         torch.ops.bev.voxel_pool.default, (depth, context, plan.pattern, [2, 13, 12]),
         atol=1e-2, rtol=1e-2,
     )  # fmt: skip
-    grad = torch.randn(2, 12, 13, 12, dtype=dtype)
+    grad = torch.randn(2, 12, 13, 12, dtype=dtype, device=device)
     for needs in ([True, True], [False, True], [True, False]):
         torch.library.opcheck(
             torch.ops.bev.voxel_pool_backward.default,
@@ -49,8 +54,9 @@ def gradients(function, *inputs):
     return (pooled, *torch.autograd.grad(pooled.square().sum(), inputs))
 
 
-def test_compile_traces_it_whole():
-    points, depth, context = case()
+@on_every_device
+def test_compile_traces_it_whole(device):
+    points, depth, context = case(device=device)
 
     def pool(depth, context):
         plan = VoxelPlan.from_points(points, GRID)
@@ -63,16 +69,18 @@ def test_compile_traces_it_whole():
         torch.testing.assert_close(ours, eager)
 
 
-def test_compile_takes_a_plan_as_an_argument():
-    points, depth, context = case()
+@on_every_device
+def test_compile_takes_a_plan_as_an_argument(device):
+    points, depth, context = case(device=device)
     compiled = torch.compile(voxel_pool, fullgraph=True, backend="aot_eager")
     for scale in (1.0, 0.5):
         plan = VoxelPlan.from_points(scale * points, GRID)
         torch.testing.assert_close(compiled(depth, context, plan), voxel_pool(depth, context, plan))
 
 
-def test_export_round_trip(tmp_path):
-    points, depth, context = case()
+@on_every_device
+def test_export_round_trip(tmp_path, device):
+    points, depth, context = case(device=device)
 
     class Pool(torch.nn.Module):
         def forward(self, depth, context, plan):
@@ -88,13 +96,14 @@ def test_export_round_trip(tmp_path):
     )
 
 
+@on_every_device
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_autocast_leaves_the_sums_in_float32(dtype):
+def test_autocast_leaves_the_sums_in_float32(dtype, device):
     """As in the model: depth is float32, and the context may come in half precision."""
-    points, depth, _ = case()
-    context = case(dtype)[2]
+    points, depth, _ = case(device=device)
+    context = case(dtype, device)[2]
     plan = VoxelPlan.from_points(points, GRID)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(device, dtype=torch.bfloat16):
         mixed = gradients(lambda d, c: voxel_pool(d, c, plan), depth, context)
     for ours, exact in zip(
         mixed, gradients(lambda d, c: voxel_pool(d, c, plan), depth, context), strict=True

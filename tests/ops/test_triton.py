@@ -11,7 +11,7 @@ from bev.ops import cuda
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux only")
 HERE = Path(__file__).parent
-CASES = "14 passed"
+CASES = "16 passed"
 
 
 def test_interpreted_kernels_agree_with_a_float64_loop():
@@ -40,15 +40,49 @@ def test_a_tensor_on_the_cpu_gets_the_stock_operators():
     assert cuda.triton_kernels(torch.zeros(1), []) is None
 
 
-def test_kernels_that_fail_are_left_with_a_warning(monkeypatch):
-    def broken(kernels, device, dtype):
-        raise RuntimeError("no such instruction")
-
-    monkeypatch.setattr(cuda, "compare", broken)
+@pytest.fixture
+def first_use(monkeypatch):
+    """The check before the first use, on a GPU that is not there."""
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Some GPU")
     monkeypatch.setattr(torch.cuda, "device", lambda index: torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     cuda._checked.cache_clear()
+    yield lambda: cuda._checked(0, torch.float32)
+    cuda._checked.cache_clear()
+
+
+def raising(error):
+    def compare(kernels, device, dtype):
+        raise error
+
+    return compare
+
+
+def test_kernels_that_fail_are_left_with_a_warning(monkeypatch, first_use):
+    monkeypatch.setattr(cuda, "compare", raising(RuntimeError("no such instruction")))
     with pytest.warns(UserWarning, match="Some GPU.*no such instruction.*report"):
-        assert cuda._checked(0, torch.float32) is None
-    cuda._checked.cache_clear()
+        assert first_use() is None
+
+
+def test_kernels_are_used_where_nothing_differs(monkeypatch, first_use):
+    monkeypatch.setattr(cuda, "compare", lambda kernels, device, dtype: None)
+    assert first_use().__name__ == "bev.ops.triton_pool"
+
+
+def test_without_triton_the_stock_operators_serve(monkeypatch, first_use):
+    monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: None)
+    assert first_use() is None
+
+
+def test_what_says_nothing_of_the_kernels_leaves_them_in_use(monkeypatch, first_use):
+    """Too little memory at the first use, or a capture, which cannot hold the check: then again."""
+    monkeypatch.setattr(cuda, "compare", raising(torch.OutOfMemoryError("no room")))
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        first_use()
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    with pytest.raises(RuntimeError, match="call it once, with this dtype, before the capture"):
+        first_use()
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.setattr(cuda, "compare", lambda kernels, device, dtype: None)
+    assert first_use() is not None

@@ -89,9 +89,13 @@ def test_a_gpu_numbers_cells_as_the_cpu_does(seed, batch, grid):
     cell, inside, cells = number_cells(points, grid)
     masked = cell.masked_fill_(~inside, cells).to(plan.cell_start.dtype)
     count = int(inside.sum())
-    for name, found in zip(ARRAYS, transpose_by_sorting(masked, 4, cells), strict=True):
-        length = None if name.endswith("start") else count
-        assert torch.equal(found[:length], getattr(plan, name)[:length]), name
+    results = [transpose_by_sorting(masked, 4, cells)]
+    if torch.cuda.is_available():
+        results.append(VoxelPlan.from_points(points.cuda(), grid).to("cpu").pattern)
+    for result in results:
+        for name, found in zip(ARRAYS, result, strict=True):
+            length = None if name.endswith("start") else count
+            assert torch.equal(found[:length], getattr(plan, name)[:length]), name
 
 
 @pytest.mark.parametrize(
@@ -113,6 +117,14 @@ def test_more_cells_than_float32_can_count():
     points = torch.tensor([[4101.5, 4102.5, 0.0], [4102.5, 4102.5, 0.0]]).view(1, 1, 2, 1, 1, 3)
     plan = VoxelPlan.from_points(points, grid)
     assert plan.cell_by_pixel.tolist() == [4103**2 - 2, 4103**2 - 1]
+
+
+def test_more_cells_than_int32_can_count():
+    grid = BevGrid((0.0, 50_000.0, 1.0), (0.0, 50_000.0, 1.0), (-1.0, 1.0, 2.0))
+    points = torch.tensor([[49_999.5, 49_999.5, 0.0], [0.5, 1.5, 0.0], [-0.5, 1.5, 0.0]])
+    cell, inside, cells = number_cells(points.view(1, 1, 3, 1, 1, 3), grid)
+    assert cells == 50_000**2 > 2**31
+    assert cell[inside].tolist() == [cells - 1, 50_000]
 
 
 @pytest.mark.parametrize(

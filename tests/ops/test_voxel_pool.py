@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 
 from bev.benchmark.timing import peak_bytes
 from bev.geometry import BevGrid
@@ -13,13 +14,22 @@ from bev.ops import VoxelPlan, voxel_pool
 from bev.ops.stock import gathered_dots, sampled_dots
 
 GRID = BevGrid(x=(-4.0, 8.0, 1.0), y=(-3.0, 3.5, 0.5), z=(-2.0, 2.0, 2.0))
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+@pytest.fixture(params=DEVICES, scope="module", autouse=True)
+def device(request):
+    """Where tensors are made, by default, and pooled."""
+    with torch.device(request.param):
+        yield torch.device(request.param)
 
 
 def slow_pool(depth, context, points, grid):
-    """One point at a time, in double precision."""
+    """One point at a time, in double precision, on the CPU."""
+    depth, context, points = depth.cpu(), context.cpu(), points.cpu()
     planes, rows, columns = grid.shape
     batch, cameras, bins, height, width = depth.shape
-    out = torch.zeros(batch, planes, context.shape[2], rows, columns, dtype=torch.float64)
+    out = context.new_zeros(batch, planes, context.shape[2], rows, columns, dtype=torch.float64)
     for b, n, d, h, w in torch.cartesian_prod(
         *(torch.arange(k) for k in (batch, cameras, bins, height, width))
     ).tolist():
@@ -37,12 +47,15 @@ def slow_pool(depth, context, points, grid):
 
 
 def random_case(seed, shape, channels, spread=6.0, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(seed)
+    """The same numbers on every device."""
     batch, cameras, bins, height, width = shape
-    points = spread * torch.randn(*shape, 3, generator=generator)
-    depth = torch.rand(*shape, generator=generator, dtype=dtype)
-    context = torch.randn(batch, cameras, channels, height, width, generator=generator, dtype=dtype)
-    return points, depth, context
+    with torch.device("cpu"):
+        generator = torch.Generator().manual_seed(seed)
+        points = spread * torch.randn(*shape, 3, generator=generator)
+        depth = torch.rand(*shape, generator=generator, dtype=dtype)
+        rows = batch, cameras, channels, height, width
+        context = torch.randn(rows, generator=generator, dtype=dtype)
+    return tuple(t.to(torch.get_default_device()) for t in (points, depth, context))
 
 
 @given(
@@ -56,7 +69,7 @@ def test_agrees_with_a_loop(seed, shape, channels, spread):
     points, depth, context = random_case(seed, shape, channels, spread)
     pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
     expected = slow_pool(depth, context, points, GRID)
-    torch.testing.assert_close(pooled.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(pooled.double().cpu(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_are_true():
@@ -73,7 +86,7 @@ def test_depth_gradients_do_not_need_sparse_matrices():
     plan = VoxelPlan.from_points(points, GRID)
     inside = int(plan.pixel_start[-1])
     rows = context.movedim(2, -1).reshape(-1, 3)
-    grad = torch.randn(len(plan.cell_start) - 1, 3, generator=torch.Generator().manual_seed(0))
+    grad = torch.linspace(-1, 1, 3 * (len(plan.cell_start) - 1)).view(-1, 3)
     arguments = (rows, grad, plan.cell_by_pixel[:inside], plan.pixel_start)
     assert inside > 2**15
     torch.testing.assert_close(gathered_dots(*arguments), sampled_dots(*arguments))
@@ -124,19 +137,17 @@ def test_the_same_inputs_give_the_same_bits():
     for _ in range(20):
         pooled = voxel_pool(depth, context, VoxelPlan.from_points(points, GRID))
         gradients = torch.autograd.grad(pooled.square().sum(), (depth, context))
-        results.add(tuple(t.detach().numpy().tobytes() for t in (pooled, *gradients)))
+        results.add(tuple(t.detach().cpu().numpy().tobytes() for t in (pooled, *gradients)))
     assert len(results) == 1
 
 
-def test_no_tensor_of_points_times_channels():
+def test_no_tensor_of_points_times_channels(device):
     """Peak extra memory of both passes stays within three times inputs plus outputs."""
     points, depth, context = random_case(5, (1, 6, 40, 8, 22), 64)
     plan = VoxelPlan.from_points(points, GRID)
     inputs = [depth.requires_grad_(), context.requires_grad_()]
     grad = torch.ones(1, 128, 13, 12)
-    peak = peak_bytes(
-        lambda: torch.autograd.grad(voxel_pool(*inputs, plan), inputs, grad), torch.device("cpu")
-    )
+    peak = peak_bytes(lambda: torch.autograd.grad(voxel_pool(*inputs, plan), inputs, grad), device)
     assert 0 < peak < 3 * sum(t.nbytes for t in (*inputs, grad)) < depth.numel() * 64 * 4 / 2
 
 
@@ -147,7 +158,7 @@ def test_half_inputs_lose_no_more_than_their_own_rounding(dtype):
     halves = [t.to(dtype).requires_grad_() for t in (depth, context)]
     exact = [t.detach().double().requires_grad_() for t in halves]
     pooled, reference = voxel_pool(*halves, plan), voxel_pool(*exact, plan)
-    grad = torch.randn(pooled.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+    grad = torch.linspace(-2, 2, pooled.numel()).view(pooled.shape).to(dtype)
     found = (pooled, *torch.autograd.grad(pooled, halves, grad))
     expected = (reference, *torch.autograd.grad(reference, exact, grad.double()))
     step = torch.finfo(dtype).eps
@@ -172,6 +183,31 @@ def test_the_layout_in_memory_does_not_matter(layout):
     assert pooled.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 4, 3, 5), (2, 2, 4, 3, 5)])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 1, 3, 4, 2), (2, 0, 1, 3, 4)])
+def test_sums_read_channels_side_by_side(monkeypatch, shape, order):
+    """embedding_bag is tens of times slower else; of one camera, rows are a view of any layout.
+
+    In float64, which is summed by it on every device.
+    """
+    points, depth, context = random_case(4, shape, 6, dtype=torch.float64)
+    back = [order.index(k) for k in range(5)]
+    depth, context = (t.permute(order).contiguous().permute(back) for t in (depth, context))
+    strides = []
+
+    def spy(index, table, *args, **kwargs):
+        strides.append(table.stride(1))
+        return embedding_bag(index, table, *args, **kwargs)
+
+    embedding_bag = torch.nn.functional.embedding_bag
+    monkeypatch.setattr(torch.nn.functional, "embedding_bag", spy)
+    leaves = depth.requires_grad_(), context.requires_grad_()
+    pooled = voxel_pool(*leaves, VoxelPlan.from_points(points, GRID))
+    grad = torch.ones_like(pooled, memory_format=torch.contiguous_format)
+    torch.autograd.grad(pooled, leaves, grad)
+    assert strides == [1, 1]
+
+
 def test_half_precision_is_summed_in_float32():
     # 4096 ones in one cell: a bfloat16 sum would stop growing at 256.
     points = torch.zeros(1, 1, 4096, 1, 1, 3)
@@ -187,3 +223,12 @@ def test_shapes_that_do_not_fit_the_plan_are_refused():
     plan = VoxelPlan.from_points(points, GRID)
     with pytest.raises(ValueError, match=r"\(1, 1, 3, 3, 4\)"):
         voxel_pool(torch.rand(1, 1, 3, 3, 4), context, plan)
+
+
+def test_integers_and_tensors_elsewhere_are_refused():
+    points, depth, context = random_case(1, (1, 1, 2, 3, 4), 2)
+    plan = VoxelPlan.from_points(points, GRID)
+    with pytest.raises((ValueError, TypeCheckError), match="torch.int64|Float"):
+        voxel_pool(depth.long(), context, plan)
+    with pytest.raises(ValueError, match=r"the plan on meta; bring them to one device"):
+        voxel_pool(depth, context, plan.to("meta"))

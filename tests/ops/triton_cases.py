@@ -92,8 +92,7 @@ def test_the_operator_takes_any_layout(monkeypatch, number):
     for kernels, device in ((None, "cpu"), (triton_pool, DEVICE)):
         monkeypatch.setattr(voxel_pool_module, "triton_kernels", lambda *_, k=kernels: k)
         leaves = [t.detach().to(device).requires_grad_() for t in (depth, context)]
-        here = VoxelPlan(plan.frustum_shape, plan.grid_shape, *(p.to(device) for p in plan.pattern))
-        pooled = voxel_pool(*leaves, here)
+        pooled = voxel_pool(*leaves, plan.to(device))
         results.append((pooled, *torch.autograd.grad(pooled.square().sum(), leaves)))
     for stock, ours in zip(*results, strict=True):
         torch.testing.assert_close(ours.cpu(), stock, rtol=1e-4, atol=1e-5)
@@ -112,6 +111,37 @@ def test_rows_may_lie_in_a_wider_tensor():
         for r in (rows, rows.contiguous())
     )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_the_same_inputs_give_the_same_bits():
+    generator = torch.Generator().manual_seed(0)
+    points = 0.5 + 2 * torch.randn(1, 2, 40, 2, 3, 3, generator=generator)
+    plan = VoxelPlan.from_points(points.to(DEVICE), GRID)
+    shapes = (len(plan.cell_start) - 1, 80), (12 * 40,), (12, 80)
+    grad, depth, context = (torch.randn(s, generator=generator).to(DEVICE) for s in shapes)
+    results = set()
+    for _ in range(20 if DEVICE == "cuda" else 2):
+        pooled = triton_pool.forward(depth, context, plan.pattern)
+        gradients = triton_pool.backward(grad, depth, context, plan.pattern, [True, True])
+        results.add(tuple(t.cpu().numpy().tobytes() for t in (pooled, *gradients)))
+    assert len(results) == 1
+
+
+def test_sums_are_in_float32_whatever_the_default_type():
+    plan = VoxelPlan.from_points(torch.zeros(1, 1, 4, 2, 2, 3, device=DEVICE), GRID)
+    grad, depth, context = (
+        t.to(DEVICE) for t in (torch.rand(70, 5), torch.rand(16), torch.rand(4, 5))
+    )
+    expected = triton_pool.backward(grad, depth, context, plan.pattern, [True, True])
+    torch.set_default_dtype(torch.float16)
+    try:
+        found = triton_pool.backward(grad, depth, context, plan.pattern, [True, True])
+        assert compare(triton_pool, DEVICE) is None
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(
+        torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(found, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("needs", [[True, False], [False, True]])

@@ -16,9 +16,10 @@ from bev.config import Experiment, from_plain, load_file, override, to_plain
 from bev.errors import CheckpointError, ConfigError, TrainingError
 from bev.training import run
 from bev.training.checkpoint import check_resumable, read_checkpoint
+from bev.training.contradictions import check_settings
 from bev.training.module import TrainingModule
 from bev.training.optimizer import build_optimizer
-from bev.training.run import check_settings, train
+from bev.training.run import train
 from bev.training.schedule import build_schedule
 from bev.training.settings import InitConfig, StageConfig, TrainConfig
 from bev.training.stages import Stages, stage_at

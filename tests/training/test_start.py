@@ -10,10 +10,10 @@ import torch
 
 from bev.config import from_plain, load_file, to_plain
 from bev.data.adjacent import AdjacentConfig
-from bev.errors import ConfigError, TrainingError, WeightsError
+from bev.errors import ConfigError, WeightsError
 from bev.models import FpnConfig, RefinedLiftSplatConfig, TemporalConfig
 from bev.training.checkpoint import export_weights, load_checkpoint, read_checkpoint
-from bev.training.run import check_settings, train
+from bev.training.run import train
 from bev.training.settings import InitConfig, TrainConfig
 from bev.training.start import ACCOUNT, initialise, starting_model
 
@@ -213,20 +213,6 @@ def test_a_run_begins_with_the_weights_and_writes_what_became_of_them(short, las
 def test_settings_of_the_start_are_saved_and_read(tmp_path):
     config = TrainConfig(init=InitConfig(Path("a.ckpt"), ("backbone",), ("view.depth_net",)))
     assert from_plain(TrainConfig, to_plain(config)) == config
-
-
-def test_parts_of_no_weights_are_refused(short):
-    with pytest.raises(TrainingError, match="set --train.init.weights"):
-        check_settings(starting(short, None, skip=("head",)))
-
-
-def test_ray_features_are_refused_where_the_ground_lies_elsewhere(short):
-    lift = replace(short.model.view, ray_features=True)
-    for view in (lift, RefinedLiftSplatConfig(lift, z=(-1.0, 3.0, 1.0))):
-        rays = replace(short, model=replace(short.model, view=view))
-        check_settings(rays)
-        with pytest.raises(TrainingError, match="set --data.reference ego"):
-            check_settings(replace(rays, data=replace(rays.data, reference="lidar")))
 
 
 def test_a_part_that_is_none_is_refused(short, last):

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch.optim.lr_scheduler import CosineAnnealingLR
-from torchvision.transforms import v2
 
-from bev.errors import CheckpointError, ConfigError, TrainingError
+from bev.errors import CheckpointError, TrainingError
 from bev.models import FpnConfig
 from bev.training.averaging import AveragedWeights, ema_decay
 from bev.training.checkpoint import check_resumable, load_checkpoint, read_checkpoint
@@ -179,24 +177,16 @@ def test_a_finished_run_is_not_overwritten(quick, finished):
         run_folder(replace(quick, train=replace(quick.train, run_name="finished")), None)
 
 
-def test_settings_that_contradict_are_refused(quick):
-    sharded = replace(quick, train=replace(quick.train, strategy="fsdp"))
-    with pytest.raises(TrainingError, match="--train.ema 0"):
-        train(sharded)
-    with pytest.raises(TrainingError, match="--train.clip 0"):
-        train(replace(sharded, train=replace(sharded.train, ema=0.0)))
-    endless = replace(quick.train, max_minutes=1.0, schedule=CosineAnnealingLR)
-    with pytest.raises(TrainingError, match="--train.max-steps"):
-        train(replace(quick, train=endless))
-    again = replace(quick.model, encoder=replace(quick.model.encoder, checkpointing=True))
-    with pytest.raises(TrainingError, match="--model.encoder.no-checkpointing"):
-        train(replace(quick, model=again, train=replace(quick.train, compile=True)))
-    flipped = replace(quick.data.image_augmentation, photometric=v2.RandomHorizontalFlip)
-    with pytest.raises(ConfigError, match="moves pixels"):
-        train(replace(quick, data=replace(quick.data, image_augmentation=flipped)))
-    blind = replace(quick, data=replace(quick.data, lidar=False))
-    with pytest.raises(TrainingError, match="--data.lidar"):
-        train(blind)
+def test_a_run_killed_at_its_first_checkpoint_begins_anew(quick, monkeypatch):
+    config = replace(quick, train=replace(quick.train, run_name="killed"))
+    checkpoints = quick.train.runs / "quick" / "killed" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / ".last.ckpt.partial").write_bytes(b"cut off")
+    assert run_folder(config, None) == checkpoints.parent
+    monkeypatch.delenv("BEV_RUN_FOLDER")
+    (checkpoints / "best.ckpt").write_bytes(b"whole")
+    with pytest.raises(TrainingError, match=r"go on with --resume .*best\.ckpt"):
+        run_folder(config, None)
 
 
 def test_the_decay_follows_its_formula_and_forgets_the_start():
