@@ -1,7 +1,7 @@
 """Frames: how many, how far apart, and by how much the error of velocity falls.
 
-Each goes on from the same network of one frame, whose images are looked at as before; the BEV encoder
-and the head learn in 1000 steps what the frames before tell:
+Each goes on from the same network of one frame. Images are looked at as before; the BEV encoder and
+the head learn in 1000 steps what the frames before tell:
 
     python tools/train.py configs/bevdet4d_synthetic.py --train.run-name alone \\
         --model.temporal.frames 0 --data.adjacent.previous 0 --train.max-steps 2500 --train.epochs 5
