@@ -27,7 +27,7 @@ def voxel_pool(
     Differentiable once, in ``depth`` and ``context``. Sums are made in float32 (float64 for
     float64); the result has the dtype of ``context`` and is channels-last in memory. Channels of
     the result run (Z, C), C fastest. The least work where D and C run side by side in the inputs'
-    memory; other layouts are copied, once each way.
+    memory; other layouts are copied once.
 
     Raises:
         ValueError: where shapes do not fit the plan, a tensor is on another device, or depth or
@@ -52,7 +52,9 @@ def voxel_pool(
             f"voxel_pool: depth is on {depth.device}, context on {context.device} and the plan on"
             f" {plan.cell_start.device}; bring them to one device (plan.to)."
         )
-    return _pool(depth, context, plan.pattern, list(plan.grid_shape))
+    # Here, not in the operator: both passes read what is saved.
+    laid_out = (side_by_side(depth), side_by_side(context))
+    return _pool(*laid_out, plan.pattern, list(plan.grid_shape))
 
 
 @torch.library.custom_op("bev::voxel_pool", mutates_args=())
@@ -116,6 +118,11 @@ def _refuse(ctx, *grads: Tensor) -> None:
 
 _pool.register_autograd(_gradients, setup_context=_save)
 _pool_backward.register_autograd(_refuse)
+
+
+def side_by_side(images: Float[Tensor, "B N K H W"]) -> Float[Tensor, "B N K H W"]:
+    """The same with K side by side in memory, one pixel after the other: copied where it is not."""
+    return images.movedim(2, -1).contiguous().movedim(-1, 2)
 
 
 def _flat(depth: Tensor) -> Tensor:

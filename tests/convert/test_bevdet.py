@@ -68,6 +68,9 @@ def test_the_network_gives_the_published_maps(pair):
         options = replace(config.model.head.decode, score=0.0, nms="none", peaks=40)
         labels = list(range(output.heatmap.shape[1]))
         boxes = decode(output, labels, grid, options)[0]
+        # By place: scores that are nearly equal may change ranks with the last bit.
+        boxes = boxes[boxes.center[:, 0].argsort()]
+        theirs = theirs[theirs[:, 0].argsort()]
         table = torch.cat(
             [boxes.center, boxes.size, boxes.velocity, boxes.score[:, None]], dim=1
         )  # fmt: skip
