@@ -131,10 +131,8 @@ def _flat(depth: Tensor) -> Tensor:
 
 
 def _rows(images: Tensor) -> Tensor:
-    """(B, N, K, H, W) to (pixels, K), K side by side in memory: a view where it is so there."""
-    rows = images.permute(0, 1, 3, 4, 2).reshape(-1, images.shape[2])
-    # Of one camera, rows are a view of any layout.
-    return rows if rows.stride(1) == 1 else rows.contiguous()
+    """(B, N, K, H, W) to (pixels, K), a view where K is side by side in memory."""
+    return images.permute(0, 1, 3, 4, 2).reshape(-1, images.shape[2])
 
 
 def _as_images(rows: Tensor | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
