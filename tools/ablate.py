@@ -79,10 +79,11 @@ def main() -> None:
         print("\n".join(printed(run) for run in runs if not run.finished))
         return
     failed = []
-    # A signal, or a terminal that is closed, ends the runs, too.
+    # A signal, or a terminal that is closed, ends the runs, too; not so under nohup.
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     if not command.table_only:
         check_data(runs)
         failed = run_all(runs, gpu_slots() if command.one_per_gpu else [{}])
