@@ -32,7 +32,7 @@ class KeyFrames(Dataset):
     """Batches of one sample each, to be collated.
 
     Args:
-        frames: what to serve.
+        frames: what to serve; in training at other rates than 1, ``Frames``.
         config: settings.
         training: augment, drop cameras, and leave out truth without points.
         seed: of the augmentation.
@@ -64,8 +64,12 @@ class KeyFrames(Dataset):
 
     def __getitem__(self, key: int | tuple[int, ...]) -> Batch:
         visit = Visit(*key) if isinstance(key, tuple) else Visit(0, key)
-        frame = self.frames[visit.index]
         rng = np.random.default_rng([self.seed, *visit])
+        rates = self.config.adjacent.playback
+        if self.training and rates != (1.0,):
+            frame = self.frames.played(visit.index, float(rng.choice(rates)))
+        else:
+            frame = self.frames[visit.index]
         if self.training:
             frame = drop_cameras(frame, len(self.config.cameras) - self.config.drop_cameras, rng)
         drawn = draw(

@@ -6,7 +6,7 @@ the motion of the car between the camera's time and the reference time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -188,6 +188,17 @@ class Frames(Sequence[Frame]):
         row = int(self.rows[item])
         return read_frame(self.index, row, self.cameras, self.adjacent, self.reference)
 
+    def played(self, item: int, rate: float) -> Frame:
+        """A key frame as it would be if its scene were played so many times as fast.
+
+        At its own speed where there is no other frame on that side of it: nothing would show the
+        rate.
+        """
+        row = int(self.rows[item])
+        frame = read_frame(self.index, row, self.cameras, self.adjacent, self.reference, rate)
+        shown = any(other.seconds for other in frame.adjacent)
+        return frame if shown else self[item]
+
 
 def read_frames(
     index: Index,
@@ -211,8 +222,13 @@ def read_frame(
     cameras: Sequence[str] = CAMERAS,
     adjacent: AdjacentConfig = ALONE,
     reference: Reference = "ego",
+    rate: float = 1.0,
 ) -> Frame:
-    """One key frame, of a sample's row, with those of the cameras that it has."""
+    """One key frame, of a sample's row, with those of the cameras that it has.
+
+    At another rate its velocities are so many times those of the truth, and the times of its
+    adjacent frames are told accordingly, see ``bev.data.adjacent``.
+    """
     global_from_ego = global_from_reference(index, sample, reference)
     ego_from_global = np.linalg.inv(global_from_ego)
     row_of = dict(zip(index.channels, index.sample.data[sample].tolist(), strict=True))
@@ -228,7 +244,7 @@ def read_frame(
         timestamp=int(index.sample.timestamp[sample]),
         cameras=camera_frames(index, cameras, readings, ego_from_global),
         global_from_ego=torch.from_numpy(global_from_ego),
-        boxes=truth.boxes,
+        boxes=replace(truth.boxes, velocity=truth.boxes.velocity * rate),
         points_on_box=truth.points,
         lidar_path=file_of(index, lidar_row) if has_lidar else None,
         ego_from_lidar=torch.from_numpy(
@@ -236,7 +252,7 @@ def read_frame(
         ),
         adjacent=tuple(
             _adjacent_frame(index, cameras, moment, ego_from_global)
-            for moment in adjacent_moments(index, sample, channels, adjacent)
+            for moment in adjacent_moments(index, sample, channels, adjacent, rate)
         ),
         vehicles=truth.vehicles,
     )

@@ -54,18 +54,32 @@ def voxel_pool(
         )
     # Here, not in the operator: both passes read what is saved.
     laid_out = (side_by_side(depth), side_by_side(context))
-    return _pool(*laid_out, plan.pattern, list(plan.grid_shape))
+    return _pool(*laid_out, *plan.pattern, list(plan.grid_shape))
 
 
 @torch.library.custom_op("bev::voxel_pool", mutates_args=())
-def _pool(depth: Tensor, context: Tensor, pattern: list[Tensor], grid_shape: list[int]) -> Tensor:
+def _pool(
+    depth: Tensor,
+    context: Tensor,
+    point_by_cell: Tensor,
+    pixel_by_cell: Tensor,
+    cell_start: Tensor,
+    point_by_pixel: Tensor,
+    cell_by_pixel: Tensor,
+    pixel_start: Tensor,
+    grid_shape: list[int],
+) -> Tensor:
+    """The pattern comes array by array: autograd takes long over an operator's lists of tensors."""
+    by_cell = [point_by_cell, pixel_by_cell, cell_start]
+    pattern = [*by_cell, point_by_pixel, cell_by_pixel, pixel_start]
     kernels = triton_kernels(context, pattern) or stock
     pooled = kernels.forward(_flat(depth), _rows(context), pattern)
     return _as_grid(pooled.to(context.dtype), depth.shape[0], grid_shape)
 
 
 @_pool.register_fake
-def _(depth: Tensor, context: Tensor, pattern: list[Tensor], grid_shape: list[int]) -> Tensor:
+def _(depth: Tensor, context: Tensor, *pattern_and_grid) -> Tensor:
+    *pattern, grid_shape = pattern_and_grid
     cells = pattern[2].shape[0] - 1
     return _as_grid(context.new_empty(cells, context.shape[2]), depth.shape[0], grid_shape)
 
@@ -96,7 +110,7 @@ def _(
 
 
 def _save(ctx, inputs: tuple, output: Tensor) -> None:
-    depth, context, pattern, _ = inputs
+    depth, context, *pattern, _ = inputs
     ctx.save_for_backward(depth, context, *pattern)
 
 
@@ -107,7 +121,7 @@ def _gradients(ctx, grad: Tensor) -> tuple:
     depth_grad, context_grad = (
         result if needed else None for result, needed in zip(results, needs, strict=True)
     )
-    return depth_grad, context_grad, [None] * len(pattern), None
+    return depth_grad, context_grad, *[None] * len(pattern), None
 
 
 def _refuse(ctx, *grads: Tensor) -> None:

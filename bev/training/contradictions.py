@@ -42,7 +42,7 @@ def check_settings(config: Experiment) -> None:
             " --train.max-steps, or the default schedule and starts counted in steps."
         )
     photometric_transform(config.data.image_augmentation.photometric)
-    joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets)
+    joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets())
     if joined != brought:
         raise TrainingError(
             f"The model joins {joined} adjacent frames and the data bring {brought};"

@@ -18,6 +18,8 @@ from bev.training.settings import InitConfig, StageConfig
 
 WEIGHTS = Path("runs/bevdet4d_synthetic/alone/checkpoints/last.ckpt")
 
+RATES = "1 0.5 1.5 -0.5 -1 -1.5"  # how fast, and which way round, scenes are played in training
+
 images_as_before = StageConfig(frozen=("backbone", "neck", "view"), fixed_norms=("",))
 short = replace(
     base,
@@ -52,6 +54,7 @@ study = Study(
     {
         "alone": frames(0, 1),
         "1 s before": frames(1, 2),
+        "1 s before, other rates": frames(1, 2) + f" --data.adjacent.playback {RATES}",
         "0.5 s and 1 s before": frames(2, 1),
         "1 s and 2 s before": frames(2, 2),
         "0.5 s before": frames(1, 1),

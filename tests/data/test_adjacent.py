@@ -39,8 +39,8 @@ def moments(index, sample, **settings):
 
 
 def test_offsets_are_nearest_first_and_earlier_before_later():
-    assert AdjacentConfig(previous=2, following=1, step=3).offsets == (-3, -6, 3)
-    assert AdjacentConfig().offsets == ()
+    assert AdjacentConfig(previous=2, following=1, step=3).offsets() == (-3, -6, 3)
+    assert AdjacentConfig().offsets() == ()
 
 
 def test_key_frames_by_count_end_at_the_scene(with_sweeps):
@@ -82,7 +82,7 @@ def test_the_nearest_in_time_is_the_nearest_in_time(with_sweeps, sample, step, c
     found = adjacent_moments(index, sample, channels(index), config)
     assert len(found) == sum(counts)
     scene = index.sample.scene[data.sample]
-    for offset, moment in zip(config.offsets, found, strict=True):
+    for offset, moment in zip(config.offsets(), found, strict=True):
         for row, channel in zip(moment.readings, channels(index), strict=True):
             own = index.sample.data[sample, channel]
             rows = np.flatnonzero((data.channel == channel) & (scene == scene[own]))
@@ -91,7 +91,17 @@ def test_the_nearest_in_time_is_the_nearest_in_time(with_sweeps, sample, step, c
 
 
 @pytest.mark.parametrize(
-    "settings", [{"previous": -1}, {"step": 0.0}, {"step": 1.5}, {"step": 0.5, "unit": "sweeps"}]
+    "settings",
+    [
+        {"previous": -1},
+        {"step": 0.0},
+        {"step": 1.5},
+        {"step": 0.5, "unit": "sweeps"},
+        {"previous": 1, "playback": ()},
+        {"previous": 1, "playback": (1.0, 0.0)},
+        {"previous": 1, "playback": (0.5,)},  # half a key frame before
+        {"playback": (1.0, -1.0)},  # nothing but the key frame itself
+    ],
 )
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(ConfigError, match=r"data\.adjacent"):

@@ -36,7 +36,7 @@ def test_opcheck(device, dtype):
     points, depth, context = case(dtype, device)
     plan = VoxelPlan.from_points(points, GRID)
     torch.library.opcheck(
-        torch.ops.bev.voxel_pool.default, (depth, context, plan.pattern, [2, 13, 12]),
+        torch.ops.bev.voxel_pool.default, (depth, context, *plan.pattern, [2, 13, 12]),
         atol=1e-2, rtol=1e-2,
     )  # fmt: skip
     grad = torch.randn(2, 12, 13, 12, dtype=dtype, device=device)
