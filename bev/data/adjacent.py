@@ -7,7 +7,7 @@ frame itself; the time between tells which it was.
 In training a scene can be played at another rate r, backwards too, as a film can: in place of the
 frame a second before comes the one r seconds before, told as a second, and velocities are r times
 those of the truth. Objects keep about one speed through a scene, and a network can learn these by
-heart in place of motion; at a rate drawn anew at each visit there is nothing to learn by heart.
+heart in place of motion; at a rate drawn anew at each visit that alone no longer serves.
 """
 
 import math
@@ -50,20 +50,30 @@ class AdjacentConfig:
             )
         if not self.playback or not all(0 < abs(rate) < math.inf for rate in self.playback):
             raise ConfigError(
-                f"data.adjacent.playback = {self.playback} must name at least one rate, none of"
-                " them 0; 1 is a scene's own speed, -1 the same backwards."
+                f"data.adjacent.playback = {self.playback} must name at least one rate, all"
+                " finite and none 0; 1 is a scene's own speed, -1 the same backwards."
             )
-        if self.playback != (1.0,) and not self.offsets():
+        if self.plays and not self.offsets():
             raise ConfigError(
                 f"data.adjacent.playback = {self.playback} plays scenes at other rates, which a"
                 " key frame alone does not show; ask for adjacent frames, or set it to 1."
             )
-        broken = [rate for rate in self.playback if self.step * rate != int(self.step * rate)]
+        ways = [self.step * rate for rate in self.playback]
+        broken = [
+            rate
+            for rate, way in zip(self.playback, ways, strict=True)
+            if abs(way - round(way)) > 1e-6
+        ]
         if self.unit != "seconds" and broken:
             raise ConfigError(
                 f"data.adjacent.playback: {broken[0]:g} times the step of {self.step:g} is no whole"
                 f" number of {self.unit}."
             )
+
+    @property
+    def plays(self) -> bool:
+        """Whether training plays scenes at other rates than their own."""
+        return set(self.playback) != {1.0}
 
     def offsets(self, rate: float = 1.0) -> tuple[float, ...]:
         """In units, earlier ones negative: nearest first, the previous before the following.
@@ -110,12 +120,12 @@ def adjacent_moments(
     data, moments = index.sample_data, []
     for offset in config.offsets(rate):
         if config.unit == "key_frames":
-            other = _walk(index.sample, sample, int(offset))
+            other = _walk(index.sample, sample, round(offset))
             rows, name = _readings(index, other, channels), index.token_of(other)
             origin, reference = reference_row(index, sample), reference_row(index, other)
         else:
             if config.unit == "sweeps":
-                rows = [_walk(data, row, int(offset)) for row in own]
+                rows = [_walk(data, row, round(offset)) for row in own]
             else:
                 rows = [_nearest(index, row, round(offset * 1e6)) for row in own]
             origin, reference = next(

@@ -18,7 +18,8 @@ class AdjacentViews:
         images: (B, N, 3, H, W) RGB, 0-255.
         cameras: (B, N) calibrations; ``ego`` is the reference ego frame of that other time.
         ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
-        seconds: (B,) since the sample; negative for earlier ones.
+        seconds: (B,) since the sample, as ``bev.data.adjacent`` tells it; negative for earlier
+            ones.
         names: what was seen, one a sample: the token of a key frame, or the image files.
         present: (B, N) which cameras were there, see :class:`Batch`; None where all were.
     """

@@ -20,11 +20,12 @@ from bev.data.epoch import Visit
 from bev.data.grid_mask import hide_squares
 from bev.data.image_cache import ImageCache
 from bev.data.images import load_image
-from bev.data.nuscenes import AdjacentFrame, Frame
+from bev.data.nuscenes import AdjacentFrame, Frame, Frames
 from bev.data.outlines import OutlineReader
 from bev.data.photometric import change_colours, photometric_transform
 from bev.data.readings import CameraFrame
 from bev.data.settings import DataConfig
+from bev.errors import ConfigError
 from bev.geometry import Cameras
 
 
@@ -32,7 +33,7 @@ class KeyFrames(Dataset):
     """Batches of one sample each, to be collated.
 
     Args:
-        frames: what to serve; in training at other rates than 1, ``Frames``.
+        frames: what to serve; ``Frames`` where training plays scenes at other rates.
         config: settings.
         training: augment, drop cameras, and leave out truth without points.
         seed: of the augmentation.
@@ -40,7 +41,8 @@ class KeyFrames(Dataset):
     Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
 
     Raises:
-        ConfigError: where the photometric transform cannot augment images.
+        ConfigError: where the photometric transform cannot augment images, and where frames that
+            are not ``Frames`` are to be played at other rates.
         DataError: where an image cache is asked for that cannot be written, or a map that is
             missing or damaged; on access, for a missing or damaged image or lidar file. Outside
             training a frame without a lidar file is served without points.
@@ -54,6 +56,12 @@ class KeyFrames(Dataset):
         if not training:
             self.image_augmentation = config.image_augmentation.still(config.test_scale)
         self.bev_augmentation = config.bev_augmentation if training else BevAugmentation.off()
+        if training and config.adjacent.plays and not isinstance(frames, Frames):
+            raise ConfigError(
+                f"data.adjacent.playback = {config.adjacent.playback} needs frames that can be read"
+                f" at other rates (bev.data.nuscenes.Frames), not a {type(frames).__name__}; set"
+                " it to 1."
+            )
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)
         self.outlines = OutlineReader(config.outlines, config.root, config.version, frames)
@@ -65,13 +73,7 @@ class KeyFrames(Dataset):
     def __getitem__(self, key: int | tuple[int, ...]) -> Batch:
         visit = Visit(*key) if isinstance(key, tuple) else Visit(0, key)
         rng = np.random.default_rng([self.seed, *visit])
-        rates = self.config.adjacent.playback
-        if self.training and rates != (1.0,):
-            frame = self.frames.played(visit.index, float(rng.choice(rates)))
-        else:
-            frame = self.frames[visit.index]
-        if self.training:
-            frame = drop_cameras(frame, len(self.config.cameras) - self.config.drop_cameras, rng)
+        frame = self._frame(visit.index, rng)
         drawn = draw(
             self.image_augmentation,
             self.bev_augmentation,
@@ -105,6 +107,20 @@ class KeyFrames(Dataset):
             if self.config.outlines.layers
             else [],
         )
+
+    def _frame(self, index: int, rng: np.random.Generator) -> Frame:
+        """A frame; in training with cameras dropped, and its scene played at a rate drawn."""
+        if not self.training:
+            return self.frames[index]
+        keep = len(self.config.cameras) - self.config.drop_cameras
+        if not self.config.adjacent.plays:
+            return drop_cameras(self.frames[index], keep, rng)
+        rate = float(rng.choice(self.config.adjacent.playback))
+        frame = drop_cameras(self.frames.played(index, rate), keep, rng)
+        if frame.shows_other_times:
+            return frame
+        # Nothing would show the rate: as it is.
+        return replace(self.frames[index], cameras=frame.cameras)
 
     def _adjacent(
         self,

@@ -48,7 +48,8 @@ class AdjacentFrame:
     Attributes:
         name: sample token of a key frame, else the names of the image files.
         cameras: images, in the order of the key frame's.
-        seconds: time since the key frame; negative for earlier ones, 0 where the scene has none.
+        seconds: time since the key frame, as it is told where scenes are played at other rates;
+            negative for earlier ones, 0 where the scene has none.
         ego_from_adjacent: (4, 4) float64, the key frame's reference ego frame from this one's own,
             which the cameras' ``ego_from_camera`` lead to.
     """
@@ -89,6 +90,15 @@ class Frame:
     ego_from_lidar: Float[Tensor, "4 4"]
     adjacent: tuple[AdjacentFrame, ...] = ()
     vehicles: Boxes3D = field(default_factory=Boxes3D.empty)
+
+    @property
+    def shows_other_times(self) -> bool:
+        """Whether an adjacent frame is of another time and has one of its cameras."""
+        own = {camera.name for camera in self.cameras}
+        return any(
+            other.seconds != 0 and any(camera.name in own for camera in other.cameras)
+            for other in self.adjacent
+        )
 
     @property
     def has_lidar(self) -> bool:
@@ -191,13 +201,10 @@ class Frames(Sequence[Frame]):
     def played(self, item: int, rate: float) -> Frame:
         """A key frame as it would be if its scene were played so many times as fast.
 
-        At its own speed where there is no other frame on that side of it: nothing would show the
-        rate.
+        Where :attr:`Frame.shows_other_times` is false, nothing shows the rate.
         """
         row = int(self.rows[item])
-        frame = read_frame(self.index, row, self.cameras, self.adjacent, self.reference, rate)
-        shown = any(other.seconds for other in frame.adjacent)
-        return frame if shown else self[item]
+        return read_frame(self.index, row, self.cameras, self.adjacent, self.reference, rate)
 
 
 def read_frames(
@@ -226,8 +233,8 @@ def read_frame(
 ) -> Frame:
     """One key frame, of a sample's row, with those of the cameras that it has.
 
-    At another rate its velocities are so many times those of the truth, and the times of its
-    adjacent frames are told accordingly, see ``bev.data.adjacent``.
+    At another rate the velocities of its ``boxes`` are so many times those of the truth, and the
+    times of its adjacent frames are told accordingly, see ``bev.data.adjacent``.
     """
     global_from_ego = global_from_reference(index, sample, reference)
     ego_from_global = np.linalg.inv(global_from_ego)

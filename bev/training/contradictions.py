@@ -48,6 +48,11 @@ def check_settings(config: Experiment) -> None:
             f"The model joins {joined} adjacent frames and the data bring {brought};"
             " --model.temporal.frames must be --data.adjacent.previous plus .following."
         )
+    if config.data.adjacent.plays and not config.model.temporal.times:
+        raise TrainingError(
+            "Scenes played at other rates (data.adjacent.playback) need a model that is told the"
+            " times; set --model.temporal.times, or --data.adjacent.playback 1."
+        )
     if train.init.weights is None and (train.init.only or train.init.skip):
         raise TrainingError(
             "train.init names parts to load or leave and no weights; set --train.init.weights."

@@ -8,7 +8,9 @@ import torch
 from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation
 from bev.data.dataset import KeyFrames
+from bev.data.nuscenes import Frames
 from bev.data.settings import DataConfig
+from bev.errors import ConfigError
 from bev.geometry import apply_transform
 
 RATES = (1.0, 2.0, -1.0, -2.0)
@@ -62,27 +64,60 @@ def test_what_moves_was_where_its_told_velocity_says(made, at, rate, other):
     assert missed(boxes.center[:, :2] + step) < 0.3 < missed(boxes.center[:, :2] - step)
 
 
+def still(config, **settings):
+    """Without chance but for rates and cameras."""
+    return replace(config, least_points=0, bev_augmentation=BevAugmentation.off(), **settings)
+
+
 def test_where_a_scene_ends_it_is_played_as_it_is(made):
     """Nothing comes after the last frame: backwards, nothing would show that it is."""
-    frames = made.frames("synthetic_train")
+    backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-2.0,)))
+    frames = backwards.frames("synthetic_train")
     scenes = [frame.scene for frame in frames]
     last = max(i for i in range(len(scenes)) if scenes[i] == scenes[0])
-    own, backwards = frames[last], frames.played(last, -1.0)
-    assert backwards.adjacent[0].name == own.adjacent[0].name
-    assert backwards.adjacent[0].seconds == own.adjacent[0].seconds < 0
-    torch.testing.assert_close(backwards.boxes.velocity, own.boxes.velocity, equal_nan=True)
-    nearly, early = frames[last - 1], frames.played(last - 1, -2.0)
-    assert early.adjacent[0].name == own.token  # half a second away in place of one, and told so
-    assert early.adjacent[0].seconds == pytest.approx(-0.25, abs=0.03)
-    torch.testing.assert_close(early.boxes.velocity, -2 * nearly.boxes.velocity, equal_nan=True)
+    data = KeyFrames(frames, backwards, training=True)
+    own, ended = frames[last], data[last]
+    assert ended.adjacent[0].names == [own.adjacent[0].name]
+    assert float(ended.adjacent[0].seconds) == pytest.approx(own.adjacent[0].seconds, abs=1e-4)
+    torch.testing.assert_close(ended.boxes[0].velocity, own.boxes.velocity, equal_nan=True)
+    nearly, early = frames[last - 1], data[last - 1]
+    assert early.adjacent[0].names == [own.token]  # half a second away in place of one: told so
+    assert float(early.adjacent[0].seconds) == pytest.approx(-0.25, abs=0.03)
+    torch.testing.assert_close(early.boxes[0].velocity, -2 * nearly.boxes.velocity, equal_nan=True)
+
+
+def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made, monkeypatch):
+    """The sample itself takes that time's place, and shows no rate."""
+    backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-1.0,)))
+    frames = backwards.frames("synthetic_train")
+    data = KeyFrames(frames, replace(backwards, drop_cameras=5), training=True, seed=2)
+    seen = data[1]
+    torch.testing.assert_close(seen.boxes[0].velocity, -frames[1].boxes.velocity, equal_nan=True)
+    played = Frames.played
+
+    def blind(self, item, rate):
+        frame = played(self, item, rate)
+        others = [replace(other, cameras=()) for other in frame.adjacent]
+        return replace(frame, adjacent=tuple(others))
+
+    monkeypatch.setattr(Frames, "played", blind)
+    unseen = data[1]
+    torch.testing.assert_close(unseen.boxes[0].velocity, frames[1].boxes.velocity, equal_nan=True)
+    assert torch.equal(unseen.images, seen.images)  # the camera that was kept
+
+
+def test_frames_that_cannot_be_played_are_refused(made):
+    frames = list(made.frames("synthetic_train"))
+    with pytest.raises(ConfigError, match="playback.*list"):
+        KeyFrames(frames, made, training=True)
+    assert len(KeyFrames(frames, made, training=False)) == len(frames)
 
 
 def test_training_draws_every_rate_and_evaluation_none(made):
     frames = made.frames("synthetic_train")
     own = frames[1].boxes.velocity
     fastest = int(own.norm(dim=1).nan_to_num().argmax())
-    still = replace(made, least_points=0, bev_augmentation=BevAugmentation.off())
-    data = KeyFrames(frames, still, training=True, seed=1)
+    data = KeyFrames(frames, still(made), training=True, seed=1)
     drawn = set()
     for epoch in range(40):
         batch, again = data[(epoch, 1)], data[(epoch, 1)]
@@ -96,11 +131,13 @@ def test_training_draws_every_rate_and_evaluation_none(made):
     torch.testing.assert_close(held.boxes[0].velocity, own, equal_nan=True)
 
 
-def test_off_draws_nothing(made):
-    """A network trained before there were rates is trained the same way now."""
-    plain = replace(made, adjacent=replace(made.adjacent, playback=(1.0,)))
+def test_its_own_speed_draws_nothing(made):
+    """Named once or twice: the same bits as without playback."""
+    plain, named = (
+        replace(made, adjacent=replace(made.adjacent, playback=rates))
+        for rates in ((1.0,), (1.0, 1.0))
+    )
     frames = plain.frames("synthetic_train")
-    alone = KeyFrames(frames[:], plain, training=True)[(2, 1)]
-    listed = KeyFrames(list(frames), plain, training=True)[(2, 1)]
-    assert torch.equal(alone.images, listed.images)
-    assert torch.equal(alone.boxes[0].velocity, listed.boxes[0].velocity)
+    first, second = (KeyFrames(frames, config, training=True)[(2, 1)] for config in (plain, named))
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.bev_from_ego, second.bev_from_ego)

@@ -6,8 +6,9 @@ import pytest
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchvision.transforms import v2
 
+from bev.data.adjacent import AdjacentConfig
 from bev.errors import ConfigError, TrainingError
-from bev.models import RefinedLiftSplatConfig
+from bev.models import RefinedLiftSplatConfig, TemporalConfig
 from bev.training.contradictions import check_settings
 from bev.training.run import train
 from bev.training.settings import InitConfig
@@ -62,3 +63,13 @@ def test_mirroring_is_refused_where_y_is_not_the_left(quick):
     ):
         with pytest.raises(TrainingError, match=rf"leave it out \({flag}\)"):
             check_settings(config)
+
+
+def test_other_rates_are_refused_where_times_are_not_told(quick):
+    played = AdjacentConfig(previous=1, playback=(1.0, -1.0))
+    data = replace(quick.data, adjacent=played)
+    told = replace(quick.model, temporal=TemporalConfig(frames=1))
+    check_settings(replace(quick, data=data, model=told))
+    untold = replace(quick.model, temporal=TemporalConfig(frames=1, times=False))
+    with pytest.raises(TrainingError, match="--data.adjacent.playback 1"):
+        check_settings(replace(quick, data=data, model=untold))
