@@ -30,15 +30,9 @@ short = replace(
         head=replace(base.model.head, velocity_weight=3.0, velocity_beta=1.0),
     ),
     data=replace(base.data, lidar=False),
-    train=replace(
-        base.train,
-        epochs=2,
-        max_steps=1000,
-        lr=1e-3,
-        init=InitConfig(WEIGHTS),
-        stages=(images_as_before,),
-    ),
-)
+    train=replace(base.train, epochs=2, max_steps=1000, lr=1e-3, init=InitConfig(WEIGHTS),
+                  stages=(images_as_before,)),
+)  # fmt: skip
 
 
 def frames(count: int, step: int) -> str:
