@@ -58,12 +58,7 @@ class AdjacentConfig:
                 f"data.adjacent.playback = {self.playback} plays scenes at other rates, which a"
                 " key frame alone does not show; ask for adjacent frames, or set it to 1."
             )
-        ways = [self.step * rate for rate in self.playback]
-        broken = [
-            rate
-            for rate, way in zip(self.playback, ways, strict=True)
-            if abs(way - round(way)) > 1e-6
-        ]
+        broken = [rate for rate in self.playback if (self.step * abs(rate) + 1e-6) % 1 > 2e-6]
         if self.unit != "seconds" and broken:
             raise ConfigError(
                 f"data.adjacent.playback: {broken[0]:g} times the step of {self.step:g} is no whole"
