@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ settings.register_profile(
     "bev", deadline=None, max_examples=60, derandomize=not os.environ.get("BEV_EXPLORE")
 )
 settings.load_profile("bev")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run, libraries are imported before ``bev``.
+
+    While a module of ``bev`` is imported, the hook gives byte code names of its own: libraries
+    first met there would be compiled anew, thousands of files.
+    """
+    if _worker or not config.getoption("numprocesses", None):
+        for name in (
+            "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro"
+        ):  # fmt: skip
+            import_module(name)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

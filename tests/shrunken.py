@@ -17,13 +17,18 @@ def shrunken(config: Experiment) -> Experiment:
     return replace(config, model=_shrunken(config.model), data=data, train=train)
 
 
+def large_cells(grid: BevGrid) -> BevGrid:
+    """The same ranges in 32x32 cells."""
+    ranges = {axis: getattr(grid, axis)[:2] for axis in "xy"}
+    return replace(grid, **{axis: (lo, hi, (hi - lo) / 32) for axis, (lo, hi) in ranges.items()})
+
+
 def _shrunken(part):
     if isinstance(part, BackboneConfig):
         small = (8, 8, 16, 16)
         return replace(part, name="resnet10t", pretrained=False, channels=small, stem=8)
     if isinstance(part, BevGrid):
-        cells = {axis: getattr(part, axis)[:2] for axis in "xy"}
-        return replace(part, **{axis: (lo, hi, (hi - lo) / 32) for axis, (lo, hi) in cells.items()})
+        return large_cells(part)
     if isinstance(part, DepthBins):
         return replace(part, step=(part.hi - part.lo) / 14)
     if isinstance(part, SegmentationHeadConfig):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from shrunken import shrunken
+from shrunken import large_cells, shrunken
 
 from bev.benchmark.step import random_batch
 from bev.config import Experiment, from_plain, load_file, to_plain
@@ -45,7 +45,7 @@ def test_a_recipe_builds_steps_and_is_restored(path):
     backbone = replace(config.model.backbone, pretrained=False)
     small = replace(
         config,
-        model=replace(config.model, backbone=backbone),
+        model=replace(config.model, backbone=backbone, grid=large_cells(config.model.grid)),
         data=replace(config.data, image_size=(64, 160), batch_size=1),
     )
     torch.manual_seed(0)
@@ -99,6 +99,7 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
         bev_augmentation=BevAugmentation.off(),
         batch_size=2,
         workers=0,
+        image_cache=0.1,
     )
     settings = replace(
         config.train, epochs=60, max_steps=30, lr=5e-3, lr_batch=0, weight_decay=0.0,

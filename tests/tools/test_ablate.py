@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from test_commands import ROOT, SMALL, run
+from commands import ROOT, SMALL, call, run
 
 from bev.ablation.study import Run, expand, read_study
 from bev.config import load_file, save_config
@@ -103,7 +103,7 @@ def test_the_table_shows_the_official_figures(ablated):
 def test_a_second_call_finds_what_is_done(ablated):
     study = Path(ablated.arguments[0])
     study.write_text(STUDY)
-    out, _ = run("ablate.py", *ablated.arguments, "--resample", "scenes")
+    out, _ = call("ablate.py", *ablated.arguments, "--resample", "scenes")
     assert out.count("finished before") == 2 and "starts" not in out and "goes on" not in out
     assert "bootstrap over scenes" in out
 
@@ -113,11 +113,11 @@ def test_a_saved_config_trains_again_under_its_own_name(ablated):
     plan = ablated.runs[0].plan
     assert load_file(plan) == ablated.runs[0].config
     before = (ablated.runs[0].folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns
-    out, _ = run("train.py", plan, "--resume", "auto")
+    out, _ = call("train.py", plan, "--resume", "auto")
     assert f"the run in {ablated.runs[0].folder} is finished" in out
     assert (ablated.runs[0].folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
 
 
 def test_without_a_study_it_is_one_sentence():
-    _, error = run("ablate.py", "--vary", "train.lr=1", code=1)
+    _, error = call("ablate.py", "--vary", "train.lr=1", code=1)
     assert error.startswith("error: Name a config or a study first") and error.count("\n") == 1

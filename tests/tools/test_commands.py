@@ -1,36 +1,13 @@
 """The command lines, as a user types them, on a tiny set: from no data to metrics and pictures."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-SMALL = [
-    "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
-    "--model.neck.channels", "16", "--model.view.channels", "8",
-    "--model.view.depth-net.hidden", "0", "--model.encoder.neck", "16",
-    "--model.encoder.stages", "16", "16", "16",
-    "--model.encoder.channels", "16", "--model.head.shared", "16",
-    "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
-    "--train.threads", "1", "--train.precision", "32",  # what evaluate.py computes in
-    "--train.schedule", "ConstantLR(factor=1.0)",  # which a longer run may go on with
-]  # fmt: skip
-
-
-def run(tool, *arguments, code=0, cwd=ROOT):
-    """Run a tool in a process of its own; returns (standard output, standard error)."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=environment, timeout=900,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout, done.stderr
+from commands import ROOT, SMALL, call, run
 
 
 @pytest.fixture(scope="module")
@@ -79,26 +56,26 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         "--data.root", _root_of(trained), "--data.version", "v1.0-synthetic",
         "--split", "synthetic_val", "--displacement",
     )  # fmt: skip
-    told, _ = run(*file, "1", "2")
+    told, _ = call(*file, "1", "2")
     by_places = re.compile(r"AVE by (?:nearest )?places \d apart +\S+")
     assert by_places.findall(out) == by_places.findall(told)[:2]
     assert len(by_places.findall(told)) == 4
-    _, error = run(*file, "1", "0", code=1)
+    _, error = call(*file, "1", "0", code=1)
     assert "--displacement (1, 0): give key frames from 1 on." in error
     names = ("metrics_summary.json", "file/metrics_summary.json")
     whole, from_file = (json.loads((tmp_path / name).read_text()) for name in names)
     assert from_file["label_aps"] == whole["label_aps"]
-    blank, _ = run("evaluate.py", best, "--blank", "--split", "synthetic_train")
+    blank, _ = call("evaluate.py", best, "--blank", "--split", "synthetic_train")
     assert "synthetic_train_best_blank" in blank
     # A rig of one camera has a folder of its own, and the page says so.
-    run("evaluate.py", best, "--data.cameras", "CAM_FRONT")
+    call("evaluate.py", best, "--data.cameras", "CAM_FRONT")
     page = trained / "evaluation" / "synthetic_val_best_with_CAM_FRONT" / "report.html"
     assert "The cameras were CAM_FRONT; trained with 6." in page.read_text()
 
 
 def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):
-    run("visualize.py", trained / "checkpoints" / "best.ckpt", "--out", tmp_path, "--samples", "2")
-    run(
+    call("visualize.py", trained / "checkpoints" / "best.ckpt", "--out", tmp_path, "--samples", "2")
+    call(
         "visualize.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained),
         "--check", "--samples", "1", "--out", tmp_path,
     )  # fmt: skip
@@ -107,7 +84,7 @@ def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):
 
 
 def test_a_run_is_exported(trained, tmp_path):
-    out, _ = run(
+    out, _ = call(
         "export.py", trained / "checkpoints" / "best.ckpt", "--out", tmp_path / "a.safetensors"
     )
     assert "a.safetensors is written" in out and (tmp_path / "a.safetensors").stat().st_size > 1e4
@@ -118,7 +95,7 @@ def test_resuming_from_the_command_line(trained):
     arguments = [ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained), *SMALL]
     out, _ = run("train.py", *arguments, "--train.epochs", "2", "--resume", last)
     assert str(trained) in out
-    _, error = run("train.py", *arguments, "--model.neck.channels", "24", "--resume", last, code=1)
+    _, error = call("train.py", *arguments, "--model.neck.channels", "24", "--resume", last, code=1)
     assert "model.neck.channels was 16, now 24" in error
     assert error.count("\n") == 1  # one sentence, no traceback
 
@@ -132,7 +109,7 @@ def test_resuming_from_the_command_line(trained):
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message):
-    _, error = run("train.py", *arguments, code=1)
+    _, error = call("train.py", *arguments, code=1)
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
@@ -153,7 +130,7 @@ def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
 
 
 def test_unknown_flags_name_the_nearest():
-    _, error = run("train.py", "configs/lss_r50.py", "--train.max-step", "3", code=2)
+    _, error = call("train.py", "configs/lss_r50.py", "--train.max-step", "3", code=2)
     assert "--train.max-steps" in error
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_commands import ROOT, run
+from commands import ROOT, call, run
 
 from bev.training.checkpoint import load_checkpoint
 
@@ -37,9 +37,9 @@ def test_the_result_is_a_checkpoint_with_its_config(converted):
 
 def test_what_cannot_be_converted_says_so_in_one_sentence(tmp_path):
     torch.save({"state_dict": {"conv.weight": torch.zeros(1)}}, tmp_path / "other.pth")
-    _, err = run("convert_checkpoint.py", tmp_path / "other.pth", code=1)
+    _, err = call("convert_checkpoint.py", tmp_path / "other.pth", code=1)
     assert err.startswith("error: The checkpoint is none of bevdet-first") and err.count("\n") == 1
-    _, err = run(
+    _, err = call(
         "convert_checkpoint.py", tmp_path / "other.pth", "--out", tmp_path / "other.pth", code=1
     )
     assert "would overwrite the source" in err

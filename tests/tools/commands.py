@@ -1,0 +1,50 @@
+"""The command lines as a user types them, on settings so small that a step takes no time."""
+
+import os
+import runpy
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from unittest.mock import patch
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
+    "--model.neck.channels", "16", "--model.view.channels", "8",
+    "--model.view.depth-net.hidden", "0", "--model.encoder.neck", "16",
+    "--model.encoder.stages", "16", "16", "16",
+    "--model.encoder.channels", "16", "--model.head.shared", "16",
+    "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
+    "--train.threads", "1", "--train.precision", "32",  # what evaluate.py computes in
+    "--train.schedule", "ConstantLR(factor=1.0)",  # which a longer run may go on with
+]  # fmt: skip
+
+
+def run(tool, *arguments, code=0, cwd=ROOT):
+    """Run a tool in a process of its own; returns (standard output, standard error)."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, env=environment, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout, done.stderr
+
+
+def call(tool, *arguments, code=0):
+    """``run`` in this process: spares the seconds that importing torch and the rest takes."""
+    out, error = StringIO(), StringIO()
+    path, status = ROOT / "tools" / tool, 0
+    with (
+        patch.object(sys, "argv", [str(path), *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(error),
+    ):
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code or 0
+    assert status == code, out.getvalue()[-2000:] + error.getvalue()[-4000:]
+    return out.getvalue(), error.getvalue()
