@@ -1,6 +1,7 @@
 """Times and memory of functions, measured so that their ratios mean something."""
 
 import gc
+import os
 import statistics
 import time
 import tracemalloc
@@ -11,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of each start and stop
 _AHEAD = 4_000_000  # cycles, some 2 ms, that a GPU waits while its work is queued
 
 
