@@ -32,7 +32,7 @@ model = models.DetectorConfig(
     grid=BevGrid(x=(-50.0, 50.0, 0.5), y=(-50.0, 50.0, 0.5), z=(-10.0, 10.0, 20.0)),
     view=models.LiftSplatConfig(depth=models.DepthBins(4.0, 45.0, 1.0), channels=64),
     encoder=models.BevEncoderConfig(stages=(64, 128, 256), blocks=2, neck=256, channels=128),
-    head=replace(base.model.head, groups=()),
+    head=models.CenterHeadConfig(groups=()),
     segmentation=models.SegmentationHeadConfig(("vehicle",), positive_weight=2.13),
 )
 data = replace(
