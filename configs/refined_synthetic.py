@@ -7,7 +7,8 @@ mAP / NDS, both ResNet-50, 256x704, one frame, CBGS, 20 epochs:
     BEVDet-R50 dev2.1                           31.3 / 39.8
     DualBEV (also supervises depth and masks)   36.8 / 43.4
 
-Measured here: nothing yet.
+Measured here on the made world after 2000 steps (``--train.max-steps 2000``, 9 minutes on two cores
+with AMX): mAP 0.156, NDS 0.211; without the way back 0.152 and 0.207.
 """
 
 from dataclasses import replace

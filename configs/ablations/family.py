@@ -52,5 +52,9 @@ study = Study(
         "backward refinement": (supervised, refined),
         "independent flips": (supervised, "--data.image-augmentation.flip independent"),
         "no image loss": (supervised, "--model.image-weight 0"),
+        "areas too": (
+            supervised,
+            "--model.segmentation.layers vehicle --data.outlines.layers vehicle",
+        ),
     },
 )
