@@ -1,10 +1,10 @@
-"""BEVDet as published: ``lss_r50`` with the published values restored.
+"""BEVDet as published: pixels seen through corners, each image flipped by itself, boxes alone.
 
-Huang et al. 2021; values of its dev2 code with six class groups. Published by others on nuScenes
-val, mAP / NDS:
+``lss_r50`` without its skip, heading sectors, attributes told by the head and class loss in the
+images. Huang et al. 2021; values of its dev2 code with six class groups. Published by others on
+nuScenes val, mAP / NDS:
 
     BEVDet-R50 dev2.1, 24 epochs                28.3 / 35.0
-    BEVDet-R50 dev2.1, CBGS, 20 epochs          31.3 / 39.8
 
 Measured here on nuScenes: nothing yet; no full data set was at hand.
 """

@@ -8,7 +8,8 @@ mAP / NDS, both ResNet-50, 256x704, one frame, CBGS, 20 epochs:
     DualBEV (also supervises depth and masks)   36.8 / 43.4
 
 Measured here on the made world after 2000 steps (``--train.max-steps 2000``, 9 minutes on two cores
-with AMX): mAP 0.156, NDS 0.211; without the way back 0.152 and 0.207.
+with AMX): mAP 0.156, NDS 0.211; without the way back 0.152 and 0.207, a
+difference that chance may make.
 """
 
 from dataclasses import replace

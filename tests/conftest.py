@@ -18,6 +18,14 @@ if _worker and hasattr(os, "sched_setaffinity"):
     _first, _step = int(_worker[2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.sched_setaffinity(0, _cores[_first::_step] or _cores)
 
+# While a module of bev is imported, the hook gives byte code names of its own: libraries first met
+# there would be compiled anew in every worker, thousands of files.
+if _worker:
+    for _name in (
+        "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro"
+    ):  # fmt: skip
+        import_module(_name)
+
 # Before anything of bev is imported, here or by a test module.
 install_import_hook("bev", "typechecking.check")
 
@@ -27,19 +35,6 @@ settings.register_profile(
     "bev", deadline=None, max_examples=60, derandomize=not os.environ.get("BEV_EXPLORE")
 )
 settings.load_profile("bev")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Where tests run, libraries are imported before ``bev``.
-
-    While a module of ``bev`` is imported, the hook gives byte code names of its own: libraries
-    first met there would be compiled anew, thousands of files.
-    """
-    if _worker or not config.getoption("numprocesses", None):
-        for name in (
-            "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro"
-        ):  # fmt: skip
-            import_module(name)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

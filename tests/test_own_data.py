@@ -2,13 +2,11 @@
 
 import json
 import re
-import runpy
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from commands import ROOT, call
 from own_data import CAMERAS, FRAMES, SPLITS, VERSION, write_own_data
 
 from bev.data.adjacent import AdjacentConfig
@@ -20,7 +18,6 @@ from bev.data.settings import DataConfig
 from bev.data.tables import TABLES
 from bev.errors import DataError
 
-ROOT = Path(__file__).parents[1]
 LOST = ("scene-a-1", "CAM_LEFT")
 SMALL = [
     "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
@@ -51,13 +48,6 @@ def own(tmp_path_factory) -> DataConfig:
         batch_size=2,
         workers=0,
     )
-
-
-def run(monkeypatch, capsys, tool: str, *arguments: object) -> str:
-    """Run a tool in this process; returns what it printed."""
-    monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments)])
-    runpy.run_path(str(ROOT / "tools" / tool), run_name="__main__")
-    return capsys.readouterr().out
 
 
 def test_the_documentation_names_the_tables_and_fields_that_are_read():
@@ -136,21 +126,21 @@ def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own
     assert torch.equal(views.cameras.intrinsics, views.adjacent[0].cameras.intrinsics)
 
 
-def test_training_evaluation_and_pictures(own, tmp_path, monkeypatch, capsys):
+def test_training_evaluation_and_pictures(own, tmp_path):
     data = KeyFrames(own.frames("mine_train"), own, training=True)
     assert collate([data[0], data[1]]).present.sum(dim=1).tolist() == [4, 3]
     config = ROOT / "configs" / "lss_r50_mini.py"
     folder = tmp_path / "lss_r50_mini" / "own"
-    run(
-        monkeypatch, capsys, "train.py", config, "--data.root", own.root, "--data.version", VERSION,
+    call(
+        "train.py", config, "--data.root", own.root, "--data.version", VERSION,
         "--data.cameras", *CAMERAS, "--data.train-split", "mine_train", "--data.val-split",
         "mine_val", "--data.missing-cameras", "skip", *SMALL, "--train.runs", tmp_path,
         "--train.run-name", "own",
     )  # fmt: skip
     assert len(list((folder / "pictures").glob("*.png"))) == 1
     best = folder / "checkpoints" / "best.ckpt"
-    out = run(
-        monkeypatch, capsys, "evaluate.py", best, "--without", "CAM_LEFT", "CAM_RIGHT",
+    out, _ = call(
+        "evaluate.py", best, "--without", "CAM_LEFT", "CAM_RIGHT",
         "--extrinsic-noise", "1", "0.1",
     )  # fmt: skip
     name = "mine_val_best_without_CAM_LEFT_CAM_RIGHT_noise_1_deg_0.1_m_seed_0"
@@ -160,13 +150,13 @@ def test_training_evaluation_and_pictures(own, tmp_path, monkeypatch, capsys):
     assert set(whole) == set(disturbed) == {f"scene-b-{i}" for i in range(FRAMES)}
     assert whole != disturbed
     # The same model on another rig: the checkpoint says nothing of how many cameras there are.
-    run(
-        monkeypatch, capsys, "evaluate.py", best, "--out", tmp_path / "one",
+    call(
+        "evaluate.py", best, "--out", tmp_path / "one",
         "--data.cameras", "CAM_BEHIND",
     )  # fmt: skip
     assert (tmp_path / "one" / "metrics_summary.json").is_file()
-    run(
-        monkeypatch, capsys, "visualize.py", best, "--check", "--split", "mine_train",
+    call(
+        "visualize.py", best, "--check", "--split", "mine_train",
         "--out", tmp_path / "check",
     )  # fmt: skip
     assert len(list((tmp_path / "check").glob("*_check.png"))) == FRAMES

@@ -12,7 +12,6 @@ from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of each start and stop
 _AHEAD = 4_000_000  # cycles, some 2 ms, that a GPU waits while its work is queued
 
 
@@ -76,6 +75,7 @@ def peak_bytes(work: Work, device: torch.device) -> int:
         work()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else it prints a line at each start and stop
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         result = work()
     del result

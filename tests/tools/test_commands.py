@@ -109,7 +109,7 @@ def test_resuming_from_the_command_line(trained):
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message):
-    _, error = call("train.py", *arguments, code=1)
+    _, error = run("train.py", *arguments, code=1)
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
 
 
 def test_unknown_flags_name_the_nearest():
-    _, error = call("train.py", "configs/lss_r50.py", "--train.max-step", "3", code=2)
+    _, error = call("train.py", ROOT / "configs" / "lss_r50.py", "--train.max-step", "3", code=2)
     assert "--train.max-steps" in error
 
 

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import runpy
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from commands import call
 
 from bev.ablation.results import collect
 from bev.ablation.study import Run
@@ -71,23 +69,17 @@ def test_a_checkpoint_gives_the_same_figures(finished):
     assert measures.scalars() == pytest.approx(result.figures, abs=2e-3)  # trained in bf16
 
 
-def test_vehicles_are_measured_where_the_map_expansion_is_missing(
-    finished, areas, tmp_path, monkeypatch, capsys
-):
+def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, areas, tmp_path):
     """The whole command, on the data set without ``maps``."""
     folder, result = finished
     for place in areas.data.root.iterdir():
         if place.name != "maps":
             (tmp_path / place.name).symlink_to(place)
     checkpoint = folder / "checkpoints" / "best.ckpt"
-    given = ["evaluate.py", str(checkpoint), "--data.root", str(tmp_path), "--out", str(tmp_path)]
-    tool = str(Path(__file__).parents[2] / "tools" / "evaluate.py")
-    monkeypatch.setattr(sys, "argv", given)
-    with pytest.raises(SystemExit):
-        runpy.run_path(tool, run_name="__main__")
-    assert "of evaluation by --data.layers and" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", [*given, "--data.layers", "vehicle"])
-    runpy.run_path(tool, run_name="__main__")
+    given = ["evaluate.py", checkpoint, "--data.root", tmp_path, "--out", tmp_path]
+    _, error = call(*given, code=1)
+    assert "of evaluation by --data.layers and" in error
+    call(*given, "--data.layers", "vehicle")
     figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]
     assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"}
     assert figures["IoU_vehicle"] == pytest.approx(result.figures["IoU_vehicle"], abs=2e-3)

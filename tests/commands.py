@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SMALL = [
     "--model.backbone.channels", "8", "8", "16", "16", "--model.backbone.stem", "8",
     "--model.neck.channels", "16", "--model.view.channels", "8",
@@ -34,11 +34,15 @@ def run(tool, *arguments, code=0, cwd=ROOT):
 
 
 def call(tool, *arguments, code=0):
-    """``run`` in this process: spares the seconds that importing torch and the rest takes."""
+    """``run`` in this process, in its folder, to spare the seconds that importing torch takes.
+
+    Nothing is left in the environment. Warnings and what was logged before are not in the outputs.
+    """
     out, error = StringIO(), StringIO()
     path, status = ROOT / "tools" / tool, 0
     with (
         patch.object(sys, "argv", [str(path), *map(str, arguments)]),
+        patch.dict(os.environ),
         redirect_stdout(out),
         redirect_stderr(error),
     ):
