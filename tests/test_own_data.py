@@ -150,15 +150,9 @@ def test_training_evaluation_and_pictures(own, tmp_path):
     assert set(whole) == set(disturbed) == {f"scene-b-{i}" for i in range(FRAMES)}
     assert whole != disturbed
     # The same model on another rig: the checkpoint says nothing of how many cameras there are.
-    call(
-        "evaluate.py", best, "--out", tmp_path / "one",
-        "--data.cameras", "CAM_BEHIND",
-    )  # fmt: skip
+    call("evaluate.py", best, "--out", tmp_path / "one", "--data.cameras", "CAM_BEHIND")
     assert (tmp_path / "one" / "metrics_summary.json").is_file()
-    call(
-        "visualize.py", best, "--check", "--split", "mine_train",
-        "--out", tmp_path / "check",
-    )  # fmt: skip
+    call("visualize.py", best, "--check", "--split", "mine_train", "--out", tmp_path / "check")
     assert len(list((tmp_path / "check").glob("*_check.png"))) == FRAMES
 
 
