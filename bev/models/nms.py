@@ -1,7 +1,9 @@
 """Non-maximum suppression in BEV: by rotated overlap or by distance of centres.
 
-Boxes come sorted by score, best first; a box goes when a better one that stays is too near. All on
-the CPU: after decoding there are at most a few hundred boxes, and the walk is sequential.
+Boxes come sorted by score, best first; a box goes when a better one that stays is too near. The
+idea: a box that no better undecided one could remove stays for sure, so all such boxes are decided
+at once and remove what they overlap, then those that are sure now, and so on. It keeps what a walk
+from best to worst keeps, in a few rounds. All on the CPU: decoding leaves a few hundred at most.
 """
 
 from collections.abc import Callable
@@ -23,11 +25,11 @@ def circle_nms(
         centers: (M, 2) metres, best first.
         radius: metres, of each box.
         group: only boxes with the same number compete.
-        most: stop when so many are kept.
+        most: the best so many of those that stay.
     """
     near = torch.cdist(centers, centers) < radius.unsqueeze(1)
     near &= group.unsqueeze(1) == group
-    return _walk(len(centers), most, lambda box: near[box])
+    return _rounds(near, lambda better, worse: torch.ones_like(better, dtype=torch.bool), most)
 
 
 def rotated_nms(
@@ -42,35 +44,37 @@ def rotated_nms(
         rectangles: x, y, length, width (metres), yaw; best first.
         overlap: greatest intersection over union with a better box, of the better box.
         group: only boxes with the same number compete.
-        most: stop when so many are kept.
+        most: the best so many of those that stay.
     """
     reach = rectangles[:, 2:4].norm(dim=1) / 2
     near = torch.cdist(rectangles[:, :2], rectangles[:, :2]) < reach.unsqueeze(1) + reach
     near &= group.unsqueeze(1) == group
 
-    def suppressed(box: int) -> Bool[Tensor, " M"]:
-        # Exact overlaps only for boxes that are kept, and only with their neighbours.
-        others = near[box].nonzero().squeeze(1)
-        iou = rotated_iou(rectangles[box].expand(len(others), 5), rectangles[others])
-        goes = torch.zeros(len(rectangles), dtype=torch.bool)
-        goes[others] = iou > overlap[box]
-        return goes
+    def removes(better: Int[Tensor, " P"], worse: Int[Tensor, " P"]) -> Bool[Tensor, " P"]:
+        # Exact overlaps only of boxes that stay, and only with their neighbours.
+        return rotated_iou(rectangles[better], rectangles[worse]) > overlap[better]
 
-    return _walk(len(rectangles), most, suppressed)
+    return _rounds(near, removes, most)
 
 
-def _walk(
-    count: int, most: int, suppressed: Callable[[int], Bool[Tensor, " M"]]
+def _rounds(
+    near: Bool[Tensor, "M M"],
+    removes: Callable[[Int[Tensor, " P"], Int[Tensor, " P"]], Bool[Tensor, " P"]],
+    most: int,
 ) -> Int[Tensor, " kept"]:
-    """From best to worst; each box that is kept removes what ``suppressed`` names."""
-    alive, kept = torch.ones(count, dtype=torch.bool), []
-    for box in range(count):
-        if len(kept) == most:
-            break
-        if alive[box]:
-            kept.append(box)
-            alive &= ~suppressed(box)
-    return torch.tensor(kept, dtype=torch.long)
+    """What stays. ``near``: whether the row's box could remove the column's, if it is better;
+    ``removes``: whether it does, of pairs (better, worse)."""
+    better, worse = near.triu(diagonal=1).nonzero(as_tuple=True)
+    stays = torch.ones(len(near), dtype=torch.bool)
+    while len(better):
+        sure = torch.ones_like(stays)
+        sure[worse] = False
+        now = sure[better]
+        losers = worse[now]
+        stays[losers[removes(better[now], losers)]] = False
+        later = ~now & stays[better] & stays[worse]
+        better, worse = better[later], worse[later]
+    return stays.nonzero().squeeze(1)[:most]
 
 
 def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tensor, " M"]:

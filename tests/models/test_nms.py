@@ -66,7 +66,7 @@ def test_a_removed_box_removes_nothing():
     assert circle_nms(centers, torch.ones(3), torch.zeros(3).long()).tolist() == [0, 2]
 
 
-def test_the_walk_stops_when_enough_are_kept():
+def test_no_more_are_kept_than_asked_for():
     centers = torch.arange(20.0).view(10, 2) * 5
     assert circle_nms(centers, torch.ones(10), torch.zeros(10).long(), most=3).tolist() == [0, 1, 2]
     rectangles = torch.cat([centers, torch.ones(10, 3)], dim=1)
@@ -75,20 +75,28 @@ def test_the_walk_stops_when_enough_are_kept():
     assert len(circle_nms(centers[:0], torch.ones(0), torch.zeros(0).long())) == 0
 
 
-def test_crowds_agree_with_a_plain_walk():
-    """The lazy walk against the textbook one on a full matrix of overlaps."""
-    generator = torch.Generator().manual_seed(1)
-    rectangles = torch.rand(60, 5, generator=generator) * torch.tensor([12.0, 12, 4, 2, 6])
+@given(
+    seed=st.integers(0, 2**31),
+    spread=st.floats(2, 60),
+    groups=st.integers(1, 3),
+    most=st.sampled_from([3, 500]),
+)
+def test_crowds_agree_with_a_plain_walk(seed, spread, groups, most):
+    """The rounds against the textbook's walk over all overlaps, and over all distances."""
+    generator = torch.Generator().manual_seed(seed)
+    rectangles = torch.rand(40, 5, generator=generator) * torch.tensor([spread, spread, 4, 2, 6])
     rectangles[:, 2:4] += 0.5
-    group = torch.randint(0, 3, (60,), generator=generator)
-    overlap = torch.rand(60, generator=generator) * 0.5
-    kept: list[int] = []
-    for index in range(60):
-        goes = any(
-            group[k] == group[index]
-            and rotated_iou(rectangles[k : k + 1], rectangles[index : index + 1]) > overlap[k]
-            for k in kept
-        )
-        kept += [] if goes else [index]
-    assert 5 < len(kept) < 60
-    assert rotated_nms(rectangles, overlap, group).tolist() == kept
+    group = torch.randint(0, groups, (40,), generator=generator)
+    limit = torch.rand(40, generator=generator)
+    first, second = rectangles.repeat_interleave(40, dim=0), rectangles.repeat(40, 1)
+    overlap = rotated_iou(first, second).view(40, 40)
+    distance = torch.cdist(rectangles[:, :2], rectangles[:, :2])
+    for nms, subject, limits, near in (
+        (rotated_nms, rectangles, limit / 2, overlap > limit.unsqueeze(1) / 2),
+        (circle_nms, rectangles[:, :2], 3 * limit, distance < 3 * limit.unsqueeze(1)),
+    ):
+        kept: list[int] = []
+        for worse in range(40):
+            if not any(near[better, worse] and group[better] == group[worse] for better in kept):
+                kept.append(worse)
+        assert nms(subject, limits, group, most).tolist() == kept[:most]
