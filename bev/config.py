@@ -53,6 +53,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 
 def override(config: Experiment, overrides: Sequence[str], name: str) -> Experiment:
     """An experiment with command-line overrides; ``name`` is what messages call it."""
+    if not overrides:
+        return config  # as it is, without the time of reading its fields
     return tyro.cli(Experiment, default=config, args=list(overrides), prog=name)
 
 

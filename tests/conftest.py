@@ -90,8 +90,11 @@ def made_config():
 
 @pytest.fixture(scope="session")
 def made_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small made world, made once for all tests."""
+    """A small made world, made once for all tests of all parallel workers; not to be written to."""
+    from filelock import FileLock
+
     from bev.synthetic import make_world
 
-    root = tmp_path_factory.mktemp("made") / "world"
-    return make_world(root, made_config, workers=2, progress=False)
+    shared = tmp_path_factory.getbasetemp().parent if _worker else tmp_path_factory.mktemp("made")
+    with FileLock(shared / "world.lock"):
+        return make_world(shared / "world", made_config, workers=2, progress=False)

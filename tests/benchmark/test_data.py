@@ -2,8 +2,6 @@
 
 import csv
 import math
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -13,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from commands import ROOT, call
 from torchvision.transforms import v2
 
 from bev.benchmark import data as benchmark
@@ -198,13 +197,12 @@ def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys
 
 
 def test_the_command_line(made_world, tmp_path):
-    tool = Path(__file__).parents[2] / "tools" / "benchmark.py"
-    command = [sys.executable, str(tool), "data", str(tool.parents[1] / "configs/lss_synthetic.py")]
-    command += ["--data.version", "v1.0-synthetic", "--workers", "0", "--seconds", "0.01"]
-    command += ["--out", str(tmp_path), "--batch-size", "1", "--data.root"]
-    done = subprocess.run([*command, str(made_world)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "6 images of 800x450" in done.stdout and "data.csv is written" in done.stdout
+    out, _ = call(
+        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
+        "--data.version", "v1.0-synthetic", "--workers", "0", "--seconds", "0.01",
+        "--out", tmp_path, "--batch-size", "1",
+    )  # fmt: skip
+    assert "6 images of 800x450" in out and "data.csv is written" in out
     assert (tmp_path / "data.csv").read_text().startswith("part,name,milliseconds,megabytes")
 
 

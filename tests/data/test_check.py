@@ -1,14 +1,12 @@
 """Every kind of damage is found and named, all of it at once, and training bears it or says so."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from commands import call, run
 from damages import DAMAGES, VERSION, Damage, endless_box, flat_box, no_boxes, rows_of, write
 
 from bev.data import check_tables
@@ -17,8 +15,6 @@ from bev.data.dataset import KeyFrames
 from bev.data.findings import Findings
 from bev.data.settings import DataConfig
 from bev.errors import DataError
-
-TOOL = Path(__file__).parents[2] / "tools" / "check_data.py"
 
 
 @pytest.fixture()
@@ -31,12 +27,9 @@ def found_in(root: Path, **config) -> Findings:
     return check_data(root, VERSION, CheckConfig(**config))[1]
 
 
-def run(*arguments: object, code: int) -> str:
-    """The tool, in a process of its own."""
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
+def told(*arguments: object, code: int) -> str:
+    """What the tool prints."""
+    return call("check_data.py", *arguments, code=code)[0]
 
 
 def samples(root: Path) -> Iterator:
@@ -68,7 +61,7 @@ def test_it_is_found_as_what_it_is_and_training_says_so(world, damage: Damage):
 
 def test_all_of_it_is_listed_at_once_by_the_command(world):
     named = [(damage, damage.spoil(world)) for damage in DAMAGES]
-    out = run(world, "--version", VERSION, "--all", code=1)
+    out, _ = run("check_data.py", world, "--version", VERSION, "--all", code=1)
     for damage, name in named:
         severity = "error" if damage.kind.is_error else "warning"
         assert f"{severity}: {damage.kind.title}: " in out
@@ -79,17 +72,18 @@ def test_all_of_it_is_listed_at_once_by_the_command(world):
 
 
 def test_a_whole_data_set_has_nothing_wrong(made_world):
-    out = run(made_world, "--lidar", "--decode", "--sweeps", code=0)
+    out = told(made_world, "--lidar", "--decode", "--sweeps", code=0)
     assert out.splitlines()[0].endswith("72 images, 12 lidar files")
     assert out.splitlines()[1:] == ["nothing wrong"]
 
 
 def test_real_samples_have_warnings_alone(nuscenes_root):
     """Two of three lidar files are not there: wrong only where lidar is asked for."""
-    out = run(nuscenes_root, code=0)
+    out = told(nuscenes_root, code=0)
     assert out.startswith(f"{nuscenes_root / 'v1.0-mini'}: 3 samples, 122 boxes, 18 images")
     assert "\nwarning: lidar file missing: 2\n" in out and "\n2 warnings\n" in out
-    assert run(nuscenes_root, "--version", "v1.0-mini", "--lidar", code=1).endswith("\n2 errors\n")
+    asked = told(nuscenes_root, "--version", "v1.0-mini", "--lidar", code=1)
+    assert asked.endswith("\n2 errors\n")
 
 
 def test_a_long_list_is_cut_and_counted(world):

@@ -38,16 +38,16 @@ def test_boxes_with_points_as_prediction_score_all_there_is(index, frames, tmp_p
 
 def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_path):
     """Folds: each is scored on its own samples alone, and the data root is not touched."""
-    first, second = [f.token for f in frames[:30]], [f.token for f in frames[30:]]
+    first, second = [f.token for f in frames[:10]], [f.token for f in frames[10:25]]
     scores = [
         evaluate_submission(noisy_file, index, tokens, tmp_path / str(number)).mean_ap
         for number, tokens in enumerate((first, second, first + second))
     ]
     assert len(set(scores)) == 3
-    alone = write_submission(tmp_path / "alone.json", noisy(frames[:30]))
+    alone = write_submission(tmp_path / "alone.json", noisy(frames[:10]))
     twice = evaluate_submission(alone, index, [*first, *first], tmp_path / "twice")
     assert twice.mean_ap == scores[0]
-    with pytest.raises(SubmissionError, match="lacks 51 of the 51 samples of the samples asked"):
+    with pytest.raises(SubmissionError, match="lacks 15 of the 15 samples of the samples asked"):
         evaluate_submission(alone, index, second, tmp_path / "missing")
     with pytest.raises(DataError, match="no sample 'nowhere'"):
         evaluate_submission(alone, index, ["nowhere"], tmp_path / "missing")
@@ -57,8 +57,9 @@ def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_pat
 
 def test_boxes_beyond_a_range_do_not_count(index, frames, tmp_path):
     """Only boxes beyond it are wrong, so that within it all is right, at any range below theirs."""
-    rows = truth_submission(frames)
-    poses = {f.token: f.global_from_ego[:2, 3].numpy() for f in frames}
+    some = frames[:20]
+    rows = truth_submission(some)
+    poses = {f.token: f.global_from_ego[:2, 3].numpy() for f in some}
     kept = {
         token: [b for b in boxes if np.hypot(*(b["translation"][:2] - poses[token])) < 20]
         for token, boxes in rows.items()
@@ -67,11 +68,11 @@ def test_boxes_beyond_a_range_do_not_count(index, frames, tmp_path):
     path = write_submission(tmp_path / "near.json", kept)
     whole = write_submission(tmp_path / "whole.json", rows)
 
-    def mean_ap(file, within):
-        return evaluate_submission(file, index, "mini_val", tmp_path, within).mean_ap
+    def mean_ap(file, *within):
+        return evaluate_submission(file, index, [*rows], tmp_path, *within).mean_ap
 
     assert mean_ap(path, 20) == mean_ap(whole, 20) > mean_ap(path, 35) > mean_ap(path, 100)
-    assert mean_ap(path, 100) == evaluate_submission(path, index, "mini_val", tmp_path).mean_ap
+    assert mean_ap(path, 100) == mean_ap(path)
 
 
 def test_no_predictions_at_all(index, frames, tmp_path):

@@ -60,7 +60,9 @@ def batch(cameras: Cameras) -> Batch:
 def small() -> DetectorConfig:
     return replace(
         DetectorConfig(),
-        backbone=BackboneConfig("resnet10t", pretrained=False, strides=(8, 16)),
+        backbone=BackboneConfig(
+            "resnet10t", pretrained=False, strides=(8, 16), channels=(16, 16, 32, 32), stem=8
+        ),
         neck=FpnConfig(16),
         grid=BevGrid(x=(-16.0, 24.0, 1.0), y=(-12.0, 20.0, 1.0), z=(-4.0, 4.0, 8.0)),
         view=LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=8),

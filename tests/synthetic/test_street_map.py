@@ -20,7 +20,7 @@ def drivable(tables: dict) -> list[Polygon]:
 
 @pytest.mark.parametrize("frames", [4, 80])
 def test_a_camera_never_sees_the_end_of_the_street(frames):
-    config = replace(PRESETS["tiny"], frames_per_scene=frames)
+    config = replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=frames)
     scenes = [make_scene(key, config) for key in config.scene_keys()]
     farthest = max(scenes, key=lambda scene: scene.travel)
     street = drivable(street_tables(farthest.road, farthest.lots, farthest.travel))[0]

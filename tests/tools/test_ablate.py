@@ -103,7 +103,7 @@ def test_the_table_shows_the_official_figures(ablated):
 def test_a_second_call_finds_what_is_done(ablated):
     study = Path(ablated.arguments[0])
     study.write_text(STUDY)
-    out, _ = run("ablate.py", *ablated.arguments, "--resample", "scenes")
+    out, _ = call("ablate.py", *ablated.arguments, "--resample", "scenes")
     assert out.count("finished before") == 2 and "starts" not in out and "goes on" not in out
     assert "bootstrap over scenes" in out
 

@@ -30,7 +30,7 @@ def test_training_on_two_processes_evaluates_every_sample_once(trained):
 
 def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     best = trained / "checkpoints" / "best.ckpt"
-    out, _ = run("evaluate.py", best, "--out", tmp_path, "--displacement", "1")
+    out, _ = call("evaluate.py", best, "--out", tmp_path, "--displacement", "1")
     again, first = (
         json.loads((folder / "results_nusc.json").read_text())["results"]
         for folder in (tmp_path, trained / "evaluation" / "synthetic_val")
@@ -93,7 +93,8 @@ def test_a_run_is_exported(trained, tmp_path):
 def test_resuming_from_the_command_line(trained):
     last = trained / "checkpoints" / "last.ckpt"
     arguments = [ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained), *SMALL]
-    out, _ = run("train.py", *arguments, "--train.epochs", "2", "--resume", last)
+    more = (*arguments, "--train.epochs", "2", "--train.devices", "1")
+    out, _ = call("train.py", *more, "--resume", last)
     assert str(trained) in out
     _, error = call("train.py", *arguments, "--model.neck.channels", "24", "--resume", last, code=1)
     assert "model.neck.channels was 16, now 24" in error
@@ -123,7 +124,7 @@ def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
         image.write_bytes(image.read_bytes()[:1000])
     _, error = run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", root,
-        "--train.runs", tmp_path, "--data.workers", "1", *SMALL, code=1,
+        "--train.runs", tmp_path, "--data.workers", "1", "--train.devices", "1", *SMALL, code=1,
     )  # fmt: skip
     last = error.strip().splitlines()[-1]
     assert last.startswith("error: Image ") and "CAM_BACK" in last and "truncated" in last
