@@ -18,7 +18,7 @@ def run(arguments: list[str | Path], **environment: str) -> str:
     return finished.stdout
 
 
-def run_cases(path: Path, **environment: str) -> str:
+def run_cases(path: Path, *options: str, **environment: str) -> str:
     """Run a test file without the conftest, whose type checks wrap every function of ``bev``."""
-    arguments = ["-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", path]
-    return run(arguments, **environment)
+    alone = ["-n", "0", "--noconftest", "-p", "no:cacheprovider"]
+    return run(["-m", "pytest", "-q", *alone, *options, path], **environment)

@@ -43,7 +43,7 @@ def test_the_shapes_are_those_published():
 
 def test_a_run_writes_a_table_and_a_chart(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pooling, "SHAPES", (SMALL,))
-    rows = pooling.run(tmp_path, (1, 2), CPU, seconds=0.1, memory=1e9)
+    rows = pooling.run(tmp_path, (1, 2), CPU, seconds=0.02, memory=1e9)
     assert len(rows) == 12
     with open(tmp_path / "pooling.csv", newline="") as file:
         written = list(csv.DictReader(file))
@@ -94,7 +94,7 @@ def test_peak_memory_counts_what_is_held_at_once():
 
 def test_backbones_are_asked_and_timed_or_say_why_not(tmp_path, capsys):
     families = {"ResNet": "resnet50", "lite": "tf_efficientnet_lite0", "Inception": "inception_v3"}
-    rows = backbones.run(tmp_path, (64, 96), 2, CPU, seconds=0.1, families=families)
+    rows = backbones.run(tmp_path, (64, 96), 1, CPU, seconds=0.02, families=families)
     assert [row.cells for row in rows] == ["4x6 2x3", "4x6 2x3", ""]
     assert [row.look for row in rows] == ["-7.5 -7.5", "+7.5 +7.5", ""]
     assert rows[0].ratio == 1 and rows[1].ratio > 0
@@ -126,19 +126,12 @@ def test_medians_are_of_turns():
     ],
 )
 def test_a_step_is_taken_apart(name, parts, heads):
-    overrides = ["--data.image-size", "64", "176", "--data.batch-size", "1"]
-    overrides += [
-        "--model.grid.x",
-        "-51.2",
-        "51.2",
-        "3.2",
-        "--model.grid.y",
-        "-51.2",
-        "51.2",
-        "3.2",
-    ]
+    overrides = [
+        "--data.image-size", "64", "176", "--data.batch-size", "1",
+        "--model.grid.x", "-51.2", "51.2", "3.2", "--model.grid.y", "-51.2", "51.2", "3.2",
+    ]  # fmt: skip
     config = load_config(f"configs/{name}.py", overrides)
-    stages = step.step_stages(config, CPU, torch.float32, seconds=0.1)
+    stages = step.step_stages(config, CPU, torch.float32, seconds=0.02)
     rooms = ["backbone", "neck", "view", *parts, "encoder", *heads]
     assert list(stages) == ["step", *rooms]
     whole = stages["step"]

@@ -40,13 +40,18 @@ def test_opcheck(device, dtype):
         atol=1e-2, rtol=1e-2,
     )  # fmt: skip
     grad = torch.randn(2, 12, 13, 12, dtype=dtype, device=device)
-    for needs in ([True, True], [False, True], [True, False]):
+    some = [[False, True], [True, False]] if dtype == torch.float32 else []
+    for needs in ([True, True], *some):
         torch.library.opcheck(
             torch.ops.bev.voxel_pool_backward.default,
             (grad, depth.detach(), context.detach(), plan.pattern, needs),
         )
+
+
+@on_every_device
+def test_opcheck_of_the_plan(device):
     axes = [*GRID.x, *GRID.y, *GRID.z]
-    torch.library.opcheck(torch.ops.bev.voxel_plan.default, (points, axes))
+    torch.library.opcheck(torch.ops.bev.voxel_plan.default, (case(device=device)[0], axes))
 
 
 def gradients(function, *inputs):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from isolated import run, run_cases
+from isolated import run_cases
 
 CASES = Path(__file__).parent / "compile_cases.py"
 
@@ -14,5 +14,4 @@ def test_a_compiled_step_is_the_plain_one():
 
 @pytest.mark.slow
 def test_a_compiled_run_is_the_plain_one():
-    options = ["--noconftest", "-p", "no:cacheprovider", "-m", "slow"]
-    assert "1 passed" in run(["-m", "pytest", "-q", *options, CASES])
+    assert "1 passed" in run_cases(CASES, "-m", "slow")
