@@ -27,7 +27,7 @@ def circle_nms(
         group: only boxes with the same number compete.
         most: the best so many of those that stay.
     """
-    near = torch.cdist(centers, centers) < radius.unsqueeze(1)
+    near = _distances(centers) < radius.unsqueeze(1)
     near &= group.unsqueeze(1) == group
     return _rounds(near, lambda better, worse: torch.ones_like(better, dtype=torch.bool), most)
 
@@ -47,7 +47,7 @@ def rotated_nms(
         most: the best so many of those that stay.
     """
     reach = rectangles[:, 2:4].norm(dim=1) / 2
-    near = torch.cdist(rectangles[:, :2], rectangles[:, :2]) < reach.unsqueeze(1) + reach
+    near = _distances(rectangles[:, :2]) < reach.unsqueeze(1) + reach
     near &= group.unsqueeze(1) == group
 
     def removes(better: Int[Tensor, " P"], worse: Int[Tensor, " P"]) -> Bool[Tensor, " P"]:
@@ -55,6 +55,11 @@ def rotated_nms(
         return rotated_iou(rectangles[better], rectangles[worse]) > overlap[better]
 
     return _rounds(near, removes, most)
+
+
+def _distances(centers: Float[Tensor, "M 2"]) -> Float[Tensor, "M M"]:
+    """To the micrometre: by products of matrices, as for many points by default, millimetres."""
+    return torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _rounds(

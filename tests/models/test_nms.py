@@ -90,7 +90,7 @@ def test_crowds_agree_with_a_plain_walk(seed, spread, groups, most):
     limit = torch.rand(40, generator=generator)
     first, second = rectangles.repeat_interleave(40, dim=0), rectangles.repeat(40, 1)
     overlap = rotated_iou(first, second).view(40, 40)
-    distance = torch.cdist(rectangles[:, :2], rectangles[:, :2])
+    distance = (rectangles[:, None, :2] - rectangles[:, :2]).norm(dim=-1)
     for nms, subject, limits, near in (
         (rotated_nms, rectangles, limit / 2, overlap > limit.unsqueeze(1) / 2),
         (circle_nms, rectangles[:, :2], 3 * limit, distance < 3 * limit.unsqueeze(1)),
@@ -100,3 +100,13 @@ def test_crowds_agree_with_a_plain_walk(seed, spread, groups, most):
             if not any(near[better, worse] and group[better] == group[worse] for better in kept):
                 kept.append(worse)
         assert nms(subject, limits, group, most).tolist() == kept[:most]
+
+
+def test_distances_are_exact_far_from_the_origin():
+    """Pairs 170 mm apart, up to 70 m away: a radius a tenth of a millimetre less parts them."""
+    generator = torch.Generator().manual_seed(0)
+    first = 102 * torch.rand(200, 2, generator=generator) - 51
+    centers = torch.stack([first, first + 0.12], dim=1).flatten(0, 1)
+    pair = torch.arange(400) // 2
+    for radius, kept in ((0.1696, 400), (0.1698, 200)):  # 0.12 times the root of two is 0.16971
+        assert len(circle_nms(centers, torch.full((400,), radius), pair, 400)) == kept
