@@ -110,7 +110,7 @@ def test_resuming_from_the_command_line(trained):
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message):
-    _, error = run("train.py", *arguments, code=1)
+    _, error = call("train.py", *arguments, code=1)
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
