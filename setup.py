@@ -35,6 +35,7 @@ setup(
         "dev": [
             "pytest>=9",
             "pytest-xdist>=3.8",  # a process a core
+            "filelock>=4.2",  # what parallel workers share; torch needs it too
             "hypothesis>=6.150",
             "beartype>=0.22",
             "ruff>=0.17,<0.18",

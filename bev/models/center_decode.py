@@ -102,7 +102,7 @@ def decode(
     """Boxes of one group for each sample, best first, in the BEV frame (metres), on the CPU.
 
     Peaks are found on the device; the few boxes that remain are suppressed on the CPU, since that
-    walk is sequential.
+    goes in rounds of small operations.
 
     Args:
         output: maps of the group; boxes have no attribute where none is told.

@@ -58,7 +58,7 @@ def rotated_nms(
 
 
 def _distances(centers: Float[Tensor, "M 2"]) -> Float[Tensor, "M M"]:
-    """To the micrometre: by products of matrices, as for many points by default, millimetres."""
+    """Exact for near boxes: products of matrices, the default for many points, are a mm off."""
     return torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist")
 
 
