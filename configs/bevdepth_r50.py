@@ -5,7 +5,7 @@ Li et al. 2022, values of the authors' code. Published by others on nuScenes val
     BEVDepth-R50, two key frames, EMA, 24 epochs    33.3 / 44.1
 
 Deviations: the stem is trained, not frozen; the depth net is ours in the points that
-``bev/models/camera_aware.py`` names; no depth aggregation; BEV encoder, neck's batch norm and
+``bev/models/view/camera_aware.py`` names; no depth aggregation; BEV encoder, neck's batch norm and
 decoding are BEVDet's (``bevdepth_r50_2key`` has the published ones); the network is told the time
 between the frames. Measured here on nuScenes: nothing yet; no full data set was at hand.
 """
@@ -16,8 +16,8 @@ from functools import partial
 from bevdet_r50 import config as base
 from torch.optim.lr_scheduler import MultiStepLR
 
-from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
+from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.models import CameraAwareDepthNetConfig, DepthBins, SecondFpnConfig, TemporalConfig
 
 model = replace(

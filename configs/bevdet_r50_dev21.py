@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bevdet_r50_dev20 import config as base
 
-from bev.data.classes import CLASSES
+from bev.data.nuscenes.classes import CLASSES
 
 decode = replace(
     base.model.head.decode,

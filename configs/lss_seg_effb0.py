@@ -23,7 +23,7 @@ from lss_r50 import config as base
 
 from bev import models
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
-from bev.data.outlines import OutlineConfig
+from bev.data.polygons import OutlineConfig
 from bev.geometry import BevGrid
 
 model = models.DetectorConfig(

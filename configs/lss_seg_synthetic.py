@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.data.outlines import OutlineConfig
+from bev.data.polygons import OutlineConfig
 from bev.models import SegmentationHeadConfig
 
 model = replace(

@@ -15,7 +15,7 @@ from torch.optim import AdamW, lr_scheduler
 
 from bev import models
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
-from bev.data.classes import CLASSES
+from bev.data.nuscenes.classes import CLASSES
 from bev.geometry import BevGrid
 
 model = models.DetectorConfig(

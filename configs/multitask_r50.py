@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from lss_r50 import config as base
 
-from bev.data.outlines import OutlineConfig
+from bev.data.polygons import OutlineConfig
 from bev.models import SegmentationHeadConfig
 
 config = replace(

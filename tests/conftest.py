@@ -73,8 +73,8 @@ def mini(nuscenes_root):
 @pytest.fixture(scope="session")
 def real_frames(nuscenes_root):
     """One of scene-0061 with lidar, then two of scene-0103 without lidar files."""
-    from bev.data.index_cache import open_index
-    from bev.data.nuscenes import read_frames
+    from bev.data.nuscenes.frames import read_frames
+    from bev.data.nuscenes.index_cache import open_index
 
     index = open_index(nuscenes_root, "v1.0-mini")
     return [*read_frames(index, "mini_train"), *read_frames(index, "mini_val")]
@@ -83,7 +83,7 @@ def real_frames(nuscenes_root):
 @pytest.fixture(scope="session")
 def made_config():
     """Settings of ``made_world``: two training scenes and one held-out scene of four frames."""
-    from bev.synthetic import PRESETS
+    from bev.lab.synthetic import PRESETS
 
     return replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4, seed=5)
 
@@ -93,7 +93,7 @@ def made_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small made world, made once for all tests of all parallel workers; not to be written to."""
     from filelock import FileLock
 
-    from bev.synthetic import make_world
+    from bev.lab.synthetic import make_world
 
     shared = tmp_path_factory.getbasetemp().parent if _worker else tmp_path_factory.mktemp("made")
     with FileLock(shared / "world.lock"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from bev.calls import Call
-from bev.data.photometric import TransformCall
+from bev.data.images.photometric import TransformCall
 from bev.errors import ConfigError
 from bev.training.settings import OptimizerCall, ScheduleCall
 

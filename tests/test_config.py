@@ -176,11 +176,14 @@ def test_a_depth_net_is_saved_by_its_type_and_overridden_by_its_fields(tmp_path)
     ("change", "message"),
     [
         ({"type": "os:system"}, "no ViewTransformConfig known"),
-        ({"type": "bev.models.backbone:BackboneConfig"}, "no ViewTransformConfig known"),
+        ({"type": "BackboneConfig"}, "no ViewTransformConfig known"),
         ({"depht": 1}, r"unknown fields \['depht'\]"),
         ({"channels": "many"}, "config.model.view.channels should be of type int"),
         ({"depth": [1.0, 60.0, 0.5]}, "config.model.view.depth should be a mapping"),
-        ({"depth_net": {"type": "bev.models.backbone:BackboneConfig"}}, "no DepthNetConfig known"),
+        (
+            {"depth_net": {"type": "BackboneConfig"}},
+            "no DepthNetConfig known",
+        ),
         ({"frustum": "sideways"}, "should be one of"),
     ],
 )

@@ -9,13 +9,13 @@ import torch
 from commands import ROOT, call
 from own_data import CAMERAS, FRAMES, SPLITS, VERSION, write_own_data
 
-from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.readings import reference_row
+from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.nuscenes.sensor_data import reference_row
+from bev.data.nuscenes.tables import TABLES
 from bev.data.settings import DataConfig
-from bev.data.tables import TABLES
 from bev.errors import DataError
 
 LOST = ("scene-a-1", "CAM_LEFT")

@@ -7,18 +7,18 @@ import pytest
 import torch
 from shrunken import large_cells, shrunken
 
-from bev.benchmark.step import random_batch
 from bev.config import Experiment, from_plain, load_file, to_plain
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.dataset import KeyFrames
 from bev.data.sampling import SamplingConfig
-from bev.evaluation import conclude
 from bev.evaluation.predict import predict
-from bev.training.checkpoint import load_checkpoint
-from bev.training.contradictions import check_settings
+from bev.evaluation.result import conclude
+from bev.lab.benchmark.step import random_batch
+from bev.training.checkpoint.loading import load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.run import train
 from bev.training.settings import TrainConfig
+from bev.training.settings_check import check_settings
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -67,7 +67,7 @@ def test_a_recipe_builds_steps_and_is_restored(path):
 @pytest.fixture(scope="module")
 def made_scene(made_config, tmp_path_factory) -> dict:
     """Two key frames, to train and to evaluate on."""
-    from bev.synthetic import make_world
+    from bev.lab.synthetic import make_world
 
     tiny = replace(made_config, train_scenes=1, val_scenes=1, frames_per_scene=2)
     root = make_world(tmp_path_factory.mktemp("made") / "scene", tiny, workers=1, progress=False)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import tyro
 
-from bev.ablation.bootstrap import REPLICATES
-from bev.ablation.queue import check_data, gpu_slots, printed, run_all
-from bev.ablation.report import write_report
-from bev.ablation.results import Unit
-from bev.ablation.study import RUNS, expand, read_study, write_plans
-from bev.ablation.variants import grid, one_at_a_time, parse_axes
 from bev.errors import ConfigError, run_command
+from bev.evaluation.bootstrap import REPLICATES
+from bev.lab.ablation.queue import check_data, gpu_slots, printed, run_all
+from bev.lab.ablation.report import write_report
+from bev.lab.ablation.results import Unit
+from bev.lab.ablation.study import RUNS, expand, read_study, write_plans
+from bev.lab.ablation.variants import grid, one_at_a_time, parse_axes
 
 
 @dataclass(frozen=True)

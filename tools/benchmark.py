@@ -14,10 +14,10 @@ from typing import Literal
 import torch
 import tyro
 
-from bev.benchmark import backbones, data, index, pooling, step
 from bev.config import load_config
 from bev.data.settings import DataChoice
 from bev.errors import run_command
+from bev.lab.benchmark import backbones, data, index, pooling, step
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
 
 

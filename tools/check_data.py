@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tyro
 
-from bev.data.check import CheckConfig, check_data, versions_in
+from bev.data.checks.check import CheckConfig, check_data, versions_in
 from bev.errors import run_command
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import tyro
 
 from bev.config import load_file
-from bev.convert.published import FAMILIES, convert, read_published
 from bev.errors import ConfigError, run_command
+from bev.lab.convert.published import FAMILIES, convert, read_published
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 

@@ -13,19 +13,21 @@ import yaml
 
 from bev.config import to_plain
 from bev.data.dataset import KeyFrames
-from bev.data.index_cache import open_index
+from bev.data.nuscenes.index_cache import open_index
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError, run_command
-from bev.evaluation import Result, conclude, evaluate_submission, write_page
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
-from bev.evaluation.displacement import displacement_errors
-from bev.evaluation.disturbance import Disturbance
-from bev.evaluation.official import counted_boxes
+from bev.evaluation.official import counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
+from bev.evaluation.result import Result, conclude
+from bev.evaluation.robustness import Disturbance
+from bev.lab.analysis.displacement import displacement_errors
 from bev.machine import default_device
-from bev.training.checkpoint import home_of, load_checkpoint
-from bev.training.contradictions import check_mirror
+from bev.training.checkpoint.loading import home_of, load_checkpoint
 from bev.training.datamodule import ending_workers, make_loader
+from bev.training.settings_check import check_mirror
+from bev.visualization.report.curves import draw_evaluation
+from bev.visualization.report.page import write_page
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Command:
             official range.
         displacement: for each of these numbers of key frames, the error (m/s) of the velocity that
             an object's places tell that far apart, and of that which its place and the nearest of
-            its class before tell, see ``bev.evaluation.displacement``.
+            its class before tell, see ``bev.lab.analysis.displacement``.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 
@@ -119,7 +121,7 @@ def main() -> None:
         metrics=result.metrics,
         figures=result.figures,
         note=result.note,
-        curves=result.curves(folder),
+        curves=draw_evaluation(folder) if result.metrics else None,
         config_text=text,
     )
     print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from bev.errors import run_command
-from bev.training.checkpoint import export_weights
+from bev.training.checkpoint.loading import export_weights
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from bev.errors import run_command
-from bev.synthetic import PRESETS, make_world
-from bev.synthetic.statistics import world_statistics
+from bev.lab.synthetic import PRESETS, make_world
+from bev.lab.synthetic.statistics import world_statistics
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import tyro
 
 from bev.config import Experiment, load_file
 from bev.errors import ConfigError, run_command
+from bev.lab.rehearsal import LABEL, NEXT, losses, rehearse, wants_rehearsal
 from bev.training.record import is_finished, last_checkpoint, named_folder
-from bev.training.rehearsal import LABEL, NEXT, losses, rehearse, wants_rehearsal
 from bev.training.run import train
 
 

@@ -13,13 +13,17 @@ from tqdm import tqdm
 
 from bev.config import load_file
 from bev.data.dataset import KeyFrames
-from bev.data.outlines import OutlineConfig
+from bev.data.polygons import OutlineConfig
 from bev.data.settings import DataChoice
 from bev.errors import run_command
 from bev.machine import default_device
-from bev.training.checkpoint import home_of, load_checkpoint
-from bev.training.finish import draw_prediction, spread
-from bev.visualization import area_maps, draw_check, draw_sheet, save_png, write_video
+from bev.training.checkpoint.loading import home_of, load_checkpoint
+from bev.visualization.areas import area_maps
+from bev.visualization.canvas import save_png
+from bev.visualization.check import draw_check
+from bev.visualization.report.run import draw_prediction, spread
+from bev.visualization.sheet import draw_sheet
+from bev.visualization.video import write_video
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms import v2
 
-from bev.data.grid_mask import GridMask
-from bev.data.photometric import Photometric, TransformCall
+from bev.data.images.grid_mask import GridMask
+from bev.data.images.photometric import Photometric, TransformCall
 from bev.errors import ConfigError
 from bev.geometry import bev_transform, image_affine
 
@@ -38,7 +38,7 @@ class ImageAugmentation:
         rotation: degrees, drawn from plus or minus this.
         photometric: a transform class of torchvision (``v2``) that moves no pixel, or
             ``functools.partial`` of one, e.g. ``partial(v2.ColorJitter, 0.2, 0.2)``; see
-            ``bev.data.photometric``. ``v2.Identity`` is off.
+            ``bev.data.images.photometric``. ``v2.Identity`` is off.
         grid_mask: squares that are hidden from the images.
     """
 

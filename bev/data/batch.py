@@ -18,8 +18,8 @@ class AdjacentViews:
         images: (B, N, 3, H, W) RGB, 0-255.
         cameras: (B, N) calibrations; ``ego`` is the reference ego frame of that other time.
         ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
-        seconds: (B,) since the sample, as ``bev.data.adjacent`` tells it; negative for earlier
-            ones.
+        seconds: (B,) since the sample, as ``bev.data.nuscenes.adjacent`` tells it; negative for
+            earlier ones.
         names: what was seen, one a sample: the token of a key frame, or the image files.
         present: (B, N) which cameras were there, see :class:`Batch`; None where all were.
     """
@@ -49,7 +49,7 @@ class Batch:
 
     A sample with fewer cameras than another of its batch is filled up with absent ones: a black
     image, and a pose of NaN, so that nothing is seen by it or lifted from it. Networks are given
-    the others alone, see ``bev.models.present``.
+    the others alone, see ``bev.models.camera_mask``.
 
     Attributes:
         images: (B, N, 3, H, W) RGB, 0-255; the backbone normalises them.

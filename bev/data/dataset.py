@@ -17,13 +17,13 @@ from torch.utils.data import Dataset
 from bev.data.augmentation import BevAugmentation, draw
 from bev.data.batch import AdjacentViews, Batch
 from bev.data.epoch import Visit
-from bev.data.grid_mask import hide_squares
-from bev.data.image_cache import ImageCache
-from bev.data.images import load_image
-from bev.data.nuscenes import AdjacentFrame, Frame, Frames
-from bev.data.outlines import OutlineReader
-from bev.data.photometric import change_colours, photometric_transform
-from bev.data.readings import CameraFrame
+from bev.data.images.cache import ImageCache
+from bev.data.images.grid_mask import hide_squares
+from bev.data.images.loading import load_image
+from bev.data.images.photometric import change_colours, photometric_transform
+from bev.data.nuscenes.frames import AdjacentFrame, Frame, Frames
+from bev.data.nuscenes.sensor_data import CameraFrame
+from bev.data.polygons import OutlineReader
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.geometry import Cameras
@@ -59,8 +59,8 @@ class KeyFrames(Dataset):
         if training and config.adjacent.plays and not isinstance(frames, Frames):
             raise ConfigError(
                 f"data.adjacent.playback = {config.adjacent.playback} needs frames that can be read"
-                f" at other rates (bev.data.nuscenes.Frames), not a {type(frames).__name__}; set"
-                " it to 1."
+                f" at other rates (bev.data.nuscenes.frames.Frames), not a {type(frames).__name__};"
+                " set it to 1."
             )
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)

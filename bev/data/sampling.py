@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bev.data.classes import CLASSES
 from bev.data.epoch import EpochPlan
-from bev.data.index import Index
-from bev.data.nuscenes_boxes import detection_labels
+from bev.data.nuscenes.boxes import detection_labels
+from bev.data.nuscenes.classes import CLASSES
+from bev.data.nuscenes.index import Index
 from bev.errors import ConfigError, DataError
 
 
@@ -78,7 +78,7 @@ class SamplingConfig:
 
 
 def classes_held(index: Index, rows: np.ndarray, least_points: int) -> Bool[np.ndarray, "n 10"]:
-    """Which classes each sample holds, of ``bev.data.classes.CLASSES``.
+    """Which classes each sample holds, of ``bev.data.nuscenes.classes.CLASSES``.
 
     Args:
         rows: (n,) samples.

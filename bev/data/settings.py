@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
-from bev.data.folds import fold_splits, keep_fraction
-from bev.data.index import Index
-from bev.data.index_cache import open_index
-from bev.data.nuscenes import CAMERAS, Frames, read_frames
-from bev.data.outlines import OutlineConfig
-from bev.data.readings import Reference
+from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.nuscenes.folds import fold_splits, keep_fraction
+from bev.data.nuscenes.frames import CAMERAS, Frames, read_frames
+from bev.data.nuscenes.index import Index
+from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.sensor_data import Reference
+from bev.data.nuscenes.splits import default_splits, split_rows
+from bev.data.polygons import OutlineConfig
 from bev.data.sampling import SamplingConfig
-from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError
 
 
@@ -48,7 +48,7 @@ class DataConfig:
         lidar: load lidar points: depth supervision needs them in training, and evaluation measures
             depth on the frames whose lidar file is there.
         outlines: the areas that BEV segmentation is to tell.
-        image_cache: GiB of disk for decoded images, see ``bev.data.image_cache``; 0 is off.
+        image_cache: GiB of disk for decoded images, see ``bev.data.images.cache``; 0 is off.
         batch_size: samples a step and device.
         workers: loader processes a device; -1 for what the machine has.
     """
@@ -110,11 +110,11 @@ class DataConfig:
         return self.train_split or usual[0], self.val_split or usual[1]
 
     def open(self) -> Index:
-        """The data set's index; see ``bev.data.index_cache`` for the errors raised."""
+        """The data set's index; see ``bev.data.nuscenes.index_cache`` for the errors raised."""
         return open_index(self.root, self.version)
 
     def frames(self, split: str) -> Frames:
-        """Key frames of a split; see ``bev.data.nuscenes`` for the errors raised."""
+        """Key frames of a split; see ``bev.data.nuscenes.frames`` for the errors raised."""
         return read_frames(self.open(), split, *self._frame_options)
 
     def training_frames(self) -> Frames:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bev.data.settings import DataConfig
-from bev.evaluation.disturbance import Disturbance
+from bev.evaluation.robustness import Disturbance
 
 
 def circumstances(

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from bev.data.batch import Batch
 from bev.models import DepthBins, Detector
-from bev.models.depth_supervision import nearest_depth
 from bev.models.detector import DetectorOutput
+from bev.models.view.depth_supervision import nearest_depth
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig
 from nuscenes.eval.detection.evaluate import DetectionEval
 from nuscenes.utils.splits import is_predefined_split
 
-from bev.data.classes import CLASSES
-from bev.data.index import Index
-from bev.data.splits import split_rows
+from bev.data.nuscenes.classes import CLASSES
+from bev.data.nuscenes.index import Index
+from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError, SubmissionError
+from bev.evaluation.ground_truth import counted, truth_of
 from bev.evaluation.submission import read_submission
-from bev.evaluation.truth import counted, truth_of
 from bev.files import replacing
 
 SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bev.data.batch import Batch
-from bev.data.classes import VEHICLE
-from bev.data.index import Index
+from bev.data.nuscenes.classes import VEHICLE
+from bev.data.nuscenes.index import Index
 from bev.errors import DataError
 from bev.evaluation.depth import DepthErrors, depth_errors
-from bev.evaluation.official import Metrics, evaluate_submission, read_details
-from bev.evaluation.report import draw_pr_curves, metrics_table
+from bev.evaluation.official import Metrics, evaluate_submission
 from bev.evaluation.segmentation import MEAN, RULE, Overlaps, overlaps
 from bev.evaluation.submission import write_submission
+from bev.evaluation.table import metrics_table
 from bev.models import Detector
 from bev.models.detector import Prediction
 
@@ -70,12 +70,6 @@ class Result:
     def text(self) -> str:
         """For a terminal, without a trailing line break."""
         return metrics_table(self.metrics, self.figures)
-
-    def curves(self, folder: Path) -> Path | None:
-        """Draw the precision-recall curves of the evaluation in this folder, if it detected."""
-        if self.metrics is None:
-            return None
-        return draw_pr_curves(read_details(folder), folder / "pr_curves.png")
 
 
 def conclude(

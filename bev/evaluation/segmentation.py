@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.batch import Batch
-from bev.data.classes import VEHICLE
+from bev.data.nuscenes.classes import VEHICLE
 from bev.files import replacing
 from bev.geometry import Outlines
 from bev.models import Detector
 from bev.models.detector import Prediction
-from bev.models.segmentation_head import SegmentationHead
+from bev.models.heads.segmentation import SegmentationHead
 
 SEGMENTATION = "segmentation.json"
 MEAN = "mIoU"

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bev.data.classes import AT_REST, ATTRIBUTES, CLASSES
-from bev.data.nuscenes import Frame
-from bev.data.nuscenes_boxes import to_nuscenes
+from bev.data.nuscenes.boxes import to_nuscenes
+from bev.data.nuscenes.classes import AT_REST, ATTRIBUTES, CLASSES
+from bev.data.nuscenes.frames import Frame
 from bev.errors import SubmissionError
 from bev.files import replacing
 from bev.geometry import Boxes3D

@@ -9,7 +9,7 @@ from bev.geometry.boxes import Boxes3D
 from bev.geometry.cameras import Cameras, feature_cells, feature_pixels, in_view
 from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
-from bev.geometry.outlines import Outlines, covered
+from bev.geometry.polygons import Outlines, covered
 from bev.geometry.transforms import (
     apply_transform,
     bev_transform,

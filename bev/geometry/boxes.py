@@ -1,7 +1,7 @@
 """3D boxes as named tensors, moved between frames by one matrix.
 
 Unlike nuScenes, ``size`` is (length, width, height) along the box's own x, y and z, and the heading
-is one yaw angle. The nuScenes form exists only in ``bev.data.nuscenes_boxes``.
+is one yaw angle. The nuScenes form exists only in ``bev.data.nuscenes.boxes``.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Boxes3D:
         velocity: (M, 2) vx, vy in the same frame, metres per second; NaN where unknown.
         label: (M,) index into the list of classes.
         score: (M,) confidence; 1 for truth.
-        attribute: (M,) index into ``bev.data.classes.ATTRIBUTES``; -1 for none.
+        attribute: (M,) index into ``bev.data.nuscenes.classes.ATTRIBUTES``; -1 for none.
         visibility: (M,) nuScenes level 1 (0-40 %) to 4 (80-100 %); 0 where unknown.
     """
 

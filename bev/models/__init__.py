@@ -3,24 +3,24 @@
 Nothing here imports Lightning: every module works in a plain PyTorch loop.
 """
 
-from bev.models.backbone import BackboneConfig
-from bev.models.bev_encoder import BevEncoderConfig
-from bev.models.camera_aware import CameraAwareDepthNetConfig
-from bev.models.center_decode import DecodeConfig
-from bev.models.center_head import CenterHeadConfig
-from bev.models.depth_bins import DepthBins
-from bev.models.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
+from bev.models.bev.encoder import BevEncoderConfig
+from bev.models.bev.second import SecondEncoderConfig
+from bev.models.bev.temporal import TemporalConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
-from bev.models.losses import HeatmapLoss
-from bev.models.neck import FpnConfig, JoinedNeckConfig, NeckConfig, SecondFpnConfig
-from bev.models.refinement import RefinedLiftSplatConfig
-from bev.models.second_encoder import SecondEncoderConfig
-from bev.models.segmentation_head import SegmentationHeadConfig
-from bev.models.temporal import TemporalConfig
-from bev.models.view import ViewTransformConfig
-from bev.models.view_transform import LiftSplatConfig
-from bev.models.voxel_sampling import VoxelSamplingConfig
+from bev.models.heads.center.decode import DecodeConfig
+from bev.models.heads.center.head import CenterHeadConfig
+from bev.models.heads.losses import HeatmapLoss
+from bev.models.heads.segmentation import SegmentationHeadConfig
+from bev.models.image.backbone import BackboneConfig
+from bev.models.image.neck import FpnConfig, JoinedNeckConfig, NeckConfig, SecondFpnConfig
+from bev.models.view.base import ViewTransformConfig
+from bev.models.view.camera_aware import CameraAwareDepthNetConfig
+from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
+from bev.models.view.lift_splat import LiftSplatConfig
+from bev.models.view.refinement import RefinedLiftSplatConfig
+from bev.models.view.voxel_sampling import VoxelSamplingConfig
 
 __all__ = [
     "BackboneConfig",

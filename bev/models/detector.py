@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from bev.data.batch import AdjacentViews, Batch
 from bev.errors import ConfigError, DataError
 from bev.geometry import BevGrid, Boxes3D
-from bev.models.backbone import BackboneConfig
-from bev.models.bev_encoder import BevEncoderConfig
-from bev.models.center_head import CenterHeadConfig
-from bev.models.center_output import GroupOutput
-from bev.models.depth_supervision import depth_loss, nearest_depth
+from bev.models.bev.encoder import BevEncoderConfig
+from bev.models.bev.temporal import TemporalConfig
+from bev.models.camera_mask import pack, unpack
 from bev.models.feature_cache import FeatureCache
-from bev.models.image_head import ImageClassHead
-from bev.models.mirror import averaged, averaged_logits, check_mirrors, mirrored, mirrored_back
-from bev.models.neck import FpnConfig, NeckConfig
-from bev.models.present import pack, unpack
-from bev.models.segmentation_head import SegmentationHeadConfig
-from bev.models.temporal import TemporalConfig
-from bev.models.view import ViewTransformConfig
-from bev.models.view_transform import LiftSplatConfig
+from bev.models.flip_tta import averaged, averaged_logits, check_mirrors, mirrored, mirrored_back
+from bev.models.heads.center.head import CenterHeadConfig
+from bev.models.heads.center.output import GroupOutput
+from bev.models.heads.image import ImageClassHead
+from bev.models.heads.segmentation import SegmentationHeadConfig
+from bev.models.image.backbone import BackboneConfig
+from bev.models.image.neck import FpnConfig, NeckConfig
+from bev.models.view.base import ViewTransformConfig
+from bev.models.view.depth_supervision import depth_loss, nearest_depth
+from bev.models.view.lift_splat import LiftSplatConfig
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from bev.config import Experiment, to_plain
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
-from bev.training.optimizer import build_optimizer, unscales
-from bev.training.schedule import build_schedule
+from bev.training.optimization.optimizer import build_optimizer, unscales
+from bev.training.optimization.schedule import build_schedule
+from bev.training.optimization.stages import Stages, stage_at
 from bev.training.settings import TrainConfig
-from bev.training.stages import Stages, stage_at
 
 
 def compile_parts(model: Detector, backend: str = "inductor") -> None:

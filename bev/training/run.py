@@ -17,20 +17,20 @@ from lightning.pytorch.strategies import DDPStrategy
 from bev.config import Experiment, save_config
 from bev.data.dataset import KeyFrames
 from bev.errors import TrainingError
-from bev.evaluation import Result
+from bev.evaluation.result import Result
 from bev.evaluation.segmentation import MEAN
 from bev.machine import device_name, has_fast_bf16, local_processes, peak_memory, threads_a_process
-from bev.training.averaging import AveragedWeights
-from bev.training.callbacks import OfficialMetrics
-from bev.training.checkpoint import check_resumable, home_of
-from bev.training.contradictions import check_settings
+from bev.training.checkpoint.loading import check_resumable, home_of
+from bev.training.checkpoint.random_state import RandomState
+from bev.training.checkpoint.saving import BestCheckpoint, LastCheckpoint, TimeLimit
 from bev.training.datamodule import KeyFrameData, ending_workers
-from bev.training.finish import draw_samples, write_report
-from bev.training.keep import BestCheckpoint, LastCheckpoint, TimeLimit
+from bev.training.initialization import starting_model, write_account
+from bev.training.metrics import OfficialMetrics
 from bev.training.module import TrainingModule
-from bev.training.random_state import RandomState
+from bev.training.optimization.averaging import AveragedWeights
 from bev.training.record import RECORD, RunRecord, count_flops
-from bev.training.start import starting_model, write_account
+from bev.training.settings_check import check_settings
+from bev.visualization.report.run import draw_samples, write_report
 
 # Set for the processes that Lightning starts for further devices: all write into one folder.
 _RUN_VARIABLE = "BEV_RUN_FOLDER"

@@ -109,7 +109,7 @@ class TrainConfig:
             to 1.
         schedule: a class of ``torch.optim.lr_scheduler``, or ``functools.partial`` of one, stepped
             after every optimiser step. Its lengths are steps, or fractions of the run where they
-            are floats; see ``bev.training.schedule`` for what is filled in.
+            are floats; see ``bev.training.optimization.schedule`` for what is filled in.
         stages: what trains from which step on, and at which part of the rate; one stage that
             trains everything is the ordinary run.
         clip: greatest gradient norm; 0 is off.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bev.data.classes import LAYERS
+from bev.data.nuscenes.classes import LAYERS
 from bev.geometry import BevGrid, Outlines, covered
 from bev.models import DetectorConfig
 from bev.visualization.colors import TRUTH, layer_color
@@ -23,7 +23,7 @@ class AreaMaps:
 
     Attributes:
         grid: whose cells they are.
-        layers: names, of ``bev.data.classes.LAYERS``.
+        layers: names, of ``bev.data.nuscenes.classes.LAYERS``.
         told: by a model; None for the truth alone.
         truth: what is there.
     """

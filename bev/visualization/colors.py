@@ -3,7 +3,7 @@
 Layers of the BEV have colours of their own; vehicles that of cars.
 """
 
-from bev.data.classes import CLASSES, LAYERS
+from bev.data.nuscenes.classes import CLASSES, LAYERS
 
 Color = tuple[int, int, int]
 

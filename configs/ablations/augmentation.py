@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
 from bev.config import Experiment
 from bev.data.augmentation import BevAugmentation
+from bev.lab.ablation import Study
 
 IMAGE, BEV = "--data.image-augmentation", "--data.bev-augmentation"
 

@@ -2,7 +2,7 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
+from bev.lab.ablation import Study
 
 OWN_WIDTHS = "--model.backbone.channels --model.backbone.stem 0 --model.backbone.no-pretrained"
 NAMES = (

@@ -5,8 +5,8 @@ Boxes that only the missing camera sees still count.
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
-from bev.data.nuscenes import CAMERAS
+from bev.data.nuscenes.frames import CAMERAS
+from bev.lab.ablation import Study
 
 
 def without(missing: str) -> str:

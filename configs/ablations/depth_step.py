@@ -2,7 +2,7 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
+from bev.lab.ablation import Study
 
 BINS = "--model.view.depth.lo 2 --model.view.depth.hi 58 --model.view.depth.step"
 

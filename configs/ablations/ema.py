@@ -2,6 +2,6 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study, vary
+from bev.lab.ablation import Study, vary
 
 study = Study(base, vary("train.ema", "0.999", "0", "0.99", "0.9999"))

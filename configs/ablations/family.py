@@ -9,9 +9,9 @@ from dataclasses import replace
 from lss_synthetic import config as base
 from view_transform import camera_aware, refined, uniform_depth, voxel_sampling
 
-from bev.ablation import Study
 from bev.config import Experiment
-from bev.data.adjacent import AdjacentConfig
+from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.lab.ablation import Study
 from bev.models import TemporalConfig
 
 short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4))

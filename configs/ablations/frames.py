@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bevdet4d_synthetic import config as base
 
-from bev.ablation import Study
+from bev.lab.ablation import Study
 from bev.training.settings import InitConfig, StageConfig
 
 WEIGHTS = Path("runs/bevdet4d_synthetic/alone/checkpoints/last.ckpt")

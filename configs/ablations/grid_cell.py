@@ -2,7 +2,7 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
+from bev.lab.ablation import Study
 
 AXIS = "-51.2 51.2"
 

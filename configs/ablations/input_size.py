@@ -6,7 +6,7 @@ the resolution of the first, one of them in rows alone, at the price of the firs
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study, vary
+from bev.lab.ablation import Study, vary
 
 CROPPED = "--data.image-augmentation.crop-top 0.33 0.33"
 

@@ -7,8 +7,8 @@ import torch
 from lss_synthetic import config as base
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 
-from bev.ablation import Study
 from bev.config import Experiment
+from bev.lab.ablation import Study
 
 
 def cosine(config: Experiment) -> Experiment:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from family import short
 
-from bev.ablation import Study
 from bev.config import Experiment
+from bev.lab.ablation import Study
 from bev.models import BackboneConfig
 
 WEIGHTS = Path("lite0.safetensors")

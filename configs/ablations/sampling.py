@@ -2,7 +2,7 @@
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
+from bev.lab.ablation import Study
 
 BY = "--data.sampling.by"
 RARE = f"{BY} weight --data.sampling.class-weights"

@@ -14,8 +14,8 @@ from pathlib import Path
 from family import short
 from finetune_synthetic import config as staged
 
-from bev.ablation import Study
 from bev.config import Experiment
+from bev.lab.ablation import Study
 from bev.training.settings import InitConfig
 
 WEIGHTS = Path("runs/lss_half_synthetic/pretrained/checkpoints/last.ckpt")

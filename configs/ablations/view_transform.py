@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.ablation import Study
 from bev.config import Experiment
+from bev.lab.ablation import Study
 from bev.models import (
     CameraAwareDepthNetConfig,
     RefinedLiftSplatConfig,

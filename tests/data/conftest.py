@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bev.benchmark.made_tables import write_tables
-from bev.data import index_cache
-from bev.data.index_build import Job
+from bev.data.nuscenes import index_cache
+from bev.data.nuscenes.index_build import Job
+from bev.lab.benchmark.made_tables import write_tables
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames, drop_cameras
 from bev.data.epoch import EpochPlan, EpochSampler
-from bev.data.index_cache import open_index
-from bev.data.outlines import OutlineConfig
+from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.splits import default_splits, split_rows
+from bev.data.polygons import OutlineConfig
 from bev.data.settings import DataConfig
-from bev.data.splits import default_splits, split_rows
 from bev.errors import ConfigError, DataError
 from bev.geometry import apply_transform
 

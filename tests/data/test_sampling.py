@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bev.data.classes import CLASSES
 from bev.data.epoch import EpochPlan
-from bev.data.nuscenes import Frames
+from bev.data.nuscenes.classes import CLASSES
+from bev.data.nuscenes.frames import Frames
+from bev.data.nuscenes.splits import split_rows
 from bev.data.sampling import SamplingConfig, class_balanced, classes_held
-from bev.data.splits import split_rows
 from bev.errors import ConfigError, DataError
 
 
 @pytest.fixture()
 def made(made_world):
-    from bev.data.index_cache import open_index
+    from bev.data.nuscenes.index_cache import open_index
 
     index = open_index(made_world, "v1.0-synthetic")
     return index, split_rows(index, "synthetic_train")

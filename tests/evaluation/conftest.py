@@ -6,10 +6,10 @@ import pytest
 from devkit_metrics import noisy
 from nuscenes import NuScenes
 
-from bev.benchmark.made_tables import VERSION, write_tables
-from bev.data.index_cache import open_index
-from bev.data.nuscenes import read_frames
-from bev.evaluation import write_submission
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
+from bev.evaluation.submission import write_submission
+from bev.lab.benchmark.made_tables import VERSION, write_tables
 
 
 @pytest.fixture(scope="session")

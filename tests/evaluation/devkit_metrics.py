@@ -7,7 +7,8 @@ import torch
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.detection.evaluate import DetectionEval
 
-from bev.evaluation import Metrics, submission_rows
+from bev.evaluation.official import Metrics
+from bev.evaluation.submission import submission_rows
 
 
 def noisy(frames, seed=3):

@@ -7,19 +7,14 @@ from devkit_metrics import assert_equal, devkit_metrics, noisy
 from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 
-from bev.benchmark.made_tables import VERSION
-from bev.data.index_cache import open_index
-from bev.data.nuscenes import read_frames
-from bev.data.splits import split_rows
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
-from bev.evaluation import (
-    evaluate_submission,
-    read_details,
-    read_metrics,
-    truth_submission,
-    write_submission,
-)
-from bev.evaluation.truth import counted, truth_of
+from bev.evaluation.ground_truth import counted, truth_of
+from bev.evaluation.official import evaluate_submission, read_details, read_metrics
+from bev.evaluation.submission import truth_submission, write_submission
+from bev.lab.benchmark.made_tables import VERSION
 
 
 def test_figures_and_files_are_the_devkits_own(index, nusc, noisy_file, tmp_path, capsys):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bev.data.outlines import OutlineConfig
+from bev.data.polygons import OutlineConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name
-from bev.evaluation.disturbance import Disturbance
+from bev.evaluation.robustness import Disturbance
 
 AREAS = OutlineConfig(("vehicle", "drivable_area"))
 TRAINED = DataConfig(

@@ -5,11 +5,11 @@ import pytest
 from devkit_metrics import noisy
 from nuscenes.eval.common.data_classes import EvalBoxes
 
-from bev.data.index_cache import open_index
-from bev.data.nuscenes import read_frames
-from bev.evaluation import evaluate_submission, write_submission
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
 from bev.evaluation.matches import match
-from bev.evaluation.official import _QuietEvaluation, counted_boxes
+from bev.evaluation.official import _QuietEvaluation, counted_boxes, evaluate_submission
+from bev.evaluation.submission import write_submission
 
 SPLIT = "synthetic_train"
 

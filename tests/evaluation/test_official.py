@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 from devkit_metrics import noisy
 
-from bev.data.index_cache import open_index
-from bev.data.nuscenes import read_frames
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
 from bev.errors import DataError, SubmissionError
-from bev.evaluation import (
-    evaluate_submission,
-    truth_submission,
-    write_submission,
-)
+from bev.evaluation.official import evaluate_submission
+from bev.evaluation.submission import truth_submission, write_submission
 
 
 def test_every_annotated_box_as_prediction(index, frames, tmp_path):

@@ -5,12 +5,13 @@ import pytest
 import torch
 from lightning import Trainer
 
-from bev.data.classes import LAYERS
-from bev.evaluation import DepthErrors, Measures, Result
+from bev.data.nuscenes.classes import LAYERS
+from bev.evaluation.depth import DepthErrors
+from bev.evaluation.result import Measures, Result
 from bev.evaluation.segmentation import RULE, Overlaps, compare_maps
 from bev.geometry import BevGrid, Boxes3D, Outlines
 from bev.models import SegmentationHeadConfig
-from bev.training.callbacks import OfficialMetrics
+from bev.training.metrics import OfficialMetrics
 
 GRID = BevGrid(x=(0.0, 6.0, 1.0), y=(0.0, 4.0, 1.0), z=(0.0, 1.0, 1.0))
 VEHICLE, ROAD = LAYERS.index("vehicle"), LAYERS.index("drivable_area")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from nuscenes.eval.detection.data_classes import DetectionBox
 
-from bev.data.classes import ATTRIBUTES, CLASSES
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
 from bev.errors import SubmissionError
-from bev.evaluation import (
+from bev.evaluation.submission import (
     attribute_of,
     read_submission,
     submission_rows,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyquaternion import Quaternion
 
-from bev.data.nuscenes_boxes import to_nuscenes
+from bev.data.nuscenes.boxes import to_nuscenes
 from bev.geometry import Boxes3D, apply_transform, bev_transform, rigid_transform, rotation_z
 
 

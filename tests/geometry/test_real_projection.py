@@ -10,11 +10,11 @@ from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.utils.geometry_utils import BoxVisibility, view_points
 from pyquaternion import Quaternion
 
-from bev.data.index_cache import open_index
-from bev.data.nuscenes import read_frames
-from bev.data.nuscenes_boxes import to_nuscenes
+from bev.data.nuscenes.boxes import to_nuscenes
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
 from bev.geometry import Cameras, inverse_rigid
-from bev.visualization import upright_corners
+from bev.visualization.camera_view import upright_corners
 
 
 def devkit_pixels(nusc, frame, camera) -> list[np.ndarray]:

@@ -2,9 +2,9 @@
 
 import torch
 
-from bev.data.classes import ATTRIBUTES
-from bev.models.center_output import GroupOutput
-from bev.models.center_targets import CenterTargets
+from bev.data.nuscenes.classes import ATTRIBUTES
+from bev.models.heads.center.output import GroupOutput
+from bev.models.heads.center.targets import CenterTargets
 
 
 def perfect_output(targets: CenterTargets, sectors: int = 1) -> GroupOutput:

@@ -12,7 +12,7 @@ from bev.models import (
     ConvDepthNetConfig,
     DepthBins,
 )
-from bev.models.view_transform import LiftSplat, LiftSplatConfig
+from bev.models.view.lift_splat import LiftSplat, LiftSplatConfig
 from bev.ops import VoxelPlan, voxel_pool
 
 GRID = BevGrid(x=(-4.0, 8.0, 1.0), y=(-3.0, 3.5, 0.5), z=(-2.0, 2.0, 2.0))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from bev.benchmark.timing import peak_bytes
 from bev.geometry import BevGrid
+from bev.lab.benchmark.timing import peak_bytes
 from bev.ops import VoxelPlan, voxel_pool
 from bev.ops.stock import gathered_dots, sampled_dots
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bev.benchmark.step import random_batch
 from bev.config import load_file
+from bev.lab.benchmark.step import random_batch
+from bev.lab.synthetic import PRESETS, make_world
 from bev.models import BevEncoderConfig, CenterHeadConfig, DepthBins, FpnConfig
-from bev.synthetic import PRESETS, make_world
 from bev.training import module
-from bev.training.checkpoint import load_checkpoint
+from bev.training.checkpoint.loading import load_checkpoint
 from bev.training.module import compile_parts
 from bev.training.record import RunRecord
 from bev.training.run import train

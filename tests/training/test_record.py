@@ -8,8 +8,8 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 
-from bev.training import keep
-from bev.training.keep import BestCheckpoint
+from bev.training.checkpoint import saving as keep
+from bev.training.checkpoint.saving import BestCheckpoint
 from bev.training.record import RunRecord, is_finished
 
 RECORD = RunRecord(8, 1.5, 1000, 10**9, 2**30, "cpu", 1)

@@ -8,15 +8,15 @@ import pytest
 import torch
 from commands import call
 
-from bev.ablation.results import collect
-from bev.ablation.study import Run
-from bev.ablation.table import cells
 from bev.data.dataset import KeyFrames
-from bev.data.outlines import OutlineConfig
+from bev.data.polygons import OutlineConfig
 from bev.errors import DataError, TrainingError
 from bev.evaluation.predict import predict
+from bev.lab.ablation.results import collect
+from bev.lab.ablation.study import Run
+from bev.lab.ablation.table import cells
 from bev.models import CenterHeadConfig, SegmentationHeadConfig
-from bev.training.checkpoint import load_checkpoint
+from bev.training.checkpoint.loading import load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.run import check_settings, train
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 from bev.errors import CheckpointError, TrainingError
 from bev.models import FpnConfig
-from bev.training.averaging import AveragedWeights, ema_decay
-from bev.training.checkpoint import check_resumable, load_checkpoint, read_checkpoint
+from bev.training.checkpoint.loading import check_resumable, load_checkpoint, read_checkpoint
 from bev.training.module import TrainingModule
+from bev.training.optimization.averaging import AveragedWeights, ema_decay
 from bev.training.run import run_folder, train
 
 

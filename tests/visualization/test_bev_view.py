@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from bev.geometry import BevGrid, Boxes3D
-from bev.visualization import CLASS_COLORS, AreaMaps, BevView, draw_bev
+from bev.visualization.areas import AreaMaps
+from bev.visualization.bev_view import BevView, draw_bev
+from bev.visualization.colors import CLASS_COLORS
 
 VIEW = BevView(pixels=400, reach=50.0)
 

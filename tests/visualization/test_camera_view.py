@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from bev.data.classes import CLASSES
+from bev.data.nuscenes.classes import CLASSES
 from bev.geometry import Boxes3D, Cameras, rigid_transform
-from bev.visualization import CLASS_COLORS, draw_boxes, scaled_camera, upright_corners
-from bev.visualization.camera_view import depth_colors, draw_points
+from bev.visualization.camera_view import (
+    depth_colors,
+    draw_boxes,
+    draw_points,
+    scaled_camera,
+    upright_corners,
+)
+from bev.visualization.colors import CLASS_COLORS
 
 FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
 CAMERA = Cameras(

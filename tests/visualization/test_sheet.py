@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from bev.data.nuscenes import CAMERAS, DataError, Frame
-from bev.data.readings import CameraFrame
+from bev.data.nuscenes.frames import CAMERAS, DataError, Frame
+from bev.data.nuscenes.sensor_data import CameraFrame
 from bev.geometry import Boxes3D, rigid_transform
-from bev.visualization import draw_check, draw_sheet, load_image, save_png
+from bev.visualization.canvas import load_image, save_png
+from bev.visualization.check import draw_check
 from bev.visualization.layout import camera_places, sheet_layout
+from bev.visualization.sheet import draw_sheet
 
 FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bev.visualization import save_png, write_video
+from bev.visualization.canvas import save_png
+from bev.visualization.video import write_video
 
 
 def flat(value: int, size=(64, 97)) -> np.ndarray:

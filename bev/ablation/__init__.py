@@ -1,6 +1,0 @@
-"""Ablations: a base experiment and what is varied, run, compared and put in a table."""
-
-from bev.ablation.study import Study
-from bev.ablation.variants import grid, one_at_a_time, vary
-
-__all__ = ["Study", "grid", "one_at_a_time", "vary"]

@@ -1,0 +1,236 @@
+"""What is wrong in the tables themselves: every fault at once, however damaged they are.
+
+The idea: the index stops at the first fault, as it cannot be built with one. Here each rule is
+looked at by itself on the columns that could be read. What would only follow from a fault that is
+already told (references into a table that is cut off, say) is not told again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from bev.data.checks.findings import Findings, Kind
+from bev.data.nuscenes.index import NO_ROW, find
+from bev.data.nuscenes.tables import TABLES, read_table, table_file
+from bev.data.nuscenes.values import Columns, no_box, no_lens, no_pose, not_unit, told
+from bev.errors import DataError
+
+_MEND = "Mend the rows, or fetch the tables again."
+TABLE_MISSING = Kind("table missing", "Fetch the tables again.")
+TABLE_DAMAGED = Kind("damaged table or row", "What refers to these rows is not checked.")
+TOKEN_TWICE = Kind("duplicate token", "Remove the rows that are too many.")
+DANGLING = Kind("reference to a row that does not exist", _MEND)
+NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
+NOT_UNIT = Kind("quaternion not of unit length", f"{_MEND} Training normalises it.")
+NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _MEND)
+NO_BOX = Kind(
+    "box without a size above 0, or with a number that is not finite",
+    f"{_MEND} Training and evaluation leave such boxes out.",
+)
+KEY_FRAME_TWICE = Kind("two key frames of a sensor in a sample", "Remove one of the rows.")
+CAMERA_MISSING = Kind(
+    "sample without a camera's row",
+    "Restore the rows, name the cameras in use (--cameras; in training --data.cameras), or train"
+    " with --data.missing-cameras skip.",
+)
+NO_BOXES = Kind(
+    "sample without boxes",
+    "Allowed: such a sample is background in training; test sets have no boxes at all.",
+    is_error=False,
+)
+
+
+def _lidar_row(is_error: bool) -> Kind:
+    return Kind(
+        "sample without a LIDAR_TOP row",
+        "Its ego frame is CAM_FRONT's; lidar must be off (--data.no-lidar).",
+        is_error,
+    )
+
+
+# (table, column, table that it names). Neighbours of samples and readings may be left behind.
+_REFERENCES = (
+    ("calibrated_sensor", "sensor_token", "sensor"),
+    ("instance", "category_token", "category"),
+    ("sample", "scene_token", "scene"),
+    ("sample_annotation", "sample_token", "sample"),
+    ("sample_annotation", "instance_token", "instance"),
+    ("sample_annotation", "attribute_token", "attribute"),
+    ("sample_annotation", "prev", "sample_annotation"),
+    ("sample_annotation", "next", "sample_annotation"),
+    ("sample_data", "sample_token", "sample"),
+    ("sample_data", "ego_pose_token", "ego_pose"),
+    ("sample_data", "calibrated_sensor_token", "calibrated_sensor"),
+)
+_MAY_BE_EMPTY = ("attribute_token", "prev", "next")
+_POSE = ("translation", "rotation")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What could be read.
+
+    Attributes:
+        columns: by table; empty ones for a table that could not be read.
+        whole: the tables of which every row was read.
+    """
+
+    columns: dict[str, Columns]
+    whole: frozenset[str]
+
+    @classmethod
+    def read(cls, folder: Path, findings: Findings) -> "Tables":
+        """Read the tables of a version's folder; what is damaged is left out and told."""
+        columns: dict[str, Columns] = {}
+        files = {table: table_file(folder, table) for table in TABLES}
+        sizes = {table: file.stat().st_size for table, file in files.items() if file.is_file()}
+        faults: dict[str, list[str]] = {table: [] for table in TABLES}
+        with tqdm(
+            total=sum(sizes.values()), desc=f"tables {folder.name}", unit="B",
+            unit_scale=True, delay=1, leave=False,
+        ) as bar:  # fmt: skip
+            for table, wanted in TABLES.items():
+                columns[table] = {n: np.zeros((0, *c.shape), c.dtype) for n, c in wanted.items()}
+                if table not in sizes:
+                    findings.add(TABLE_MISSING, [str(files[table])])
+                    continue
+                told_of = faults[table]
+                try:
+                    columns[table], _ = read_table(
+                        folder, table, bar.update, lambda fault, to=told_of: to.append(str(fault))
+                    )
+                except (DataError, OSError) as error:
+                    told_of.append(str(error))
+                findings.add(TABLE_DAMAGED, told_of)
+        return cls(columns, frozenset(table for table in sizes if not faults[table]))
+
+    def rows(self, table: str, wanted: np.ndarray) -> np.ndarray:
+        """The row of each token, ``NO_ROW`` where it is not there."""
+        tokens = self.columns[table]["token"]
+        return find(tokens, np.argsort(tokens, kind="stable"), wanted)
+
+    @cached_property
+    def sensor(self) -> np.ndarray:
+        """(readings,) row in ``sensor`` of each, or ``NO_ROW``."""
+        mounting = self.columns["calibrated_sensor"]
+        sensor = np.append(self.rows("sensor", mounting["sensor_token"]), NO_ROW)
+        data = self.columns["sample_data"]
+        return sensor[self.rows("calibrated_sensor", data["calibrated_sensor_token"])]
+
+    def is_of(self, *modalities: bytes) -> np.ndarray:
+        """(readings,) whether each is of one of the modalities; unknown is none."""
+        modality = np.append(self.columns["sensor"]["modality"], b"")
+        return np.isin(modality[self.sensor], modalities)
+
+
+def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
+    """Add all that is wrong.
+
+    Args:
+        cameras: that every sample must have; empty for every camera of the ``sensor`` table.
+        lidar: whether every sample must have a ``LIDAR_TOP`` row.
+    """
+    for table, columns in tables.columns.items():
+        tokens, count = np.unique(columns["token"], return_counts=True)
+        findings.add(
+            TOKEN_TWICE,
+            (f"{table} {tokens[i].decode()}: {count[i]} times" for i in np.flatnonzero(count > 1)),
+        )
+    read = tables.is_of(b"camera", b"lidar") | (tables.sensor == NO_ROW)
+    for table, column, target in _REFERENCES:
+        findings.add(DANGLING, _dangling(tables, table, column, target, read))
+    _check_values(tables, read, findings)
+    if {"sample", "sample_annotation"} <= tables.whole:
+        samples = tables.columns["sample"]["token"]
+        bare = ~np.isin(samples, tables.columns["sample_annotation"]["sample_token"])
+        findings.add(NO_BOXES, (f"sample {token.decode()}" for token in samples[bare]))
+    _check_rig(tables, cameras, lidar, findings)
+
+
+def _dangling(
+    tables: Tables, table: str, column: str, target: str, read: np.ndarray
+) -> Iterator[str]:
+    if target not in tables.whole:
+        return
+    columns = tables.columns[table]
+    wanted = columns[column]
+    lost = tables.rows(target, wanted) == NO_ROW
+    if column in _MAY_BE_EMPTY:
+        lost &= wanted != b""
+    if target in ("sample", "ego_pose") and table == "sample_data":
+        lost &= read  # radar is not used
+    for row in np.flatnonzero(lost):
+        yield (
+            f"{table} {columns['token'][row].decode()}: {column}"
+            f" {wanted[row].decode()!r} is not in {target}.json"
+        )
+
+
+def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
+    """Poses, lenses and boxes; of sensors that are not read (radar) none."""
+    data, mounting = tables.columns["sample_data"], tables.columns["calibrated_sensor"]
+    modality = np.append(tables.columns["sensor"]["modality"], b"")
+    modality = modality[tables.rows("sensor", mounting["sensor_token"])]
+    # A row that nothing readable names counts as used.
+    others = tables.rows("ego_pose", data["ego_pose_token"][~read])
+    own = tables.rows("ego_pose", data["ego_pose_token"][read])
+    radar_only = np.setdiff1d(others, own)
+    used = {
+        "ego_pose": ~np.isin(np.arange(len(tables.columns["ego_pose"]["token"])), radar_only),
+        "calibrated_sensor": np.isin(modality, (b"camera", b"lidar", b"")),
+    }
+    for table, rows in used.items():
+        columns = tables.columns[table]
+        findings.add(NO_POSE, _rows(table, columns, no_pose(columns) & rows, _POSE))
+        findings.add(NOT_UNIT, _rows(table, columns, not_unit(columns) & rows, ("rotation",)))
+    lens = no_lens(mounting) & (modality == b"camera")
+    findings.add(NO_LENS, _rows("calibrated_sensor", mounting, lens, ("camera_intrinsic",)))
+    boxes, table = tables.columns["sample_annotation"], "sample_annotation"
+    findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*_POSE, "size")))
+    findings.add(NOT_UNIT, _rows(table, boxes, not_unit(boxes), ("rotation",)))
+
+
+def _rows(table: str, columns: Columns, bad: np.ndarray, fields: Sequence[str]) -> Iterator[str]:
+    for row in np.flatnonzero(bad).tolist():
+        yield f"{table} {columns['token'][row].decode()}: {told(columns, row, fields)}"
+
+
+def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
+    """Each sample's key frames: one of every camera, and one of the lidar."""
+    sensor, data = tables.columns["sensor"], tables.columns["sample_data"]
+    samples = tables.columns["sample"]["token"]
+    names, channel = np.unique(sensor["channel"], return_inverse=True)
+    sample = tables.rows("sample", data["sample_token"])
+    is_used = data["is_key_frame"] & tables.is_of(b"camera", b"lidar") & (sample != NO_ROW)
+    rows = np.flatnonzero(is_used)
+    place = sample[rows] * len(names) + channel[tables.sensor[rows]]
+    count = np.bincount(place, minlength=len(samples) * len(names))
+    count = count.reshape(len(samples), len(names))
+    for s, c in np.argwhere(count > 1):
+        files = data["filename"][rows[place == s * len(names) + c]]
+        listed = ", ".join(file.decode() for file in files)
+        findings.add(
+            KEY_FRAME_TWICE, [f"sample {samples[s].decode()}, {names[c].decode()}: {listed}"]
+        )
+    if not {"sample", "sample_data", "calibrated_sensor", "sensor"} <= tables.whole:
+        return  # what is missing may stand in the rows that could not be read
+    of = {name.decode(): count[:, c] for c, name in enumerate(names)}
+    none = np.zeros(len(samples), int)
+    is_camera = sensor["modality"] == b"camera"
+    cameras = cameras or sorted({name.decode() for name in sensor["channel"][is_camera]})
+    for camera in cameras:
+        findings.add(CAMERA_MISSING, _lacking(samples, camera, of.get(camera, none)))
+    lidars = of.get("LIDAR_TOP", none)
+    if lidar or lidars.any():
+        findings.add(_lidar_row(is_error=lidar), _lacking(samples, "LIDAR_TOP", lidars))
+
+
+def _lacking(samples: np.ndarray, channel: str, count: np.ndarray) -> list[str]:
+    """The samples without a sensor; where none has it, that alone."""
+    if len(samples) and not count.any():
+        return [f"{channel}: no sample has one"]
+    return [f"sample {token.decode()}: {channel}" for token in samples[count == 0]]

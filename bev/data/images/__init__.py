@@ -1,0 +1,1 @@
+"""Images: decoding and warping, the cache of decoded ones, colours and masks."""

@@ -1,0 +1,131 @@
+"""The border between nuScenes' boxes and ours.
+
+nuScenes gives centre, (width, length, height) and a quaternion in the global frame; inside the
+project boxes are ``Boxes3D`` with (length, width, height) and a yaw angle in the ego frame.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from nuscenes.eval.detection.utils import category_to_detection_name
+from pyquaternion import Quaternion
+from torch import Tensor
+
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, VEHICLE
+from bev.data.nuscenes.index import Index
+from bev.geometry import Boxes3D
+
+
+def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """4x4 float64 matrix of a nuScenes translation and rotation (quaternion w, x, y, z).
+
+    Of an ``ego_pose`` it is ``global_from_ego``, of a ``calibrated_sensor`` ``ego_from_sensor``. A
+    quaternion that is not of unit length is normalised, as in the devkit.
+    """
+    matrix = np.eye(4)
+    matrix[:3, :3] = Quaternion(rotation).rotation_matrix
+    matrix[:3, 3] = translation
+    return matrix
+
+
+@lru_cache(maxsize=4)
+def detection_labels(index: Index) -> np.ndarray:
+    """(categories,) index into ``CLASSES`` of each category, -1 for those that do not count."""
+    names = (category_to_detection_name(name.decode()) for name in index.category.name)
+    return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)
+
+
+@lru_cache(maxsize=4)
+def vehicle_categories(index: Index) -> np.ndarray:
+    """(categories,) whether a category is a vehicle's; more are than the detection classes hold."""
+    return np.array([name.decode().startswith(VEHICLE) for name in index.category.name], bool)
+
+
+@lru_cache(maxsize=4)
+def attribute_numbers(index: Index) -> np.ndarray:
+    """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute, the last for a box without.
+
+    It is -1 there, and for an attribute of another data set that nuScenes does not have.
+    """
+    names = (name.decode() for name in index.attribute.name)
+    return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
+
+
+class Truth(NamedTuple):
+    """The annotated boxes of a sample, in the ego frame.
+
+    Attributes:
+        boxes: of the ten detection classes.
+        points: (M,) lidar and radar points on each of them.
+        vehicles: of every category that begins with "vehicle"; label -1 where none of the ten.
+    """
+
+    boxes: Boxes3D
+    points: Int[Tensor, " M"]
+    vehicles: Boxes3D
+
+
+def truth_boxes(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]) -> Truth:
+    """The annotated boxes of a sample (float32; velocity NaN where the data set has none).
+
+    Args:
+        index: the opened data set.
+        sample: a row of the ``sample`` table.
+        ego_from_global: float64.
+    """
+    first, last = index.sample.annotations[sample : sample + 2]
+    table = index.sample_annotation
+    category = table.category[first:last]
+    label, vehicle = detection_labels(index)[category], vehicle_categories(index)[category]
+    wanted = (label >= 0) | vehicle
+    label, vehicle, rows = label[wanted], vehicle[wanted], first + np.flatnonzero(wanted)
+    if not len(rows):
+        return Truth(Boxes3D.empty(), torch.zeros(0, dtype=torch.long), Boxes3D.empty())
+    headings = [Quaternion(rotation).rotation_matrix[:, 0] for rotation in table.rotation[rows]]
+    points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
+    width, length, height = table.size[rows].T
+    in_global = Boxes3D.make(
+        torch.from_numpy(table.translation[rows]),
+        torch.from_numpy(np.stack([length, width, height], axis=1)),
+        torch.from_numpy(np.array([np.arctan2(y, x) for x, y, _ in headings])),
+        torch.from_numpy(table.velocity[rows]),
+        label=torch.from_numpy(label),
+        attribute=torch.from_numpy(attribute_numbers(index)[table.attribute[rows]]),
+        visibility=torch.from_numpy(table.visibility[rows].astype(np.int64)),
+    )
+    boxes = in_global.transform(ego_from_global)
+    single = {name: getattr(boxes, name).float()
+              for name in ("center", "size", "yaw", "velocity", "score")}  # fmt: skip
+    boxes = Boxes3D(
+        **single, label=boxes.label, attribute=boxes.attribute, visibility=boxes.visibility
+    )
+    counted = torch.from_numpy(label >= 0)
+    return Truth(
+        boxes[counted], torch.from_numpy(points)[counted], boxes[torch.from_numpy(vehicle)]
+    )
+
+
+def to_nuscenes(boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]) -> list[dict]:
+    """Boxes in the ego frame as rows of nuScenes' form in the global frame.
+
+    Each row has ``translation``, ``size`` (width, length, height), ``rotation`` (quaternion w x y
+    z) and ``velocity`` (vx, vy; zero where unknown) as plain lists.
+    """
+    moved = boxes.to("cpu").double().transform(global_from_ego)
+    rows = []
+    for center, size, yaw, velocity in zip(
+        moved.center, moved.size, moved.yaw, moved.velocity, strict=True
+    ):
+        length, width, height = size.tolist()
+        rows.append(
+            {
+                "translation": center.tolist(),
+                "size": [width, length, height],
+                "rotation": Quaternion(axis=[0, 0, 1], radians=yaw.item()).elements.tolist(),
+                "velocity": torch.nan_to_num(velocity).tolist(),
+            }
+        )
+    return rows

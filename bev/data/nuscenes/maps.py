@@ -1,0 +1,215 @@
+"""Layers of nuScenes' map expansion as outlines around the car.
+
+The idea: the expansion's polygons are kept as edges, wound one way (holes the other), so that
+whatever overlaps may overlap; a sample takes the polygons near the car and moves their edges into
+its ego frame. The devkit's reader needs every layer, knows four cities alone and draws whole
+pixels; the format is its own (nuScenes map expansion v1.3).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from shapely import get_parts, make_valid
+from shapely.geometry import LineString, Polygon
+from torch import Tensor
+
+from bev.data.nuscenes.classes import DIVIDER, LAYERS
+from bev.errors import DataError
+from bev.geometry import Outlines
+
+_DIVIDERS = ("road_divider", "lane_divider")
+_ARC = 4  # edges of a quarter of the round end of a line
+
+
+class Areas(NamedTuple):
+    """The P polygons of one layer of one map.
+
+    Attributes:
+        edges: (E, 2, 2) from (x, y) to (x, y), metres in the global frame; counter-clockwise around
+            a polygon, clockwise around its holes.
+        starts: (P + 1,) polygon p has edges ``starts[p]:starts[p + 1]``.
+        bounds: (P, 4) least x, least y, greatest x, greatest y.
+    """
+
+    edges: np.ndarray
+    starts: np.ndarray
+    bounds: np.ndarray
+
+    def near(self, x: float, y: float, reach: float) -> np.ndarray:
+        """(N, 2, 2) edges of the polygons that come nearer than ``reach`` in x and in y."""
+        low, high = self.bounds[:, :2], self.bounds[:, 2:]
+        chosen = ((low < (x + reach, y + reach)) & (high > (x - reach, y - reach))).all(axis=1)
+        return self.edges[np.repeat(chosen, np.diff(self.starts))]
+
+
+class MapLayers:
+    """Layers of the maps that scenes were recorded on.
+
+    Args:
+        root: folder of the data set.
+        version: nuScenes version, the name of the tables' folder.
+        layers: of ``bev.data.nuscenes.classes.LAYERS``, without "vehicle".
+        line_width: metres, of dividers.
+        reach: metres ahead, behind and beside the car within which the outlines are whole.
+
+    Raises (also in use):
+        DataError: where a map's expansion is missing or damaged, or a scene names no place.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        version: str,
+        layers: Sequence[str],
+        line_width: float,
+        reach: float,
+    ) -> None:
+        self.root, self.layers, self.line_width, self.reach = root, layers, line_width, reach
+        self.locations = scene_locations(root, version) if layers else {}
+
+    def read(self, scenes: Iterable[str]) -> None:
+        """Read the maps of scenes: processes forked from this one share them."""
+        for scene in dict.fromkeys(scenes):
+            self._areas(scene)
+
+    def around(self, scene: str, global_from_ego: Float[Tensor, "4 4"]) -> Outlines:
+        """The layers around a car, in its ego frame; no layers give no outlines."""
+        if not self.layers:
+            return Outlines.empty()
+        pose = global_from_ego.double().numpy()
+        ego_from_global, height = np.linalg.inv(pose), pose[2, 3]
+        parts = []
+        for name, areas in zip(self.layers, self._areas(scene), strict=True):
+            edges = areas.near(pose[0, 3], pose[1, 3], self.reach * 2**0.5)
+            x, y = edges[..., 0], edges[..., 1]
+            # Maps are flat: they lie at the height of the ground below the car. Number by number,
+            # so that the two edges of a corner move to the same bits.
+            moved = [a * x + b * y + (c * height + d) for a, b, c, d in ego_from_global[:2]]
+            moved = torch.from_numpy(np.stack(moved, axis=-1)).float()
+            parts.append(Outlines.make(moved, LAYERS.index(name)))
+        return Outlines.cat(parts)
+
+    def _areas(self, scene: str) -> tuple[Areas, ...]:
+        if scene not in self.locations:
+            raise DataError(
+                f"Scene {scene} of {self.root} names no log with a location, which says whose map"
+                " is its; leave the map's layers out of --data.outlines.layers."
+            )
+        path = self.root / "maps" / "expansion" / f"{self.locations[scene]}.json"
+        return read_layers(path, tuple(self.layers), self.line_width)
+
+
+def scene_locations(root: Path, version: str) -> dict[str, str]:
+    """The place (a map's name) of each scene, by the scene's name; those without one are left out.
+
+    Raises:
+        DataError: where ``scene.json`` or ``log.json`` is missing or damaged.
+    """
+    rows = {}
+    for table in ("scene", "log"):
+        path = root / version / f"{table}.json"
+        try:
+            rows[table] = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"Table {path}, which says on which map a scene lies, cannot be read ({error});"
+                " fetch it again."
+            ) from error
+    places = {log["token"]: log.get("location", "") for log in rows["log"]}
+    found = {scene["name"]: places.get(scene.get("log_token"), "") for scene in rows["scene"]}
+    return {name: place for name, place in found.items() if place}
+
+
+@cache
+def read_layers(path: Path, layers: tuple[str, ...], line_width: float) -> tuple[Areas, ...]:
+    """Layers of a map expansion, as areas; dividers are lines of a width (metres).
+
+    Raises:
+        DataError: where the file is missing, or lacks what a layer needs.
+    """
+    tables = _read(path)
+    try:
+        nodes = {node["token"]: (node["x"], node["y"]) for node in tables["node"]}
+        return tuple(
+            _areas(_lines(tables, nodes, line_width))
+            if layer == DIVIDER
+            else _areas(_polygons(tables, nodes, layer))
+            for layer in layers
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"Map expansion {path} lacks {error}, which layers {', '.join(layers)} need; fetch"
+            " version 1.3 of it again."
+        ) from error
+
+
+def _areas(polygons: Sequence[Polygon]) -> Areas:
+    polygons = [polygon for polygon in polygons if not polygon.is_empty]
+    rings = [_edges(polygon) for polygon in polygons]
+    return Areas(
+        np.concatenate(rings) if rings else np.zeros((0, 2, 2)),
+        np.cumsum([0, *(len(ring) for ring in rings)]),
+        np.array([polygon.bounds for polygon in polygons]).reshape(-1, 4),
+    )
+
+
+def _lines(tables: dict, nodes: dict[str, tuple[float, float]], width: float) -> list[Polygon]:
+    """Dividers as areas, with round ends."""
+    tokens = {line["token"]: line["node_tokens"] for line in tables["line"]}
+    ways = [tokens[row["line_token"]] for table in _DIVIDERS for row in tables[table]]
+    lines = [LineString([nodes[token] for token in way]) for way in ways if len(way) > 1]
+    return [line.buffer(width / 2, quad_segs=_ARC) for line in lines]
+
+
+def _polygons(tables: dict, nodes: dict[str, tuple[float, float]], layer: str) -> list[Polygon]:
+    drawn = {polygon["token"]: polygon for polygon in tables["polygon"]}
+    found = [_polygon(drawn[token], nodes) for row in tables[layer] for token in _tokens(row)]
+    # A border that crosses itself has no one way around.
+    whole = [polygon if polygon.is_valid else make_valid(polygon) for polygon in found]
+    return [part for part in get_parts(get_parts(whole)) if isinstance(part, Polygon)]
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise DataError(
+            f"Map expansion {path} is missing; unpack nuScenes' map expansion (v1.3, from"
+            f" https://www.nuscenes.org/nuscenes#download) into {path.parents[1]}, or leave the"
+            " map's layers out: of training by --data.outlines.layers and"
+            " --model.segmentation.layers, of evaluation by --data.layers and the others' names."
+        )
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(
+            f"Map expansion {path} cannot be read ({error}); fetch it again."
+        ) from error
+
+
+def _tokens(row: dict) -> list[str]:
+    """The polygons of a row; a drivable area has several."""
+    return row["polygon_tokens"] if "polygon_tokens" in row else [row["polygon_token"]]
+
+
+def _polygon(row: dict, nodes: dict[str, tuple[float, float]]) -> Polygon:
+    rings = [row["exterior_node_tokens"], *(hole["node_tokens"] for hole in row["holes"])]
+    outer, *holes = ([nodes[token] for token in ring] for ring in rings)
+    return (
+        Polygon(outer, [hole for hole in holes if len(hole) > 2]) if len(outer) > 2 else Polygon()
+    )
+
+
+def _edges(polygon: Polygon) -> np.ndarray:
+    """(E, 2, 2) edges, counter-clockwise around the polygon and clockwise around its holes."""
+    parts = []
+    for number, ring in enumerate((polygon.exterior, *polygon.interiors)):
+        points = np.asarray(ring.coords)[:, :2]
+        if ring.is_ccw != (number == 0):
+            points = points[::-1]
+        parts.append(np.stack([points[:-1], points[1:]], axis=1))
+    return np.concatenate(parts)

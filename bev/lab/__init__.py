@@ -1,0 +1,4 @@
+"""Around the core: synthetic data, ablations, benchmarks, conversion, analysis.
+
+Only ``bev.lab`` itself and ``bev.cli`` import from here.
+"""

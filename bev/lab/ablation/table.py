@@ -1,0 +1,122 @@
+"""The table of a study, as Markdown, CSV and LaTeX."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from bev.lab.ablation.results import Difference, Row, compared
+
+_COSTS = ("M params", "GFLOPs", "minutes", "ms/step", "GiB")
+_PLACES = {"M params": 2, "GFLOPs": 1, "minutes": 1, "ms/step": 0, "GiB": 2}
+
+_TEX = str.maketrans(
+    {c: f"\\{c}" for c in "_%&#${}"}
+    | {"\\": r"\textbackslash{}", "±": r"$\pm$", "Δ": r"$\Delta$"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+
+
+def note(unit: str, replicates: int) -> str:
+    """What the columns mean, in a few sentences."""
+    return (
+        "Mean ± standard deviation over the seeds of the final evaluation. Δ: difference to the"
+        f" first row, with the 95 % interval of a paired bootstrap over {unit}"
+        f" ({replicates} draws); it does not contain the spread over seeds. GFLOPs: matrix products"
+        " and convolutions of one sample's forward pass. GiB: most memory of a process (tensors on"
+        " a GPU, resident memory on a CPU)."
+    )
+
+
+def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """The header and the cells, as text."""
+    names = _figure_names(rows)
+    header = ["variant", "runs"]
+    for name in names:
+        header += [name, f"Δ {name}"] if compared(name) else [name]
+    return [*header, *_COSTS], [_line(row, names) for row in rows]
+
+
+def markdown(rows: Sequence[Row], name: str, note: str) -> str:
+    """A heading, the table, what failed, what is not finished, and the note."""
+    header, lines = cells(rows)
+    texts = [f"# {name}\n", _bar(header), _bar(["---"] * len(header)), *map(_bar, lines)]
+    faults = [fault for row in rows for fault in row.faults]
+    if faults:
+        texts.append("\nFailed:\n")
+        texts += [f"- `{run}`: {message} (log: `{log}`)" for run, message, log in faults]
+    if unfinished := [f"`{run}`" for row in rows for run in row.unfinished]:
+        texts.append(f"\nNot finished: {', '.join(unfinished)}")
+    return "\n".join([*texts, f"\n{note}\n"])
+
+
+def latex(rows: Sequence[Row], name: str) -> str:
+    """A ``tabular`` for booktabs."""
+    header, lines = cells(rows)
+    body = "\n".join(" & ".join(map(_tex, line)) + r" \\" for line in lines)
+    return (
+        f"% {name}; \\usepackage{{booktabs}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n\\toprule\n"
+        f"{' & '.join(map(_tex, header))} \\\\\n\\midrule\n{body}\n"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """All numbers in full, each in a column of its own; empty where there is none."""
+    names = _figure_names(rows)
+    records = []
+    for row in rows:
+        record: dict[str, object] = {
+            "variant": row.variant, "planned": row.planned, "finished": len(row.records)
+        }  # fmt: skip
+        for name in names:
+            if name in row.figures:
+                record |= {name: row.mean(name), f"{name} std": _number(row.deviation(name))}
+        for name, found in row.differences.items():
+            record |= {f"Δ {name}": found.value, f"Δ {name} low": found.low,
+                       f"Δ {name} high": found.high}  # fmt: skip
+        records.append(record | row.costs())
+    columns = list(dict.fromkeys(key for record in records for key in record))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def _figure_names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.figures))
+
+
+def _line(row: Row, names: Sequence[str]) -> list[str]:
+    finished = len(row.records)
+    failed = f", {len(row.faults)} failed" if row.faults else ""
+    line = [row.variant, f"{finished}/{row.planned}{failed}"]
+    for name in names:
+        line.append(_spread(row, name) if name in row.figures else "-")
+        if compared(name):
+            line.append(_difference(row.differences.get(name)))
+    costs = row.costs()
+    return line + [f"{costs[n]:.{_PLACES[n]}f}" if costs else "-" for n in _COSTS]
+
+
+def _spread(row: Row, name: str) -> str:
+    deviation = row.deviation(name)
+    return f"{row.mean(name):.3f}" + ("" if math.isnan(deviation) else f" ± {deviation:.3f}")
+
+
+def _difference(found: Difference | None) -> str:
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" if found else "-"
+
+
+def _number(value: float) -> float | str:
+    return "" if math.isnan(value) else value
+
+
+def _bar(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"
+
+
+def _tex(text: str) -> str:
+    return re.sub(r"(?<!\w)[+-](?=\d)", r"$\g<0>$", text.translate(_TEX))

@@ -1,0 +1,175 @@
+"""The sample path as published codebases have it, to measure ours against.
+
+Written from the descriptions of BEVDet (Huang et al. 2021) and BEVDepth (Li et al. 2022): every
+image is decoded whole by Pillow, then resized (bicubic), cropped, mirrored and rotated (nearest
+pixel), each a pass of its own with a matrix of its own; targets are drawn box by box (CenterPoint,
+Yin et al. 2021). Key frames, truth boxes and their transform are this project's own in both paths,
+and both leave off before the images are normalised (there on the CPU, here on the device): what is
+compared is the work on pixels and targets.
+
+The images agree but for the corners: what is rotated here has been cropped, and black comes in.
+Resized sizes are whole pixels, and the matrices follow them; published code keeps the drawn scale
+there, which is off by less than a pixel.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from bev.data.augmentation import ImageAugmentation
+from bev.data.augmentation import draw as draw_ours
+from bev.data.batch import Batch
+from bev.data.dataset import KeyFrames
+from bev.geometry import BevGrid, Boxes3D, Cameras
+from bev.models.heads.center.targets import CenterTargets
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done to one image.
+
+    Attributes:
+        resized: (width, height), pixels.
+        corner: (left, top) of the crop window in the resized image, pixels.
+        flip: mirror left and right.
+        rotation: degrees, counter-clockwise.
+    """
+
+    resized: tuple[int, int]
+    corner: tuple[int, int]
+    flip: bool
+    rotation: float
+
+
+def draw(
+    config: ImageAugmentation,
+    size: tuple[int, int],
+    image_size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Steps:
+    """Draw the steps of an image of ``size`` (height, width) that becomes ``image_size``."""
+    height, width = image_size
+    scale = width / size[1] * (1 + rng.uniform(*config.scale) / 0.44)
+    resized = int(size[1] * scale), int(size[0] * scale * config.stretch)
+    left = int(rng.uniform(0, max(0, resized[0] - width)))
+    top = int(resized[1] - height * (1 + rng.uniform(*config.crop_top)))
+    flip = config.flip != "off" and rng.random() < 0.5
+    return Steps(resized, (left, top), flip, rng.uniform(-config.rotation, config.rotation))
+
+
+def load_image(
+    path: Path, steps: Steps, image_size: tuple[int, int]
+) -> tuple[UInt8[Tensor, "3 H W"], Float[Tensor, "3 3"]]:
+    """The augmented image, RGB, and its ``image_from_original``, step by step."""
+    height, width = image_size
+    left, top = steps.corner
+    image = Image.open(path)
+    linear = torch.diag(torch.tensor(steps.resized) / torch.tensor(image.size)).double()
+    image = image.resize(steps.resized)
+    image = image.crop((left, top, left + width, top + height))
+    shift = -torch.tensor(steps.corner).double()
+    if steps.flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        mirror = torch.diag(torch.tensor([-1.0, 1.0])).double()
+        linear, shift = mirror @ linear, mirror @ shift + torch.tensor([width, 0.0]).double()
+    image = image.rotate(steps.rotation)
+    cos, sin = math.cos(math.radians(steps.rotation)), math.sin(math.radians(steps.rotation))
+    turn = torch.tensor([[cos, sin], [-sin, cos]]).double()
+    centre = torch.tensor([width / 2, height / 2]).double()
+    linear, shift = turn @ linear, turn @ (shift - centre) + centre
+    matrix = torch.eye(3).double()
+    matrix[:2, :2], matrix[:2, 2] = linear, shift
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), matrix
+
+
+def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
+    """What ``data[epoch, index]`` is, with images loaded in the published steps."""
+    frame, size = data.frames[index], data.config.image_size
+    rng = np.random.default_rng([data.seed, epoch, index])
+    loaded = [
+        load_image(camera.path, draw(data.image_augmentation, camera.size, size, rng), size)
+        for camera in frame.cameras
+    ]
+    bev_from_ego = draw_ours(data.image_augmentation, data.bev_augmentation, [], size, rng)
+    boxes = frame.boxes[frame.points_on_box >= data.config.least_points]
+    return Batch(
+        images=torch.stack([image for image, _ in loaded])[None],
+        cameras=Cameras(
+            intrinsics=torch.stack([camera.intrinsics for camera in frame.cameras]),
+            ego_from_camera=torch.stack([camera.ego_from_camera for camera in frame.cameras]),
+            image_from_original=torch.stack([matrix for _, matrix in loaded]),
+        ).to(torch.float32)[None],
+        bev_from_ego=bev_from_ego.bev_from_ego[None],
+        boxes=[boxes.transform(bev_from_ego.bev_from_ego)],
+        lidar=[torch.zeros(0, 3)],
+        tokens=[frame.token],
+        global_from_ego=frame.global_from_ego[None],
+    )
+
+
+def center_targets(
+    truth: Sequence[Boxes3D],
+    labels: Sequence[int],
+    grid: BevGrid,
+    overlap: float = 0.1,
+    min_radius: int = 2,
+) -> CenterTargets:
+    """What ``bev.models.heads.center.targets.center_targets`` gives, box by box."""
+    _, rows, columns = grid.shape
+    heatmap = torch.zeros(len(truth), len(labels), rows, columns)
+    index, regression, attribute = [], [], []
+    for sample, boxes in enumerate(truth):
+        for box in range(len(boxes)):
+            label = int(boxes.label[box])
+            if label not in labels:
+                continue
+            (x, y, z), size, yaw = boxes.center[box], boxes.size[box], boxes.yaw[box]
+            x, y = (x - grid.x[0]) / grid.x[2], (y - grid.y[0]) / grid.y[2]
+            column, row = int(x.floor()), int(y.floor())
+            if not (0 <= row < rows and 0 <= column < columns):
+                continue
+            radius = _radius(float(size[0] / grid.x[2]), float(size[1] / grid.y[2]), overlap)
+            radius = max(min_radius, int(radius))
+            _draw(heatmap[sample, list(labels).index(label)], row, column, radius)
+            index.append((sample, row, column))
+            attribute.append(int(boxes.attribute[box]))
+            offset = torch.stack([x - column, y - row])
+            turn = torch.stack([yaw.sin(), yaw.cos()])
+            values = [offset, z[None], size.log(), turn, boxes.velocity[box]]
+            regression.append(torch.cat(values))
+    return CenterTargets(
+        heatmap,
+        torch.tensor(index, dtype=torch.long).reshape(-1, 3),
+        torch.stack(regression) if regression else torch.zeros(0, 10),
+        torch.tensor(attribute, dtype=torch.long),
+        torch.zeros(len(index), dtype=torch.long),
+    )
+
+
+def _radius(length: float, width: float, overlap: float) -> float:
+    total, area = length + width, length * width
+    cases = (
+        (1, total, area * (1 - overlap) / (1 + overlap)),
+        (4, 2 * total, area * (1 - overlap)),
+        (4 * overlap, -2 * overlap * total, (overlap - 1) * area),
+    )
+    return min((b + math.sqrt(b * b - 4 * a * c)) / 2 for a, b, c in cases)
+
+
+def _draw(heatmap: Tensor, row: int, column: int, radius: int) -> None:
+    axis = np.arange(-radius, radius + 1)
+    sigma = (2 * radius + 1) / 6
+    gaussian = np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * sigma**2))
+    rows, columns = heatmap.shape
+    up, down = min(row, radius), min(rows - row, radius + 1)
+    left, right = min(column, radius), min(columns - column, radius + 1)
+    there = heatmap[row - up : row + down, column - left : column + right]
+    part = gaussian[radius - up : radius + down, radius - left : radius + right]
+    torch.maximum(there, torch.from_numpy(part).float(), out=there)

@@ -1,0 +1,209 @@
+"""Where the time and memory of a training step go: one config, one device, random images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bev.config import Experiment
+from bev.data.batch import AdjacentViews, Batch
+from bev.data.nuscenes.classes import LAYERS
+from bev.geometry import Boxes3D, Outlines
+from bev.lab.benchmark.shapes import ring
+from bev.lab.benchmark.timing import median_seconds, peak_bytes
+from bev.lab.benchmark.view_parts import PARTS, view_parts
+from bev.training.optimization.optimizer import build_optimizer
+from bev.training.optimization.stages import Stages
+
+BOXES = 30  # a sample
+
+
+def random_batch(config: Experiment, device: torch.device) -> Batch:
+    """Noise of the config's size seen by a real ring of cameras, with boxes and lidar points."""
+    size, batch = config.data.image_size, config.data.batch_size
+    generator = torch.Generator().manual_seed(0)
+
+    def uniform(low: list[float], high: list[float], count: int) -> Tensor:
+        low, high = torch.tensor(low), torch.tensor(high)
+        return low + (high - low) * torch.rand(count, len(low), generator=generator)
+
+    def boxes() -> Boxes3D:
+        return Boxes3D.make(
+            center=uniform([-40, -40, 0], [40, 40, 1], BOXES),
+            size=uniform([0.5, 0.5, 1], [5, 2, 2], BOXES),
+            yaw=uniform([-3], [3], BOXES)[:, 0],
+            velocity=uniform([-5, -5], [5, 5], BOXES),
+            label=torch.randint(0, 10, (BOXES,), generator=generator),
+        )
+
+    def areas(own: Boxes3D) -> Outlines:
+        """The footprints of the boxes, as the truth of every layer that is asked for."""
+        layers = [LAYERS.index(name) for name in config.data.outlines.layers]
+        return Outlines.cat([Outlines.of_boxes(own, layer) for layer in layers])
+
+    def images() -> Tensor:
+        values = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
+        return values.to(torch.uint8)
+
+    def before(time: int) -> AdjacentViews:
+        """Half a second's drive ahead, for each frame back."""
+        ego_from_adjacent = torch.eye(4).repeat(batch, 1, 1)
+        ego_from_adjacent[:, 0, 3] = -4.0 * time
+        return AdjacentViews(
+            images=images(),
+            cameras=ring(size, batch),
+            ego_from_adjacent=ego_from_adjacent,
+            seconds=torch.full((batch,), -0.5 * time),
+            names=[f"random {number}, {time} before" for number in range(batch)],
+        )
+
+    truth = [boxes() for _ in range(batch)]
+    return Batch(
+        images=images(),
+        cameras=ring(size, batch),
+        bev_from_ego=torch.eye(4).expand(batch, 4, 4),
+        boxes=truth,
+        lidar=[uniform([-50, -50, -1], [50, 50, 3], 20_000) for _ in range(batch)],
+        tokens=[f"random {number}" for number in range(batch)],
+        global_from_ego=torch.eye(4, dtype=torch.float64).expand(batch, 4, 4),
+        adjacent=[before(time + 1) for time in range(config.model.temporal.frames)],
+        outlines=[areas(own) for own in truth],
+    ).to(device)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a part of a training step takes.
+
+    Attributes:
+        seconds: forward and backward, median.
+        parameters: of its modules.
+        flops: of its forward pass, a multiplication and addition as two; matrix products and
+            convolutions, as ``FlopCounterMode`` counts them.
+        memory: bytes, the most that it holds above what stood before: of the step, what it needs
+            beside weights, their gradients and the optimiser's state.
+    """
+
+    seconds: float
+    parameters: int
+    flops: int
+    memory: int
+
+
+def step_stages(
+    config: Experiment, device: torch.device, precision: torch.dtype, seconds: float
+) -> dict[str, Stage]:
+    """A training step, and its parts, each forward and backward.
+
+    The parts are run alone on the tensors that they get in the step: ``backbone``, ``neck``,
+    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, and ``head`` and
+    ``segmentation`` where there are any, with their targets and losses.
+    """
+    config = replace(
+        config,
+        model=replace(config.model, backbone=config.model.backbone.without_weights()),
+    )
+    model = config.model.build().to(device).train()
+    stages = Stages(model, config.train.stages)
+    optimizer = build_optimizer(stages, config.train, config.data.batch_size)
+    batch = random_batch(config, device)
+    autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+    def step() -> None:
+        with autocast:
+            loss = sum(model.loss(batch).values())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    with autocast, torch.no_grad():
+        levels = model.backbone(batch.images.flatten(0, 1))
+        features = model.neck(levels).unflatten(0, batch.images.shape[:2])
+        view = model.view
+        place = (batch.image_size, batch.cameras, batch.bev_from_ego)
+        bev = view(features, *place).bev
+        others = [bev] * config.model.temporal.frames
+        bev = model.temporal(bev, others, [views.seconds for views in batch.adjacent])
+        encoded = model.encoder(bev)
+    parameters = list(model.parameters())
+
+    def trained(function: Callable, *inputs: Tensor) -> Callable[[], None]:
+        leaves = [t.detach().requires_grad_(t.is_floating_point()) for t in inputs]
+        wanted = [t for t in (*leaves, *parameters) if t.requires_grad]
+        grads: list[Tensor] = []  # of the outputs, as the rest of the network would hand them in
+
+        def work() -> None:
+            with autocast:
+                outputs = [t for t in _tensors(function(*leaves)) if t.requires_grad]
+            if not grads:
+                grads.extend(torch.ones_like(output) for output in outputs)
+            torch.autograd.grad(outputs, wanted, grads, allow_unused=True)
+
+        return work
+
+    rooms: dict[str, tuple[nn.Module, Callable, tuple[Tensor, ...]]] = {
+        "backbone": (model.backbone, model.backbone, (batch.images.flatten(0, 1),)),
+        "neck": (model.neck, lambda *maps: model.neck(list(maps)), tuple(levels)),
+        "view": (view, lambda maps: view(maps, *place), (features,)),
+        "encoder": (model.encoder, model.encoder, (bev,)),
+    }
+    if config.model.detects:
+        head = model.head
+        rooms["head"] = head, lambda maps: head.loss(head(maps), batch.boxes).values(), (encoded,)
+    if config.model.segments:
+        areas = model.segmentation
+        rooms["segmentation"] = (
+            areas, lambda maps: areas.loss(areas(maps), batch.outlines).values(), (encoded,)
+        )  # fmt: skip
+    works: dict[str, Callable[[], object]] = {"step": step}
+    for name, (_, function, inputs) in rooms.items():
+        works[name] = trained(function, *inputs)
+        if name == "view":
+            works |= view_parts(view, batch, features, trained)
+    times = median_seconds(works, device, seconds=seconds)
+
+    def flops(function: Callable, *inputs: object) -> int:
+        with autocast, torch.no_grad(), FlopCounterMode(display=False) as counter:
+            function(*inputs)
+        return counter.get_total_flops()
+
+    counted = {name: flops(function, *inputs) for name, (_, function, inputs) in rooms.items()}
+    counted["step"] = flops(model.loss, batch)
+    modules = {"step": model} | {name: module for name, (module, _, _) in rooms.items()}
+    sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()}
+    return {
+        name: Stage(time, sizes.get(name, 0), counted.get(name, 0), peak_bytes(works[name], device))
+        for name, time in times.items()
+    }
+
+
+def _tensors(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if value is None:  # the depth of a view transform that predicts none
+        return []
+    return [tensor for part in value for tensor in _tensors(part)]
+
+
+def table(stages: dict[str, Stage]) -> str:
+    """The parts, with their shares of the step."""
+    lines = [
+        f"{'':24} {'ms':>9} {'of the step':>12} {'M params':>9} {'GFLOPs':>9} {'peak MB':>9}",
+    ]
+    step = stages["step"].seconds
+    for name, stage in stages.items():
+        if name in PARTS:  # of the view, whose parameters and FLOPs are told there
+            held = f"{'':9} {'':9} {stage.memory / 1e6:9.1f}"
+            name = f"  {name}"
+        else:
+            held = (
+                f"{stage.parameters / 1e6:9.2f} {stage.flops / 1e9:9.2f} {stage.memory / 1e6:9.1f}"
+            )
+        lines.append(f"{name:24} {1e3 * stage.seconds:9.2f} {stage.seconds / step:12.2%} {held}")
+    parts = [name for name in PARTS if name in stages]
+    if parts:
+        total = sum(stages[name].seconds for name in parts)
+        lines.append(f"{', '.join(parts):24} {1e3 * total:9.2f} {total / step:12.2%}")
+    return "\n".join(lines)

@@ -1,0 +1,118 @@
+"""The rehearsal: the whole job in minutes, on the made world, where no data is at hand.
+
+It changes a few fields of the experiment, prints which, and labels its metrics for what they are: a
+check that every part works. A few dozen steps from random weights learn next to nothing.
+"""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from bev.config import Experiment, differences
+from bev.data.settings import DataConfig
+from bev.errors import TrainingError
+from bev.lab.synthetic import PRESETS, VERSION, make_world
+from bev.training.settings import TrainConfig
+
+WORLD = Path("data/synthetic-tiny")
+MINUTES = 3.0
+
+LABEL = "Rehearsal on a made world, not nuScenes: the metrics only show that every part works."
+
+NOTICE = """
+==========================================================================================
+ REHEARSAL: there is no data in {root}, so this run uses a made driving world.
+ This is NOT nuScenes: the metrics below only show that every part works.
+==========================================================================================
+ Changed for the rehearsal:
+{changes}
+"""
+
+NEXT = """
+==========================================================================================
+ {losses}
+ That was a rehearsal on a made world; its metrics mean nothing beyond "every part works".
+
+ With nuScenes (https://www.nuscenes.org/nuscenes#download) unpacked so that
+ data/nuscenes/v1.0-trainval, data/nuscenes/samples and data/nuscenes/maps exist:
+   python tools/train.py {config}
+
+ A model that truly learns on a CPU, on a larger made world (about half an hour on 2 cores):
+   python tools/make_synthetic.py data/synthetic-default
+   python tools/train.py configs/lss_synthetic.py
+==========================================================================================
+"""
+
+
+def wants_rehearsal(config: Experiment, arguments: Sequence[str]) -> bool:
+    """Whether nobody chose a data root, and the usual one is not there."""
+    chosen = any(a.split("=")[0].replace("_", "-") == "--data.root" for a in arguments)
+    default = DataConfig.root
+    return not chosen and config.data.root == default and not config.data.root.exists()
+
+
+def rehearse(config: Experiment) -> Experiment:
+    """The experiment changed for a rehearsal; makes the tiny world where it is not there yet.
+
+    Raises:
+        TrainingError: under torchrun; a rehearsal is for one machine without data.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise TrainingError(
+            f"There is no data in {config.data.root}, and a rehearsal does not run under torchrun;"
+            " set --data.root, or start without torchrun."
+        )
+    data = dataclasses.replace(
+        config.data,
+        root=WORLD,
+        version=VERSION,
+        train_split="",
+        val_split="",
+        fold="",
+        batch_size=1,
+    )
+    backbone = config.model.backbone.without_weights()
+    train = dataclasses.replace(
+        config.train,
+        epochs=1000,
+        max_minutes=MINUTES,
+        warmup_steps=10,
+        lr_batch=0,
+        schedule=TrainConfig.schedule,
+        stages=TrainConfig.stages,
+        validate_every=0,
+        pictures=2,
+        log_every=5,
+        ema_start=0,
+        devices=config.train.devices or 1,
+        runs=config.train.runs / "rehearsal",
+    )
+    if not torch.cuda.is_available():
+        data = dataclasses.replace(data, image_size=(128, 352))
+    changed = dataclasses.replace(
+        config, data=data, train=train, model=dataclasses.replace(config.model, backbone=backbone)
+    )
+    if "LOCAL_RANK" not in os.environ:
+        changed_fields = differences(config, changed)
+        changes = "\n".join(
+            f"   {name}: {before} -> {after}" for name, before, after in changed_fields
+        )
+        print(NOTICE.format(root=config.data.root, changes=changes), flush=True)
+        make_world(WORLD, PRESETS["tiny"])
+    return changed
+
+
+def losses(folder: Path) -> str:
+    """How the loss fell, in one sentence, from a run folder's ``metrics.csv``."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get("train/loss")]
+    if not rows:
+        return "It was too short to log a loss."
+    values = [float(row["train/loss"]) for row in rows]
+    few = max(len(values) // 5, 1)
+    first, last = sum(values[:few]) / few, sum(values[-few:]) / few
+    return f"The loss went from {first:.1f} to {last:.1f} in {rows[-1]['step']} steps."

@@ -1,0 +1,1 @@
+"""Things of the synthetic world as painted shapes: vehicles, cycles, people, street furniture."""

@@ -1,0 +1,57 @@
+"""From a scene's truth to its camera images."""
+
+import cv2
+import numpy as np
+
+from bev.lab.synthetic.rendering.ground import make_ground, paint_ground
+from bev.lab.synthetic.rendering.painter import paint_items, paint_shadows, shadow_outlines
+from bev.lab.synthetic.rendering.sky import make_backdrop, make_panorama, paint_haze, paint_sky
+from bev.lab.synthetic.rig import CAMERAS
+from bev.lab.synthetic.scene.scene import Scene
+from bev.lab.synthetic.visibility.truth import FrameTruth
+
+NOISE = 1.6
+"""Standard deviation of the image noise, grey levels."""
+
+
+class Renderer:
+    """Paints the images of one scene; what stays the same over the scene is made once."""
+
+    def __init__(self, scene: Scene, size: tuple[int, int]) -> None:
+        self._scene, self._size = scene, size
+        rng = np.random.default_rng([scene.look_seed, 2])
+        self._ground = make_ground(scene.road, scene.lots, scene.travel, rng)
+        self._panorama = make_panorama(scene.weather, rng)
+        self._backdrops = {
+            name: make_backdrop(scene.rig.mounts[name], size, scene.weather) for name in CAMERAS
+        }
+        width, height = size
+        tile = rng.normal(128.0, NOISE, (height + 64, width + 64)).round().astype(np.uint8)
+        self._noise = cv2.merge([tile, np.roll(tile, 31, 1), np.roll(tile, 17, 0)])
+        levels = np.linspace(0.0, 1.0, 256)[:, None] ** scene.weather.gamma
+        curve = 255.0 * levels * scene.weather.gain
+        self._curve = np.clip(curve, 0, 255).astype(np.uint8).reshape(256, 1, 3)
+        light = scene.weather.ambient + scene.weather.direct * scene.weather.sun[2]
+        self._ground_light = float(min(1.15, light))
+
+    def images(self, truth: FrameTruth, frame: int) -> dict[str, np.ndarray]:
+        """camera -> (H, W, 3) uint8 BGR image of a key frame."""
+        scene, rng = self._scene, np.random.default_rng([self._scene.look_seed, 3, frame])
+        outlines = shadow_outlines(truth.items, scene.weather)
+        images = {}
+        for name in CAMERAS:
+            view, backdrop = truth.views[name], self._backdrops[name]
+            image = np.empty((self._size[1], self._size[0], 3), np.uint8)
+            paint_ground(image, self._ground, view.intrinsic, view.camera_from_global, backdrop.top)
+            lower = image[backdrop.top :]
+            cv2.convertScaleAbs(lower, lower, self._ground_light)
+            paint_shadows(image, view, outlines, scene.weather, backdrop.top)
+            paint_haze(image, backdrop, scene.weather)
+            pose = scene.ego_pose(scene.firings[frame][name])
+            paint_sky(image, backdrop, self._panorama, float(np.arctan2(pose[1, 0], pose[0, 0])))
+            paint_items(image, view, scene.weather)
+            image = cv2.LUT(image, self._curve)
+            dy, dx = rng.integers(0, 64, 2)
+            grain = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
+            images[name] = cv2.addWeighted(image, 1.0, grain, 1.0, -128.0)
+        return images

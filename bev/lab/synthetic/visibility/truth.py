@@ -1,0 +1,89 @@
+"""The truth of a key frame: lidar sweep, camera views, lidar points in and visibility of each box.
+
+No image is painted here, so statistics can be taken of many frames quickly.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.scene.scene import Scene
+from bev.lab.synthetic.visibility.items import Items, items_at
+from bev.lab.synthetic.visibility.lidar import Sweep, cast
+from bev.lab.synthetic.visibility.masks import visible_share
+from bev.lab.synthetic.visibility.ordering import item_planes
+from bev.lab.synthetic.visibility.view import View
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """items: everything at the lidar's time. views: camera -> view at the camera's own time.
+    points: (actors,) lidar points inside each annotated box. visible: (actors,) share of pixels.
+    distance: (actors,) metres from the ego origin in the ground plane. ego: (4, 4)
+    global_from_ego at the lidar's time."""
+
+    items: Items
+    sweep: Sweep
+    views: dict[str, View]
+    points: np.ndarray
+    visible: np.ndarray
+    distance: np.ndarray
+    ego: np.ndarray
+
+
+def frame_truth(scene: Scene, frame: int, size: tuple[int, int]) -> FrameTruth:
+    """The truth of one key frame for images of ``size`` (width, height)."""
+    times = scene.firings[frame]
+    items = items_at(scene.actors, scene.props, scene.seconds(times[LIDAR]))
+    planes, gap = item_planes(items)
+    views = {}
+    for name in CAMERAS:
+        mount = scene.rig.mounts[name]
+        global_from_camera = scene.ego_pose(times[name]) @ mount.ego_from_sensor
+        moved = items_at(scene.actors, scene.props, scene.seconds(times[name]))
+        views[name] = View(
+            moved, mount.intrinsic, np.linalg.inv(global_from_camera), size, planes, gap
+        )
+    ego = scene.ego_pose(times[LIDAR])
+    global_from_lidar = ego @ scene.rig.lidar.ego_from_sensor
+    rng = np.random.default_rng([scene.look_seed, 1, frame])
+    sweep = cast(items, global_from_lidar, rng)
+    centre = items.centre[: items.actors]
+    return FrameTruth(
+        items=items,
+        sweep=sweep,
+        views=views,
+        points=count_points(items, sweep.points, global_from_lidar),
+        visible=visible_share(list(views.values())),
+        distance=np.hypot(*(centre - ego[:3, 3])[:, :2].T),
+        ego=ego,
+    )
+
+
+def count_points(items: Items, points: np.ndarray, global_from_sensor: np.ndarray) -> np.ndarray:
+    """(actors,) number of points (P, >=3, sensor frame, float32) inside each actor's box."""
+    place = points[:, :3].astype(float) @ global_from_sensor[:3, :3].T + global_from_sensor[:3, 3]
+    low, high = place.min(0), place.max(0)
+    counts = np.zeros(items.actors, int)
+    half, centre, yaw = items.half_size, items.centre, items.yaw
+    order = np.argsort(place[:, 0])
+    place = place[order]
+    for i in range(items.actors):
+        radius = np.hypot(*half[i, :2])
+        if (centre[i, :2] + radius < low[:2]).any() or (centre[i, :2] - radius > high[:2]).any():
+            continue
+        first, last = np.searchsorted(place[:, 0], (centre[i, 0] - radius, centre[i, 0] + radius))
+        offset = place[first:last] - centre[i]
+        c, s = np.cos(yaw[i]), np.sin(yaw[i])
+        counts[i] = (
+            (np.abs(c * offset[:, 0] + s * offset[:, 1]) <= half[i, 0])
+            & (np.abs(-s * offset[:, 0] + c * offset[:, 1]) <= half[i, 1])
+            & (np.abs(offset[:, 2]) <= half[i, 2])
+        ).sum()
+    return counts
+
+
+def visibility_token(share: float) -> str:
+    """The nuScenes visibility level "1" to "4" of a visible share."""
+    return str(1 + int(np.searchsorted([0.4, 0.6, 0.8], share, side="right")))

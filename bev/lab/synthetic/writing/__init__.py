@@ -1,0 +1,1 @@
+"""The synthetic world on disk, as a nuScenes data root."""

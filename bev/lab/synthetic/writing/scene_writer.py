@@ -1,0 +1,61 @@
+"""Writes one scene: its sensor files and map, then its table rows as one JSON shard.
+
+The shard is written last and renamed into place, so a shard that exists stands for a whole scene.
+"""
+
+import json
+from pathlib import Path
+
+import cv2
+
+from bev.files import replacing
+from bev.lab.synthetic.config import SceneKey, WorldConfig
+from bev.lab.synthetic.rendering.render import Renderer
+from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.scene.scene import make_scene
+from bev.lab.synthetic.visibility.truth import frame_truth
+from bev.lab.synthetic.writing.map_expansion import street_tables
+from bev.lab.synthetic.writing.tables import EXPANSIONS, sample_file, scene_rows
+
+SHARDS = "shards"
+
+
+def prepare_process() -> None:
+    """One thread for OpenCV: the scenes are what runs in parallel."""
+    cv2.setNumThreads(1)
+
+
+def shard_file(folder: Path, key: SceneKey) -> Path:
+    """Where a scene's table rows stand while the world is being made."""
+    return folder / SHARDS / f"{key.name}.json"
+
+
+def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
+    """Writes a scene below a folder in which those of sensors, maps and shards exist.
+
+    Returns the number of key frames. Raises OSError where a file cannot be written.
+    """
+    folder, config, key = job
+    scene = make_scene(key, config)
+    renderer = Renderer(scene, config.image_size)
+    truths = []
+    for frame in range(config.frames_per_scene):
+        truth = frame_truth(scene, frame, config.image_size)
+        images = renderer.images(truth, frame)
+        for channel in CAMERAS:
+            path = folder / sample_file(key.name, channel, scene.firings[frame][channel])
+            done, data = cv2.imencode(
+                ".jpg", images[channel], [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]
+            )
+            if not done:
+                raise OSError(f"OpenCV could not encode {path}; check that it was built with JPEG.")
+            path.write_bytes(data.tobytes())
+        path = folder / sample_file(key.name, LIDAR, scene.firings[frame][LIDAR])
+        path.write_bytes(truth.sweep.points.tobytes())
+        truths.append(truth)
+    tables = street_tables(scene.road, scene.lots, scene.travel)
+    (folder / EXPANSIONS / f"{key.name}.json").write_text(json.dumps(tables))
+    shard = shard_file(folder, key)
+    with replacing(shard) as partial:
+        partial.write_text(json.dumps(scene_rows(scene, truths, config.image_size)))
+    return len(truths)

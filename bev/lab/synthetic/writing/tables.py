@@ -1,0 +1,244 @@
+"""The nuScenes tables of a made world: rows of one scene, and the rows that all scenes share.
+
+Tokens are hashes of what they name, so a scene's rows do not depend on which scenes were made
+before it, nor on which process made it.
+"""
+
+import hashlib
+
+import numpy as np
+
+from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.scene.actors import CATEGORIES
+from bev.lab.synthetic.scene.scene import Scene
+from bev.lab.synthetic.visibility.truth import FrameTruth, visibility_token
+
+TABLES = (
+    "attribute",
+    "calibrated_sensor",
+    "category",
+    "ego_pose",
+    "instance",
+    "log",
+    "map",
+    "sample",
+    "sample_annotation",
+    "sample_data",
+    "scene",
+    "sensor",
+    "visibility",
+)
+ATTRIBUTES = (
+    "vehicle.moving",
+    "vehicle.stopped",
+    "vehicle.parked",
+    "cycle.with_rider",
+    "cycle.without_rider",
+    "pedestrian.moving",
+    "pedestrian.standing",
+    "pedestrian.sitting_lying_down",
+)
+MAP_FILE = "maps/synthetic.png"
+EXPANSIONS = "maps/expansion"
+
+
+def token(*parts: object) -> str:
+    """A 32-digit token that names these parts."""
+    return hashlib.md5("/".join(map(str, parts)).encode()).hexdigest()
+
+
+def sample_file(scene_name: str, channel: str, timestamp: int) -> str:
+    """Path of a sensor file below the data root."""
+    ending = "pcd.bin" if channel == LIDAR else "jpg"
+    return f"samples/{channel}/{scene_name}__{channel}__{timestamp}.{ending}"
+
+
+def shared_rows() -> dict[str, list[dict]]:
+    """Rows of the tables that do not depend on any scene."""
+    names = sorted({*CATEGORIES.values(), "human.pedestrian.child"})
+    levels = (("1", "v0-40"), ("2", "v40-60"), ("3", "v60-80"), ("4", "v80-100"))
+    return {
+        "attribute": [
+            {"token": token("attribute", name), "name": name, "description": "As in nuScenes."}
+            for name in ATTRIBUTES
+        ],
+        "category": [
+            {"token": token("category", name), "name": name, "description": "As in nuScenes."}
+            for name in names
+        ],
+        "visibility": [
+            {
+                "token": key,
+                "level": level,
+                "description": f"Share of pixels in view: {level[1:]} %.",
+            }
+            for key, level in levels
+        ],
+        "sensor": [
+            {
+                "token": token("sensor", name),
+                "channel": name,
+                "modality": "lidar" if name == LIDAR else "camera",
+            }
+            for name in (*CAMERAS, LIDAR)
+        ],
+    }
+
+
+def annotated_frames(points: np.ndarray) -> np.ndarray:
+    """Which frames of each track are annotated.
+
+    points: (frames, actors) lidar points in each box. Returns (frames, actors) bool: from one frame
+    before the first return to one after the last. Every box with a return is in, and each track has
+    a neighbour to take its velocity from.
+    """
+    hit = points > 0
+    seen = hit.any(0)
+    first = hit.argmax(0) - 1
+    last = len(hit) - hit[::-1].argmax(0)
+    frame = np.arange(len(hit))[:, None]
+    return (frame >= first) & (frame <= last) & seen
+
+
+def scene_rows(scene: Scene, truths: list[FrameTruth], size: tuple[int, int]) -> dict[str, list]:
+    """All rows that one scene adds to the tables."""
+    name = scene.key.name
+    seed = scene.key.world_seed
+    frames = len(truths)
+
+    def key(*parts: object) -> str:
+        return token(seed, name, *parts)
+
+    rows: dict[str, list] = {table: [] for table in TABLES}
+    samples = [key("sample", i) for i in range(frames)]
+    rows["scene"].append(
+        {
+            "token": key("scene"),
+            "log_token": key("log"),
+            "nbr_samples": frames,
+            "first_sample_token": samples[0],
+            "last_sample_token": samples[-1],
+            "name": name,
+            "description": f"Made street, {len(scene.actors)} actors",
+        }
+    )
+    # Each scene has a street of its own, so a place and a map of its own.
+    rows["log"].append(
+        {
+            "token": key("log"),
+            "logfile": name,
+            "vehicle": "synthetic",
+            "date_captured": "2020-09-13",
+            "location": name,
+        }
+    )
+    rows["map"].append(
+        {
+            "token": key("map"),
+            "category": "semantic_prior",
+            "filename": MAP_FILE,
+            "log_tokens": [key("log")],
+        }
+    )
+    for i, sample in enumerate(samples):
+        rows["sample"].append(
+            {
+                "token": sample,
+                "timestamp": scene.firings[i][LIDAR],
+                "prev": samples[i - 1] if i else "",
+                "next": samples[i + 1] if i + 1 < frames else "",
+                "scene_token": key("scene"),
+            }
+        )
+    for channel, mount in scene.rig.mounts.items():
+        rows["calibrated_sensor"].append(
+            {
+                "token": key("calibrated", channel),
+                "sensor_token": token("sensor", channel),
+                "translation": _plain(mount.translation, 9),
+                "rotation": _plain(mount.rotation, 12),
+                "camera_intrinsic": [] if mount.intrinsic is None else mount.intrinsic.tolist(),
+            }
+        )
+        for i in range(frames):
+            _sensor_rows(rows, scene, channel, i, samples[i], key, size)
+    _annotation_rows(rows, scene, truths, samples, key)
+    return rows
+
+
+def _sensor_rows(rows, scene: Scene, channel: str, frame: int, sample: str, key, size) -> None:
+    timestamp = scene.firings[frame][channel]
+    pose = scene.ego_pose(timestamp)
+    mine = key("data", channel, frame)
+    camera, last = channel != LIDAR, len(scene.firings) - 1
+    rows["ego_pose"].append(
+        {
+            "token": mine,
+            "timestamp": timestamp,
+            "rotation": _turn(np.arctan2(pose[1, 0], pose[0, 0])),
+            "translation": _plain(pose[:3, 3], 9),
+        }
+    )
+    rows["sample_data"].append(
+        {
+            "token": mine,
+            "sample_token": sample,
+            "ego_pose_token": mine,
+            "calibrated_sensor_token": key("calibrated", channel),
+            "timestamp": timestamp,
+            "fileformat": "jpg" if camera else "pcd",
+            "is_key_frame": True,
+            "height": size[1] if camera else 0,
+            "width": size[0] if camera else 0,
+            "filename": sample_file(scene.key.name, channel, timestamp),
+            "prev": key("data", channel, frame - 1) if frame else "",
+            "next": key("data", channel, frame + 1) if frame < last else "",
+        }
+    )
+
+
+def _annotation_rows(rows, scene: Scene, truths: list[FrameTruth], samples, key) -> None:
+    kept = annotated_frames(np.stack([truth.points for truth in truths]))
+    for i, actor in enumerate(scene.actors):
+        frames = np.flatnonzero(kept[:, i])
+        if len(frames) == 0:
+            continue
+        tokens = [key("annotation", i, frame) for frame in frames]
+        rows["instance"].append(
+            {
+                "token": key("instance", i),
+                "category_token": token("category", actor.category),
+                "nbr_annotations": len(tokens),
+                "first_annotation_token": tokens[0],
+                "last_annotation_token": tokens[-1],
+            }
+        )
+        length, width, height = actor.shape.size
+        attributes = [token("attribute", actor.attribute)] if actor.attribute else []
+        for n, frame in enumerate(frames):
+            truth = truths[frame]
+            rows["sample_annotation"].append(
+                {
+                    "token": tokens[n],
+                    "sample_token": samples[frame],
+                    "instance_token": key("instance", i),
+                    "visibility_token": visibility_token(truth.visible[i]),
+                    "attribute_tokens": attributes,
+                    "translation": _plain(truth.items.centre[i], 6),
+                    "size": _plain((width, length, height), 6),
+                    "rotation": _turn(truth.items.yaw[i]),
+                    "prev": tokens[n - 1] if n else "",
+                    "next": tokens[n + 1] if n + 1 < len(tokens) else "",
+                    "num_lidar_pts": int(truth.points[i]),
+                    "num_radar_pts": 0,
+                }
+            )
+
+
+def _plain(values, digits: int) -> list[float]:
+    return [round(float(v), digits) for v in values]
+
+
+def _turn(yaw: float) -> list[float]:
+    """Quaternion (w, x, y, z) of a turn about z."""
+    return [round(float(np.cos(yaw / 2)), 12), 0.0, 0.0, round(float(np.sin(yaw / 2)), 12)]

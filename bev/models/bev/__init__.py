@@ -1,0 +1,1 @@
+"""BEV encoders and temporal fusion."""

@@ -1,0 +1,1 @@
+"""Heads: BEV or image features to outputs, their losses and their decoding."""

@@ -1,0 +1,1 @@
+"""CenterPoint's detection head: outputs, targets, loss, decoding, non-maximum suppression."""

@@ -1,0 +1,153 @@
+"""What the centre head should say: Gaussian heatmaps and box parameters at the centres' cells.
+
+The ten regression channels, in order: offset of the centre from its cell's lower corner (x, y, in
+cells), height of the centre (metres), log of length, width and height, sine and cosine of the yaw
+(from the middle of its sector, where headings are told by sectors), velocity (x, y, metres per
+second; NaN where unknown).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bev.geometry import BevGrid, Boxes3D
+from bev.models.heads.center.heading import sector_angle, sector_of
+
+
+class CenterTargets(NamedTuple):
+    """Targets of one group of K classes; P is the number of boxes of the group in the grid.
+
+    Attributes:
+        heatmap: (B, K, Y, X) in [0, 1], exactly 1 at the cell of each centre.
+        index: (P, 3) sample, row and column of each box.
+        regression: (P, 10), NaN where unknown.
+        attribute: (P,) index into ``bev.data.nuscenes.classes.ATTRIBUTES``; -1 for none.
+        sector: (P,) sector of the heading, see ``bev.models.heads.center.heading``.
+    """
+
+    heatmap: Float[Tensor, "B K Y X"]
+    index: Int[Tensor, "P 3"]
+    regression: Float[Tensor, "P 10"]
+    attribute: Int[Tensor, " P"]
+    sector: Int[Tensor, " P"]
+
+
+@torch.no_grad()
+def center_targets(
+    truth: Sequence[Boxes3D],
+    labels: Sequence[int],
+    grid: BevGrid,
+    overlap: float = 0.1,
+    min_radius: int = 2,
+    sectors: int = 1,
+) -> CenterTargets:
+    """Targets of a batch for the classes ``labels``; boxes outside the grid are left out.
+
+    Args:
+        truth: one set of boxes a sample, BEV frame.
+        labels: the class index of each heatmap channel.
+        grid: gives the cells; its z range does not limit the boxes.
+        overlap: least overlap that sets the Gaussian's radius.
+        min_radius: cells.
+        sectors: into how many the circle of headings is cut.
+    """
+    device = truth[0].center.device
+    _, rows, columns = grid.shape
+    heatmap = torch.zeros(len(truth), len(labels), rows, columns, device=device)
+    indices, regressions, attributes, sector_numbers = [], [], [], []
+    for sample, boxes in enumerate(truth):
+        channel = torch.full_like(boxes.label, -1)
+        for number, label in enumerate(labels):
+            channel[boxes.label == label] = number
+        flat = boxes.center.clone()
+        flat[:, 2] = (grid.z[0] + grid.z[1]) / 2
+        cell, inside = grid.locate(flat)
+        keep = inside & (channel >= 0)
+        boxes, channel, cell = boxes[keep], channel[keep], cell[keep, 1:]
+        if len(boxes) == 0:
+            continue
+        _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, overlap, min_radius)
+        indices.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
+        sector = sector_of(boxes.yaw, sectors)
+        regressions.append(encode(boxes, cell, grid, sector_angle(sector, sectors)))
+        attributes.append(boxes.attribute)
+        sector_numbers.append(sector)
+    if not indices:
+        none = torch.zeros(0, 10, device=device)
+        numbers = none[:, 0].long()
+        return CenterTargets(heatmap, none[:, :3].long(), none, numbers, numbers)
+    parts = (torch.cat(part) for part in (indices, regressions, attributes, sector_numbers))
+    return CenterTargets(heatmap, *parts)
+
+
+def encode(
+    boxes: Boxes3D,
+    cell: Int[Tensor, "M 2"],
+    grid: BevGrid,
+    origin: Float[Tensor, " M"],
+) -> Float[Tensor, "M 10"]:
+    """The ten regression values of boxes whose centres lie in the cells (row, column).
+
+    Args:
+        origin: the yaw that headings are told from, radians.
+    """
+    turn = boxes.yaw - origin
+    column_row = cell.flip(-1).to(boxes.center)
+    low = boxes.center.new_tensor([grid.x[0], grid.y[0]])
+    step = boxes.center.new_tensor([grid.x[2], grid.y[2]])
+    return torch.cat(
+        [
+            (boxes.center[:, :2] - low) / step - column_row,
+            boxes.center[:, 2:],
+            boxes.size.log(),
+            torch.sin(turn).unsqueeze(1),
+            torch.cos(turn).unsqueeze(1),
+            boxes.velocity,
+        ],
+        dim=1,
+    )
+
+
+def gaussian_radius(
+    length: Float[Tensor, " M"], width: Float[Tensor, " M"], overlap: float
+) -> Float[Tensor, " M"]:
+    """How far a box's corners may shift, in cells, while its overlap stays at least ``overlap``.
+
+    The least of the three cases of Law and Deng, CornerNet (2018), section 3.2 (one corner in and
+    one out, both in, both out), with the roots as published detection code takes them
+    ((b + sqrt(disc)) / 2), on which the published recipes rest.
+    """
+    total, area = length + width, length * width
+    one = total + (total**2 - 4 * area * (1 - overlap) / (1 + overlap)).sqrt()
+    inner = 2 * total + ((2 * total) ** 2 - 16 * area * (1 - overlap)).sqrt()
+    b = -2 * overlap * total
+    outer = b + (b**2 - 16 * overlap * (overlap - 1) * area).sqrt()
+    return torch.stack([one, inner, outer]).amin(dim=0) / 2
+
+
+def _draw_gaussians(
+    heatmap: Float[Tensor, "K Y X"],
+    boxes: Boxes3D,
+    channel: Int[Tensor, " M"],
+    cell: Int[Tensor, "M 2"],
+    grid: BevGrid,
+    overlap: float,
+    min_radius: int,
+) -> None:
+    """Write each box's Gaussian into its channel, keeping the greater value."""
+    _, rows, columns = heatmap.shape
+    radius = gaussian_radius(boxes.size[:, 0] / grid.x[2], boxes.size[:, 1] / grid.y[2], overlap)
+    radius = radius.floor().clamp(min=min_radius).view(-1, 1, 1)
+    sigma = (2 * radius + 1) / 6
+    reach = int(radius.max())
+    window = torch.arange(-reach, reach + 1, device=cell.device)
+    dy, dx = window.view(1, -1, 1), window.view(1, 1, -1)
+    value = torch.exp(-(dx**2 + dy**2) / (2 * sigma**2))
+    row, column = cell[:, 0].view(-1, 1, 1) + dy, cell[:, 1].view(-1, 1, 1) + dx
+    drawn = (dx.abs() <= radius) & (dy.abs() <= radius)
+    drawn = drawn & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    index = (channel.view(-1, 1, 1) * rows + row) * columns + column
+    heatmap.view(-1).scatter_reduce_(0, index[drawn], value.to(heatmap)[drawn], "amax")

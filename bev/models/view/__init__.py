@@ -1,0 +1,1 @@
+"""View transforms: image features to BEV features."""

@@ -1,0 +1,218 @@
+"""Lift-splat: from image features to a BEV grid.
+
+Lift: every feature pixel gets a distribution over depth bins and a context vector. Splat: the
+products of the two are summed into the BEV cells where the pixel's depth points fall. After Philion
+and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, Cameras, feature_pixels
+from bev.models.camera_mask import pack, unpack
+from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
+from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_net import ConvDepthNetConfig, DepthContext, DepthNetConfig
+from bev.models.view.plan_cache import PlanCache
+from bev.ops import VoxelPlan, voxel_pool
+
+
+@dataclass(frozen=True)
+class LiftSplatConfig(ViewTransformConfig):
+    """Settings of :class:`LiftSplat`.
+
+    Attributes:
+        depth: the depth bins.
+        depth_net: what makes depth distribution and context of the features.
+        channels: width of the context.
+        frustum: "centers" looks through the centres of feature cells and at the middle of bins;
+            "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
+        ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
+            at which it would meet flat ground, and how near each of its depth points is to it.
+        plan_cache: pooling plans kept in evaluation, see ``PlanCache``; 0 makes each anew.
+    """
+
+    depth: DepthBins = DepthBins(1.0, 60.0, 1.0)
+    depth_net: DepthNetConfig = ConvDepthNetConfig()
+    channels: int = 80
+    frustum: Literal["centers", "corners"] = "centers"
+    ray_features: bool = False
+    plan_cache: int = 0
+
+    def __post_init__(self) -> None:
+        if self.plan_cache < 0:
+            raise ConfigError(f"view.plan_cache = {self.plan_cache} cannot be negative.")
+
+    @property
+    def predicts_depth(self) -> bool:
+        return self.depth_net.predicts_depth
+
+    @property
+    def assumes_ground(self) -> bool:
+        return self.ray_features
+
+    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "LiftSplat":
+        return LiftSplat(self, in_channels, stride, grid)
+
+
+class LiftSplat(ViewTransform):
+    """Image features to BEV features.
+
+    Attributes:
+        channels: of the BEV features (context channels times cells in z).
+    """
+
+    def __init__(
+        self, config: LiftSplatConfig, in_channels: int, stride: int, grid: BevGrid
+    ) -> None:
+        super().__init__()
+        self.config, self.stride, self.grid = config, stride, grid
+        self.channels = config.channels * grid.shape[0]
+        self.plans = PlanCache(config.plan_cache)
+        bins = config.depth.bins
+        width = in_channels + (4 + bins if config.ray_features else 0)
+        self.depth_net = config.depth_net.build(width, bins, config.channels)
+
+    def forward(
+        self,
+        features: Float[Tensor, "B N C h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None = None,
+    ) -> BevFeatures:
+        looks: list[Tensor] = []  # beside the features, what each pixel sees of the geometry
+        # Geometry stays in float32: half precision would move far points by metres.
+        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+            pixels = feature_pixels(
+                image_size,
+                features.shape[-2:],
+                self.stride,
+                corners=self.config.frustum == "corners",
+                device=features.device,
+            )
+            points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
+            plan = self._plan(points, image_size, cameras, bev_from_ego)
+            if self.config.ray_features:
+                rays = ray_features(pixels, cameras, bev_from_ego)
+                looks = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
+        logits, context = self._depth_context(
+            _joined(features, looks), image_size, cameras, bev_from_ego, present
+        )
+        # Bins last, as they lie in memory: the pooling reads them as they are.
+        if logits is None:
+            batch, count, bins, height, width = points.shape[:-1]
+            depth = points.new_full((batch, count, height, width, bins), 1 / bins).movedim(-1, 2)
+            return BevFeatures(voxel_pool(depth, context, plan), None)
+        logits = logits.movedim(2, -1).float()
+        depth = logits.softmax(dim=-1).movedim(-1, 2)
+        return BevFeatures(voxel_pool(depth, context, plan), logits.movedim(-1, 2))
+
+    def _depth_context(
+        self,
+        features: Float[Tensor, "B N F h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None,
+    ) -> DepthContext:
+        """The depth net's answer; a net looks at each camera on its own, and at no absent one."""
+        if present is None:
+            return self.depth_net(features, image_size, cameras, bev_from_ego)
+        # Each camera that is there as a sample of its own.
+        one = pack(features, present).unsqueeze(1)
+        bev_from_ego = bev_from_ego[present.nonzero()[:, 0]]
+        logits, context = self.depth_net(one, image_size, cameras[present][:, None], bev_from_ego)
+        batch = len(features)
+        return DepthContext(
+            None if logits is None else unpack(logits.squeeze(1), present, batch),
+            unpack(context.squeeze(1), present, batch),
+        )
+
+    def _plan(
+        self,
+        points: Float[Tensor, "B N D h w 3"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> VoxelPlan:
+        if self.training or self.config.plan_cache == 0 or torch.compiler.is_compiling():
+            return VoxelPlan.from_points(points, self.grid)
+        matrices = [cameras.image_from_camera, cameras.ego_from_camera, bev_from_ego]
+        sizes = (image_size, points.shape, self.grid)
+        return self.plans.get(matrices, sizes, lambda: VoxelPlan.from_points(points, self.grid))
+
+    def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
+        """The depth at which each bin's point stands, metres."""
+        bins = self.config.depth
+        return bins.centers(device) if self.config.frustum == "centers" else bins.edges(device)[:-1]
+
+
+def _joined(
+    features: Float[Tensor, "B N C h w"], more: Sequence[Float[Tensor, "B N _ h w"]]
+) -> Float[Tensor, "B N _ h w"]:
+    """More channels beside the features; channels stay last in memory, as convolutions like."""
+    if not more:
+        return features
+    flat = [rearrange(part, "b n c h w -> (b n) c h w") for part in (features, *more)]
+    return rearrange(torch.cat(flat, dim=1), "(b n) c h w -> b n c h w", b=len(features))
+
+
+def frustum_points(
+    pixels: Float[Tensor, "h w 2"],
+    depths: Float[Tensor, " D"],
+    cameras: Cameras,
+    bev_from_ego: Float[Tensor, "B 4 4"],
+) -> Float[Tensor, "B N D h w 3"]:
+    """Where every pixel's depth points lie in the BEV frame, metres.
+
+    In memory x, y and z lie apart, and the points of a pixel side by side, as ``VoxelPlan`` reads
+    them.
+    """
+    height, width = pixels.shape[:2]
+    batch, count = cameras.intrinsics.shape[:2]
+    flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
+    bev_from_camera = bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera
+    # Rays have z = 1 in the camera's frame.
+    directions = cameras.rays(flat) @ bev_from_camera[..., :3, :3].transpose(-1, -2)
+    directions = rearrange(directions, "b n p xyz -> xyz b n p 1").contiguous()
+    origin = rearrange(bev_from_camera[..., :3, 3], "b n xyz -> xyz b n 1 1").contiguous()
+    points = (directions * depths.to(directions)).add_(origin)  # addcmul is slower on CPUs
+    return rearrange(points, "xyz b n (h w) d -> b n d h w xyz", h=height, w=width)
+
+
+def ray_features(
+    pixels: Float[Tensor, "h w 2"], cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]
+) -> Float[Tensor, "B N 4 h w"]:
+    """Unit viewing direction in the BEV frame, and 10 m over the depth of flat ground (0 if none).
+
+    In the BEV frame, so that a network can turn a heading seen in an image into one of the BEV
+    under any BEV augmentation.
+    """
+    height, width = pixels.shape[:2]
+    batch, count = cameras.intrinsics.shape[:2]
+    flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
+    rotation = (bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera)[..., :3, :3]
+    directions = cameras.rays(flat) @ rotation.transpose(-1, -2)
+    # Ground z = 0 is met at depth -camera_z / direction_z; its inverse stays finite at the horizon.
+    # In the ego frame: a BEV that is scaled moves no ground, and depth bins are not scaled either.
+    up = (cameras.rays(flat) @ cameras.ego_from_camera[..., 2, :3, None]).squeeze(-1)
+    height_above_ground = cameras.ego_from_camera[..., 2, 3, None].clamp(min=0.1)
+    inverse_depth = (-up / height_above_ground).clamp(min=0)
+    unit = nn.functional.normalize(directions, dim=-1)
+    joined = torch.cat([unit, 10 * inverse_depth.clamp(max=0.5).unsqueeze(-1)], dim=-1)
+    return rearrange(joined, "b n (h w) c -> b n c h w", h=height, w=width)
+
+
+def ground_nearness(
+    points: Float[Tensor, "B N D h w 3"],
+) -> Float[Tensor, "B N D h w"]:
+    """exp(-z^2 / 2) of depth points at height z (metres): 1 on flat ground, 0.14 two metres off."""
+    return torch.exp(-0.5 * points[..., 2] ** 2)

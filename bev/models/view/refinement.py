@@ -1,0 +1,179 @@
+"""Lift-splat refined from behind: BEV columns look back into the images.
+
+Lift-splat leaves cells empty where no depth point falls, and cannot see from a cell which pixels
+show it. The way back can: points at several heights above each cell are projected into the cameras
+and read features there, each weighted by the probability that the pixel's surface stands at the
+point's depth. Both ways use the same predicted depth, so both teach it. This is the dual view
+transform of Li et al., DualBEV (2024): its probabilistic projection and its fusion by channel
+attention and a BEV probability. Unlike there, that probability has no loss of its own, and images
+have no foreground mask.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, Cameras
+from bev.geometry.grid import Axis
+from bev.models.camera_mask import pack, unpack
+from bev.models.layers import conv_bn_relu
+from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
+from bev.models.view.depth_bins import DepthBins
+from bev.models.view.image_sampling import (
+    Sightings,
+    column_points,
+    find_sightings,
+    planes,
+    sample_features,
+)
+from bev.models.view.lift_splat import LiftSplatConfig
+
+
+@dataclass(frozen=True)
+class RefinedLiftSplatConfig(ViewTransformConfig):
+    """Settings of :class:`RefinedLiftSplat`.
+
+    Attributes:
+        lift: the way forth; the way back reads features of the same width.
+        z: (lo, hi, step) of the heights at which cells look back, in the BEV frame, metres.
+        squeeze: the channel attention's hidden layer is narrower than the BEV by this factor.
+    """
+
+    lift: LiftSplatConfig = LiftSplatConfig()
+    z: Axis = (-3.0, 5.0, 1.0)
+    squeeze: int = 4
+
+    def __post_init__(self) -> None:
+        planes("view.z", self.z)
+        if self.squeeze < 1:
+            raise ConfigError(f"view.squeeze = {self.squeeze} must be at least 1.")
+        if self.depth.bins < 2:
+            raise ConfigError(
+                "RefinedLiftSplat interpolates between depth bins and view.lift.depth has only one;"
+                " give it a smaller step."
+            )
+
+    @property
+    def depth(self) -> DepthBins:
+        """The depth bins of ``lift``."""
+        return self.lift.depth
+
+    @property
+    def predicts_depth(self) -> bool:
+        return self.lift.predicts_depth
+
+    @property
+    def assumes_ground(self) -> bool:
+        return self.lift.assumes_ground
+
+    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "RefinedLiftSplat":
+        """Raises ConfigError where ``lift`` predicts no depth."""
+        if not self.predicts_depth:
+            raise ConfigError(
+                "RefinedLiftSplat weights by predicted depth; its lift predicts none."
+            )
+        return RefinedLiftSplat(self, in_channels, stride, grid)
+
+
+class RefinedLiftSplat(ViewTransform):
+    """Image features to BEV features, forth by lift-splat and back by sampling."""
+
+    def __init__(
+        self, config: RefinedLiftSplatConfig, in_channels: int, stride: int, grid: BevGrid
+    ) -> None:
+        super().__init__()
+        self.config, self.stride, self.grid = config, stride, grid
+        self.lift = config.lift.build(in_channels, stride, grid)
+        self.channels = self.lift.channels
+        self.heights = planes("view.z", config.z)
+        self.context = nn.Conv2d(in_channels, self.channels, 1)
+        self.gate = FusionGate(self.channels, config.squeeze)
+
+    def forward(
+        self,
+        features: Float[Tensor, "B N C h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+        present: Bool[Tensor, "B N"] | None = None,
+    ) -> BevFeatures:
+        forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, present)
+        context = unpack(self.context(pack(features, present)), present, len(features))
+        depth = depth_logits.softmax(dim=2)
+        back = self.look_back(context, depth, image_size, cameras, bev_from_ego).to(forth.dtype)
+        return BevFeatures(forth + self.gate(forth, back) * back, depth_logits)
+
+    def look_back(
+        self,
+        context: Float[Tensor, "B N C h w"],
+        depth: Float[Tensor, "B N D h w"],
+        image_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> Float[Tensor, "B C Y X"]:
+        """What each cell's column of points reads, weighted by probability and summed."""
+        sightings = find_sightings(
+            column_points(self.grid, self.heights, context.device),
+            cameras,
+            bev_from_ego,
+            image_size,
+            context.shape[-2:],
+            self.stride,
+        )
+        factor = sighting_probability(depth, sightings, self.lift.bin_depths(depth.device))
+        sampled = sample_features(context, sightings, factor)
+        return rearrange(sampled, "b (y x) c -> b c y x", y=self.grid.shape[1])
+
+
+def sighting_probability(
+    depth: Float[Tensor, "B N D h w"], sightings: Sightings, centers: Float[Tensor, " D"]
+) -> Float[Tensor, " S"]:
+    """The predicted probability that a pixel's surface stands at the depth of the point it sees.
+
+    Linear between the cells' centres and between the bins' centres (metres, ascending, D >= 2); it
+    falls to 0 one bin beyond the first and the last.
+    """
+    bins = len(centers)
+    upper = torch.searchsorted(centers, sightings.depth).clamp(1, bins - 1)
+    low, high = centers[upper - 1], centers[upper]
+    place = upper - 1 + (sightings.depth - low) / (high - low)
+    nearer = place.floor()
+    flat = rearrange(depth, "b n d h w -> (b n h w d)")
+    total = torch.zeros_like(sightings.depth)
+    for bin_index, share in ((nearer, 1 - (place - nearer)), (nearer + 1, place - nearer)):
+        share = share * ((bin_index >= 0) & (bin_index < bins))
+        index = sightings.cell * bins + bin_index.clamp(0, bins - 1).long().unsqueeze(-1)
+        total = total + share * (flat[index] * sightings.weight).sum(-1)
+    return total
+
+
+class FusionGate(nn.Module):
+    """How much of the way back to add: a factor per channel, times a probability per cell.
+
+    Channels: squeeze and excitation (Hu et al. 2018) of both BEV maps' means. Cells: whether
+    anything stands there, from both maps.
+    """
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        hidden = max(channels // squeeze, 4)
+        self.channel = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(2 * channels, hidden, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, channels, 1),
+            nn.Sigmoid(),
+        )
+        self.cell = nn.Sequential(
+            conv_bn_relu(2 * channels, hidden), nn.Conv2d(hidden, 1, 1), nn.Sigmoid()
+        )
+
+    def forward(
+        self, forth: Float[Tensor, "B C Y X"], back: Float[Tensor, "B C Y X"]
+    ) -> Float[Tensor, "B C Y X"]:
+        both = torch.cat([forth, back], dim=1)
+        return self.channel(both) * self.cell(both)

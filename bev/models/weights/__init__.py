@@ -1,0 +1,11 @@
+"""Weights of a model: reading and writing files, loading what fits, reports, adaptation."""
+
+from bev.models.weights.loading import (
+    load_weights,
+    read_weights,
+    renamed_in_order,
+    write_weights,
+)
+from bev.models.weights.report import WeightsReport
+
+__all__ = ["WeightsReport", "load_weights", "read_weights", "renamed_in_order", "write_weights"]

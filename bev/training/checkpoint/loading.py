@@ -1,0 +1,175 @@
+"""Checkpoints: the experiment and the (averaged) weights are both inside."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bev.config import Experiment, differences, from_plain, to_plain
+from bev.errors import CheckpointError, WeightsError
+from bev.models import Detector
+from bev.models.weights.loading import read_file, write_weights
+
+# What the optimiser's and the schedule's saved states hold: another value would change nothing.
+_OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")
+
+# What a position within an epoch depends on, beside the number of ranks.
+_POSITION = [
+    ("train", "seed"),
+    ("train", "accumulate"),
+    *(
+        ("data", name)
+        for name in (
+            "version", "train_split", "fold", "fraction", "fraction_seed", "sampling",
+            "least_points", "batch_size",
+        )
+    ),
+]  # fmt: skip
+
+
+def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, Detector]:
+    """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
+
+    Of a run's checkpoint, or of what :func:`export_weights` wrote. Only plain data and tensors are
+    read: a stranger's checkpoint runs no code.
+
+    Args:
+        path: the file.
+        test_mirror: detect with test-time mirroring, whatever the config says.
+
+    Raises:
+        CheckpointError: where the file is missing, damaged, not one of this project's, or its
+            weights do not fit its config.
+    """
+    content = read_checkpoint(path)
+    config = from_plain(Experiment, content["config"])
+    # The weights come from the checkpoint: nothing is to be fetched.
+    model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
+    detector = dataclasses.replace(model, test_mirror=test_mirror or model.test_mirror).build()
+    weights = _detector_weights(content)
+    fault = _misfit(detector.state_dict(), weights)
+    if fault:
+        raise CheckpointError(f"Checkpoint {path} does not fit the model of its config: {fault}.")
+    detector.load_state_dict(weights)
+    return config, detector.eval()
+
+
+def export_weights(checkpoint: Path, path: Path) -> int:
+    """Write a checkpoint's detector as safetensors that carry their config; returns the bytes.
+
+    The (averaged) weights alone, under the detector's own names; :func:`load_checkpoint` reads it.
+
+    Raises:
+        CheckpointError: as :func:`load_checkpoint`.
+        WeightsError: for another suffix than ``.safetensors``.
+    """
+    config, model = load_checkpoint(checkpoint)
+    write_weights(path, model.state_dict(), to_plain(config))
+    return path.stat().st_size
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; raises CheckpointError as above."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"Checkpoint {path} does not exist; a run writes checkpoints/last.ckpt and best.ckpt"
+            " into its folder."
+        )
+    try:
+        content = read_file(path)
+    except WeightsError as error:
+        raise CheckpointError(f"Checkpoint {path} cannot be used. {error}") from error
+    if not isinstance(content, dict) or not {"config", "state_dict"} <= set(content):
+        raise CheckpointError(
+            f"Checkpoint {path} holds no config and state_dict; it is not one of this project's."
+        )
+    return content
+
+
+def home_of(path: Path) -> Path:
+    """The run folder that a checkpoint lies in, or else simply the folder it lies in."""
+    path = path.resolve()
+    run = path.parent.parent
+    in_run = path.parent.name == "checkpoints" and (run / "config.yaml").is_file()
+    return run if in_run else path.parent
+
+
+def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
+    """Refuse to resume a checkpoint with another model, optimiser, schedule or stages.
+
+    Also without its averaged weights.
+
+    One that stopped within an epoch also needs the same visits, in the same batches, on as many
+    ranks; one from an epoch's end does not.
+
+    Args:
+        path: the file.
+        config: to go on with.
+        ranks: training processes on all machines.
+
+    Raises:
+        CheckpointError: names each setting that differs.
+    """
+    content = read_checkpoint(path)
+    model = config.model
+    if "current_model_state" in content and config.train.ema == 0:
+        raise CheckpointError(
+            f"Checkpoint {path} comes from a run with averaged weights; resume it with them, not"
+            " with --train.ema 0."
+        )
+    saved = from_plain(Experiment, content["config"])
+    free = (".backbone.pretrained", ".backbone.weights", ".decode.")
+    differing = [
+        f"{name} was {before}, now {after}"
+        for name, before, after in differences(saved.model, model, "model")
+        if not any(part in name for part in free)
+    ]
+    stages = differences(saved.train.stages, config.train.stages, "train.stages")
+    differing += [f"{name} was {before}, now {after}" for name, before, after in stages]
+    differing += [
+        f"train.{name} was {before}, now {after}"
+        for name in _OPTIMISATION
+        if (before := getattr(saved.train, name)) != (after := getattr(config.train, name))
+    ]
+    if differing:
+        raise CheckpointError(
+            f"Checkpoint {path} was made by another model or otherwise than it is to be trained:"
+            f" {'; '.join(differing)}. Resume it with its own config."
+        )
+    position = content.get("KeyFrameData", {"batches": 0})
+    if position["batches"]:
+        differing = [
+            f"{room}.{name} was {before}, now {now}"
+            for room, name in _POSITION
+            if (before := getattr(getattr(saved, room), name))
+            != (now := getattr(getattr(config, room), name))
+        ]
+        if position["ranks"] != ranks:
+            differing.append(f"it ran as {position['ranks']} processes, now {ranks}")
+        if differing:
+            raise CheckpointError(
+                f"Checkpoint {path} stopped within an epoch, after {position['batches']} batches,"
+                f" and goes on there only with the same data and batches: {'; '.join(differing)}."
+                " Resume it as it ran, or take one from an epoch's end."
+            )
+
+
+def _detector_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Under the detector's own names, which the training module puts ``model.`` before."""
+    state, prefix = content["state_dict"], "model."
+    inside = {name: value for name, value in state.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): value for name, value in (inside or state).items()}
+
+
+def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str:
+    missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    if missing or unknown:
+        return (
+            f"{len(missing)} tensors are missing (first: {missing[:1]}) and {len(unknown)} unknown"
+            f" (first: {unknown[:1]})"
+        )
+    for name, tensor in wanted.items():
+        if tensor.shape != found[name].shape:
+            return f"{name} should be {tuple(tensor.shape)}, is {tuple(found[name].shape)}"
+    return ""

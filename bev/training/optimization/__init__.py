@@ -1,0 +1,1 @@
+"""How weights change: optimiser, learning rate schedule, stages, averaged weights."""

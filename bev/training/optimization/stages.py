@@ -1,0 +1,142 @@
+"""Stages of a run, for a model: what trains in each, and at which part of the learning rate.
+
+What a stage freezes takes no gradient: none is computed for it, it does not count in the gradient
+norm, and no optimiser moves it, by weight decay or momentum neither. Which stage a step belongs to
+follows from the step alone, and the optimiser holds all that ever trains from the beginning: a
+resumed run needs nothing but its step.
+"""
+
+import bisect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bev.errors import ConfigError
+from bev.models.weights.parts import unknown_part, within, within_any
+from bev.training.settings import StageConfig
+
+
+def stage_at(starts: Sequence[int], step: int) -> int:
+    """The number of the stage that a step belongs to; of several that start there the last."""
+    return bisect.bisect_right(starts, step) - 1
+
+
+class Stages:
+    """The stages of a config, for a model.
+
+    Args:
+        model: its parameters that take no gradient as it comes are frozen for good.
+        configs: the stages, in order; the first starts at 0.
+
+    Raises:
+        ConfigError: where a stage names a part that the model does not have, or trains nothing.
+    """
+
+    def __init__(self, model: nn.Module, configs: Sequence[StageConfig]) -> None:
+        self.model, self.configs = model, tuple(configs)
+        named = dict(model.named_parameters())
+        norms = [name for name, m in model.named_modules() if isinstance(m, _BatchNorm)]
+        self.parameters = {name: p for name, p in named.items() if p.requires_grad}
+        self.rates = []  # of each stage, by parameter; 0 is frozen
+        for number, config in enumerate(self.configs):
+            parts = (*config.only, *config.frozen, *(part for part, _ in config.rates))
+            unknown = unknown_part(named, parts) or unknown_part(
+                norms, config.fixed_norms, "part with batch norms"
+            )
+            if unknown:
+                raise ConfigError(f"train.stages, stage {number}: {unknown}")
+            rates = {name: _rate(name, config) for name in self.parameters}
+            if not any(rates.values()):
+                raise ConfigError(f"train.stages, stage {number}: nothing is left to train.")
+            self.rates.append(rates)
+        signatures = zip(*(rates.values() for rates in self.rates), strict=True)
+        self._members: dict[tuple[float, ...], list[nn.Parameter]] = {}
+        for signature, parameter in zip(signatures, self.parameters.values(), strict=True):
+            if any(signature):
+                self._members.setdefault(signature, []).append(parameter)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """An optimiser's groups: of the parameters that have the same rate in each stage.
+
+        Where there are several, their rates are their names: ``0-0.1`` of what is frozen at first
+        and then trains at a tenth.
+        """
+        if len(self._members) == 1:
+            return [{"params": only} for only in self._members.values()]
+        return [
+            {"params": parameters, "name": "-".join(map("{:.6g}".format, signature))}
+            for signature, parameters in self._members.items()
+        ]
+
+    def factors(self, stage: int) -> list[float]:
+        """What the rate of each group is multiplied by in a stage."""
+        return [signature[stage] for signature in self._members]
+
+    def starts(self, total: int) -> list[int]:
+        """The first step of each stage, in a run of this many steps.
+
+        Raises:
+            ConfigError: where a stage would start before the one before it.
+        """
+        starts = [
+            max(math.floor(config.start * total + 0.5), 1) if config.is_fraction else config.start
+            for config in self.configs
+        ]
+        if starts != sorted(starts):
+            raise ConfigError(
+                f"train.stages start at the steps {', '.join(f'{s:g}' for s in starts)} of {total};"
+                " give them in order."
+            )
+        return [int(start) for start in starts]
+
+    def enter(self, stage: int) -> None:
+        """Let the parameters of a stage take gradients, and no others."""
+        for name, rate in self.rates[stage].items():
+            parameter = self.parameters[name].requires_grad_(rate > 0)
+            if not rate:
+                parameter.grad = None
+        self.model.train()
+        self.settle(stage)
+
+    def settle(self, stage: int) -> None:
+        """Put into evaluation mode what is to keep its statistics; call it after ``train()``."""
+        _settle(self.model)
+        for name, module in self.model.named_modules():
+            if isinstance(module, _BatchNorm) and within_any(name, self.configs[stage].fixed_norms):
+                module.eval()
+
+    def account(self, stage: int) -> str:
+        """What trains in a stage, in a sentence."""
+        counts: dict[float, int] = {}
+        for name, rate in self.rates[stage].items():
+            counts[rate] = counts.get(rate, 0) + self.parameters[name].numel()
+        counts[0.0] = sum(p.numel() for p in self.model.parameters()) - sum(
+            count for rate, count in counts.items() if rate
+        )
+        parts = [
+            f"{count:,} {f'train at {rate:g} times the rate' if rate else 'are frozen'}"
+            for rate, count in sorted(counts.items(), reverse=True)
+            if count
+        ]
+        return f"stage {stage}: of its parameters {', '.join(parts)}"
+
+
+def _rate(name: str, config: StageConfig) -> float:
+    """What the rate of a parameter is multiplied by; 0 where it is frozen."""
+    if (config.only and not within_any(name, config.only)) or within_any(name, config.frozen):
+        return 0.0
+    fitting = [rate for part, rate in config.rates if within(name, part)]
+    return fitting[-1] if fitting else 1.0
+
+
+def _settle(module: nn.Module) -> None:
+    """A module none of whose parameters trains runs as in evaluation."""
+    parameters = list(module.parameters())
+    if parameters and not any(p.requires_grad for p in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        _settle(child)

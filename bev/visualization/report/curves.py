@@ -1,0 +1,62 @@
+"""A picture of the precision-recall curves of the official metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bev.data.nuscenes.classes import CLASSES
+from bev.evaluation.official import read_details
+
+_DISTANCE_COLORS = ("#7fd4c1", "#39a9b0", "#2274a5", "#1b3b6f")
+
+
+def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path | str) -> Path:
+    """Draw precision over recall, one panel a class with the four distance thresholds, as PNG.
+
+    Args:
+        details: from ``read_details``. As in the devkit's metric, precision is that of recall
+            0 to 1 in steps of 0.01, zero beyond what was found.
+        path: the PNG; its folder is made where needed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = Figure(figsize=(14, 5.6), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 5, sharex=True, sharey=True)
+    for axis, name in zip(axes.flat, CLASSES, strict=True):
+        _draw_class(axis, name, details)
+    for axis in axes[-1]:
+        axis.set_xlabel("recall", color="#555555")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("precision", color="#555555")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=10
+    )
+    figure.savefig(path)
+    return path
+
+
+def draw_evaluation(folder: Path) -> Path:
+    """Draw the curves of the evaluation in this folder, as ``pr_curves.png`` there."""
+    return draw_pr_curves(read_details(folder), folder / "pr_curves.png")
+
+
+def _draw_class(axis, name: str, details: Mapping[str, Mapping[str, list[float]]]) -> None:
+    curves = {
+        float(key.split(":")[1]): details[key] for key in details if key.split(":")[0] == name
+    }
+    for color, distance in zip(_DISTANCE_COLORS, sorted(curves), strict=True):
+        curve = curves[distance]
+        axis.plot(curve["recall"], curve["precision"], color=color, label=f"within {distance:g} m")
+    axis.set_title(name.replace("_", " "), fontsize=11, loc="left")
+    axis.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+    # The metric leaves out recall and precision below 0.1.
+    axis.axvspan(0, 0.1, color="#f1f1f1", lw=0, zorder=0)
+    axis.axhspan(0, 0.1, color="#f1f1f1", lw=0, zorder=0)
+    axis.grid(color="#e4e4e4", lw=0.7)
+    axis.tick_params(length=0, labelsize=9, colors="#555555")
+    for side in axis.spines.values():
+        side.set_visible(False)

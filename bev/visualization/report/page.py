@@ -1,0 +1,117 @@
+"""One HTML page for an evaluation: figures, curves, pictures and the config that made them.
+
+The idea: a page that needs nothing but the files beside it. Pictures are linked by relative paths,
+so a run folder can be zipped, copied and opened anywhere.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from bev.evaluation.official import Metrics
+from bev.evaluation.table import CLASS_COLUMNS, class_rows
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body {
+  font: 15px/1.5 system-ui, sans-serif;
+  margin: 2.5rem auto;
+  max-width: 1280px;
+  padding: 0 1.5rem;
+}
+h1 { font-size: 1.5rem; margin-bottom: .2rem; }
+h2 { font-size: 1.1rem; margin: 2.2rem 0 .7rem; }
+.where { opacity: .6; margin: 0; }
+.notice { border-left: 4px solid #d9822b; background: #d9822b22; padding: .6rem 1rem; }
+.headline { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.5rem 0; }
+.headline div { border: 1px solid #8884; border-radius: 8px; padding: .5rem 1.1rem; }
+.headline b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem 1.1rem .25rem 0; text-align: right; border-bottom: 1px solid #8883; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; height: auto; border-radius: 6px; display: block; margin: .4rem 0 1.2rem; }
+figcaption { opacity: .6; font-size: .85rem; }
+figure { margin: 0; }
+pre { overflow: auto; background: #8881; padding: 1rem; border-radius: 8px; font-size: .85rem; }
+"""
+
+
+def write_page(
+    folder: Path | str,
+    *,
+    title: str = "Evaluation",
+    subtitle: str = "",
+    notice: str = "",
+    metrics: Metrics | None = None,
+    figures: Mapping[str, float] | None = None,
+    note: str = "",
+    curves: Path | str | None = None,
+    pictures: Sequence[Path | str] = (),
+    config_text: str = "",
+) -> Path:
+    """Write ``report.html`` into a folder and return its path.
+
+    Args:
+        folder: an evaluation's or a run's folder; made where needed.
+        title: the heading.
+        subtitle: one line below it, e.g. the checkpoint and the split.
+        notice: set off in a box, e.g. that this was a rehearsal and its figures mean little.
+        metrics: the official figures.
+        figures: others than the official ones, shown beside them.
+        note: what they mean, below them.
+        curves: PNG of the precision-recall curves.
+        pictures: image files to show, in order, linked by paths relative to the folder.
+        config_text: the configuration, shown as it is.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [f"<h1>{escape(title)}</h1>"]
+    if subtitle:
+        parts.append(f'<p class="where">{escape(subtitle)}</p>')
+    if notice:
+        parts.append(f'<p class="notice">{escape(notice)}</p>')
+    headline = {**(metrics.scalars() if metrics else {}), **(figures or {})}
+    if headline:
+        parts.append(_headline(headline))
+    if note:
+        parts.append(f'<p class="where">{escape(note)}</p>')
+    if metrics is not None:
+        parts += ["<h2>By class</h2>", _class_table(metrics)]
+    if curves is not None:
+        parts += ["<h2>Precision and recall</h2>", _picture(folder, Path(curves), "")]
+    if pictures:
+        parts.append("<h2>Pictures</h2>")
+        parts += [_picture(folder, Path(p), Path(p).stem) for p in pictures]
+    if config_text:
+        parts.append(f"<h2>Configuration</h2>\n<pre>{escape(config_text)}</pre>")
+    body = "\n".join(parts)
+    page = folder / "report.html"
+    page.write_text(
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width">\n<title>{escape(title)}</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n",
+        encoding="utf-8",
+    )
+    return page
+
+
+def _headline(figures: Mapping[str, float]) -> str:
+    tiles = "".join(f"<div>{k}<b>{v:.3f}</b></div>" for k, v in figures.items())
+    return f'<div class="headline">{tiles}</div>'
+
+
+def _class_table(metrics: Metrics) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("class", *CLASS_COLUMNS))
+    rows = (
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in (name, *cells)) + "</tr>"
+        for name, cells in class_rows(metrics)
+    )
+    return f"<table>\n<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>"
+
+
+def _picture(folder: Path, picture: Path, caption: str) -> str:
+    link = quote(Path(os.path.relpath(picture.resolve(), folder.resolve())).as_posix())
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure><img src="{link}" alt="{escape(caption)}" loading="lazy">{below}</figure>'

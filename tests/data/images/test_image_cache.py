@@ -1,0 +1,277 @@
+"""The cache gives what decoding gives, keeps its bound between processes, and never harms."""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import time
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from bev.data.dataset import KeyFrames
+from bev.data.images import cache as image_cache
+from bev.data.images.cache import ImageCache
+from bev.data.images.loading import decode
+from bev.data.settings import DataConfig
+from bev.errors import ConfigError, DataError
+
+ENTRY = 32 * 48 * 3 + 32  # bytes of an image of these tests, decoded whole
+
+
+def write_image(path, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 255, (32, 48, 3), np.uint8)
+    cv2.imwrite(str(path), noise)
+    return path
+
+
+def entries(cache):
+    return list(cache.folder.glob("??/*"))
+
+
+def cache_of(folder, limit):
+    """A cache in the folder that its images lie in."""
+    return ImageCache(folder, limit, root=folder)
+
+
+def recorded(cache):
+    return int((cache.folder / "bytes").read_text())
+
+
+def age(path):
+    os.utime(path, (time.time() - 90_000,) * 2)
+
+
+@pytest.fixture()
+def decoded(monkeypatch):
+    """The (file's name, reduction) of each decode from here on."""
+    calls = []
+
+    def spy(path, reduction):
+        calls.append((path.name, reduction))
+        return decode(path, reduction)
+
+    monkeypatch.setattr(image_cache, "decode", spy)
+    return calls
+
+
+def test_an_image_is_decoded_once_for_each_reduction(tmp_path, decoded):
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
+    for reduction in (1, 2, 1, 2):
+        assert (cache.decode(path, reduction) == decode(path, reduction)).all()
+    assert decoded == [("a.jpg", 1), ("a.jpg", 2)] and len(entries(cache)) == 2
+
+
+@pytest.mark.parametrize("change", ["content", "time"])
+def test_a_changed_file_is_decoded_anew_in_its_old_place(tmp_path, decoded, change):
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, ENTRY)
+    cache.decode(path)
+    stat = path.stat()
+    if change == "content":  # of another size, at the same time
+        write_image(path, seed=1)
+        assert path.stat().st_size != stat.st_size
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    else:
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    for _ in range(2):
+        assert (cache.decode(path) == decode(path)).all()
+    assert len(decoded) == 2 and len(entries(cache)) == 1 and not cache.full
+
+
+def test_a_full_cache_takes_nothing_more_and_keeps_what_it_has(tmp_path, decoded):
+    cache = cache_of(tmp_path, 2 * ENTRY + ENTRY // 2)
+    paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(4)]
+    for path in [*paths, *paths]:
+        assert (cache.decode(path) == decode(path)).all()
+    assert [name for name, _ in decoded] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "2.jpg", "3.jpg"]
+    assert sum(entry.stat().st_size for entry in entries(cache)) == 2 * ENTRY
+
+
+def _fill(job):
+    cache, paths = job
+    return [int(cache.decode(path).sum()) for path in paths]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, as a loader's workers")
+def test_processes_keep_the_bound_together(tmp_path):
+    cache = cache_of(tmp_path, 7 * ENTRY)
+    paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(16)]
+    expected = [int(decode(path).sum()) for path in paths]
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        found = pool.map(_fill, [(cache, paths[turn:] + paths[:turn]) for turn in (0, 5, 10)])
+    for sums, turn in zip(found, (0, 5, 10), strict=True):
+        assert sums == expected[turn:] + expected[:turn]
+    assert len(entries(cache)) == 7
+    assert recorded(cache) == 7 * ENTRY
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "folder", "record", "unwritable", "no folder"])
+def test_a_damaged_cache_harms_nothing(tmp_path, damage):
+    path = write_image(tmp_path / "a.jpg")
+    cache = ImageCache(tmp_path / "cache", 10**6, root=tmp_path)
+    cache.folder.mkdir()
+    cache.decode(path)
+    (entry,) = entries(cache)
+    if damage in ("cut", "empty"):
+        entry.write_bytes(entry.read_bytes()[: 100 if damage == "cut" else 0])
+    elif damage == "folder":
+        entry.unlink()
+        entry.mkdir()
+    elif damage == "record":
+        (cache.folder / "bytes").write_text("many")
+        path = write_image(tmp_path / "b.jpg")
+    elif damage == "unwritable":
+        entry.unlink()
+        shutil.rmtree(cache.folder)
+        cache.folder.write_text("a file")
+    else:
+        shutil.rmtree(cache.folder)
+    assert (cache.decode(path) == decode(path)).all()
+    if damage == "record":
+        assert recorded(cache) == 2 * ENTRY
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    assert (cache.decode(path) == decode(path)).all()
+    assert not entries(cache)
+
+
+def test_what_killed_processes_left_is_cleared_away_a_day_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    cache = ImageCache.open(tmp_path, 10**6)
+    cache.decode(write_image(tmp_path / "a.jpg"))
+    (entry,) = entries(cache)
+    old, fresh = (entry.with_name(f".partial-{number}-a") for number in (1, 2))
+    for path in (old, fresh):
+        path.write_bytes(b"part")
+    age(old)
+    assert ImageCache.open(tmp_path, 1) and old.exists()  # an entry has just come in
+    age(cache.folder / "bytes")
+    ImageCache.open(tmp_path, 1)
+    assert not old.exists() and fresh.exists() and recorded(cache) == ENTRY
+
+
+def test_room_that_deleted_entries_leave_is_used_a_day_later(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    cache = ImageCache.open(tmp_path, ENTRY)
+    cache.decode(write_image(tmp_path / "a.jpg"))
+    (entry,) = entries(cache)
+    entry.unlink()
+    age(cache.folder / "bytes")
+    cache = ImageCache.open(tmp_path, ENTRY)
+    cache.decode(write_image(tmp_path / "b.jpg"))
+    assert len(entries(cache)) == 1 and not cache.full
+
+
+def test_what_another_process_wrote_meanwhile_is_not_written_again(tmp_path, monkeypatch):
+    path, cache, written = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6), []
+
+    def slow(path, reduction):  # the other one is done before this one
+        image = decode(path, reduction)
+        monkeypatch.setattr(image_cache, "decode", decode)
+        cache_of(tmp_path, 10**6).decode(path)
+        written.extend(entry.stat() for entry in entries(cache))
+        return image
+
+    monkeypatch.setattr(image_cache, "decode", slow)
+    cache.decode(path)
+    assert [entry.stat().st_ino for entry in entries(cache)] == [stat.st_ino for stat in written]
+    assert len(written) == 1 and recorded(cache) == ENTRY
+
+
+def test_without_locks_the_record_is_a_number_that_somebody_wrote(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_cache, "lock", lambda file: False)
+    cache, other = cache_of(tmp_path, 10**6), cache_of(tmp_path, 10**6)
+    paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(2)]
+    size = image_cache._size
+
+    def meanwhile(path):  # after the record was read, before it is written
+        monkeypatch.setattr(image_cache, "_size", size)
+        other.decode(paths[1])
+        return size(path)
+
+    monkeypatch.setattr(image_cache, "_size", meanwhile)
+    cache.decode(paths[0])
+    assert len(entries(cache)) == 2 and recorded(cache) == ENTRY
+
+
+def test_data_mounted_elsewhere_find_their_entries_again(tmp_path, user_cache, decoded):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    write_image(first / "a.jpg")
+    ImageCache.open(first, 10**6).decode(first / "a.jpg")
+    first.rename(second)
+    ImageCache.open(second, 10**6).decode(second / "a.jpg")
+    assert len(decoded) == 1
+
+
+def test_data_roots_that_share_a_folder_are_told_apart(tmp_path, monkeypatch, decoded):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    stat = write_image(tmp_path / "other.jpg").stat()
+    for number, root in enumerate((tmp_path / "a", tmp_path / "b")):
+        root.mkdir()
+        path = write_image(root / "a.jpg", number)
+        with path.open("ab") as file:  # of one size and time
+            file.write(b"\0" * (3 * stat.st_size - path.stat().st_size))
+            file.write(b"\xff\xd9")
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        for _ in range(2):
+            assert (ImageCache.open(root, 10**6).decode(path) == decode(path)).all()
+    assert len(decoded) == 2
+
+
+def test_missing_and_damaged_files_raise_as_without_a_cache(tmp_path):
+    cache = cache_of(tmp_path, 10**6)
+    with pytest.raises(DataError, match="cannot be read"):
+        cache.decode(tmp_path / "none.jpg")
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(DataError, match="not an image"):
+        cache.decode(tmp_path / "text.jpg")
+    assert not entries(cache)
+
+
+def test_the_cache_lies_beside_the_data_or_else_in_the_users_folder(tmp_path, user_cache):
+    root = tmp_path / "root"
+    root.mkdir()
+    assert ImageCache.open(root, 1).folder.parent == root / ".images"
+    shutil.rmtree(root / ".images")
+    root.chmod(0o555)
+    try:
+        assert ImageCache.open(root, 1).folder.parent == user_cache.parent / "images"
+        shutil.rmtree(user_cache.parent / "images" / f"format-{image_cache.FORMAT}")
+        (user_cache.parent / "images").chmod(0o555)
+        with pytest.raises(DataError, match="BEV_CACHE"):
+            ImageCache.open(root, 1)
+    finally:
+        root.chmod(0o755)
+
+
+def test_samples_are_the_same_bits_with_and_without(made_world, tmp_path, monkeypatch):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    config = DataConfig(root=made_world, version="v1.0-synthetic", image_size=(128, 352))
+    frames = config.frames("synthetic_train")[:2]
+    plain = KeyFrames(frames, config, training=True)
+    cached = KeyFrames(frames, replace(config, image_cache=0.1), training=True)
+    cached = pickle.loads(pickle.dumps(cached))  # as a worker gets it
+    for _ in range(2):
+        for key in ((0, 0), (0, 1), (1, 0)):
+            assert torch.equal(plain[key].images, cached[key].images)
+    assert list((tmp_path / "images").glob("*/??/*"))
+
+
+def test_no_cache_is_made_unless_asked_for(made_world, tmp_path, monkeypatch):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path))
+    config = DataConfig(root=made_world, version="v1.0-synthetic")
+    KeyFrames(config.frames("synthetic_train"), config, training=True)[0]
+    assert not (tmp_path / "images").exists()
+    with pytest.raises(ConfigError, match="image_cache"):
+        DataConfig(image_cache=-1.0)

@@ -1,0 +1,211 @@
+"""Many processes, killed processes, processes of the build: one whole index or none."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from index_files import content, names
+
+from bev.data import cache_place
+from bev.data.nuscenes import index_cache
+from bev.data.nuscenes.index_build import Job
+from bev.data.nuscenes.index_cache import open_index
+from bev.errors import DataError
+from bev.lab.benchmark.index import family
+from bev.lab.benchmark.made_tables import VERSION, write_tables
+
+pytestmark = pytest.mark.usefixtures("user_cache")
+
+
+def _open_with_others(root: Path, barrier, results) -> None:
+    run = index_cache._run
+    index_cache._run = lambda job: (results.put("built"), run(job))
+    barrier.wait()
+    results.put(hash_of(open_index(root, VERSION)))
+
+
+def hash_of(index) -> int:
+    return sum(int(np.frombuffer(part, np.uint8).sum()) for part in content(index).values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="starts processes by fork")
+def test_eight_processes_on_a_cold_cache(root):
+    """One builds, the others wait, all agree."""
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(8), context.Queue()
+    processes = [
+        context.Process(target=_open_with_others, args=(root, barrier, results)) for _ in range(8)
+    ]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=120) for _ in range(9)]
+    for process in processes:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    assert found.count("built") == 1
+    assert set(found) == {"built", hash_of(open_index(root, VERSION))}
+
+
+def test_without_locks_the_first_to_finish_gives_the_index(root, monkeypatch):
+    """Some network file systems have none; half-built indexes of others are then left alone."""
+    monkeypatch.setattr(cache_place, "fcntl", None)
+    others = root / ".index" / ".partial-of-another"
+    run = index_cache._run
+
+    def overtaken(job):
+        run(job)
+        shutil.copytree(job.out, first := root / ".index" / "first")
+        others.mkdir()
+        rename = os.rename
+        monkeypatch.setattr(
+            index_cache.os, "rename", lambda source, to: (rename(first, to), rename(source, to))
+        )
+
+    monkeypatch.setattr(index_cache, "_run", overtaken)
+    assert len(open_index(root, VERSION).sample.token) == 12
+    assert [n for n in names(root / ".index") if n.startswith(".partial")] == [others.name]
+
+
+def test_a_builder_that_is_killed_is_an_error_and_leaves_nothing(root, monkeypatch):
+    suicide = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "command", lambda self: suicide)
+        with pytest.raises(DataError, match=r"failed \(exit status -9"):
+            open_index(root, VERSION)
+    assert names(root / ".index") == ["lock"]
+    assert len(open_index(root, VERSION).sample.token) == 12
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_build_without_its_parent_ends(tmp_path):
+    """The builder notices that nobody wants the index any more, and so do its readers."""
+    root = write_tables(tmp_path / "large", scenes=60, frames=20, boxes=20)
+    script = tmp_path / "open.py"
+    script.write_text(_OPEN_APART)
+    process = subprocess.Popen([sys.executable, str(script), str(root), VERSION])
+    place = root / ".index"
+    while len(started := family(process.pid) - {process.pid}) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.time() + 20
+    while any(map(_is_running, started)):
+        assert time.time() < deadline
+        time.sleep(0.05)
+    index = open_index(root, VERSION)
+    assert len(index.sample.token) == 1200 and not list(place.glob(".partial-*"))
+
+
+_OPEN_APART = """
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    from bev.data.nuscenes import index_cache
+    from bev.data.nuscenes.index_cache import Job, open_index
+
+    command = Job.command
+
+    def apart(job):
+        code = "import bev.data.nuscenes.index_build as b; b._LARGE = 0; b.main()"
+        return [sys.executable, "-c", code, *command(job)[3:]]
+
+    Job.command = apart
+    index_cache.usable_cores = lambda: 2
+    open_index(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+_SLOW_OPEN = """
+import sys, time
+from pathlib import Path
+from bev.data.nuscenes import index_cache
+
+def stay(job):
+    (Path(job.out) / "sample.token.npy").write_bytes(b"half a column")
+    print("building", flush=True)
+    time.sleep(600)
+
+index_cache._run = stay
+index_cache.open_index(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_killed_process_leaves_nothing_harmful(root):
+    """Its lock goes with it, its half index is no index, and the next build clears it away."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_OPEN, str(root), VERSION], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "building\n"
+    assert any(name.startswith(".partial-") for name in names(root / ".index"))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    index = open_index(root, VERSION)
+    assert len(index.sample.token) == 12
+    assert not any(name.startswith(".partial-") for name in names(root / ".index"))
+
+
+def test_large_tables_are_read_apart_with_the_same_result(root, monkeypatch, tmp_path):
+    """In processes of their own; a damaged one is named all the same."""
+    one = open_index(root, VERSION)
+    code = "import sys, bev.data.nuscenes.index_build as b; b._LARGE = 0; b.main()"
+    command = Job.command
+    monkeypatch.setattr(Job, "command", lambda self: _apart(command(self), tmp_path, code))
+    monkeypatch.setattr(index_cache, "usable_cores", lambda: 2)
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path / "apart"))
+    apart = open_index(root, VERSION)
+    assert apart.folder != one.folder and content(apart) == content(one)
+    path = root / VERSION / "sample_data.json"
+    path.write_text(path.read_text()[:-300])
+    with pytest.raises(DataError, match=r"sample_data.json is damaged or cut off"):
+        open_index(root, VERSION)
+
+
+def test_a_reader_that_is_killed_is_an_error(root, tmp_path, monkeypatch):
+    script = tmp_path / "killed.py"
+    script.write_text(_READER_KILLED)
+    command = Job.command
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, script, *command(self)[3:]])
+    monkeypatch.setattr(index_cache, "usable_cores", lambda: 2)
+    with pytest.raises(DataError, match=r"A process that read a table .* ended with status -9"):
+        open_index(root, VERSION)
+    assert names(root / ".index") == ["lock"]
+
+
+_READER_KILLED = """
+import multiprocessing, os, signal
+import bev.data.nuscenes.index_build as build
+
+read, build._LARGE = build.read_table, 0
+
+def killed(folder, table, progress):
+    if table == "sensor":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(folder, table, progress)
+
+build.read_table = killed
+if __name__ == "__main__":
+    build.main()
+"""
+
+
+def _apart(command: list[str], folder: Path, code: str) -> list[str]:
+    script = folder / "apart.py"
+    script.write_text(f"if __name__ == '__main__':\n    {code}\n")
+    return [command[0], str(script), *command[3:]]

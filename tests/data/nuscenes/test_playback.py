@@ -1,0 +1,143 @@
+"""Scenes played at other rates: what was seen when, and how fast it then is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bev.data.augmentation import BevAugmentation
+from bev.data.dataset import KeyFrames
+from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.nuscenes.frames import Frames
+from bev.data.settings import DataConfig
+from bev.errors import ConfigError
+from bev.geometry import apply_transform
+
+RATES = (1.0, 2.0, -1.0, -2.0)
+# Of a scene of three key frames: which one, at which rate, and which one it is shown with.
+SHOWN = [(1, 1.0, 0), (1, -1.0, 2), (2, 2.0, 0), (0, -2.0, 2)]
+
+
+@pytest.fixture(scope="module")
+def made(made_world):
+    """Half a second before: one key frame."""
+    return DataConfig(
+        root=made_world,
+        version="v1.0-synthetic",
+        image_size=(64, 176),
+        adjacent=AdjacentConfig(previous=1, playback=RATES),
+        workers=0,
+    )
+
+
+@pytest.mark.parametrize(("at", "rate", "other"), SHOWN)
+def test_the_frame_is_the_one_that_would_be_half_a_second_before(made, at, rate, other):
+    frames = made.frames("synthetic_train")
+    own, played = frames[at], frames.played(at, rate)
+    (adjacent,) = played.adjacent
+    assert adjacent.name == frames[other].token
+    assert adjacent.seconds == pytest.approx(-0.5, abs=0.06)
+    torch.testing.assert_close(played.boxes.velocity, own.boxes.velocity * rate, equal_nan=True)
+    expected = torch.linalg.inv(own.global_from_ego) @ frames[other].global_from_ego
+    torch.testing.assert_close(adjacent.ego_from_adjacent, expected)
+    assert played.token == own.token and torch.equal(played.boxes.center, own.boxes.center)
+
+
+@pytest.mark.parametrize(("at", "rate", "other"), SHOWN)
+def test_what_moves_was_where_its_told_velocity_says(made, at, rate, other):
+    """Told velocity times told time leads to a box of that label in the adjacent frame."""
+    frames = made.frames("synthetic_train")
+    played, there = frames.played(at, rate), frames[other].boxes
+    (adjacent,) = played.adjacent
+    boxes = played.boxes[played.boxes.velocity.norm(dim=1) > 1.0]
+    assert len(boxes) > 2
+    centres = apply_transform(adjacent.ego_from_adjacent.float(), there.center)[:, :2]
+    same = boxes.label[:, None] == there.label
+    step = boxes.velocity * adjacent.seconds
+
+    def missed(places):
+        """How far from a place the nearest box of the label is, as a share of the way gone."""
+        distance = torch.cdist(places, centres).masked_fill(~same, torch.inf).min(dim=1).values
+        return (distance / step.norm(dim=1)).median()
+
+    # They turn and slow down a little, and some are hidden there.
+    assert missed(boxes.center[:, :2] + step) < 0.3 < missed(boxes.center[:, :2] - step)
+
+
+def still(config, **settings):
+    """Without chance but for rates and cameras."""
+    return replace(config, least_points=0, bev_augmentation=BevAugmentation.off(), **settings)
+
+
+def test_where_a_scene_ends_it_is_played_as_it_is(made):
+    """Nothing comes after the last frame: backwards, nothing would show that it is."""
+    backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-2.0,)))
+    frames = backwards.frames("synthetic_train")
+    scenes = [frame.scene for frame in frames]
+    last = max(i for i in range(len(scenes)) if scenes[i] == scenes[0])
+    data = KeyFrames(frames, backwards, training=True)
+    own, ended = frames[last], data[last]
+    assert ended.adjacent[0].names == [own.adjacent[0].name]
+    assert float(ended.adjacent[0].seconds) == pytest.approx(own.adjacent[0].seconds, abs=1e-4)
+    torch.testing.assert_close(ended.boxes[0].velocity, own.boxes.velocity, equal_nan=True)
+    nearly, early = frames[last - 1], data[last - 1]
+    assert early.adjacent[0].names == [own.token]  # half a second away in place of one: told so
+    assert float(early.adjacent[0].seconds) == pytest.approx(-0.25, abs=0.03)
+    torch.testing.assert_close(early.boxes[0].velocity, -2 * nearly.boxes.velocity, equal_nan=True)
+
+
+def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made, monkeypatch):
+    """The sample itself takes that time's place, and shows no rate."""
+    backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-1.0,)))
+    frames = backwards.frames("synthetic_train")
+    data = KeyFrames(frames, replace(backwards, drop_cameras=5), training=True, seed=2)
+    seen = data[1]
+    torch.testing.assert_close(seen.boxes[0].velocity, -frames[1].boxes.velocity, equal_nan=True)
+    played = Frames.played
+
+    def blind(self, item, rate):
+        frame = played(self, item, rate)
+        others = [replace(other, cameras=()) for other in frame.adjacent]
+        return replace(frame, adjacent=tuple(others))
+
+    monkeypatch.setattr(Frames, "played", blind)
+    unseen = data[1]
+    torch.testing.assert_close(unseen.boxes[0].velocity, frames[1].boxes.velocity, equal_nan=True)
+    assert torch.equal(unseen.images, seen.images)  # the camera that was kept
+
+
+def test_frames_that_cannot_be_played_are_refused(made):
+    frames = list(made.frames("synthetic_train"))
+    with pytest.raises(ConfigError, match="playback.*list"):
+        KeyFrames(frames, made, training=True)
+    assert len(KeyFrames(frames, made, training=False)) == len(frames)
+
+
+def test_training_draws_every_rate_and_evaluation_none(made):
+    frames = made.frames("synthetic_train")
+    own = frames[1].boxes.velocity
+    fastest = int(own.norm(dim=1).nan_to_num().argmax())
+    data = KeyFrames(frames, still(made), training=True, seed=1)
+    drawn = set()
+    for epoch in range(40):
+        batch, again = data[(epoch, 1)], data[(epoch, 1)]
+        velocity = batch.boxes[0].velocity
+        drawn.add(round(float(velocity[fastest] @ own[fastest] / own[fastest].square().sum()), 3))
+        assert torch.equal(velocity[fastest], again.boxes[0].velocity[fastest])
+        assert torch.equal(batch.adjacent[0].seconds, again.adjacent[0].seconds)
+        assert -0.6 < float(batch.adjacent[0].seconds) < -0.2
+    assert drawn == set(RATES)
+    held = KeyFrames(frames, made, training=False)[1]
+    torch.testing.assert_close(held.boxes[0].velocity, own, equal_nan=True)
+
+
+def test_its_own_speed_draws_nothing(made):
+    """Named once or twice: the same bits as without playback."""
+    plain, named = (
+        replace(made, adjacent=replace(made.adjacent, playback=rates))
+        for rates in ((1.0,), (1.0, 1.0))
+    )
+    frames = plain.frames("synthetic_train")
+    first, second = (KeyFrames(frames, config, training=True)[(2, 1)] for config in (plain, named))
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.bev_from_ego, second.bev_from_ego)

@@ -1,0 +1,95 @@
+"""Rigs made worse at test time: as asked, repeatable, and each camera on its own."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.settings import DataConfig
+from bev.errors import ConfigError
+from bev.evaluation.robustness import Disturbance
+
+SPLIT = "synthetic_train"
+
+
+@pytest.fixture(scope="module")
+def data(made_world) -> DataConfig:
+    return DataConfig(root=made_world, version="v1.0-synthetic", drop_cameras=5)
+
+
+def errors(data: DataConfig, disturbance: Disturbance) -> torch.Tensor:
+    """(frames, cameras, 4, 4) of true camera from believed camera."""
+    kept = [name for name in data.cameras if name not in disturbance.without]
+    truth = replace(data, cameras=tuple(kept), drop_cameras=0).frames(SPLIT)
+    pairs = zip(truth, disturbance.frames(data, SPLIT), strict=True)
+    return torch.stack([
+        torch.stack([
+            torch.linalg.inv(a.ego_from_camera) @ b.ego_from_camera
+            for a, b in zip(true.cameras, found.cameras, strict=True)
+        ])
+        for true, found in pairs
+    ])  # fmt: skip
+
+
+def test_cameras_are_left_out(data):
+    frames = Disturbance(without=("CAM_FRONT", "CAM_BACK")).frames(data, SPLIT)
+    left = [name for name in data.cameras if name not in ("CAM_FRONT", "CAM_BACK")]
+    assert all([camera.name for camera in frame.cameras] == left for frame in frames)
+    with pytest.raises(ConfigError, match="--without names CAM_SIDE; the cameras are CAM_FRONT_L"):
+        Disturbance(without=("CAM_FRONT", "CAM_SIDE")).frames(data, SPLIT)
+    with pytest.raises(ConfigError, match="data.cameras is empty"):
+        Disturbance(without=data.cameras).frames(data, SPLIT)
+
+
+def test_poses_are_wrong_by_as_much_as_asked(data):
+    found = errors(data, Disturbance(extrinsic_noise=(2.0, 0.1)))
+    rotation, shift = found[..., :3, :3].flatten(0, 1), found[..., :3, 3].flatten(0, 1)
+    eye = torch.eye(3, dtype=rotation.dtype).expand_as(rotation)
+    torch.testing.assert_close(rotation @ rotation.transpose(-1, -2), eye)
+    angle = torch.rad2deg(torch.acos((rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2))
+    # 8 samples of 6 cameras: 144 numbers each, whose mean square is known to 12 %.
+    assert angle.square().mean().sqrt().item() == pytest.approx(2.0 * 3**0.5, rel=0.25)
+    assert shift.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.25)
+    assert len(shift[:, 0].unique()) == len(shift)  # every camera of every sample its own
+    assert torch.equal(errors(data, Disturbance()), errors(data, Disturbance(noise_seed=4)))
+
+
+def test_noise_is_a_function_of_seed_sample_and_camera(data):
+    noise = Disturbance(extrinsic_noise=(1.0, 0.05))
+    first = errors(data, noise)
+    assert torch.equal(first, errors(data, noise))
+    assert not torch.allclose(first, errors(data, replace(noise, noise_seed=1)))
+    # The same errors with a camera fewer, and in proportion to what is asked for.
+    fewer = errors(data, replace(noise, without=data.cameras[:1]))
+    torch.testing.assert_close(fewer, first[:, 1:])
+    double = errors(data, replace(noise, extrinsic_noise=(0.0, 0.1)))
+    torch.testing.assert_close(double[..., :3, 3], 2 * first[..., :3, 3])
+
+
+def test_the_past_is_seen_by_the_same_wrong_cameras(data):
+    noise = Disturbance(extrinsic_noise=(1.0, 0.05))
+    config = replace(data, adjacent=AdjacentConfig(previous=1))
+    true, found = config.frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
+    for camera in range(6):
+        now, before = (
+            torch.linalg.inv(a.cameras[camera].ego_from_camera) @ b.cameras[camera].ego_from_camera
+            for a, b in ((true, found), (true.adjacent[0], found.adjacent[0]))
+        )
+        torch.testing.assert_close(now, before)
+        assert (now[:3, 3] != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("disturbance", "text"),
+    [
+        (Disturbance(noise_seed=3), ""),
+        (Disturbance(without=("CAM_BACK",)), "without CAM_BACK"),
+        (
+            Disturbance(("A", "B"), (0.5, 0.0), 2),
+            "without A B, noise 0.5 deg 0 m seed 2",
+        ),
+    ],
+)
+def test_it_says_what_it_does(disturbance, text):
+    assert str(disturbance) == text

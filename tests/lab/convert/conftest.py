@@ -1,0 +1,13 @@
+"""The configs of the published families."""
+
+import pytest
+from small_inputs import CONFIGS
+
+from bev.config import Experiment, load_file
+from bev.lab.convert.published import FAMILIES
+
+
+@pytest.fixture(scope="session")
+def configs() -> dict[str, Experiment]:
+    """Of each family, as the tool loads them."""
+    return {name: load_file(CONFIGS / f"{family.config}.py") for name, family in FAMILIES.items()}

@@ -1,0 +1,46 @@
+"""What the tests of this folder share: small inputs of the published networks, and a comparison."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bev.config import Experiment
+from bev.data.batch import Batch
+from bev.geometry import Cameras
+from bev.lab.benchmark.step import random_batch
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+IMAGE = (64, 192)
+
+
+def small(config: Experiment) -> Experiment:
+    """The same parameters on small images and a small grid, neither square nor centred."""
+    grid = replace(config.model.grid, x=(-12.8, 19.2, 0.8), y=(-9.6, 9.6, 0.8))
+    backbone = replace(config.model.backbone, pretrained=False)
+    return replace(
+        config,
+        model=replace(config.model, grid=grid, backbone=backbone),
+        data=replace(config.data, image_size=IMAGE, batch_size=1),
+    )
+
+
+def two_cameras(config: Experiment) -> Batch:
+    """One sample of noise, seen by two cameras of a real ring under a tilted BEV transform."""
+    batch = random_batch(config, torch.device("cpu"))
+    turn = torch.eye(4)
+    turn[:2, :2] = torch.tensor([[0.96, -0.28], [0.28, 0.96]])
+    turn[0, 3] = 0.37
+
+    def pair(views):
+        cameras = Cameras(*(value[:, :2] for value in vars(views.cameras).values()))
+        return replace(views, images=views.images[:, :2], cameras=cameras)
+
+    adjacent = [pair(views) for views in batch.adjacent]
+    return replace(pair(batch), bev_from_ego=turn[None], adjacent=adjacent)
+
+
+def assert_equal(ours, theirs, tolerance=1e-5):
+    """To ``tolerance`` of the greatest value."""
+    atol = tolerance * theirs.abs().max().item()
+    torch.testing.assert_close(ours.contiguous(), theirs.contiguous(), rtol=0, atol=atol)

@@ -1,0 +1,82 @@
+"""Converted BEVDet weights compute what the published network computes, block by block."""
+
+from dataclasses import replace
+
+import pytest
+import reference
+import torch
+from published_tables import made_up
+from small_inputs import IMAGE, assert_equal, small, two_cameras
+
+from bev.lab.convert.published import convert
+from bev.models.heads.center.decode import decode
+
+FAMILIES = ("bevdet-first", "bevdet-dev2.0", "bevdet-dev2.1")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def pair(request, configs):
+    """(family, published state dict, converted model on a small grid, its config)."""
+    published = made_up(request.param)
+    conversion = convert(published, configs, request.param)
+    config = small(conversion.config)
+    model = config.model.build().eval()
+    model.load_state_dict(conversion.weights)
+    with torch.no_grad():
+        yield request.param, published, model, config
+
+
+def test_the_network_gives_the_published_maps(pair):
+    family, s, model, config = pair
+    batch, first = two_cameras(config), family == "bevdet-first"
+    net = "depthnet" if first else "depth_net"
+
+    images = reference.normalised(batch.images[0], bgr=not first)
+    levels = reference.resnet50(s, "img_backbone", images)
+    ours = model.backbone(batch.images[0])
+    for mine, theirs in zip(ours, levels[2:], strict=True):
+        assert_equal(mine, theirs)
+
+    features = reference.fpn(s, "img_neck", *levels[2:])
+    assert_equal(model.neck(ours), features)
+
+    both = reference.conv(s, f"img_view_transformer.{net}", features)
+    bins = config.model.view.depth.bins
+    depth, context = both[:, :bins].softmax(dim=1), both[:, bins:]
+    bev = reference.lift_splat(
+        depth, context, batch.cameras[0], batch.bev_from_ego[0], IMAGE,
+        torch.arange(1.0, 60.0), config.model.grid,
+    )[None]  # fmt: skip
+    assert (bev != 0).any(dim=1).sum() > 50
+    lifted = model.view(features[None], IMAGE, batch.cameras, batch.bev_from_ego).bev
+    assert_equal(lifted, bev)
+
+    stages = reference.custom_resnet(s, "img_bev_encoder_backbone", bev)
+    encoded = reference.fpn_lss(s, "img_bev_encoder_neck", stages[0], stages[2])
+    assert_equal(model.encoder(bev), encoded)
+
+    tasks = len(config.model.head.groups)
+    maps = reference.center_head(s, "pts_bbox_head", encoded, tasks)
+    whole = model(batch).groups  # in one go, where roundings add up
+    for task, output in enumerate(model.head(encoded)):
+        assert_equal(output.heatmap, maps[task]["heatmap"])
+        assert_equal(whole[task].heatmap, maps[task]["heatmap"], 1e-4)
+        assert_equal(whole[task].regression, output.regression, 1e-4)
+        of_sample = {name: value[0] for name, value in maps[task].items()}
+        grid = config.model.grid
+        theirs = reference.decode(of_sample, (grid.x[0], grid.y[0]), grid.x[2], 40, first)
+        options = replace(config.model.head.decode, score=0.0, nms="none", peaks=40)
+        labels = list(range(output.heatmap.shape[1]))
+        boxes = decode(output, labels, grid, options)[0]
+        expected = theirs[:, [*range(6), 7, 8, 9]]
+        found = torch.cat(
+            [boxes.center, boxes.size, boxes.velocity, boxes.score[:, None]], dim=1
+        )  # fmt: skip
+        # Each with the nearest: scores that are nearly equal may change ranks with the last bit.
+        nearest = torch.cdist(expected, found).argmin(dim=1)
+        assert nearest.unique().numel() == len(boxes) == 40
+        boxes, found = boxes[nearest], found[nearest]
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        turn = torch.remainder(boxes.yaw - theirs[:, 6] + torch.pi, 2 * torch.pi) - torch.pi
+        assert turn.abs().max() < 1e-3
+        assert boxes.label.tolist() == theirs[:, 10].long().tolist()

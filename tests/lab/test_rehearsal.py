@@ -1,0 +1,59 @@
+"""The rehearsal: when it happens, what it changes, and that it runs to its end."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bev.config import load_file
+from bev.errors import TrainingError
+from bev.lab import rehearsal
+from bev.models import BevEncoderConfig, FpnConfig, LiftSplatConfig
+from bev.training.run import train
+
+CONFIG = Path(__file__).parents[2] / "configs" / "lss_r50.py"
+
+
+def test_it_happens_only_where_nobody_chose_a_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_file(CONFIG)
+    assert rehearsal.wants_rehearsal(config, ["--train.lr", "1"])
+    for chosen in (["--data.root", "data/nuscenes"], ["--data.root=x"], ["--data_root", "x"]):
+        arguments = [a.replace("data_root", "data.root") for a in chosen]
+        assert not rehearsal.wants_rehearsal(config, arguments)
+    elsewhere = replace(config, data=replace(config.data, root=Path("elsewhere")))
+    assert not rehearsal.wants_rehearsal(elsewhere, [])
+    (tmp_path / "data" / "nuscenes").mkdir(parents=True)
+    assert not rehearsal.wants_rehearsal(config, [])
+
+
+def test_it_runs_to_its_end(made_world, made_config, tmp_path, monkeypatch, capsys):
+    """In seconds instead of minutes, with a narrow model and the tests' own world."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rehearsal, "WORLD", made_world)
+    monkeypatch.setattr(rehearsal, "PRESETS", {"tiny": made_config})
+    monkeypatch.setattr(rehearsal, "MINUTES", 0.15)
+    config = load_file(CONFIG)
+    model = replace(
+        config.model,
+        backbone=replace(config.model.backbone, name="resnet10t"),
+        neck=FpnConfig(16),
+        view=LiftSplatConfig(channels=8),
+        encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
+    )
+    config = rehearsal.rehearse(replace(config, model=model))
+    notice = capsys.readouterr().out
+    assert "This is NOT nuScenes" in notice
+    assert "model.backbone.pretrained: True -> False" in notice
+    folder, metrics = train(config, notice=rehearsal.LABEL)
+    assert metrics is not None and folder.parts[:2] == ("runs", "rehearsal")
+    assert "made world, not nuScenes" in (folder / "report.html").read_text()
+    assert len(list((folder / "pictures").glob("*.png"))) == 2
+    assert "The loss went from" in rehearsal.losses(folder)
+    assert (folder / "checkpoints" / "last.ckpt").exists()
+
+
+def test_it_does_not_run_under_torchrun(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    with pytest.raises(TrainingError, match="without torchrun"):
+        rehearsal.rehearse(load_file(CONFIG))

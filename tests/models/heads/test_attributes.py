@@ -1,0 +1,88 @@
+"""Attributes that the network tells."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
+from bev.evaluation.submission import submission_rows
+from bev.geometry import BevGrid, Boxes3D
+from bev.models import CenterHeadConfig
+from bev.models.heads.center.attributes import attribute_loss, best_attribute
+from bev.models.heads.center.decode import DecodeConfig
+
+GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
+RIDER, STANDING, PARKED = (
+    ATTRIBUTES.index(name) for name in ("cycle.with_rider", "pedestrian.standing", "vehicle.parked")
+)
+
+
+@pytest.mark.parametrize("favourite", range(len(ATTRIBUTES)))
+def test_a_box_has_an_attribute_of_its_class_or_none(favourite):
+    logits = torch.zeros(len(CLASSES), len(ATTRIBUTES))
+    logits[:, favourite] = 5.0
+    best = best_attribute(logits, torch.arange(len(CLASSES))).tolist()
+    kind = ATTRIBUTES[favourite].split(".")[0]
+    for name, attribute in zip(CLASSES, best, strict=True):
+        if name in ("barrier", "traffic_cone"):
+            assert attribute == -1
+            continue
+        own = {"pedestrian": "pedestrian", "bicycle": "cycle", "motorcycle": "cycle"}
+        own = own.get(name, "vehicle")
+        assert ATTRIBUTES[attribute].split(".")[0] == own
+        assert (attribute == favourite) == (own == kind)
+
+
+def test_the_loss_by_hand():
+    """Two boxes, and a cone without any: -log of 1/8 and of 1/2."""
+    sure = math.log(7)  # beside seven zeros: a half
+    logits = torch.zeros(3, 8)
+    logits[1, 3] = sure
+    target = torch.tensor([1, 3, -1])
+    expected = (math.log(8) + math.log(2)) / 2
+    assert attribute_loss(logits, target).item() == pytest.approx(expected, abs=1e-6)
+    nothing = attribute_loss(logits.requires_grad_(), torch.full((3,), -1))
+    nothing.backward()
+    assert nothing == 0 and logits.grad is not None
+    none = torch.zeros(0, 8, requires_grad=True)
+    attribute_loss(none, torch.zeros(0, dtype=torch.long)).backward()
+    assert none.grad is not None and len(best_attribute(none, none[:, 0].long())) == 0
+
+
+def test_a_head_learns_them_and_they_are_submitted():
+    """Four boxes that nothing but their cell tells apart, all at rest by their speed."""
+    truth = Boxes3D.make(
+        torch.tensor([[-5.5, -2.5, 0.0], [-1.5, 2.5, 0.0], [2.5, -2.5, 0.0], [6.5, 1.5, 0.0]]),
+        torch.tensor([[2.0, 1.0, 1.5]]).expand(4, 3),
+        torch.zeros(4),
+        torch.zeros(4, 2),
+        label=torch.tensor([CLASSES.index(n) for n in ("bicycle", "pedestrian", "car", "barrier")]),
+        attribute=torch.tensor([RIDER, STANDING, PARKED, -1]),
+    )
+    config = CenterHeadConfig(
+        groups=(CLASSES,), shared=32, branch=0, attribute_weight=0.5,
+        decode=DecodeConfig(nms="none", score=0.3),
+    )  # fmt: skip
+    bev = torch.randn(1, 8, 8, 16)
+    head = config.build(8, GRID)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    for _ in range(150):
+        terms = head.loss(head(bev), [truth])
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    assert set(terms) == {"heatmap", "regression", "attribute"} and terms["attribute"] < 0.01
+    (found,) = head.boxes(head(bev))
+    rows = submission_rows("t", found, torch.eye(4, dtype=torch.float64))
+    assert {row["detection_name"]: row["attribute_name"] for row in rows} == {
+        "bicycle": "cycle.with_rider", "pedestrian": "pedestrian.standing",
+        "car": "vehicle.parked", "barrier": "",
+    }  # fmt: skip
+
+    plain = replace(config, attribute_weight=0.0).build(8, GRID)
+    assert set(plain.loss(plain(bev), [truth])) == {"heatmap", "regression"}
+    assert not any("attribute" in name for name in plain.state_dict())
+    assert plain(bev)[0].attribute.shape == (1, 0, 8, 16)
+    assert all((boxes.attribute == -1).all() for boxes in plain.boxes(plain(bev)))

@@ -1,0 +1,265 @@
+"""The centre head's targets, loss and decoding: exact cases, and truth -> targets -> truth."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from perfect import perfect_output
+
+from bev.data.nuscenes.classes import ATTRIBUTES
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, Boxes3D
+from bev.models.heads.center.decode import DecodeConfig, decode
+from bev.models.heads.center.head import CenterHeadConfig
+from bev.models.heads.center.loss import center_loss
+from bev.models.heads.center.output import REGRESSION, GroupOutput
+from bev.models.heads.center.targets import center_targets, gaussian_radius
+from bev.models.heads.losses import HeatmapLoss
+
+# Neither square nor centred, so that a swap of x and y fails.
+GRID = BevGrid(x=(-10.0, 54.0, 0.8), y=(-24.0, 16.0, 0.8), z=(-5.0, 3.0, 8.0))
+LABELS = [0, 8]
+
+
+def boxes_at(*rows):
+    """(x, y, z, length, width, height, yaw, vx, vy, label) each."""
+    values = torch.tensor(rows, dtype=torch.float32)
+    return Boxes3D.make(
+        values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:9], label=values[:, 9].long()
+    )
+
+
+def test_a_box_lands_in_the_cell_worked_out_by_hand():
+    truth = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
+    targets = center_targets([truth], LABELS, GRID)
+    # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
+    assert targets.index.tolist() == [[0, 26, 25]]
+    expected = [0.625, 0.125, 0.5, math.log(4), math.log(2), math.log(1.5), math.sin(0.3),
+                math.cos(0.3), 1.0, -2.0]  # fmt: skip
+    torch.testing.assert_close(targets.regression[0], torch.tensor(expected), rtol=0, atol=1e-4)
+    assert targets.heatmap[0, 0, 26, 25] == 1
+    assert (targets.heatmap == 1).sum() == 1
+    # Radius 2 (the least), sigma 5/6: one cell away exp(-1 / (2 * 25/36)) = 0.4868.
+    assert targets.heatmap[0, 0, 26, 26] == pytest.approx(0.4868, abs=1e-4)
+    assert targets.heatmap[0, 0, 27, 25] == pytest.approx(0.4868, abs=1e-4)
+    assert targets.heatmap[0, 0, 29, 25] == 0
+    assert not targets.heatmap[0, 1].any()
+
+
+def test_the_published_radius_of_a_worked_case():
+    # 12 x 4 cells, overlap 0.7; the least case is the box grown on all sides: b = -2 o (l + w) =
+    # -22.4, disc = b^2 + 16 o (1 - o) l w = 663.04, (-22.4 + 25.7496) / 2.
+    radius = gaussian_radius(torch.tensor([12.0]), torch.tensor([4.0]), 0.7)
+    assert radius.item() == pytest.approx(1.6748, abs=1e-4)
+    # It grows with the box, and a lower overlap lets it grow.
+    larger = gaussian_radius(torch.tensor([24.0]), torch.tensor([8.0]), 0.7)
+    assert larger.item() == pytest.approx(2 * radius.item(), rel=1e-5)
+    assert gaussian_radius(torch.tensor([12.0]), torch.tensor([4.0]), 0.1) > radius
+
+
+def test_overlapping_objects_keep_the_greater_value():
+    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.0, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0))
+    together = center_targets([truth], LABELS, GRID).heatmap
+    alone = [center_targets([truth[i : i + 1]], LABELS, GRID).heatmap for i in range(2)]
+    torch.testing.assert_close(together, torch.maximum(*alone))
+
+
+def test_boxes_outside_the_grid_are_left_out():
+    truth = boxes_at((53.9, 0, 0, 4, 2, 1.5, 0, 0, 0, 0), (54.5, 0, 0, 4, 2, 1.5, 0, 0, 0, 0))
+    targets = center_targets([truth, Boxes3D.empty()], LABELS, GRID)
+    assert len(targets.index) == 1
+    assert targets.heatmap.shape == (2, 2, 50, 80)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(0, 12),
+    nms=st.sampled_from(["rotated", "circle", "none"]),
+    sectors=st.sampled_from([1, 2, 8, 12]),
+)
+@settings(max_examples=40, deadline=None)
+def test_truth_survives_targets_and_decoding(seed, count, nms, sectors):
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low, high):
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    # On a coarse raster, far enough apart that nothing suppresses anything.
+    places = torch.randperm(15, generator=generator)[:count]
+    truth = Boxes3D.make(
+        center=torch.stack(
+            [places % 5 * 12.5 - 8 + uniform(0, 2), places // 5 * 12.5 - 21 + uniform(0, 2),
+             uniform(-2, 2)], dim=1,
+        ),
+        size=torch.stack([uniform(0.5, 5), uniform(0.5, 2.5), uniform(0.5, 3)], dim=1),
+        yaw=uniform(-3.1, 3.1),
+        velocity=torch.stack([uniform(-9, 9), uniform(-9, 9)], dim=1),
+        label=torch.randint(0, 2, (count,), generator=generator) * 8,
+    )  # fmt: skip
+    targets = center_targets([truth], LABELS, GRID, sectors=sectors)
+    output = perfect_output(targets, sectors)
+    config = DecodeConfig(nms=nms, score=0.5)
+    (found,) = decode(output, LABELS, GRID, config)
+    assert len(found) == count
+    if count == 0:
+        return
+    found = found[torch.cdist(truth.center, found.center).argmin(dim=1)]
+    for name in ("center", "size", "velocity"):
+        torch.testing.assert_close(getattr(found, name), getattr(truth, name), atol=1e-3, rtol=1e-4)
+    assert (found.label == truth.label).all()
+    assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-4
+
+
+def test_circle_suppression_measures_squared_distances_as_published():
+    """The listed 4 for cars means 2 m: cars side by side, 2.5 m apart, are two cars."""
+    truth = boxes_at(
+        (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0),
+        (10.4, 2.9, 0, 4, 2, 1.5, 0, 0, 0, 0),
+        (10.4, 4.7, 0, 4, 2, 1.5, 0, 0, 0, 0),
+    )
+    output = perfect_output(center_targets([truth], LABELS, GRID))
+    (found,) = decode(output, LABELS, GRID, DecodeConfig(nms="circle", score=0.5))
+    assert len(found) == 2  # the third is 1.8 m from the second
+
+
+def test_a_group_with_a_named_class_is_suppressed_by_distance():
+    """Two long boxes, 3 m apart: they overlap by half, and are farther apart than a car's radius.
+
+    The group holds cars and pedestrians.
+    """
+    truth = boxes_at((10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0))
+    output = perfect_output(center_targets([truth], LABELS, GRID))
+    counts = [
+        len(decode(output, LABELS, GRID, DecodeConfig(score=0.5, distance=names))[0])
+        for names in ((), ("barrier",), ("car",))
+    ]
+    assert counts == [1, 1, 2]
+
+
+def test_scales_and_overlaps_of_the_suppression_are_the_configs():
+    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0))
+    output = perfect_output(center_targets([truth], LABELS, GRID))
+
+    def count(**options):
+        config = DecodeConfig(score=0.5, **options)
+        return len(decode(output, LABELS, GRID, config)[0])
+
+    # Half of each lies in the other: 4 / 12 of the union.
+    assert count() == 1
+    assert count(nms_overlap=(0.34, *(0.2,) * 9)) == 2
+    assert count(nms_scale=(0.4, *(1.0,) * 9)) == 2
+    with pytest.raises(ConfigError, match="decode.nms_scale needs 10 numbers, one a class"):
+        DecodeConfig(nms_scale=(1.0,))
+
+
+def test_without_a_window_every_cell_is_a_peak():
+    """Two cones, one a class: with a window, their tips alone."""
+    row, column = torch.meshgrid(torch.arange(50.0), torch.arange(80.0), indexing="ij")
+    tips = torch.tensor([[10.0, 20.0], [33.0, 61.0]]).view(2, 2, 1, 1)
+    heatmap = -0.1 * torch.hypot(row - tips[:, 0], column - tips[:, 1]).unsqueeze(0)
+    regression = torch.zeros(1, 10, 50, 80)
+    output = GroupOutput(heatmap, regression, regression[:, :0], regression[:, :0])
+    every = DecodeConfig(peaks=30, window=1, score=0.0, nms="none", group_boxes=30)
+    (found,) = decode(output, LABELS, GRID, every)
+    torch.testing.assert_close(found.score, heatmap.sigmoid().flatten().topk(30).values)
+    (peaks,) = decode(output, LABELS, GRID, replace(every, window=3, score=0.01))
+    assert peaks.score.tolist() == [0.5, 0.5] and sorted(peaks.label.tolist()) == sorted(LABELS)
+    with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
+        DecodeConfig(window=2)
+
+
+def test_unknown_velocity_adds_nothing():
+    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
+    targets = center_targets([truth], LABELS, GRID)
+    regression = torch.randn(1, 10, 50, 80, requires_grad=True)
+    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, HeatmapLoss(), 1.0)
+    loss.backward()
+    assert loss.isfinite()
+    assert regression.grad[:, :8].any() and not regression.grad[:, 8:].any()
+
+
+def velocity_loss(truth, guess, beta):
+    """Of boxes that move at these speeds along x, all guessed to move at one."""
+    rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(truth)]
+    targets = center_targets([boxes_at(*rows)], LABELS, GRID)
+    regression = perfect_output(targets).regression
+    regression = torch.cat(
+        [regression[:, :8], guess.expand(1, 1, 50, 80), torch.zeros(1, 1, 50, 80)], dim=1
+    )
+    return center_loss(torch.zeros(1, 2, 50, 80), regression, targets, HeatmapLoss(), 1.0, beta)[1]
+
+
+@pytest.mark.parametrize(("speed", "value"), [(3.0, 9 / 8), (-3.0, 9 / 8), (6.0, 4.0)])
+def test_a_small_error_of_velocity_counts_by_its_square(speed, value):
+    zero = torch.tensor(0.0)
+    assert velocity_loss([speed], zero, 4.0).item() == pytest.approx(value, abs=1e-5)
+    assert velocity_loss([speed], zero, 0.0).item() == pytest.approx(abs(speed), abs=1e-5)
+
+
+@pytest.mark.parametrize(("beta", "pull"), [(0.0, 0.4), (10.0, -0.12)])
+def test_few_moving_boxes_pull_the_mean_but_not_the_median(beta, pull):
+    """Three of ten boxes move at 4 m/s: L1 holds the guess down at 0, its smooth kind does not."""
+    guess = torch.tensor(1e-4, requires_grad=True)
+    velocity_loss([4.0] * 3 + [0.0] * 7, guess, beta).backward()
+    assert guess.grad.item() == pytest.approx(pull, abs=1e-3)
+
+
+def test_no_boxes_at_all_still_trains_the_heatmap():
+    targets = center_targets([Boxes3D.empty()], LABELS, GRID)
+    heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
+    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, HeatmapLoss(), 0.2)
+    (focal + l1).backward()
+    assert l1 == 0 and (heatmap.grad > 0).all()
+
+
+def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
+    car = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))
+    truth = [replace(car, attribute=torch.tensor([ATTRIBUTES.index("vehicle.moving")]))]
+    torch.manual_seed(0)
+    head = CenterHeadConfig(shared=4, branch=0, sectors=4, attribute_weight=0.1).build(3, GRID)
+    outputs = head(torch.randn(1, 3, 50, 80))
+    plain = head.loss(outputs, truth)
+    head.config = replace(
+        head.config, heatmap_weight=3.0, regression_weight=0.5, attribute_weight=0.4,
+        sector_weight=1.0,
+    )  # fmt: skip
+    weighted = head.loss(outputs, truth)
+    assert plain["attribute"] > 0 and plain["sector"] > 0
+    torch.testing.assert_close(weighted["attribute"], 4 * plain["attribute"])
+    torch.testing.assert_close(weighted["sector"], 5 * plain["sector"])
+    torch.testing.assert_close(weighted["heatmap"], 3 * plain["heatmap"])
+    torch.testing.assert_close(weighted["regression"], 2 * plain["regression"])
+    kinds = {plain["heatmap"].item()}
+    for kind in ("focal", "bce"):
+        head.config = replace(head.config, heatmap_weight=1.0, heatmap_loss=HeatmapLoss(kind))
+        kinds.add(head.loss(outputs, truth)["heatmap"].item())
+    assert len(kinds) == 3
+
+
+def test_outputs_read_straight_are_what_each_branch_says():
+    """One convolution for all, with the branches' own weights: same values and gradients."""
+    torch.manual_seed(0)
+    config = CenterHeadConfig(
+        groups=(("car", "bus"), ("pedestrian",)), shared=4, branch=0, attribute_weight=1.0,
+        sectors=3,
+    )  # fmt: skip
+    head = config.build(3, GRID)
+    bev = torch.randn(1, 3, 50, 80)
+    for group, output in zip(head.groups, head(bev), strict=True):
+        shared = head.shared(bev)
+        parts = {name: branch(shared) for name, branch in group.items()}
+        apart = GroupOutput(
+            parts["heatmap"], torch.cat([parts[name] for name in REGRESSION], dim=1),
+            parts["attribute"], parts["sector"],
+        )  # fmt: skip
+        branches = list(group.parameters())
+        given = [torch.randn_like(maps) for maps in apart]
+        gradients = []
+        for maps in (output, apart):
+            said = sum((m * g).sum() for m, g in zip(maps, given, strict=True))
+            gradients.append(torch.autograd.grad(said, branches, retain_graph=True))
+        torch.testing.assert_close(tuple(output), tuple(apart))
+        torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)

@@ -1,0 +1,123 @@
+"""Headings told by sectors of the circle."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bev.data.nuscenes.classes import CLASSES
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, Boxes3D
+from bev.models import CenterHeadConfig
+from bev.models.heads.center.decode import DecodeConfig
+from bev.models.heads.center.heading import mirrored_sectors, sector_angle, sector_loss, sector_of
+
+GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
+ANGLES = st.floats(-20, 20)
+
+
+def test_eight_sectors_by_hand():
+    degrees = torch.tensor([0.0, 22.0, 23.0, 90.0, -90.0, 180.0, -179.0, 540.0, -23.0])
+    sector = sector_of(torch.deg2rad(degrees), 8)
+    assert sector.tolist() == [0, 0, 1, 2, 6, 4, 4, 4, 7]
+    middle = torch.rad2deg(sector_angle(sector, 8))
+    torch.testing.assert_close(middle, torch.tensor([0, 0, 45, 90, 270, 180, 180, 180, 315.0]))
+
+
+@given(yaw=ANGLES, sectors=st.integers(1, 36))
+def test_a_yaw_lies_within_half_a_sector_of_its_middle(yaw, sectors):
+    yaw = torch.tensor([yaw], dtype=torch.float64)
+    sector = sector_of(yaw, sectors)
+    assert 0 <= sector < sectors
+    turn = math.remainder(float(yaw - sector_angle(sector, sectors)), 2 * math.pi)
+    assert abs(turn) <= math.pi / sectors + 1e-6
+
+
+@given(yaw=ANGLES, sectors=st.integers(2, 36))
+def test_the_mirror_image_of_a_yaw_lies_in_the_mirrored_sector(yaw, sectors):
+    yaw = torch.tensor([yaw], dtype=torch.float64)
+    logits = torch.zeros(1, sectors, 1, 1)
+    logits[0, sector_of(yaw, sectors)] = 1.0
+    seen = mirrored_sectors(logits).argmax(dim=1).item()
+    # On the border between two sectors either is right.
+    near = {sector_of(-yaw + e, sectors).item() for e in (-1e-6, 1e-6)}
+    assert seen in near
+    assert torch.equal(mirrored_sectors(mirrored_sectors(logits)), logits)
+
+
+def test_the_loss_by_hand():
+    """-log of 1/8 and of 1/2."""
+    logits = torch.zeros(2, 8)
+    logits[1, 3] = math.log(7)  # beside seven zeros: a half
+    loss = sector_loss(logits, torch.tensor([1, 3]))
+    assert loss.item() == pytest.approx((math.log(8) + math.log(2)) / 2, abs=1e-6)
+    none = torch.zeros(0, 8, requires_grad=True)
+    sector_loss(none, torch.zeros(0, dtype=torch.long)).backward()
+    assert none.grad is not None
+
+
+def cars(degrees):
+    """Cars in a row along x, all alike but for their headings."""
+    count = len(degrees)
+    x = torch.arange(count) * 2.0 - 6.5
+    return Boxes3D.make(
+        torch.stack([x, torch.zeros(count), torch.zeros(count)], dim=1),
+        torch.tensor([[2.0, 1.0, 1.5]]).expand(count, 3),
+        torch.deg2rad(torch.tensor(degrees)),
+        torch.zeros(count, 2),
+        label=torch.zeros(count, dtype=torch.long),
+    )
+
+
+def trained(sectors, truth, bev):
+    """A head that was trained on one scene."""
+    torch.manual_seed(0)
+    config = CenterHeadConfig(
+        groups=(CLASSES,), shared=32, branch=0, sectors=sectors,
+        decode=DecodeConfig(nms="none", score=0.3),
+    )  # fmt: skip
+    head = config.build(bev.shape[1], GRID)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    for _ in range(200):
+        terms = head.loss(head(bev), [truth])
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    return head
+
+
+def test_a_head_learns_them():
+    truth, bev = cars([6.0, 97.0, -166.0, -69.0, 138.0]), torch.randn(1, 8, 8, 16)
+    head = trained(8, truth, bev)
+    assert head.loss(head(bev), [truth])["sector"] < 0.02
+    (found,) = head.boxes(head(bev))
+    found = found[found.center[:, 0].argsort()]
+    assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 0.05
+    plain = CenterHeadConfig(groups=(CLASSES,)).build(8, GRID)
+    assert not any("sector" in name for name in plain.state_dict())
+    assert plain(bev)[0].sector.shape == (1, 0, 8, 16)
+
+
+def test_of_several_headings_sectors_choose_one_and_medians_none():
+    """Three cars of seven head along x, two and two 120 degrees to its sides; nothing tells which.
+
+    The medians of sine and cosine are 0 and -1/2: backwards, where no car is heading.
+    """
+    truth, bev = cars([0.0, 120.0, -120.0, 0.0, 120.0, -120.0, 0.0]), torch.ones(1, 8, 8, 16)
+    for sectors, expected in ((1, 180.0), (12, 0.0)):
+        head = trained(sectors, truth, bev)
+        with torch.no_grad():
+            (output,) = head(bev)
+        sine, cosine = output.regression[0, 6:8, 4, 7]
+        yaw = math.degrees(torch.atan2(sine, cosine))
+        if sectors > 1:
+            yaw += output.sector[0, :, 4, 7].argmax().item() * 360 / sectors
+        assert math.remainder(yaw - expected, 360) == pytest.approx(0, abs=20)
+
+
+@pytest.mark.parametrize(("key", "value"), [("sectors", 0), ("sector_weight", 0.0)])
+def test_settings_that_make_no_sense_are_refused(key, value):
+    with pytest.raises(ConfigError, match=key):
+        CenterHeadConfig(**{key: value})

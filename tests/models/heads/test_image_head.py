@@ -1,0 +1,67 @@
+"""Image-space targets: boxes land in the cells through which a camera sees them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bev.geometry import Boxes3D
+from bev.models.heads.image import ImageClassHead, image_heatmaps
+
+IMAGE = (64, 160)
+
+
+def boxes_at(*centers, visibility=0):
+    count = len(centers)
+    return Boxes3D.make(
+        torch.tensor(centers),
+        torch.tensor([[4.0, 2.0, 1.6]]).expand(count, 3),
+        torch.zeros(count),
+        label=torch.full((count,), 3),
+        visibility=torch.full((count,), visibility),
+    )
+
+
+def test_a_box_lands_in_the_cell_worked_out_by_hand(cameras):
+    # Camera 0 stands at (0.5, 0.2, 1.5), f = 80, centre (80, 32): a box at (20.5, 5.2, 0.5) is seen
+    # at x = 80 - 80 * 5 / 20 = 60, y = 32 + 80 * 1 / 20 = 36, so in column 7, row 4 at stride 8.
+    heatmaps = image_heatmaps(boxes_at((20.5, 5.2, 0.5)), cameras[0], IMAGE, (8, 20), 8)
+    assert heatmaps.shape == (3, 10, 8, 20)
+    assert heatmaps[0, 3, 4, 7] == 1
+    assert (heatmaps == 1).sum() == 1
+    # The nearer end is 18 m away, 2 m wide and 1.6 m high: about 10 x 8 pixels, so the spread is
+    # the least one, half a cell: one cell away exp(-2).
+    assert heatmaps[0, 3, 4, 8].item() == pytest.approx(0.1353, abs=1e-3)
+    assert not heatmaps[1:].any() and not heatmaps[0, [0, 1, 2, 4]].any()
+
+
+def test_boxes_that_no_camera_sees_are_left_out(cameras):
+    # Inside the camera ring, above the images, and hidden from sight.
+    close = image_heatmaps(boxes_at((0.5, 0.2, 1.0)), cameras[0], IMAGE, (8, 20), 8)
+    above = image_heatmaps(boxes_at((10.0, 0.2, 20.0)), cameras[0], IMAGE, (8, 20), 8)
+    hidden = image_heatmaps(boxes_at((20.5, 5.2, 0.5), visibility=1), cameras[0], IMAGE, (8, 20), 8)
+    assert not close.any() and not above.any() and not hidden.any()
+
+
+def test_the_loss_falls_where_the_truth_is_said(cameras, batch):
+    head = ImageClassHead(4)
+    features = torch.zeros(2, 3, 4, 8, 20, requires_grad=True)
+    arguments = (batch.boxes, cameras, batch.bev_from_ego, IMAGE, 8)
+    loss = head.loss(features, *arguments)
+    (gradient,) = torch.autograd.grad(loss, features)
+    better = head.loss(features - 5 * gradient, *arguments)
+    assert better < loss
+    empty = head.loss(features, [Boxes3D.empty()] * 2, *arguments[1:])
+    assert empty.isfinite() and empty > 0
+
+
+def test_it_adds_a_term_and_nothing_at_inference(batch, small):
+    model = replace(small, image_weight=0.5).build()
+    terms = model.loss(batch)
+    assert terms["image"].isfinite()
+    terms["image"].backward()
+    assert model.image_head.classify.weight.grad.abs().sum() > 0
+    assert model.backbone.body.conv1[0].weight.grad.abs().sum() > 0
+    plain = small.build()
+    missing = set(model.state_dict()) ^ set(plain.state_dict())
+    assert missing == {"image_head.classify.weight", "image_head.classify.bias"}

@@ -1,0 +1,156 @@
+"""The segmentation head: its truth, its loss, the detector with and without boxes, mirroring."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from bev.data.nuscenes.classes import LAYERS
+from bev.errors import ConfigError, DataError
+from bev.evaluation.segmentation import Overlaps, overlaps
+from bev.geometry import BevGrid, Boxes3D, Outlines
+from bev.models import CenterHeadConfig, FeatureCache, SegmentationHeadConfig
+from bev.models.flip_tta import averaged_logits, mirrored
+
+GRID = BevGrid(x=(-2.0, 4.0, 1.0), y=(-5.0, 3.0, 1.0), z=(-4.0, 4.0, 8.0))  # 6 columns, 8 rows
+VEHICLE, ROAD = LAYERS.index("vehicle"), LAYERS.index("drivable_area")
+
+
+def box(x=0.5, y=0.5, visibility=0) -> Boxes3D:
+    return Boxes3D.make(
+        torch.tensor([[x, y, 0.0]]), torch.tensor([[2.5, 1.5, 1.0]]), torch.zeros(1),
+        visibility=torch.tensor([visibility]),
+    )  # fmt: skip
+
+
+@pytest.fixture()
+def seen(batch):
+    """The batch of two samples, with a vehicle in the first."""
+    vehicles = batch.boxes[0][:1]
+    return replace(batch, outlines=[Outlines.of_boxes(vehicles, VEHICLE), Outlines.empty()])
+
+
+@pytest.fixture()
+def alone(small):
+    """A network that segments and detects nothing."""
+    return replace(
+        small,
+        head=CenterHeadConfig(groups=()),
+        segmentation=SegmentationHeadConfig(("vehicle",), hidden=8),
+    )
+
+
+def test_the_loss_of_worked_cells():
+    """One vehicle covers 3 x 1 of 48 cells, the second layer nothing; weights 2 and 0.5."""
+    config = SegmentationHeadConfig(
+        ("vehicle", "drivable_area"), positive_weight=3.0, weight=(2.0, 0.5)
+    )
+    head = config.build(4, GRID)
+    outlines = [Outlines.of_boxes(box(), VEHICLE)]
+    assert head.truth(outlines).flatten(2).sum(2).tolist() == [[3, 0]]
+    logits = torch.full((1, 2, 8, 6), 0.7)
+    terms = head.loss(logits, outlines)
+    on, off = -math.log(1 / (1 + math.exp(-0.7))), -math.log(1 - 1 / (1 + math.exp(-0.7)))
+    assert terms["bev_vehicle"].item() == pytest.approx(2 * (3 * 3 * on + 45 * off) / 48, rel=1e-5)
+    assert terms["bev_drivable_area"].item() == pytest.approx(0.5 * off, rel=1e-5)
+    focal = replace(config, loss="focal").build(4, GRID).loss(logits, outlines)["bev_vehicle"]
+    p = math.exp(-on)
+    expected = 0.25 * (1 - p) ** 2 * 3 * on + 0.75 * p**2 * 45 * off
+    assert focal.item() == pytest.approx(2 * expected / 48, rel=1e-5)
+
+
+def test_hardly_visible_vehicles_are_no_truth_where_asked():
+    outlines = [Outlines.of_boxes(box(visibility=level), VEHICLE) for level in (0, 1, 2)]
+    logits = torch.zeros(3, 1, 8, 6, requires_grad=True)
+    head = SegmentationHeadConfig(("vehicle",), least_visibility=2).build(4, GRID)
+    head.loss(logits, outlines)["bev_vehicle"].backward()
+    assert (logits.grad < 0).flatten(1).sum(1).tolist() == [3, 0, 3]
+    assert SegmentationHeadConfig(("vehicle",)).build(4, GRID).truth(outlines).sum() == 9
+
+
+def test_coarse_features_are_brought_to_the_grid():
+    head = SegmentationHeadConfig(("vehicle",), hidden=0).build(4, GRID)
+    assert (
+        head(torch.randn(2, 4, 4, 3)).shape == head(torch.randn(2, 4, 8, 6)).shape == (2, 1, 8, 6)
+    )
+
+
+def test_segmentation_alone_has_no_boxes_and_no_idle_parameters(alone, seen):
+    model = alone.build()
+    terms = model.loss(seen)
+    assert set(terms) == {"bev_vehicle"}
+    sum(terms.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    found = model.eval().predict(seen)
+    assert [len(boxes) for boxes in found.boxes] == [0, 0]
+    assert found.segmentation.shape == (2, 1, 32, 40)
+    assert torch.equal(found.segmentation, model.predict(seen, FeatureCache()).segmentation)
+
+
+def test_both_tasks_train_together(small, seen):
+    both = replace(small, segmentation=SegmentationHeadConfig(("vehicle",), hidden=8)).build()
+    terms = both.loss(seen)
+    assert set(terms) == {"heatmap", "regression", "bev_vehicle"}
+    sum(terms.values()).backward()
+    assert all(p.grad is not None for p in both.parameters())
+    assert small.build()(seen).segmentation is None
+    assert (
+        overlaps(small.build(), small.build().eval().predict(seen), seen, ["vehicle"]).scalars()
+        == {}
+    )
+
+
+def test_a_small_network_learns_one_batch_by_heart(alone, batch):
+    """To an IoU above 0.9, all of whose parts are in the loop: truth, loss, head, figure."""
+    vehicles = Boxes3D.make(
+        torch.tensor([[8.0, 3.0, 0.8], [15.0, -6.0, 1.0], [-6.0, 8.0, 0.8]]),
+        torch.tensor([[6.5, 3.9, 1.6], [8.0, 4.0, 2.5], [5.0, 5.0, 1.5]]),
+        torch.tensor([0.3, -2.0, 1.0]),
+    )
+    truth = [Outlines.of_boxes(vehicles[part], VEHICLE) for part in (slice(0, 2), slice(2, 3))]
+    data = replace(batch, outlines=truth)
+    torch.manual_seed(0)
+    backbone = replace(alone.backbone, channels=(8, 16, 16, 16), stem=8)
+    head = SegmentationHeadConfig(("vehicle",), positive_weight=1.0)
+    model = replace(alone, backbone=backbone, segmentation=head).build()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        sum(model.loss(data).values()).backward()
+        optimizer.step()
+    figures = overlaps(model, model.predict(data), data, ["vehicle"]).scalars()  # batch statistics
+    assert figures["IoU_vehicle"] > 0.9 and figures["mIoU"] == figures["IoU_vehicle"]
+
+
+def test_mirroring_sees_the_mirrored_scene(alone, seen):
+    """The mirror image of a scene is told as the mirror image of what is told of the scene."""
+    symmetric = replace(alone, grid=replace(alone.grid, y=(-16.0, 16.0, 1.0)))
+    torch.manual_seed(0)
+    model = replace(symmetric, test_mirror=True).build().eval()
+    one, other = model.predict(seen).segmentation, model.predict(mirrored(seen)).segmentation
+    assert torch.allclose(one, other.flip(2), atol=1e-4) and one.std() > 0
+    assert not torch.allclose(one, model.predict(seen).output.segmentation, atol=1e-3)
+    truth = model.segmentation.truth(seen.outlines)
+    assert torch.equal(model.segmentation.truth(mirrored(seen).outlines), truth.flip(2))
+    logits = torch.tensor([-1.0, 2.0]).view(2, 1, 1, 1)
+    mean = (F.sigmoid(logits[0]) + F.sigmoid(logits[1])) / 2
+    found = averaged_logits(logits[:1], logits[1:])
+    assert found.sigmoid().item() == pytest.approx(mean.item())
+
+
+def test_settings_and_batches_that_do_not_fit(alone, batch):
+    with pytest.raises(ConfigError, match="'car' is unknown"):
+        SegmentationHeadConfig(("car",))
+    with pytest.raises(ConfigError, match="'vehicle' is named twice"):
+        SegmentationHeadConfig(("vehicle", "vehicle"))
+    with pytest.raises(ConfigError, match="2 numbers for 1 layers"):
+        SegmentationHeadConfig(("vehicle",), weight=(1.0, 2.0))
+    with pytest.raises(ConfigError, match="least_visibility is 0; give 1 for all"):
+        SegmentationHeadConfig(("vehicle",), least_visibility=0)
+    with pytest.raises(ConfigError, match="The model tells nothing"):
+        replace(alone, segmentation=SegmentationHeadConfig())
+    with pytest.raises(DataError, match=r"--data\.outlines\.layers vehicle"):
+        alone.build().loss(batch)
+    assert Overlaps().scalars() == {}

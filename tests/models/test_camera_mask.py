@@ -1,0 +1,166 @@
+"""An absent camera is as if it had never been: in outputs, losses, gradients and batch norms."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from bev.data.batch import AdjacentViews, Batch, collate
+from bev.errors import DataError
+from bev.models import (
+    CameraAwareDepthNetConfig,
+    DepthBins,
+    FeatureCache,
+    LiftSplatConfig,
+    RefinedLiftSplatConfig,
+    TemporalConfig,
+    VoxelSamplingConfig,
+)
+from bev.models.camera_mask import pack, unpack
+from bev.models.flip_tta import mirrored
+
+LIFT = LiftSplatConfig(
+    depth=DepthBins(1.0, 25.0, 1.0),
+    depth_net=CameraAwareDepthNetConfig(width=16, blocks=1, aspp=False, batch_norm=True),
+    channels=8,
+    ray_features=True,
+    plan_cache=2,
+)
+
+
+def sample(batch: Batch, index: int, cameras: list[int]) -> Batch:
+    """One sample of a batch with some of its cameras."""
+    one = slice(index, index + 1)
+    return replace(
+        batch,
+        images=batch.images[one][:, cameras],
+        cameras=batch.cameras[one][:, cameras],
+        bev_from_ego=batch.bev_from_ego[one],
+        boxes=batch.boxes[one],
+        lidar=batch.lidar[one],
+        tokens=batch.tokens[one],
+        global_from_ego=batch.global_from_ego[one],
+    )
+
+
+@pytest.fixture()
+def config(small):
+    """A detector with all that looks at cameras."""
+    return replace(small, view=LIFT, depth_weight=1.0, image_weight=1.0)
+
+
+@given(
+    present=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=3),
+    rest=st.sampled_from([(), (2,), (2, 3)]),
+)
+def test_packing_and_unpacking(present, rest):
+    present = torch.tensor(present)
+    values = torch.rand(*present.shape, *rest)
+    packed = pack(values, present)
+    assert packed.shape == (int(present.sum()), *rest)
+    back = unpack(packed, present, len(present))
+    assert torch.equal(back[present], values[present]) and not back[~present].any()
+    assert torch.equal(unpack(pack(values, None), None, len(present)), values)
+
+
+@pytest.mark.parametrize(
+    ("kept", "version", "view"),
+    [
+        (([0, 1, 2], [0, 1]), mirrored, LIFT),
+        (([2], [0, 1, 2]), replace, VoxelSamplingConfig(channels=8)),
+        (([1, 0], [2]), replace, RefinedLiftSplatConfig(lift=LIFT)),
+    ],
+)
+def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, version, view):
+    model = replace(small, view=view).build().eval()
+    alone = [sample(batch, i, own) for i, own in enumerate(kept)]
+    joined = collate(alone)
+    assert not joined.present.all()
+    with torch.no_grad():
+        together = model(version(joined))
+        for i, one in enumerate(alone):
+            single, count = model(version(one)), len(kept[i])
+            for group, expected in zip(together.groups, single.groups, strict=True):
+                for maps, wanted in zip(group, expected, strict=True):
+                    torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
+            assert not together.features[i, count:].any()
+            if view.predicts_depth:
+                assert together.depth_logits[i, count:].isfinite().all()
+
+
+def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
+    model = replace(small, temporal=TemporalConfig(frames=1)).build().eval()
+    alone = []
+    for i, (now, before) in enumerate([([0, 1], [0, 1, 2]), ([0, 1, 2], [2])]):
+        other = sample(batch, i, before)
+        views = AdjacentViews(
+            other.images, other.cameras, torch.eye(4)[None], torch.tensor([-0.5]), other.tokens
+        )
+        alone.append(replace(sample(batch, i, now), adjacent=[views]))
+    joined = collate(alone)
+    assert joined.present.sum(dim=1).tolist() == [2, 3]
+    assert joined.adjacent[0].present.sum(dim=1).tolist() == [3, 1]
+    with torch.no_grad():
+        together = model(joined).groups
+        for i, one in enumerate(alone):
+            for group, expected in zip(together, model(one).groups, strict=True):
+                for maps, wanted in zip(group, expected, strict=True):
+                    torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
+    with pytest.raises(DataError, match="needs frames that have all cameras"):
+        model.detect(joined, FeatureCache())
+
+
+def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
+    """Loss, gradients and running statistics are finite and blind to what stands in its place."""
+    joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [2])])
+    other = replace(joined, images=joined.images.clone())
+    other.images[1, 1:] = 255
+    results = []
+    for version in (joined, other):
+        torch.manual_seed(0)
+        model = config.build().train()
+        terms = model.loss(version)
+        sum(terms.values()).backward()
+        gradients = [p.grad for p in model.parameters()]
+        assert all(g.isfinite().all() for g in gradients)
+        results.append([*terms.values(), *gradients, *model.buffers()])
+    for first, second in zip(*results, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, config):
+    """Four images as two samples, 3 + 1 with two absent, and as one sample of four cameras."""
+    twice = replace(batch, images=batch.images[:1].expand(2, -1, -1, -1, -1),
+                    boxes=batch.boxes[:1] * 2, lidar=batch.lidar[:1] * 2)  # fmt: skip
+    uneven = collate([sample(twice, 0, [0, 1, 2]), sample(twice, 1, [0])])
+    whole = collate([sample(twice, 0, [0, 1, 2, 0])])
+    found = []
+    for version in (uneven, whole):
+        torch.manual_seed(0)
+        model = config.build().train()
+        terms = model.loss(version)
+        parts = [*model.backbone.modules(), *model.neck.modules(), *model.view.modules()]
+        norms = [part for part in parts if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+        assert len(norms) > 5
+        statistics = [v for norm in norms for v in (norm.running_mean, norm.running_var)]
+        found.append([terms["depth"], terms["image"], *statistics])
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-5)
+
+
+def test_a_sample_without_any_camera_has_an_empty_bev(batch, small):
+    model = small.build().eval()
+    joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [0])])
+    blind = replace(joined, present=torch.tensor([[True] * 3, [False] * 3]))
+    nan = torch.full_like(blind.cameras.ego_from_camera[1], torch.nan)
+    blind.cameras.ego_from_camera[1] = nan
+    with torch.no_grad():
+        features = unpack(torch.rand(3, 16, 8, 20), blind.present, 2)
+        bev = model.view(
+            features, blind.image_size, blind.cameras, blind.bev_from_ego, blind.present
+        ).bev
+        assert bev[0].any() and not bev[1].any()
+        assert all(g.heatmap.isfinite().all() for g in model(blind).groups)

@@ -1,0 +1,106 @@
+"""Test-time mirroring: the mirror of the mirror is the scene, for batches and for maps."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from perfect import perfect_output
+
+from bev.errors import ConfigError
+from bev.geometry import BevGrid, Boxes3D, bev_transform
+from bev.models.flip_tta import averaged, mirrored, mirrored_back
+from bev.models.heads.center.decode import DecodeConfig, decode
+from bev.models.heads.center.output import GroupOutput
+from bev.models.heads.center.targets import center_targets
+
+GRID = BevGrid(x=(-10.0, 30.0, 0.8), y=(-16.0, 16.0, 0.8))
+
+
+def perfect(boxes, sectors):
+    return perfect_output(center_targets([boxes], [0, 8], GRID, sectors=sectors), sectors)
+
+
+@pytest.mark.parametrize("sectors", [1, 7, 8])
+def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
+    truth = Boxes3D.make(
+        center=torch.tensor([[5.1, 7.3, 0.5], [20.2, -3.7, 1.0]]),
+        size=torch.tensor([[4.5, 1.9, 1.6], [0.7, 0.6, 1.8]]),
+        yaw=torch.tensor([0.4, -2.5]),
+        velocity=torch.tensor([[3.0, 1.0], [-0.5, 0.8]]),
+        label=torch.tensor([0, 8]),
+        attribute=torch.tensor([7, 3]),
+    )
+    back = mirrored_back(perfect(truth.transform(bev_transform(flip_y=True)), sectors))
+    both = averaged(back, perfect(truth, sectors))
+    for output in (back, both):
+        (found,) = decode(output, [0, 8], GRID, DecodeConfig(score=0.5))
+        found = found[found.label.argsort()]
+        assert found.label.tolist() == [0, 8] and found.attribute.tolist() == [7, 3]
+        for name in ("center", "size", "velocity"):
+            torch.testing.assert_close(
+                getattr(found, name), getattr(truth, name), atol=1e-3, rtol=0
+            )
+        assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-3
+
+
+def test_a_turn_from_another_sector_does_not_count():
+    """At a border: one says sector 0 and 22 degrees left, the other sector 1 and 22 right."""
+    left, right = (torch.tensor(math.radians(a)) for a in (22.0, -22.0))
+    empty = torch.zeros(1, 10, 1, 1)
+
+    def said(sector, turn):
+        regression = empty.clone()
+        regression[0, 6:8, 0, 0] = torch.stack([turn.sin(), turn.cos()])
+        logits = torch.tensor(sector).view(1, -1, 1, 1)
+        return GroupOutput(empty[:, :2], regression, empty[:, :0], logits)
+
+    first = said([3.0, 2.0] + [0.0] * 6, left)
+    second = said([0.0, 4.0] + [0.0] * 6, right)  # the surer
+    for one, two in ((first, second), (second, first)):
+        both = averaged(one, two)
+        assert both.sector.argmax() == 1
+        torch.testing.assert_close(both.regression, second.regression)
+    agreed = averaged(said([3.0, 2.0], left), said([3.0, 2.0], -left))
+    heading = torch.stack([torch.zeros(()), left.cos()])
+    torch.testing.assert_close(agreed.regression[0, 6:8, 0, 0], heading)
+
+
+def test_the_mirror_of_the_mirror_is_the_batch(batch):
+    again = mirrored(mirrored(batch))
+    assert torch.equal(again.images, batch.images)
+    torch.testing.assert_close(again.cameras.image_from_camera, batch.cameras.image_from_camera)
+    torch.testing.assert_close(again.bev_from_ego, batch.bev_from_ego)
+    once = mirrored(batch)
+    assert once.boxes[0].center[0, 1] == -batch.boxes[0].center[0, 1]
+    # A point keeps its image row, and its column is mirrored.
+    points = torch.tensor([8.0, 1.0, 0.5]).expand(2, 3, 1, 3)
+    before, after = batch.cameras.project(points)[0], once.cameras.project(points)[0]
+    torch.testing.assert_close(after[..., 1], before[..., 1])
+    torch.testing.assert_close(after[..., 0], 160 - before[..., 0], atol=1e-3, rtol=1e-5)
+
+
+def test_a_mirrored_scene_gives_mirrored_boxes(batch, small):
+    """With both opinions averaged, the network cannot tell a scene from its mirror image."""
+    grid = replace(small.grid, y=(-16.0, 16.0, 1.0))
+    decode_all = replace(small.head.decode, score=0.0, nms="none", peaks=20)
+    config = replace(
+        small, grid=grid, test_mirror=True, head=replace(small.head, decode=decode_all)
+    )
+    model = config.build().eval()
+    plain, other = model.detect(batch)[0], model.detect(mirrored(batch))[0]
+    other = other.transform(bev_transform(flip_y=True))
+    best = plain[:5]
+    nearest = torch.cdist(best.center, other.center).min(dim=1).values
+    assert nearest.max() < 0.05
+    with pytest.raises(ConfigError, match="symmetric in y"):
+        replace(small, test_mirror=True).build()
+
+
+def test_mixed_precision_leaves_the_mirror_exact(batch):
+    exact = mirrored(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = mirrored(batch)
+    assert torch.equal(mixed.cameras.image_from_original, exact.cameras.image_from_original)
+    assert torch.equal(mixed.bev_from_ego, exact.bev_from_ego)
+    assert torch.equal(mixed.boxes[0].yaw, exact.boxes[0].yaw)

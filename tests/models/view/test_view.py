@@ -1,0 +1,98 @@
+"""The view transforms behind one interface: chosen in a config, overridden, and each learns."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bev.config import Experiment, from_plain, load_config, load_file, to_plain
+from bev.data.batch import Batch, collate
+from bev.data.dataset import KeyFrames
+from bev.models import (
+    BevEncoderConfig,
+    CenterHeadConfig,
+    DepthBins,
+    FpnConfig,
+    LiftSplatConfig,
+    RefinedLiftSplatConfig,
+    VoxelSamplingConfig,
+)
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+LIFT = LiftSplatConfig(depth=DepthBins(2.0, 58.0, 4.0), channels=8)
+Z = (-1.0, 3.0, 2.0)
+VIEWS = {
+    "lift-splat": LIFT,
+    "voxel sampling": VoxelSamplingConfig(z=Z, channels=8),
+    "refined": RefinedLiftSplatConfig(lift=LIFT, z=Z),
+}
+
+
+@pytest.fixture(scope="module")
+def shrunk(made_world) -> Experiment:
+    """lss_synthetic with a coarse grid and narrow layers, without the losses on lift-splat."""
+    base = load_file(CONFIGS / "lss_synthetic.py")
+    model = replace(
+        base.model,
+        backbone=replace(base.model.backbone, channels=(8, 8, 16, 16), stem=8),
+        neck=FpnConfig(16),
+        grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-38.4, 38.4, 3.2)),
+        encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
+        head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
+        depth_weight=0.0,
+        image_weight=0.0,
+    )
+    return replace(base, model=model, data=replace(base.data, root=made_world, lidar=False))
+
+
+@pytest.fixture(scope="module")
+def two_frames(shrunk) -> Batch:
+    """A training frame of each of two made scenes."""
+    data = replace(shrunk.data, image_size=(64, 176))
+    frames = KeyFrames(data.frames(data.splits[0]), data, training=True)
+    return collate([frames[0], frames[len(frames) - 1]])
+
+
+def built(shrunk: Experiment, name: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return replace(shrunk.model, view=VIEWS[name]).build()
+
+
+@pytest.mark.parametrize("name", list(VIEWS))
+def test_each_learns_one_batch_and_reads_its_images(shrunk, two_frames, name):
+    with torch.no_grad():
+        untrained = sum(built(shrunk, "lift-splat").loss(two_frames).values()).item()
+    model = built(shrunk, name)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = sum(model.loss(two_frames).values())
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.4 * untrained
+    with torch.no_grad():
+        exchanged = replace(two_frames, images=two_frames.images.flip(0))
+        assert sum(model.loss(exchanged).values()) > 1.5 * loss
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "changed"),
+    [
+        (
+            "simplebev_synthetic",
+            ["--model.view.z", "-2", "4", "1.5", "--model.view.channels", "32"],
+            lambda view: VoxelSamplingConfig(z=(-2.0, 4.0, 1.5), channels=32),
+        ),
+        (
+            "refined_synthetic",
+            ["--model.view.lift.channels", "32", "--model.view.squeeze", "2"],
+            lambda view: replace(view, lift=replace(view.lift, channels=32), squeeze=2),
+        ),
+    ],
+)
+def test_a_view_is_chosen_by_the_config_and_overridden_by_flags(name, arguments, changed):
+    base = load_file(CONFIGS / f"{name}.py").model.view
+    experiment = load_config(CONFIGS / f"{name}.py", arguments)
+    assert experiment.model.view == changed(base) != base
+    assert from_plain(Experiment, to_plain(experiment)) == experiment

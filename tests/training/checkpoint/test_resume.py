@@ -1,0 +1,299 @@
+"""A run that is stopped anywhere and resumed ends with the bits of an unbroken one."""
+
+import csv
+import multiprocessing
+import os
+import shutil
+import signal
+from dataclasses import replace
+from functools import partial
+from unittest.mock import Mock
+
+import pytest
+import torch
+from lightning import Trainer
+from torch.optim.lr_scheduler import OneCycleLR
+from torchvision.transforms import v2
+
+from bev.data.images.grid_mask import GridMask
+from bev.data.sampling import SamplingConfig
+from bev.errors import CheckpointError
+from bev.models import Detector
+from bev.training import run
+from bev.training.checkpoint import saving as keep
+from bev.training.checkpoint.loading import check_resumable, read_checkpoint
+from bev.training.checkpoint.signals import Stopped
+from bev.training.module import TrainingModule
+from bev.training.run import train
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """What training sees, (tokens, sum of the pixels) of every batch; and a way to break in.
+
+    The loss draws from torch's generator, as dropout would: its state decides about the bits.
+    """
+    seen, breaks = [], {}
+    plain, step = Detector.loss, TrainingModule.training_step
+
+    def loss(self, batch):
+        return {name: term * (0.5 + torch.rand(())) for name, term in plain(self, batch).items()}
+
+    def training_step(self, batch, index):
+        seen.append((batch.tokens, batch.images.long().sum().item()))
+        breaks.pop(len(seen), lambda: None)()
+        return step(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Detector, "loss", loss)
+        patch.setattr(TrainingModule, "training_step", training_step)
+        patch.setattr(run, "write_report", lambda *_: None)
+        yield seen, breaks
+
+
+@pytest.fixture(autouse=True)
+def fresh(watched):
+    """Every test begins to count anew."""
+    for record in watched:
+        record.clear()
+
+
+@pytest.fixture(scope="module")
+def one_camera(quick):
+    """Two epochs of four steps, with a limit of steps as most configs have one."""
+    data = replace(quick.data, cameras=("CAM_FRONT",))
+    return replace(quick, data=data, train=replace(quick.train, pictures=0, max_steps=1000))
+
+
+@pytest.fixture(scope="module")
+def whole(one_camera, watched):
+    """An unbroken run: what it saw, its folder, its weights."""
+    return unbroken(one_camera, watched, "whole")
+
+
+@pytest.fixture(scope="module")
+def killed(one_camera, watched):
+    """The folder of a run that ended without warning in its seventh step."""
+    watched[0].clear()
+    watched[1][7] = fail
+    config = named(one_camera, "killed", save_minutes=0.0)
+    with pytest.raises(MemoryError):
+        train(config)
+    return config.train.runs / config.name / "killed"
+
+
+def unbroken(config, watched, name):
+    watched[0].clear()
+    folder, _ = train(named(config, name))
+    return watched[0].copy(), folder, weights(folder)
+
+
+def weights(folder):
+    content = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    return {
+        f"{kind}.{name}": value
+        for kind in ("state_dict", "current_model_state")
+        for name, value in content[kind].items()
+    }
+
+
+def rows(folder):
+    """Step and loss of every logged step, of all parts of a run, in the order of their writing."""
+    parts = sorted(folder.glob("metrics_before_resume_*.csv"), key=lambda p: p.stat().st_mtime)
+    found = []
+    for path in [*parts, folder / "metrics.csv"]:
+        with path.open() as file:
+            found += [(r["step"], r["train/loss"]) for r in csv.DictReader(file) if r["train/loss"]]
+    return found
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
+
+
+def terminate(number=signal.SIGTERM):
+    """Send a signal to this process and to its loader's."""
+
+    def send():
+        for process in [*multiprocessing.active_children(), multiprocessing.current_process()]:
+            os.kill(process.pid, number)
+
+    return send
+
+
+def fail():
+    raise MemoryError("as if killed")
+
+
+def named(config, name, **fields):
+    fields = {"save_minutes": 60.0, **fields}
+    return replace(config, train=replace(config.train, run_name=name, **fields))
+
+
+def last_of(config):
+    return config.train.runs / config.name / config.train.run_name / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.parametrize(("workers", "sampling"), [(0, "frame"), (2, "class")])
+def test_stopped_anywhere_it_ends_as_an_unbroken_run(
+    one_camera, watched, request, workers, sampling
+):
+    """By a signal within an epoch, twice in a row, at its last step, and by Ctrl-C."""
+    seen, breaks = watched
+    config, whole = one_camera, None
+    if sampling == "class":
+        data = replace(config.data, sampling=SamplingConfig("class"), workers=workers,
+                       batch_size=8, fraction=0.5)  # fmt: skip
+        config = replace(config, data=data)
+        whole = unbroken(config, watched, "whole_class")
+        seen.clear()
+    expected, folder, final = whole or request.getfixturevalue("whole")
+    seen.clear()
+    broken = named(config, f"broken_{sampling}")
+    epoch = len(expected) // 2
+    places = [1, 2, epoch, epoch + 2]  # steps
+    for place, number in zip(places, [signal.SIGTERM] * 3 + [signal.SIGINT], strict=True):
+        breaks[place] = terminate(number)
+    last = last_of(broken)
+    for place in places:
+        with pytest.raises(Stopped, match=rf"after step {place}; go on with --resume .*last.ckpt"):
+            train(broken, resume=last if last.exists() else None)
+        assert read_checkpoint(last)["global_step"] == place
+    train(broken, resume=last)
+    assert seen == expected
+    assert same(weights(last.parents[1]), final)
+    assert rows(last.parents[1]) == rows(folder)
+    history = last.parents[1] / "evaluation" / "history.jsonl"
+    assert len(history.read_text().splitlines()) == 2
+
+
+def test_an_optimiser_and_a_schedule_of_torch_go_on_with_their_states(one_camera, watched):
+    """Momentum, the rate's place in its cycle, colours and masks: to the bit."""
+    seen, breaks = watched
+    augmentation = replace(
+        one_camera.data.image_augmentation,
+        photometric=partial(v2.ColorJitter, 0.4), grid_mask=GridMask(0.7, period=(8, 24)),
+    )  # fmt: skip
+    config = replace(
+        one_camera,
+        data=replace(one_camera.data, image_augmentation=augmentation),
+        train=replace(
+            one_camera.train,
+            optimizer=partial(torch.optim.SGD, momentum=0.9), max_steps=-1, validate_every=0,
+            schedule=partial(OneCycleLR, pct_start=0.4),
+        ),
+    )  # fmt: skip
+    expected, _, final = unbroken(named(config, "cycle_whole"), watched, "cycle_whole")
+    seen.clear()
+    breaks[3] = terminate()
+    broken = named(config, "cycle")
+    with pytest.raises(Stopped):
+        train(broken)
+    folder, _ = train(broken, resume=last_of(broken))
+    assert seen == expected and same(weights(folder), final)
+    longer = replace(broken, train=replace(broken.train, epochs=3))
+    with pytest.raises(CheckpointError, match="OneCycleLR.* was made for a run of 8 steps"):
+        train(longer, resume=last_of(broken))
+
+
+def test_killed_without_warning_it_goes_back_to_the_last_write(one_camera, watched, whole, killed):
+    expected, _, final = whole
+    folder = shutil.copytree(killed, killed.with_name("killed_last"))
+    last = folder / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["global_step"] == 6
+    watched[0].clear()
+    train(named(one_camera, "killed"), resume=last)
+    assert watched[0] == expected[6:]
+    assert same(weights(folder), final)
+
+
+def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whole, killed):
+    """It is written during validation, when the epoch's batches are done and the epoch is not."""
+    expected, _, final = whole
+    folder = shutil.copytree(killed, killed.with_name("killed_best"))
+    best = folder / "checkpoints" / "best.ckpt"
+    assert read_checkpoint(best)["KeyFrameData"]["batches"] == 4
+    watched[0].clear()
+    train(named(one_camera, "killed"), resume=best)
+    assert watched[0] == expected[4:]
+    assert same(weights(folder), final)
+
+
+@pytest.mark.parametrize("limits", [{"max_steps": 8}, {"max_steps": 7, "epochs": 5}])
+def test_stopped_between_epochs_that_are_not_validated(one_camera, watched, limits):
+    """And in its last step, after which there is only the evaluation."""
+    seen, breaks = watched
+    steps = limits["max_steps"]
+    name = f"between_{steps}"
+    expected, _, final = unbroken(named(one_camera, f"{name}_whole", validate_every=0, **limits),
+                                  watched, f"{name}_whole")  # fmt: skip
+    assert len(expected) == steps
+    seen.clear()
+    config = named(one_camera, name, validate_every=0, **limits)
+    breaks[4] = breaks[steps] = terminate()
+    last = last_of(config)
+    for place in (4, steps):
+        with pytest.raises(Stopped, match=f"after step {place};"):
+            train(config, resume=last if last.exists() else None)
+    _, metrics = train(config, resume=last)
+    assert metrics is not None and seen == expected
+    assert same(weights(last.parents[1]), final)
+
+
+def test_a_run_that_reached_its_steps_can_be_made_longer(one_camera, watched, whole):
+    expected, _, final = whole
+    watched[0].clear()
+    folder, _ = train(named(one_camera, "short", max_steps=3, validate_every=0))
+    train(named(one_camera, "short"), resume=folder / "checkpoints" / "last.ckpt")
+    assert watched[0] == expected
+    assert same(weights(folder), final)
+
+
+def test_gradients_that_accumulate_are_not_lost(one_camera, watched):
+    """Asked to stop within an accumulation of 3 batches, it ends the optimiser step first; killed
+    there, it goes back to before it. An epoch of 4 batches has 2 optimiser steps."""
+    seen, breaks = watched
+    config = named(one_camera, "accumulated", accumulate=3, validate_every=0)
+    expected, _, final = unbroken(config, watched, "whole_accumulated")
+    seen.clear()
+    last = last_of(config)
+    breaks[2] = terminate()
+    with pytest.raises(Stopped):
+        train(config)
+    assert len(seen) == 3 and read_checkpoint(last)["global_step"] == 1
+    breaks[6] = fail  # the second batch of the second epoch
+    with pytest.raises(MemoryError):
+        train(replace(config, train=replace(config.train, save_minutes=0.0)), resume=last)
+    assert read_checkpoint(last)["KeyFrameData"] == {
+        "epoch": 1, "batches": 0, "ranks": 1, "visits": 8,
+    }  # fmt: skip
+    train(config, resume=last)
+    assert seen == [*expected[:6], *expected[4:]]
+    assert same(weights(last.parents[1]), final)
+
+
+def test_a_position_fits_only_the_visits_that_it_counts(one_camera, killed, whole):
+    last = killed / "checkpoints" / "last.ckpt"
+    check_resumable(last, one_camera, ranks=1)
+    other = replace(one_camera, data=replace(one_camera.data, batch_size=1, fraction=0.5))
+    with pytest.raises(CheckpointError) as error:
+        check_resumable(last, other, ranks=2)
+    for part in ("after 2 batches", "data.batch_size was 2, now 1", "data.fraction was 1.0",
+                 "1 processes, now 2"):  # fmt: skip
+        assert part in str(error.value)
+    # From an epoch's end any will do.
+    check_resumable(whole[1] / "checkpoints" / "last.ckpt", other, ranks=2)
+
+
+def test_a_kill_while_writing_leaves_the_earlier_checkpoint(tmp_path):
+    def save(path, weights_only):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    path = tmp_path / "last.ckpt"
+    path.write_text("whole")
+    with pytest.raises(KeyboardInterrupt):
+        keep.write_checkpoint(Mock(spec=Trainer, save_checkpoint=save), path)
+    assert path.read_text() == "whole"

@@ -1,0 +1,44 @@
+"""Stages on two processes."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import staged_processes as processes
+import torch
+
+from bev.training.optimization.stages import Stages, stage_at
+
+
+def test_two_processes_train_in_stages_as_one_with_both_batches(tmp_path):
+    """DDP expects the gradients of each stage and no others, and averages them."""
+    program = Path(processes.__file__)
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(processes.PROCESSES)]
+    model = processes.network()
+    stages = Stages(model, processes.STAGES)
+    before = copy.deepcopy(model.state_dict())
+    batches = zip(*(processes.points(rank) for rank in range(processes.PROCESSES)), strict=True)
+    for step, batch in enumerate(batches):
+        stage = stage_at(stages.starts(processes.STEPS), step)
+        stages.enter(stage)
+        loss = sum(model.loss(points)["heatmap"] for points in batch) / len(batch)
+        model.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if p.grad is not None:
+                    p -= 0.1 * stages.rates[stage][name] * p.grad
+        for found in ranks:
+            assert found[step].keys() == before.keys()
+            for name, value in model.state_dict().items():
+                assert torch.allclose(found[step][name], value, atol=1e-6), (step, name)
+                still = torch.equal(found[step][name], before[name])
+                frozen = stages.rates[stage].get(name, 0) == 0
+                assert still or not frozen, (step, name)
+                assert not (still and not frozen), (step, name)
+        before = ranks[0][step]
