@@ -1,6 +1,22 @@
 """Packaging: no compile step, on any platform. Lower bounds are what the tests have run with."""
 
+import shutil
+from pathlib import Path
+
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithConfigs(build_py):
+    """The configs stand beside the package in a checkout, and within it once installed."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "bev" / "configs"
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree("configs", target, ignore=shutil.ignore_patterns("__pycache__"))
+
 
 setup(
     name="bevlab",
@@ -9,6 +25,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["bev", "bev.*"]),
+    entry_points={"console_scripts": ["bevlab = bev.cli:main"]},
+    cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.14",
         "torchvision>=0.29",

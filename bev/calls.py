@@ -4,16 +4,17 @@ A config file gives them as they are: ``torch.optim.AdamW``, or ``partial(torch.
 momentum=0.9)``. The config keeps a :class:`Call`, which compares by what it says and is written as
 that, ``torch.optim.SGD(momentum=0.9)``: in messages, in a saved config, and on the command line
 (``--train.optimizer "SGD(momentum=0.9)"``). Reading the text runs nothing. It is parsed, not
-evaluated: a name stands for a class of one family that this program has imported already, and the
-arguments are numbers, strings, lists of these, or further calls of the family.
+evaluated: a name stands for a class of one family, of a library or imported by this program
+already, and the arguments are numbers, strings, lists of these, or further calls of the family.
 """
 
 import ast
 import difflib
 import functools
+import importlib
 import math
+import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any, ClassVar
 
 from tyro.constructors import PrimitiveConstructorSpec
@@ -29,31 +30,41 @@ class Call:
     """A class of a family, and arguments for it: ``functools.partial`` that compares and is saved.
 
     Attributes:
-        family: what the class must be a subclass of.
-        home: the module that shows the family's usual classes under their public names.
-        what: what the family is called in messages.
-        target: the class.
+        home: name of the module that holds the family's usual classes; it is imported when a class
+            is looked up, not before.
+        family: name of the class there that the class must be a subclass of.
+        own: names of modules of this project that define further classes.
+        what: the family in messages.
+        name: of the class: with its module for the home's classes, alone for others.
         args, kwargs: its arguments; lists become tuples.
 
     Raises:
         ConfigError: where the class is none of the family, or an argument cannot be saved.
     """
 
-    family: ClassVar[type]
-    home: ClassVar[ModuleType]
+    home: ClassVar[str]
+    family: ClassVar[str]
+    own: ClassVar[tuple[str, ...]] = ()
     what: ClassVar[str]
 
-    def __init__(self, target: Any, /, *args: Any, **kwargs: Any) -> None:
-        if not (isinstance(target, type) and issubclass(target, self.family)):
-            raise ConfigError(f"{target!r} is not {self.what}, a subclass of {_path(self.family)}.")
-        if "<locals>" in target.__qualname__:
-            raise ConfigError(
-                f"{_path(target)} is defined within a function, where a saved config cannot name"
-                " it; define it at the top of a module."
-            )
-        self.target = target
+    def __init__(self, target: type | str, /, *args: Any, **kwargs: Any) -> None:
+        if isinstance(target, str):
+            self.name, self._target = target, None
+        else:
+            self.name, self._target = self._name_of(target), target
         self.args = tuple(self._plain(value) for value in args)
         self.kwargs = {name: self._plain(kwargs[name]) for name in sorted(kwargs)}
+
+    @property
+    def target(self) -> type:
+        """The class.
+
+        Raises:
+            ConfigError: where no class of this name is known.
+        """
+        if self._target is None:
+            self._target = self._named(self.name)
+        return self._target
 
     @classmethod
     def of(cls, value: Any, where: str) -> "Call":
@@ -63,19 +74,26 @@ class Call:
                 return value
             if isinstance(value, functools.partial):
                 return cls(value.func, *value.args, **value.keywords)
-            if isinstance(value, cls.family):
+            if isinstance(value, cls._family()):
                 name = type(value).__name__
                 raise ConfigError(
                     f"an object is given; give the class and its arguments instead, as {name} or"
                     f" partial({name}, ...), which a config can save."
                 )
+            if isinstance(value, str):
+                raise ConfigError(f"{value!r} is not {cls.what}; give the class itself.")
             return cls(value)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
 
     @classmethod
-    def parse(cls, text: str, where: str = "") -> "Call":
+    def parse(cls, text: str, where: str = "", look_up: bool = True) -> "Call":
         """From its text; ``where`` names the field.
+
+        Args:
+            text: parsed, not evaluated.
+            where: the field, for messages.
+            look_up: whether a class must be known now; else it is looked up when it is needed.
 
         Raises:
             ConfigError: where the text is anything else than a known class with plain arguments.
@@ -83,7 +101,11 @@ class Call:
         try:
             if len(text) > _LONGEST:
                 raise ConfigError(f"the text is longer than {_LONGEST} characters.")
-            return cls._parsed(ast.parse(text.strip(), mode="eval").body)
+            call = cls._parsed(ast.parse(text.strip(), mode="eval").body)
+            if look_up:
+                for part in call.walk():
+                    part.name = part._name_of(part.target)
+            return call
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}" if where else str(error)) from error
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -129,13 +151,29 @@ class Call:
     @classmethod
     def known(cls) -> dict[str, type]:
         """The family's classes that this program has imported, by the names they are saved as."""
-        return {cls._name(child): child for child in _subclasses(cls.family)}
+        return {cls._short(child): child for child in subclasses(cls._family())}
 
     @classmethod
-    def _name(cls, target: type) -> str:
-        if getattr(cls.home, target.__name__, None) is target:
-            return f"{cls.home.__name__}.{target.__name__}"
-        return _path(target)
+    def _family(cls) -> type:
+        return getattr(importlib.import_module(cls.home), cls.family)
+
+    @classmethod
+    def _name_of(cls, target: Any) -> str:
+        if not (isinstance(target, type) and issubclass(target, cls._family())):
+            raise ConfigError(
+                f"{target!r} is not {cls.what}, a subclass of {cls.home}.{cls.family}."
+            )
+        if "<locals>" in target.__qualname__:
+            raise ConfigError(
+                f"{target.__module__}.{target.__qualname__} is defined within a function, where a"
+                " saved config cannot name it; define it at the top of a module."
+            )
+        return cls._short(target)
+
+    @classmethod
+    def _short(cls, target: type) -> str:
+        usual = getattr(sys.modules[cls.home], target.__name__, None) is target
+        return f"{cls.home}.{target.__name__}" if usual else target.__name__
 
     @classmethod
     def _parsed(cls, node: ast.expr) -> "Call":
@@ -146,23 +184,30 @@ class Call:
             raise ConfigError(f"{name} is given ** or an argument twice; write each out once.")
         args = [cls._argument(value) for value in call.args]
         kwargs = {keyword.arg: cls._argument(keyword.value) for keyword in call.keywords}
-        return cls(cls._named(name), *args, **kwargs)
+        return cls(name, *args, **kwargs)
 
     @classmethod
     def _named(cls, name: str) -> type:
-        """The class of a saved name, or of its last part where that says it."""
+        """The class of a saved name; what stands before its last part counts for the home alone.
+
+        Of several that a file defined, run more than once, the latest.
+        """
+        for module in cls.own:
+            importlib.import_module(module)
         known = cls.known()
-        usual = f"{cls.home.__name__}.{name}"
-        short = [child for child in known.values() if child.__name__ == name]
-        if name in known or usual in known:
-            return known.get(name) or known[usual]
-        if len(short) == 1:
-            return short[0]
-        near = difflib.get_close_matches(name, [c.__name__ for c in known.values()], 3, 0.5)
+        module, _, last = name.rpartition(".")
+        usual, own = known.get(f"{cls.home}.{last}"), known.get(last)
+        found = {cls.home: [usual], "": [usual, own]}.get(module, [own])
+        found = [target for target in found if target is not None]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(f"{last} may be {cls.home}.{last} or your own; rename yours.")
+        near = difflib.get_close_matches(last, [c.__name__ for c in known.values()], 3, 0.5)
         raise ConfigError(
             f"{name[:80]} is not {cls.what} known here"
-            f"{' (near: ' + ', '.join(dict.fromkeys(near)) + ')' if near else ''}; import the"
-            " module of a class of your own first."
+            f"{' (near: ' + ', '.join(dict.fromkeys(near)) + ')' if near else ''}; if it is your"
+            " own, name the file that defines it: --import FILE."
         )
 
     @classmethod
@@ -177,11 +222,11 @@ class Call:
     def _plain(cls, value: Any) -> Any:
         if isinstance(value, tuple | list):
             return tuple(cls._plain(item) for item in value)
-        if isinstance(value, cls.family | functools.partial | type | Call):
-            return cls.of(value, "an argument")
         finite = type(value) is float and math.isfinite(value)
         if value is None or finite or type(value) in (bool, int, str):
             return value
+        if isinstance(value, cls._family() | functools.partial | type | Call):
+            return cls.of(value, "an argument")
         raise ConfigError(
             f"the argument {value!r} cannot be saved; a config takes numbers, strings, lists of"
             f" these, and {cls.what} with its own arguments."
@@ -190,7 +235,7 @@ class Call:
     def __repr__(self) -> str:
         args = [repr(value) for value in self.args]
         args += [f"{name}={value!r}" for name, value in self.kwargs.items()]
-        return self._name(self.target) + (f"({', '.join(args)})" if args else "")
+        return self.name + (f"({', '.join(args)})" if args else "")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and repr(self) == repr(other)
@@ -225,11 +270,8 @@ def _dotted(node: ast.expr) -> str:
     raise ConfigError("a call's text begins with the name of a class.")
 
 
-def _path(target: type) -> str:
-    return f"{target.__module__}.{target.__qualname__}"
-
-
-def _subclasses(base: type) -> Iterator[type]:
+def subclasses(base: type) -> Iterator[type]:
+    """All subclasses of a class that this program has imported, in the order of definition."""
     for child in base.__subclasses__():
         yield child
-        yield from _subclasses(child)
+        yield from subclasses(child)

@@ -8,15 +8,7 @@ import pytest
 import torch
 import yaml
 
-from bev.config import (
-    Experiment,
-    differences,
-    from_plain,
-    load_config,
-    load_file,
-    save_config,
-    to_plain,
-)
+from bev.config import Experiment, load_config, load_file, save_config
 from bev.errors import ConfigError
 from bev.models import (
     CameraAwareDepthNetConfig,
@@ -24,6 +16,7 @@ from bev.models import (
     LiftSplatConfig,
     ViewTransformConfig,
 )
+from bev.serialization import differences, from_plain, to_plain
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from shrunken import large_cells, shrunken
 
-from bev.config import Experiment, from_plain, load_file, to_plain
+from bev.config import Experiment, load_file
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.dataset import KeyFrames
 from bev.data.sampling import SamplingConfig
 from bev.evaluation.predict import predict
 from bev.evaluation.result import conclude
 from bev.lab.benchmark.step import random_batch
+from bev.serialization import from_plain, to_plain
 from bev.training.checkpoint.loading import load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.run import train

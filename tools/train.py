@@ -1,59 +1,6 @@
-"""Train a config, a Python file or the config.yaml of a run.
+"""``bevlab train`` from a checkout; see ``bev/cli/train.py``."""
 
-python tools/train.py configs/lss_r50.py [--resume CKPT] [--train.lr 1e-4 ...]
-"""
-
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-import tyro
-
-from bev.config import Experiment, load_file
-from bev.errors import ConfigError, run_command
-from bev.lab.rehearsal import LABEL, NEXT, losses, rehearse, wants_rehearsal
-from bev.training.record import is_finished, last_checkpoint, named_folder
-from bev.training.run import train
-
-
-@dataclass(frozen=True)
-class Command:
-    """Train an experiment; any of its fields can be overridden.
-
-    Attributes:
-        resume: a checkpoint to go on from; "auto" takes the last one of the run's folder where
-            there is one, and does nothing where the run is finished.
-    """
-
-    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    resume: Path | None = None
-
-
-def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
-        raise ConfigError("Name a config file first: python tools/train.py configs/lss_r50.py")
-    path, arguments = sys.argv[1], sys.argv[2:]
-    command = tyro.cli(
-        Command, default=Command(load_file(path)), args=arguments, prog=f"train.py {path}"
-    )
-    config, resume = command.experiment, command.resume
-    if resume == Path("auto"):
-        folder = named_folder(config)
-        if is_finished(folder):
-            print(f"the run in {folder} is finished")
-            return
-        resume = last_checkpoint(folder)
-    rehearsal = wants_rehearsal(config, arguments)
-    if rehearsal:
-        config = rehearse(config)
-    folder, result = train(config, resume, LABEL if rehearsal else "")
-    if result is None:
-        return
-    print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
-    if rehearsal:
-        print(NEXT.format(config=path, losses=losses(folder)))
-
+from bev.cli import run_tool
 
 if __name__ == "__main__":
-    run_command(main)
+    run_tool("train")

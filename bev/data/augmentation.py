@@ -8,17 +8,29 @@ and boxes all follow these.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
-from torchvision.transforms import v2
 
+from bev.calls import Call, flag
 from bev.data.images.grid_mask import GridMask
-from bev.data.images.photometric import Photometric, TransformCall
 from bev.errors import ConfigError
 from bev.geometry import bev_transform, image_affine
+
+
+class TransformCall(Call):
+    """An image transform."""
+
+    home, family = "torchvision.transforms.v2", "Transform"
+    own = ("bev.data.images.photometric",)
+    what = "a transform of torchvision.transforms.v2"
+
+
+# What a config file gives; the config keeps a call.
+Photometric = Annotated[TransformCall | type | partial, flag(TransformCall)]
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class ImageAugmentation:
     random_left: bool = True
     flip: Literal["off", "independent", "mirror"] = "independent"
     rotation: float = 5.4
-    photometric: Photometric = TransformCall(v2.Identity)
+    photometric: Photometric = TransformCall("torchvision.transforms.v2.Identity")
     grid_mask: GridMask = GridMask()
 
     def __post_init__(self) -> None:

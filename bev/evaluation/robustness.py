@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from bev.data.nuscenes.frames import Frame
@@ -88,6 +87,8 @@ class _Miscalibrated(Sequence[Frame]):
         place = zlib.crc32(f"{token} {camera}".encode())
         rng = np.random.default_rng([self.disturbance.noise_seed, place])
         error = np.eye(4)
+        from scipy.spatial.transform import Rotation
+
         turn = Rotation.from_rotvec(degrees * rng.standard_normal(3), degrees=True)
         error[:3, :3] = turn.as_matrix()
         error[:3, 3] = metres * rng.standard_normal(3)

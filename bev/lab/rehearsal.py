@@ -7,15 +7,14 @@ check that every part works. A few dozen steps from random weights learn next to
 import csv
 import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from bev.config import Experiment, differences
-from bev.data.settings import DataConfig
+from bev.config import Experiment
 from bev.errors import TrainingError
 from bev.lab.synthetic import PRESETS, VERSION, make_world
+from bev.serialization import differences
 from bev.training.settings import TrainConfig
 
 WORLD = Path("data/synthetic-tiny")
@@ -32,27 +31,20 @@ NOTICE = """
 {changes}
 """
 
-NEXT = """
+_NEXT = """
 ==========================================================================================
  {losses}
  That was a rehearsal on a made world; its metrics mean nothing beyond "every part works".
 
  With nuScenes (https://www.nuscenes.org/nuscenes#download) unpacked so that
  data/nuscenes/v1.0-trainval, data/nuscenes/samples and data/nuscenes/maps exist:
-   python tools/train.py {config}
+   bevlab train {config}
 
  A model that truly learns on a CPU, on a larger made world (about half an hour on 2 cores):
-   python tools/make_synthetic.py data/synthetic-default
-   python tools/train.py configs/lss_synthetic.py
+   bevlab make-synthetic data/synthetic-default
+   bevlab train lss_synthetic
 ==========================================================================================
 """
-
-
-def wants_rehearsal(config: Experiment, arguments: Sequence[str]) -> bool:
-    """Whether nobody chose a data root, and the usual one is not there."""
-    chosen = any(a.split("=")[0].replace("_", "-") == "--data.root" for a in arguments)
-    default = DataConfig.root
-    return not chosen and config.data.root == default and not config.data.root.exists()
 
 
 def rehearse(config: Experiment) -> Experiment:
@@ -104,6 +96,16 @@ def rehearse(config: Experiment) -> Experiment:
         print(NOTICE.format(root=config.data.root, changes=changes), flush=True)
         make_world(WORLD, PRESETS["tiny"])
     return changed
+
+
+def next_steps(config: str, folder: Path) -> str:
+    """A closing word: how the loss fell, and what to do next.
+
+    Args:
+        config: as it was named on the command line.
+        folder: of the finished run.
+    """
+    return _NEXT.format(config=config, losses=losses(folder))
 
 
 def losses(folder: Path) -> str:

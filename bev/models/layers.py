@@ -1,6 +1,8 @@
-"""The two convolution blocks that the BEV encoder and the heads are made of."""
+"""Convolution blocks of the BEV encoder and the heads, and the kinds of batch norm."""
 
 from torch import Tensor, nn
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

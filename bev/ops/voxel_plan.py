@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from bev.geometry import BevGrid
@@ -150,6 +149,8 @@ def transpose_by_counting(
     cells: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The pattern from the points inside (natural order): scipy's CSR to CSC, linear in time."""
+    from scipy.sparse import csr_array
+
     pixels = len(pixel_start) - 1
     arrays = (point.numpy(), cell.numpy(), pixel_start.numpy())
     by_cell = csr_array(arrays, shape=(pixels, cells)).tocsc()

@@ -6,10 +6,11 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from bev.config import Experiment, to_plain
+from bev.config import Experiment
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
+from bev.serialization import to_plain
 from bev.training.optimization.optimizer import build_optimizer, unscales
 from bev.training.optimization.schedule import build_schedule
 from bev.training.optimization.stages import Stages, stage_at

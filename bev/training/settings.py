@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler
+from torch.optim.lr_scheduler import ConstantLR
 
 from bev.calls import Call, flag
 from bev.errors import ConfigError
@@ -16,13 +16,13 @@ from bev.errors import ConfigError
 class OptimizerCall(Call):
     """An optimiser without its parameters and without what ``TrainConfig`` gives it."""
 
-    family, home, what = torch.optim.Optimizer, torch.optim, "an optimiser of torch"
+    home, family, what = "torch.optim", "Optimizer", "an optimiser of torch"
 
 
 class ScheduleCall(Call):
     """A schedule of the learning rate without its optimiser."""
 
-    family, home, what = LRScheduler, torch.optim.lr_scheduler, "a schedule of torch"
+    home, family, what = "torch.optim.lr_scheduler", "LRScheduler", "a schedule of torch"
 
 
 # What a config file gives; the config keeps a call.

@@ -175,7 +175,7 @@ def test_the_rehearsal_needs_nothing(tmp_path):
     """`python tools/train.py configs/lss_r50.py` on a bare machine; about five minutes."""
     out, _ = run("train.py", ROOT / "configs" / "lss_r50.py", cwd=tmp_path)
     assert "REHEARSAL" in out and "This is NOT nuScenes" in out
-    assert "python tools/train.py configs/lss_synthetic.py" in out
+    assert "bevlab train lss_synthetic" in out
     assert list((tmp_path / "runs" / "rehearsal").rglob("report.html"))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bev.cli.train import wants_rehearsal
 from bev.config import load_file
 from bev.errors import TrainingError
 from bev.lab import rehearsal
@@ -17,14 +18,14 @@ CONFIG = Path(__file__).parents[2] / "configs" / "lss_r50.py"
 def test_it_happens_only_where_nobody_chose_a_root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_file(CONFIG)
-    assert rehearsal.wants_rehearsal(config, ["--train.lr", "1"])
+    assert wants_rehearsal(config, ["--train.lr", "1"])
     for chosen in (["--data.root", "data/nuscenes"], ["--data.root=x"], ["--data_root", "x"]):
         arguments = [a.replace("data_root", "data.root") for a in chosen]
-        assert not rehearsal.wants_rehearsal(config, arguments)
+        assert not wants_rehearsal(config, arguments)
     elsewhere = replace(config, data=replace(config.data, root=Path("elsewhere")))
-    assert not rehearsal.wants_rehearsal(elsewhere, [])
+    assert not wants_rehearsal(elsewhere, [])
     (tmp_path / "data" / "nuscenes").mkdir(parents=True)
-    assert not rehearsal.wants_rehearsal(config, [])
+    assert not wants_rehearsal(config, [])
 
 
 def test_it_runs_to_its_end(made_world, made_config, tmp_path, monkeypatch, capsys):

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bev.config import from_plain, load_file, to_plain
+from bev.config import load_file
 from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.errors import ConfigError, WeightsError
 from bev.models import FpnConfig, RefinedLiftSplatConfig, TemporalConfig
+from bev.serialization import from_plain, to_plain
 from bev.training.checkpoint.loading import export_weights, load_checkpoint, read_checkpoint
 from bev.training.initialization import ACCOUNT, initialise, starting_model
 from bev.training.run import train

@@ -8,8 +8,8 @@ bounding boxes.
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -17,22 +17,12 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from bev.calls import Call, flag
+from bev.data.augmentation import TransformCall
 from bev.errors import ConfigError
 
 _DRAWS = 4  # of each part, when looking for pixels that move
 _MOVING = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}  # torchvision's names
 _AUTOMATIC = (v2.AutoAugment, v2.AugMix, v2.RandAugment, v2.TrivialAugmentWide)
-
-
-class TransformCall(Call):
-    """An image transform."""
-
-    family, home, what = v2.Transform, v2, "a transform of torchvision.transforms.v2"
-
-
-# What a config file gives; the config keeps a call.
-Photometric = Annotated[TransformCall | type | partial, flag(TransformCall)]
 
 
 class PhotometricRandAugment(v2.RandAugment):

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from nuscenes.eval.detection.utils import category_to_detection_name
 from pyquaternion import Quaternion
 from torch import Tensor
 
@@ -34,6 +33,8 @@ def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4)
 def detection_labels(index: Index) -> np.ndarray:
     """(categories,) index into ``CLASSES`` of each category, -1 for those that do not count."""
+    from nuscenes.eval.detection.utils import category_to_detection_name  # seconds to import
+
     names = (category_to_detection_name(name.decode()) for name in index.category.name)
     return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)
 

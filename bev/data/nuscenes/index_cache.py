@@ -74,9 +74,7 @@ def open_index(root: Path, version: str) -> Index:
 
 def _tables_folder(root: Path, version: str) -> Path:
     if not root.is_dir() and version == "v1.0-synthetic":
-        raise DataError(
-            f"Data root {root} does not exist; make it: python tools/make_synthetic.py {root}"
-        )
+        raise DataError(f"Data root {root} does not exist; make it: bevlab make-synthetic {root}")
     if not root.is_dir():
         raise DataError(
             f"Data root {root} does not exist; --data.root must name a folder that holds"

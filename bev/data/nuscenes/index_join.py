@@ -21,7 +21,7 @@ from bev.errors import DataError
 # Radar is not read: see bev/data/nuscenes/index.py.
 _MODALITIES = (b"camera", b"lidar")
 _POSE = ("translation", "rotation")
-ALL_DAMAGE = "python tools/check_data.py {} lists all damage"
+ALL_DAMAGE = "bevlab check-data {} lists all damage"
 # The devkit's rule: neighbouring boxes further apart in time, in seconds, give no velocity.
 _LONGEST_STEP = 1.5
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from nuscenes.utils.splits import get_scenes_of_split, is_predefined_split
 
 from bev.data.nuscenes.folds import fold_scenes, is_fold
 from bev.data.nuscenes.index import Index
@@ -66,6 +65,8 @@ def split_rows(index: Index, split: str) -> np.ndarray:
 
 def _scene_names(index: Index, split: str) -> set[str]:
     """Names of the scenes of a split that the devkit knows or ``splits.json`` holds."""
+    from nuscenes.utils.splits import get_scenes_of_split, is_predefined_split
+
     # All that the devkit asks of its tables here is where splits.json lies.
     place = SimpleNamespace(dataroot=str(index.root), version=index.version)
     try:

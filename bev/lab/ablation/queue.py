@@ -49,7 +49,7 @@ def check_data(runs: Sequence[Run]) -> None:
         if not root.is_dir():
             raise ConfigError(
                 f"Variant {run.variant!r} needs data in {root}, which does not exist; set"
-                " --data.root (tools/make_synthetic.py makes a world)."
+                " --data.root (bevlab make-synthetic makes a world)."
             )
 
 
@@ -94,8 +94,8 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
 
 def printed(run: Run) -> str:
     """The run's command, for a shell in this folder, on any machine."""
-    _, train, *rest = run.command()
-    return shlex.join(["python", os.path.relpath(train), *rest])
+    _, _, _, *rest = run.command()
+    return shlex.join(["bevlab", *rest])
 
 
 def _start(run: Run, slot: dict[str, str], number: str) -> _Job:

@@ -4,7 +4,7 @@ A study file is plain Python that ends in ``study = Study(...)``; see ``configs/
 that is wrong with a variant's settings is found while expanding, before the first run starts; what
 the data, the weights or the network refuse is found by the run. What a run is to do stands in
 ``<study>/configs/<run>.yaml``, so that nothing changes when a file is edited while its study runs,
-and the run itself is ``tools/train.py`` on that file, on any machine.
+and the run itself is ``bevlab train`` on that file, on any machine.
 """
 
 import re
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from bev.config import (
     Experiment,
-    differences,
-    from_plain,
+    code_files,
+    find_config,
     load_file,
     load_module,
     override,
     save_config,
-    to_plain,
 )
 from bev.errors import BevError, ConfigError
 from bev.lab.ablation.variants import Axis, Variant, apply, changes, grid
+from bev.serialization import differences, from_plain, to_plain
 from bev.training.record import is_finished, last_checkpoint
 from bev.training.settings_check import check_settings
 
@@ -124,24 +124,26 @@ class Run:
 
     def command(self) -> list[str]:
         """The command that starts it, goes on where it was cut off, or finds it finished."""
-        train = Path(__file__).parents[3] / "tools" / "train.py"
-        return [sys.executable, str(train), str(self.plan), "--resume", "auto"]
+        imports = [text for path in code_files(self.config) for text in ("--import", str(path))]
+        command = [sys.executable, "-m", "bev.cli", "train", str(self.plan)]
+        return [*command, "--resume", "auto", *imports]
 
 
 def read_study(path: Path, base: Path | None = None) -> Study:
     """The study of a study file; a config file is one that varies nothing.
 
     Args:
-        path: may import files of its folder and of the folder above.
+        path: the file, or the name of a shipped one, e.g. ``ablations/depth_step``.
         base: a config file whose experiment takes the place of the study's base.
 
     Raises:
         ConfigError: where a file is missing or defines neither, or where the variants are whole
             experiments, which have no base.
     """
+    path = find_config(path)
     study = Study(load_file(path), {}) if path.suffix == ".yaml" else None
     if study is None:
-        module = load_module(path, beside=[path.parent.parent])
+        module = load_module(path)
         study = getattr(module, "study", None)
         if not isinstance(study, Study):
             study = Study(load_file(path), {})
@@ -215,7 +217,8 @@ def _named(
     config = apply(study.base, variant, name)
     config = override(config, overrides, name)
     config = replace(config, name=study.name, train=replace(config.train, runs=runs))
-    if from_plain(Experiment, to_plain(config), f"variant {name!r}") != config:
+    plain = to_plain(config)
+    if to_plain(from_plain(Experiment, plain, f"variant {name!r}")) != plain:
         raise ConfigError(f"Variant {name!r} does not survive saving.")
     return config
 

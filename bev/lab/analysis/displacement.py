@@ -82,6 +82,18 @@ def _mean_errors(found: Mapping[int, Hits], index: Index, back: int) -> Displace
     return Displacement(*np.mean(means, axis=0).tolist()) if means else Displacement(np.nan, np.nan)
 
 
+def displacement_figures(
+    boxes: CountedBoxes, index: Index, backs: Sequence[int]
+) -> dict[str, float]:
+    """:func:`displacement_errors` under the names that an evaluation reports them by, m/s."""
+    found = displacement_errors(boxes, index, backs)
+    return {
+        f"AVE by {places} {back} apart": error
+        for back, both in found.items()
+        for places, error in zip(("places", "nearest places"), both, strict=True)
+    }
+
+
 def errors_between(before: Hits, now: Hits, seconds: float) -> dict[str, list[Displacement]]:
     """By class, the errors of each object that is found at two times so many seconds apart."""
     errors = defaultdict(list)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bev.config import Experiment, to_plain
+from bev.config import Experiment
 from bev.errors import CheckpointError, ConfigError, WeightsError
 from bev.files import replacing
 from bev.lab.convert.bevdepth import bevdepth_restated, bevdepth_rules
@@ -25,6 +25,7 @@ from bev.lab.convert.bevdet import (
 from bev.lab.convert.rename import Faults, Rule, Source, converted, faults, sources
 from bev.models import DetectorConfig
 from bev.models.weights.loading import read_weights
+from bev.serialization import to_plain
 
 
 @dataclass(frozen=True)

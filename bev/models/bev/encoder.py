@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bev.models.image.recompute import blocks, recompute
 from bev.models.layers import BasicBlock, conv_bn_relu
+from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)

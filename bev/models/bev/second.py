@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from bev.errors import ConfigError
 from bev.models.bev.encoder import BevEncoderConfig
 from bev.models.image.neck import SecondFpnConfig
-from bev.models.image.recompute import blocks, recompute
+from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,9 @@ class SecondEncoder(nn.Module):
         return self.neck(levels)
 
 
-def _block(inputs: int, outputs: int, stride: int = 1) -> BasicBlock:
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    from torchvision.models.resnet import BasicBlock  # seconds to import
+
     same = stride == 1 and inputs == outputs
     shortcut = nn.Sequential(
         nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import sigmoid_focal_loss
 
 from bev.data.nuscenes.classes import LAYERS
 from bev.errors import ConfigError, DataError
@@ -108,6 +107,8 @@ class SegmentationHead(nn.Module):
         target = self.truth(outlines, config.least_visibility).float()
         with torch.autocast(logits.device.type, enabled=False):
             if config.loss == "focal":
+                from torchvision.ops import sigmoid_focal_loss  # seconds to import
+
                 cells = sigmoid_focal_loss(logits.float(), target)
             else:
                 positive = torch.tensor(config.positive_weight, device=logits.device)

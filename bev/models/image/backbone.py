@@ -8,17 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import timm
 import torch
 from jaxtyping import Float, UInt8
-from timm.data import resolve_model_data_config
-from timm.models._features import FeatureGetterNet, FeatureHookNet
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
-from bev.models.image.depthwise import depthwise_in_float32
-from bev.models.image.pretrained import fill, fill_from_file, timm_weights
-from bev.models.image.recompute import blocks, recompute
+from bev.models.recompute import recompute
 
 
 @dataclass(frozen=True)
@@ -80,33 +75,21 @@ class Backbone(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        if not timm.is_model(config.name):
-            near = timm.list_models(f"*{config.name.split('.')[0][:6]}*")[:5]
-            raise ConfigError(
-                f"Backbone {config.name!r} is not a model of timm; similar names: {near}."
-            )
+        from bev.models.image import timm_body  # timm takes seconds to import
+
         self.config = config
-        options = _options(config)
-        self.body = timm.create_model(config.name, **options, **_levels(config, options))
-        depthwise_in_float32(self.body)
-        self.report = None
-        if config.weights is not None:
-            self.report = fill_from_file(self.body, config.weights, config.name, options)
-        elif config.pretrained:
-            state = timm_weights(config.name, options)
-            self.report = fill(self.body, state, f"timm's {config.name}", config.name)
+        self.body, self.report = timm_body.create(config)
         self.channels = tuple(self.body.feature_info.channels())
         self.strides = tuple(self.body.feature_info.reduction())
         self.channels_last = getattr(self.body, "output_fmt", "NCHW") == "NHWC"
-        data = resolve_model_data_config(self.body)
-        for name in ("mean", "std"):
-            value = torch.tensor(getattr(config, name) or [255 * x for x in data[name]])
+        for name, own in timm_body.normalisation(self.body).items():
+            value = torch.tensor(getattr(config, name) or own)
             self.register_buffer(name, value.view(1, -1, 1, 1), persistent=False)
-        self.frozen = _frozen_modules(self.body, config.frozen_stages)
+        self.frozen = timm_body.frozen_modules(self.body, config.frozen_stages)
         for module in self.frozen:
             module.requires_grad_(False)
         if config.checkpointing:
-            recompute(_blocks(self.body, config.name))
+            recompute(timm_body.recomputable_blocks(self.body, config.name))
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
@@ -132,7 +115,8 @@ class Backbone(nn.Module):
             return copy.deepcopy(self).eval()._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            near = next(filter(twin._takes, _near_sizes(image_size, twin.body)), None)
+            sizes = [*_near_sizes(image_size), _own_size(twin.body)]
+            near = next(filter(twin._takes, sizes), None)
             advice = f"It takes --data.image-size {near[0]} {near[1]}" if near else "Choose another"
             raise ConfigError(
                 f"Backbone {self.config.name} does not take images of"
@@ -154,41 +138,6 @@ class Backbone(nn.Module):
             return False
 
 
-def _options(config: BackboneConfig) -> dict:
-    """What timm is asked for beside the name: widths, and images of any size where it can."""
-    given = {
-        "channels": config.channels,
-        "stem_width": config.stem,
-        "img_size": config.image_size,
-    }
-    options = {name: value for name, value in given.items() if value}
-    fixed = timm.get_pretrained_cfg(config.name).fixed_input_size
-    if fixed and not config.image_size:
-        for freedom in ("strict_img_size", "dynamic_img_size"):  # windowed models, plain ones
-            choice = {freedom: freedom.startswith("dynamic")}
-            try:
-                with torch.device("meta"):
-                    timm.create_model(config.name, **options, **choice)
-            except TypeError:
-                continue
-            return options | choice
-    return options
-
-
-def _levels(config: BackboneConfig, options: dict) -> dict:
-    """What asks timm for the feature maps of the configured strides."""
-    with torch.device("meta"):  # asked for its strides alone: nothing is allocated
-        info = timm.create_model(config.name, features_only=True, **options).feature_info
-    strides = [level["reduction"] for level in info.get_dicts()]
-    missing = [stride for stride in config.strides if stride not in strides]
-    if missing:
-        raise ConfigError(f"Backbone {config.name} has strides {strides}, not {missing}.")
-    # The deepest level of each stride.
-    deepest = dict(zip(strides, info.out_indices, strict=True))
-    levels = tuple(deepest[stride] for stride in config.strides)
-    return {"features_only": True, "out_indices": levels}
-
-
 @lru_cache(maxsize=4)
 def _twin(config: BackboneConfig) -> Backbone:
     """A backbone without memory: it knows sizes and places. Norms change neither."""
@@ -205,53 +154,19 @@ def _without_norms(module: nn.Module) -> None:
         _without_norms(child)
 
 
-def _near_sizes(image_size: tuple[int, int], body: nn.Module) -> list[tuple[int, int]]:
-    """Sizes to try, near the one that was asked for: multiples of more and more; then its own."""
+def _near_sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Sizes to try, nearest to the one that was asked for first: multiples of powers of 2 and 7."""
     height, width = image_size
     sizes = {
         (max(round(height / step), 1) * step, max(round(width / step), 1) * step)
         for step in (4, 8, 14, 16, 32, 64, 128, 224, 256)
     }
-    near = sorted(
+    return sorted(
         sizes - {image_size}, key=lambda size: abs(size[0] - height) + abs(size[1] - width)
     )
-    return near + [tuple(resolve_model_data_config(body)["input_size"][1:])]
 
 
-def _blocks(body: nn.Module, name: str) -> list[nn.Module]:
-    """The blocks of a timm feature model that can be computed again."""
-    hooked = isinstance(body, FeatureHookNet)  # hooks would fire again
-    inner = body.model if isinstance(body, FeatureGetterNet) else body
-    found = [] if hooked else list(blocks(inner))
-    if not found:
-        raise ConfigError(
-            f"Backbone {name} has no blocks that can be computed again; set"
-            " --model.backbone.no-checkpointing."
-        )
-    return found
+def _own_size(body: nn.Module) -> tuple[int, int]:
+    from bev.models.image import timm_body
 
-
-def _frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:
-    """The stem and the first ``stages`` stages (maps at stride 4 and coarser) of a timm model."""
-    if stages == 0:
-        return []
-    names = [level["module"] for level in body.feature_info.info if level["reduction"] >= 4]
-    frozen = _up_to(body, names[stages - 1].split(".")) if stages <= len(names) else []
-    if not frozen:
-        raise ConfigError(
-            f"frozen_stages={stages} does not fit this backbone, whose stages are {names}; freeze"
-            " parts by name, e.g. --train.stages.0.frozen backbone.body.conv1."
-        )
-    return frozen
-
-
-def _up_to(parent: nn.Module, path: list[str]) -> list[nn.Module]:
-    """What comes before the module at ``path``, and the module; nothing where it is not there."""
-    found = []
-    for name, child in parent.named_children():
-        if name in (path[0], "_".join(path)):  # timm flattens some models
-            inner = path[1:] if name == path[0] else []
-            own = _up_to(child, inner) if inner else [child]
-            return [*found, *own] if own else []
-        found.append(child)
-    return []
+    return timm_body.input_size(body)

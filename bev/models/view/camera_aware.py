@@ -19,8 +19,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.segmentation.deeplabv3 import ASPP
-from torchvision.ops import DeformConv2d
 
 from bev.errors import ConfigError
 from bev.geometry import Cameras
@@ -95,6 +93,8 @@ class CameraAwareDepthNet(nn.Module):
         self.depth_gate, self.context_gate = _gate(numbers, width), _gate(numbers, width)
         layers: list[nn.Module] = [BasicBlock(width, width) for _ in range(config.blocks)]
         if config.aspp:
+            from torchvision.models.segmentation.deeplabv3 import ASPP  # seconds to import
+
             layers.append(ASPP(width, atrous_rates=[6, 12, 18], out_channels=width))
         if config.deformable:
             layers.append(_Deformable(width))
@@ -181,6 +181,8 @@ class _Deformable(nn.Module):
         self.offset = nn.Conv2d(width, 18, 3, padding=1)
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(self.offset.bias)
+        from torchvision.ops import DeformConv2d
+
         self.convolution = DeformConv2d(
             width, width, 3, padding=1, groups=_DEFORM_GROUPS, bias=False
         )

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from bev.config import Experiment, differences, from_plain, to_plain
+from bev.config import Experiment
 from bev.errors import CheckpointError, WeightsError
 from bev.models import Detector
 from bev.models.weights.loading import read_file, write_weights
+from bev.serialization import differences, from_plain, to_plain
 
 # What the optimiser's and the schedule's saved states hold: another value would change nothing.
 _OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")

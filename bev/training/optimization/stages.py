@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bev.errors import ConfigError
+from bev.models.layers import BATCH_NORMS
 from bev.models.weights.parts import unknown_part, within, within_any
 from bev.training.settings import StageConfig
 
@@ -38,7 +38,7 @@ class Stages:
     def __init__(self, model: nn.Module, configs: Sequence[StageConfig]) -> None:
         self.model, self.configs = model, tuple(configs)
         named = dict(model.named_parameters())
-        norms = [name for name, m in model.named_modules() if isinstance(m, _BatchNorm)]
+        norms = [name for name, m in model.named_modules() if isinstance(m, BATCH_NORMS)]
         self.parameters = {name: p for name, p in named.items() if p.requires_grad}
         self.rates = []  # of each stage, by parameter; 0 is frozen
         for number, config in enumerate(self.configs):
@@ -104,8 +104,9 @@ class Stages:
     def settle(self, stage: int) -> None:
         """Put into evaluation mode what is to keep its statistics; call it after ``train()``."""
         _settle(self.model)
+        fixed = self.configs[stage].fixed_norms
         for name, module in self.model.named_modules():
-            if isinstance(module, _BatchNorm) and within_any(name, self.configs[stage].fixed_norms):
+            if isinstance(module, BATCH_NORMS) and within_any(name, fixed):
                 module.eval()
 
     def account(self, stage: int) -> str:

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from bev.data.augmentation import ImageAugmentation
+from bev.data.augmentation import ImageAugmentation, TransformCall
 from bev.data.images.photometric import (
     PhotometricRandAugment,
-    TransformCall,
     change_colours,
     photometric_transform,
 )

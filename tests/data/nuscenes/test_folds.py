@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bev.config import Experiment, from_plain, to_plain
+from bev.config import Experiment
 from bev.data.nuscenes.folds import fold_scenes, keep_fraction
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import split_rows
@@ -20,6 +20,7 @@ from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError, DataError
 from bev.evaluation.official import evaluate_submission
 from bev.evaluation.submission import submission_rows, write_submission
+from bev.serialization import from_plain, to_plain
 
 lengths = st.lists(st.integers(1, 9), min_size=2, max_size=30)
 

@@ -77,7 +77,7 @@ def test_a_run_that_is_killed_says_where_it_stood(runs, monkeypatch, capsys):
 def test_the_printed_command_is_what_runs(tmp_path, monkeypatch):
     run = expand(read_study(BASE), grid(vary("train.lr", "1")), runs=tmp_path / "a b")[0]
     monkeypatch.chdir(BASE.parents[1])
-    command = f"python tools/train.py '{run.plan}' --resume auto"
+    command = f"bevlab train '{run.plan}' --resume auto"
     assert printed(run) == command
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bev.config import Experiment, from_plain, load_config, load_file, to_plain
+from bev.config import Experiment, load_config, load_file
 from bev.data.batch import Batch, collate
 from bev.data.dataset import KeyFrames
 from bev.models import (
@@ -18,6 +18,7 @@ from bev.models import (
     RefinedLiftSplatConfig,
     VoxelSamplingConfig,
 )
+from bev.serialization import from_plain, to_plain
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 LIFT = LiftSplatConfig(depth=DepthBins(2.0, 58.0, 4.0), channels=8)

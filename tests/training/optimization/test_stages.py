@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from bev.config import Experiment, from_plain, load_file, override, to_plain
+from bev.config import Experiment, load_file, override
 from bev.errors import CheckpointError, ConfigError, TrainingError
+from bev.serialization import from_plain, to_plain
 from bev.training import run
 from bev.training.checkpoint.loading import check_resumable, read_checkpoint
 from bev.training.checkpoint.signals import Stopped

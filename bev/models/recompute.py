@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from bev.models.layers import BATCH_NORMS
 
 
 def recompute(modules: Iterable[nn.Module]) -> None:
@@ -57,7 +58,7 @@ def _statistics_left_alone(module: nn.Module) -> Iterator[None]:
     They must keep for the backward pass what they kept the first time: switching
     ``track_running_stats`` off would not.
     """
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.track_running_stats]
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

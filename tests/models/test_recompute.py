@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bev.errors import ConfigError
 from bev.models import BackboneConfig, BevEncoderConfig
-from bev.models.image.recompute import blocks, recompute
+from bev.models.recompute import blocks, recompute
 
 
 def kept_bytes(module, function):

@@ -1,0 +1,60 @@
+"""Official metrics of a checkpoint or a results file, and the IoU of a checkpoint that segments.
+
+bevlab evaluate CHECKPOINT [--split mini_val]
+bevlab evaluate results_nusc.json --data.root DIR --data.version V --split SPLIT
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from bev.data.settings import DataChoice
+from bev.errors import ConfigError
+from bev.evaluation.robustness import Disturbance
+
+
+@dataclass(frozen=True)
+class Command:
+    """Evaluate with the official nuScenes metrics.
+
+    Attributes:
+        source: a checkpoint of a run, or a submission (.json).
+        split: official or custom split; empty for the config's validation split.
+        out: where the results go; empty for evaluation/<split>_<checkpoint>[_<what is unusual>]/ of
+            the run, or beside the results file.
+        mirror: detect in each scene and in its mirror image, and average (twice the time).
+        blank: show the model grey images, to measure what it knows without seeing.
+        within: metres; boxes farther from the ego car do not count, nor those beyond their class's
+            official range.
+        displacement: for each of these numbers of key frames, the error (m/s) of the velocity that
+            an object's places tell that far apart, and of that which its place and the nearest of
+            its class before tell, see ``bev.lab.analysis.displacement``.
+        rig: cameras left out and calibrations made wrong, to measure how the model bears it.
+    """
+
+    source: tyro.conf.Positional[Path]
+    split: str = ""
+    out: Path | None = None
+    mirror: bool = False
+    blank: bool = False
+    within: float = math.inf
+    displacement: tuple[int, ...] = ()
+    rig: tyro.conf.OmitArgPrefixes[Disturbance] = field(default_factory=Disturbance)
+    data: DataChoice = field(default_factory=DataChoice)
+
+    def __post_init__(self) -> None:
+        if any(back < 1 for back in self.displacement):
+            raise ConfigError(f"--displacement {self.displacement}: give key frames from 1 on.")
+
+
+def main(arguments: list[str], prog: str) -> None:
+    command = tyro.cli(Command, args=arguments, prog=prog)
+
+    from bev.cli.evaluate_run import evaluate_checkpoint, score_results
+
+    if command.source.suffix == ".json":
+        score_results(command)
+    else:
+        evaluate_checkpoint(command)

@@ -1,0 +1,65 @@
+"""Trains a config: ``bevlab train lss_r50 [--resume CKPT] [--train.lr 1e-4 …]``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from bev.config import Experiment, load_file
+from bev.data.settings import DataConfig
+from bev.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Command:
+    """Train an experiment; any of its fields can be overridden.
+
+    Attributes:
+        resume: a checkpoint to go on from; "auto" takes the last one of the run's folder where
+            there is one, and does nothing where the run is finished.
+    """
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")] = Experiment()
+    resume: Path | None = None
+
+
+def main(arguments: list[str], prog: str) -> None:
+    if arguments[:1] in (["-h"], ["--help"]):
+        tyro.cli(Command, args=arguments, prog=f"{prog} CONFIG")
+    if not arguments or arguments[0].startswith("-"):
+        raise ConfigError(f"Name a config first, a file or a shipped one: {prog} lss_r50")
+    path, arguments = arguments[0], arguments[1:]
+    command = tyro.cli(
+        Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
+    )
+    config, resume, notice, last_words = command.experiment, command.resume, "", None
+
+    from bev.training.record import is_finished, last_checkpoint, named_folder
+    from bev.training.run import train
+
+    if resume == Path("auto"):
+        folder = named_folder(config)
+        if is_finished(folder):
+            print(f"the run in {folder} is finished")
+            return
+        resume = last_checkpoint(folder)
+    if wants_rehearsal(config, arguments):
+        from bev.lab import rehearsal
+
+        config, notice = rehearsal.rehearse(config), rehearsal.LABEL
+        last_words = rehearsal.next_steps
+    folder, result = train(config, resume, notice)
+    if result is None:
+        return
+    print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
+    if last_words is not None:
+        print(last_words(path, folder))
+
+
+def wants_rehearsal(config: Experiment, arguments: Sequence[str]) -> bool:
+    """Whether nobody chose a data root, and the usual one is not there."""
+    chosen = any(a.split("=")[0].replace("_", "-") == "--data.root" for a in arguments)
+    root = config.data.root
+    return not chosen and root == DataConfig.root and not root.exists()

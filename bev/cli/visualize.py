@@ -1,0 +1,86 @@
+"""Pictures of samples: predictions of a checkpoint, the truth, or the calibration.
+
+bevlab visualize CHECKPOINT [--split SPLIT] [--out DIR]
+bevlab visualize lss_r50_mini --data.root DIR [--check]
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tyro
+
+from bev.config import load_file
+from bev.data.polygons import OutlineConfig
+from bev.data.settings import DataChoice
+
+
+@dataclass(frozen=True)
+class Command:
+    """Draw samples: six cameras in their places beside the BEV.
+
+    Attributes:
+        source: a checkpoint (predictions are drawn), or a config (ground truth alone).
+        split: official or custom split; empty for the validation split.
+        out: folder for the PNGs; empty for pictures/<split>/ of the run, or ./pictures/<split>.
+        samples: how many, spread over the split; 0 draws all.
+        score: predictions below are not drawn.
+        check: draw lidar over the images and the BEV instead, to prove the calibration; the boxes
+            alone where there is no lidar.
+        video: also write video.mp4 with this many frames a second; 0 for none.
+    """
+
+    source: tyro.conf.Positional[Path]
+    split: str = ""
+    out: Path | None = None
+    samples: int = 8
+    score: float = 0.3
+    check: bool = False
+    video: float = 0.0
+    data: DataChoice = field(default_factory=DataChoice)
+
+
+def main(arguments: list[str], prog: str) -> None:
+    command = tyro.cli(Command, args=arguments, prog=prog)
+
+    from tqdm import tqdm
+
+    from bev.data.dataset import KeyFrames
+    from bev.machine import default_device
+    from bev.training.checkpoint import home_of, load_checkpoint
+    from bev.visualization.areas import area_maps
+    from bev.visualization.canvas import save_png
+    from bev.visualization.check import draw_check
+    from bev.visualization.report.run import draw_prediction, spread
+    from bev.visualization.sheet import draw_sheet
+    from bev.visualization.video import write_video
+
+    if command.source.suffix in ("", ".py", ".yaml"):
+        config, model, home = load_file(command.source), None, Path()
+    else:
+        config, model = load_checkpoint(command.source)
+        home = home_of(command.source)
+    data = command.data.apply(config.data)
+    if command.check:
+        data = replace(data, outlines=OutlineConfig())  # no areas are drawn
+    split = command.split or data.splits[1]
+    frames = data.frames(split)
+    frames = spread(frames, command.samples or len(frames))
+    folder = command.out or home / "pictures" / split
+    device = default_device()
+    batches = KeyFrames(frames, data, training=False)
+    reader = batches.outlines
+    paths = []
+    for index, frame in enumerate(tqdm(frames, desc="draw", unit="sample")):
+        if command.check:
+            picture = draw_check(frame)
+        elif model is None:
+            areas = area_maps(config.model, reader.of(frame))
+            picture = draw_sheet(frame, areas=areas)
+        else:
+            batch, shown = batches[index].to(device), {"score_threshold": command.score}
+            picture = draw_prediction(model.to(device), frame, batch, title=config.name, **shown)
+        name = f"{index:04d}_{frame.token}{'_check' if command.check else ''}.png"
+        paths.append(save_png(picture, folder / name))
+    if command.video:
+        paths.append(write_video(paths, folder / "video.mp4", command.video))
+    print(f"{len(paths)} files in {folder}")

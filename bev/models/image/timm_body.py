@@ -1,0 +1,122 @@
+"""A backbone's body from timm: created, filled with weights, asked for its sizes and stages."""
+
+import timm
+import torch
+from timm.data import resolve_model_data_config
+from timm.models import FeatureHookNet
+from torch import nn
+
+from bev.errors import ConfigError
+from bev.models.image.backbone import BackboneConfig
+from bev.models.image.depthwise import depthwise_in_float32
+from bev.models.image.pretrained import fill, fill_from_file, timm_weights
+from bev.models.recompute import blocks
+from bev.models.weights.report import WeightsReport
+
+
+def create(config: BackboneConfig) -> tuple[nn.Module, WeightsReport | None]:
+    """The body, and what became of the weights that it starts from (None where they are random).
+
+    Raises:
+        ConfigError: for an unknown model name or a stride that the model does not have.
+        WeightsError: where pretrained weights cannot be fetched or a weights file does not fit.
+    """
+    if not timm.is_model(config.name):
+        near = timm.list_models(f"*{config.name.split('.')[0][:6]}*")[:5]
+        raise ConfigError(
+            f"Backbone {config.name!r} is not a model of timm; similar names: {near}."
+        )
+    options = _options(config)
+    body = timm.create_model(config.name, **options, **_levels(config, options))
+    depthwise_in_float32(body)
+    if config.weights is not None:
+        return body, fill_from_file(body, config.weights, config.name, options)
+    if config.pretrained:
+        state = timm_weights(config.name, options)
+        return body, fill(body, state, f"timm's {config.name}", config.name)
+    return body, None
+
+
+def normalisation(body: nn.Module) -> dict[str, list[float]]:
+    """The model's own ``mean`` and ``std`` of red, green and blue, 0 to 255."""
+    data = resolve_model_data_config(body)
+    return {name: [255 * x for x in data[name]] for name in ("mean", "std")}
+
+
+def input_size(body: nn.Module) -> tuple[int, int]:
+    """(H, W) that the model was trained for."""
+    return tuple(resolve_model_data_config(body)["input_size"][1:])
+
+
+def _options(config: BackboneConfig) -> dict:
+    """What timm is asked for beside the name: widths, and images of any size where it can."""
+    given = {
+        "channels": config.channels,
+        "stem_width": config.stem,
+        "img_size": config.image_size,
+    }
+    options = {name: value for name, value in given.items() if value}
+    fixed = timm.get_pretrained_cfg(config.name).fixed_input_size
+    if fixed and not config.image_size:
+        for freedom in ("strict_img_size", "dynamic_img_size"):  # windowed models, plain ones
+            choice = {freedom: freedom.startswith("dynamic")}
+            try:
+                with torch.device("meta"):
+                    timm.create_model(config.name, **options, **choice)
+            except TypeError:
+                continue
+            return options | choice
+    return options
+
+
+def _levels(config: BackboneConfig, options: dict) -> dict:
+    """What asks timm for the feature maps of the configured strides."""
+    with torch.device("meta"):  # asked for its strides alone: nothing is allocated
+        info = timm.create_model(config.name, features_only=True, **options).feature_info
+    strides = [level["reduction"] for level in info.get_dicts()]
+    missing = [stride for stride in config.strides if stride not in strides]
+    if missing:
+        raise ConfigError(f"Backbone {config.name} has strides {strides}, not {missing}.")
+    # The deepest level of each stride.
+    deepest = dict(zip(strides, info.out_indices, strict=True))
+    levels = tuple(deepest[stride] for stride in config.strides)
+    return {"features_only": True, "out_indices": levels}
+
+
+def recomputable_blocks(body: nn.Module, name: str) -> list[nn.Module]:
+    """The blocks of a timm feature model that can be computed again."""
+    hooked = isinstance(body, FeatureHookNet)  # hooks would fire again
+    inner = getattr(body, "model", body)  # some feature models wrap the whole one
+    found = [] if hooked else list(blocks(inner))
+    if not found:
+        raise ConfigError(
+            f"Backbone {name} has no blocks that can be computed again; set"
+            " --model.backbone.no-checkpointing."
+        )
+    return found
+
+
+def frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:
+    """The stem and the first ``stages`` stages (maps at stride 4 and coarser) of a timm model."""
+    if stages == 0:
+        return []
+    names = [level["module"] for level in body.feature_info.info if level["reduction"] >= 4]
+    frozen = _up_to(body, names[stages - 1].split(".")) if stages <= len(names) else []
+    if not frozen:
+        raise ConfigError(
+            f"frozen_stages={stages} does not fit this backbone, whose stages are {names}; freeze"
+            " parts by name, e.g. --train.stages.0.frozen backbone.body.conv1."
+        )
+    return frozen
+
+
+def _up_to(parent: nn.Module, path: list[str]) -> list[nn.Module]:
+    """What comes before the module at ``path``, and the module; nothing where it is not there."""
+    found = []
+    for name, child in parent.named_children():
+        if name in (path[0], "_".join(path)):  # timm flattens some models
+            inner = path[1:] if name == path[0] else []
+            own = _up_to(child, inner) if inner else [child]
+            return [*found, *own] if own else []
+        found.append(child)
+    return []

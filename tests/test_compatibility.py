@@ -1,0 +1,117 @@
+"""Saved files of earlier versions: kept ones of 0.1.0, and the table of what has changed since."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from commands import ROOT, call
+
+from bev import compatibility
+from bev.config import load_file
+from bev.errors import ConfigError
+from bev.models import CameraAwareDepthNetConfig, RefinedLiftSplatConfig, SecondFpnConfig
+from bev.serialization import from_plain, to_plain
+
+KEPT = ROOT / "tests" / "kept"
+# Of the kept checkpoint on the made world's held-out scene, as 0.1.0 evaluated it.
+FIGURES = {"NDS": 0.015217, "mATE": 1.153252, "mAVE": 0.878292}
+DEPTH = {"depth_abs_rel": 2.792008, "depth_rmse": 21.499240}
+
+
+def test_a_checkpoint_of_0_1_0_is_evaluated(made_world, tmp_path):
+    out, _ = call(
+        "evaluate.py", KEPT / "checkpoint_0_1_0.ckpt", "--data.root", made_world, "--out", tmp_path
+    )
+    summary = json.loads((tmp_path / "metrics_summary.json").read_text())
+    found = {
+        "NDS": summary["nd_score"],
+        "mATE": summary["tp_errors"]["trans_err"],
+        "mAVE": summary["tp_errors"]["vel_err"],
+    }
+    assert found == pytest.approx(FIGURES, rel=2e-3)
+    printed = {line.split()[0]: line.split()[1] for line in out.splitlines() if "depth_" in line}
+    assert {n: float(v) for n, v in printed.items()} == pytest.approx(DEPTH, rel=2e-3)
+
+
+def test_a_config_of_0_1_0_starts_a_new_run(made_world, tmp_path):
+    config = load_file(KEPT / "config_0_1_0.yaml")
+    assert isinstance(config.model.neck, SecondFpnConfig)
+    assert isinstance(config.model.view, RefinedLiftSplatConfig)
+    assert isinstance(config.model.view.lift.depth_net, CameraAwareDepthNetConfig)
+    assert str(config.train.optimizer) == "torch.optim.AdamW(fused=True)"
+    assert "module" not in json.dumps(to_plain(config)) and ":" not in to_plain(config.model.neck)
+    call(
+        "train.py", KEPT / "config_0_1_0.yaml", "--data.root", made_world, "--train.runs", tmp_path,
+        "--train.run-name", "again", "--train.max-steps", "1",
+        "--train.init.weights", KEPT / "checkpoint_0_1_0.ckpt",
+    )  # fmt: skip
+    folder = tmp_path / "kept_0_1_0" / "again"
+    assert (folder / "run.json").is_file()
+    total = {line.split(":")[1].strip() for line in (folder / "weights.txt").read_text().splitlines()
+             if line.startswith("  ") and " of " in line}  # fmt: skip
+    assert total and all(len(set(text.split(" of ")[0:1])) == 1 for text in total)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a config as it is today."""
+
+    width: int = 4
+
+
+@dataclass(frozen=True)
+class WiderPart(Part):
+    """A subclass that had another name."""
+
+    depth: int = 2
+
+
+@dataclass(frozen=True)
+class Whole:
+    part: Part = Part()
+
+
+@pytest.fixture
+def table(monkeypatch):
+    monkeypatch.setitem(compatibility.RENAMED_CLASSES, "BroadPart", "WiderPart")
+    monkeypatch.setitem(compatibility.RENAMED_FIELDS, ("Part", "breadth"), "width")
+    monkeypatch.setitem(compatibility.REMOVED_FIELDS, ("Part", "colour"), ("red", "0.1.0"))
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"type": "BroadPart", "breadth": 8},
+        {"type": "old.module:BroadPart", "breadth": 8, "colour": "red"},
+        {"type": "WiderPart", "width": 8, "depth": 2},
+    ],
+)
+def test_renamed_and_removed_settings_are_read(table, plain):
+    assert from_plain(Whole, {"part": plain}) == Whole(WiderPart(8))
+
+
+def test_a_removed_setting_that_was_used_names_the_version_that_reads_it(table):
+    with pytest.raises(ConfigError, match=r"config.part.colour = 'blue' .* bevlab 0\.1\.0 reads it"):
+        from_plain(Whole, {"part": {"colour": "blue"}})
+
+
+def test_a_subclass_is_saved_by_its_name_alone():
+    assert to_plain(Whole(WiderPart()))["part"]["type"] == "WiderPart"
+
+
+def test_the_table_names_what_there_is():
+    """A target that was renamed once more would be read as unknown."""
+    from bev.calls import subclasses
+
+    known = {kind.__name__: kind for kind in subclasses(object)}
+    for name in compatibility.RENAMED_CLASSES.values():
+        assert name in known
+    for (owner, _), new in compatibility.RENAMED_FIELDS.items():
+        assert new in known[owner].__dataclass_fields__
+    for owner, old in compatibility.REMOVED_FIELDS:
+        assert old not in known[owner].__dataclass_fields__
+
+
+def test_kept_files_are_small():
+    assert all(path.stat().st_size < 2**20 for path in Path(KEPT).iterdir())
