@@ -38,6 +38,16 @@ def call(tool, *arguments, code=0):
 
     Nothing is left in the environment. Warnings and what was logged before are not in the outputs.
     """
+    status, out, error = attempt(tool, *arguments)
+    assert status == code, out[-2000:] + error[-4000:]
+    return out, error
+
+
+def attempt(tool, *arguments):
+    """``call`` with whatever exit status; returns (status, standard output, standard error).
+
+    What would end the tool in a traceback is raised.
+    """
     out, error = StringIO(), StringIO()
     path, status = ROOT / "tools" / tool, 0
     with (
@@ -50,5 +60,4 @@ def call(tool, *arguments, code=0):
             runpy.run_path(str(path), run_name="__main__")
         except SystemExit as stop:
             status = stop.code or 0
-    assert status == code, out.getvalue()[-2000:] + error.getvalue()[-4000:]
-    return out.getvalue(), error.getvalue()
+    return status, out.getvalue(), error.getvalue()

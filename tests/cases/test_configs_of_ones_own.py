@@ -1,0 +1,68 @@
+"""Config files outside ``configs/``: what they import, what they define, what they are named."""
+
+import gc
+import sys
+
+import pytest
+from commands import attempt
+from own_runs import CONFIG, checkpoint_of, sentence
+
+OWN_NECK = """
+from dataclasses import dataclass, replace
+
+from bev.config import load_file
+from bev.models import FpnConfig
+
+
+@dataclass(frozen=True)
+class OwnNeckConfig(FpnConfig):
+    pass
+
+
+base = load_file("{base}")
+config = replace(base, model=replace(base.model, neck=OwnNeckConfig(channels=16)))
+"""
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="evaluate.py does not know a part that the config file of a run defines",
+)
+def test_a_part_of_ones_own_is_known_in_evaluation(own, tmp_path):
+    """mmdetection3d#1640, #2183, mmdetection#7796 (own module known in training, not in test)."""
+    config = tmp_path / "own_neck.py"
+    config.write_text(OWN_NECK.format(base=CONFIG))
+    best = checkpoint_of(own, tmp_path, config=config)
+    # Forgotten, as a process of its own would not know it.
+    for name in [name for name in sys.modules if "own_neck" in name]:
+        del sys.modules[name]
+    gc.collect()
+    status, _, error = attempt("evaluate.py", best, "--out", tmp_path / "out")
+    assert status == 0, error
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=ModuleNotFoundError,
+    reason="a config in another folder that imports a shipped one ends train.py in a traceback",
+)
+def test_a_config_elsewhere_may_name_a_shipped_one(tmp_path):
+    """mmdetection's _base_ paths; users keep configs outside the repository."""
+    config = tmp_path / "mine.py"
+    config.write_text("from lss_r50 import config as base\n\nconfig = base\n")
+    status, _, error = attempt("train.py", config, "--help")
+    assert status == 0 or "lss_r50" in sentence(error)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AttributeError,
+    reason="a config file named .yml ends train.py in a traceback",
+)
+def test_a_config_named_yml_is_read_or_refused_in_one_sentence(tmp_path):
+    """A usual ending of YAML files."""
+    config = tmp_path / "config.yml"
+    config.write_text("{}")
+    status, _, error = attempt("train.py", config, "--help")
+    assert status == 0 or "config.yml" in sentence(error)

@@ -1,0 +1,155 @@
+"""Run folders that two runs want, and results files: written for others to score, or read."""
+
+import json
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from commands import attempt
+from own_data import VERSION
+from own_runs import CONFIG, checkpoint_of, sentence, train
+
+AREAS = ["--model.segmentation.layers", "vehicle", "--data.outlines.layers", "vehicle"]
+
+
+@pytest.fixture
+def test_set(own, tmp_path) -> Path:
+    """The data set under nuScenes' test split: its tables have no annotations."""
+    root, version = shutil.copytree(own, tmp_path / "test"), "v1.0-test"
+    folder = (root / VERSION).rename(root / version)
+    (folder / "splits.json").unlink()
+    for table in ("sample_annotation", "instance"):
+        (folder / f"{table}.json").write_text("[]")
+    scenes = json.loads((folder / "scene.json").read_text())
+    names = ("scene-0077", "scene-0078")
+    named = [{**scene, "name": name} for scene, name in zip(scenes, names, strict=True)]
+    (folder / "scene.json").write_text(json.dumps(named))
+    return root
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(
+            [],
+            id="boxes",
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="the results of a test split are written, and the exit status is 1",
+            ),
+        ),
+        pytest.param(
+            AREAS,
+            id="boxes_and_areas",
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="a test split is predicted, and then no results file is written",
+            ),
+        ),
+    ],
+)
+def test_the_results_of_a_split_without_truth_are_written(own, test_set, tmp_path, model):
+    """BEVDet#345, BEVFormer#273, CenterFusion#30, bevfusion#233, #399: for the server to score."""
+    checkpoint, out = checkpoint_of(own, tmp_path, *model), tmp_path / "out"
+    status, _, error = attempt(
+        "evaluate.py", checkpoint, "--data.root", test_set, "--data.version", "v1.0-test",
+        "--split", "test", "--out", out,
+    )  # fmt: skip
+    assert (out / "results_nusc.json").is_file(), error
+    results = json.loads((out / "results_nusc.json").read_text())["results"]
+    assert set(results) == {f"scene-{scene}-{i}" for scene in "ab" for i in range(2)}
+    assert status == 0, error
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="two runs without a name that start in one second share a run folder",
+)
+def test_unnamed_runs_of_one_second_have_folders_of_their_own(tmp_path):
+    """lightning-hydra-template#511, Lightning#12679, #11418."""
+    from bev.config import load_file
+    from bev.training.run import run_folder
+
+    config = load_file(CONFIG)
+    config = replace(config, train=replace(config.train, runs=tmp_path))
+    while time.time() % 1 > 0.5:
+        time.sleep(0.02)
+    folders = []
+    for _ in range(2):
+        with patch.dict(os.environ):  # each as in a process of its own
+            folders.append(run_folder(config, None))
+    assert folders[0] != folders[1]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a second run of a name takes the folder of the first, which has no checkpoint yet",
+)
+def test_a_run_at_work_keeps_its_folder(own, tmp_path, monkeypatch):
+    """lightning-hydra-template#511, Lightning#12679, #11418: the first is before its first step."""
+    from lightning import Trainer
+
+    folders, second = [], []
+
+    def fit(trainer: Trainer, *_, **__) -> None:
+        folders.append(Path(trainer.log_dir))
+        if len(folders) == 1:
+            os.environ.pop("BEV_RUN_FOLDER", None)  # as in a process of its own
+            second.append(train(own, tmp_path))
+        raise SystemExit
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    train(own, tmp_path)
+    ((status, _, error),) = second
+    assert folders[0] not in folders[1:]
+    assert status == 0 or "mine" in sentence(error)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(
+            lambda rows: [{**rows[0], "size": [0.0, 0.0, 0.0]}, *rows[1:]],
+            id="size_0",
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="a size of 0 in a results file ends evaluate.py in the devkit's traceback",
+            ),
+        ),
+        pytest.param(
+            lambda rows: None,
+            id="null_for_a_list",
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=TypeError,
+                reason="null for a sample's boxes ends evaluate.py in a traceback",
+            ),
+        ),
+    ],
+)
+def test_a_results_file_with_a_bad_row_is_one_sentence(own, tmp_path, spoil):
+    """Results files that other tools wrote for the devkit."""
+    truth = json.loads((own / VERSION / "sample_annotation.json").read_text())
+    results: dict[str, list[dict]] = {}
+    for box in truth:
+        row = {key: box[key] for key in ("sample_token", "translation", "size", "rotation")}
+        found = {"velocity": [8.0, 0.0], "detection_name": "car", "detection_score": 1.0}
+        row |= {**found, "attribute_name": "vehicle.moving"}
+        results.setdefault(row["sample_token"], []).append(row)
+    results["scene-b-0"] = spoil(results["scene-b-0"])
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"meta": {}, "results": results}))
+    status, _, error = attempt(
+        "evaluate.py", file, "--data.root", own, "--data.version", VERSION,
+        "--split", "mine_val", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 1 and str(file) in sentence(error)
