@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class Import(NamedTuple):
     name: str
 
 
+@lru_cache
 def modules(root: Path = ROOT) -> dict[str, Path]:
     """Every module of the package and its file."""
     found = {}
