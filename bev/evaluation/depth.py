@@ -49,7 +49,8 @@ def depth_errors(model: Detector, output: DetectorOutput, batch: Batch) -> Depth
     if output.depth_logits is None or not any(len(points) for points in batch.lidar):
         return DepthErrors()
     size = tuple(output.depth_logits.shape[-2:])
-    nearest = nearest_depth(batch.lidar, batch.cameras, batch.image_size, size, model.view.stride)
+    cameras, stride = batch.views.cameras, model.view.stride
+    nearest = nearest_depth(batch.lidar, cameras, batch.image_size, size, stride)
     return compare_depth(output.depth_logits, nearest, model.config.view.depth)
 
 

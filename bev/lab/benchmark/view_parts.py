@@ -41,7 +41,7 @@ def _lift_parts(
 ) -> dict[str, Callable[[], object]]:
     device = features.device
     pixels = feature_pixels(batch.image_size, features.shape[-2:], view.stride, device=device)
-    frustum = (pixels, view.bin_depths(device), batch.cameras, batch.bev_from_ego)
+    frustum = (pixels, view.bin_depths(device), batch.views.cameras, batch.bev_from_ego)
     points = frustum_points(*frustum)
     plan = VoxelPlan.from_points(points, view.grid)
     depth, context = _pooling_inputs(points, view.config.channels, features.dtype)
@@ -71,7 +71,7 @@ def _sampling_parts(
     def sightings() -> Sightings:
         points = column_points(view.grid, view.heights, features.device)
         points = points if back else points.view(-1, 1, 3)
-        place = (batch.cameras, batch.bev_from_ego, batch.image_size)
+        place = (batch.views.cameras, batch.bev_from_ego, batch.image_size)
         return find_sightings(points, *place, size, view.stride)
 
     found = sightings()

@@ -48,7 +48,7 @@ class ViewTransform(nn.Module):
             image_size: (H, W), pixels.
             cameras: (B, N), of the network's images.
             bev_from_ego: BEV augmentation.
-            present: which cameras are there, see ``Batch``; None where all are. The others give
+            present: which cameras are there, see ``Views``; None where all are. The others give
                 nothing: their poses are NaN, and their features must not reach a network.
         """
         raise NotImplementedError

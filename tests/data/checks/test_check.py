@@ -56,7 +56,7 @@ def test_it_is_found_as_what_it_is_and_training_says_so(world, damage: Damage):
             assert (boxes.size > 0).all() and boxes.size.isfinite().all()
             assert boxes.center.isfinite().all() and boxes.yaw.isfinite().all()
             assert not boxes.velocity.isinf().any()
-            assert batch.cameras.ego_from_camera.isfinite().all()
+            assert batch.views.cameras.ego_from_camera.isfinite().all()
 
 
 def test_all_of_it_is_listed_at_once_by_the_command(world):

@@ -25,7 +25,7 @@ def test_the_network_gives_the_published_maps(pair):
     s, model, config = pair
     batch = two_cameras(config)
     bevs = []
-    views = [(batch, batch.bev_from_ego)]
+    views = [(batch.views, batch.bev_from_ego)]
     views += [(other, batch.bev_from_ego @ other.ego_from_adjacent) for other in batch.adjacent]
     for view, bev_from_ego in views:
         images = reference.normalised(view.images[0], bgr=True)

@@ -78,7 +78,9 @@ def slow_loss(logits, nearest, edges, kind):
 def test_it_agrees_with_a_slow_version(spacing, batch):
     bins = DepthBins(1.0, 25.0, 2.0, spacing)
     affine = torch.tensor([[0.9, 0.1, 4.0], [-0.1, 0.9, 2.0], [0, 0, 1]])
-    cameras = replace(batch.cameras, image_from_original=affine @ batch.cameras.image_from_original)
+    cameras = replace(
+        batch.views.cameras, image_from_original=affine @ batch.views.cameras.image_from_original
+    )
     expected = slow_nearest(batch.lidar, cameras, 8, 20, 8)
     nearest = nearest_depth(batch.lidar, cameras, IMAGE, (8, 20), 8)
     torch.testing.assert_close(nearest.double(), torch.tensor(expected), atol=1e-4, rtol=0)
