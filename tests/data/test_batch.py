@@ -1,11 +1,11 @@
 """Samples of differing rigs in one batch."""
 
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 
 import pytest
 import torch
 
-from bev.data.batch import Batch, Views, collate
+from bev.data.batch import AdjacentViews, Batch, Views, collate
 from bev.geometry import Boxes3D, Cameras
 
 
@@ -51,3 +51,29 @@ def test_equal_rigs_are_whole(count):
     batch = collate([sample(count), sample(count)])
     assert batch.views.present is None and batch.to("cpu").views.present is None
     assert replace(batch).views.images.shape == (2, count, 3, 4, 6)
+
+
+def tensors(value) -> list[torch.Tensor]:
+    """All tensors of a batch, but for the poses."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if is_dataclass(value):
+        value = [part for name, part in vars(value).items() if name != "global_from_ego"]
+    return [t for part in value or () if not isinstance(part, str) for t in tensors(part)]
+
+
+def test_views_of_every_time_move_with_the_batch(monkeypatch):
+    """All of them, and nothing is lost: names, and where and when other times were."""
+    one, other = sample(2), sample(3)
+    place = {"ego_from_adjacent": torch.eye(4)[None], "seconds": torch.tensor([-0.5])}
+    samples = [replace(s, adjacent=[AdjacentViews(**vars(s.views), **place)]) for s in (one, other)]
+    batch = collate(samples)
+    assert batch.adjacent[0].names == batch.tokens == ["2", "3"]
+    moved = batch.to("meta")
+    assert len(tensors(moved)) == len(tensors(batch)) > 12
+    assert all(t.is_meta for t in tensors(moved)) and not moved.global_from_ego.is_meta
+    assert moved.adjacent[0].names == moved.tokens == batch.tokens
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self.to("meta"))
+    pinned = batch.pin_memory()
+    assert all(t.is_meta for t in tensors(pinned)) and len(tensors(pinned)) == len(tensors(batch))
+    assert isinstance(pinned.adjacent[0], AdjacentViews) and pinned.tokens == batch.tokens
