@@ -90,13 +90,13 @@ class DetectorOutput(NamedTuple):
     Attributes:
         groups: one for each class group of the head; none without detection.
         features: (B, N, C, h, w), the neck's; zero where a camera is absent.
-        depth_logits: (B, N, D, h, w), likewise; None where the view transform predicts no depth.
+        depth_logits: (B, N, h, w, D), likewise; None where the view transform predicts no depth.
         segmentation: (B, K, Y, X) logits, one map a layer; None without segmentation.
     """
 
     groups: list[GroupOutput]
     features: Float[Tensor, "B N C h w"]
-    depth_logits: Float[Tensor, "B N D h w"] | None
+    depth_logits: Float[Tensor, "B N h w D"] | None
     segmentation: Float[Tensor, "B K Y X"] | None
 
 
@@ -221,7 +221,7 @@ class Detector(nn.Module):
             batch.lidar,
             batch.views.cameras,
             batch.image_size,
-            tuple(output.depth_logits.shape[-2:]),
+            tuple(output.depth_logits.shape[2:4]),
             self.view.stride,
         )
         return depth_loss(

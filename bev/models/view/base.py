@@ -14,12 +14,12 @@ class BevFeatures(NamedTuple):
 
     Attributes:
         bev: (B, C, Y, X).
-        depth_logits: (B, N, D, h, w) before the softmax, for depth supervision; None from a
+        depth_logits: (B, N, h, w, D) before the softmax, for depth supervision; None from a
             transform that predicts no depth.
     """
 
     bev: Float[Tensor, "B C Y X"]
-    depth_logits: Float[Tensor, "B N D h w"] | None
+    depth_logits: Float[Tensor, "B N h w D"] | None
 
 
 class ViewTransform(nn.Module):

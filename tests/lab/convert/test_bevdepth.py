@@ -38,7 +38,7 @@ def test_the_network_gives_the_published_maps(pair):
         logits, context = reference.depth_net(s, "backbone.depth_net", features, numbers)
         net = model.view.depth_net
         ours = net(features[None], IMAGE, view.cameras, bev_from_ego)
-        assert_equal(ours.logits[0], logits)
+        assert_equal(ours.logits[0], logits.permute(0, 2, 3, 1))
         assert_equal(ours.context[0], context)
 
         bev = reference.lift_splat(

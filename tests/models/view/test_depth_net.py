@@ -54,7 +54,7 @@ def test_every_net_gives_logits_and_context_and_learns_in_all_its_parts(net, ray
     assert lifted.bev.shape == (2, 4, 32, 40)
     loss = lifted.bev.square().sum()
     if net.predicts_depth:
-        assert lifted.depth_logits.shape == (2, 3, 12, 8, 20)
+        assert lifted.depth_logits.shape == (2, 3, 8, 20, 12)
         loss = loss + lifted.depth_logits.square().sum()
     else:
         assert lifted.depth_logits is None
