@@ -77,16 +77,18 @@ def test_sizes_and_lenses_may_differ(own, chosen):
     seen = torch.zeros(len(chosen), dtype=torch.long)
     for epoch in range(8):
         batch = collate([data[(epoch, i)] for i in range(FRAMES)])
-        assert batch.present is None and batch.images.shape[:2] == (FRAMES, len(chosen))
+        assert batch.views.present is None and batch.views.images.shape[:2] == (FRAMES, len(chosen))
         for sample in range(FRAMES):
             boxes = batch.boxes[sample].transform(torch.linalg.inv(batch.bev_from_ego[sample]))
             points = boxes.center.expand(len(chosen), -1, 3)
-            pixels, depth = batch.cameras[sample].project(points)
+            pixels, depth = batch.views.cameras[sample].project(points)
             inside = (depth > 1) & (pixels > 4).all(-1)
             inside &= (pixels < torch.tensor([172.0, 92.0])).all(-1)
             for camera, box in inside.nonzero().tolist():
                 column, row = pixels[camera, box].long().tolist()
-                patch = batch.images[sample, camera, :, row - 1 : row + 2, column - 1 : column + 2]
+                patch = batch.views.images[
+                    sample, camera, :, row - 1 : row + 2, column - 1 : column + 2
+                ]
                 red, green, blue = patch.float().mean(dim=(1, 2)).tolist()
                 assert red > 180 and green < 70 and blue < 70
                 seen[camera] += 1
@@ -113,22 +115,23 @@ def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own
     data = KeyFrames(config.frames("mine_train"), config, training=True)
     batch = collate([data[0], data[1]])
     before, after = batch.adjacent
-    assert batch.present.sum(dim=1).tolist() == [4, 3]
+    assert batch.views.present.sum(dim=1).tolist() == [4, 3]
     assert before.present.sum(dim=1).tolist() == [4, 3]  # the first frame is its own past
     assert after.present is None and after.images.shape[1] == 3
     # The second frame's past: the first one's AHEAD, BEHIND and RIGHT, as the second is augmented.
     for of_camera in ("intrinsics", "image_from_original"):
-        pair = (getattr(views.cameras, of_camera)[1, :3] for views in (batch, before))
+        pair = (getattr(views.cameras, of_camera)[1, :3] for views in (batch.views, before))
         assert torch.equal(*pair)
     dropping = replace(config, drop_cameras=2)
-    views = KeyFrames(config.frames("mine_train"), dropping, training=True)[1]
-    assert views.images.shape[1] == views.adjacent[0].images.shape[1] == 2
-    assert torch.equal(views.cameras.intrinsics, views.adjacent[0].cameras.intrinsics)
+    sample = KeyFrames(config.frames("mine_train"), dropping, training=True)[1]
+    now, other = sample.views, sample.adjacent[0]
+    assert now.images.shape[1] == other.images.shape[1] == 2
+    assert torch.equal(now.cameras.intrinsics, other.cameras.intrinsics)
 
 
 def test_training_evaluation_and_pictures(own, tmp_path):
     data = KeyFrames(own.frames("mine_train"), own, training=True)
-    assert collate([data[0], data[1]]).present.sum(dim=1).tolist() == [4, 3]
+    assert collate([data[0], data[1]]).views.present.sum(dim=1).tolist() == [4, 3]
     config = ROOT / "configs" / "lss_r50_mini.py"
     folder = tmp_path / "lss_r50_mini" / "own"
     call(
@@ -161,6 +164,6 @@ def test_a_missing_file_is_no_missing_camera(tmp_path):
     config = DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS), missing_cameras="skip")
     (root / "samples" / "CAM_RIGHT" / "scene-b-1.jpg").unlink()
     data = KeyFrames(config.frames("mine_val"), config, training=False)
-    assert data[0].images.shape[1] == 4
+    assert data[0].views.images.shape[1] == 4
     with pytest.raises(DataError, match=r"CAM_RIGHT/scene-b-1.jpg cannot be read"):
         data[1]

@@ -1,7 +1,11 @@
-"""What one training step or one inference takes: a named thing that moves between devices."""
+"""The input of one training step or one inference: a named thing that moves between devices.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+Images, cameras and which of them are there are one :class:`Views`, of the sample's own time as of
+every adjacent one, so that code that looks at images is written once for all times.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -11,41 +15,8 @@ from bev.geometry import Boxes3D, Cameras, Outlines
 
 
 @dataclass(frozen=True)
-class AdjacentViews:
-    """What the cameras saw at one other time, for B samples.
-
-    Attributes:
-        images: (B, N, 3, H, W) RGB, 0-255.
-        cameras: (B, N) calibrations; ``ego`` is the reference ego frame of that other time.
-        ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
-        seconds: (B,) since the sample, as ``bev.data.nuscenes.adjacent`` tells it; negative for
-            earlier ones.
-        names: what was seen, one a sample: the token of a key frame, or the image files.
-        present: (B, N) which cameras were there, see :class:`Batch`; None where all were.
-    """
-
-    images: UInt8[Tensor, "B N 3 H W"]
-    cameras: Cameras
-    ego_from_adjacent: Float[Tensor, "B 4 4"]
-    seconds: Float[Tensor, " B"]
-    names: Sequence[str]
-    present: Bool[Tensor, "B N"] | None = None
-
-    def to(self, **move) -> "AdjacentViews":
-        """The views on another device (arguments as of ``Tensor.to``)."""
-        return replace(
-            self,
-            images=self.images.to(**move),
-            cameras=self.cameras.to(**move),
-            ego_from_adjacent=self.ego_from_adjacent.to(**move),
-            seconds=self.seconds.to(**move),
-            present=None if self.present is None else self.present.to(**move),
-        )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B samples of N cameras each. Made by :func:`collate` of single samples (B = 1).
+class Views:
+    """Images of N cameras at one time, for B samples.
 
     A sample with fewer cameras than another of its batch is filled up with absent ones: a black
     image, and a pose of NaN, so that nothing is seen by it or lifted from it. Networks are given
@@ -53,49 +24,103 @@ class Batch:
 
     Attributes:
         images: (B, N, 3, H, W) RGB, 0-255; the backbone normalises them.
-        cameras: (B, N) calibrations that match the images.
-        bev_from_ego: (B, 4, 4) BEV augmentation; the identity outside training.
-        boxes: truth of each sample in the BEV frame.
-        lidar: points of each sample in the ego frame (P, 3), metres; no points where not asked for.
-        tokens: nuScenes sample tokens.
-        global_from_ego: (B, 4, 4) float64, the reference ego poses.
-        adjacent: views of other times, nearest first, as many as the data are asked for.
+        cameras: (B, N) calibrations that match the images; ``ego`` is the reference ego frame of
+            that time.
+        names: of what was seen, one a sample: the token of a key frame, or the image files.
         present: (B, N) which cameras are there; None where all are.
-        outlines: areas of each sample in the BEV frame, the truth of segmentation; none where the
-            data are not asked for any.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
     cameras: Cameras
-    bev_from_ego: Float[Tensor, "B 4 4"]
-    boxes: Sequence[Boxes3D]
-    lidar: Sequence[Tensor]
-    tokens: Sequence[str]
-    global_from_ego: Float[Tensor, "B 4 4"]
-    adjacent: Sequence[AdjacentViews] = ()
+    names: Sequence[str]
     present: Bool[Tensor, "B N"] | None = None
-    outlines: Sequence[Outlines] = ()
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) of the network's images, pixels."""
         return tuple(self.images.shape[-2:])
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """The batch on another device; poses stay in float64 on the CPU."""
-        move = {"device": device, "non_blocking": non_blocking}
+    def to(self, **move) -> "Views":
+        """The views on another device (arguments as of ``Tensor.to``)."""
         return replace(
             self,
             images=self.images.to(**move),
             cameras=self.cameras.to(**move),
+            present=None if self.present is None else self.present.to(**move),
+        )
+
+
+@dataclass(frozen=True)
+class AdjacentViews(Views):
+    """Views of another time, and where and when they were taken.
+
+    Attributes:
+        ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
+        seconds: (B,) since the sample, as ``bev.data.nuscenes.adjacent`` tells it; negative for
+            earlier ones.
+    """
+
+    ego_from_adjacent: Float[Tensor, "B 4 4"] = field(kw_only=True)
+    seconds: Float[Tensor, " B"] = field(kw_only=True)
+
+    def to(self, **move) -> "AdjacentViews":
+        """The views on another device (arguments as of ``Tensor.to``)."""
+        return replace(
+            super().to(**move),
+            ego_from_adjacent=self.ego_from_adjacent.to(**move),
+            seconds=self.seconds.to(**move),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples of N cameras each. Made by :func:`collate` of single samples (B = 1).
+
+    Attributes:
+        views: of the sample's own time; their names are nuScenes sample tokens.
+        bev_from_ego: (B, 4, 4) BEV augmentation; the identity outside training.
+        boxes: truth of each sample in the BEV frame.
+        lidar: points of each sample in the ego frame (P, 3), metres; no points where not asked for.
+        global_from_ego: (B, 4, 4) float64, the reference ego poses.
+        adjacent: views of other times, nearest first, as many as the data are asked for.
+        outlines: areas of each sample in the BEV frame, the truth of segmentation; none where the
+            data are not asked for any.
+    """
+
+    views: Views
+    bev_from_ego: Float[Tensor, "B 4 4"]
+    boxes: Sequence[Boxes3D]
+    lidar: Sequence[Tensor]
+    global_from_ego: Float[Tensor, "B 4 4"]
+    adjacent: Sequence[AdjacentViews] = ()
+    outlines: Sequence[Outlines] = ()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The names of the sample's own views: nuScenes sample tokens."""
+        return self.views.names
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the network's images at all times, pixels."""
+        return self.views.image_size
+
+    def map_views(self, change: Callable[[Views], Views]) -> "Batch":
+        """The batch with the views of every time changed, its own and adjacent ones alike."""
+        adjacent = [change(views) for views in self.adjacent]
+        return replace(self, views=change(self.views), adjacent=adjacent)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The batch on another device; poses stay in float64 on the CPU."""
+        move = {"device": device, "non_blocking": non_blocking}
+        return replace(
+            self.map_views(lambda views: views.to(**move)),
             bev_from_ego=self.bev_from_ego.to(**move),
             boxes=[boxes.to(**move) for boxes in self.boxes],
             lidar=[points.to(**move) for points in self.lidar],
-            adjacent=[views.to(**move) for views in self.adjacent],
-            present=None if self.present is None else self.present.to(**move),
             outlines=[outlines.to(**move) for outlines in self.outlines],
         )
 
@@ -108,18 +133,16 @@ def collate(samples: Sequence[Batch]) -> Batch:
     """Join samples along the batch dimension, filled up to the largest number of cameras."""
     times = zip(*(s.adjacent for s in samples), strict=True)
     return Batch(
-        **_side_by_side(samples),
+        views=join_views([s.views for s in samples]),
         bev_from_ego=torch.cat([s.bev_from_ego for s in samples]),
         boxes=[boxes for s in samples for boxes in s.boxes],
         lidar=[points for s in samples for points in s.lidar],
-        tokens=[token for s in samples for token in s.tokens],
         global_from_ego=torch.cat([s.global_from_ego for s in samples]),
         adjacent=[
             AdjacentViews(
-                **_side_by_side(views),
+                **vars(join_views(views)),
                 ego_from_adjacent=torch.cat([v.ego_from_adjacent for v in views]),
                 seconds=torch.cat([v.seconds for v in views]),
-                names=[name for v in views for name in v.names],
             )
             for views in times
         ],
@@ -127,8 +150,8 @@ def collate(samples: Sequence[Batch]) -> Batch:
     )
 
 
-def _side_by_side(views: Sequence[Batch | AdjacentViews]) -> dict:
-    """Images and cameras of single samples, filled up with absent ones, and which are there."""
+def join_views(views: Sequence[Views]) -> Views:
+    """Join single samples' views of one time, filled up with absent cameras."""
     counts = [v.images.shape[1] for v in views]
     most = max(counts)
     present = torch.arange(most) < torch.tensor(counts).unsqueeze(1)
@@ -141,11 +164,12 @@ def _side_by_side(views: Sequence[Batch | AdjacentViews]) -> dict:
         name: torch.cat([_filled(getattr(v.cameras, name), most, filler) for v in views])
         for name, filler in fillers.items()
     }
-    return {
-        "images": torch.cat([_filled(v.images, most, torch.tensor(0)) for v in views]),
-        "cameras": Cameras(**cameras),
-        "present": None if present.all() else present,
-    }
+    return Views(
+        images=torch.cat([_filled(v.images, most, torch.tensor(0)) for v in views]),
+        cameras=Cameras(**cameras),
+        names=[name for v in views for name in v.names],
+        present=None if present.all() else present,
+    )
 
 
 def _filled(values: Tensor, count: int, filler: Tensor) -> Tensor:

@@ -10,12 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from bev.data.augmentation import BevAugmentation, draw
-from bev.data.batch import AdjacentViews, Batch
+from bev.data.batch import AdjacentViews, Batch, Views
 from bev.data.epoch import Visit
 from bev.data.images.cache import ImageCache
 from bev.data.images.grid_mask import hide_squares
@@ -90,14 +89,11 @@ class KeyFrames(Dataset):
         names = [camera.name for camera in frame.cameras]
         matrices = dict(zip(names, drawn.image_from_original, strict=True))
         itself = AdjacentFrame(frame.token, frame.cameras, 0.0, torch.eye(4, dtype=torch.float64))
-        images, cameras = self._views(frame.cameras, matrices, drawn.colour_seed)
         return Batch(
-            images=images,
-            cameras=cameras,
+            views=self._views(frame.token, frame.cameras, matrices, drawn.colour_seed),
             bev_from_ego=drawn.bev_from_ego.unsqueeze(0),
             boxes=[boxes.transform(drawn.bev_from_ego)],
             lidar=[lidar],
-            tokens=[frame.token],
             global_from_ego=frame.global_from_ego.unsqueeze(0),
             adjacent=[
                 self._adjacent(other, itself, matrices, drawn.colour_seed)
@@ -137,18 +133,19 @@ class KeyFrames(Dataset):
         seen = [camera for camera in other.cameras if camera.name in matrices]
         if not seen:
             other, seen = itself, itself.cameras
-        images, cameras = self._views(seen, matrices, colour_seed)
         return AdjacentViews(
-            images=images,
-            cameras=cameras,
+            **vars(self._views(other.name, seen, matrices, colour_seed)),
             ego_from_adjacent=other.ego_from_adjacent.float().unsqueeze(0),
             seconds=torch.tensor([other.seconds], dtype=torch.float32),
-            names=[other.name],
         )
 
     def _views(
-        self, cameras: Sequence[CameraFrame], matrices: Mapping[str, Tensor], colour_seed: int
-    ) -> tuple[UInt8[Tensor, "1 N 3 H W"], Cameras]:
+        self,
+        name: str,
+        cameras: Sequence[CameraFrame],
+        matrices: Mapping[str, Tensor],
+        colour_seed: int,
+    ) -> Views:
         """Images and calibrations of one time, augmented by each camera's own matrix."""
         size, affine = self.config.image_size, [matrices[camera.name] for camera in cameras]
         pairs = zip(cameras, affine, strict=True)
@@ -164,7 +161,7 @@ class KeyFrames(Dataset):
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),
             image_from_original=torch.stack(affine),
         )
-        return images.unsqueeze(0), calibrations.to(torch.float32)[None]
+        return Views(images.unsqueeze(0), calibrations.to(torch.float32)[None], [name])
 
 
 def drop_cameras(frame: Frame, keep: int, rng: np.random.Generator) -> Frame:

@@ -48,14 +48,15 @@ def depth_errors(model: Detector, output: DetectorOutput, batch: Batch) -> Depth
     """Errors of a batch's depth; none where it carries no lidar or the model predicts no depth."""
     if output.depth_logits is None or not any(len(points) for points in batch.lidar):
         return DepthErrors()
-    size = tuple(output.depth_logits.shape[-2:])
-    nearest = nearest_depth(batch.lidar, batch.cameras, batch.image_size, size, model.view.stride)
+    size = tuple(output.depth_logits.shape[2:4])
+    cameras, stride = batch.views.cameras, model.view.stride
+    nearest = nearest_depth(batch.lidar, cameras, batch.image_size, size, stride)
     return compare_depth(output.depth_logits, nearest, model.config.view.depth)
 
 
 @torch.no_grad()
 def compare_depth(
-    depth_logits: Float[Tensor, "B N D h w"],
+    depth_logits: Float[Tensor, "B N h w D"],
     nearest: Float[Tensor, "B N h w"],
     bins: DepthBins,
 ) -> DepthErrors:
@@ -71,7 +72,7 @@ def compare_depth(
     known = bins.index_of(nearest) >= 0
     measured = nearest[known]
     with torch.autocast(nearest.device.type, enabled=False):
-        probability = depth_logits.movedim(2, -1)[known].float().softmax(dim=-1)
+        probability = depth_logits[known].float().softmax(dim=-1)
         error = (probability * bins.centers(nearest.device)).sum(dim=-1) - measured
     return DepthErrors(
         (error.abs() / measured).sum().item(), error.square().sum().item(), len(measured)

@@ -3,12 +3,10 @@
 from dataclasses import replace
 
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from bev.data.batch import Batch
+from bev.data.batch import Batch, Views
 from bev.evaluation.result import Measures, measure
 from bev.evaluation.submission import submission_rows
 from bev.models import Detector, FeatureCache
@@ -47,8 +45,7 @@ def predict(
 def blanked(batch: Batch) -> Batch:
     """The batch with uniform grey images, those of adjacent frames too."""
 
-    def grey(images: UInt8[Tensor, "B N 3 H W"]) -> UInt8[Tensor, "B N 3 H W"]:
-        return torch.full_like(images, 114)
+    def grey(views: Views) -> Views:
+        return replace(views, images=torch.full_like(views.images, 114))
 
-    adjacent = [replace(views, images=grey(views.images)) for views in batch.adjacent]
-    return replace(batch, images=grey(batch.images), adjacent=adjacent)
+    return batch.map_views(grey)

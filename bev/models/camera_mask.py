@@ -1,6 +1,6 @@
 """Cameras that are not there stay out of every network: entries of those that are, side by side.
 
-Samples of a batch may have differing numbers of cameras (see ``Batch.present``). Everything learned
+Samples of a batch may have differing numbers of cameras (see ``Views.present``). Everything learned
 runs on the M cameras that are there, so that an absent one costs nothing, and no batch norm or
 loss ever sees it. Where all are there, both functions are views.
 """

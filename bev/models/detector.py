@@ -1,6 +1,5 @@
 """The whole network: images of a camera ring in, 3D boxes and maps of the BEV out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -8,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from bev.data.batch import AdjacentViews, Batch
+from bev.data.batch import Batch, Views
 from bev.errors import ConfigError, DataError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.bev.encoder import BevEncoderConfig
@@ -22,7 +21,7 @@ from bev.models.heads.image import ImageClassHead
 from bev.models.heads.segmentation import SegmentationHeadConfig
 from bev.models.image.backbone import BackboneConfig
 from bev.models.image.neck import FpnConfig, NeckConfig
-from bev.models.view.base import ViewTransformConfig
+from bev.models.view.base import BevFeatures, ViewTransformConfig
 from bev.models.view.depth_supervision import depth_loss, nearest_depth
 from bev.models.view.lift_splat import LiftSplatConfig
 
@@ -91,13 +90,13 @@ class DetectorOutput(NamedTuple):
     Attributes:
         groups: one for each class group of the head; none without detection.
         features: (B, N, C, h, w), the neck's; zero where a camera is absent.
-        depth_logits: (B, N, D, h, w), likewise; None where the view transform predicts no depth.
+        depth_logits: (B, N, h, w, D), likewise; None where the view transform predicts no depth.
         segmentation: (B, K, Y, X) logits, one map a layer; None without segmentation.
     """
 
     groups: list[GroupOutput]
     features: Float[Tensor, "B N C h w"]
-    depth_logits: Float[Tensor, "B N D h w"] | None
+    depth_logits: Float[Tensor, "B N h w D"] | None
     segmentation: Float[Tensor, "B K Y X"] | None
 
 
@@ -151,11 +150,14 @@ class Detector(nn.Module):
             )
         # The sample's own time goes first: autocast keeps the weights that it casts, and those
         # cast without gradients would be reused with them.
-        features = self._image_features(batch.tokens, batch.images, batch.present, cache)
-        lifted = self.view(
-            features, batch.image_size, batch.cameras, batch.bev_from_ego, batch.present
-        )
-        others = [self._adjacent_bev(views, batch, cache) for views in batch.adjacent]
+        size = batch.image_size
+        features, lifted = self._lift(batch.views, size, batch.bev_from_ego, cache)
+        others = []
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.temporal.gradient):
+            for views in batch.adjacent:
+                with torch.autocast(features.device.type, enabled=False):
+                    bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
+                others.append(self._lift(views, size, bev_from_adjacent, cache)[1].bev)
         bev = self.temporal(lifted.bev, others, [views.seconds for views in batch.adjacent])
         encoded = self.encoder(bev)
         return DetectorOutput(
@@ -165,31 +167,30 @@ class Detector(nn.Module):
             self.segmentation(encoded) if self.config.segments else None,
         )
 
-    def _image_features(
+    def _lift(
         self,
-        names: Sequence[str],
-        images: UInt8[Tensor, "B N 3 H W"],
-        present: Bool[Tensor, "B N"] | None,
+        views: Views,
+        image_size: tuple[int, int],
+        bev_from_ego: Float[Tensor, "B 4 4"],
         cache: FeatureCache | None,
-    ) -> Float[Tensor, "B N C h w"]:
-        if cache is not None:
-            if present is not None:
-                raise DataError("A feature cache needs frames that have all cameras; use none.")
-            return cache.get(names, images, lambda some: self._image_features([], some, None, None))
-        return unpack(self.neck(self.backbone(pack(images, present))), present, len(images))
+    ) -> tuple[Float[Tensor, "B N C h w"], BevFeatures]:
+        """Image features of one time, and the BEV features lifted from them.
 
-    def _adjacent_bev(
-        self, views: AdjacentViews, batch: Batch, cache: FeatureCache | None
-    ) -> Float[Tensor, "B C Y X"]:
-        """Features of another time in the sample's BEV frame."""
-        gradient = torch.is_grad_enabled() and self.config.temporal.gradient
-        with torch.set_grad_enabled(gradient):
-            features = self._image_features(views.names, views.images, views.present, cache)
-            with torch.autocast(features.device.type, enabled=False):
-                bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
-            return self.view(
-                features, batch.image_size, views.cameras, bev_from_adjacent, views.present
-            ).bev
+        Args:
+            image_size: (H, W), also where the cache keeps the features and the images are empty.
+            bev_from_ego: the sample's BEV frame from the ego frame of the views' time.
+        """
+        if cache is None:
+            features = self._image_features(views.images, views.present)
+        else:
+            features = cache.get(views, self._image_features)
+        present = views.present
+        return features, self.view(features, image_size, views.cameras, bev_from_ego, present)
+
+    def _image_features(
+        self, images: UInt8[Tensor, "B N 3 H W"], present: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B N C h w"]:
+        return unpack(self.neck(self.backbone(pack(images, present))), present, len(images))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms; their sum is what training minimises."""
@@ -203,11 +204,9 @@ class Detector(nn.Module):
             value = self.image_head.loss(
                 output.features,
                 batch.boxes,
-                batch.cameras,
+                batch.views,
                 batch.bev_from_ego,
-                batch.image_size,
                 self.view.stride,
-                batch.present,
             )
             terms["image"] = self.config.image_weight * value
         return terms
@@ -220,9 +219,9 @@ class Detector(nn.Module):
             )
         nearest = nearest_depth(
             batch.lidar,
-            batch.cameras,
+            batch.views.cameras,
             batch.image_size,
-            tuple(output.depth_logits.shape[-2:]),
+            tuple(output.depth_logits.shape[2:4]),
             self.view.stride,
         )
         return depth_loss(
@@ -251,6 +250,6 @@ class Detector(nn.Module):
             groups = [averaged(*pair) for pair in zip(groups, second, strict=True)]
             if self.config.segments:
                 segmentation = averaged_logits(segmentation, other.segmentation.flip(2))
-        nothing = [Boxes3D.empty() for _ in batch.tokens]
+        nothing = [Boxes3D.empty() for _ in range(len(batch))]
         boxes = self.head.boxes(groups) if self.config.detects else nothing
         return Prediction(boxes, output, segmentation)

@@ -5,13 +5,14 @@ backbone and neck make of it does not depend on where the car is, so it is kept,
 into each later frame: the result is that of recomputing, not an approximation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from bev.data.batch import Views
 from bev.errors import DataError
 
 
@@ -39,8 +40,7 @@ class FeatureCache:
 
     def get(
         self,
-        names: Sequence[str],
-        images: UInt8[Tensor, "B N 3 H W"],
+        views: Views,
         compute: Callable[[UInt8[Tensor, "_ N 3 H W"]], Float[Tensor, "_ N C h w"]],
     ) -> Float[Tensor, "B N C h w"]:
         """Features of B frames; only those that are not kept are computed, together.
@@ -48,8 +48,12 @@ class FeatureCache:
         Images of kept frames are not looked at, and where all are kept they may be empty.
 
         Raises:
-            DataError: where a frame is not kept and its images are empty; names it.
+            DataError: where a frame is not kept and its images are empty, which is named, and
+                where one lacks a camera.
         """
+        if views.present is not None:
+            raise DataError("A feature cache needs frames that have all cameras; use none.")
+        names, images = views.names, views.images
         absent = [i for i, name in enumerate(names) if name not in self._features]
         found = {name: self._features[name] for name in names if name in self._features}
         if absent:

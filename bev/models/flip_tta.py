@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bev.data.batch import AdjacentViews, Batch
+from bev.data.batch import Batch, Views
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
 from bev.models.heads.center.heading import mirrored_sectors
@@ -33,26 +33,22 @@ def check_mirrors(grid: BevGrid) -> None:
 
 def mirrored(batch: Batch) -> Batch:
     """The mirror image of a batch: flipped images, their calibration, and the BEV frame."""
-    width = batch.images.shape[-1]
-    flip = torch.eye(3, device=batch.images.device)
-    flip[0, 0], flip[0, 2] = -1, width
+    device = batch.bev_from_ego.device
+    flip = torch.eye(3, device=device)
+    flip[0, 0], flip[0, 2] = -1, batch.image_size[1]
     mirror = bev_transform(flip_y=True).to(batch.bev_from_ego)
+
+    def flipped(views: Views) -> Views:
+        matrix = flip @ views.cameras.image_from_original
+        cameras = replace(views.cameras, image_from_original=matrix)
+        return replace(views, images=views.images.flip(-1), cameras=cameras)
+
     # Geometry stays in float32, also where the network computes in half precision.
-    with torch.autocast(batch.images.device.type, enabled=False):
-
-        def seen(views: Batch | AdjacentViews) -> dict:
-            flipped = flip @ views.cameras.image_from_original
-            return {
-                "images": views.images.flip(-1),
-                "cameras": replace(views.cameras, image_from_original=flipped),
-            }
-
+    with torch.autocast(device.type, enabled=False):
         return replace(
-            batch,
-            **seen(batch),
+            batch.map_views(flipped),
             bev_from_ego=mirror @ batch.bev_from_ego,
             boxes=[boxes.transform(mirror) for boxes in batch.boxes],
-            adjacent=[replace(views, **seen(views)) for views in batch.adjacent],
             outlines=[outlines.transform(mirror) for outlines in batch.outlines],
         )
 

@@ -1,11 +1,11 @@
 """Samples of differing rigs in one batch."""
 
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 
 import pytest
 import torch
 
-from bev.data.batch import Batch, collate
+from bev.data.batch import AdjacentViews, Batch, Views, collate
 from bev.geometry import Boxes3D, Cameras
 
 
@@ -15,13 +15,12 @@ def sample(cameras: int) -> Batch:
         "ego_from_camera": torch.eye(4).expand(1, cameras, 4, 4),
         "image_from_original": torch.rand(1, cameras, 3, 3),
     }
+    images = torch.randint(1, 255, (1, cameras, 3, 4, 6), dtype=torch.uint8)
     return Batch(
-        images=torch.randint(1, 255, (1, cameras, 3, 4, 6), dtype=torch.uint8),
-        cameras=Cameras(**matrices),
+        views=Views(images, Cameras(**matrices), [str(cameras)]),
         bev_from_ego=torch.eye(4)[None],
         boxes=[Boxes3D.empty()],
         lidar=[torch.zeros(0, 3)],
-        tokens=[str(cameras)],
         global_from_ego=torch.eye(4, dtype=torch.float64)[None],
     )
 
@@ -30,23 +29,51 @@ def test_samples_are_filled_up_to_the_largest_rig():
     samples = [sample(2), sample(4), sample(1)]
     batch = collate(samples)
     expected = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]).bool()
-    assert torch.equal(batch.present, expected)
-    assert not batch.images[~expected].any()
+    assert torch.equal(batch.views.present, expected)
+    assert not batch.views.images[~expected].any()
     for i, one in enumerate(samples):
-        count = one.images.shape[1]
-        assert torch.equal(batch.images[i, :count], one.images[0])
-        assert torch.equal(batch.cameras.intrinsics[i, :count], one.cameras.intrinsics[0])
+        count = one.views.images.shape[1]
+        assert torch.equal(batch.views.images[i, :count], one.views.images[0])
+        assert torch.equal(
+            batch.views.cameras.intrinsics[i, :count], one.views.cameras.intrinsics[0]
+        )
     # Nothing is seen by an absent camera, and none of its rays leads anywhere.
-    absent = batch.cameras[~expected]
+    absent = batch.views.cameras[~expected]
     pixels, depth = absent.project(torch.rand(5, 7, 3))
     assert not (depth > 0).any() and not (pixels >= 0).any()
     assert absent.unproject(torch.rand(5, 7, 2), torch.ones(5, 7)).isnan().all()
     moved = batch.to("cpu")
-    assert torch.equal(moved.present, expected) and moved.images.dtype == torch.uint8
+    assert torch.equal(moved.views.present, expected) and moved.views.images.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_equal_rigs_are_whole(count):
     batch = collate([sample(count), sample(count)])
-    assert batch.present is None and batch.to("cpu").present is None
-    assert replace(batch).images.shape == (2, count, 3, 4, 6)
+    assert batch.views.present is None and batch.to("cpu").views.present is None
+    assert replace(batch).views.images.shape == (2, count, 3, 4, 6)
+
+
+def tensors(value) -> list[torch.Tensor]:
+    """All tensors of a batch, but for the poses."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if is_dataclass(value):
+        value = [part for name, part in vars(value).items() if name != "global_from_ego"]
+    return [t for part in value or () if not isinstance(part, str) for t in tensors(part)]
+
+
+def test_views_of_every_time_move_with_the_batch(monkeypatch):
+    """All of them, and nothing is lost: names, and where and when other times were."""
+    one, other = sample(2), sample(3)
+    place = {"ego_from_adjacent": torch.eye(4)[None], "seconds": torch.tensor([-0.5])}
+    samples = [replace(s, adjacent=[AdjacentViews(**vars(s.views), **place)]) for s in (one, other)]
+    batch = collate(samples)
+    assert batch.adjacent[0].names == batch.tokens == ["2", "3"]
+    moved = batch.to("meta")
+    assert len(tensors(moved)) == len(tensors(batch)) > 12
+    assert all(t.is_meta for t in tensors(moved)) and not moved.global_from_ego.is_meta
+    assert moved.adjacent[0].names == moved.tokens == batch.tokens
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self.to("meta"))
+    pinned = batch.pin_memory()
+    assert all(t.is_meta for t in tensors(pinned)) and len(tensors(pinned)) == len(tensors(batch))
+    assert isinstance(pinned.adjacent[0], AdjacentViews) and pinned.tokens == batch.tokens

@@ -40,7 +40,7 @@ def test_boxes_follow_images_and_bev_through_augmentation(made):
     for index in range(3):
         before, after = plain[(0, index)], strong[(5, index)]
         corners = before.boxes[0].corners().reshape(1, 1, -1, 3).expand(1, 6, -1, 3)
-        pixels, depth = before.cameras.project(corners)
+        pixels, depth = before.views.cameras.project(corners)
         # The truth, moved back from the augmented BEV frame.
         ego_from_bev = torch.linalg.inv(after.bev_from_ego[0])
         returned = after.boxes[0].transform(ego_from_bev)
@@ -48,9 +48,9 @@ def test_boxes_follow_images_and_bev_through_augmentation(made):
         torch.testing.assert_close(
             returned.center[order], before.boxes[0].center, atol=1e-3, rtol=1e-4
         )
-        moved, _ = after.cameras.project(corners)
-        image_from_before = after.cameras.image_from_original @ torch.linalg.inv(
-            before.cameras.image_from_original
+        moved, _ = after.views.cameras.project(corners)
+        image_from_before = after.views.cameras.image_from_original @ torch.linalg.inv(
+            before.views.cameras.image_from_original
         )
         homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
         expected = (homogeneous @ image_from_before.transpose(-1, -2))[..., :2]
@@ -67,7 +67,9 @@ def test_augmentation_depends_on_the_seed_and_the_visit_alone(made):
         sampler = EpochSampler(EpochPlan.of(np.ones(len(frames))), seed=7)
         sampler.set_epoch(2)
         loader = DataLoader(data, sampler=sampler, num_workers=workers, collate_fn=collate)
-        return [(b.tokens[0], b.images.sum().item(), b.bev_from_ego.sum().item()) for b in loader]
+        return [
+            (b.tokens[0], b.views.images.sum().item(), b.bev_from_ego.sum().item()) for b in loader
+        ]
 
     first = fingerprint(0)
     assert first == fingerprint(2)
@@ -82,8 +84,9 @@ def test_a_batch_joins_samples_and_moves(made):
     data = KeyFrames(frames, config, True)
     batch = collate([data[0], data[1]]).to("cpu")
     assert len(batch) == 2
-    assert batch.images.shape == (2, 6, 3, 64, 176) and batch.images.dtype == torch.uint8
-    assert batch.cameras.intrinsics.shape == (2, 6, 3, 3)
+    views = batch.views
+    assert views.images.shape == (2, 6, 3, 64, 176) and views.images.dtype == torch.uint8
+    assert views.cameras.intrinsics.shape == (2, 6, 3, 3)
     assert len(batch.lidar) == 2 and len(batch.lidar[0]) > 1000
     assert batch.global_from_ego.dtype == torch.float64
 
@@ -113,14 +116,14 @@ def test_dropped_cameras_are_drawn_anew_and_keep_their_order(made):
     assert len(own) == 6  # the focal lengths tell the cameras apart
     seen = set()
     for epoch in range(16):
-        focal = data[(epoch, 0)].cameras.intrinsics[0, :, 0, 0].double()
+        focal = data[(epoch, 0)].views.cameras.intrinsics[0, :, 0, 0].double()
         kept = [min(own, key=lambda f, x=x: abs(f - x)) for x in focal.tolist()]
         kept = [own[f] for f in kept]
         assert len(kept) == 4 and kept == sorted(kept)
         seen.add(tuple(kept))
     assert len(seen) > 6  # of the 15 there are
-    assert torch.equal(data[(4, 1)].images, data[(4, 1)].images)
-    assert KeyFrames(frames, data.config, training=False)[0].images.shape[1] == len(names)
+    assert torch.equal(data[(4, 1)].views.images, data[(4, 1)].views.images)
+    assert KeyFrames(frames, data.config, training=False)[0].views.images.shape[1] == len(names)
     for wrong in (-1, 6):
         with pytest.raises(ConfigError, match=f"drop_cameras is {wrong}; of 6 cameras 0 to 5"):
             replace(config, drop_cameras=wrong)
@@ -161,7 +164,7 @@ def test_real_frames(nuscenes_root):
     config = DataConfig(root=nuscenes_root, version="v1.0-mini", lidar=True)
     (frame,) = config.frames("mini_train")
     batch = KeyFrames([frame], config, training=True)[0]
-    assert batch.images.shape == (1, 6, 3, 256, 704)
+    assert batch.views.images.shape == (1, 6, 3, 256, 704)
     assert len(batch.lidar[0]) == 34688
     assert len(batch.boxes[0]) == int((frame.points_on_box >= 1).sum())
     # The mini_val frames' lidar files are missing: fine without lidar, named with it.

@@ -10,8 +10,8 @@ BINS = DepthBins(2.0, 8.0, 2.0)  # centres 3, 5, 7
 
 
 def certain(*index):
-    """(1, 1, 3, 1, n) logits that are sure of these bins."""
-    return 1000.0 * torch.nn.functional.one_hot(torch.tensor(index), 3).T.reshape(1, 1, 3, 1, -1)
+    """(1, 1, 1, n, 3) logits that are sure of these bins."""
+    return 1000.0 * torch.nn.functional.one_hot(torch.tensor(index), 3).view(1, 1, 1, -1, 3)
 
 
 def measured(*depth):
@@ -30,7 +30,7 @@ def test_errors_by_hand():
 
 
 def test_the_expectation_is_what_is_measured():
-    logits = torch.tensor([0.25, 0.25, 0.5]).log().reshape(1, 1, 3, 1, 1)  # expects 5.5 m
+    logits = torch.tensor([0.25, 0.25, 0.5]).log().reshape(1, 1, 1, 1, 3)  # expects 5.5 m
     assert compare_depth(logits, measured(5.0), BINS).scalars()["depth_rmse"] == pytest.approx(0.5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = compare_depth(logits, measured(5.0), BINS)
@@ -39,7 +39,7 @@ def test_the_expectation_is_what_is_measured():
 
 def test_logarithmic_bins_stand_at_their_own_centres():
     bins = DepthBins(1.0, 16.0, 3.75, "log")  # edges 1, 2, 4, 8, 16
-    errors = compare_depth(torch.zeros(1, 1, 4, 1, 1), measured(9.0), bins)
+    errors = compare_depth(torch.zeros(1, 1, 1, 1, 4), measured(9.0), bins)
     expected = 2**0.5 * (1 + 2 + 4 + 8) / 4
     assert errors.scalars()["depth_rmse"] == pytest.approx(9 - expected, rel=1e-5)
 
@@ -48,7 +48,7 @@ def test_parts_add_up_to_the_whole():
     logits, nearest = certain(0, 1, 2), measured(4.0, 4.5, 6.0)
     whole = compare_depth(logits, nearest, BINS)
     parts = [
-        compare_depth(logits[..., part], nearest[..., part], BINS)
+        compare_depth(logits[..., part, :], nearest[..., part], BINS)
         for part in (slice(0, 1), slice(1, 3))
     ]
     assert sum(parts, DepthErrors()).scalars() == pytest.approx(whole.scalars())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bev.data.batch import Batch
+from bev.data.batch import Batch, Views
 from bev.geometry import BevGrid, Boxes3D, Cameras, image_affine, rigid_transform, rotation_z
 from bev.models import (
     BackboneConfig,
@@ -45,13 +45,12 @@ def batch(cameras: Cameras) -> Batch:
         velocity=torch.tensor([[5.0, 0.0], [torch.nan, torch.nan]]),
         label=torch.tensor([0, 8]),
     )
+    images = torch.randint(0, 255, (2, 3, 3, *IMAGE), generator=generator, dtype=torch.uint8)
     return Batch(
-        images=torch.randint(0, 255, (2, 3, 3, *IMAGE), generator=generator, dtype=torch.uint8),
-        cameras=cameras,
+        views=Views(images, cameras, ["one", "two"]),
         bev_from_ego=torch.eye(4).expand(2, 4, 4),
         boxes=[boxes, Boxes3D.empty()],
         lidar=[torch.randn(500, 3, generator=generator) * 10, torch.rand(300, 3) * 10],
-        tokens=["one", "two"],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(2, 4, 4),
     )
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bev.data.batch import AdjacentViews, Batch, collate
+from bev.data.batch import AdjacentViews, Batch, Views, collate
 from bev.errors import DataError
 from bev.models import (
     CameraAwareDepthNetConfig,
@@ -36,12 +36,14 @@ def sample(batch: Batch, index: int, cameras: list[int]) -> Batch:
     one = slice(index, index + 1)
     return replace(
         batch,
-        images=batch.images[one][:, cameras],
-        cameras=batch.cameras[one][:, cameras],
+        views=Views(
+            batch.views.images[one][:, cameras],
+            batch.views.cameras[one][:, cameras],
+            batch.tokens[one],
+        ),
         bev_from_ego=batch.bev_from_ego[one],
         boxes=batch.boxes[one],
         lidar=batch.lidar[one],
-        tokens=batch.tokens[one],
         global_from_ego=batch.global_from_ego[one],
     )
 
@@ -78,7 +80,7 @@ def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, ve
     model = replace(small, view=view).build().eval()
     alone = [sample(batch, i, own) for i, own in enumerate(kept)]
     joined = collate(alone)
-    assert not joined.present.all()
+    assert not joined.views.present.all()
     with torch.no_grad():
         together = model(version(joined))
         for i, one in enumerate(alone):
@@ -95,13 +97,13 @@ def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
     model = replace(small, temporal=TemporalConfig(frames=1)).build().eval()
     alone = []
     for i, (now, before) in enumerate([([0, 1], [0, 1, 2]), ([0, 1, 2], [2])]):
-        other = sample(batch, i, before)
-        views = AdjacentViews(
-            other.images, other.cameras, torch.eye(4)[None], torch.tensor([-0.5]), other.tokens
+        views = sample(batch, i, before).views
+        other = AdjacentViews(
+            **vars(views), ego_from_adjacent=torch.eye(4)[None], seconds=torch.tensor([-0.5])
         )
-        alone.append(replace(sample(batch, i, now), adjacent=[views]))
+        alone.append(replace(sample(batch, i, now), adjacent=[other]))
     joined = collate(alone)
-    assert joined.present.sum(dim=1).tolist() == [2, 3]
+    assert joined.views.present.sum(dim=1).tolist() == [2, 3]
     assert joined.adjacent[0].present.sum(dim=1).tolist() == [3, 1]
     with torch.no_grad():
         together = model(joined).groups
@@ -116,8 +118,8 @@ def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
 def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
     """Loss, gradients and running statistics are finite and blind to what stands in its place."""
     joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [2])])
-    other = replace(joined, images=joined.images.clone())
-    other.images[1, 1:] = 255
+    other = joined.map_views(lambda views: replace(views, images=views.images.clone()))
+    other.views.images[1, 1:] = 255
     results = []
     for version in (joined, other):
         torch.manual_seed(0)
@@ -133,7 +135,8 @@ def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
 
 def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, config):
     """Four images as two samples, 3 + 1 with two absent, and as one sample of four cameras."""
-    twice = replace(batch, images=batch.images[:1].expand(2, -1, -1, -1, -1),
+    images = batch.views.images[:1].expand(2, -1, -1, -1, -1)
+    twice = replace(batch, views=replace(batch.views, images=images),
                     boxes=batch.boxes[:1] * 2, lidar=batch.lidar[:1] * 2)  # fmt: skip
     uneven = collate([sample(twice, 0, [0, 1, 2]), sample(twice, 1, [0])])
     whole = collate([sample(twice, 0, [0, 1, 2, 0])])
@@ -154,13 +157,14 @@ def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, 
 def test_a_sample_without_any_camera_has_an_empty_bev(batch, small):
     model = small.build().eval()
     joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [0])])
-    blind = replace(joined, present=torch.tensor([[True] * 3, [False] * 3]))
-    nan = torch.full_like(blind.cameras.ego_from_camera[1], torch.nan)
-    blind.cameras.ego_from_camera[1] = nan
+    present = torch.tensor([[True] * 3, [False] * 3])
+    blind = replace(joined, views=replace(joined.views, present=present))
+    nan = torch.full_like(blind.views.cameras.ego_from_camera[1], torch.nan)
+    blind.views.cameras.ego_from_camera[1] = nan
     with torch.no_grad():
-        features = unpack(torch.rand(3, 16, 8, 20), blind.present, 2)
+        features = unpack(torch.rand(3, 16, 8, 20), present, 2)
         bev = model.view(
-            features, blind.image_size, blind.cameras, blind.bev_from_ego, blind.present
+            features, blind.image_size, blind.views.cameras, blind.bev_from_ego, present
         ).bev
         assert bev[0].any() and not bev[1].any()
         assert all(g.heatmap.isfinite().all() for g in model(blind).groups)

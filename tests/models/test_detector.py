@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bev.data.batch import Views
 from bev.errors import ConfigError, DataError, WeightsError
 from bev.geometry import bev_transform
 from bev.models import BackboneConfig, DepthBins, DetectorConfig, LiftSplatConfig
@@ -48,12 +49,10 @@ def test_detection_does_not_depend_on_the_rest_of_the_batch(batch, small):
     alone = model(
         replace(
             batch,
-            images=batch.images[1:],
-            cameras=batch.cameras[1:],
+            views=Views(batch.views.images[1:], batch.views.cameras[1:], batch.tokens[1:]),
             bev_from_ego=batch.bev_from_ego[1:],
             boxes=batch.boxes[1:],
             lidar=batch.lidar[1:],
-            tokens=batch.tokens[1:],
             global_from_ego=batch.global_from_ego[1:],
         )
     )
@@ -165,10 +164,10 @@ def test_mirrored_images_with_a_mirrored_bev_give_a_mirrored_scene(batch, small)
     config = replace(small, view=LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=8))
     view = config.build().view.eval()
     features = torch.randn(2, 3, 16, 8, 20)
-    plain = view(features, (64, 160), batch.cameras, batch.bev_from_ego).bev
+    plain = view(features, (64, 160), batch.views.cameras, batch.bev_from_ego).bev
     flip = torch.tensor([[-1.0, 0, 160], [0, 1, 0], [0, 0, 1]])
     mirrored_cameras = replace(
-        batch.cameras, image_from_original=flip @ batch.cameras.image_from_original
+        batch.views.cameras, image_from_original=flip @ batch.views.cameras.image_from_original
     )
     # Mirror in y about the grid's own middle (y = 4), where rows reverse.
     mirror = bev_transform(flip_y=True)

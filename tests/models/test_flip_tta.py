@@ -68,14 +68,16 @@ def test_a_turn_from_another_sector_does_not_count():
 
 def test_the_mirror_of_the_mirror_is_the_batch(batch):
     again = mirrored(mirrored(batch))
-    assert torch.equal(again.images, batch.images)
-    torch.testing.assert_close(again.cameras.image_from_camera, batch.cameras.image_from_camera)
+    assert torch.equal(again.views.images, batch.views.images)
+    torch.testing.assert_close(
+        again.views.cameras.image_from_camera, batch.views.cameras.image_from_camera
+    )
     torch.testing.assert_close(again.bev_from_ego, batch.bev_from_ego)
     once = mirrored(batch)
     assert once.boxes[0].center[0, 1] == -batch.boxes[0].center[0, 1]
     # A point keeps its image row, and its column is mirrored.
     points = torch.tensor([8.0, 1.0, 0.5]).expand(2, 3, 1, 3)
-    before, after = batch.cameras.project(points)[0], once.cameras.project(points)[0]
+    before, after = batch.views.cameras.project(points)[0], once.views.cameras.project(points)[0]
     torch.testing.assert_close(after[..., 1], before[..., 1])
     torch.testing.assert_close(after[..., 0], 160 - before[..., 0], atol=1e-3, rtol=1e-5)
 
@@ -101,6 +103,8 @@ def test_mixed_precision_leaves_the_mirror_exact(batch):
     exact = mirrored(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = mirrored(batch)
-    assert torch.equal(mixed.cameras.image_from_original, exact.cameras.image_from_original)
+    assert torch.equal(
+        mixed.views.cameras.image_from_original, exact.views.cameras.image_from_original
+    )
     assert torch.equal(mixed.bev_from_ego, exact.bev_from_ego)
     assert torch.equal(mixed.boxes[0].yaw, exact.boxes[0].yaw)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from bev.data.augmentation import ImageAugmentation
 from bev.data.augmentation import draw as draw_ours
-from bev.data.batch import Batch
+from bev.data.batch import Batch, Views
 from bev.data.dataset import KeyFrames
 from bev.geometry import BevGrid, Boxes3D, Cameras
 from bev.models.heads.center.targets import CenterTargets
@@ -99,17 +99,17 @@ def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
     ]
     bev_from_ego = draw_ours(data.image_augmentation, data.bev_augmentation, [], size, rng)
     boxes = frame.boxes[frame.points_on_box >= data.config.least_points]
+    images = torch.stack([image for image, _ in loaded])
+    cameras = Cameras(
+        intrinsics=torch.stack([camera.intrinsics for camera in frame.cameras]),
+        ego_from_camera=torch.stack([camera.ego_from_camera for camera in frame.cameras]),
+        image_from_original=torch.stack([matrix for _, matrix in loaded]),
+    )
     return Batch(
-        images=torch.stack([image for image, _ in loaded])[None],
-        cameras=Cameras(
-            intrinsics=torch.stack([camera.intrinsics for camera in frame.cameras]),
-            ego_from_camera=torch.stack([camera.ego_from_camera for camera in frame.cameras]),
-            image_from_original=torch.stack([matrix for _, matrix in loaded]),
-        ).to(torch.float32)[None],
+        views=Views(images[None], cameras.to(torch.float32)[None], [frame.token]),
         bev_from_ego=bev_from_ego.bev_from_ego[None],
         boxes=[boxes.transform(bev_from_ego.bev_from_ego)],
         lidar=[torch.zeros(0, 3)],
-        tokens=[frame.token],
         global_from_ego=frame.global_from_ego[None],
     )
 

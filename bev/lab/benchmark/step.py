@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bev.config import Experiment
-from bev.data.batch import AdjacentViews, Batch
+from bev.data.batch import AdjacentViews, Batch, Views
 from bev.data.nuscenes.classes import LAYERS
 from bev.geometry import Boxes3D, Outlines
 from bev.lab.benchmark.shapes import ring
@@ -43,30 +43,27 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
         layers = [LAYERS.index(name) for name in config.data.outlines.layers]
         return Outlines.cat([Outlines.of_boxes(own, layer) for layer in layers])
 
-    def images() -> Tensor:
-        values = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
-        return values.to(torch.uint8)
+    def views(when: str) -> Views:
+        images = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
+        names = [f"random {number}{when}" for number in range(batch)]
+        return Views(images.to(torch.uint8), ring(size, batch), names)
 
     def before(time: int) -> AdjacentViews:
         """Half a second's drive ahead, for each frame back."""
         ego_from_adjacent = torch.eye(4).repeat(batch, 1, 1)
         ego_from_adjacent[:, 0, 3] = -4.0 * time
         return AdjacentViews(
-            images=images(),
-            cameras=ring(size, batch),
+            **vars(views(f", {time} before")),
             ego_from_adjacent=ego_from_adjacent,
             seconds=torch.full((batch,), -0.5 * time),
-            names=[f"random {number}, {time} before" for number in range(batch)],
         )
 
     truth = [boxes() for _ in range(batch)]
     return Batch(
-        images=images(),
-        cameras=ring(size, batch),
+        views=views(""),
         bev_from_ego=torch.eye(4).expand(batch, 4, 4),
         boxes=truth,
         lidar=[uniform([-50, -50, -1], [50, 50, 3], 20_000) for _ in range(batch)],
-        tokens=[f"random {number}" for number in range(batch)],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(batch, 4, 4),
         adjacent=[before(time + 1) for time in range(config.model.temporal.frames)],
         outlines=[areas(own) for own in truth],
@@ -119,10 +116,11 @@ def step_stages(
         optimizer.zero_grad()
 
     with autocast, torch.no_grad():
-        levels = model.backbone(batch.images.flatten(0, 1))
-        features = model.neck(levels).unflatten(0, batch.images.shape[:2])
+        images = batch.views.images.flatten(0, 1)
+        levels = model.backbone(images)
+        features = model.neck(levels).unflatten(0, batch.views.images.shape[:2])
         view = model.view
-        place = (batch.image_size, batch.cameras, batch.bev_from_ego)
+        place = (batch.image_size, batch.views.cameras, batch.bev_from_ego)
         bev = view(features, *place).bev
         others = [bev] * config.model.temporal.frames
         bev = model.temporal(bev, others, [views.seconds for views in batch.adjacent])
@@ -144,7 +142,7 @@ def step_stages(
         return work
 
     rooms: dict[str, tuple[nn.Module, Callable, tuple[Tensor, ...]]] = {
-        "backbone": (model.backbone, model.backbone, (batch.images.flatten(0, 1),)),
+        "backbone": (model.backbone, model.backbone, (images,)),
         "neck": (model.neck, lambda *maps: model.neck(list(maps)), tuple(levels)),
         "view": (view, lambda maps: view(maps, *place), (features,)),
         "encoder": (model.encoder, model.encoder, (bev,)),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from bev.data.batch import Batch
@@ -41,24 +42,31 @@ def _lift_parts(
 ) -> dict[str, Callable[[], object]]:
     device = features.device
     pixels = feature_pixels(batch.image_size, features.shape[-2:], view.stride, device=device)
-    frustum = (pixels, view.bin_depths(device), batch.cameras, batch.bev_from_ego)
+    frustum = (pixels, view.bin_depths(device), batch.views.cameras, batch.bev_from_ego)
     points = frustum_points(*frustum)
     plan = VoxelPlan.from_points(points, view.grid)
     depth, context = _pooling_inputs(points, view.config.channels, features.dtype)
+
+    def pool(depth: Tensor, context: Tensor) -> Tensor:
+        return voxel_pool(rearrange(depth, "b n h w d -> b n d h w"), context, plan)
+
     return {
         "frustum": lambda: frustum_points(*frustum),
         "plan": lambda: VoxelPlan.from_points(points, view.grid),
-        "pooling": trained(lambda d, c: voxel_pool(d, c, plan), depth, context),
+        "pooling": trained(pool, depth, context),
     }
 
 
 def _pooling_inputs(points: Tensor, channels: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Depth and context as the view transform hands them over: bins and channels last in memory."""
+    """Depth (B, N, h, w, D) and context (B, N, C, h, w) as in the view transform.
+
+    Bins and channels are last in memory.
+    """
     batch, cameras, bins, height, width, _ = points.shape
     both = torch.rand(batch, cameras, height, width, bins + channels, device=points.device)
     # The context is a slice of what the depth net gives, the depth a softmax of its own.
     depth, context = both[..., :bins].contiguous(), both.to(dtype)[..., bins:]
-    return depth.movedim(-1, 2), context.movedim(-1, 2)
+    return depth, rearrange(context, "b n h w c -> b n c h w")
 
 
 def _sampling_parts(
@@ -71,12 +79,13 @@ def _sampling_parts(
     def sightings() -> Sightings:
         points = column_points(view.grid, view.heights, features.device)
         points = points if back else points.view(-1, 1, 3)
-        place = (batch.cameras, batch.bev_from_ego, batch.image_size)
+        place = (batch.views.cameras, batch.bev_from_ego, batch.image_size)
         return find_sightings(points, *place, size, view.stride)
 
     found = sightings()
     rows = torch.rand(*features.shape[:2], *size, channels, device=features.device)
-    context, factor = rows.to(features.dtype).movedim(-1, 2), torch.rand_like(found.depth)
+    context = rearrange(rows.to(features.dtype), "b n h w c -> b n c h w")
+    factor = torch.rand_like(found.depth)
     if back:
         sampling = trained(lambda c, f: sample_features(c, found, f), context, factor)
     else:

@@ -7,9 +7,10 @@ one tells the image features directly what they look at. It is used in training 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from bev.data.batch import Views
 from bev.data.nuscenes.classes import CLASSES
 from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
 from bev.models.camera_mask import pack
@@ -30,34 +31,33 @@ class ImageClassHead(nn.Module):
         self,
         features: Float[Tensor, "B N C h w"],
         boxes: Sequence[Boxes3D],
-        cameras: Cameras,
+        views: Views,
         bev_from_ego: Float[Tensor, "B 4 4"],
-        image_size: tuple[int, int],
         stride: float,
-        present: Bool[Tensor, "B N"] | None = None,
     ) -> Float[Tensor, ""]:
         """Gaussian focal loss divided by the number of boxes seen.
 
         Args:
             features: at ``stride`` pixels a cell.
             boxes: truth in the BEV frame.
-            cameras: (B, N).
-            present: which of them are there, see ``Batch``.
+            views: those that the features are of; absent cameras do not count.
+            bev_from_ego: BEV augmentation.
+            stride: pixels per cell.
         """
-        logits = self.classify(pack(features, present))
+        logits = self.classify(pack(features, views.present))
         targets = torch.stack(
             [
                 image_heatmaps(
                     own.transform(torch.linalg.inv(bev_from_ego[sample])),
-                    cameras[sample],
-                    image_size,
+                    views.cameras[sample],
+                    views.image_size,
                     tuple(features.shape[-2:]),
                     stride,
                 )
                 for sample, own in enumerate(boxes)
             ]
         )
-        targets = pack(targets, present)
+        targets = pack(targets, views.present)
         centres = (targets == 1).sum().clamp(min=1)
         return HeatmapLoss()(logits, targets) / centres
 

@@ -14,12 +14,12 @@ class BevFeatures(NamedTuple):
 
     Attributes:
         bev: (B, C, Y, X).
-        depth_logits: (B, N, D, h, w) before the softmax, for depth supervision; None from a
+        depth_logits: (B, N, h, w, D) before the softmax, for depth supervision; None from a
             transform that predicts no depth.
     """
 
     bev: Float[Tensor, "B C Y X"]
-    depth_logits: Float[Tensor, "B N D h w"] | None
+    depth_logits: Float[Tensor, "B N h w D"] | None
 
 
 class ViewTransform(nn.Module):
@@ -48,7 +48,7 @@ class ViewTransform(nn.Module):
             image_size: (H, W), pixels.
             cameras: (B, N), of the network's images.
             bev_from_ego: BEV augmentation.
-            present: which cameras are there, see ``Batch``; None where all are. The others give
+            present: which cameras are there, see ``Views``; None where all are. The others give
                 nothing: their poses are NaN, and their features must not reach a network.
         """
         raise NotImplementedError

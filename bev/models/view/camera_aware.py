@@ -119,7 +119,8 @@ class CameraAwareDepthNet(nn.Module):
             )
         logits, context = self.depth(reduced * depth_gate), self.context(reduced * context_gate)
         return DepthContext(
-            *(rearrange(x, "(b n) c h w -> b n c h w", b=len(features)) for x in (logits, context))
+            rearrange(logits, "(b n) d h w -> b n h w d", b=len(features)),
+            rearrange(context, "(b n) c h w -> b n c h w", b=len(features)),
         )
 
 

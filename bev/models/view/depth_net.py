@@ -19,11 +19,12 @@ class DepthContext(NamedTuple):
     """What a depth net returns.
 
     Attributes:
-        logits: (B, N, D, h, w) before the softmax over D; None where nothing is said about depth.
+        logits: (B, N, h, w, D) before the softmax over D, bins last as the pooling reads them; None
+            where no depth is predicted.
         context: (B, N, C, h, w).
     """
 
-    logits: Float[Tensor, "B N D h w"] | None
+    logits: Float[Tensor, "B N h w D"] | None
     context: Float[Tensor, "B N C h w"]
 
 
@@ -105,4 +106,5 @@ class ConvDepthNet(nn.Module):
         both = self.layers(rearrange(features, "b n c h w -> (b n) c h w"))
         both = rearrange(both, "(b n) c h w -> b n c h w", b=len(features))
         logits, context = both.split([self.bins, both.shape[2] - self.bins], dim=2)
+        logits = rearrange(logits, "b n d h w -> b n h w d")
         return DepthContext(logits if self.bins else None, context)

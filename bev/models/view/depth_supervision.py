@@ -50,7 +50,7 @@ def nearest_depth(
 
 
 def depth_loss(
-    depth_logits: Float[Tensor, "B N D h w"],
+    depth_logits: Float[Tensor, "B N h w D"],
     nearest: Float[Tensor, "B N h w"],
     bins: DepthBins,
     kind: str = "bce",
@@ -65,7 +65,7 @@ def depth_loss(
     """
     index = bins.index_of(nearest)
     known = index >= 0
-    logits, target = depth_logits.movedim(2, -1)[known].float(), index[known]
+    logits, target = depth_logits[known].float(), index[known]
     cells = max(len(target), 1)
     with torch.autocast(logits.device.type, enabled=False):
         return class_loss(logits, target, kind) / cells

@@ -106,14 +106,15 @@ class LiftSplat(ViewTransform):
         logits, context = self._depth_context(
             _joined(features, looks), image_size, cameras, bev_from_ego, present
         )
-        # Bins last, as they lie in memory: the pooling reads them as they are.
         if logits is None:
             batch, count, bins, height, width = points.shape[:-1]
-            depth = points.new_full((batch, count, height, width, bins), 1 / bins).movedim(-1, 2)
-            return BevFeatures(voxel_pool(depth, context, plan), None)
-        logits = logits.movedim(2, -1).float()
-        depth = logits.softmax(dim=-1).movedim(-1, 2)
-        return BevFeatures(voxel_pool(depth, context, plan), logits.movedim(-1, 2))
+            depth = points.new_full((batch, count, height, width, bins), 1 / bins)
+        else:
+            logits = logits.float()
+            depth = logits.softmax(dim=-1)
+        # Bins stay last in memory, as the pooling reads them.
+        depth = rearrange(depth, "b n h w d -> b n d h w")
+        return BevFeatures(voxel_pool(depth, context, plan), logits)
 
     def _depth_context(
         self,

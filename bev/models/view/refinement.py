@@ -103,14 +103,15 @@ class RefinedLiftSplat(ViewTransform):
     ) -> BevFeatures:
         forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, present)
         context = unpack(self.context(pack(features, present)), present, len(features))
-        depth = depth_logits.softmax(dim=2)
+        depth = rearrange(depth_logits, "b n h w d -> b n d h w").softmax(dim=2)
+        depth = rearrange(depth, "b n d h w -> b n h w d")
         back = self.look_back(context, depth, image_size, cameras, bev_from_ego).to(forth.dtype)
         return BevFeatures(forth + self.gate(forth, back) * back, depth_logits)
 
     def look_back(
         self,
         context: Float[Tensor, "B N C h w"],
-        depth: Float[Tensor, "B N D h w"],
+        depth: Float[Tensor, "B N h w D"],
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
@@ -130,7 +131,7 @@ class RefinedLiftSplat(ViewTransform):
 
 
 def sighting_probability(
-    depth: Float[Tensor, "B N D h w"], sightings: Sightings, centers: Float[Tensor, " D"]
+    depth: Float[Tensor, "B N h w D"], sightings: Sightings, centers: Float[Tensor, " D"]
 ) -> Float[Tensor, " S"]:
     """The predicted probability that a pixel's surface stands at the depth of the point it sees.
 
@@ -142,7 +143,7 @@ def sighting_probability(
     low, high = centers[upper - 1], centers[upper]
     place = upper - 1 + (sightings.depth - low) / (high - low)
     nearer = place.floor()
-    flat = rearrange(depth, "b n d h w -> (b n h w d)")
+    flat = depth.flatten()
     total = torch.zeros_like(sightings.depth)
     for bin_index, share in ((nearer, 1 - (place - nearer)), (nearer + 1, place - nearer)):
         share = share * ((bin_index >= 0) & (bin_index < bins))

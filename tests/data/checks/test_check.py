@@ -56,7 +56,7 @@ def test_it_is_found_as_what_it_is_and_training_says_so(world, damage: Damage):
             assert (boxes.size > 0).all() and boxes.size.isfinite().all()
             assert boxes.center.isfinite().all() and boxes.yaw.isfinite().all()
             assert not boxes.velocity.isinf().any()
-            assert batch.cameras.ego_from_camera.isfinite().all()
+            assert batch.views.cameras.ego_from_camera.isfinite().all()
 
 
 def test_all_of_it_is_listed_at_once_by_the_command(world):
@@ -134,7 +134,7 @@ def test_a_quaternion_is_normalised(world, made_world):
     next(damage for damage in DAMAGES if str(damage) == "twice_as_long").spoil(world)
     for ours, theirs in zip(samples(world), samples(made_world), strict=True):
         assert torch.allclose(ours.boxes[0].yaw, theirs.boxes[0].yaw, atol=1e-5)
-        poses = ours.cameras.ego_from_camera, theirs.cameras.ego_from_camera
+        poses = ours.views.cameras.ego_from_camera, theirs.views.cameras.ego_from_camera
         assert torch.allclose(*poses, atol=1e-5)
 
 

@@ -264,7 +264,7 @@ def test_samples_are_the_same_bits_with_and_without(made_world, tmp_path, monkey
     cached = pickle.loads(pickle.dumps(cached))  # as a worker gets it
     for _ in range(2):
         for key in ((0, 0), (0, 1), (1, 0)):
-            assert torch.equal(plain[key].images, cached[key].images)
+            assert torch.equal(plain[key].views.images, cached[key].views.images)
     assert list((tmp_path / "images").glob("*/??/*"))
 
 

@@ -168,13 +168,15 @@ def test_adjacent_images_share_the_augmentation_and_reach_the_batch(made):
     data = KeyFrames(frames, made, training=True, seed=3)
     batch = collate([data[(1, 1)], data[(1, 0)]])
     views, later = batch.adjacent
-    assert views.images.shape == batch.images.shape
+    assert views.images.shape == batch.views.images.shape
     assert views.names == [frames[0].token, frames[0].token]
     torch.testing.assert_close(views.seconds, torch.tensor([-0.5, 0.0]), atol=0.06, rtol=0)
-    torch.testing.assert_close(views.cameras.image_from_original, batch.cameras.image_from_original)
+    torch.testing.assert_close(
+        views.cameras.image_from_original, batch.views.cameras.image_from_original
+    )
     # The first frame of a scene has no earlier one: it is its own neighbour.
-    assert torch.equal(views.images[1], batch.images[1])
-    assert not torch.equal(views.images[0], batch.images[0])
+    assert torch.equal(views.images[1], batch.views.images[1])
+    assert not torch.equal(views.images[0], batch.views.images[0])
     assert torch.equal(later.ego_from_adjacent[1].isfinite().all(), torch.tensor(True))
 
 
@@ -182,7 +184,7 @@ def test_asking_for_adjacent_frames_changes_nothing_else(made):
     frames, alone = made.frames("synthetic_train"), replace(made, adjacent=AdjacentConfig())
     with_others = KeyFrames(frames, made, training=True)[(2, 1)]
     without = KeyFrames(alone.frames("synthetic_train"), alone, training=True)[(2, 1)]
-    assert torch.equal(with_others.images, without.images)
+    assert torch.equal(with_others.views.images, without.views.images)
     assert torch.equal(with_others.bev_from_ego, without.bev_from_ego)
     assert without.adjacent == []
 
@@ -194,7 +196,7 @@ def test_a_jittered_pair_keeps_its_colours_and_mask_together(made):
     )
     config = replace(made, image_augmentation=jitter, bev_augmentation=BevAugmentation.off())
     sample = KeyFrames(config.frames("synthetic_train"), config, training=True)[(4, 0)]
-    assert torch.equal(sample.adjacent[0].images, sample.images)
+    assert torch.equal(sample.adjacent[0].images, sample.views.images)
 
 
 def test_moments_of_other_readings_have_other_names(with_sweeps):
@@ -218,6 +220,6 @@ def test_a_time_without_the_samples_cameras_is_the_sample_itself(made):
     batch = KeyFrames([apart], made, training=False)[0]
     views, later = batch.adjacent
     assert views.names == [frame.token] and views.seconds == 0
-    assert torch.equal(views.images, batch.images)
+    assert torch.equal(views.images, batch.views.images)
     assert torch.equal(views.ego_from_adjacent[0], torch.eye(4))
     assert later.names == [frame.adjacent[1].name] and later.images.shape[1] == 2

@@ -103,7 +103,7 @@ def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made
     monkeypatch.setattr(Frames, "played", blind)
     unseen = data[1]
     torch.testing.assert_close(unseen.boxes[0].velocity, frames[1].boxes.velocity, equal_nan=True)
-    assert torch.equal(unseen.images, seen.images)  # the camera that was kept
+    assert torch.equal(unseen.views.images, seen.views.images)  # the camera that was kept
 
 
 def test_frames_that_cannot_be_played_are_refused(made):
@@ -139,5 +139,5 @@ def test_its_own_speed_draws_nothing(made):
     )
     frames = plain.frames("synthetic_train")
     first, second = (KeyFrames(frames, config, training=True)[(2, 1)] for config in (plain, named))
-    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.views.images, second.views.images)
     assert torch.equal(first.bev_from_ego, second.bev_from_ego)

@@ -52,7 +52,7 @@ def test_cameras_see_a_box_at_the_same_pixel(made_world):
     for reference in ("ego", "lidar"):
         config = replace(data, reference=reference)
         batch = KeyFrames(config.frames("synthetic_val"), config, training=False)[0]
-        pixel, depth = batch.cameras.project(batch.boxes[0].center.expand(1, 6, -1, 3))
+        pixel, depth = batch.views.cameras.project(batch.boxes[0].center.expand(1, 6, -1, 3))
         pixels.append(torch.where(depth[..., None] > 1, pixel, 0))
     torch.testing.assert_close(*pixels, atol=0.05, rtol=1e-4)
 
@@ -77,5 +77,5 @@ def test_images_are_enlarged_outside_training(made_world):
     for test_scale in (0.0, 0.04):
         config = replace(data, test_scale=test_scale)
         batch = KeyFrames(config.frames("synthetic_val"), config, training=False)[0]
-        scales.append(batch.cameras.image_from_original[0, 0, 0, 0].item())
+        scales.append(batch.views.cameras.image_from_original[0, 0, 0, 0].item())
     assert scales[1] / scales[0] == pytest.approx(0.48 / 0.44)

@@ -137,7 +137,7 @@ def test_the_published_targets_are_ours():
 def test_a_published_sample_is_of_the_same_frame(world_config):
     data = KeyFrames(world_config.frames("synthetic_train"), world_config, training=True)
     ours, theirs = data[0, 1], published_data.load_sample(data, 0, 1)
-    assert ours.tokens == theirs.tokens and ours.images.shape == theirs.images.shape
+    assert ours.tokens == theirs.tokens and ours.views.images.shape == theirs.views.images.shape
     assert len(ours.boxes[0]) == len(theirs.boxes[0]) > 0
     # Undo the two draws: the boxes are those of the frame in both.
     back = [

@@ -36,8 +36,7 @@ def two_cameras(config: Experiment) -> Batch:
         cameras = Cameras(*(value[:, :2] for value in vars(views.cameras).values()))
         return replace(views, images=views.images[:, :2], cameras=cameras)
 
-    adjacent = [pair(views) for views in batch.adjacent]
-    return replace(pair(batch), bev_from_ego=turn[None], adjacent=adjacent)
+    return replace(batch.map_views(pair), bev_from_ego=turn[None])
 
 
 def assert_equal(ours, theirs, tolerance=1e-5):

@@ -31,9 +31,9 @@ def test_the_network_gives_the_published_maps(pair):
     batch, first = two_cameras(config), family == "bevdet-first"
     net = "depthnet" if first else "depth_net"
 
-    images = reference.normalised(batch.images[0], bgr=not first)
+    images = reference.normalised(batch.views.images[0], bgr=not first)
     levels = reference.resnet50(s, "img_backbone", images)
-    ours = model.backbone(batch.images[0])
+    ours = model.backbone(batch.views.images[0])
     for mine, theirs in zip(ours, levels[2:], strict=True):
         assert_equal(mine, theirs)
 
@@ -44,11 +44,11 @@ def test_the_network_gives_the_published_maps(pair):
     bins = config.model.view.depth.bins
     depth, context = both[:, :bins].softmax(dim=1), both[:, bins:]
     bev = reference.lift_splat(
-        depth, context, batch.cameras[0], batch.bev_from_ego[0], IMAGE,
+        depth, context, batch.views.cameras[0], batch.bev_from_ego[0], IMAGE,
         torch.arange(1.0, 60.0), config.model.grid,
     )[None]  # fmt: skip
     assert (bev != 0).any(dim=1).sum() > 50
-    lifted = model.view(features[None], IMAGE, batch.cameras, batch.bev_from_ego).bev
+    lifted = model.view(features[None], IMAGE, batch.views.cameras, batch.bev_from_ego).bev
     assert_equal(lifted, bev)
 
     stages = reference.custom_resnet(s, "img_bev_encoder_backbone", bev)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bev.data.batch import AdjacentViews
+from bev.data.batch import AdjacentViews, Views
 from bev.errors import ConfigError, DataError
-from bev.geometry import bev_transform
+from bev.geometry import Cameras, bev_transform
 from bev.models import FeatureCache, TemporalConfig
 from bev.models.flip_tta import mirrored
 
@@ -15,8 +15,8 @@ from bev.models.flip_tta import mirrored
 def views_of(batch, ego_from_adjacent, seconds=-0.5, names=("before one", "before two")):
     """The batch's own images and cameras, as if taken from another place."""
     return AdjacentViews(
-        images=batch.images,
-        cameras=batch.cameras,
+        images=batch.views.images,
+        cameras=batch.views.cameras,
         ego_from_adjacent=ego_from_adjacent.expand(2, 4, 4),
         seconds=torch.full((2,), seconds),
         names=list(names),
@@ -123,8 +123,10 @@ def test_training_and_mirroring_take_several_frames(batch, two_times):
     assert losses[-1] < 0.4 * losses[0]
     assert len(model.eval().detect(batch)) == 2
     again = mirrored(mirrored(batch)).adjacent[1]
-    assert torch.equal(again.images, batch.images)
-    torch.testing.assert_close(again.cameras.image_from_camera, batch.cameras.image_from_camera)
+    assert torch.equal(again.images, batch.views.images)
+    torch.testing.assert_close(
+        again.cameras.image_from_camera, batch.views.cameras.image_from_camera
+    )
 
 
 def stream(batch):
@@ -133,11 +135,13 @@ def stream(batch):
     whole, bare = [], []
     before = None
     for time in range(4):
-        images = torch.randint(0, 255, batch.images.shape, generator=generator, dtype=torch.uint8)
+        images = torch.randint(
+            0, 255, batch.views.images.shape, generator=generator, dtype=torch.uint8
+        )
         tokens = [f"drive {n}, time {time}" for n in range(2)]
-        frame = replace(batch, images=images, tokens=tokens)
+        frame = replace(batch, views=Views(images, batch.views.cameras, tokens))
         past = before or frame
-        views = replace(views_of(batch, driven(2.0), names=past.tokens), images=past.images)
+        views = views_of(past, driven(2.0), names=past.tokens)
         whole.append(replace(frame, adjacent=[views]))
         views = replace(views, images=views.images[..., :0, :0])
         bare.append(replace(frame, adjacent=[views]))
@@ -171,7 +175,8 @@ def test_a_frame_that_was_never_seen_is_named(batch, two_times):
         two_times.build().eval().detect(bare[2], FeatureCache())
 
 
-def test_the_cache_drops_the_oldest():
+def test_the_cache_drops_the_oldest(cameras):
+    cameras = Cameras(*(v[:1].expand(3, -1, -1, -1) for v in vars(cameras).values()))
     cache, asked = FeatureCache(limit=2), []
 
     def compute(images):
@@ -182,7 +187,8 @@ def test_the_cache_drops_the_oldest():
         images = (
             torch.tensor(numbers, dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(-1, 1, 3, 2, 2)
         )
-        return cache.get([str(n) for n in numbers], images, compute)[:, 0, 0, 0, 0].tolist()
+        views = Views(images, cameras[: len(numbers), :1], [str(n) for n in numbers])
+        return cache.get(views, compute)[:, 0, 0, 0, 0].tolist()
 
     assert get(1, 2) == [1, 2]
     assert get(1) == [1]

@@ -43,10 +43,10 @@ def test_boxes_that_no_camera_sees_are_left_out(cameras):
     assert not close.any() and not above.any() and not hidden.any()
 
 
-def test_the_loss_falls_where_the_truth_is_said(cameras, batch):
+def test_the_loss_falls_where_the_truth_is_said(batch):
     head = ImageClassHead(4)
     features = torch.zeros(2, 3, 4, 8, 20, requires_grad=True)
-    arguments = (batch.boxes, cameras, batch.bev_from_ego, IMAGE, 8)
+    arguments = (batch.boxes, batch.views, batch.bev_from_ego, 8)
     loss = head.loss(features, *arguments)
     (gradient,) = torch.autograd.grad(loss, features)
     better = head.loss(features - 5 * gradient, *arguments)

@@ -54,7 +54,7 @@ def test_every_net_gives_logits_and_context_and_learns_in_all_its_parts(net, ray
     assert lifted.bev.shape == (2, 4, 32, 40)
     loss = lifted.bev.square().sum()
     if net.predicts_depth:
-        assert lifted.depth_logits.shape == (2, 3, 12, 8, 20)
+        assert lifted.depth_logits.shape == (2, 3, 8, 20, 12)
         loss = loss + lifted.depth_logits.square().sum()
     else:
         assert lifted.depth_logits is None
@@ -156,14 +156,14 @@ def test_supervision_teaches_the_depth_of_one_batch(net, kind, spacing, batch):
     bins = replace(BINS, spacing=spacing)
     torch.manual_seed(0)
     net = net.build(6, bins.bins, 4)
-    nearest = nearest_depth(batch.lidar, batch.cameras, IMAGE, (8, 20), 8)
+    nearest = nearest_depth(batch.lidar, batch.views.cameras, IMAGE, (8, 20), 8)
     inputs = torch.randn(2, 3, 6, 8, 20)
     inputs[:, :, 0] = nearest.clamp(max=25).log()
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-2)
     losses = []
     for _ in range(40):
         optimizer.zero_grad()
-        logits = net(inputs, IMAGE, batch.cameras, batch.bev_from_ego).logits
+        logits = net(inputs, IMAGE, batch.views.cameras, batch.bev_from_ego).logits
         loss = depth_loss(logits, nearest, bins, kind)
         loss.backward()
         optimizer.step()

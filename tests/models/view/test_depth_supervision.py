@@ -29,9 +29,9 @@ def test_the_depth_loss_wants_the_right_bin():
     nearest = torch.full((1, 1, 2, 2), torch.inf)
     nearest[0, 0, 0, 1] = 3.7  # bin 2 of [1, 2), [2, 3), [3, 4)
     for kind in ("bce", "ce", "focal"):
-        logits = torch.zeros(1, 1, 3, 2, 2, requires_grad=True)
+        logits = torch.zeros(1, 1, 2, 2, 3, requires_grad=True)
         depth_loss(logits, nearest, DepthBins(1.0, 4.0, 1.0), kind).backward()
-        assert logits.grad[0, 0, 2, 0, 1] < 0 < logits.grad[0, 0, 0, 0, 1]
+        assert logits.grad[0, 0, 0, 1, 2] < 0 < logits.grad[0, 0, 0, 1, 0]
         assert logits.grad.count_nonzero() == 3
         nothing = torch.full_like(nearest, torch.inf)
         assert depth_loss(logits, nothing, DepthBins(1.0, 4.0, 1.0), kind) == 0
@@ -61,7 +61,7 @@ def slow_loss(logits, nearest, edges, kind):
     total, cells = 0.0, 0
     for sample, camera, row, column in np.ndindex(nearest.shape):
         depth = nearest[sample, camera, row, column]
-        own = logits[sample, camera, :, row, column]
+        own = logits[sample, camera, row, column]
         probability = np.exp(own - own.max())
         probability /= probability.sum()
         for index in range(len(own)):
@@ -78,11 +78,13 @@ def slow_loss(logits, nearest, edges, kind):
 def test_it_agrees_with_a_slow_version(spacing, batch):
     bins = DepthBins(1.0, 25.0, 2.0, spacing)
     affine = torch.tensor([[0.9, 0.1, 4.0], [-0.1, 0.9, 2.0], [0, 0, 1]])
-    cameras = replace(batch.cameras, image_from_original=affine @ batch.cameras.image_from_original)
+    cameras = replace(
+        batch.views.cameras, image_from_original=affine @ batch.views.cameras.image_from_original
+    )
     expected = slow_nearest(batch.lidar, cameras, 8, 20, 8)
     nearest = nearest_depth(batch.lidar, cameras, IMAGE, (8, 20), 8)
     torch.testing.assert_close(nearest.double(), torch.tensor(expected), atol=1e-4, rtol=0)
-    logits = torch.randn(2, 3, 12, 8, 20, generator=torch.Generator().manual_seed(1))
+    logits = torch.randn(2, 3, 8, 20, 12, generator=torch.Generator().manual_seed(1))
     for kind in ("bce", "ce", "focal"):
         slow = slow_loss(logits.double().numpy(), expected, bins.edges().tolist(), kind)
         assert slow > 0

@@ -37,7 +37,7 @@ def test_agreement_with_a_loop_over_points(cameras, feature_size):
     bev_from_ego = torch.stack([torch.eye(4), turned]).double()
     view = CONFIG.build(2, 8, GRID)
     context = torch.randn(2, 3, 2, *feature_size, dtype=torch.float64)
-    depth = torch.randn(2, 3, 8, *feature_size, dtype=torch.float64).softmax(dim=2)
+    depth = torch.randn(2, 3, *feature_size, 8, dtype=torch.float64).softmax(dim=-1)
     found = view.look_back(context, depth, IMAGE, cameras, bev_from_ego)
     assert found.shape == (2, 2, 8, 10)
     centers = np.arange(2.5, 25, 3)  # middles of bins of 3 m from 1 m
@@ -48,7 +48,7 @@ def test_agreement_with_a_loop_over_points(cameras, feature_size):
             point, cameras, sample, bev_from_ego[sample].numpy(), IMAGE, feature_size, 8
         ):
             shares = torch.tensor(bin_shares(distance, centers))
-            probability = shares @ read(depth[sample, camera], column, row)
+            probability = shares @ read(depth[sample, camera].movedim(-1, 0), column, row)
             value = read(context[sample, camera], column, row)
             expected[sample, :, iy, ix] += probability * value
     assert expected.count_nonzero() > 100
@@ -57,7 +57,7 @@ def test_agreement_with_a_loop_over_points(cameras, feature_size):
 
 def test_probability_between_bins_of_any_width():
     """Bins at 1, 2 and 4 m hold 0.5, 0.3 and 0.2 in one feature cell."""
-    depth = torch.tensor([0.5, 0.3, 0.2]).view(1, 1, 3, 1, 1)
+    depth = torch.tensor([0.5, 0.3, 0.2]).view(1, 1, 1, 1, 3)
     expected = {1.0: 0.5, 1.5: 0.4, 2.0: 0.3, 3.0: 0.25, 4.0: 0.2, 5.0: 0.1, 6.0: 0.0, 9.0: 0.0,
                 0.5: 0.25, 0.1: 0.05}  # fmt: skip
     count = len(expected)
@@ -104,7 +104,7 @@ def test_both_ways_teach_features_and_depth(cameras):
     features = torch.randn(2, 3, 4, 8, 20, requires_grad=True)
     forth, logits = view.lift(features, IMAGE, cameras, IDENTITY)
     context = view.context(features.flatten(0, 1)).unflatten(0, (2, 3))
-    back = view.look_back(context, logits.softmax(2), IMAGE, cameras, IDENTITY)
+    back = view.look_back(context, logits.softmax(-1), IMAGE, cameras, IDENTITY)
     for bev in (forth, back, view(features, IMAGE, cameras, IDENTITY).bev):
         assert all(value > 0 for value in reached(bev, features))
 
@@ -113,7 +113,7 @@ def test_gradients_of_the_way_back_are_those_of_differences(cameras):
     grid = BevGrid(x=(2.0, 14.0, 4.0), y=(-6.0, 2.0, 4.0))
     view = CONFIG.build(1, 16, grid)
     context = torch.randn(2, 3, 1, 4, 10, dtype=torch.float64, requires_grad=True)
-    depth = torch.rand(2, 3, 8, 4, 10, dtype=torch.float64, requires_grad=True)
+    depth = torch.rand(2, 3, 4, 10, 8, dtype=torch.float64, requires_grad=True)
     cameras, bev_from_ego = cameras.to(torch.float64), IDENTITY.double()
     assert torch.autograd.gradcheck(
         lambda c, d: view.look_back(c, d, IMAGE, cameras, bev_from_ego),
@@ -125,14 +125,14 @@ def test_gradients_of_the_way_back_are_those_of_differences(cameras):
 def test_a_mirrored_scene_gives_a_mirrored_bev(cameras):
     view = CONFIG.build(4, 8, GRID).eval()
     features = torch.randn(2, 3, 4, 8, 20)
-    context, depth = torch.randn(2, 3, 2, 8, 20), torch.rand(2, 3, 8, 8, 20)
+    context, depth = torch.randn(2, 3, 2, 8, 20), torch.rand(2, 3, 8, 20, 8)
     plain = view.look_back(context, depth, IMAGE, cameras, IDENTITY)
     flip = torch.tensor([[-1.0, 0, 160], [0, 1, 0], [0, 0, 1]])
     flipped = replace(cameras, image_from_original=flip @ cameras.image_from_original)
     mirror = bev_transform(flip_y=True)
     mirror[1, 3] = 8.0  # about the grid's own middle, where rows reverse
     mirror = mirror.expand(2, 4, 4)
-    mirrored = view.look_back(context.flip(-1), depth.flip(-1), IMAGE, flipped, mirror)
+    mirrored = view.look_back(context.flip(-1), depth.flip(-2), IMAGE, flipped, mirror)
     torch.testing.assert_close(mirrored.flip(-2), plain, atol=1e-4, rtol=1e-4)
     assert view(features, IMAGE, cameras, IDENTITY).bev.shape == (2, 2, 8, 10)
 

@@ -73,7 +73,8 @@ def test_each_learns_one_batch_and_reads_its_images(shrunk, two_frames, name):
         optimizer.step()
     assert loss < 0.4 * untrained
     with torch.no_grad():
-        exchanged = replace(two_frames, images=two_frames.images.flip(0))
+        images = two_frames.views.images.flip(0)
+        exchanged = replace(two_frames, views=replace(two_frames.views, images=images))
         assert sum(model.loss(exchanged).values()) > 1.5 * loss
 
 

@@ -40,7 +40,7 @@ def watched():
         return {name: term * (0.5 + torch.rand(())) for name, term in plain(self, batch).items()}
 
     def training_step(self, batch, index):
-        seen.append((batch.tokens, batch.images.long().sum().item()))
+        seen.append((batch.tokens, batch.views.images.long().sum().item()))
         breaks.pop(len(seen), lambda: None)()
         return step(self, batch, index)
 
