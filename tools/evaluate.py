@@ -19,7 +19,7 @@ from bev.errors import ConfigError, run_command
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.official import counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
-from bev.evaluation.result import Result, conclude
+from bev.evaluation.result import Result
 from bev.evaluation.robustness import Disturbance
 from bev.lab.analysis.displacement import displacement_errors
 from bev.machine import default_device
@@ -100,16 +100,16 @@ def main() -> None:
         device = default_device()
         loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
         with ending_workers():
-            rows, measures = predict(model.to(device), loader, device, command.blank)
+            found = predict(model.to(device), loader, device, command.blank)
         index, file = data.open(), folder / "results_nusc.json"
-        result = conclude(model, rows, measures, index, split, folder, command.within)
+        result = found.compute(index, split, folder, command.within)
         text = yaml.safe_dump(to_plain(config), sort_keys=False)
     if command.displacement:
         boxes = counted_boxes(file, index, split, command.within)
-        found = displacement_errors(boxes, index, command.displacement)
+        errors = displacement_errors(boxes, index, command.displacement)
         told = {
             f"AVE by {places} {back} apart": error
-            for back, both in found.items()
+            for back, both in errors.items()
             for places, error in zip(("places", "nearest places"), both, strict=True)
         }
         result = replace(result, figures=result.figures | told)

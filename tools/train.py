@@ -5,6 +5,7 @@ python tools/train.py configs/lss_r50.py [--resume CKPT] [--train.lr 1e-4 ...]
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ import tyro
 from bev.config import Experiment, load_file
 from bev.errors import ConfigError, run_command
 from bev.lab.rehearsal import LABEL, NEXT, losses, rehearse, wants_rehearsal
-from bev.training.record import is_finished, last_checkpoint, named_folder
+from bev.training.folder import named_folder
+from bev.training.record import is_finished, last_checkpoint
 from bev.training.run import train
+from bev.visualization.report.run import report_run
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def main() -> None:
     )
     config, resume = command.experiment, command.resume
     if resume == Path("auto"):
-        folder = named_folder(config)
+        folder = named_folder(config.train, config.name)
         if is_finished(folder):
             print(f"the run in {folder} is finished")
             return
@@ -47,7 +50,8 @@ def main() -> None:
     rehearsal = wants_rehearsal(config, arguments)
     if rehearsal:
         config = rehearse(config)
-    folder, result = train(config, resume, LABEL if rehearsal else "")
+    report = partial(report_run, notice=LABEL if rehearsal else "")
+    folder, result = train(config, resume, finish=[report])
     if result is None:
         return
     print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")

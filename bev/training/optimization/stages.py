@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bev.errors import ConfigError
 from bev.models.weights.parts import unknown_part, within, within_any
 from bev.training.settings import StageConfig
+
+# timm's and torchvision's are among them.
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def stage_at(starts: Sequence[int], step: int) -> int:
@@ -38,7 +40,7 @@ class Stages:
     def __init__(self, model: nn.Module, configs: Sequence[StageConfig]) -> None:
         self.model, self.configs = model, tuple(configs)
         named = dict(model.named_parameters())
-        norms = [name for name, m in model.named_modules() if isinstance(m, _BatchNorm)]
+        norms = [name for name, m in model.named_modules() if isinstance(m, _NORMS)]
         self.parameters = {name: p for name, p in named.items() if p.requires_grad}
         self.rates = []  # of each stage, by parameter; 0 is frozen
         for number, config in enumerate(self.configs):
@@ -105,7 +107,7 @@ class Stages:
         """Put into evaluation mode what is to keep its statistics; call it after ``train()``."""
         _settle(self.model)
         for name, module in self.model.named_modules():
-            if isinstance(module, _BatchNorm) and within_any(name, self.configs[stage].fixed_norms):
+            if isinstance(module, _NORMS) and within_any(name, self.configs[stage].fixed_norms):
                 module.eval()
 
     def account(self, stage: int) -> str:
