@@ -1,9 +1,9 @@
 """Imports of this package as its files state them, and counts of files and lines.
 
-``python tests/structure.py`` prints the counts: the path that one reads to follow ``lss_r50`` from an
-image to a metric (the list in docs/architecture.md), the fullest folder, and all of ``bev/``.
-``python tests/structure.py --run DIR`` also trains ``lss_r50`` for a step on a nuScenes data root,
-and counts what that imports.
+``python tests/structure.py`` prints the counts: the path that one reads to follow ``lss_r50`` from
+an image to a metric (the list in docs/architecture.md), the fullest folder, and all of ``bev/``.
+``python tests/structure.py --run DIR`` also trains ``lss_r50`` for a step on v1.0-mini in a
+nuScenes data root, and counts what that imports.
 """
 
 import ast

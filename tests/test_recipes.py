@@ -12,7 +12,6 @@ from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.dataset import KeyFrames
 from bev.data.sampling import SamplingConfig
 from bev.evaluation.predict import predict
-from bev.evaluation.result import conclude
 from bev.lab.benchmark.step import random_batch
 from bev.serialization import from_plain, to_plain
 from bev.training.checkpoint.loading import load_checkpoint
@@ -117,8 +116,8 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     saved, model = load_checkpoint(last)
     split = saved.data.val_split
     held = KeyFrames(saved.data.frames(split), saved.data, training=False)
-    rows, measures = predict(model, make_loader(held), torch.device("cpu"))
-    again = conclude(model, rows, measures, saved.data.open(), split, tmp_path / "again").scalars()
+    found = predict(model, make_loader(held), torch.device("cpu"))
+    again = found.compute(saved.data.open(), split, tmp_path / "again").scalars()
     for name in ("mAP", "mIoU"):
         assert again.get(name) == pytest.approx(result.scalars().get(name), abs=1e-6)
         # An untrained network tells 0.00; how far 40 steps come depends on a CPU's roundings, too.

@@ -46,7 +46,7 @@ def floor_of(module: str) -> int:
 
 
 def target_of(found) -> str:
-    """The module that an import reaches: ``from bev.ops import stock`` reaches ``bev.ops.stock``."""
+    """The module that an import reaches; ``from bev.ops import stock`` reaches one below."""
     whole = f"{found.module}.{found.name}"
     return whole if whole in modules() else found.module
 

@@ -15,7 +15,7 @@ from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.official import counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
-from bev.evaluation.result import Result, conclude
+from bev.evaluation.result import Result
 from bev.lab.analysis.displacement import displacement_figures
 from bev.machine import default_device
 from bev.serialization import to_plain
@@ -58,9 +58,9 @@ def evaluate_checkpoint(command: Command) -> None:
     device = default_device()
     loader = make_loader(KeyFrames(command.rig.frames(data, split), data, training=False))
     with ending_workers():
-        rows, measures = predict(model.to(device), loader, device, command.blank)
+        found = predict(model.to(device), loader, device, command.blank)
     index, file = data.open(), folder / "results_nusc.json"
-    result = conclude(model, rows, measures, index, split, folder, command.within)
+    result = found.compute(index, split, folder, command.within)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     _finish(command, result, index, split, folder, file, notices, text)
 

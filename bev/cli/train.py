@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,11 +37,13 @@ def main(arguments: list[str], prog: str) -> None:
     )
     config, resume, notice, last_words = command.experiment, command.resume, "", None
 
-    from bev.training.record import is_finished, last_checkpoint, named_folder
+    from bev.training.folder import named_folder
+    from bev.training.record import is_finished, last_checkpoint
     from bev.training.run import train
+    from bev.visualization.report.run import report_run
 
     if resume == Path("auto"):
-        folder = named_folder(config)
+        folder = named_folder(config.train, config.name)
         if is_finished(folder):
             print(f"the run in {folder} is finished")
             return
@@ -50,7 +53,7 @@ def main(arguments: list[str], prog: str) -> None:
 
         config, notice = rehearsal.rehearse(config), rehearsal.LABEL
         last_words = rehearsal.next_steps
-    folder, result = train(config, resume, notice)
+    folder, result = train(config, resume, finish=[partial(report_run, notice=notice)])
     if result is None:
         return
     print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")

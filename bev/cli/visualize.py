@@ -50,7 +50,7 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.visualization.areas import area_maps
     from bev.visualization.canvas import save_png
     from bev.visualization.check import draw_check
-    from bev.visualization.report.run import draw_prediction, spread
+    from bev.visualization.prediction import draw_prediction, spread
     from bev.visualization.sheet import draw_sheet
     from bev.visualization.video import write_video
 

@@ -15,10 +15,10 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from bev.config import Experiment
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
 from bev.data.epoch import EpochPlan, EpochSampler
+from bev.data.settings import DataConfig
 from bev.errors import CheckpointError
 from bev.machine import usable_cores
 
@@ -29,7 +29,7 @@ _END = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 
 class KeyFrameData(LightningDataModule):
-    """The experiment's data; ``frames`` maps "train" and "val" to key frames once set up.
+    """The data of a run; ``frames`` maps "train" and "val" to key frames once set up.
 
     Its state is the position in the training data: the next visit is that of batch ``batches`` of
     ``epoch``, for so many ``ranks``; ``visits`` is the length of an epoch.
@@ -38,32 +38,32 @@ class KeyFrameData(LightningDataModule):
         DataError: where the data set or a split is missing or incomplete.
     """
 
-    def __init__(self, config: Experiment) -> None:
+    def __init__(self, config: DataConfig, seed: int) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.seed = config, seed
         self.frames: dict = {}
         self.plan: EpochPlan | None = None
         self.start = (0, 0)
 
     def setup(self, stage: str) -> None:
         if not self.frames:
-            data = self.config.data
+            data = self.config
             train = data.training_frames()
             self.frames = {"train": train, "val": data.frames(data.splits[1])}
             self.plan = data.sampling.build(train.index, train.rows, data.least_points)
 
     def train_dataloader(self) -> DataLoader:
-        trainer, seed, data = self.trainer, self.config.train.seed, self.config.data
+        trainer, seed, batch = self.trainer, self.seed, self.config.batch_size
         sampler = EpochSampler(
-            self.plan, seed, data.batch_size, trainer.global_rank, trainer.world_size, self.start
+            self.plan, seed, batch, trainer.global_rank, trainer.world_size, self.start
         )
-        frames = KeyFrames(self.frames["train"], data, True, seed)
+        frames = KeyFrames(self.frames["train"], self.config, True, seed)
         return make_loader(frames, sampler, trainer.num_devices)
 
     def val_dataloader(self) -> DataLoader:
         trainer, frames = self.trainer, self.frames["val"]
         sampler = range(trainer.global_rank, len(frames), trainer.world_size)
-        data = KeyFrames(frames, self.config.data, training=False)
+        data = KeyFrames(frames, self.config, training=False)
         return make_loader(data, sampler, trainer.num_devices)
 
     def state_dict(self) -> dict:
@@ -86,7 +86,7 @@ class KeyFrameData(LightningDataModule):
         if state["batches"] and state["visits"] != len(self.plan):
             raise CheckpointError(
                 f"The checkpoint stopped within an epoch of {state['visits']} visits; here an epoch"
-                f" has {len(self.plan)}: the data set in {self.config.data.root} has changed."
+                f" has {len(self.plan)}: the data set in {self.config.root} has changed."
             )
         self.start = state["epoch"], state["batches"]
 

@@ -1,4 +1,4 @@
-"""The Lightning module: one training step, one validation step, the optimiser, the checkpoint."""
+"""The Lightning module: one training step, one validation step, the optimiser."""
 
 import torch
 from lightning import LightningModule
@@ -6,11 +6,9 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from bev.config import Experiment
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
-from bev.serialization import to_plain
 from bev.training.optimization.optimizer import build_optimizer, unscales
 from bev.training.optimization.schedule import build_schedule
 from bev.training.optimization.stages import Stages, stage_at
@@ -28,7 +26,12 @@ def compile_parts(model: Detector, backend: str = "inductor") -> None:
 
 
 class TrainingModule(LightningModule):
-    """Trains the experiment's detector, which stands at ``.model``; built here if none is given.
+    """Trains a detector, which stands at ``.model``.
+
+    Args:
+        model: the detector.
+        config: how to train it.
+        batch_size: samples a process takes at once; the learning rate may follow it.
 
     Raises:
         ConfigError: where ``train.stages`` name what the model does not have.
@@ -37,13 +40,12 @@ class TrainingModule(LightningModule):
         TrainingError: where the loss is not finite; names the samples and the terms.
     """
 
-    def __init__(self, config: Experiment, model: Detector | None = None) -> None:
+    def __init__(self, model: Detector, config: TrainConfig, batch_size: int) -> None:
         super().__init__()
-        self.config = config
-        self.model = config.model.build() if model is None else model
-        if config.train.compile:
+        self.model, self.config, self.batch_size = model, config, batch_size
+        if config.compile:
             compile_parts(self.model)
-        self.stages = Stages(self.model, config.train.stages)
+        self.stages = Stages(self.model, config.stages)
         self.stage, self.starts = 0, [0]
         self.stages.enter(0)  # before DDP looks which parameters take a gradient
 
@@ -55,7 +57,7 @@ class TrainingModule(LightningModule):
 
     def on_train_start(self) -> None:
         self._enter_stage()
-        if self.config.train.stages != TrainConfig.stages:
+        if self.config.stages != TrainConfig.stages:
             self.print(self.stages.account(self.stage))
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
@@ -99,12 +101,14 @@ class TrainingModule(LightningModule):
         return self.model.predict(batch)
 
     def configure_optimizers(self) -> dict:
-        train, data = self.config.train, self.config.data
-        samples = data.batch_size * self.trainer.world_size * train.accumulate
-        optimizer = build_optimizer(self.stages, train, samples)
+        config = self.config
+        samples = self.batch_size * self.trainer.world_size * config.accumulate
+        optimizer = build_optimizer(self.stages, config, samples)
         total = int(self.trainer.estimated_stepping_batches)
+        if config.max_steps >= 0:
+            total = min(total, config.max_steps)
         self.starts = self.stages.starts(total)
-        schedule = build_schedule(optimizer, self.stages, train, samples, total)
+        schedule = build_schedule(optimizer, self.stages, config, samples, total)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -132,6 +136,3 @@ class TrainingModule(LightningModule):
         self, batch: Batch, device: torch.device, dataloader_index: int
     ) -> Batch:
         return batch.to(device, non_blocking=True)
-
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["config"] = to_plain(self.config)

@@ -1,4 +1,4 @@
-"""What a run folder says of its run: whether it is finished, where to go on, what it cost."""
+"""Records of a run in its folder: whether it is finished, where to go on, what it cost."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,9 +7,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bev.config import Experiment
 from bev.data.dataset import KeyFrames
-from bev.errors import TrainingError
 from bev.files import replacing
 from bev.models import Detector
 
@@ -18,7 +16,7 @@ RECORD = "run.json"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a finished run cost.
+    """The cost of a finished run.
 
     Attributes:
         steps: optimiser steps, of all parts of the run.
@@ -67,23 +65,12 @@ def count_flops(model: Detector, data: KeyFrames) -> int:
     return counter.get_total_flops()
 
 
-def named_folder(config: Experiment) -> Path:
-    """The run folder of a config that names its run.
-
-    Raises:
-        TrainingError: where it does not.
-    """
-    if not config.train.run_name:
-        raise TrainingError("--resume auto needs to know the run: set --train.run-name.")
-    return config.train.runs / config.name / config.train.run_name
-
-
 def is_finished(folder: Path) -> bool:
     """Whether the run in this folder came to its end."""
     return (folder / RECORD).is_file()
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Where the run in this folder can go on; None where it has not got that far."""
+    """The checkpoint that the run in this folder can go on from; None where there is none yet."""
     path = folder / "checkpoints" / "last.ckpt"
     return path if path.is_file() else None

@@ -1,6 +1,7 @@
 """The rehearsal: when it happens, what it changes, and that it runs to its end."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bev.errors import TrainingError
 from bev.lab import rehearsal
 from bev.models import BevEncoderConfig, FpnConfig, LiftSplatConfig
 from bev.training.run import train
+from bev.visualization.report.run import report_run
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lss_r50.py"
 
@@ -46,7 +48,7 @@ def test_it_runs_to_its_end(made_world, made_config, tmp_path, monkeypatch, caps
     notice = capsys.readouterr().out
     assert "This is NOT nuScenes" in notice
     assert "model.backbone.pretrained: True -> False" in notice
-    folder, metrics = train(config, notice=rehearsal.LABEL)
+    folder, metrics = train(config, finish=[partial(report_run, notice=rehearsal.LABEL)])
     assert metrics is not None and folder.parts[:2] == ("runs", "rehearsal")
     assert "made world, not nuScenes" in (folder / "report.html").read_text()
     assert len(list((folder / "pictures").glob("*.png"))) == 2

@@ -12,9 +12,10 @@ from bev.config import load_file
 from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.errors import ConfigError, WeightsError
 from bev.models import FpnConfig, RefinedLiftSplatConfig, TemporalConfig
+from bev.models.weights.adaptation import load_adapted
 from bev.serialization import from_plain, to_plain
 from bev.training.checkpoint.loading import export_weights, load_checkpoint, read_checkpoint
-from bev.training.initialization import ACCOUNT, initialise, starting_model
+from bev.training.initialization import ACCOUNT, starting_model
 from bev.training.run import train
 from bev.training.settings import InitConfig, TrainConfig
 
@@ -33,12 +34,17 @@ def last(short) -> Path:
     return folder / "checkpoints" / "last.ckpt"
 
 
+def start(config, resumed=False):
+    """The model that a run of this config begins with, and the account of its weights."""
+    return starting_model(config.model, config.train.init, config.data.image_size, resumed)
+
+
 def starting(config, last, **choice):
     return replace(config, train=replace(config.train, init=InitConfig(last, **choice)))
 
 
 def test_all_of_a_run_is_taken_over(short, last):
-    model, (report,) = starting_model(starting(short, last))
+    model, (report,) = start(starting(short, last))
     state = read_checkpoint(last)["state_dict"]
     assert len(report.matched) == len(state) == len(model.state_dict())
     assert not (report.missing or report.mismatched or report.unused or report.skipped)
@@ -53,7 +59,7 @@ def test_all_of_a_run_is_taken_over(short, last):
 def test_parts_and_shapes_decide(short, last):
     """Another neck: what depends on its width starts anew; the rest is taken, but for the head."""
     other = replace(short, model=replace(short.model, neck=FpnConfig(24)))
-    model, (report,) = starting_model(starting(other, last, skip=("head",)))
+    model, (report,) = start(starting(other, last, skip=("head",)))
     misfits = {name for name, _, _ in report.mismatched}
     assert misfits and all(name.split(".")[0] in ("neck", "view", "image_head") for name in misfits)
     assert {m.there[0] for m in report.mismatched if m.name == "neck.output.bias"} == {16}
@@ -62,7 +68,7 @@ def test_parts_and_shapes_decide(short, last):
     assert {"backbone", "encoder"} <= loaded and "head" not in loaded
     whole = len(report.matched) + len(misfits) + len(report.skipped)
     assert whole == len(model.state_dict()) and not report.missing
-    _, (report,) = starting_model(starting(short, last, only=("backbone", "encoder.stages.0")))
+    _, (report,) = start(starting(short, last, only=("backbone", "encoder.stages.0")))
     assert {name.split(".")[0] for name in report.matched} == {"backbone", "encoder"}
     assert not any(name.startswith("encoder.stages.1") for name in report.matched)
 
@@ -72,7 +78,7 @@ def test_other_classes_take_the_rows_that_they_share(short, last):
     other = replace(
         short, model=replace(short.model, head=replace(short.model.head, groups=groups))
     )
-    model, (report,) = starting_model(starting(other, last))
+    model, (report,) = start(starting(other, last))
     assert any("heatmap rows carried over for pedestrian" in note for note in report.notes)
     there = next(n for n, g in enumerate(short.model.head.groups) if "pedestrian" in g)
     row = short.model.head.groups[there].index("pedestrian")
@@ -85,9 +91,7 @@ def test_other_classes_take_the_rows_that_they_share(short, last):
 def test_headings_told_by_other_sectors_start_anew(short, last):
     """Their tensors have the shapes of those of another meaning."""
     head = replace(short.model.head, sectors=4)
-    model, (report,) = starting_model(
-        starting(replace(short, model=replace(short.model, head=head)), last)
-    )
+    model, (report,) = start(starting(replace(short, model=replace(short.model, head=head)), last))
     assert any("heading: 4 sectors here, 1 there" in note for note in report.notes)
     state = read_checkpoint(last)["state_dict"]
     for name, taken in (("heading", False), ("size", True)):
@@ -109,7 +113,7 @@ def taken_over(there, here, path, **choice):
     torch.manual_seed(0)
     trained = there.model.build().eval()
     torch.save({"state_dict": trained.state_dict(), "config": to_plain(there)}, path)
-    model, (report,) = starting_model(starting(here, path, **choice))
+    model, (report,) = start(starting(here, path, **choice))
     return trained, model.eval(), report
 
 
@@ -179,17 +183,15 @@ def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_pa
         backbone = replace(short.model.backbone, weights=tmp_path / name)
         return replace(short, model=replace(short.model, backbone=backbone))
 
-    model, (first, second) = starting_model(
-        starting(with_weights("body.pth"), tmp_path / "head.pth")
-    )
+    model, (first, second) = start(starting(with_weights("body.pth"), tmp_path / "head.pth"))
     assert {name.split(".")[0] for name in first.matched} == {"head"}
     assert len(second.matched) == len(body) and second.matched[0].startswith("backbone.body.")
     name = second.matched[0]
     assert torch.equal(model.state_dict()[name], state["model." + name])
-    starting_model(starting(with_weights("none.pth"), last))
-    starting_model(with_weights("none.pth"), resumed=True)
+    start(starting(with_weights("none.pth"), last))
+    start(with_weights("none.pth"), resumed=True)
     with pytest.raises(WeightsError, match=r"none.pth does not exist"):
-        starting_model(with_weights("none.pth"))
+        start(with_weights("none.pth"))
 
 
 def test_a_run_begins_with_the_weights_and_writes_what_became_of_them(short, last, capsys):
@@ -219,7 +221,7 @@ def test_settings_of_the_start_are_saved_and_read(tmp_path):
 def test_a_part_that_is_none_is_refused(short, last):
     model = short.model.build()
     with pytest.raises(WeightsError, match="no part 'heads'.*backbone, neck"):
-        initialise(model, InitConfig(last, skip=("heads",)))
+        load_adapted(model, last, skip=("heads",))
 
 
 def test_an_image_size_that_the_backbone_refuses_is_found_before_training(short):
@@ -228,7 +230,7 @@ def test_an_image_size_that_the_backbone_refuses_is_found_before_training(short)
     small = replace(short, model=replace(short.model, backbone=backbone),
                     data=replace(short.data, image_size=(64, 176)))  # fmt: skip
     with pytest.raises(ConfigError, match=r"inception_v3 does not take images of 64x176"):
-        starting_model(small)
+        start(small)
 
 
 PLAIN = """
@@ -266,7 +268,7 @@ def test_a_run_leaves_as_safetensors_for_a_plain_program(short, last, tmp_path):
     for name, value in vars(expected).items():
         assert torch.equal(found[name], value), name
     # It is also what another training starts from, classes known.
-    _, (report,) = starting_model(starting(short, path))
+    _, (report,) = start(starting(short, path))
     assert not (report.missing or report.mismatched or report.unused)
     with pytest.raises(WeightsError, match="must end in .safetensors"):
         export_weights(last, tmp_path / "model.pth")

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
 import torch
 from lightning import LightningModule, Trainer
 
-from bev.training.checkpoint import saving as keep
 from bev.training.checkpoint.saving import BestCheckpoint
 from bev.training.record import RunRecord, is_finished
 
@@ -40,17 +40,15 @@ def test_a_run_whose_record_is_half_written_is_not_finished(tmp_path, full_disk)
     assert not is_finished(tmp_path)
 
 
-def test_the_best_score_is_that_before_where_its_record_is_half_written(
-    tmp_path, full_disk, monkeypatch
-):
+def test_the_best_score_is_that_before_where_its_record_is_half_written(tmp_path, full_disk):
     def trainer(score: float) -> Trainer:
         found = create_autospec(Trainer, callback_metrics={"val/NDS": torch.tensor(score)})
         found.strategy.broadcast = bool
+        found.state = SimpleNamespace(fn="validate")
         found.current_epoch, found.global_step = 1, 4
         return found
 
-    monkeypatch.setattr(keep, "write_checkpoint", lambda trainer, path: None)
-    best = BestCheckpoint(tmp_path / "best.ckpt", "NDS")
+    best = BestCheckpoint(tmp_path, "NDS")
     best.on_validation_end(trainer(0.25), LightningModule())
     full_disk()
     with pytest.raises(OSError, match="No space"):

@@ -18,7 +18,9 @@ from bev.lab.ablation.table import cells
 from bev.models import CenterHeadConfig, SegmentationHeadConfig
 from bev.training.checkpoint.loading import load_checkpoint
 from bev.training.datamodule import make_loader
-from bev.training.run import check_settings, train
+from bev.training.run import train
+from bev.training.settings_check import check_settings
+from bev.visualization.report.run import report_run
 
 LAYERS = ("vehicle", "drivable_area", "divider")
 
@@ -36,7 +38,7 @@ def areas(quick):
 
 @pytest.fixture(scope="module")
 def finished(areas):
-    return train(areas)
+    return train(areas, finish=[report_run])
 
 
 def test_a_run_that_detects_nothing_reports_iou_alone(finished):
@@ -64,9 +66,9 @@ def test_a_checkpoint_gives_the_same_figures(finished):
     config, model = load_checkpoint(folder / "checkpoints" / "best.ckpt")
     frames = config.data.frames("synthetic_val")
     data = KeyFrames(frames, replace(config.data, batch_size=1), training=False)
-    rows, measures = predict(model, make_loader(data), torch.device("cpu"))
-    assert all(not own for own in rows.values()) and len(rows) == len(frames)
-    assert measures.scalars() == pytest.approx(result.figures, abs=2e-3)  # trained in bf16
+    found = predict(model, make_loader(data), torch.device("cpu"))
+    assert all(not own for own in found.rows.values()) and len(found.rows) == len(frames)
+    assert found.measures.scalars() == pytest.approx(result.figures, abs=2e-3)  # trained in bf16
 
 
 def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, areas, tmp_path):

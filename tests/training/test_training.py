@@ -15,15 +15,18 @@ from safetensors.torch import save_file
 from bev.errors import CheckpointError, TrainingError
 from bev.models import FpnConfig
 from bev.training.checkpoint.loading import check_resumable, load_checkpoint, read_checkpoint
+from bev.training.folder import run_folder
 from bev.training.module import TrainingModule
-from bev.training.optimization.averaging import AveragedWeights, ema_decay
-from bev.training.run import run_folder, train
+from bev.training.optimization.averaging import average, ema_decay
+from bev.training.run import train
+from bev.visualization.report.run import report_run
 
 
 @pytest.fixture(scope="module")
 def finished(quick) -> Path:
     """The folder of a run of two epochs."""
-    folder, _ = train(replace(quick, train=replace(quick.train, run_name="finished")))
+    config = replace(quick, train=replace(quick.train, run_name="finished"))
+    folder, _ = train(config, finish=[report_run])
     return folder
 
 
@@ -174,19 +177,19 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples(quick, monkeypatch):
 
 def test_a_finished_run_is_not_overwritten(quick, finished):
     with pytest.raises(TrainingError, match=r"finished holds checkpoints already.*--resume"):
-        run_folder(replace(quick, train=replace(quick.train, run_name="finished")), None)
+        run_folder(replace(quick.train, run_name="finished"), "quick", None)
 
 
 def test_a_run_killed_at_its_first_checkpoint_begins_anew(quick, monkeypatch):
-    config = replace(quick, train=replace(quick.train, run_name="killed"))
+    config = replace(quick.train, run_name="killed")
     checkpoints = quick.train.runs / "quick" / "killed" / "checkpoints"
     checkpoints.mkdir(parents=True)
     (checkpoints / ".last.ckpt.partial").write_bytes(b"cut off")
-    assert run_folder(config, None) == checkpoints.parent
+    assert run_folder(config, "quick", None) == checkpoints.parent
     monkeypatch.delenv("BEV_RUN_FOLDER")
     (checkpoints / "best.ckpt").write_bytes(b"whole")
     with pytest.raises(TrainingError, match=r"go on with --resume .*best\.ckpt"):
-        run_folder(config, None)
+        run_folder(config, "quick", None)
 
 
 def test_the_decay_follows_its_formula_and_forgets_the_start():
@@ -197,10 +200,8 @@ def test_the_decay_follows_its_formula_and_forgets_the_start():
 
 
 def test_the_average_leaves_integers_alone():
-    callback = AveragedWeights(0.999, 0)
-    average = callback._kwargs["multi_avg_fn"]
     means = [torch.tensor(3), torch.tensor(1.0)]
-    average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5))
+    average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5), limit=0.999, start=0)
     decay = ema_decay(5, 0.999, 0)
     assert means[0] == 9
     assert means[1].item() == pytest.approx(decay + 2 * (1 - decay))
@@ -226,6 +227,6 @@ def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
 
 def test_the_module_trains_only_what_is_not_frozen(quick):
     backbone = replace(quick.model.backbone, frozen_stages=1)
-    module = TrainingModule(replace(quick, model=replace(quick.model, backbone=backbone)))
+    module = TrainingModule(replace(quick.model, backbone=backbone).build(), quick.train, 2)
     frozen = {n for n, p in module.named_parameters() if not p.requires_grad}
     assert frozen and all(name.startswith("model.backbone.body.") for name in frozen)

@@ -1,8 +1,9 @@
 """Averaged weights (EMA), which are what is validated, tested and exported."""
 
 import math
+from functools import partial
 
-from lightning import LightningModule, Trainer
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -22,20 +23,24 @@ class AveragedWeights(WeightAveraging):
     """Lightning's weight averaging with the decay of :func:`ema_decay`.
 
     Batch norm statistics are averaged as the weights are.
+
+    Args:
+        limit: greatest decay.
+        start: see :func:`ema_decay`.
+        device: holds the average; the module moves to its device only after this is set up.
     """
 
-    def __init__(self, limit: float, start: int) -> None:
-        def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
-            decay = ema_decay(int(updates), limit, start)  # read once: on a GPU it is a wait
-            for mean, value in zip(averaged, current, strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(value, 1 - decay)
-                else:
-                    mean.copy_(value)
+    def __init__(self, limit: float, start: int, device: torch.device) -> None:
+        super().__init__(device, multi_avg_fn=partial(average, limit=limit, start=start))
 
-        super().__init__(multi_avg_fn=average)
 
-    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        # The module moves to its device only after this: the average is to live there too.
-        self._device = trainer.strategy.root_device
-        super().setup(trainer, module, stage)
+def average(
+    averaged: list[Tensor], current: list[Tensor], updates: Tensor | int, limit: float, start: int
+) -> None:
+    """Update averaged tensors by the current ones, in place; integers are copied."""
+    decay = ema_decay(int(updates), limit, start)  # read once: on a GPU it is a wait
+    for mean, value in zip(averaged, current, strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)

@@ -51,4 +51,4 @@ def build_optimizer(
 
 def unscales(optimizer: torch.optim.Optimizer) -> bool:
     """Whether the optimiser divides gradients by the scale of the loss itself: fused ones do."""
-    return getattr(optimizer, "_step_supports_amp_scaling", False)
+    return any(group.get("fused") for group in optimizer.param_groups)

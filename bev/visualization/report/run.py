@@ -1,64 +1,25 @@
 """The end of a run: pictures of a few samples and the report page."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from bev.config import Experiment
-from bev.data.batch import Batch
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.frames import Frame
-from bev.evaluation.result import Result
-from bev.models import Detector
-from bev.visualization.areas import area_maps
+from bev.training.run import FinishedRun
 from bev.visualization.canvas import save_png
+from bev.visualization.prediction import draw_prediction, spread
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.page import write_page
-from bev.visualization.sheet import draw_sheet
 
 
-def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """``count`` frames at even distances, or all where there are fewer."""
-    step = max(len(frames) / max(count, 1), 1)
-    return [frames[int((i + 0.5) * step)] for i in range(min(count, len(frames)))]
+def report_run(run: FinishedRun, notice: str = "") -> Path:
+    """Draw samples of a run, and write its ``report.html`` with metrics, curves and config.
 
-
-def draw_prediction(model: Detector, frame: Frame, batch: Batch, **drawn) -> np.ndarray:
-    """The sheet of a frame with what a model makes of its batch; see ``draw_sheet``."""
-    found = model.predict(batch)
-    boxes = found.boxes[0] if model.config.detects else None
-    areas = None
-    if found.segmentation is not None:
-        areas = area_maps(model.config, batch.outlines[0], found.segmentation[0])
-    return draw_sheet(frame, boxes, areas=areas, **drawn)
-
-
-@torch.no_grad()
-def draw_samples(
-    model: Detector, frames: Sequence[Frame], config: Experiment, folder: Path
-) -> list[Path]:
-    """One picture each of ``train.pictures`` frames in ``folder/pictures``."""
-    chosen = spread(frames, config.train.pictures)
-    data = KeyFrames(chosen, config.data, training=False)
-    device = next(model.parameters()).device
-    model.eval()
-    paths = []
-    for index, frame in enumerate(chosen):
-        sheet = draw_prediction(model, frame, data[index].to(device), title=config.name)
-        paths.append(save_png(sheet, folder / "pictures" / f"{frame.token}.png"))
-    return paths
-
-
-def write_report(
-    folder: Path,
-    config: Experiment,
-    result: Result,
-    pictures: Sequence[Path],
-    notice: str = "",
-) -> Path:
-    """``report.html`` in the run folder: metrics, precision-recall curves, pictures, config."""
+    Args:
+        run: trained and evaluated.
+        notice: what the page says first, if anything.
+    """
+    folder, config, result = run.folder, run.config, run.result
     split = config.data.splits[1]
     return write_page(
         folder,
@@ -69,6 +30,20 @@ def write_report(
         figures=result.figures,
         note=result.note,
         curves=draw_evaluation(folder / "evaluation" / split) if result.metrics else None,
-        pictures=pictures,
+        pictures=draw_samples(run),
         config_text=(folder / "config.yaml").read_text(),
     )
+
+
+@torch.no_grad()
+def draw_samples(run: FinishedRun) -> list[Path]:
+    """One picture each of ``train.pictures`` validation frames, in ``pictures/`` of the run."""
+    chosen = spread(run.frames, run.config.train.pictures)
+    data = KeyFrames(chosen, run.config.data, training=False)
+    model = run.model.eval()
+    device = next(model.parameters()).device
+    paths = []
+    for index, frame in enumerate(chosen):
+        sheet = draw_prediction(model, frame, data[index].to(device), title=run.config.name)
+        paths.append(save_png(sheet, run.folder / "pictures" / f"{frame.token}.png"))
+    return paths

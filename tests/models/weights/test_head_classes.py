@@ -6,7 +6,7 @@ import torch
 from bev.errors import WeightsError
 from bev.geometry import BevGrid
 from bev.models import CenterHeadConfig
-from bev.models.weights.classes import matched_by_classes
+from bev.models.weights.adaptation import matched_by_classes
 from bev.models.weights.loading import load_weights
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-8.0, 8.0, 1.0), z=(-4.0, 4.0, 8.0))

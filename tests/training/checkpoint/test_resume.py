@@ -7,11 +7,9 @@ import shutil
 import signal
 from dataclasses import replace
 from functools import partial
-from unittest.mock import Mock
 
 import pytest
 import torch
-from lightning import Trainer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchvision.transforms import v2
 
@@ -19,8 +17,6 @@ from bev.data.images.grid_mask import GridMask
 from bev.data.sampling import SamplingConfig
 from bev.errors import CheckpointError
 from bev.models import Detector
-from bev.training import run
-from bev.training.checkpoint import saving as keep
 from bev.training.checkpoint.loading import check_resumable, read_checkpoint
 from bev.training.checkpoint.signals import Stopped
 from bev.training.module import TrainingModule
@@ -47,7 +43,6 @@ def watched():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Detector, "loss", loss)
         patch.setattr(TrainingModule, "training_step", training_step)
-        patch.setattr(run, "write_report", lambda *_: None)
         yield seen, breaks
 
 
@@ -285,15 +280,3 @@ def test_a_position_fits_only_the_visits_that_it_counts(one_camera, killed, whol
         assert part in str(error.value)
     # From an epoch's end any will do.
     check_resumable(whole[1] / "checkpoints" / "last.ckpt", other, ranks=2)
-
-
-def test_a_kill_while_writing_leaves_the_earlier_checkpoint(tmp_path):
-    def save(path, weights_only):
-        path.write_text("half")
-        raise KeyboardInterrupt
-
-    path = tmp_path / "last.ckpt"
-    path.write_text("whole")
-    with pytest.raises(KeyboardInterrupt):
-        keep.write_checkpoint(Mock(spec=Trainer, save_checkpoint=save), path)
-    assert path.read_text() == "whole"

@@ -12,7 +12,6 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
-from bev.config import Experiment
 from bev.training.module import TrainingModule
 from bev.training.settings import StageConfig, TrainConfig
 
@@ -22,11 +21,8 @@ STAGES = (
     StageConfig(2, frozen=("head",), fixed_norms=("norm",)),
     StageConfig(4, rates=(("body", 0.5),), fixed_norms=("norm",)),
 )
-CONFIG = Experiment(
-    train=TrainConfig(
-        optimizer=torch.optim.SGD, lr=0.1, lr_batch=0, weight_decay=0.0, warmup_steps=0,
-        stages=STAGES,
-    )
+CONFIG = TrainConfig(
+    optimizer=torch.optim.SGD, lr=0.1, lr_batch=0, weight_decay=0.0, warmup_steps=0, stages=STAGES,
 )  # fmt: skip
 
 
@@ -90,7 +86,7 @@ def main(folder):
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[watch], use_distributed_sampler=False, default_root_dir=folder,
     )  # fmt: skip
-    module = TrainingModule(CONFIG, network())
+    module = TrainingModule(network(), CONFIG, 1)
     trainer.fit(module, torch.utils.data.DataLoader(Own(), batch_size=None))
     torch.save(watch.weights, folder / f"rank{trainer.global_rank}.pt")
 

@@ -15,7 +15,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from bev.config import Experiment, load_file, override
 from bev.errors import CheckpointError, ConfigError, TrainingError
 from bev.serialization import from_plain, to_plain
-from bev.training import run
 from bev.training.checkpoint.loading import check_resumable, read_checkpoint
 from bev.training.checkpoint.signals import Stopped
 from bev.training.initialization import starting_model
@@ -206,7 +205,6 @@ def breaks(monkeypatch):
         return step(self, batch, index)
 
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
-    monkeypatch.setattr(run, "write_report", lambda *_: None)
     return asked
 
 
@@ -261,7 +259,7 @@ def test_other_classes_on_top_of_trained_weights(small, whole):
     head = replace(small.model.head, groups=groups)
     other = replace(small, model=replace(small.model, head=head))
     other = named(other, "other", init=InitConfig(weights), stages=HEAD_FIRST[:1], max_steps=2)
-    model, _ = starting_model(other)
+    model, _ = starting_model(other.model, other.train.init, other.data.image_size)
     classes = small.model.head.groups[0]
     row = model.head.groups[0]["heatmap"][-1].weight[0]
     old = there["model.head.groups.0.heatmap.0.weight"][classes.index("pedestrian")]

@@ -1,0 +1,109 @@
+"""The Lightning trainer of a run, and the process that it runs in."""
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from bev.machine import default_device, has_fast_bf16, threads_a_process
+from bev.training.checkpoint.io import CheckedCheckpointIO
+from bev.training.checkpoint.random_state import RandomState
+from bev.training.checkpoint.saving import BestCheckpoint, LastCheckpoint
+from bev.training.limits import StepLimit, TimeLimit
+from bev.training.optimization.averaging import AveragedWeights
+from bev.training.settings import TrainConfig
+
+
+def build_trainer(
+    config: TrainConfig, folder: Path, devices: int, score: str, callbacks: Sequence[Callback]
+) -> Trainer:
+    """A trainer that writes into a run folder.
+
+    Args:
+        config: how to train.
+        folder: takes logs and checkpoints.
+        devices: processes on this machine.
+        score: the validated figure that decides which checkpoint is the best.
+        callbacks: besides those that every run has.
+    """
+    averaging = AveragedWeights(config.ema, config.ema_start, default_device())
+    checkpoints = folder / "checkpoints"
+    strategy = config.strategy
+    if strategy == "auto" and devices > 1:
+        strategy = DDPStrategy(gradient_as_bucket_view=True)  # spares a copy of all gradients
+    return Trainer(
+        accelerator="auto",
+        devices=devices,
+        num_nodes=machines(),
+        strategy=strategy,
+        precision=_precision(config.precision),
+        plugins=CheckedCheckpointIO(),
+        logger=[
+            # What is logged before a kill is on disk: a resumed run does not log it again.
+            CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
+            TensorBoardLogger(folder, name="", version="", flush_secs=10),
+        ],
+        callbacks=[
+            *([averaging] if config.ema > 0 else []),
+            *callbacks,
+            StepLimit(config.max_steps),
+            TimeLimit(config.max_minutes),
+            RandomState(),
+            TQDMProgressBar(refresh_rate=1 if os.isatty(1) else config.log_every),
+            LearningRateMonitor("step"),
+            BestCheckpoint(checkpoints, score),
+            LastCheckpoint(checkpoints, config.save_minutes),
+        ],
+        max_epochs=config.epochs,
+        check_val_every_n_epoch=config.validate_every or config.epochs + 1,
+        num_sanity_val_steps=0,
+        log_every_n_steps=config.log_every,
+        enable_model_summary=False,
+        accumulate_grad_batches=config.accumulate,
+        gradient_clip_val=config.clip or None,
+        deterministic=config.deterministic,
+        use_distributed_sampler=False,
+    )
+
+
+def prepare_process(config: TrainConfig, devices: int) -> None:
+    """Seed this process, give it its share of the cores, and keep its terminal quiet."""
+    _quiet()
+    seed_everything(config.seed, workers=True, verbose=False)
+    torch.set_num_threads(threads_a_process(config.threads, devices))
+    cv2.setNumThreads(1)
+
+
+def machines() -> int:
+    """Machines that the run is started on: torchrun's number, else 1."""
+    return int(os.environ.get("GROUP_WORLD_SIZE", 1))
+
+
+def _precision(name: str) -> str:
+    if name == "auto":
+        name = "bf16" if has_fast_bf16() else "32"
+    return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[name]
+
+
+def _quiet() -> None:
+    """Keep the terminal for the progress bar: no advertisements, no advice about loaders."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # The data module keeps the position: its loaders go on within an epoch.
+    warnings.filterwarnings("ignore", ".*resuming from a checkpoint that ended before the epoch.*")
+    warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # as asked
+    warnings.filterwarnings("ignore", ".*overridden `transfer_batch_to_device`.*")
+    warnings.filterwarnings("ignore", ".*It is recommended to use .self.log.*sync_dist=True.*")
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")

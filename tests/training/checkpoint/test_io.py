@@ -1,0 +1,131 @@
+"""Writing of checkpoints: whole, readable and finite, or the earlier one stays."""
+
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+
+from bev.errors import TrainingError
+from bev.training.checkpoint import io
+from bev.training.checkpoint.io import CheckedCheckpointIO, partial_of
+
+
+def checkpoint(value: float = 1.0, size: int = 8) -> dict:
+    weights = {"model.weight": torch.full((size,), value), "model.steps": torch.tensor(3)}
+    momentum = {"state": {0: {"momentum": torch.full((size,), 2.0)}}}
+    return {"global_step": 4, "state_dict": weights, "optimizer_states": [momentum]}
+
+
+def value_of(path: Path) -> float:
+    return torch.load(path, weights_only=True)["state_dict"]["model.weight"][0].item()
+
+
+@pytest.fixture
+def last(tmp_path) -> Path:
+    """A good checkpoint of an earlier step."""
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    CheckedCheckpointIO().save_checkpoint(checkpoint(), path)
+    return path
+
+
+def refused(path: Path, content: dict, message: str) -> None:
+    """Writing fails with one sentence, and nothing is changed in the folder."""
+    before, names = path.read_bytes(), sorted(path.parent.iterdir())
+    with pytest.raises(TrainingError, match=message) as error:
+        CheckedCheckpointIO().save_checkpoint(content, path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    assert path.read_bytes() == before and sorted(path.parent.iterdir()) == names
+
+
+def test_a_checkpoint_takes_the_place_of_the_one_before(last):
+    CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), last)
+    assert value_of(last) == 2.0 and [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_what_a_kill_left_is_written_over(last):
+    partial_of(last).write_bytes(b"cut off" * 10_000)
+    assert value_of(last) == 1.0
+    CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), last)
+    assert value_of(last) == 2.0 and not partial_of(last).exists()
+
+
+def test_a_kill_while_writing_leaves_the_earlier_one(last, monkeypatch):
+    def save(content, file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(KeyboardInterrupt):
+        CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), last)
+    assert value_of(last) == 1.0
+
+
+@pytest.mark.parametrize("part", ["state_dict", "current_model_state"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused(last, part, value):
+    content = {**checkpoint(2.0), part: checkpoint(value)["state_dict"]}
+    refused(last, content, rf"not finite after step 4 \(first {part}.model.weight\).*--train.lr")
+
+
+def test_an_optimiser_may_hold_what_is_not_finite(last):
+    content = checkpoint(2.0)
+    content["optimizer_states"].append(torch.tensor(torch.inf))
+    CheckedCheckpointIO().save_checkpoint(content, last)
+    assert value_of(last) == 2.0
+
+
+def test_a_full_disk_is_one_sentence(last):
+    """The system refuses to make a file longer than that, in the middle of the tensors."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        refused(last, checkpoint(2.0, size=100_000), "cannot be written.*resume the run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(last):
+    (last.parent / "file").write_text("in the way of a folder")
+    path = last.parent / "file" / "last.ckpt"
+    with pytest.raises(TrainingError, match=rf"{path} cannot be written \(.*make .*/file writable"):
+        CheckedCheckpointIO().save_checkpoint(checkpoint(), path)
+
+
+@pytest.mark.parametrize("fault", ["flipped", "cut"])
+def test_a_disk_that_keeps_other_bytes_is_found_out(last, monkeypatch, fault):
+    plain = torch.save
+
+    def save(content, file):
+        plain(content, file)
+        file.flush()
+        whole = bytearray(Path(file.name).read_bytes())
+        place = whole.find(torch.full((8,), 2.0).numpy().tobytes())
+        whole[place] ^= 1
+        Path(file.name).write_bytes(whole if fault == "flipped" else whole[:-100])
+
+    monkeypatch.setattr(torch, "save", save)
+    refused(last, checkpoint(2.0), "cannot be read back")
+
+
+def test_what_only_running_code_could_restore_is_found_out(last):
+    """Before a resumed run, which reads plain data alone, refuses it."""
+    content = {**checkpoint(2.0), "callbacks": {"Own": {"place": Path("x")}}}
+    refused(last, content, "cannot be read back.*neither tensors nor plain data")
+
+
+def test_it_is_on_disk_before_it_takes_its_name(last, monkeypatch):
+    """The file's bytes, then its name, then the folder that has the name."""
+    acts = []
+    sync, replace = io.os.fsync, io.os.replace
+    monkeypatch.setattr(io.os, "fsync", lambda number: (acts.append("flush"), sync(number)))
+    monkeypatch.setattr(io.os, "replace", lambda *paths: (acts.append("name"), replace(*paths)))
+    CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), last)
+    assert acts == ["flush", "name", "flush"]
+
+
+def test_a_folder_of_a_sharded_strategy_is_replaced(tmp_path):
+    path = tmp_path / "last.ckpt"
+    (path / "shards").mkdir(parents=True)
+    CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), path)
+    assert value_of(path) == 2.0
