@@ -46,7 +46,8 @@ def test_a_process_group_killed_in_the_middle(quick, tmp_path, number):
     )  # fmt: skip
     save_config(config, tmp_path / "config.yaml")
     base.write_text(
-        "import yaml\nfrom pathlib import Path\nfrom bev.config import Experiment\nfrom bev.serialization import from_plain\n"
+        "import yaml\nfrom pathlib import Path\nfrom bev.config import Experiment\n"
+        "from bev.serialization import from_plain\n"
         f"plain = yaml.safe_load(Path({str(tmp_path / 'config.yaml')!r}).read_text())\n"
         "config = from_plain(Experiment, plain)\n"
     )
