@@ -45,7 +45,7 @@ class Result:
 
     @property
     def note(self) -> str:
-        """What the figures mean, where that must be said to compare them."""
+        """Definition of the figures, where it is needed to compare them; else empty."""
         return RULE if MEAN in self.figures else ""
 
     def text(self) -> str:

@@ -1,6 +1,7 @@
 """A run folder's records: whole or not there, so that neither lies about the run."""
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import create_autospec
@@ -40,17 +41,31 @@ def test_a_run_whose_record_is_half_written_is_not_finished(tmp_path, full_disk)
     assert not is_finished(tmp_path)
 
 
-def test_the_best_score_is_that_before_where_its_record_is_half_written(tmp_path, full_disk):
-    def trainer(score: float) -> Trainer:
-        found = create_autospec(Trainer, callback_metrics={"val/NDS": torch.tensor(score)})
-        found.strategy.broadcast = bool
-        found.state = SimpleNamespace(fn="validate")
-        found.current_epoch, found.global_step = 1, 4
-        return found
+def validated(score: float, function: str = "validate") -> Trainer:
+    """A trainer that has just validated."""
+    found = create_autospec(Trainer, callback_metrics={"val/NDS": torch.tensor(score)})
+    found.strategy.broadcast = bool
+    found.state = SimpleNamespace(fn=function)
+    found.current_epoch, found.global_step = 1, 4
+    found.fast_dev_run, found.sanity_checking, found.loggers = False, False, []
+    return found
 
+
+@pytest.mark.parametrize("function", ["fit", "validate"])
+def test_the_best_score_outlives_the_run_that_reached_it(tmp_path, function):
+    """In training and after it; equal scores and those that are no numbers replace nothing."""
+    for score, saved in ((0.25, True), (0.2, False), (0.25, False), (math.nan, False), (0.5, True)):
+        trainer = validated(score, function)
+        BestCheckpoint(tmp_path, "NDS").on_validation_end(trainer, LightningModule())
+        written = [Path(call.args[0]) for call in trainer.save_checkpoint.call_args_list]
+        assert written == [tmp_path / "best.ckpt"] * saved
+    assert json.loads((tmp_path / "best.json").read_text()) == {"NDS": 0.5, "epoch": 1, "step": 4}
+
+
+def test_the_best_score_is_that_before_where_its_record_is_half_written(tmp_path, full_disk):
     best = BestCheckpoint(tmp_path, "NDS")
-    best.on_validation_end(trainer(0.25), LightningModule())
+    best.on_validation_end(validated(0.25), LightningModule())
     full_disk()
     with pytest.raises(OSError, match="No space"):
-        best.on_validation_end(trainer(0.5), LightningModule())
+        best.on_validation_end(validated(0.5), LightningModule())
     assert json.loads((tmp_path / "best.json").read_text())["NDS"] == 0.25

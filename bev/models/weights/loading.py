@@ -232,6 +232,6 @@ def _unwrapped(name: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line."""
+    """The first line of an error of another library."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

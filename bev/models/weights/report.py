@@ -1,4 +1,4 @@
-"""What became of weights that were loaded: a record, and a few lines to print."""
+"""Report of weights that were loaded: a record, and a few lines to print."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Mismatch(NamedTuple):
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What became of every tensor of a model and of a file.
+    """The fate of every tensor of a model and of a file.
 
     Attributes:
         source: where the weights come from.
@@ -28,7 +28,7 @@ class WeightsReport:
         mismatched: in both, of different shapes; they keep what they had.
         unused: in the file, not in the model; names in the file.
         skipped: in the model, left out as asked.
-        notes: what else there is to say, a sentence each.
+        notes: further sentences.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Checkpoints: loading, exporting and resuming; writing them is a callback's (``saving``)."""
+"""Checkpoints: loading and exporting (``loading``), when to save (``saving``), writing (``io``)."""
 
 from bev.training.checkpoint.loading import export_weights, home_of, load_checkpoint
 

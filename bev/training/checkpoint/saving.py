@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps: the last, and the best by the score of the averaged weights.
+"""The checkpoints that a run keeps: the last, and the best by the score of the averaged weights.
 
 Lightning's ``ModelCheckpoint`` decides when to save, by the clock and by the score; the classes
 here add when it may not (within an accumulation of gradients) and when it must (at every end).
@@ -136,7 +136,8 @@ class BestCheckpoint(ModelCheckpoint):
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether a score is above the recorded one."""
         kept = json.loads(self.record.read_text()) if self.record.exists() else {}
-        return trainer.strategy.broadcast(bool(current > kept.get(self.figure, -1.0)))
+        better = current is not None and bool(current > kept.get(self.figure, -1.0))
+        return trainer.strategy.broadcast(better)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         score = trainer.callback_metrics[self.monitor]

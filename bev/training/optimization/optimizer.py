@@ -10,7 +10,7 @@ from bev.training.settings import TrainConfig
 
 
 def batch_scale(config: TrainConfig, global_batch: int) -> float:
-    """What the config's learning rate is multiplied by for this global batch."""
+    """Factor of the config's learning rate for this global batch."""
     return global_batch / config.lr_batch if config.lr_batch else 1.0
 
 

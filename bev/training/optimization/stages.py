@@ -74,7 +74,7 @@ class Stages:
         ]
 
     def factors(self, stage: int) -> list[float]:
-        """What the rate of each group is multiplied by in a stage."""
+        """Factors of the groups' learning rates in a stage."""
         return [signature[stage] for signature in self._members]
 
     def starts(self, total: int) -> list[int]:
@@ -112,7 +112,7 @@ class Stages:
                 module.eval()
 
     def account(self, stage: int) -> str:
-        """What trains in a stage, in a sentence."""
+        """A sentence that names the parts that train in a stage."""
         counts: dict[float, int] = {}
         for name, rate in self.rates[stage].items():
             counts[rate] = counts.get(rate, 0) + self.parameters[name].numel()
@@ -128,7 +128,7 @@ class Stages:
 
 
 def _rate(name: str, config: StageConfig) -> float:
-    """What the rate of a parameter is multiplied by; 0 where it is frozen."""
+    """Factor of a parameter's learning rate; 0 where it is frozen."""
     if (config.only and not within_any(name, config.only)) or within_any(name, config.frozen):
         return 0.0
     fitting = [rate for part, rate in config.rates if within(name, part)]

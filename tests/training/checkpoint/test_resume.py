@@ -246,6 +246,16 @@ def test_a_run_that_reached_its_steps_can_be_made_longer(one_camera, watched, wh
     assert same(weights(folder), final)
 
 
+def test_the_best_checkpoint_of_a_run_cut_short_goes_on(one_camera, watched, whole):
+    """It is validated where it stops, within an epoch, before training lets go of its weights."""
+    expected, _, final = whole
+    watched[0].clear()
+    folder, _ = train(named(one_camera, "cut", max_steps=3))
+    train(named(one_camera, "cut"), resume=folder / "checkpoints" / "best.ckpt")
+    assert watched[0] == expected
+    assert same(weights(folder), final)
+
+
 def test_gradients_that_accumulate_are_not_lost(one_camera, watched):
     """Asked to stop within an accumulation of 3 batches, it ends the optimiser step first; killed
     there, it goes back to before it. An epoch of 4 batches has 2 optimiser steps."""
