@@ -15,7 +15,12 @@ RENAMED_CLASSES: dict[str, str] = {}
 RENAMED_FIELDS: dict[tuple[str, str], str] = {}
 
 # (class, removed field) -> its default, and the latest version that reads other values.
-REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {}
+REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
+    ("LiftSplatConfig", "plan_cache"): (0, "0.1.0"),
+    ("RefinedLiftSplatConfig", "squeeze"): (4, "0.1.0"),
+    ("VoxelSamplingConfig", "kernel"): (3, "0.1.0"),
+    ("OutlineConfig", "line_width"): (1.0, "0.1.0"),
+}
 
 
 def current_class(saved: str) -> str:

@@ -13,9 +13,9 @@ from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
+from bev.evaluation.evaluation import Result
 from bev.evaluation.official import counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
-from bev.evaluation.result import Result
 from bev.lab.analysis.displacement import displacement_figures
 from bev.machine import default_device
 from bev.serialization import to_plain

@@ -10,6 +10,8 @@ from bev.data.nuscenes.maps import MapLayers
 from bev.errors import ConfigError
 from bev.geometry import Outlines
 
+_LINE_WIDTH = 1.0  # metres, of dividers
+
 
 @dataclass(frozen=True)
 class OutlineConfig:
@@ -18,12 +20,10 @@ class OutlineConfig:
     Attributes:
         layers: of ``bev.data.nuscenes.classes.LAYERS``; all but "vehicle" need nuScenes' map
             expansion. None where nothing is segmented.
-        line_width: metres, of dividers.
         reach: metres ahead, behind and beside the car within which maps are whole.
     """
 
     layers: tuple[str, ...] = ()
-    line_width: float = 1.0
     reach: float = 80.0
 
     def __post_init__(self) -> None:
@@ -31,8 +31,8 @@ class OutlineConfig:
             if name not in LAYERS or self.layers.count(name) > 1:
                 why = "unknown" if name not in LAYERS else "named twice"
                 raise ConfigError(f"data.outlines.layers: {name!r} is {why}; known: {LAYERS}.")
-        if self.line_width <= 0 or self.reach <= 0:
-            raise ConfigError(f"data.outlines = {self} needs a width and a reach above 0 m.")
+        if self.reach <= 0:
+            raise ConfigError(f"data.outlines.reach = {self.reach} must be above 0 m.")
 
     @property
     def map_layers(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class OutlineReader:
         self, config: OutlineConfig, root: Path, version: str, frames: Sequence[Frame]
     ) -> None:
         self.config, layers = config, config.map_layers
-        self.maps = MapLayers(root, version, layers, config.line_width, config.reach)
+        self.maps = MapLayers(root, version, layers, _LINE_WIDTH, config.reach)
         if layers:
             known = frames.scenes if isinstance(frames, Frames) else [f.scene for f in frames]
             self.maps.read(known)

@@ -7,6 +7,7 @@ at the end.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch.distributed
@@ -15,13 +16,54 @@ from bev.data.batch import Batch
 from bev.data.nuscenes.classes import VEHICLE
 from bev.data.nuscenes.index import Index
 from bev.errors import DataError
-from bev.evaluation.depth import depth_errors
-from bev.evaluation.official import evaluate_submission
-from bev.evaluation.result import Measures, Result
-from bev.evaluation.segmentation import overlaps
+from bev.evaluation.depth import DepthErrors, depth_errors
+from bev.evaluation.official import Metrics, evaluate_submission
+from bev.evaluation.segmentation import MEAN, RULE, Overlaps, overlaps
 from bev.evaluation.submission import submission_rows, write_submission
+from bev.evaluation.table import metrics_table
 from bev.models import Detector
 from bev.models.detector import Prediction
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Sums of what is measured beside boxes; those of parts add up."""
+
+    depth: DepthErrors = DepthErrors()
+    overlaps: Overlaps = Overlaps()
+
+    def __add__(self, other: "Measures") -> "Measures":
+        return Measures(self.depth + other.depth, self.overlaps + other.overlaps)
+
+    def scalars(self) -> dict[str, float]:
+        """All figures, for a logger; those that nothing was measured for are left out."""
+        return {**self.depth.scalars(), **self.overlaps.scalars()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of an evaluation.
+
+    Attributes:
+        metrics: official; None without detection.
+        figures: the others, by name.
+    """
+
+    metrics: Metrics | None
+    figures: dict[str, float]
+
+    def scalars(self) -> dict[str, float]:
+        """The headline figures, for a logger."""
+        return {**(self.metrics.scalars() if self.metrics else {}), **self.figures}
+
+    @property
+    def note(self) -> str:
+        """Definition of the figures, where it is needed to compare them; else empty."""
+        return RULE if MEAN in self.figures else ""
+
+    def text(self) -> str:
+        """For a terminal, without a trailing line break."""
+        return metrics_table(self.metrics, self.figures)
 
 
 class Evaluation:

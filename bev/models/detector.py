@@ -16,7 +16,7 @@ from bev.models.camera_mask import pack, unpack
 from bev.models.feature_cache import FeatureCache
 from bev.models.flip_tta import averaged, averaged_logits, check_mirrors, mirrored, mirrored_back
 from bev.models.heads.center.head import CenterHeadConfig
-from bev.models.heads.center.output import GroupOutput
+from bev.models.heads.center.targets import GroupOutput
 from bev.models.heads.image import ImageClassHead
 from bev.models.heads.segmentation import SegmentationHeadConfig
 from bev.models.image.backbone import BackboneConfig

@@ -15,7 +15,7 @@ from bev.data.batch import Batch, Views
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
 from bev.models.heads.center.heading import mirrored_sectors
-from bev.models.heads.center.output import GroupOutput
+from bev.models.heads.center.targets import GroupOutput
 
 # Channels of the regression tensor (bev.models.heads.center.targets) that change under a mirror.
 _OFFSET_Y, _SINE, _VELOCITY_Y = 1, 6, 9

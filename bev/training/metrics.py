@@ -9,8 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
-from bev.evaluation.evaluation import Evaluation
-from bev.evaluation.result import Result
+from bev.evaluation.evaluation import Evaluation, Result
 from bev.models.detector import Prediction
 
 

@@ -8,8 +8,7 @@ import torch
 
 from bev.data.nuscenes.classes import LAYERS
 from bev.evaluation.depth import DepthErrors
-from bev.evaluation.evaluation import Evaluation
-from bev.evaluation.result import Measures, Result
+from bev.evaluation.evaluation import Evaluation, Measures, Result
 from bev.evaluation.segmentation import RULE, Overlaps, compare_maps
 from bev.geometry import BevGrid, Boxes3D, Outlines
 from bev.models import Detector, SegmentationHeadConfig

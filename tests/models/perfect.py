@@ -3,8 +3,7 @@
 import torch
 
 from bev.data.nuscenes.classes import ATTRIBUTES
-from bev.models.heads.center.output import GroupOutput
-from bev.models.heads.center.targets import CenterTargets
+from bev.models.heads.center.targets import CenterTargets, GroupOutput
 
 
 def perfect_output(targets: CenterTargets, sectors: int = 1) -> GroupOutput:

@@ -27,7 +27,6 @@ LIFT = LiftSplatConfig(
     depth_net=CameraAwareDepthNetConfig(width=16, blocks=1, aspp=False, batch_norm=True),
     channels=8,
     ray_features=True,
-    plan_cache=2,
 )
 
 

@@ -11,8 +11,7 @@ from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D, bev_transform
 from bev.models.flip_tta import averaged, mirrored, mirrored_back
 from bev.models.heads.center.decode import DecodeConfig, decode
-from bev.models.heads.center.output import GroupOutput
-from bev.models.heads.center.targets import center_targets
+from bev.models.heads.center.targets import GroupOutput, center_targets
 
 GRID = BevGrid(x=(-10.0, 30.0, 0.8), y=(-16.0, 16.0, 0.8))
 

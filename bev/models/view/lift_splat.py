@@ -14,13 +14,11 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.camera_mask import pack, unpack
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.models.view.depth_bins import DepthBins
 from bev.models.view.depth_net import ConvDepthNetConfig, DepthContext, DepthNetConfig
-from bev.models.view.plan_cache import PlanCache
 from bev.ops import VoxelPlan, voxel_pool
 
 
@@ -36,7 +34,6 @@ class LiftSplatConfig(ViewTransformConfig):
             "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
         ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
             at which it would meet flat ground, and how near each of its depth points is to it.
-        plan_cache: pooling plans kept in evaluation, see ``PlanCache``; 0 makes each anew.
     """
 
     depth: DepthBins = DepthBins(1.0, 60.0, 1.0)
@@ -44,11 +41,6 @@ class LiftSplatConfig(ViewTransformConfig):
     channels: int = 80
     frustum: Literal["centers", "corners"] = "centers"
     ray_features: bool = False
-    plan_cache: int = 0
-
-    def __post_init__(self) -> None:
-        if self.plan_cache < 0:
-            raise ConfigError(f"view.plan_cache = {self.plan_cache} cannot be negative.")
 
     @property
     def predicts_depth(self) -> bool:
@@ -75,7 +67,6 @@ class LiftSplat(ViewTransform):
         super().__init__()
         self.config, self.stride, self.grid = config, stride, grid
         self.channels = config.channels * grid.shape[0]
-        self.plans = PlanCache(config.plan_cache)
         bins = config.depth.bins
         width = in_channels + (4 + bins if config.ray_features else 0)
         self.depth_net = config.depth_net.build(width, bins, config.channels)
@@ -99,7 +90,7 @@ class LiftSplat(ViewTransform):
                 device=features.device,
             )
             points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
-            plan = self._plan(points, image_size, cameras, bev_from_ego)
+            plan = VoxelPlan.from_points(points, self.grid)
             if self.config.ray_features:
                 rays = ray_features(pixels, cameras, bev_from_ego)
                 looks = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
@@ -136,19 +127,6 @@ class LiftSplat(ViewTransform):
             None if logits is None else unpack(logits.squeeze(1), present, batch),
             unpack(context.squeeze(1), present, batch),
         )
-
-    def _plan(
-        self,
-        points: Float[Tensor, "B N D h w 3"],
-        image_size: tuple[int, int],
-        cameras: Cameras,
-        bev_from_ego: Float[Tensor, "B 4 4"],
-    ) -> VoxelPlan:
-        if self.training or self.config.plan_cache == 0 or torch.compiler.is_compiling():
-            return VoxelPlan.from_points(points, self.grid)
-        matrices = [cameras.image_from_camera, cameras.ego_from_camera, bev_from_ego]
-        sizes = (image_size, points.shape, self.grid)
-        return self.plans.get(matrices, sizes, lambda: VoxelPlan.from_points(points, self.grid))
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The depth at which each bin's point stands, metres."""

@@ -32,6 +32,8 @@ from bev.models.view.image_sampling import (
 )
 from bev.models.view.lift_splat import LiftSplatConfig
 
+_SQUEEZE = 4  # the channel attention's hidden layer is narrower than the BEV by this factor
+
 
 @dataclass(frozen=True)
 class RefinedLiftSplatConfig(ViewTransformConfig):
@@ -40,17 +42,13 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
     Attributes:
         lift: the way forth; the way back reads features of the same width.
         z: (lo, hi, step) of the heights at which cells look back, in the BEV frame, metres.
-        squeeze: the channel attention's hidden layer is narrower than the BEV by this factor.
     """
 
     lift: LiftSplatConfig = LiftSplatConfig()
     z: Axis = (-3.0, 5.0, 1.0)
-    squeeze: int = 4
 
     def __post_init__(self) -> None:
         planes("view.z", self.z)
-        if self.squeeze < 1:
-            raise ConfigError(f"view.squeeze = {self.squeeze} must be at least 1.")
         if self.depth.bins < 2:
             raise ConfigError(
                 "RefinedLiftSplat interpolates between depth bins and view.lift.depth has only one;"
@@ -91,7 +89,7 @@ class RefinedLiftSplat(ViewTransform):
         self.channels = self.lift.channels
         self.heights = planes("view.z", config.z)
         self.context = nn.Conv2d(in_channels, self.channels, 1)
-        self.gate = FusionGate(self.channels, config.squeeze)
+        self.gate = FusionGate(self.channels)
 
     def forward(
         self,
@@ -159,9 +157,9 @@ class FusionGate(nn.Module):
     anything stands there, from both maps.
     """
 
-    def __init__(self, channels: int, squeeze: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(channels // squeeze, 4)
+        hidden = max(channels // _SQUEEZE, 4)
         self.channel = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(2 * channels, hidden, 1),

@@ -29,12 +29,10 @@ class VoxelSamplingConfig(ViewTransformConfig):
         z: (lo, hi, step) of the voxels' heights in the BEV frame, metres; the grid's own z is not
             used.
         channels: width of the image features that are read, and of the result.
-        kernel: of the convolution that reduces heights and channels.
     """
 
     z: Axis = (-3.0, 5.0, 1.0)
     channels: int = 64
-    kernel: int = 3
 
     def __post_init__(self) -> None:
         planes("view.z", self.z)
@@ -58,9 +56,7 @@ class VoxelSampling(ViewTransform):
         self.channels = config.channels
         self.heights = planes("view.z", config.z)
         self.context = nn.Conv2d(in_channels, config.channels, 1)
-        self.reduce = conv_bn_relu(
-            len(self.heights) * config.channels, config.channels, config.kernel
-        )
+        self.reduce = conv_bn_relu(len(self.heights) * config.channels, config.channels)
 
     def forward(
         self,

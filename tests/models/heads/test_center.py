@@ -15,8 +15,7 @@ from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.decode import DecodeConfig, decode
 from bev.models.heads.center.head import CenterHeadConfig
 from bev.models.heads.center.loss import center_loss
-from bev.models.heads.center.output import REGRESSION, GroupOutput
-from bev.models.heads.center.targets import center_targets, gaussian_radius
+from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets, gaussian_radius
 from bev.models.heads.losses import HeatmapLoss
 
 # Neither square nor centred, so that a swap of x and y fails.

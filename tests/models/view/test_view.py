@@ -88,8 +88,8 @@ def test_each_learns_one_batch_and_reads_its_images(shrunk, two_frames, name):
         ),
         (
             "refined_synthetic",
-            ["--model.view.lift.channels", "32", "--model.view.squeeze", "2"],
-            lambda view: replace(view, lift=replace(view.lift, channels=32), squeeze=2),
+            ["--model.view.lift.channels", "32"],
+            lambda view: replace(view, lift=replace(view.lift, channels=32)),
         ),
     ],
 )

@@ -92,13 +92,13 @@ def test_features_that_hold_their_place_give_the_projection_back(cameras):
 
 def test_heights_are_folded_slowest(cameras):
     """Channel z * C + c of what is reduced is channel c at height z."""
-    view = VoxelSamplingConfig(z=(-1.0, 3.0, 2.0), channels=2, kernel=1).build(2, 8, GRID).eval()
+    view = VoxelSamplingConfig(z=(-1.0, 3.0, 2.0), channels=2).build(2, 8, GRID).eval()
     torch.nn.init.eye_(view.context.weight.data[:, :, 0, 0])
     torch.nn.init.zeros_(view.context.bias)
     convolution = view.reduce[0]
     torch.nn.init.zeros_(convolution.weight)
-    convolution.weight.data[0, 2 * 1 + 0] = 1.0  # height 1, channel 0
-    convolution.weight.data[1, 2 * 0 + 1] = 1.0  # height 0, channel 1
+    convolution.weight.data[0, 2 * 1 + 0, 1, 1] = 1.0  # height 1, channel 0
+    convolution.weight.data[1, 2 * 0 + 1, 1, 1] = 1.0  # height 0, channel 1
     features = torch.rand(2, 3, 2, 8, 20)
     bev = view(features, IMAGE, cameras, IDENTITY).bev
     volume = view.sample(features, IMAGE, cameras, IDENTITY)

@@ -14,7 +14,7 @@ from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.attributes import best_attribute
 from bev.models.heads.center.heading import sector_angle
 from bev.models.heads.center.nms import circle_nms, rotated_nms
-from bev.models.heads.center.output import REGRESSION, GroupOutput
+from bev.models.heads.center.targets import REGRESSION, GroupOutput
 
 # Factors on length and width before overlaps are computed, so that thin boxes that miss one another
 # still suppress one another ("scale-NMS", Huang et al., BEVDet 2021, section 3.5).

@@ -21,8 +21,7 @@ from bev.models.heads.center.attributes import attribute_loss
 from bev.models.heads.center.decode import DecodeConfig, decode
 from bev.models.heads.center.heading import sector_loss
 from bev.models.heads.center.loss import at_cells, center_loss
-from bev.models.heads.center.output import REGRESSION, GroupOutput
-from bev.models.heads.center.targets import center_targets
+from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.layers import conv_bn_relu
 

@@ -1,9 +1,9 @@
-"""What the centre head should say: Gaussian heatmaps and box parameters at the centres' cells.
+"""The maps of the center head, and their targets: Gaussian heatmaps, box parameters at the centres.
 
 The ten regression channels, in order: offset of the centre from its cell's lower corner (x, y, in
 cells), height of the centre (metres), log of length, width and height, sine and cosine of the yaw
-(from the middle of its sector, where headings are told by sectors), velocity (x, y, metres per
-second; NaN where unknown).
+(from the middle of its direction bin, where there are several), velocity (x, y, metres per second;
+NaN where unknown).
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,25 @@ from torch import Tensor
 
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.heading import sector_angle, sector_of
+
+REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
+
+
+class GroupOutput(NamedTuple):
+    """Output maps of one group of K classes.
+
+    Attributes:
+        heatmap: (B, K, Y, X) logits.
+        regression: (B, 10, Y, X), channels as above.
+        attribute: (B, A, Y, X) logits of all attributes; A = 0 where they are not told.
+        sector: (B, S, Y, X) logits of the sectors of headings, see
+            ``bev.models.heads.center.heading``; S = 0 where there is but one.
+    """
+
+    heatmap: Float[Tensor, "B K Y X"]
+    regression: Float[Tensor, "B 10 Y X"]
+    attribute: Float[Tensor, "B A Y X"]
+    sector: Float[Tensor, "B S Y X"]
 
 
 class CenterTargets(NamedTuple):
