@@ -154,7 +154,5 @@ def test_the_detector_supervises_depth_through_it(batch, small):
         replace(
             small, view=RefinedLiftSplatConfig(lift=replace(LIFT, depth_net=UniformDepthConfig()))
         ).build()
-    with pytest.raises(ConfigError, match="view.squeeze = 0"):
-        replace(CONFIG, squeeze=0)
     with pytest.raises(ConfigError, match="view.lift.depth has only one"):
         replace(CONFIG, lift=replace(LIFT, depth=DepthBins(1.0, 25.0, 24.0)))
