@@ -9,7 +9,8 @@ superuser as well.
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -53,18 +54,18 @@ def may_write(place: Path) -> bool:
     return os.access(place, os.W_OK)
 
 
-def lock(file: IO) -> bool:
-    """Wait for a file's lock; False where the system or the file system has no locks.
+@contextmanager
+def locked(file: IO) -> Iterator[bool]:
+    """Hold a file's lock, once it is free; the system releases it when its holder dies.
 
-    The system releases it when its holder dies.
+    Gives False, and holds nothing, where the system or the file system has no locks.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except (OSError, AttributeError):
-        return False
-    return True
-
-
-def unlock(file: IO) -> None:
-    """Release a lock that is held."""
-    fcntl.flock(file, fcntl.LOCK_UN)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)

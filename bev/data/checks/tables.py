@@ -52,21 +52,6 @@ def _lidar_row(is_error: bool) -> Kind:
     )
 
 
-# (table, column, table that it names). Neighbours of samples and readings may be left behind.
-_REFERENCES = (
-    ("calibrated_sensor", "sensor_token", "sensor"),
-    ("instance", "category_token", "category"),
-    ("sample", "scene_token", "scene"),
-    ("sample_annotation", "sample_token", "sample"),
-    ("sample_annotation", "instance_token", "instance"),
-    ("sample_annotation", "attribute_token", "attribute"),
-    ("sample_annotation", "prev", "sample_annotation"),
-    ("sample_annotation", "next", "sample_annotation"),
-    ("sample_data", "sample_token", "sample"),
-    ("sample_data", "ego_pose_token", "ego_pose"),
-    ("sample_data", "calibrated_sensor_token", "calibrated_sensor"),
-)
-_MAY_BE_EMPTY = ("attribute_token", "prev", "next")
 _POSE = ("translation", "rotation")
 
 
@@ -94,7 +79,7 @@ class Tables:
             unit_scale=True, delay=1, leave=False,
         ) as bar:  # fmt: skip
             for table, wanted in TABLES.items():
-                columns[table] = {n: np.zeros((0, *c.shape), c.dtype) for n, c in wanted.items()}
+                columns[table] = {name: column.of(name, []) for name, column in wanted.items()}
                 if table not in sizes:
                     findings.add(TABLE_MISSING, [str(files[table])])
                     continue
@@ -141,8 +126,10 @@ def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: 
             (f"{table} {tokens[i].decode()}: {count[i]} times" for i in np.flatnonzero(count > 1)),
         )
     read = tables.is_of(b"camera", b"lidar") | (tables.sensor == NO_ROW)
-    for table, column, target in _REFERENCES:
-        findings.add(DANGLING, _dangling(tables, table, column, target, read))
+    for table, columns in TABLES.items():
+        for name, column in columns.items():
+            if column.target in tables.whole and column.needed != "none":
+                findings.add(DANGLING, _dangling(tables, table, name, read))
     _check_values(tables, read, findings)
     if {"sample", "sample_annotation"} <= tables.whole:
         samples = tables.columns["sample"]["token"]
@@ -151,22 +138,15 @@ def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: 
     _check_rig(tables, cameras, lidar, findings)
 
 
-def _dangling(
-    tables: Tables, table: str, column: str, target: str, read: np.ndarray
-) -> Iterator[str]:
-    if target not in tables.whole:
-        return
-    columns = tables.columns[table]
-    wanted = columns[column]
-    lost = tables.rows(target, wanted) == NO_ROW
-    if column in _MAY_BE_EMPTY:
-        lost &= wanted != b""
-    if target in ("sample", "ego_pose") and table == "sample_data":
+def _dangling(tables: Tables, table: str, name: str, read: np.ndarray) -> Iterator[str]:
+    column, wanted = TABLES[table][name], tables.columns[table][name]
+    lost = column.lost(wanted, tables.rows(column.target, wanted))
+    if column.target in ("sample", "ego_pose") and table == "sample_data":
         lost &= read  # radar is not used
     for row in np.flatnonzero(lost):
         yield (
-            f"{table} {columns['token'][row].decode()}: {column}"
-            f" {wanted[row].decode()!r} is not in {target}.json"
+            f"{table} {tables.columns[table]['token'][row].decode()}: {column.field or name}"
+            f" {wanted[row].decode()!r} is not in {column.target}.json"
         )
 
 

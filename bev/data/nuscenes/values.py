@@ -4,7 +4,7 @@ Each function takes a table's columns (see ``bev.data.nuscenes.tables``) and mar
 break its rule. What training makes of them:
 
 - An ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar that is no pose, or a camera without
-  a lens: nothing can be placed, so the index is not built (``bev.data.nuscenes.index_join``).
+  a lens: nothing can be placed, so the index is not built (``bev.data.nuscenes.index_build``).
 - A box without a place, a heading or a size: left out of the index, thus of training and of
   evaluation; the official evaluation refuses such truth. The build says how many there are.
 - A quaternion that is not of unit length: it is normalised, as the devkit does.
