@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bev.data.checks.findings import Findings, Kind
 from bev.data.nuscenes.index import NO_ROW, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import Columns, no_box, no_lens, no_pose, not_unit, told
+from bev.data.nuscenes.values import POSE, Columns, no_box, no_lens, no_pose, not_unit, told
 from bev.errors import DataError
 
 _MEND = "Mend the rows, or fetch the tables again."
@@ -24,7 +24,7 @@ TABLE_MISSING = Kind("table missing", "Fetch the tables again.")
 TABLE_DAMAGED = Kind("damaged table or row", "What refers to these rows is not checked.")
 TOKEN_TWICE = Kind("duplicate token", "Remove the rows that are too many.")
 DANGLING = Kind("reference to a row that does not exist", _MEND)
-NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
+NOPOSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
 NOT_UNIT = Kind("quaternion not of unit length", f"{_MEND} Training normalises it.")
 NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _MEND)
 NO_BOX = Kind(
@@ -50,9 +50,6 @@ def _lidar_row(is_error: bool) -> Kind:
         "Its ego frame is CAM_FRONT's; lidar must be off (--data.no-lidar).",
         is_error,
     )
-
-
-_POSE = ("translation", "rotation")
 
 
 @dataclass(frozen=True)
@@ -165,12 +162,12 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
     }
     for table, rows in used.items():
         columns = tables.columns[table]
-        findings.add(NO_POSE, _rows(table, columns, no_pose(columns) & rows, _POSE))
+        findings.add(NOPOSE, _rows(table, columns, no_pose(columns) & rows, POSE))
         findings.add(NOT_UNIT, _rows(table, columns, not_unit(columns) & rows, ("rotation",)))
     lens = no_lens(mounting) & (modality == b"camera")
     findings.add(NO_LENS, _rows("calibrated_sensor", mounting, lens, ("camera_intrinsic",)))
     boxes, table = tables.columns["sample_annotation"], "sample_annotation"
-    findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*_POSE, "size")))
+    findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*POSE, "size")))
     findings.add(NOT_UNIT, _rows(table, boxes, not_unit(boxes), ("rotation",)))
 
 

@@ -3,10 +3,7 @@
 The idea: nuScenes' tables as they are, minus what nobody reads, with every token resolved to a row
 number once and for all. Columns are plain ``.npy`` files in one folder, mapped and not loaded:
 opening takes milliseconds whatever the size, and all workers and ranks of a machine share the same
-pages. (Arrow would add a dependency and gain nothing: there are no nested values, the numbers must
-stay exact and cannot be compressed much, and NumPy maps its own files without copying.)
-
-Radar readings are left out; a box's number of radar points is kept.
+pages. Radar readings are left out; a box's number of radar points is kept.
 """
 
 from collections.abc import Sequence
@@ -20,59 +17,46 @@ from bev.errors import DataError
 
 NO_ROW = -1  # where a row has no such neighbour, attribute or reading
 
-# The parts of the index and their columns, of one entry a row unless a shape is told. Text is bytes;
-# poses are translations in metres and quaternions w, x, y, z; a table's name is a row in its part.
+# The parts and their columns, one entry a row if no shape is told. Text is bytes, rotations are
+# quaternions w, x, y, z, lengths are metres, and a column named as a part holds rows of it.
 PARTS: dict[str, dict[str, str]] = {
     "scene": {"name": "text"},
     "sample": {  # key frames, in the table's order
-        "token": "text",
+        "token": "text", "timestamp": "microseconds", "scene": "row",
         "by_token": "the rows in the order of their tokens",
-        "timestamp": "microseconds",
-        "scene": "row",
-        "prev": "row of the key frame before, NO_ROW at the scene's begin",
-        "next": "row of the key frame after, NO_ROW at the scene's end",
+        "prev": "row of the key frame before, or NO_ROW", "next": "and of that after",
         "annotations": "(S + 1,) sample s has annotations [s]:[s + 1]",
         "data": "(S, channels) row in sample_data of each channel's key frame, or NO_ROW",
     },
     "sample_data": {  # images and lidar sweeps, also between key frames, in the table's order
         "sample": "row of the key frame that it belongs to (for a sweep, the nearest)",
-        "channel": "row in sensor",
-        "calibrated_sensor": "row",
-        "timestamp": "microseconds",
-        "is_key_frame": "bool",
-        "height": "pixels; 0 for lidar",
-        "width": "pixels; 0 for lidar",
+        "channel": "row in sensor", "calibrated_sensor": "row",
+        "timestamp": "microseconds", "is_key_frame": "bool",
+        "height": "pixels, 0 for lidar", "width": "pixels, 0 for lidar",
         "filename": "text, below the data root",
-        "prev": "row of the same sensor's reading before, or NO_ROW",
-        "next": "row of the same sensor's reading after, or NO_ROW",
-        "translation": "(D, 3) of global_from_ego at this reading's own time",
-        "rotation": "(D, 4) of the same",
+        "prev": "row of the sensor's reading before, or NO_ROW", "next": "and of that after",
+        "translation": "(D, 3) of global_from_ego at its own time", "rotation": "(D, 4) of it",
     },
     "calibrated_sensor": {  # mounting and lens of each sensor of each car
-        "translation": "(K, 3) of ego_from_sensor",
-        "rotation": "(K, 4) of the same",
+        "translation": "(K, 3) of ego_from_sensor", "rotation": "(K, 4) of it",
         "camera_intrinsic": "(K, 3, 3) pixels from camera rays; zero for lidar",
     },
-    # Boxes in the global frame, by sample, within a sample in the table's order; without those that
+    # Boxes in the global frame, by sample, then in the table's order; without those that
     # bev.data.nuscenes.values.no_box marks.
     "sample_annotation": {
-        "instance": "number of the tracked object",
-        "category": "row",
-        "attribute": "row of the first attribute, or NO_ROW",
-        "attribute_count": "how many attributes",
-        "visibility": "level 1 (0-40 %) to 4 (80-100 %); 0 where unknown",
-        "num_lidar_pts": "lidar points on the box",
-        "num_radar_pts": "radar points on the box",
-        "translation": "(A, 3) centre",
-        "size": "(A, 3) width, length, height, metres",
+        "instance": "number of the tracked object", "category": "row",
+        "attribute": "row of the first one, or NO_ROW", "attribute_count": "how many there are",
+        "visibility": "level 1 (0-40 %) to 4 (80-100 %), 0 where unknown",
+        "num_lidar_pts": "points on the box", "num_radar_pts": "points on the box",
+        "translation": "(A, 3) centre", "size": "(A, 3) width, length, height",
         "rotation": "(A, 4)",
-        "velocity": "(A, 2) vx, vy, metres per second, by the rule of the devkit's box_velocity; NaN"
-        " where the track has no neighbouring boxes or they are too far in time",
+        "velocity": "(A, 2) vx, vy, metres per second, by the rule of the devkit's box_velocity;"
+        " NaN where the track has no box beside this one or it is too far in time",
     },
     "category": {"name": "text"},
     "attribute": {"name": "text"},
     "sensor": {"channel": "text", "modality": "text"},  # cameras and lidars, each channel once
-}
+}  # fmt: skip
 
 
 class Index:

@@ -1,12 +1,9 @@
 """Builds an index, as a process of its own: ``python -m bev.data.nuscenes.index_build JOB``.
 
 The idea: what is needed in passing (a table's text, the sorts) is several times the index, and a
-process that ends gives all of it back, so the process that wants the index starts this one. Imports
-neither torch nor the devkit: it starts in a fraction of a second.
-
-Joining two tables is a sort of one's tokens and a binary search of the other's, all in NumPy. A
-reference that leads nowhere is an error where the devkit would fail on it too; what the numbers
-must be stands in ``bev.data.nuscenes.values``.
+process that ends gives all of it back. It imports neither torch nor the devkit: it starts in a
+fraction of a second. Joining two tables is a sort of one's tokens and a binary search of the
+other's. A reference that leads nowhere is an error where the devkit would fail on it too.
 """
 
 import gc
@@ -20,10 +17,9 @@ from tqdm import tqdm
 
 from bev.data.nuscenes.index import NO_ROW, PARTS, column_file, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import Columns, no_box, no_lens, no_pose, told
+from bev.data.nuscenes.values import POSE, Columns, no_box, no_lens, no_pose, told
 from bev.errors import BevError, DataError
 
-_POSE = ("translation", "rotation")
 _ALL_DAMAGE = "python tools/check_data.py {} lists all damage"
 # The devkit's rule: neighbouring boxes further apart in time, in seconds, give no velocity.
 _LONGEST_STEP = 1.5
@@ -40,7 +36,23 @@ def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
     Raises:
         DataError: where the tables are damaged or do not fit each other, or change meanwhile.
     """
-    tables = _read(folder, hashes)
+    tables, parent = {}, os.getppid()
+    total = sum(table_file(folder, table).stat().st_size for table in TABLES)
+    with tqdm(total=total, desc=f"index {folder.name}", unit="B", unit_scale=True, delay=1,
+              leave=False) as bar:  # fmt: skip
+
+        def advance(characters: int) -> None:
+            if os.getppid() != parent:
+                raise DataError("The process that wanted the index is gone.")
+            bar.update(characters)
+
+        for table in TABLES:
+            tables[table], found = read_table(folder, table, advance)
+            if found != hashes[table]:
+                raise DataError(
+                    f"Table {table_file(folder, table)} changed while it was read; try again when"
+                    " nothing writes there any more."
+                )
     boxes = len(tables["sample_annotation"]["token"])
     join(folder, tables)
     if left_out := boxes - len(tables["sample_annotation"]["size"]):
@@ -55,30 +67,6 @@ def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
                 np.save(file, tables[part][name])
                 file.flush()
                 os.fsync(file.fileno())  # a power cut must not leave an index with holes
-
-
-def _read(folder: Path, hashes: dict[str, str]) -> dict[str, dict[str, np.ndarray]]:
-    """Every table's columns."""
-    total = sum(table_file(folder, table).stat().st_size for table in TABLES)
-    parent = os.getppid()
-    tables = {}
-    with tqdm(
-        total=total, desc=f"index {folder.name}", unit="B", unit_scale=True, delay=1, leave=False
-    ) as bar:
-
-        def advance(characters: int) -> None:
-            if os.getppid() != parent:
-                raise DataError("The process that wanted the index is gone.")
-            bar.update(characters)
-
-        for table in TABLES:
-            tables[table], found = read_table(folder, table, advance)
-            if found != hashes[table]:
-                raise DataError(
-                    f"Table {table_file(folder, table)} changed while it was read; try again when"
-                    " nothing writes there any more."
-                )
-    return tables
 
 
 def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
@@ -114,19 +102,17 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
     channel = np.full(len(used), NO_ROW, np.int16)
     names, first, channel[used] = np.unique(sensor["channel"][used], True, True)
     data["channel"] = channel[mounting["sensor"]][data["calibrated_sensor"]]
-    kept = data["channel"] != NO_ROW
+    kept, by_token = data["channel"] != NO_ROW, order["sample_data"]
     data = tables["sample_data"] = {name: column[kept] for name, column in data.items()}
-    by_token = order["sample_data"]
     order["sample_data"] = (np.cumsum(kept) - 1)[by_token[kept[by_token]]]
     for table, columns in TABLES.items():
-        for name, column in columns.items():
-            if column.target and name in tables[table]:
-                resolve(table, name)
+        for name in [name for name in columns if columns[name].target and name in tables[table]]:
+            resolve(table, name)
 
     is_camera = (sensor["modality"] == b"camera")[mounting["sensor"]]
     for table, bad, fields in (
-        ("ego_pose", no_pose(tables["ego_pose"]), _POSE),
-        ("calibrated_sensor", no_pose(mounting), _POSE),
+        ("ego_pose", no_pose(tables["ego_pose"]), POSE),
+        ("calibrated_sensor", no_pose(mounting), POSE),
         ("calibrated_sensor", no_lens(mounting) & is_camera, ("camera_intrinsic",)),
     ):
         if (unusable := bad[data[table]]).any():
@@ -136,7 +122,7 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
                 f" {told(tables[table], row, fields)} cannot be used; mend the row or fetch the"
                 f" table again ({_ALL_DAMAGE.format(folder.parent)})."
             )
-    data |= {name: tables["ego_pose"][name][data["ego_pose"]] for name in _POSE}
+    data |= {name: tables["ego_pose"][name][data["ego_pose"]] for name in POSE}
     samples, boxes = tables["sample"], tables["sample_annotation"]
     samples["data"] = _key_frames(folder, data, samples["token"], names)
     samples["by_token"] = order["sample"]
@@ -159,8 +145,8 @@ def _order(folder: Path, table: str, tokens: np.ndarray) -> np.ndarray:
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
         raise DataError(
-            f"Table {table_file(folder, table)} has token {twice[0].decode()} twice; remove a row or"
-            " fetch the table again."
+            f"Table {table_file(folder, table)} has token {twice[0].decode()} twice; remove a row"
+            " or fetch the table again."
         )
     return order
 
@@ -204,16 +190,11 @@ def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
     return velocity
 
 
-def main() -> None:
-    """Run the job of the command line."""
-    folder, out, hashes = json.loads(sys.argv[1])
+if __name__ == "__main__":
     gc.disable()  # rows hold no cycles, and looking for some takes time
+    given_folder, given_out, given_hashes = json.loads(sys.argv[1])
     try:
-        build(Path(folder), Path(out), hashes)
+        build(Path(given_folder), Path(given_out), given_hashes)
     except BevError as error:
         print(error)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

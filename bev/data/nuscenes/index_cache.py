@@ -1,15 +1,12 @@
 """Where indexes are kept, and when one may be used: never for tables that have changed.
 
 The idea: an index's name is a hash of the content of the tables that it was made from, so it cannot
-be stale; copied or moved tables find it again. As hashing gigabytes at every start would take
-seconds, a small record beside the indexes remembers, for each data root, its index together with
-every table's size, modification and change time.
-
-What is guaranteed: tables that differ in any byte are noticed if one of the three differs. The
-system sets the change time at every write and rename and no program can set it back, so a copy that
-preserves times (rsync -t) is noticed too. A record of tables touched within two seconds of being
-hashed is not believed, as two writes may fall on one tick of a file system's clock. Not noticed:
-content that changes with none of the three changing, as a disk altered while it is not mounted.
+be stale; copied or moved tables find it again. A small record beside the indexes saves hashing
+gigabytes at every start: for each data root its index, and every table's size, modification and
+change time. It is not believed where one of the three differs, or where a table had been touched
+within two seconds of being hashed (two writes may fall on one tick of a file system's clock). No
+program can set the change time back, so a copy that preserves times (rsync -t) is noticed too. Not
+noticed: content that changes with none of the three, as a disk altered while it is not mounted.
 
 Several processes: building holds a lock of the place (see ``bev.data.cache_place``), so one builds
 and the others wait and open what it built. An index is filled under another name and renamed when
@@ -25,7 +22,6 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +31,6 @@ from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
-from bev.machine import usable_cores
 
 FORMAT = 3  # to be raised with every change of what the columns hold
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # with the build's job
@@ -79,16 +74,12 @@ def open_index(root: Path, version: str) -> Index:
 
 
 def _tables_folder(root: Path, version: str) -> Path:
-    if not root.is_dir() and version == "v1.0-synthetic":
-        raise DataError(
-            f"Data root {root} does not exist; make it: python tools/make_synthetic.py {root}"
-        )
-    if not root.is_dir():
-        raise DataError(
-            f"Data root {root} does not exist; --data.root must name a folder that holds"
-            f" {version}/, samples/ and maps/."
-        )
     folder = root / version
+    if not root.is_dir():
+        mend = f"--data.root must name a folder that holds {version}/, samples/ and maps/."
+        if version == "v1.0-synthetic":
+            mend = f"make it: python tools/make_synthetic.py {root}"
+        raise DataError(f"Data root {root} does not exist; {mend}")
     if not folder.is_dir():
         found = sorted(p.parent.name for p in root.glob("*/sample_data.json"))
         raise DataError(
@@ -119,9 +110,7 @@ def _recorded(place: Path, folder: Path) -> Path | None:
 def _build(places: list[Path], place: Path, folder: Path) -> Path:
     """Hash the tables, build their index unless a place has it, and record it; under the lock."""
     hashed, state = time.time_ns(), _state(folder)
-    with ThreadPoolExecutor(min(4, usable_cores())) as pool:
-        found = pool.map(lambda table: content_hash(table_file(folder, table)), TABLES)
-        hashes = dict(zip(TABLES, found, strict=True))
+    hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}
     key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()[:32]
     index = next((p / key for p in places if os.path.isdir(p / key)), place / key)
     if not index.is_dir():

@@ -7,7 +7,6 @@ tokens here; ``TABLES`` tells what they refer to.
 
 import hashlib
 import json
-import mmap
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class Column:
         convert: from the JSON value to the entry.
         field: its name in the table, if not the column's.
         target: the table whose tokens it holds, if it is a reference.
-        needed: which entries must be in that table: "all", "named" (all but empty ones) or "none".
+        needed: which of these must be there: "all", "named" (that are not empty) or "none".
     """
 
     dtype: str = "S"
@@ -56,71 +55,51 @@ class Column:
         return column.reshape(len(rows), *self.shape)
 
     def lost(self, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Whether each reference is one to a row that must exist and does not.
-
-        Args:
-            tokens: (n,) entries of the column.
-            rows: (n,) rows of the target, negative where a token is not there.
-        """
-        if self.needed == "all":
-            return rows < 0
-        return (rows < 0) & (tokens != b"") & (self.needed == "named")
+        """Whether each token must be in the target and is not, where its row is negative."""
+        needed = tokens != b"" if self.needed == "named" else self.needed == "all"
+        return (rows < 0) & needed
 
 
 _TEXT, _TIME, _NUMBER = Column(), Column("i8"), Column("i4")
 _POSE = {"translation": Column("f8", (3,)), "rotation": Column("f8", (4,))}
+_NAMES = {"token": _TEXT, "name": _TEXT}
+
+
+def _references(*targets: str) -> dict[str, Column]:
+    return {f"{target}_token": Column(target=target) for target in targets}
 
 
 def _neighbours(table: str, needed: str) -> dict[str, Column]:
-    return {name: Column(target=table, needed=needed) for name in ("prev", "next")}
+    return dict.fromkeys(("prev", "next"), Column(target=table, needed=needed))
 
 
 # What the index is made of. The tables that are not here (log, map, visibility) hold nothing that
-# training, sequences or the official evaluation use. The largest come first, while there is room.
+# training, sequences or the official evaluation use. Neighbours of samples and readings need not be
+# there, so that a part cut out of a data set can be used.
 TABLES: dict[str, dict[str, Column]] = {
     "sample_annotation": {
-        "token": _TEXT,
-        **_neighbours("sample_annotation", "named"),
-        **_POSE,
-        "sample_token": Column(target="sample"),
-        "instance_token": Column(target="instance"),
-        "attribute_token": Column(
-            convert=lambda tokens: tokens[0] if tokens else "",
-            field="attribute_tokens", target="attribute", needed="named",
-        ),
+        "token": _TEXT, **_neighbours("sample_annotation", "named"),
+        **_references("sample", "instance"),
+        "attribute_token": Column(convert=lambda tokens: tokens[0] if tokens else "",
+                                  field="attribute_tokens", target="attribute", needed="named"),
         "attribute_count": Column("u1", convert=len, field="attribute_tokens"),
         "visibility": Column("i1", convert=lambda token: int(token or 0), field="visibility_token"),
-        "size": Column("f8", (3,)),
-        "num_lidar_pts": _NUMBER,
-        "num_radar_pts": _NUMBER,
+        **_POSE, "size": Column("f8", (3,)), "num_lidar_pts": _NUMBER, "num_radar_pts": _NUMBER,
     },
     "sample_data": {
-        "token": _TEXT,
-        **_neighbours("sample_data", "none"),
-        "sample_token": Column(target="sample"),
-        "ego_pose_token": Column(target="ego_pose"),
-        "calibrated_sensor_token": Column(target="calibrated_sensor"),
-        "timestamp": _TIME,
-        "is_key_frame": Column("?"),
-        "height": _NUMBER,
-        "width": _NUMBER,
-        "filename": _TEXT,
+        "token": _TEXT, **_neighbours("sample_data", "none"),
+        **_references("sample", "ego_pose", "calibrated_sensor"),
+        "timestamp": _TIME, "is_key_frame": Column("?"),
+        "height": _NUMBER, "width": _NUMBER, "filename": _TEXT,
     },
     "ego_pose": {"token": _TEXT, **_POSE},
     "sample": {
-        "token": _TEXT,
-        **_neighbours("sample", "none"),
-        "timestamp": _TIME,
-        "scene_token": Column(target="scene"),
+        "token": _TEXT, **_neighbours("sample", "none"), **_references("scene"), "timestamp": _TIME
     },
-    "scene": {"token": _TEXT, "name": _TEXT},
-    "instance": {"token": _TEXT, "category_token": Column(target="category")},
-    "category": {"token": _TEXT, "name": _TEXT},
-    "attribute": {"token": _TEXT, "name": _TEXT},
+    "scene": _NAMES, "category": _NAMES, "attribute": _NAMES,
+    "instance": {"token": _TEXT, **_references("category")},
     "calibrated_sensor": {
-        "token": _TEXT,
-        **_POSE,
-        "sensor_token": Column(target="sensor"),
+        "token": _TEXT, **_references("sensor"), **_POSE,
         "camera_intrinsic": Column("f8", (3, 3), lambda lens: lens or [[0.0] * 3] * 3),
     },
     "sensor": {"token": _TEXT, "channel": _TEXT, "modality": _TEXT},
@@ -164,19 +143,17 @@ def read_table(
             file and row.
     """
     path = table_file(folder, table)
-    if path.stat().st_size == 0:
-        raise DataError(f"Table {path} is empty; fetch the tables again.")
-    # Mapped, not read: the bytes stay the system's to drop, only the text is this process's.
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        try:
-            text = str(content, "utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
-    digest = content_hash(path)  # after the text: what is written meanwhile shows
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
+    del content
     parts = {name: [column.of(name, [])] for name, column in TABLES[table].items()}
     stream, reported = _rows(text, path, on_fault), 0
     while chunk := list(islice(stream, _CHUNK)):
-        for columns in _columns(table, [row for row, _ in chunk], path, on_fault):
+        for columns in _columns(table, path, [row for row, _ in chunk], on_fault):
             for name, column in columns.items():
                 parts[name].append(column)
         progress(chunk[-1][1] - reported)
@@ -192,21 +169,21 @@ def _rows(
     decode, skip = json.JSONDecoder().raw_decode, _BETWEEN_ROWS.match
     position = skip(text).end()
     if not text.startswith("[", position):
-        return on_fault(DataError(f"Table {path} is not a list of rows; fetch it again."))
+        fault = "not a list of rows" if text else "empty"
+        return on_fault(DataError(f"Table {path} is {fault}; fetch it again."))
     position = skip(text, position + 1).end()
     while not text.startswith("]", position):
         try:
             row, end = decode(text, position)
         except ValueError:
-            place = f"character {position} of {len(text)}"
-            fault = f"Table {path} is damaged or cut off at {place}; fetch it again."
-            return on_fault(DataError(fault))
+            fault = f"damaged or cut off at character {position} of {len(text)}"
+            return on_fault(DataError(f"Table {path} is {fault}; fetch it again."))
         yield row, end
         position = skip(text, end).end()
 
 
 def _columns(
-    table: str, rows: list, path: Path, on_fault: Callable[[DataError], object]
+    table: str, path: Path, rows: list, on_fault: Callable[[DataError], object]
 ) -> Iterator[dict[str, np.ndarray]]:
     """The columns of some rows; where one is faulty, of each that is not."""
     columns = {}
@@ -217,14 +194,13 @@ def _columns(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if len(rows) > 1:
             for row in rows:
-                yield from _columns(table, [row], path, on_fault)
+                yield from _columns(table, path, [row], on_fault)
             return
         row, field = rows[0], column.field or name
-        token = row.get("token", "without token") if isinstance(row, dict) else repr(row)[:80]
-        found = row.get(field, "missing") if isinstance(row, dict) else "missing"
-        on_fault(
-            DataError(
-                f"Table {path}, row {token}: {field} is {found!r}, which cannot be used"
-                f" ({type(error).__name__}: {error}); mend the row or fetch the table again."
-            )
-        )
+        token, found = repr(row)[:80], "missing"
+        if isinstance(row, dict):
+            token, found = row.get("token", "without token"), row.get(field, found)
+        on_fault(DataError(
+            f"Table {path}, row {token}: {field} is {found!r}, which cannot be used"
+            f" ({type(error).__name__}: {error}); mend the row or fetch the table again."
+        ))  # fmt: skip
