@@ -82,9 +82,7 @@ class Tables:
                     continue
                 told_of = faults[table]
                 try:
-                    columns[table], _ = read_table(
-                        folder, table, bar.update, lambda fault, to=told_of: to.append(str(fault))
-                    )
+                    columns[table], _ = read_table(folder, table, bar.update, told_of.append)
                 except (DataError, OSError) as error:
                     told_of.append(str(error))
                 findings.add(TABLE_DAMAGED, told_of)

@@ -86,12 +86,10 @@ def _tables_folder(root: Path, version: str) -> Path:
             f"Data root {root} holds no version {version} (found: {', '.join(found) or 'none'});"
             " set --data.version."
         )
-    missing = [f"{table}.json" for table in TABLES if not table_file(folder, table).is_file()]
-    if missing:
-        raise DataError(
-            f"The tables in {folder} cannot be opened ({', '.join(missing)} missing); fetch them"
-            " again."
-        )
+    lost = [f"{table}.json" for table in TABLES if not table_file(folder, table).is_file()]
+    if lost:
+        lost = f"({', '.join(lost)} missing)"
+        raise DataError(f"The tables in {folder} cannot be opened {lost}; fetch them again.")
     return folder
 
 

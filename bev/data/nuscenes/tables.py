@@ -120,29 +120,31 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _refuse(fault: DataError) -> None:
-    raise fault
-
-
 def read_table(
     folder: Path,
     table: str,
     progress: Callable[[int], object] = lambda _: None,
-    on_fault: Callable[[DataError], object] = _refuse,
+    on_fault: Callable[[str], object] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The columns of one of ``TABLES``, and the hash of the content that they were read from.
 
     Args:
         folder: the version's folder.
         progress: called with the characters read since it was called last.
-        on_fault: called with each fault in the rows; where it returns, the faulty row, or all
-            behind a place that cannot be parsed, is left out. By default it raises.
+        on_fault: called with each fault in the rows, in place of an error; the faulty row, or all
+            behind a place that cannot be parsed, is left out.
 
     Raises:
         DataError: where the table cannot be read as text, is damaged or a row lacks a field; names
             file and row.
     """
     path = table_file(folder, table)
+
+    def fault(message: str) -> None:
+        if on_fault is None:
+            raise DataError(f"Table {path}{message}")
+        on_fault(f"Table {path}{message}")
+
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     try:
@@ -151,9 +153,9 @@ def read_table(
         raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
     del content
     parts = {name: [column.of(name, [])] for name, column in TABLES[table].items()}
-    stream, reported = _rows(text, path, on_fault), 0
+    stream, reported = _rows(text, fault), 0
     while chunk := list(islice(stream, _CHUNK)):
-        for columns in _columns(table, path, [row for row, _ in chunk], on_fault):
+        for columns in _columns(table, [row for row, _ in chunk], fault):
             for name, column in columns.items():
                 parts[name].append(column)
         progress(chunk[-1][1] - reported)
@@ -162,28 +164,25 @@ def read_table(
     return {name: np.concatenate(parts.pop(name)) for name in TABLES[table]}, digest
 
 
-def _rows(
-    text: str, path: Path, on_fault: Callable[[DataError], object]
-) -> Iterator[tuple[dict, int]]:
+def _rows(text: str, fault: Callable[[str], object]) -> Iterator[tuple[dict, int]]:
     """Each row and the position behind it."""
     decode, skip = json.JSONDecoder().raw_decode, _BETWEEN_ROWS.match
     position = skip(text).end()
     if not text.startswith("[", position):
-        fault = "not a list of rows" if text else "empty"
-        return on_fault(DataError(f"Table {path} is {fault}; fetch it again."))
+        return fault(f" is {'not a list of rows' if text else 'empty'}; fetch it again.")
     position = skip(text, position + 1).end()
     while not text.startswith("]", position):
         try:
             row, end = decode(text, position)
         except ValueError:
-            fault = f"damaged or cut off at character {position} of {len(text)}"
-            return on_fault(DataError(f"Table {path} is {fault}; fetch it again."))
+            place = f"character {position} of {len(text)}"
+            return fault(f" is damaged or cut off at {place}; fetch it again.")
         yield row, end
         position = skip(text, end).end()
 
 
 def _columns(
-    table: str, path: Path, rows: list, on_fault: Callable[[DataError], object]
+    table: str, rows: list, fault: Callable[[str], object]
 ) -> Iterator[dict[str, np.ndarray]]:
     """The columns of some rows; where one is faulty, of each that is not."""
     columns = {}
@@ -194,13 +193,13 @@ def _columns(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if len(rows) > 1:
             for row in rows:
-                yield from _columns(table, path, [row], on_fault)
+                yield from _columns(table, [row], fault)
             return
         row, field = rows[0], column.field or name
         token, found = repr(row)[:80], "missing"
         if isinstance(row, dict):
             token, found = row.get("token", "without token"), row.get(field, found)
-        on_fault(DataError(
-            f"Table {path}, row {token}: {field} is {found!r}, which cannot be used"
-            f" ({type(error).__name__}: {error}); mend the row or fetch the table again."
-        ))  # fmt: skip
+        fault(
+            f", row {token}: {field} is {found!r}, which cannot be used ({type(error).__name__}:"
+            f" {error}); mend the row or fetch the table again."
+        )
