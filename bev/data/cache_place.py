@@ -9,7 +9,8 @@ superuser as well.
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -31,40 +32,38 @@ def cache_places(root: Path, kind: str) -> list[Path]:
 
 
 def owner(place: Path, root: Path) -> str:
-    """What tells a data root's part of a place from those of other roots.
+    """What tells a data root from others that share a place: where it lies.
 
-    Empty beside the data: these are the same wherever they are mounted. Elsewhere roots may share
-    the place, and are told apart by where they lie.
+    Empty beside the data: these are the same wherever they are mounted.
     """
-    if place.parent == root:
-        return ""
-    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    path = str(root.resolve()).encode()
+    return "" if place.parent == root else hashlib.sha256(path).hexdigest()[:16]
 
 
 def may_write(place: Path) -> bool:
     """Whether a folder can be written to; it is made where it is not there yet."""
     try:
         there = next(p for p in (place, *place.absolute().parents) if p.exists())
-        if not there.stat().st_mode & 0o222:
-            return False
-        place.mkdir(parents=True, exist_ok=True)
+        if there.stat().st_mode & 0o222:
+            place.mkdir(parents=True, exist_ok=True)
+            return os.access(place, os.W_OK)
     except OSError:
-        return False
-    return os.access(place, os.W_OK)
+        pass
+    return False
 
 
-def lock(file: IO) -> bool:
-    """Wait for a file's lock; False where the system or the file system has no locks.
+@contextmanager
+def locked(file: IO) -> Iterator[bool]:
+    """Hold a file's lock, once it is free; the system releases it when its holder dies.
 
-    The system releases it when its holder dies.
+    Gives False, and holds nothing, where the system or the file system has no locks.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except (OSError, AttributeError):
-        return False
-    return True
-
-
-def unlock(file: IO) -> None:
-    """Release a lock that is held."""
-    fcntl.flock(file, fcntl.LOCK_UN)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from bev.data.nuscenes import index_cache
-from bev.data.nuscenes.index_build import Job
 from bev.lab.benchmark.made_tables import write_tables
 
 
@@ -30,8 +29,8 @@ def user_cache(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture()
-def builds(monkeypatch) -> list[Job]:
-    """The jobs run from here on."""
-    jobs, run = [], index_cache._run
-    monkeypatch.setattr(index_cache, "_run", lambda job: (jobs.append(job), run(job)))
-    return jobs
+def builds(monkeypatch) -> list[Path]:
+    """The folders that are filled from here on."""
+    filled, run = [], index_cache._run
+    monkeypatch.setattr(index_cache, "_run", lambda *job: (filled.append(job[1]), run(*job)))
+    return filled

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bev.data.checks.findings import Findings, Kind
 from bev.data.nuscenes.index import NO_ROW, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import Columns, no_box, no_lens, no_pose, not_unit, told
+from bev.data.nuscenes.values import POSE, Columns, no_box, no_lens, no_pose, not_unit, told
 from bev.errors import DataError
 
 _MEND = "Mend the rows, or fetch the tables again."
@@ -24,7 +24,7 @@ TABLE_MISSING = Kind("table missing", "Fetch the tables again.")
 TABLE_DAMAGED = Kind("damaged table or row", "What refers to these rows is not checked.")
 TOKEN_TWICE = Kind("duplicate token", "Remove the rows that are too many.")
 DANGLING = Kind("reference to a row that does not exist", _MEND)
-NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
+NOPOSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
 NOT_UNIT = Kind("quaternion not of unit length", f"{_MEND} Training normalises it.")
 NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _MEND)
 NO_BOX = Kind(
@@ -52,24 +52,6 @@ def _lidar_row(is_error: bool) -> Kind:
     )
 
 
-# (table, column, table that it names). Neighbours of samples and readings may be left behind.
-_REFERENCES = (
-    ("calibrated_sensor", "sensor_token", "sensor"),
-    ("instance", "category_token", "category"),
-    ("sample", "scene_token", "scene"),
-    ("sample_annotation", "sample_token", "sample"),
-    ("sample_annotation", "instance_token", "instance"),
-    ("sample_annotation", "attribute_token", "attribute"),
-    ("sample_annotation", "prev", "sample_annotation"),
-    ("sample_annotation", "next", "sample_annotation"),
-    ("sample_data", "sample_token", "sample"),
-    ("sample_data", "ego_pose_token", "ego_pose"),
-    ("sample_data", "calibrated_sensor_token", "calibrated_sensor"),
-)
-_MAY_BE_EMPTY = ("attribute_token", "prev", "next")
-_POSE = ("translation", "rotation")
-
-
 @dataclass(frozen=True)
 class Tables:
     """What could be read.
@@ -94,15 +76,13 @@ class Tables:
             unit_scale=True, delay=1, leave=False,
         ) as bar:  # fmt: skip
             for table, wanted in TABLES.items():
-                columns[table] = {n: np.zeros((0, *c.shape), c.dtype) for n, c in wanted.items()}
+                columns[table] = {name: column.of(name, []) for name, column in wanted.items()}
                 if table not in sizes:
                     findings.add(TABLE_MISSING, [str(files[table])])
                     continue
                 told_of = faults[table]
                 try:
-                    columns[table], _ = read_table(
-                        folder, table, bar.update, lambda fault, to=told_of: to.append(str(fault))
-                    )
+                    columns[table], _ = read_table(folder, table, bar.update, told_of.append)
                 except (DataError, OSError) as error:
                     told_of.append(str(error))
                 findings.add(TABLE_DAMAGED, told_of)
@@ -141,8 +121,10 @@ def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: 
             (f"{table} {tokens[i].decode()}: {count[i]} times" for i in np.flatnonzero(count > 1)),
         )
     read = tables.is_of(b"camera", b"lidar") | (tables.sensor == NO_ROW)
-    for table, column, target in _REFERENCES:
-        findings.add(DANGLING, _dangling(tables, table, column, target, read))
+    for table, columns in TABLES.items():
+        for name, column in columns.items():
+            if column.target in tables.whole and column.needed != "none":
+                findings.add(DANGLING, _dangling(tables, table, name, read))
     _check_values(tables, read, findings)
     if {"sample", "sample_annotation"} <= tables.whole:
         samples = tables.columns["sample"]["token"]
@@ -151,22 +133,15 @@ def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: 
     _check_rig(tables, cameras, lidar, findings)
 
 
-def _dangling(
-    tables: Tables, table: str, column: str, target: str, read: np.ndarray
-) -> Iterator[str]:
-    if target not in tables.whole:
-        return
-    columns = tables.columns[table]
-    wanted = columns[column]
-    lost = tables.rows(target, wanted) == NO_ROW
-    if column in _MAY_BE_EMPTY:
-        lost &= wanted != b""
-    if target in ("sample", "ego_pose") and table == "sample_data":
+def _dangling(tables: Tables, table: str, name: str, read: np.ndarray) -> Iterator[str]:
+    column, wanted = TABLES[table][name], tables.columns[table][name]
+    lost = column.lost(wanted, tables.rows(column.target, wanted))
+    if column.target in ("sample", "ego_pose") and table == "sample_data":
         lost &= read  # radar is not used
     for row in np.flatnonzero(lost):
         yield (
-            f"{table} {columns['token'][row].decode()}: {column}"
-            f" {wanted[row].decode()!r} is not in {target}.json"
+            f"{table} {tables.columns[table]['token'][row].decode()}: {column.field or name}"
+            f" {wanted[row].decode()!r} is not in {column.target}.json"
         )
 
 
@@ -185,12 +160,12 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
     }
     for table, rows in used.items():
         columns = tables.columns[table]
-        findings.add(NO_POSE, _rows(table, columns, no_pose(columns) & rows, _POSE))
+        findings.add(NOPOSE, _rows(table, columns, no_pose(columns) & rows, POSE))
         findings.add(NOT_UNIT, _rows(table, columns, not_unit(columns) & rows, ("rotation",)))
     lens = no_lens(mounting) & (modality == b"camera")
     findings.add(NO_LENS, _rows("calibrated_sensor", mounting, lens, ("camera_intrinsic",)))
     boxes, table = tables.columns["sample_annotation"], "sample_annotation"
-    findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*_POSE, "size")))
+    findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*POSE, "size")))
     findings.add(NOT_UNIT, _rows(table, boxes, not_unit(boxes), ("rotation",)))
 
 

@@ -38,7 +38,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from bev.data.cache_place import cache_places, lock, may_write, owner, unlock
+from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.images.loading import decode
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
@@ -128,13 +128,8 @@ class ImageCache:
     def _record(self) -> Iterator[IO[bytes]]:
         """The record of the bytes, locked where there are locks."""
         descriptor = os.open(self.folder / _RECORD, os.O_RDWR | os.O_CREAT, 0o666)
-        with os.fdopen(descriptor, "rb+") as record:
-            held = lock(record)
-            try:
-                yield record
-            finally:
-                if held:
-                    unlock(record)
+        with os.fdopen(descriptor, "rb+") as record, locked(record):
+            yield record
 
     def _used(self, record: IO[bytes]) -> int:
         """Bytes of all entries: as recorded, or counted where the record is not whole."""

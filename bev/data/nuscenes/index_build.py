@@ -1,180 +1,200 @@
-"""Builds an index, as a process of its own: python -m bev.data.nuscenes.index_build JOB
+"""Builds an index, as a process of its own: ``python -m bev.data.nuscenes.index_build JOB``.
 
 The idea: what is needed in passing (a table's text, the sorts) is several times the index, and a
-process that ends gives all of it back, so the process that wants the index starts this one. Large
-tables are read in processes of their own, at the same time. Imports neither torch nor the devkit:
-it starts in a fraction of a second.
+process that ends gives all of it back. It imports neither torch nor the devkit: it starts in a
+fraction of a second. Joining two tables is a sort of one's tokens and a binary search of the
+other's. A reference that leads nowhere is an error where the devkit would fail on it too.
 """
 
 import gc
 import json
-import multiprocessing
 import os
-import queue
-import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from bev.data.nuscenes.index import column_file
-from bev.data.nuscenes.index_join import ALL_DAMAGE, join
+from bev.data.nuscenes.index import NO_ROW, PARTS, column_file, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
+from bev.data.nuscenes.values import POSE, Columns, no_box, no_lens, no_pose, told
 from bev.errors import BevError, DataError
 
-_LARGE = 16 << 20  # bytes of a table from which a process of its own pays
+_ALL_DAMAGE = "bevlab check-data {} lists all damage"
+# The devkit's rule: neighbouring boxes further apart in time, in seconds, give no velocity.
+_LONGEST_STEP = 1.5
 
 
-@dataclass(frozen=True)
-class Job:
-    """What to build.
+def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
+    """Fill a folder with the columns of the index.
 
-    Attributes:
-        tables: the version's folder.
-        out: an empty folder, to be filled with the index's columns.
+    Args:
+        folder: the version's folder, with the tables.
+        out: an empty folder.
         hashes: of each table's content, as its name in the index says.
-        parallel: read large tables at the same time.
-    """
-
-    tables: str
-    out: str
-    hashes: dict[str, str]
-    parallel: bool
-
-    def command(self) -> list[str]:
-        """The command that runs this job."""
-        return [sys.executable, "-m", "bev.data.nuscenes.index_build", json.dumps(asdict(self))]
-
-
-def build(job: Job) -> None:
-    """Fill ``job.out`` with the columns of the index.
 
     Raises:
         DataError: where the tables are damaged or do not fit each other, or change meanwhile.
     """
-    folder, out = Path(job.tables), Path(job.out)
-    raw = out / "tables"
-    raw.mkdir()
-    for table, found in _read_all(folder, raw, job.parallel).items():
-        if found != job.hashes[table]:
-            raise DataError(
-                f"Table {table_file(folder, table)} changed while it was read; try again when"
-                " nothing writes there any more."
-            )
-    tables = {
-        table: {name: np.load(column_file(raw, table, name)) for name in columns}
-        for table, columns in TABLES.items()
-    }
-    joined = join(folder, tables)
-    left_out = len(tables["sample_annotation"]["token"]) - len(joined["sample_annotation"]["size"])
-    if left_out:
-        print(
-            f"warning: {left_out} boxes of {folder} have no size above 0, or a number that is not"
-            f" finite, and are left out; {ALL_DAMAGE.format(folder.parent)}.",
-            file=sys.stderr,
-        )
-    for part, columns in joined.items():
-        for name, column in columns.items():
-            _save(column_file(out, part, name), column)
-    shutil.rmtree(raw)
-
-
-def _read_all(folder: Path, raw: Path, parallel: bool) -> dict[str, str]:
-    """Read every table into ``raw``; returns the hashes of their contents."""
-    sizes = {table: table_file(folder, table).stat().st_size for table in TABLES}
-    parent = os.getppid()
-    with tqdm(
-        total=sum(sizes.values()),
-        desc=f"index {folder.name}",
-        unit="B",
-        unit_scale=True,
-        delay=1,
-        leave=False,
-    ) as bar:
+    tables, parent = {}, os.getppid()
+    total = sum(table_file(folder, table).stat().st_size for table in TABLES)
+    with tqdm(total=total, desc=f"index {folder.name}", unit="B", unit_scale=True, delay=1,
+              leave=False) as bar:  # fmt: skip
 
         def advance(characters: int) -> None:
             if os.getppid() != parent:
                 raise DataError("The process that wanted the index is gone.")
             bar.update(characters)
 
-        large = [table for table, size in sizes.items() if parallel and size > _LARGE]
-        reports, processes = _start(folder, raw, large)
-        small = [table for table in TABLES if table not in large]
-        hashes = {table: _read_one(folder, raw, table, advance) for table in small}
-        while len(hashes) < len(TABLES):
-            try:
-                table, message = reports.get(timeout=0.2)
-            except queue.Empty:
-                ended = [process.exitcode for process in processes if process.exitcode]
-                if ended and reports.empty():
-                    raise DataError(
-                        f"A process that read a table of {folder} ended with status {ended[0]}"
-                        " (-9: too little memory); see above."
-                    ) from None
-                advance(0)
-                continue
-            if isinstance(message, BevError):
-                raise message
-            if isinstance(message, int):
-                advance(message)
-            else:
-                hashes[table] = message
-    return hashes
+        for table in TABLES:
+            tables[table], found = read_table(folder, table, advance)
+            if found != hashes[table]:
+                raise DataError(
+                    f"Table {table_file(folder, table)} changed while it was read; try again when"
+                    " nothing writes there any more."
+                )
+    boxes = len(tables["sample_annotation"]["token"])
+    join(folder, tables)
+    if left_out := boxes - len(tables["sample_annotation"]["size"]):
+        print(
+            f"warning: {left_out} boxes of {folder} have no size above 0, or a number that is not"
+            f" finite, and are left out; {_ALL_DAMAGE.format(folder.parent)}.",
+            file=sys.stderr,
+        )
+    for part, columns in PARTS.items():
+        for name in columns:
+            with column_file(out, part, name).open("wb") as file:
+                np.save(file, tables[part][name])
+                file.flush()
+                os.fsync(file.fileno())  # a power cut must not leave an index with holes
 
 
-def _start(folder: Path, raw: Path, tables: list[str]):
-    """Start a process for each table; they put (table, characters read, hash or error) here."""
-    context = multiprocessing.get_context("spawn")
-    reports = context.Queue()
-    processes = [
-        context.Process(target=_read_apart, args=(folder, raw, table, reports), daemon=True)
-        for table in tables
-    ]
-    for process in processes:
-        process.start()
-    return reports, processes
+def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
+    """Turn the columns of the tables into those of the index, in place; others may remain.
+
+    Args:
+        folder: the version's folder, for messages.
+        tables: as ``read_table`` gives them.
+
+    Raises:
+        DataError: for a token that occurs twice, a reference that leads nowhere, a pose or a lens
+            that is none, and a second key frame of a sensor in a sample.
+    """
+    order = {table: _order(folder, table, columns["token"]) for table, columns in tables.items()}
+
+    def resolve(table: str, name: str) -> None:
+        """Put rows in the place of a column of tokens."""
+        column, wanted = TABLES[table][name], tables[table].pop(name)
+        rows = find(tables[column.target]["token"], order[column.target], wanted)
+        if (lost := column.lost(wanted, rows)).any():
+            raise DataError(
+                f"Table {table_file(folder, table)} names a {column.field or name}"
+                f" {wanted[np.argmax(lost)].decode()!r} that {column.target}.json does not hold;"
+                " fetch the tables again."
+            )
+        tables[table][name.removesuffix("_token")] = rows.astype(np.int32)
+
+    # Radar is left out first, so that nothing needs to be right about it.
+    resolve("calibrated_sensor", "sensor_token")
+    resolve("sample_data", "calibrated_sensor_token")
+    sensor, mounting, data = (tables[t] for t in ("sensor", "calibrated_sensor", "sample_data"))
+    used = np.isin(sensor["modality"], (b"camera", b"lidar"))
+    channel = np.full(len(used), NO_ROW, np.int16)
+    names, first, channel[used] = np.unique(sensor["channel"][used], True, True)
+    data["channel"] = channel[mounting["sensor"]][data["calibrated_sensor"]]
+    kept, by_token = data["channel"] != NO_ROW, order["sample_data"]
+    data = tables["sample_data"] = {name: column[kept] for name, column in data.items()}
+    order["sample_data"] = (np.cumsum(kept) - 1)[by_token[kept[by_token]]]
+    for table, columns in TABLES.items():
+        for name in [name for name in columns if columns[name].target and name in tables[table]]:
+            resolve(table, name)
+
+    is_camera = (sensor["modality"] == b"camera")[mounting["sensor"]]
+    for table, bad, fields in (
+        ("ego_pose", no_pose(tables["ego_pose"]), POSE),
+        ("calibrated_sensor", no_pose(mounting), POSE),
+        ("calibrated_sensor", no_lens(mounting) & is_camera, ("camera_intrinsic",)),
+    ):
+        if (unusable := bad[data[table]]).any():
+            row = int(data[table][np.argmax(unusable)])
+            raise DataError(
+                f"Table {table_file(folder, table)}, row {tables[table]['token'][row].decode()}:"
+                f" {told(tables[table], row, fields)} cannot be used; mend the row or fetch the"
+                f" table again ({_ALL_DAMAGE.format(folder.parent)})."
+            )
+    data |= {name: tables["ego_pose"][name][data["ego_pose"]] for name in POSE}
+    samples, boxes = tables["sample"], tables["sample_annotation"]
+    samples["data"] = _key_frames(folder, data, samples["token"], names)
+    samples["by_token"] = order["sample"]
+    tables["sensor"] = {name: sensor[name][used][first] for name in PARTS["sensor"]}
+
+    boxes["attribute"] = boxes["attribute"].astype(np.int16)
+    boxes["category"] = tables["instance"]["category"][boxes["instance"]].astype(np.int16)
+    boxes["velocity"] = _velocity(boxes, samples["timestamp"][boxes["sample"]])
+    by_sample = np.argsort(boxes["sample"], kind="stable")
+    by_sample = by_sample[~no_box(boxes)[by_sample]]
+    ends = np.arange(len(samples["token"]) + 1)
+    samples["annotations"] = np.searchsorted(boxes["sample"][by_sample], ends)
+    tables["sample_annotation"] = {n: boxes[n][by_sample] for n in PARTS["sample_annotation"]}
 
 
-def _read_apart(folder: Path, raw: Path, table: str, reports) -> None:
-    gc.disable()  # rows hold no cycles, and looking for some takes time
-    parent = os.getppid()
-
-    def progress(characters: int) -> None:
-        if os.getppid() != parent:
-            os._exit(1)
-        reports.put((table, characters))
-
-    try:
-        reports.put((table, _read_one(folder, raw, table, progress)))
-    except BevError as error:
-        reports.put((table, error))
+def _order(folder: Path, table: str, tokens: np.ndarray) -> np.ndarray:
+    """The rows in the order of their tokens, of which each must be there once."""
+    order = np.argsort(tokens, kind="stable").astype(np.int32)
+    ordered = tokens[order]
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        raise DataError(
+            f"Table {table_file(folder, table)} has token {twice[0].decode()} twice; remove a row"
+            " or fetch the table again."
+        )
+    return order
 
 
-def _read_one(folder: Path, raw: Path, table: str, progress: Callable[[int], object]) -> str:
-    columns, found = read_table(folder, table, progress)
-    for name, column in columns.items():
-        np.save(column_file(raw, table, name), column)
-    return found
+def _key_frames(
+    folder: Path, data: Columns, samples: np.ndarray, channels: np.ndarray
+) -> np.ndarray:
+    """(samples, channels) row in ``sample_data`` of each sensor's key frame, or ``NO_ROW``."""
+    key_frames = np.full((len(samples), len(channels)), NO_ROW, np.int32)
+    rows = np.flatnonzero(data["is_key_frame"])
+    place = data["sample"][rows], data["channel"][rows]
+    key_frames[place] = rows
+    for second in np.flatnonzero(key_frames[place] != rows):
+        sample, channel = (int(column[second]) for column in place)
+        files = data["filename"][[rows[second], key_frames[sample, channel]]]
+        raise DataError(
+            f"Table {table_file(folder, 'sample_data')} has two key frames of"
+            f" {channels[channel].decode()} for sample {samples[sample].decode()}:"
+            f" {' and '.join(file.decode() for file in files)}; remove one"
+            f" ({_ALL_DAMAGE.format(folder.parent)})."
+        )
+    return key_frames
 
 
-def _save(path: Path, column: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, column)
-        file.flush()
-        os.fsync(file.fileno())  # a power cut must not leave a finished index with holes
+def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
+    """(A, 2) of each box, by the rule of the devkit's ``box_velocity``.
 
-
-def main() -> None:
-    """Run the job; what a user can mend goes to standard output, as one sentence."""
-    try:
-        build(Job(**json.loads(sys.argv[1])))
-    except BevError as error:
-        print(error)
-        sys.exit(1)
+    The difference between the track's previous and next box, or between this one and the only
+    neighbour there is. NaN, too, where the devkit has infinity.
+    """
+    own = np.arange(len(timestamp))
+    has_prev, has_next = (boxes[name] != NO_ROW for name in ("prev", "next"))
+    first, last = np.where(has_prev, boxes["prev"], own), np.where(has_next, boxes["next"], own)
+    seconds = 1e-6 * timestamp[last] - 1e-6 * timestamp[first]
+    longest = np.where(has_prev & has_next, 2 * _LONGEST_STEP, _LONGEST_STEP)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = boxes["translation"][last, :2] - boxes["translation"][first, :2]
+        velocity = moved / seconds[:, None]
+    unknown = ~(has_prev | has_next) | (seconds > longest) | ~np.isfinite(velocity).all(axis=1)
+    velocity[unknown] = np.nan
+    return velocity
 
 
 if __name__ == "__main__":
-    main()
+    gc.disable()  # rows hold no cycles, and looking for some takes time
+    given_folder, given_out, given_hashes = json.loads(sys.argv[1])
+    try:
+        build(Path(given_folder), Path(given_out), given_hashes)
+    except BevError as error:
+        print(error)
+        sys.exit(1)

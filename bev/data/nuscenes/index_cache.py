@@ -1,23 +1,18 @@
 """Where indexes are kept, and when one may be used: never for tables that have changed.
 
 The idea: an index's name is a hash of the content of the tables that it was made from, so it cannot
-be stale; copied or moved tables find it again. As hashing gigabytes at every start would take
-seconds, a small record beside the indexes remembers, for each data root, the hashes together with
-every table's size, modification and change time (``st_size``, ``st_mtime_ns``, ``st_ctime_ns``).
+be stale; copied or moved tables find it again. A small record beside the indexes saves hashing
+gigabytes at every start: for each data root its index, and every table's size, modification and
+change time. It is not believed where one of the three differs, or where a table had been touched
+within two seconds of being hashed (two writes may fall on one tick of a file system's clock). No
+program can set the change time back, so a copy that preserves times (rsync -t) is noticed too. Not
+noticed: content that changes with none of the three, as a disk altered while it is not mounted.
 
-What is guaranteed: tables that differ in any byte from those an index was made from are noticed if
-one of the three differs from the record, or if a table had been touched within two seconds of being
-hashed (then the record is not believed, as two writes may fall on one tick of a file system's
-clock). The system sets the change time at every write and rename and no program can set it back, so
-a copy that preserves times (rsync -t) is noticed too. Not noticed: content that changes with none
-of the three changing, as a disk altered while it is not mounted.
-
-The place: ``.index`` in the data root, or another (see ``bev.data.cache_place``).
-
-Several processes: building holds a lock of the place (released by the system when its holder dies),
-so one builds and the others wait and open what it built. An index is filled under another name and
-renamed when it is whole; what a killed build left is cleared away by the next. Opening an index
-that is there takes no lock and writes nothing.
+Several processes: building holds a lock of the place (see ``bev.data.cache_place``), so one builds
+and the others wait and open what it built. An index is filled under another name and renamed when
+it is whole; what a killed build left is cleared away by the next. Opening an index that is there
+takes no lock and writes nothing. Where the file system has no locks, several processes may build
+the same index, and the first to finish gives it.
 """
 
 import hashlib
@@ -25,22 +20,20 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import bev
-from bev.data.cache_place import cache_places, lock, may_write, owner, unlock
+from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.index_build import Job
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
-from bev.machine import usable_cores
 
-FORMAT = 2  # to be raised with every change of what the columns hold
+FORMAT = 3  # to be raised with every change of what the columns hold
+BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # with the build's job
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
 
 
@@ -59,13 +52,21 @@ def open_index(root: Path, version: str) -> Index:
     places = cache_places(root, "index")
     for place in places:
         if (found := _recorded(place, folder)) is not None:
-            return Index.load(found, root, version)
-    for place in places:
-        with _locked(place) as usable:
-            if usable:
-                # Another process may have built it while this one waited.
-                found = _recorded(place, folder) or _build(places, place, folder)
-                return Index.load(found, root, version)
+            return Index(found, root, version)
+    for place in filter(may_write, places):
+        try:
+            lock = (place / "lock").open("a")
+        except OSError:  # another user's
+            continue
+        with lock, locked(lock) as held:
+            if held:  # so nobody builds: what lies here was left by processes that were killed
+                for left in place.glob(f"{PARTIAL}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                    with suppress(OSError):
+                        left.unlink()
+            # Another process may have built it while this one waited.
+            found = _recorded(place, folder) or _build(places, place, folder)
+            return Index(found, root, version)
     raise DataError(
         f"No place for the index of {folder} can be written"
         f" ({' nor '.join(map(str, places))}); set BEV_CACHE to a folder that can."
@@ -73,56 +74,23 @@ def open_index(root: Path, version: str) -> Index:
 
 
 def _tables_folder(root: Path, version: str) -> Path:
-    if not root.is_dir() and version == "v1.0-synthetic":
-        raise DataError(f"Data root {root} does not exist; make it: bevlab make-synthetic {root}")
-    if not root.is_dir():
-        raise DataError(
-            f"Data root {root} does not exist; --data.root must name a folder that holds"
-            f" {version}/, samples/ and maps/."
-        )
     folder = root / version
+    if not root.is_dir():
+        mend = f"--data.root must name a folder that holds {version}/, samples/ and maps/."
+        if version == "v1.0-synthetic":
+            mend = f"make it: bevlab make-synthetic {root}"
+        raise DataError(f"Data root {root} does not exist; {mend}")
     if not folder.is_dir():
         found = sorted(p.parent.name for p in root.glob("*/sample_data.json"))
         raise DataError(
             f"Data root {root} holds no version {version} (found: {', '.join(found) or 'none'});"
             " set --data.version."
         )
-    missing = [f"{table}.json" for table in TABLES if not table_file(folder, table).is_file()]
-    if missing:
-        raise DataError(
-            f"The tables in {folder} cannot be opened ({', '.join(missing)} missing); fetch them"
-            " again."
-        )
+    lost = [f"{table}.json" for table in TABLES if not table_file(folder, table).is_file()]
+    if lost:
+        lost = f"({', '.join(lost)} missing)"
+        raise DataError(f"The tables in {folder} cannot be opened {lost}; fetch them again.")
     return folder
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[bool]:
-    """Hold the place's lock; gives False, and holds nothing, where the place cannot be written.
-
-    Where the system or the file system has no locks, nothing is held either, but the place can be
-    used: then several processes may build the same index, and the first to finish gives it.
-    """
-    if not may_write(place):
-        yield False
-        return
-    try:
-        file = (place / "lock").open("a")
-    except OSError:
-        yield False
-        return
-    with file:
-        held = lock(file)
-        if held:  # so nobody builds: what lies here was left by processes that were killed
-            for left in place.glob(f"{PARTIAL}*"):
-                shutil.rmtree(left, ignore_errors=True)
-                with suppress(OSError):
-                    left.unlink()
-        try:
-            yield True
-        finally:
-            if held:
-                unlock(file)
 
 
 def _recorded(place: Path, folder: Path) -> Path | None:
@@ -140,18 +108,15 @@ def _recorded(place: Path, folder: Path) -> Path | None:
 def _build(places: list[Path], place: Path, folder: Path) -> Path:
     """Hash the tables, build their index unless a place has it, and record it; under the lock."""
     hashed, state = time.time_ns(), _state(folder)
-    with ThreadPoolExecutor(min(4, usable_cores())) as pool:
-        found = pool.map(lambda table: content_hash(table_file(folder, table)), TABLES)
-        hashes = dict(zip(TABLES, found, strict=True))
-    key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()
-    candidates = [p / key[:32] for p in places]
-    index = next((path for path in candidates if os.path.isdir(path)), place / key[:32])
+    hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}
+    key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()[:32]
+    index = next((p / key for p in places if os.path.isdir(p / key)), place / key)
     if not index.is_dir():
         # A name of its own: a builder whose parent was killed may still write into the last one.
         partial = place / f"{PARTIAL}{os.getpid()}-{hashed}"
         partial.mkdir()
         try:
-            _run(Job(str(folder), str(partial), hashes, usable_cores() > 1))
+            _run(folder, partial, hashes)
             with suppress(OSError):  # another process without a lock was first
                 os.rename(partial, index)
             if not index.is_dir():
@@ -165,17 +130,19 @@ def _build(places: list[Path], place: Path, folder: Path) -> Path:
     return index
 
 
-def _run(job: Job) -> None:
-    path = os.pathsep.join(filter(None, [str(Path(bev.__file__).parents[1]),
-                                         os.environ.get("PYTHONPATH")]))  # fmt: skip
+def _run(folder: Path, out: Path, hashes: dict[str, str]) -> None:
+    path = filter(None, [str(Path(bev.__file__).parents[1]), os.environ.get("PYTHONPATH")])
     done = subprocess.run(
-        job.command(), env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+        [*BUILD, json.dumps([str(folder), str(out), hashes])],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         raise DataError(
             done.stdout.strip()
-            or f"Building the index of {job.tables} failed (exit status {done.returncode}; negative"
-            " is the signal that ended it, such as -9 for too little memory)."
+            or f"Building the index of {folder} failed (exit status {done.returncode}; negative is"
+            " the signal that ended it, such as -9 for too little memory)."
         )
 
 

@@ -1,13 +1,12 @@
-"""A nuScenes table (a JSON array of rows) as NumPy columns.
+"""A nuScenes table (a JSON array of rows) as NumPy columns, and which tables and fields are read.
 
 The idea: one row is decoded at a time and a chunk of rows becomes arrays at once, so that reading
-needs the memory of the text and of the columns, not of a million dictionaries. Nothing here knows
-how tables refer to each other: references stay tokens.
+needs the memory of the text and of the columns, not of a million dictionaries. References stay
+tokens here; ``TABLES`` tells what they refer to.
 """
 
 import hashlib
 import json
-import mmap
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 
 from bev.errors import DataError
 
-_CHUNK = 16384  # rows
+_CHUNK = 256  # rows; those of a chunk should fit the processor's cache
 _BETWEEN_ROWS = re.compile(r"[\s,]*")
 
 
@@ -28,96 +27,83 @@ class Column:
     """One field of a table's rows.
 
     Attributes:
-        field: its name in the table.
         dtype: NumPy type; "S" is text as UTF-8 bytes, as wide as the longest entry.
         shape: of one entry.
         convert: from the JSON value to the entry.
+        field: its name in the table, if not the column's.
+        target: the table whose tokens it holds, if it is a reference.
+        needed: which of these must be there: "all", "named" (that are not empty) or "none".
     """
 
-    field: str
     dtype: str = "S"
     shape: tuple[int, ...] = ()
     convert: Callable[[Any], Any] | None = None
+    field: str = ""
+    target: str = ""
+    needed: str = "all"
 
-    def of(self, rows: list[dict]) -> np.ndarray:
+    def of(self, name: str, rows: list[dict]) -> np.ndarray:
         """The column of some rows; raises ValueError and the like where a value does not fit."""
-        values = [row[self.field] for row in rows]
+        values = [row[self.field or name] for row in rows]
         if self.convert is not None:
-            values = [self.convert(value) for value in values]
+            values = list(map(self.convert, values))
         if self.dtype == "S":
-            values = [value.encode() for value in values]
-        column = np.array(values, dtype=self.dtype)
-        if column.shape[1:] != self.shape:
+            values = list(map(str.encode, values))
+        column = np.array(values, self.dtype)
+        if rows and column.shape[1:] != self.shape:
             raise ValueError(f"not of shape {self.shape}")
-        return column
+        return column.reshape(len(rows), *self.shape)
+
+    def lost(self, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Whether each token must be in the target and is not, where its row is negative."""
+        needed = tokens != b"" if self.needed == "named" else self.needed == "all"
+        return (rows < 0) & needed
 
 
-def _first(tokens: list[str]) -> str:
-    return tokens[0] if tokens else ""
+_TEXT, _TIME, _NUMBER = Column(), Column("i8"), Column("i4")
+_POSE = {"translation": Column("f8", (3,)), "rotation": Column("f8", (4,))}
+_NAMES = {"token": _TEXT, "name": _TEXT}
 
 
-def _level(token: str) -> int:
-    return int(token or 0)
+def _references(*targets: str) -> dict[str, Column]:
+    return {f"{target}_token": Column(target=target) for target in targets}
 
 
-def _matrix(intrinsic: list) -> list:
-    return intrinsic or [[0.0] * 3] * 3
+def _neighbours(table: str, needed: str) -> dict[str, Column]:
+    return dict.fromkeys(("prev", "next"), Column(target=table, needed=needed))
 
-
-_TOKEN = {"token": Column("token")}
-_NEIGHBOURS = {"prev": Column("prev"), "next": Column("next")}
-_POSE = {
-    "translation": Column("translation", "f8", (3,)),
-    "rotation": Column("rotation", "f8", (4,)),
-}
 
 # What the index is made of. The tables that are not here (log, map, visibility) hold nothing that
-# training, sequences or the official evaluation use.
+# training, sequences or the official evaluation use. Neighbours of samples and readings need not be
+# there, so that a part cut out of a data set can be used.
 TABLES: dict[str, dict[str, Column]] = {
-    "attribute": {**_TOKEN, "name": Column("name")},
-    "calibrated_sensor": {
-        **_TOKEN,
-        **_POSE,
-        "sensor_token": Column("sensor_token"),
-        "camera_intrinsic": Column("camera_intrinsic", "f8", (3, 3), _matrix),
-    },
-    "category": {**_TOKEN, "name": Column("name")},
-    "ego_pose": {**_TOKEN, **_POSE},
-    "instance": {**_TOKEN, "category_token": Column("category_token")},
-    "sample": {
-        **_TOKEN,
-        **_NEIGHBOURS,
-        "timestamp": Column("timestamp", "i8"),
-        "scene_token": Column("scene_token"),
-    },
     "sample_annotation": {
-        **_TOKEN,
-        **_NEIGHBOURS,
-        **_POSE,
-        "sample_token": Column("sample_token"),
-        "instance_token": Column("instance_token"),
-        "attribute_token": Column("attribute_tokens", convert=_first),
-        "attribute_count": Column("attribute_tokens", "u1", convert=len),
-        "visibility": Column("visibility_token", "i1", convert=_level),
-        "size": Column("size", "f8", (3,)),
-        "num_lidar_pts": Column("num_lidar_pts", "i4"),
-        "num_radar_pts": Column("num_radar_pts", "i4"),
+        "token": _TEXT, **_neighbours("sample_annotation", "named"),
+        **_references("sample", "instance"),
+        "attribute_token": Column(convert=lambda tokens: tokens[0] if tokens else "",
+                                  field="attribute_tokens", target="attribute", needed="named"),
+        "attribute_count": Column("u1", convert=len, field="attribute_tokens"),
+        "visibility": Column("i1", convert=lambda token: int(token or 0), field="visibility_token"),
+        **_POSE, "size": Column("f8", (3,)), "num_lidar_pts": _NUMBER, "num_radar_pts": _NUMBER,
     },
     "sample_data": {
-        **_TOKEN,
-        **_NEIGHBOURS,
-        "sample_token": Column("sample_token"),
-        "ego_pose_token": Column("ego_pose_token"),
-        "calibrated_sensor_token": Column("calibrated_sensor_token"),
-        "timestamp": Column("timestamp", "i8"),
-        "is_key_frame": Column("is_key_frame", "?"),
-        "height": Column("height", "i4"),
-        "width": Column("width", "i4"),
-        "filename": Column("filename"),
+        "token": _TEXT, **_neighbours("sample_data", "none"),
+        **_references("sample", "ego_pose", "calibrated_sensor"),
+        "timestamp": _TIME, "is_key_frame": Column("?"),
+        "height": _NUMBER, "width": _NUMBER, "filename": _TEXT,
     },
-    "scene": {**_TOKEN, "name": Column("name")},
-    "sensor": {**_TOKEN, "channel": Column("channel"), "modality": Column("modality")},
-}
+    "ego_pose": {"token": _TEXT, **_POSE},
+    "sample": {
+        "token": _TEXT, **_neighbours("sample", "none"), **_references("scene"), "timestamp": _TIME
+    },
+    "scene": _NAMES, "category": _NAMES, "attribute": _NAMES,
+    "instance": {"token": _TEXT, **_references("category")},
+    "calibrated_sensor": {
+        "token": _TEXT, **_references("sensor"), **_POSE,
+        "camera_intrinsic": Column("f8", (3, 3), lambda lens: lens or [[0.0] * 3] * 3),
+    },
+    "sensor": {"token": _TEXT, "channel": _TEXT, "modality": _TEXT},
+}  # fmt: skip
 
 
 def table_file(folder: Path, table: str) -> Path:
@@ -134,104 +120,86 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _refuse(fault: DataError) -> None:
-    raise fault
-
-
 def read_table(
     folder: Path,
     table: str,
     progress: Callable[[int], object] = lambda _: None,
-    on_fault: Callable[[DataError], object] = _refuse,
+    on_fault: Callable[[str], object] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
     """The columns of one of ``TABLES``, and the hash of the content that they were read from.
 
     Args:
         folder: the version's folder.
         progress: called with the characters read since it was called last.
-        on_fault: called with each fault in the rows; where it returns, the faulty row, or all
-            behind a place that cannot be parsed, is left out. By default it raises.
+        on_fault: called with each fault in the rows, in place of an error; the faulty row, or all
+            behind a place that cannot be parsed, is left out.
 
     Raises:
         DataError: where the table cannot be read as text, is damaged or a row lacks a field; names
             file and row.
     """
     path = table_file(folder, table)
-    if path.stat().st_size == 0:
-        raise DataError(f"Table {path} is empty; fetch the tables again.")
-    # Mapped, not read: the bytes stay the system's to drop, only the text is this process's.
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        digest = hashlib.sha256(content).hexdigest()
-        try:
-            text = str(content, "utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
-    columns = TABLES[table]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in columns}
-    stream, reported = _rows(text, path, on_fault), 0
+
+    def fault(message: str) -> None:
+        if on_fault is None:
+            raise DataError(f"Table {path}{message}")
+        on_fault(f"Table {path}{message}")
+
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
+    del content
+    parts = {name: [column.of(name, [])] for name, column in TABLES[table].items()}
+    stream, reported = _rows(text, fault), 0
     while chunk := list(islice(stream, _CHUNK)):
-        rows = [row for row, _ in chunk]
-        for name, part in _chunk(columns, rows, path, on_fault).items():
-            parts[name].append(part)
+        for columns in _columns(table, [row for row, _ in chunk], fault):
+            for name, column in columns.items():
+                parts[name].append(column)
         progress(chunk[-1][1] - reported)
         reported = chunk[-1][1]
-    empty = {name: np.zeros((0, *c.shape), c.dtype) for name, c in columns.items()}
-    return {name: np.concatenate(part or [empty[name]]) for name, part in parts.items()}, digest
+    del text, stream, chunk
+    return {name: np.concatenate(parts.pop(name)) for name in TABLES[table]}, digest
 
 
-def _rows(
-    text: str, path: Path, on_fault: Callable[[DataError], object]
-) -> Iterator[tuple[dict, int]]:
+def _rows(text: str, fault: Callable[[str], object]) -> Iterator[tuple[dict, int]]:
     """Each row and the position behind it."""
-    decode = json.JSONDecoder().raw_decode
-    position = _BETWEEN_ROWS.match(text).end()
+    decode, skip = json.JSONDecoder().raw_decode, _BETWEEN_ROWS.match
+    position = skip(text).end()
     if not text.startswith("[", position):
-        on_fault(DataError(f"Table {path} is not a list of rows; fetch it again."))
-        return
-    position += 1
-    while True:
-        position = _BETWEEN_ROWS.match(text, position).end()
-        if text.startswith("]", position):
-            return
+        return fault(f" is {'not a list of rows' if text else 'empty'}; fetch it again.")
+    position = skip(text, position + 1).end()
+    while not text.startswith("]", position):
         try:
-            row, position = decode(text, position)
+            row, end = decode(text, position)
         except ValueError:
-            on_fault(
-                DataError(
-                    f"Table {path} is damaged or cut off at character {position} of {len(text)};"
-                    " fetch it again."
-                )
-            )
-            return
-        yield row, position
+            place = f"character {position} of {len(text)}"
+            return fault(f" is damaged or cut off at {place}; fetch it again.")
+        yield row, end
+        position = skip(text, end).end()
 
 
-def _chunk(
-    columns: dict[str, Column],
-    rows: list[dict],
-    path: Path,
-    on_fault: Callable[[DataError], object],
-) -> dict[str, np.ndarray]:
-    """The columns of some rows, without those that ``on_fault`` was told of."""
+def _columns(
+    table: str, rows: list, fault: Callable[[str], object]
+) -> Iterator[dict[str, np.ndarray]]:
+    """The columns of some rows; where one is faulty, of each that is not."""
+    columns = {}
     try:
-        return {name: _column(column, rows, path) for name, column in columns.items()}
-    except DataError as error:
-        if len(rows) == 1:
-            on_fault(error)
-            return {name: np.zeros((0, *c.shape), c.dtype) for name, c in columns.items()}
-    half = len(rows) // 2
-    parts = [_chunk(columns, part, path, on_fault) for part in (rows[:half], rows[half:])]
-    return {name: np.concatenate([part[name] for part in parts]) for name in columns}
-
-
-def _column(column: Column, rows: list[dict], path: Path) -> np.ndarray:
-    try:
-        return column.of(rows)
+        for name, column in TABLES[table].items():
+            columns[name] = column.of(name, rows)
+        yield columns
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        row = rows[0]  # the faulty one where it is alone
-        token = row.get("token", "without token") if isinstance(row, dict) else repr(row)[:80]
-        found = row.get(column.field, "missing") if isinstance(row, dict) else "missing"
-        raise DataError(
-            f"Table {path}, row {token}: {column.field} is {found!r}, which cannot be used"
-            f" ({type(error).__name__}: {error}); mend the row or fetch the table again."
-        ) from error
+        if len(rows) > 1:
+            for row in rows:
+                yield from _columns(table, [row], fault)
+            return
+        row, field = rows[0], column.field or name
+        token, found = repr(row)[:80], "missing"
+        if isinstance(row, dict):
+            token, found = row.get("token", "without token"), row.get(field, found)
+        fault(
+            f", row {token}: {field} is {found!r}, which cannot be used ({type(error).__name__}:"
+            f" {error}); mend the row or fetch the table again."
+        )

@@ -4,7 +4,7 @@ Each function takes a table's columns (see ``bev.data.nuscenes.tables``) and mar
 break its rule. What training makes of them:
 
 - An ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar that is no pose, or a camera without
-  a lens: nothing can be placed, so the index is not built (``bev.data.nuscenes.index_join``).
+  a lens: nothing can be placed, so the index is not built (``bev.data.nuscenes.index_build``).
 - A box without a place, a heading or a size: left out of the index, thus of training and of
   evaluation; the official evaluation refuses such truth. The build says how many there are.
 - A quaternion that is not of unit length: it is normalised, as the devkit does.
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 Columns = Mapping[str, np.ndarray]
-
+POSE = ("translation", "rotation")
 _LEAST_LENGTH = 1e-6  # of a quaternion that has a direction
 # Rounding to three decimals stays below; what is further off was not meant as a rotation.
 _UNIT_TOLERANCE = 1e-3
@@ -24,7 +24,7 @@ _UNIT_TOLERANCE = 1e-3
 
 def no_pose(columns: Columns) -> np.ndarray:
     """(n,) whether ``translation`` or ``rotation`` is not finite, or the quaternion is zero."""
-    return ~(_finite(columns["translation"]) & (_length(columns) > _LEAST_LENGTH))
+    return ~(np.isfinite(columns["translation"]).all(axis=1) & (_length(columns) > _LEAST_LENGTH))
 
 
 def not_unit(columns: Columns) -> np.ndarray:
@@ -36,14 +36,14 @@ def not_unit(columns: Columns) -> np.ndarray:
 def no_box(columns: Columns) -> np.ndarray:
     """(n,) whether a box has no pose, or a ``size`` that is not finite or not above 0."""
     size = columns["size"]
-    return no_pose(columns) | ~(_finite(size) & (size > 0).all(axis=1))
+    return no_pose(columns) | ~(np.isfinite(size) & (size > 0)).all(axis=1)
 
 
 def no_lens(columns: Columns) -> np.ndarray:
     """(n,) whether ``camera_intrinsic`` is not finite, or has a zero on its diagonal."""
     matrix = columns["camera_intrinsic"]
     diagonal = matrix[:, [0, 1, 2], [0, 1, 2]]
-    return ~(_finite(matrix.reshape(-1, 9)) & (diagonal != 0).all(axis=1))
+    return ~(np.isfinite(matrix).all(axis=(1, 2)) & (diagonal != 0).all(axis=1))
 
 
 def told(columns: Columns, row: int, fields: Sequence[str]) -> str:
@@ -51,11 +51,7 @@ def told(columns: Columns, row: int, fields: Sequence[str]) -> str:
     return ", ".join(f"{field} {columns[field][row].tolist()}" for field in fields)
 
 
-def _finite(column: np.ndarray) -> np.ndarray:
-    return np.isfinite(column).all(axis=1)
-
-
 def _length(columns: Columns) -> np.ndarray:
     """Length of the quaternion; 0 where a number is not finite."""
     rotation = columns["rotation"]
-    return np.where(_finite(rotation), np.sqrt((rotation**2).sum(axis=1)), 0.0)
+    return np.where(np.isfinite(rotation).all(axis=1), np.sqrt((rotation**2).sum(axis=1)), 0.0)

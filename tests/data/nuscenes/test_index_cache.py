@@ -151,10 +151,10 @@ def test_two_roots_of_equal_tables_share_an_index(root, tmp_path, monkeypatch, b
 def test_tables_that_change_while_they_are_read_are_noticed(root, monkeypatch):
     run = index_cache._run
 
-    def write_and_run(job):
+    def write_and_run(*job):
         path = root / VERSION / "scene.json"
         path.write_text(path.read_text() + "\n")
-        run(job)
+        run(*job)
 
     with monkeypatch.context() as patch:
         patch.setattr(index_cache, "_run", write_and_run)

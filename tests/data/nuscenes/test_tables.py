@@ -96,7 +96,7 @@ def test_faults_can_be_gathered(tmp_path):
         rows[i]["channel"] = None
     (tmp_path / "sensor.json").write_text(json.dumps(rows)[:-30])
     faults = []
-    columns, _ = read_table(tmp_path, "sensor", on_fault=lambda fault: faults.append(str(fault)))
+    columns, _ = read_table(tmp_path, "sensor", on_fault=faults.append)
     told = [fault.split(": ")[0].split(" ")[-1] for fault in faults if "row" in fault]
     assert told == ["0", "700", "701", "900"]
     assert sum("cut off at character" in fault for fault in faults) == 1 == len(faults) - 4
@@ -105,4 +105,4 @@ def test_faults_can_be_gathered(tmp_path):
     ]
     (tmp_path / "sensor.json").write_text("{}")
     columns, _ = read_table(tmp_path, "sensor", on_fault=faults.append)
-    assert len(columns["token"]) == 0 and "not a list of rows" in str(faults[-1])
+    assert len(columns["token"]) == 0 and "not a list of rows" in faults[-1]
