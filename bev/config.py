@@ -158,7 +158,9 @@ def code_files(config: Experiment) -> list[Path]:
 def _classes(value: Any) -> Iterator[type]:
     """The classes of a config's parts."""
     if isinstance(value, Call):
-        yield from (part.target for part in value.walk())
+        # Classes of the family's home are looked up when they are built, not for this.
+        own = (part for part in value.walk() if not part.name.startswith(f"{part.home}."))
+        yield from (part.target for part in own)
     elif dataclasses.is_dataclass(value):
         yield type(value)
         for f in dataclasses.fields(value):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning import Callback
 
-from bev.config import Experiment, save_config
+from bev.config import Experiment, code_files, save_config
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.frames import Frame
 from bev.evaluation.evaluation import Result
@@ -83,7 +83,7 @@ def train(
     module = TrainingModule(model, config.train, config.data.batch_size)
     metrics = OfficialMetrics(folder, config.data)
     score = "NDS" if config.model.detects else MEAN
-    own = [metrics, SavedConfig(to_plain(config)), *callbacks]
+    own = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
     trainer = build_trainer(config.train, folder, devices, score, own)
     if trainer.is_global_zero:
         keep_records(folder)

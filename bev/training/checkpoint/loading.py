@@ -10,7 +10,7 @@ from bev.config import Experiment
 from bev.errors import CheckpointError, WeightsError
 from bev.models import Detector
 from bev.models.weights.loading import read_file, write_weights
-from bev.serialization import differences, from_plain, to_plain
+from bev.serialization import UnknownClassError, differences, from_plain, to_plain
 
 # What the optimiser's and the schedule's saved states hold: another value would change nothing.
 _OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")
@@ -44,7 +44,7 @@ def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, 
             weights do not fit its config.
     """
     content = read_checkpoint(path)
-    config = from_plain(Experiment, content["config"])
+    config = _experiment(content, path)
     # The weights come from the checkpoint: nothing is to be fetched.
     model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
     detector = dataclasses.replace(model, test_mirror=test_mirror or model.test_mirror).build()
@@ -119,7 +119,7 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
             f"Checkpoint {path} comes from a run with averaged weights; resume it with them, not"
             " with --train.ema 0."
         )
-    saved = from_plain(Experiment, content["config"])
+    saved = _experiment(content, path)
     free = (".backbone.pretrained", ".backbone.weights", ".decode.")
     differing = [
         f"{name} was {before}, now {after}"
@@ -154,6 +154,15 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
                 f" and goes on there only with the same data and batches: {'; '.join(differing)}."
                 " Resume it as it ran, or take one from an epoch's end."
             )
+
+
+def _experiment(content: dict[str, Any], path: Path) -> Experiment:
+    try:
+        return from_plain(Experiment, content["config"])
+    except UnknownClassError as error:
+        code = content.get("code") or []
+        where = f" It was trained with {', '.join(map(str, code))}." if code else ""
+        raise CheckpointError(f"Checkpoint {path}: {error}{where}") from error
 
 
 def _detector_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:

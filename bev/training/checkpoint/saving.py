@@ -6,6 +6,7 @@ here add when it may not (within an accumulation of gradients) and when it must 
 """
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,20 @@ from bev.training.limits import ends_step
 
 
 class SavedConfig(Callback):
-    """Puts the experiment, as plain data, into every checkpoint."""
+    """Puts the experiment into every checkpoint, and the names of files of one's own that it needs.
 
-    def __init__(self, plain: dict[str, Any]) -> None:
-        self.plain = plain
+    Args:
+        plain: the experiment as plain data.
+        code: files that define classes of it; empty where they are this project's.
+    """
+
+    def __init__(self, plain: dict[str, Any], code: Sequence[Path] = ()) -> None:
+        self.entries = {"config": plain, "code": [path.name for path in code]}
 
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint["config"] = self.plain
+        checkpoint.update(self.entries)
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -1,0 +1,118 @@
+"""Configs, parts and optimisers of one's own, anywhere on disk, through the commands."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import isolated
+import pytest
+from commands import ROOT, call
+from own_data import CAMERAS, VERSION, write_own_data
+from test_own_data import SMALL
+
+CONFIG = """
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from lss_r50 import config as base
+from neck_of_mine import MyNeckConfig
+
+
+class MyOptimizer(torch.optim.AdamW):
+    pass
+
+
+config = replace(
+    base,
+    model=replace(base.model, neck=MyNeckConfig(channels=16)),
+    train=replace(base.train, optimizer=partial(MyOptimizer, betas=(0.8, 0.99))),
+)
+"""
+NECK = """
+from dataclasses import dataclass
+from bev.models import FpnConfig
+
+
+@dataclass(frozen=True)
+class MyNeckConfig(FpnConfig):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The home of a run of a config outside the checkout, with its own neck and optimiser."""
+    home = tmp_path_factory.mktemp("elsewhere")
+    (home / "mine.py").write_text(CONFIG)
+    (home / "neck_of_mine.py").write_text(NECK)
+    root = write_own_data(home / "root")
+    call(
+        "train.py", home / "mine.py", "--data.root", root, "--data.version", VERSION,
+        "--data.cameras", *CAMERAS, "--data.train-split", "mine_train",
+        "--data.val-split", "mine_val", "--model.backbone.no-pretrained", *SMALL,
+        "--train.runs", home / "runs", "--train.run-name", "own",
+    )  # fmt: skip
+    return home
+
+
+def test_a_config_anywhere_builds_on_a_shipped_one(trained):
+    text = (trained / "runs" / "mine" / "own" / "config.yaml").read_text()
+    assert "type: MyNeckConfig" in text and "optimizer: MyOptimizer(betas=(0.8, 0.99))" in text
+
+
+def test_evaluation_in_another_process_asks_for_the_file_and_no_more_than_that(trained):
+    """The optimiser, with which nothing is evaluated, is not looked up."""
+    best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"
+    command = [sys.executable, ROOT / "tools" / "evaluate.py", best, "--out", trained / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ") and "--import FILE" in done.stderr
+    assert "It was trained with mine.py" in done.stderr
+    isolated.run([*command[1:], "--import", trained / "neck_of_mine.py"])
+    assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0
+
+
+def test_a_study_passes_code_on_to_its_runs(trained):
+    out, _ = call(
+        "ablate.py", trained / "mine.py", "--vary", "train.lr=1e-3,2e-3", "--print",
+        "--runs", trained / "studies",
+    )  # fmt: skip
+    commands = [line for line in out.splitlines() if line.startswith("bevlab train")]
+    assert len(commands) == 2
+    assert all(line.endswith(f"--import {trained / 'mine.py'}") for line in commands)
+
+
+def test_a_wheel_has_the_configs_and_the_command(tmp_path):
+    """Built from the tree, unpacked elsewhere and run without the checkout."""
+    pytest.importorskip("setuptools")
+    tree = tmp_path / "tree"  # building leaves files in the tree
+    for name in ("bev", "configs"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tree / name, ignore=ignored)
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree / name)
+    build = [
+        "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+        "--wheel-dir", tmp_path, tree,
+    ]  # fmt: skip
+    isolated.run(build, PIP_DISABLE_PIP_VERSION_CHECK="1")
+    (wheel,) = tmp_path.glob("bevlab-*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        names = content.namelist()
+        content.extractall(tmp_path / "installed")
+    configs = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py"))
+    assert {f"bev/{path.as_posix()}" for path in configs} <= set(names)
+    (entry,) = (name for name in names if name.endswith("entry_points.txt"))
+    assert "bevlab = bev.cli:main" in (tmp_path / "installed" / entry).read_text()
+    code = (
+        "import sys; sys.path.insert(0, 'installed'); sys.argv = ['bevlab', 'configs']\n"
+        "import bev.cli; assert 'installed' in bev.__file__; bev.cli.main()\n"
+        "from bev.config import load_file; print(load_file('lss_r50').name)"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert all(path.stem in listed for path in configs) and listed.endswith("lss_r50\n")
