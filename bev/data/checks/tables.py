@@ -24,7 +24,7 @@ TABLE_MISSING = Kind("table missing", "Fetch the tables again.")
 TABLE_DAMAGED = Kind("damaged table or row", "What refers to these rows is not checked.")
 TOKEN_TWICE = Kind("duplicate token", "Remove the rows that are too many.")
 DANGLING = Kind("reference to a row that does not exist", _MEND)
-NOPOSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
+NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
 NOT_UNIT = Kind("quaternion not of unit length", f"{_MEND} Training normalises it.")
 NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _MEND)
 NO_BOX = Kind(
@@ -160,7 +160,7 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
     }
     for table, rows in used.items():
         columns = tables.columns[table]
-        findings.add(NOPOSE, _rows(table, columns, no_pose(columns) & rows, POSE))
+        findings.add(NO_POSE, _rows(table, columns, no_pose(columns) & rows, POSE))
         findings.add(NOT_UNIT, _rows(table, columns, not_unit(columns) & rows, ("rotation",)))
     lens = no_lens(mounting) & (modality == b"camera")
     findings.add(NO_LENS, _rows("calibrated_sensor", mounting, lens, ("camera_intrinsic",)))

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
@@ -189,7 +190,7 @@ def test_what_another_process_wrote_meanwhile_is_not_written_again(tmp_path, mon
 
 
 def test_without_locks_the_record_is_a_number_that_somebody_wrote(tmp_path, monkeypatch):
-    monkeypatch.setattr(image_cache, "lock", lambda file: False)
+    monkeypatch.setattr(image_cache, "locked", lambda file: nullcontext(False))
     cache, other = cache_of(tmp_path, 10**6), cache_of(tmp_path, 10**6)
     paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(2)]
     size = image_cache._size
