@@ -47,7 +47,7 @@ class Call:
     own: ClassVar[tuple[str, ...]] = ()
     what: ClassVar[str]
 
-    def __init__(self, target: type | str, /, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, target: Any, /, *args: Any, **kwargs: Any) -> None:
         if isinstance(target, str):
             self.name, self._target = target, None
         else:

@@ -113,8 +113,12 @@ def shipped_configs() -> list[str]:
     return sorted((path.as_posix() for path in found), key=lambda name: ("/" in name, name))
 
 
-def load_module(path: Path) -> types.ModuleType:
+def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
     """Run a Python file that may import others of its folder, and the shipped configs, by name.
+
+    Args:
+        path: the file.
+        beside: further folders that it may import from.
 
     Raises:
         ConfigError: where it is missing.
@@ -122,7 +126,8 @@ def load_module(path: Path) -> types.ModuleType:
     if not path.is_file():
         raise ConfigError(f"Python file {path} does not exist.")
     before = set(sys.modules)
-    folders = [str(path.parent.resolve()), str(CONFIGS)]
+    own = [str(folder.resolve()) for folder in (path.parent, *beside)]
+    folders = [*own, str(CONFIGS)]
     sys.path[:0] = folders
     try:
         spec = importlib.util.spec_from_file_location(f"bev_config_{path.stem}", path)

@@ -6,6 +6,7 @@ little; what takes seconds to import is imported once the options are known.
 
 import difflib
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def run_tool(name: str) -> None:
 
 
 def _run(name: str, arguments: list[str], prog: str) -> None:
+    os.environ["MPLBACKEND"] = "agg"  # no windows; a notebook's own backend may not be installed
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1) or list(COMMANDS)
         raise ConfigError(f"bevlab has no command {name!r}; did you mean {', '.join(near)}?")

@@ -18,7 +18,7 @@ ORIENTATION = 0x0112  # the EXIF tag
 def spots(sample) -> torch.Tensor:
     """(cameras, 2) row and column of the red spot on each image."""
     found = []
-    for red, green, blue in sample.images[0].float():
+    for red, green, blue in sample.views.images[0].float():
         found.append(((red > 150) & (green < 90) & (blue < 90)).nonzero().float().mean(dim=0))
     return torch.stack(found)
 
@@ -55,7 +55,7 @@ def test_bytes_behind_the_end_of_a_jpeg_are_no_damage(own):
     for path in (own / "samples").rglob("*.jpg"):
         path.write_bytes(path.read_bytes() + bytes(4096))
     after = training_sample(own)
-    assert after is not None and torch.equal(after.images, before.images)
+    assert after is not None and torch.equal(after.views.images, before.views.images)
     assert not check(own)[1]
 
 
@@ -82,7 +82,7 @@ def test_a_4_to_3_camera_keeps_its_horizon_or_is_told(own, tmp_path, begun, capf
     # A car's rear, 1.6 m high, straight ahead at three distances.
     ahead, height = torch.tensor([20.0, 40.0, 60.0]), torch.linspace(0.0, 1.6, 17)
     points = torch.cartesian_prod(ahead, torch.zeros(1), height)
-    pixels, _ = sample.cameras[0].project(points[None])
+    pixels, _ = sample.views.cameras[0].project(points[None])
     rows = pixels[0, :, 1].reshape(len(ahead), -1)
     shown = ((rows >= 0) & (rows < config.image_size[0])).float().mean(dim=1)
     if shown.min() > 0.9:

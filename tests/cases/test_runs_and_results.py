@@ -75,7 +75,7 @@ def test_the_results_of_a_split_without_truth_are_written(own, test_set, tmp_pat
 def test_unnamed_runs_of_one_second_have_folders_of_their_own(tmp_path):
     """lightning-hydra-template#511, Lightning#12679, #11418."""
     from bev.config import load_file
-    from bev.training.run import run_folder
+    from bev.training.folder import run_folder
 
     config = load_file(CONFIG)
     config = replace(config, train=replace(config.train, runs=tmp_path))
@@ -84,7 +84,7 @@ def test_unnamed_runs_of_one_second_have_folders_of_their_own(tmp_path):
     folders = []
     for _ in range(2):
         with patch.dict(os.environ):  # each as in a process of its own
-            folders.append(run_folder(config, None))
+            folders.append(run_folder(config.train, config.name, None))
     assert folders[0] != folders[1]
 
 

@@ -106,7 +106,7 @@ def test_resuming_from_the_command_line(trained):
     [
         (["configs/lss_r50.py", "--data.root", "nowhere"], "Data root nowhere does not exist"),
         (["configs/none.py"], "configs/none.py does not exist"),
-        ([], "Name a config file first"),
+        ([], "Name a config first"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message):

@@ -133,7 +133,8 @@ def read_study(path: Path, base: Path | None = None) -> Study:
     """The study of a study file; a config file is one that varies nothing.
 
     Args:
-        path: the file, or the name of a shipped one, e.g. ``ablations/depth_step``.
+        path: the file, which may import others of its folder and of the one above; or the name
+            of a shipped one, e.g. ``ablations/depth_step``.
         base: a config file whose experiment takes the place of the study's base.
 
     Raises:
@@ -143,7 +144,7 @@ def read_study(path: Path, base: Path | None = None) -> Study:
     path = find_config(path)
     study = Study(load_file(path), {}) if path.suffix == ".yaml" else None
     if study is None:
-        module = load_module(path)
+        module = load_module(path, beside=[path.parent.parent])
         study = getattr(module, "study", None)
         if not isinstance(study, Study):
             study = Study(load_file(path), {})
