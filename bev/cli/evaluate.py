@@ -54,7 +54,15 @@ def main(arguments: list[str], prog: str) -> None:
 
     from bev.cli.evaluate_run import evaluate_checkpoint, score_results
 
+    shared = (
+        command.source,
+        command.data,
+        command.split,
+        command.out,
+        command.within,
+        command.displacement,
+    )
     if command.source.suffix == ".json":
-        score_results(command)
+        score_results(*shared)
     else:
-        evaluate_checkpoint(command)
+        evaluate_checkpoint(*shared, command.rig, command.mirror, command.blank)

@@ -35,13 +35,6 @@ def check_settings(config: Experiment) -> None:
             f"Stages of training (train.stages) do not work with the sharded strategy"
             f" {train.strategy!r}; set --train.strategy ddp."
         )
-    if train.max_minutes and follows_run(train):
-        raise TrainingError(
-            f"The schedule {train.schedule}, or a stage that starts at a fraction of the run, needs"
-            " to know the number of steps, and --train.max-minutes does not say; use"
-            " --train.max-steps, or the default schedule and starts counted in steps."
-        )
-    photometric_transform(config.data.image_augmentation.photometric)
     joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets())
     if joined != brought:
         raise TrainingError(
@@ -79,6 +72,13 @@ def check_settings(config: Experiment) -> None:
         },
     )
     check_outlines(config)
+    if train.max_minutes and follows_run(train):
+        raise TrainingError(
+            f"The schedule {train.schedule}, or a stage that starts at a fraction of the run, needs"
+            " to know the number of steps, and --train.max-minutes does not say; use"
+            " --train.max-steps, or the default schedule and starts counted in steps."
+        )
+    photometric_transform(config.data.image_augmentation.photometric)
 
 
 def check_mirror(reference: Reference, asked: Mapping[str, bool]) -> None:

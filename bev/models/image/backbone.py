@@ -78,7 +78,14 @@ class Backbone(nn.Module):
         from bev.models.image import timm_body  # timm takes seconds to import
 
         self.config = config
-        self.body, self.report = timm_body.create(config)
+        widths = {
+            "channels": config.channels,
+            "stem_width": config.stem,
+            "img_size": config.image_size,
+        }
+        self.body, self.report = timm_body.create(
+            config.name, config.strides, widths, config.weights, config.pretrained
+        )
         self.channels = tuple(self.body.feature_info.channels())
         self.strides = tuple(self.body.feature_info.reduction())
         self.channels_last = getattr(self.body, "output_fmt", "NCHW") == "NHWC"

@@ -1,5 +1,9 @@
 """A backbone's body from timm: created, filled with weights, asked for its sizes and stages."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import timm
 import torch
 from timm.data import resolve_model_data_config
@@ -7,33 +11,41 @@ from timm.models import FeatureHookNet
 from torch import nn
 
 from bev.errors import ConfigError
-from bev.models.image.backbone import BackboneConfig
 from bev.models.image.depthwise import depthwise_in_float32
 from bev.models.image.pretrained import fill, fill_from_file, timm_weights
 from bev.models.recompute import blocks
 from bev.models.weights.report import WeightsReport
 
 
-def create(config: BackboneConfig) -> tuple[nn.Module, WeightsReport | None]:
-    """The body, and what became of the weights that it starts from (None where they are random).
+def create(
+    name: str,
+    strides: Sequence[int],
+    widths: Mapping[str, Any],
+    weights: Path | None = None,
+    pretrained: bool = False,
+) -> tuple[nn.Module, WeightsReport | None]:
+    """The body, and the report of the weights that it starts from (None where they are random).
+
+    Args:
+        name: of the model.
+        strides: of the feature maps that it returns, ascending.
+        widths: further arguments of the model, such as ``channels``; empty ones are left out.
+        weights: a local file; else timm's own where ``pretrained``.
 
     Raises:
         ConfigError: for an unknown model name or a stride that the model does not have.
         WeightsError: where pretrained weights cannot be fetched or a weights file does not fit.
     """
-    if not timm.is_model(config.name):
-        near = timm.list_models(f"*{config.name.split('.')[0][:6]}*")[:5]
-        raise ConfigError(
-            f"Backbone {config.name!r} is not a model of timm; similar names: {near}."
-        )
-    options = _options(config)
-    body = timm.create_model(config.name, **options, **_levels(config, options))
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:5]
+        raise ConfigError(f"Backbone {name!r} is not a model of timm; similar names: {near}.")
+    options = _options(name, {key: value for key, value in widths.items() if value})
+    body = timm.create_model(name, **options, **_levels(name, strides, options))
     depthwise_in_float32(body)
-    if config.weights is not None:
-        return body, fill_from_file(body, config.weights, config.name, options)
-    if config.pretrained:
-        state = timm_weights(config.name, options)
-        return body, fill(body, state, f"timm's {config.name}", config.name)
+    if weights is not None:
+        return body, fill_from_file(body, weights, name, options)
+    if pretrained:
+        return body, fill(body, timm_weights(name, options), f"timm's {name}", name)
     return body, None
 
 
@@ -48,39 +60,32 @@ def input_size(body: nn.Module) -> tuple[int, int]:
     return tuple(resolve_model_data_config(body)["input_size"][1:])
 
 
-def _options(config: BackboneConfig) -> dict:
-    """What timm is asked for beside the name: widths, and images of any size where it can."""
-    given = {
-        "channels": config.channels,
-        "stem_width": config.stem,
-        "img_size": config.image_size,
-    }
-    options = {name: value for name, value in given.items() if value}
-    fixed = timm.get_pretrained_cfg(config.name).fixed_input_size
-    if fixed and not config.image_size:
+def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of timm beside the name: those given, and images of any size where it can."""
+    fixed = timm.get_pretrained_cfg(name).fixed_input_size
+    if fixed and "img_size" not in given:
         for freedom in ("strict_img_size", "dynamic_img_size"):  # windowed models, plain ones
             choice = {freedom: freedom.startswith("dynamic")}
             try:
                 with torch.device("meta"):
-                    timm.create_model(config.name, **options, **choice)
+                    timm.create_model(name, **given, **choice)
             except TypeError:
                 continue
-            return options | choice
-    return options
+            return given | choice
+    return given
 
 
-def _levels(config: BackboneConfig, options: dict) -> dict:
-    """What asks timm for the feature maps of the configured strides."""
+def _levels(name: str, strides: Sequence[int], options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of timm for the feature maps of some strides."""
     with torch.device("meta"):  # asked for its strides alone: nothing is allocated
-        info = timm.create_model(config.name, features_only=True, **options).feature_info
-    strides = [level["reduction"] for level in info.get_dicts()]
-    missing = [stride for stride in config.strides if stride not in strides]
+        info = timm.create_model(name, features_only=True, **options).feature_info
+    found = [level["reduction"] for level in info.get_dicts()]
+    missing = [stride for stride in strides if stride not in found]
     if missing:
-        raise ConfigError(f"Backbone {config.name} has strides {strides}, not {missing}.")
+        raise ConfigError(f"Backbone {name} has strides {found}, not {missing}.")
     # The deepest level of each stride.
-    deepest = dict(zip(strides, info.out_indices, strict=True))
-    levels = tuple(deepest[stride] for stride in config.strides)
-    return {"features_only": True, "out_indices": levels}
+    deepest = dict(zip(found, info.out_indices, strict=True))
+    return {"features_only": True, "out_indices": tuple(deepest[stride] for stride in strides)}
 
 
 def recomputable_blocks(body: nn.Module, name: str) -> list[nn.Module]:
