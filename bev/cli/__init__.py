@@ -26,6 +26,8 @@ COMMANDS = {
     "configs": "list the shipped configs",
 }
 
+_IMPORT = "--import FILE first runs a Python file whose classes a config or a checkpoint uses."
+
 # Commands that open no config and no checkpoint.
 _WITHOUT_CODE = {"check-data", "make-synthetic", "configs"}
 
@@ -53,6 +55,8 @@ def _run(name: str, arguments: list[str], prog: str) -> None:
         raise ConfigError(f"bevlab has no command {name!r}; did you mean {', '.join(near)}?")
     if name not in _WITHOUT_CODE:
         arguments = _import_files(arguments)
+        if {"-h", "--help"} & set(arguments):
+            print(f"{_IMPORT}\n")
     importlib.import_module(f"bev.cli.{name.replace('-', '_')}").main(arguments, prog)
 
 
@@ -86,8 +90,8 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "bevlab COMMAND --help lists its options. A config is a file or the name of a shipped",
-            "one. --import FILE runs a Python file first, where a config or a checkpoint needs",
-            "classes of your own.",
+            "bevlab COMMAND --help lists its options. A config is a file or the name of one of",
+            "`bevlab configs`.",
+            _IMPORT,
         ]
     )
