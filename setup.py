@@ -1,5 +1,6 @@
 """Packaging: no compile step, on any platform. Lower bounds are what the tests have run with."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class BuildWithConfigs(build_py):
 
 setup(
     name="bevlab",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', Path("bev/__init__.py").read_text())[1],
     description="Camera-only bird's-eye-view 3D perception: lift-splat detection on nuScenes",
     license="Apache-2.0",
     python_requires=">=3.10",

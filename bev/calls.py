@@ -1,9 +1,9 @@
 """Classes of a library with arguments, as values of a config.
 
 A config file gives them as they are: ``torch.optim.AdamW``, or ``partial(torch.optim.SGD,
-momentum=0.9)``. The config keeps a :class:`Call`, which compares by what it says and is written as
-that, ``torch.optim.SGD(momentum=0.9)``: in messages, in a saved config, and on the command line
-(``--train.optimizer "SGD(momentum=0.9)"``). Reading the text runs nothing. It is parsed, not
+momentum=0.9)``. The config keeps a :class:`Call`, which compares by name and arguments, and is
+written as ``torch.optim.SGD(momentum=0.9)``: in messages, in a saved config, and on the command
+line (``--train.optimizer "SGD(momentum=0.9)"``). Reading the text runs nothing. It is parsed, not
 evaluated: a name stands for a class of one family, of a library or imported by this program
 already, and the arguments are numbers, strings, lists of these, or further calls of the family.
 """
@@ -63,7 +63,7 @@ class Call:
             ConfigError: where no class of this name is known.
         """
         if self._target is None:
-            self._target = self._named(self.name)
+            self._target = self._named(self.name, saved=True)
         return self._target
 
     @classmethod
@@ -93,7 +93,8 @@ class Call:
         Args:
             text: parsed, not evaluated.
             where: the field, for messages.
-            look_up: whether a class must be known now; else it is looked up when it is needed.
+            look_up: whether a class must be known now; else the text is one that was saved, and its
+                class is looked up when it is needed.
 
         Raises:
             ConfigError: where the text is anything else than a known class with plain arguments.
@@ -102,9 +103,12 @@ class Call:
             if len(text) > _LONGEST:
                 raise ConfigError(f"the text is longer than {_LONGEST} characters.")
             call = cls._parsed(ast.parse(text.strip(), mode="eval").body)
-            if look_up:
-                for part in call.walk():
-                    part.name = part._name_of(part.target)
+            for part in call.walk():
+                if look_up:
+                    part._target = part._named(part.name)
+                    part.name = part._name_of(part._target)
+                elif not part.name.startswith(f"{cls.home}."):
+                    part.name = part.name.rpartition(".")[2]  # 0.1.0 saved modules, too
             return call
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}" if where else str(error)) from error
@@ -187,22 +191,22 @@ class Call:
         return cls(name, *args, **kwargs)
 
     @classmethod
-    def _named(cls, name: str) -> type:
-        """The class of a saved name; what stands before its last part counts for the home alone.
+    def _named(cls, name: str, saved: bool = False) -> type:
+        """The class of a name. A module before it counts for the home alone.
 
-        Of several that a file defined, run more than once, the latest.
+        A name without one may be the home's or another's; where it was saved, another's.
         """
         for module in cls.own:
             importlib.import_module(module)
         known = cls.known()
         module, _, last = name.rpartition(".")
         usual, own = known.get(f"{cls.home}.{last}"), known.get(last)
-        found = {cls.home: [usual], "": [usual, own]}.get(module, [own])
+        found = [usual] if module == cls.home else [own] if module or saved else [usual, own]
         found = [target for target in found if target is not None]
         if len(found) == 1:
             return found[0]
         if found:
-            raise ConfigError(f"{last} may be {cls.home}.{last} or your own; rename yours.")
+            raise ConfigError(f"{last} may be {cls.home}.{last} or your own; give its module, too.")
         near = difflib.get_close_matches(last, [c.__name__ for c in known.values()], 3, 0.5)
         raise ConfigError(
             f"{name[:80]} is not {cls.what} known here"
@@ -245,7 +249,7 @@ class Call:
 
 
 def flag(kind: type[Call]) -> PrimitiveConstructorSpec:
-    """How a field of this kind is given on the command line: by the call's text."""
+    """Command-line form of a field of this kind: the call's text."""
 
     def read(texts: list[str]) -> Call:
         try:
@@ -271,7 +275,7 @@ def _dotted(node: ast.expr) -> str:
 
 
 def subclasses(base: type) -> Iterator[type]:
-    """All subclasses of a class that this program has imported, in the order of definition."""
+    """All subclasses of a class that this program has imported."""
     for child in base.__subclasses__():
         yield child
         yield from subclasses(child)

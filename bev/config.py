@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import sys
 import types
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +30,7 @@ _HERE = Path(__file__).resolve().parent
 # Within an installed package; beside it in a checkout.
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
 
-_imported: list[types.ModuleType] = []  # kept, so that their classes stay known
-_sources: dict[str, Path] = {}  # the file that was run when a module came in, by its name
+_sources: dict[str, Path] = {}  # by module: the config file that first imported it, or itself
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Experiment:
     """Everything that decides a run.
 
     Attributes:
-        model, data, train: the three rooms of settings.
+        model, data, train: settings of the network, of the data and of the run.
         name: of the config file, names the run folder.
     """
 
@@ -77,10 +77,16 @@ def load_file(path: str | Path) -> Experiment:
     """
     path = find_config(path)
     if path.suffix == ".yaml":
-        return from_plain(Experiment, yaml.safe_load(path.read_text()))
-    config = getattr(load_module(path), "config", None)
+        try:
+            plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"Config file {path} cannot be read: {error}") from error
+        return from_plain(Experiment, plain, str(path))
+    module = load_module(path)
+    config = getattr(module, "config", None)
     if not isinstance(config, Experiment):
-        raise ConfigError(f"Config file {path} does not end in `config = Experiment(...)`.")
+        study = " It defines a study: `bevlab ablate` runs it." if hasattr(module, "study") else ""
+        raise ConfigError(f"Config file {path} does not end in `config = Experiment(...)`.{study}")
     return dataclasses.replace(config, name=path.stem)
 
 
@@ -91,20 +97,22 @@ def find_config(path: str | Path) -> Path:
         ConfigError: where there is neither; names those that are there.
     """
     path = Path(path)
-    shipped = CONFIGS / f"{path}.py"
     if path.is_file():
         return path
+    shipped = CONFIGS / f"{path}.py"
     if not path.suffix and not path.is_absolute() and shipped.is_file():
         return shipped
-    if path.parent == Path() and not path.suffix:
-        near = difflib.get_close_matches(str(path), shipped_configs(), 3, 0.4)
-        raise ConfigError(
-            f"Config {path} is neither a file nor the name of a shipped one (near:"
-            f" {', '.join(near) or 'none'}); `bevlab configs` lists these."
-        )
-    there = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
-    near = sorted(map(str, there)) or "none there"
-    raise ConfigError(f"Config file {path} does not exist; there are: {near}.")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file, such as {path / 'config.yaml'}.")
+    if path.suffix == ".py" and path.stem in shipped_configs():
+        raise ConfigError(f"Config file {path} does not exist; the shipped one is {path.stem}.")
+    near = difflib.get_close_matches(path.stem, shipped_configs(), 3, 0.4)
+    there = path.parent.glob(f"*{path.suffix}") if path.suffix and path.parent.is_dir() else ()
+    found = [*sorted(map(str, there)), *near]
+    raise ConfigError(
+        f"Config file {path} does not exist, nor is it the name of a shipped config; there are:"
+        f" {', '.join(found) or 'none near'}. `bevlab configs` lists those that are shipped."
+    )
 
 
 def shipped_configs() -> list[str]:
@@ -125,33 +133,42 @@ def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
     """
     if not path.is_file():
         raise ConfigError(f"Python file {path} does not exist.")
-    before = set(sys.modules)
+    if path.suffix != ".py":
+        mend = "give the config.yaml of its run, or --resume" if path.suffix == ".ckpt" else ""
+        raise ConfigError(f"{path} is not a Python file{f'; {mend}' if mend else ''}.")
+    before, path = set(sys.modules), path.resolve()
     own = [str(folder.resolve()) for folder in (path.parent, *beside)]
     folders = [*own, str(CONFIGS)]
+    name = f"bev_config_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name], _sources[name] = module, path  # dataclasses look their module up
     sys.path[:0] = folders
     try:
-        spec = importlib.util.spec_from_file_location(f"bev_config_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        _sources[module.__name__] = path.resolve()
         spec.loader.exec_module(module)
     finally:
         for folder in folders:
             sys.path.remove(folder)
         # Neighbours are imported by bare names: another folder may use the same ones.
-        for name in set(sys.modules) - before:
-            _sources.setdefault(name, path.resolve())
-            if str(Path(getattr(sys.modules[name], "__file__", None) or "").parent) in folders:
-                del sys.modules[name]
+        for new in set(sys.modules) - before - {name}:
+            folder = str(Path(getattr(sys.modules[new], "__file__", None) or "").parent)
+            if folder in folders:
+                _sources[new] = path
+                del sys.modules[new]
+            elif new.partition(".")[0] != "bev":
+                _sources.setdefault(new, path)
     return module
 
 
 def import_file(path: Path) -> None:
     """Run a Python file whose classes a saved config needs (``--import``).
 
+    It may import from its folder and from the one above.
+
     Raises:
         ConfigError: where it is missing.
     """
-    _imported.append(load_module(path))
+    load_module(path, beside=[path.resolve().parent.parent])  # as studies are read
 
 
 def code_files(config: Experiment) -> list[Path]:

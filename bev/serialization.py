@@ -39,6 +39,7 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
             for f in dataclasses.fields(value)
         }
         if annotation is not None and annotation is not type(value):
+            _check_name(annotation, type(value))
             plain = {"type": type(value).__name__, **plain}
         return plain
     if isinstance(value, tuple | list):
@@ -112,7 +113,7 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     plain = compatibility.current_fields(kind, plain, where)
     hints = typing.get_type_hints(kind)
     names = [f.name for f in dataclasses.fields(kind)]
-    unknown = sorted(set(plain) - set(names))
+    unknown = sorted(set(plain) - set(names), key=str)
     if unknown:
         near = difflib.get_close_matches(str(unknown[0]), names, 1)
         raise ConfigError(
@@ -120,13 +121,28 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
             f"{f' (did you mean {near[0]}?)' if near else ''}; {kind.__name__} has {sorted(names)}."
         )
     values = {n: from_plain(hints[n], v, f"{where}.{n}") for n, v in plain.items()}
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where} cannot be made: {error}") from error
+
+
+def _check_name(base: type, kind: type) -> None:
+    """Refuse a class whose name another subclass has: read back, it might become that one."""
+    for other in subclasses(base):
+        if other.__name__ == kind.__name__ and other.__module__ != kind.__module__:
+            raise ConfigError(
+                f"{kind.__name__} of {kind.__module__} has the name of a class of"
+                f" {other.__module__}, by which a config is saved; rename yours."
+            )
 
 
 def _class_named(base: type, saved: Any, where: str) -> type:
-    """The subclass of ``base`` that was saved under a name; of two of one name the latest.
+    """The subclass of ``base`` that was saved under a name.
 
-    A config file that is run a second time defines its classes anew.
+    Of those that one file defined, run more than once, it is one of the latest run.
     """
     name = compatibility.current_class(str(saved))
     known = {child.__name__: child for child in subclasses(base) if dataclasses.is_dataclass(child)}

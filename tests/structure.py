@@ -39,16 +39,18 @@ def modules(root: Path = ROOT) -> dict[str, Path]:
     return found
 
 
-def imports(root: Path = ROOT) -> Iterator[Import]:
-    """Every import of every module, those within functions too."""
+def imports(root: Path = ROOT, within_functions: bool = True) -> Iterator[Import]:
+    """Every import of every module."""
     for importer, path in modules(root).items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree) if within_functions else tree.body:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield Import(importer, alias.name, "")
             elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{importer} has a relative import"
                 for alias in node.names:
-                    yield Import(importer, node.module or "", alias.name)
+                    yield Import(importer, node.module, alias.name)
 
 
 def lines(paths: list[Path]) -> int:

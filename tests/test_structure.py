@@ -1,11 +1,12 @@
 """The house: imports go one way, private names stay at home, and importing is cheap."""
 
 import json
+import re
 from pathlib import Path
 
 import isolated
 import pytest
-from structure import ROOT, imports, modules
+from structure import ROOT, imports, modules, reading_path
 
 # From the ground up; the longest matching name decides on which floor a module stands.
 FLOORS = [
@@ -84,6 +85,26 @@ def test_every_name_of_a_floor_is_there():
     """A floor of something that has moved away would hold nothing."""
     known = {name for floor in FLOORS for name in floor}
     assert known <= set(modules())
+
+
+def test_there_are_no_circles():
+    """Of imports at the top of modules; those within functions come when all modules are there."""
+    above: dict[str, set[str]] = {name: set() for name in modules()}
+    for found in imports(within_functions=False):
+        if found.module.split(".")[0] == "bev" and target_of(found) != found.importer:
+            above[found.importer].add(target_of(found))
+    while free := [name for name, needed in above.items() if not needed & set(above)]:
+        for name in free:
+            del above[name]
+    assert above == {}
+
+
+def test_the_pages_name_what_there_is():
+    paths = reading_path()
+    assert len(paths) > 30 and [path for path in paths if not path.is_file()] == []
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = re.findall(r"^\| `((?:bev|configs)[\w/.]*)` \|", text.split("## ")[0], re.MULTILINE)
+    assert len(rooms) > 8 and [room for room in rooms if not (ROOT / room).exists()] == []
 
 
 def test_no_file_is_long_and_no_folder_is_full():

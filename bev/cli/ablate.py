@@ -26,7 +26,7 @@ class Command:
     Attributes:
         vary: axes, e.g. "train.lr=1e-3,2e-3" "data.image-size=128 352,256 704".
         one_at_a_time: vary each axis alone, beside the base; else every combination.
-        seeds: runs of each variant; 0 for what the study says.
+        seeds: runs of each variant; 0 keeps the study's number.
         base: a config file that takes the place of the study's base.
         name: of the study's folder; by default the file's and the varied fields'.
         runs: parent of the study's folder.

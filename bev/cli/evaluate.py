@@ -28,9 +28,8 @@ class Command:
         blank: show the model grey images, to measure what it knows without seeing.
         within: metres; boxes farther from the ego car do not count, nor those beyond their class's
             official range.
-        displacement: for each of these numbers of key frames, the error (m/s) of the velocity that
-            an object's places tell that far apart, and of that which its place and the nearest of
-            its class before tell, see ``bev.lab.analysis.displacement``.
+        displacement: numbers of key frames; for each, the error (m/s) of velocities computed from
+            an object's detected positions that far apart, see ``bev.lab.analysis.displacement``.
         rig: cameras left out and calibrations made wrong, to measure how the model bears it.
     """
 

@@ -42,7 +42,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class Result:
-    """The end of an evaluation.
+    """Metrics and figures of an evaluated split.
 
     Attributes:
         metrics: official; None without detection.

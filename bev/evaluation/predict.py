@@ -20,6 +20,7 @@ def predict(
     Args:
         model: in evaluation mode, on ``device``.
         loader: of ``KeyFrames``.
+        device: of the model.
         blank: show the model uniform grey images, to measure what it knows without seeing.
     """
     # In the order of time, what was the present is the past of the next frames.

@@ -1,11 +1,12 @@
 """From boxes around the car to an official nuScenes submission file, and back from disk.
 
-The idea: one path for everything that is ever evaluated. Predictions and truth both go through
-``submission_rows``, so a fault in the path shows as truth that does not score as truth.
+The idea: one path for everything that is ever evaluated. In the tests, ground truth goes through
+``submission_rows`` as predictions do, so a fault in the path shows as ground truth that does not
+score as such.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from bev.data.nuscenes.boxes import to_nuscenes
 from bev.data.nuscenes.classes import AT_REST, ATTRIBUTES, CLASSES
-from bev.data.nuscenes.frames import Frame
 from bev.errors import SubmissionError
 from bev.files import replacing
 from bev.geometry import Boxes3D
@@ -99,25 +99,6 @@ def submission_rows(
             }
         )
     return rows
-
-
-def truth_submission(frames: Iterable[Frame], least_points: int = 1) -> dict[str, list[dict]]:
-    """The truth of each frame written as if it were predicted.
-
-    Args:
-        frames: key frames with their boxes.
-        least_points: leave out boxes with fewer lidar and radar points. The devkit drops truth
-            without any point but would count such a prediction as false, so 0 scores lower.
-
-    Returns:
-        Rows by sample token, every frame a key, for ``write_submission``.
-    """
-    return {
-        frame.token: submission_rows(
-            frame.token, frame.boxes[frame.points_on_box >= least_points], frame.global_from_ego
-        )
-        for frame in frames
-    }
 
 
 def write_submission(path: Path | str, rows_by_token: Mapping[str, list[dict]]) -> Path:

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+# Those of timm and torchvision are subclasses.
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 

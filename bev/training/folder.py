@@ -37,7 +37,7 @@ def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Pat
         TrainingError: under torchrun without a name for the run, or where the folder already holds
             another run.
     """
-    if resume is not None and home_of(resume) != resume.parent:
+    if resume is not None and home_of(resume) != resume.resolve().parent:
         folder = home_of(resume)
     elif RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
         folder = Path(os.environ[RUN_VARIABLE])

@@ -67,7 +67,7 @@ class TrainingModule(LightningModule):
     def _enter_stage(self) -> bool:
         """Begin the stage of this step; whether it is another than before.
 
-        The step alone tells it: nothing is to be saved.
+        It follows from the step: nothing needs to be saved.
         """
         stage = stage_at(self.starts, self.global_step)
         if stage == self.stage:
@@ -104,9 +104,8 @@ class TrainingModule(LightningModule):
         config = self.config
         samples = self.batch_size * self.trainer.world_size * config.accumulate
         optimizer = build_optimizer(self.stages, config, samples)
-        total = int(self.trainer.estimated_stepping_batches)
-        if config.max_steps >= 0:
-            total = min(total, config.max_steps)
+        total = self.trainer.estimated_stepping_batches  # infinite where epochs are not limited
+        total = int(min(total, config.max_steps) if config.max_steps >= 0 else total)
         self.starts = self.stages.starts(total)
         schedule = build_schedule(optimizer, self.stages, config, samples, total)
         return {

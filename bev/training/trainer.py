@@ -83,7 +83,7 @@ def prepare_process(config: TrainConfig, devices: int) -> None:
 
 
 def machines() -> int:
-    """Machines that the run is started on: torchrun's number, else 1."""
+    """Number of nodes of the run: torchrun's, else 1."""
     return int(os.environ.get("GROUP_WORLD_SIZE", 1))
 
 

@@ -42,6 +42,24 @@ class MyNeckConfig(FpnConfig):
 """
 
 
+STUDY = """
+from dataclasses import dataclass, replace
+
+from bev.lab.ablation import Study, vary
+from bev.models import FpnConfig
+from mine import config as base
+
+
+@dataclass(frozen=True)
+class WiderNeckConfig(FpnConfig):
+    pass
+
+
+config = replace(base, model=replace(base.model, neck=WiderNeckConfig(channels=24)))
+study = Study(config, vary("model.neck.channels", "16", "32"))
+"""
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The home of a run of a config outside the checkout, with its own neck and optimiser."""
@@ -76,13 +94,21 @@ def test_evaluation_in_another_process_asks_for_the_file_and_no_more_than_that(t
 
 
 def test_a_study_passes_code_on_to_its_runs(trained):
-    out, _ = call(
-        "ablate.py", trained / "mine.py", "--vary", "train.lr=1e-3,2e-3", "--print",
-        "--runs", trained / "studies",
-    )  # fmt: skip
-    commands = [line for line in out.splitlines() if line.startswith("bevlab train")]
+    """A study in a folder of its own, built on the config above, that defines a part."""
+    study = trained / "studies" / "study.py"
+    study.parent.mkdir()
+    study.write_text(STUDY)
+    out, _ = call("ablate.py", study, "--print", "--runs", trained / "plans")
+    commands = [line.split() for line in out.splitlines() if line.startswith("bevlab train")]
     assert len(commands) == 2
-    assert all(line.endswith(f"--import {trained / 'mine.py'}") for line in commands)
+    files = [command[command.index("--import") + 1 :: 2] for command in commands]
+    assert files == 2 * [[str(study)]]
+    # As in the process of a run: the file alone makes the plan readable.
+    code = (
+        "import sys; from pathlib import Path; from bev.config import import_file, load_file\n"
+        "import_file(Path(sys.argv[2])); print(type(load_file(sys.argv[1]).model.neck).__name__)"
+    )
+    assert isolated.run(["-c", code, commands[0][2], str(study)]) == "WiderNeckConfig\n"
 
 
 def test_a_wheel_has_the_configs_and_the_command(tmp_path):
@@ -115,4 +141,5 @@ def test_a_wheel_has_the_configs_and_the_command(tmp_path):
     listed = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout
-    assert all(path.stem in listed for path in configs) and listed.endswith("lss_r50\n")
+    names = {line.split()[0].rpartition("/")[2] for line in listed.splitlines() if line.strip()}
+    assert {path.stem for path in configs} <= names and listed.endswith("\nlss_r50\n")

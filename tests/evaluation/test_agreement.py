@@ -4,6 +4,7 @@ import json
 
 import pytest
 from devkit_metrics import assert_equal, devkit_metrics, noisy
+from ground_truth import truth_submission
 from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 
@@ -13,7 +14,7 @@ from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
 from bev.evaluation.ground_truth import counted, truth_of
 from bev.evaluation.official import evaluate_submission, read_details, read_metrics
-from bev.evaluation.submission import truth_submission, write_submission
+from bev.evaluation.submission import write_submission
 from bev.lab.benchmark.made_tables import VERSION
 
 

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 from devkit_metrics import noisy
+from ground_truth import truth_submission
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import DataError, SubmissionError
 from bev.evaluation.official import evaluate_submission
-from bev.evaluation.submission import truth_submission, write_submission
+from bev.evaluation.submission import write_submission
 
 
 def test_every_annotated_box_as_prediction(index, frames, tmp_path):

@@ -26,7 +26,7 @@ SPLITS_DAMAGED = Kind("splits.json that cannot be read", "Mend it: {split: [scen
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """What is looked at.
+    """Settings of a check.
 
     Attributes:
         cameras: that every sample must have; empty for every camera of the sensor table.

@@ -31,7 +31,7 @@ def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
     Args:
         folder: the version's folder, with the tables.
         out: an empty folder.
-        hashes: of each table's content, as its name in the index says.
+        hashes: of each table's content when the build was asked for.
 
     Raises:
         DataError: where the tables are damaged or do not fit each other, or change meanwhile.

@@ -1,7 +1,7 @@
-"""What the numbers of the tables must be, in one place for the index and for the check.
+"""Rules for the numbers of the tables, in one place for the index and for the check.
 
 Each function takes a table's columns (see ``bev.data.nuscenes.tables``) and marks the rows that
-break its rule. What training makes of them:
+break its rule. In training:
 
 - An ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar that is no pose, or a camera without
   a lens: nothing can be placed, so the index is not built (``bev.data.nuscenes.index_build``).

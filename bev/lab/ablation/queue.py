@@ -94,8 +94,7 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
 
 def printed(run: Run) -> str:
     """The run's command, for a shell in this folder, on any machine."""
-    _, _, _, *rest = run.command()
-    return shlex.join(["bevlab", *rest])
+    return shlex.join(["bevlab", *run.arguments()])
 
 
 def _start(run: Run, slot: dict[str, str], number: str) -> _Job:

@@ -124,9 +124,12 @@ class Run:
 
     def command(self) -> list[str]:
         """The command that starts it, goes on where it was cut off, or finds it finished."""
+        return [sys.executable, "-m", "bev.cli", *self.arguments()]
+
+    def arguments(self) -> list[str]:
+        """The arguments of ``bevlab`` for it."""
         imports = [text for path in code_files(self.config) for text in ("--import", str(path))]
-        command = [sys.executable, "-m", "bev.cli", "train", str(self.plan)]
-        return [*command, "--resume", "auto", *imports]
+        return ["train", str(self.plan), "--resume", "auto", *imports]
 
 
 def read_study(path: Path, base: Path | None = None) -> Study:

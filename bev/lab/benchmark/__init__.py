@@ -1,1 +1,1 @@
-"""Measured speed and memory: what ``tools/benchmark.py`` runs."""
+"""Measured speed and memory: the work of ``bevlab benchmark``."""

@@ -10,7 +10,7 @@ from bev.geometry import BevGrid, Cameras
 
 
 class BevFeatures(NamedTuple):
-    """What a view transform returns.
+    """BEV features and depth logits of a view transform.
 
     Attributes:
         bev: (B, C, Y, X).

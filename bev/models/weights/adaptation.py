@@ -21,11 +21,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bev.errors import WeightsError
+from bev.compatibility import current_fields
+from bev.errors import ConfigError, WeightsError
 from bev.models.bev.temporal import TemporalConfig
 from bev.models.detector import Detector
+from bev.models.heads.center.head import CenterHeadConfig
 from bev.models.weights.loading import CONFIG, load_weights, read_file, weights_of
 from bev.models.weights.report import WeightsReport
+from bev.serialization import from_plain
 
 Groups = Sequence[Sequence[str]]
 
@@ -58,7 +61,10 @@ def load_adapted(
     """
     content = read_file(path)
     saved = _within(_within(content, CONFIG), "model")
-    state, notes = adapted(weights_of(content, str(path)), saved, model)
+    try:
+        state, notes = adapted(weights_of(content, str(path)), saved, model)
+    except ConfigError as error:
+        raise WeightsError(f"The config in {path} cannot be used: {error}") from error
     report = load_weights(model, state, str(path), only, skip)
     fitting = (
         note.text for note in notes if any(name.startswith(note.parts) for name in report.matched)
@@ -78,9 +84,9 @@ def adapted(
     """
     own, here = model.state_dict(), model.config
     notes: list[Note] = []
-    head = _within(saved, "head")
+    head = current_fields(CenterHeadConfig, _within(saved, "head"), "head")
     if (groups := head.get("groups")) is not None:
-        if not all(isinstance(g, list) and all(isinstance(c, str) for c in g) for g in groups):
+        if not _are_groups(groups):
             raise WeightsError(
                 f"The config in the weights file names no class groups, but {groups}."
             )
@@ -94,7 +100,7 @@ def adapted(
                 notes.append(Note(("head.",), f"head.groups.*.heading: {text}"))
             state = kept
     if joined := _within(saved, "temporal"):
-        there = TemporalConfig(**{n: joined[n] for n in ("frames", "times") if n in joined})
+        there = from_plain(TemporalConfig, joined, "temporal")
         state, changed = matched_by_times(state, there, here.temporal, model.view.channels, own)
         if changed:
             text = f"joins {here.temporal.described} here, {there.described} there"
@@ -108,6 +114,13 @@ def adapted(
             notes.append(Note(("",), text))
         state = kept
     return dict(state), notes
+
+
+def _are_groups(plain: Any) -> bool:
+    def is_list(value: Any, kind: type) -> bool:
+        return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+    return is_list(plain, list) and all(is_list(group, str) for group in plain)
 
 
 def _within(tree: Any, name: str) -> Mapping[str, Any]:

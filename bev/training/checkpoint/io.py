@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed
+from lightning import Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
@@ -28,20 +30,33 @@ _WEIGHTS = ("state_dict", "current_model_state")  # what must be finite
 class CheckedCheckpointIO(TorchCheckpointIO):
     """Lightning's plugin for checkpoints of one file, with writing that cannot lose an earlier one.
 
-    Process 0 alone writes. Sharded strategies that write a folder (DeepSpeed, FSDP where its state
-    is asked for in shards) do so themselves, past any plugin.
+    Process 0 alone writes, and the others wait for it. Where there are others, an error is kept as
+    ``fault`` until :func:`raise_fault` raises it on all of them. Sharded strategies that write a
+    folder (DeepSpeed, FSDP where its state is asked for in shards) do so themselves, past any
+    plugin.
     """
+
+    fault = ""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
+        try:
+            self._save(checkpoint, Path(path))
+        except TrainingError as error:
+            distributed = torch.distributed
+            alone = not (distributed.is_available() and distributed.is_initialized())
+            if alone or distributed.get_world_size() == 1:
+                raise
+            self.fault = str(error)
+
+    def _save(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Write a checkpoint, in place of the one of that name.
 
         Raises:
             TrainingError: where it cannot be written or read back, or holds weights that are not
                 finite; what stood there is then as it was.
         """
-        path = Path(path)
         partial = partial_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,8 +80,19 @@ class CheckedCheckpointIO(TorchCheckpointIO):
                 partial.unlink(missing_ok=True)
 
 
+def raise_fault(trainer: Trainer) -> None:
+    """Raise on every process what kept the first from writing; all of them must call this.
+
+    Raises:
+        TrainingError: where there was a fault.
+    """
+    fault = trainer.strategy.broadcast(getattr(trainer.strategy.checkpoint_io, "fault", ""))
+    if fault:
+        raise TrainingError(fault)
+
+
 def partial_of(path: Path) -> Path:
-    """The name of a checkpoint while it is being written: one, so that no two are left over."""
+    """The name of a checkpoint while it is being written; always the same, so that one replaces another."""
     return path.with_name(f".{path.name}.partial")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from bev.config import Experiment
-from bev.errors import CheckpointError, WeightsError
+from bev.errors import CheckpointError, ConfigError, WeightsError
 from bev.models import Detector
 from bev.models.weights.loading import read_file, write_weights
 from bev.serialization import UnknownClassError, differences, from_plain, to_plain
@@ -99,7 +99,7 @@ def home_of(path: Path) -> Path:
 def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
     """Refuse to resume a checkpoint with another model, optimiser, schedule or stages.
 
-    Also without its averaged weights.
+    A run with averaged weights is not resumed without them.
 
     One that stopped within an epoch also needs the same visits, in the same batches, on as many
     ranks; one from an epoch's end does not.
@@ -160,9 +160,12 @@ def _experiment(content: dict[str, Any], path: Path) -> Experiment:
     try:
         return from_plain(Experiment, content["config"])
     except UnknownClassError as error:
-        code = content.get("code") or []
-        where = f" It was trained with {', '.join(map(str, code))}." if code else ""
+        code = content.get("code")
+        named = ", ".join(map(str, code)) if isinstance(code, list) else ""
+        where = f" It was trained with {named}." if named else ""
         raise CheckpointError(f"Checkpoint {path}: {error}{where}") from error
+    except ConfigError as error:
+        raise CheckpointError(f"Checkpoint {path}: {error}") from error
 
 
 def _detector_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:

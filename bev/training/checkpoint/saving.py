@@ -1,7 +1,8 @@
 """The checkpoints that a run keeps: the last, and the best by the score of the averaged weights.
 
-Lightning's ``ModelCheckpoint`` decides when to save, by the clock and by the score; the classes
-here add when it may not (within an accumulation of gradients) and when it must (at every end).
+Lightning's ``ModelCheckpoint`` decides when to save, by the clock and by the score. The classes here
+keep it from saving within an accumulation of gradients, and save at the end of a run, after
+validations and on signals.
 ``bev.training.checkpoint.io`` writes.
 """
 
@@ -16,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from bev.files import replacing
+from bev.training.checkpoint.io import raise_fault
 from bev.training.checkpoint.signals import Stopped, StopSignals
 from bev.training.limits import ends_step
 
@@ -57,7 +59,7 @@ class LastCheckpoint(ModelCheckpoint):
         interval = timedelta(minutes=minutes)
         super().__init__(folder, "last", train_time_interval=interval, enable_version_counter=False)
         self.path, self.signals = folder / "last.ckpt", StopSignals()
-        self.stopping = self.validated = False
+        self.stopping = self.validated = self.saved = False
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: a part of a run starts its own clock."""
@@ -66,6 +68,11 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
         self.signals.listen()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.saved = True
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, index: int
@@ -99,11 +106,14 @@ class LastCheckpoint(ModelCheckpoint):
     def _save_where_due(self, trainer: Trainer, module: LightningModule, due: bool) -> None:
         # Ranks must agree whether to write: saving is a joint act.
         self.stopping = trainer.strategy.reduce_boolean_decision(self.signals.received, all=False)
+        self.saved = False
         if due or self.stopping:
             trainer.save_checkpoint(self.path, weights_only=False)
             super().on_train_start(trainer, module)  # sets the clock
         else:
             super().on_train_batch_end(trainer, module, None, None, 0)  # looks at the clock
+        if self.saved:
+            raise_fault(trainer)
 
     def _stop_where_asked(self, trainer: Trainer) -> None:
         if self.stopping:
@@ -153,6 +163,7 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_validation_end(trainer, module)
         else:  # where ModelCheckpoint saves nothing
             trainer.save_checkpoint(self.path, weights_only=False)
+        raise_fault(trainer)
         if trainer.is_global_zero:
             entry = {self.figure: score.item()}
             entry |= {"epoch": trainer.current_epoch, "step": trainer.global_step}

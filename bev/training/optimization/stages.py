@@ -18,8 +18,6 @@ from bev.models.layers import BATCH_NORMS
 from bev.models.weights.parts import unknown_part, within, within_any
 from bev.training.settings import StageConfig
 
-# timm's and torchvision's are among them.
-
 
 def stage_at(starts: Sequence[int], step: int) -> int:
     """The number of the stage that a step belongs to; of several that start there the last."""

@@ -147,7 +147,7 @@ def test_boxes_that_are_none_are_left_out(world, made_world, capfd):
     boxes = DataConfig(root=world, version=VERSION).open().sample_annotation
     assert boxes.translation.tolist() == [row["translation"] for row in kept]
     message = capfd.readouterr().err
-    assert "warning: 2 boxes of" in message and f"check_data.py {world} lists" in message
+    assert "warning: 2 boxes of" in message and f"check-data {world} lists" in message
 
 
 def test_a_sample_without_boxes_is_background(world):

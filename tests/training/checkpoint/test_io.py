@@ -1,14 +1,15 @@
 """Writing of checkpoints: whole, readable and finite, or the earlier one stays."""
 
-import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from commands import ROOT, SMALL, run
 
 from bev.errors import TrainingError
 from bev.training.checkpoint import io
-from bev.training.checkpoint.io import CheckedCheckpointIO, partial_of
+from bev.training.checkpoint.io import CheckedCheckpointIO, partial_of, raise_fault
 
 
 def checkpoint(value: float = 1.0, size: int = 8) -> dict:
@@ -50,7 +51,7 @@ def test_what_a_kill_left_is_written_over(last):
     assert value_of(last) == 2.0 and not partial_of(last).exists()
 
 
-def test_a_kill_while_writing_leaves_the_earlier_one(last, monkeypatch):
+def test_an_interrupt_while_writing_leaves_the_earlier_one(last, monkeypatch):
     def save(content, file):
         file.write(b"half")
         raise KeyboardInterrupt
@@ -77,6 +78,7 @@ def test_an_optimiser_may_hold_what_is_not_finite(last):
 
 def test_a_full_disk_is_one_sentence(last):
     """The system refuses to make a file longer than that, in the middle of the tensors."""
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
@@ -129,3 +131,35 @@ def test_a_folder_of_a_sharded_strategy_is_replaced(tmp_path):
     (path / "shards").mkdir(parents=True)
     CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), path)
     assert value_of(path) == 2.0
+
+
+def test_an_error_of_the_process_that_writes_is_raised_on_all(last, monkeypatch):
+    """It is kept until every process asks for it: the others wait for the write meanwhile."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    plugin = CheckedCheckpointIO()
+    plugin.save_checkpoint(checkpoint(torch.nan), last)
+    assert value_of(last) == 1.0
+
+    def trainer(plugin, heard):
+        strategy = SimpleNamespace(checkpoint_io=plugin, broadcast=heard)
+        return SimpleNamespace(strategy=strategy)
+
+    with pytest.raises(TrainingError, match="not finite after step 4"):
+        raise_fault(trainer(plugin, lambda own: own))
+    with pytest.raises(TrainingError, match="not finite after step 4"):
+        raise_fault(trainer(CheckedCheckpointIO(), lambda own: plugin.fault))  # on another one
+    raise_fault(trainer(CheckedCheckpointIO(), lambda own: own))
+
+
+@pytest.mark.slow
+def test_two_processes_end_together_where_one_cannot_write(made_world, tmp_path):
+    folder = tmp_path / "lss_synthetic" / "together"
+    folder.mkdir(parents=True)
+    (folder / "checkpoints").write_text("in the way of a folder")
+    _, error = run(
+        "train.py", ROOT / "configs" / "lss_synthetic.py", *SMALL, "--data.root", made_world,
+        "--train.runs", tmp_path, "--train.run-name", "together", "--train.devices", "2",
+        "--train.save-minutes", "0", code=1,
+    )  # fmt: skip
+    assert "cannot be written" in error and "Traceback" not in error
