@@ -116,7 +116,7 @@ def frozen_modules(body: nn.Module, stages: int) -> list[nn.Module]:
 
 
 def _up_to(parent: nn.Module, path: list[str]) -> list[nn.Module]:
-    """Children of a module up to and including the one at ``path``; empty where it has none there."""
+    """Children of a module up to and including the one at ``path``; empty where it is absent."""
     found = []
     for name, child in parent.named_children():
         if name in (path[0], "_".join(path)):  # timm flattens some models

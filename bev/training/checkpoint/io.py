@@ -92,7 +92,7 @@ def raise_fault(trainer: Trainer) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """The name of a checkpoint while it is being written; always the same, so that one replaces another."""
+    """The name of a checkpoint while it is written; the same each time, so that none adds up."""
     return path.with_name(f".{path.name}.partial")
 
 

@@ -1,7 +1,7 @@
 """The checkpoints that a run keeps: the last, and the best by the score of the averaged weights.
 
-Lightning's ``ModelCheckpoint`` decides when to save, by the clock and by the score. The classes here
-keep it from saving within an accumulation of gradients, and save at the end of a run, after
+Lightning's ``ModelCheckpoint`` decides when to save, by the clock and by the score. The classes
+here keep it from saving within an accumulation of gradients, and save at the end of a run, after
 validations and on signals.
 ``bev.training.checkpoint.io`` writes.
 """
