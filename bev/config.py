@@ -76,7 +76,7 @@ def load_file(path: str | Path) -> Experiment:
         ConfigError: where the file is missing, defines no ``config``, or is not what was saved.
     """
     path = find_config(path)
-    if path.suffix == ".yaml":
+    if path.suffix in (".yaml", ".yml"):
         try:
             plain = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:

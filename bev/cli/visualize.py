@@ -54,7 +54,7 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.visualization.sheet import draw_sheet
     from bev.visualization.video import write_video
 
-    if command.source.suffix in ("", ".py", ".yaml"):
+    if command.source.suffix in ("", ".py", ".yaml", ".yml"):
         config, model, home = load_file(command.source), None, Path()
     else:
         config, model = load_checkpoint(command.source)

@@ -145,7 +145,7 @@ def read_study(path: Path, base: Path | None = None) -> Study:
             experiments, which have no base.
     """
     path = find_config(path)
-    study = Study(load_file(path), {}) if path.suffix == ".yaml" else None
+    study = Study(load_file(path), {}) if path.suffix in (".yaml", ".yml") else None
     if study is None:
         module = load_module(path, beside=[path.parent.parent])
         study = getattr(module, "study", None)

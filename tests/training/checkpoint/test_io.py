@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from commands import ROOT, SMALL, run
+from lightning import Trainer
 
 from bev.errors import TrainingError
 from bev.training.checkpoint import io
@@ -143,7 +145,7 @@ def test_an_error_of_the_process_that_writes_is_raised_on_all(last, monkeypatch)
 
     def trainer(plugin, heard):
         strategy = SimpleNamespace(checkpoint_io=plugin, broadcast=heard)
-        return SimpleNamespace(strategy=strategy)
+        return Mock(spec=Trainer, strategy=strategy)
 
     with pytest.raises(TrainingError, match="not finite after step 4"):
         raise_fault(trainer(plugin, lambda own: own))
