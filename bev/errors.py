@@ -1,5 +1,6 @@
 """Errors that a user can mend: one clear sentence that names the thing and what to do."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -36,6 +37,9 @@ def run_command(main: Callable[[], None]) -> None:
     """Run a tool; a :class:`BevError` ends it with its sentence and exit status 1."""
     try:
         main()
+    except BrokenPipeError:  # the reader of its output, such as ``head``, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except BevError as error:
         # A data loader's worker wraps the message into its traceback, at whose end it stands.
         name = f"{type(error).__module__}.{type(error).__qualname__}: "

@@ -1,6 +1,10 @@
 """Tools end with one sentence, wherever the error comes from."""
 
+import subprocess
+import sys
+
 import pytest
+from commands import ROOT
 from torch.utils.data import DataLoader, Dataset
 
 from bev.errors import BevError, DataError, run_command
@@ -36,3 +40,14 @@ def test_a_sentence_of_several_lines_stays_whole(capsys):
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         run_command(lambda: 1 / 0)
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    """``bevlab configs | head -1``."""
+    code = (
+        "from bev.errors import run_command\n"
+        "def main():\n    raise BrokenPipeError\n"
+        "run_command(main)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
