@@ -9,6 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
+from bev.errors import BevError
 from bev.evaluation.evaluation import Evaluation, Result
 from bev.models.detector import Prediction
 
@@ -62,9 +63,15 @@ class OfficialMetrics(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.evaluation.gather()
-        scalars = trainer.strategy.broadcast(
-            self._evaluate(trainer) if trainer.is_global_zero else None
-        )
+        scalars: dict[str, float] | BevError = {}
+        if trainer.is_global_zero:
+            try:
+                scalars = self._evaluate(trainer)
+            except BevError as error:  # for all ranks: the others wait
+                scalars = error
+        scalars = trainer.strategy.broadcast(scalars)
+        if isinstance(scalars, BevError):
+            raise scalars
         self.evaluation = None
         module.log_dict(
             {f"val/{name}": value for name, value in scalars.items()}, rank_zero_only=False
