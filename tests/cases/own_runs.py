@@ -59,11 +59,10 @@ def sentence(error: str) -> str:
 
 
 def training_sample(root: Path):
-    """The first training sample, not augmented; None where the data are refused."""
+    """The first training sample, not augmented."""
     from bev.data.augmentation import BevAugmentation, ImageAugmentation
     from bev.data.dataset import KeyFrames
     from bev.data.settings import DataConfig
-    from bev.errors import BevError
 
     config = DataConfig(
         root=root,
@@ -74,7 +73,4 @@ def training_sample(root: Path):
         bev_augmentation=BevAugmentation.off(),
         workers=0,
     )
-    try:
-        return KeyFrames(config.frames("mine_train"), config, training=True)[0]
-    except BevError:
-        return None
+    return KeyFrames(config.frames("mine_train"), config, training=True)[0]

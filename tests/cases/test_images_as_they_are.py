@@ -12,6 +12,8 @@ from own_data import VERSION
 from own_runs import check, edit, told, train, training_sample
 from PIL import Image
 
+from bev.errors import DataError
+
 ORIENTATION = 0x0112  # the EXIF tag
 
 
@@ -39,14 +41,16 @@ def test_an_orientation_in_exif_turns_nothing_or_is_told(own, orientation, flags
         exif = image.getexif()
         exif[ORIENTATION] = orientation
         image.save(path, quality=95, exif=exif)
-    after = training_sample(own)
-    as_calibrated = after is not None and (spots(after) - before).norm(dim=1).max() < 2
+    try:
+        as_calibrated = (spots(training_sample(own)) - before).norm(dim=1).max() < 2
+    except DataError:
+        as_calibrated = False
     assert as_calibrated or check(own, *flags)[1]
 
 
 @pytest.mark.xfail(
     strict=True,
-    raises=AssertionError,
+    raises=DataError,
     reason="a whole JPEG with padding behind its end marker counts as cut off",
 )
 def test_bytes_behind_the_end_of_a_jpeg_are_no_damage(own):
@@ -54,8 +58,7 @@ def test_bytes_behind_the_end_of_a_jpeg_are_no_damage(own):
     before = training_sample(own)
     for path in (own / "samples").rglob("*.jpg"):
         path.write_bytes(path.read_bytes() + bytes(4096))
-    after = training_sample(own)
-    assert after is not None and torch.equal(after.views.images, before.views.images)
+    assert torch.equal(training_sample(own).views.images, before.views.images)
     assert not check(own)[1]
 
 
