@@ -10,6 +10,8 @@ import gc
 import json
 import os
 import sys
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +25,17 @@ from bev.errors import BevError, DataError
 _ALL_DAMAGE = "bevlab check-data {} lists all damage"
 # The devkit's rule: neighbouring boxes further apart in time, in seconds, give no velocity.
 _LONGEST_STEP = 1.5
+_LARGE = 16 << 20  # bytes of a table from which a process of its own pays
 
 
-def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
+def build(folder: Path, out: Path, hashes: dict[str, str], cores: int) -> None:
     """Fill a folder with the columns of the index.
 
     Args:
         folder: the version's folder, with the tables.
         out: an empty folder.
         hashes: of each table's content when the build was asked for.
+        cores: with several, large tables are read in processes of their own.
 
     Raises:
         DataError: where the tables are damaged or do not fit each other, or change meanwhile.
@@ -46,9 +50,18 @@ def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
                 raise DataError("The process that wanted the index is gone.")
             bar.update(characters)
 
+        apart = _start_readers(folder, out) if cores > 1 else {}
+        found = {}
+        for table in [name for name in TABLES if name not in apart]:
+            tables[table], found[table] = read_table(folder, table, advance)
+        for table, process in apart.items():
+            while process.is_alive():
+                process.join(0.2)
+                advance(0)
+            tables[table], found[table] = _read_result(folder, out, table, process.exitcode)
+            advance(table_file(folder, table).stat().st_size)
         for table in TABLES:
-            tables[table], found = read_table(folder, table, advance)
-            if found != hashes[table]:
+            if found[table] != hashes[table]:
                 raise DataError(
                     f"Table {table_file(folder, table)} changed while it was read; try again when"
                     " nothing writes there any more."
@@ -67,6 +80,51 @@ def build(folder: Path, out: Path, hashes: dict[str, str]) -> None:
                 np.save(file, tables[part][name])
                 file.flush()
                 os.fsync(file.fileno())  # a power cut must not leave an index with holes
+
+
+def _start_readers(folder: Path, out: Path) -> dict[str, BaseProcess]:
+    """A process for each large table, which leaves the columns in ``out``."""
+    context, processes = get_context("spawn"), {}
+    for table in TABLES:
+        if table_file(folder, table).stat().st_size > _LARGE:
+            arguments = (folder, out, table, os.getpid())
+            processes[table] = context.Process(target=_read_apart, args=arguments, daemon=True)
+            processes[table].start()
+    return processes
+
+
+def _read_apart(folder: Path, out: Path, table: str, parent: int) -> None:
+    """Read a table in a process of its own, which ends with its parent."""
+    gc.disable()
+
+    def progress(_: int) -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    try:
+        columns, found = read_table(folder, table, progress)
+        result = {"hash": found}
+        np.savez(out / f"{table}.npz", **columns)
+    except BevError as error:
+        result = {"error": str(error)}
+    (out / f"{table}.read").write_text(json.dumps(result))
+
+
+def _read_result(folder: Path, out: Path, table: str, status: int) -> tuple[Columns, str]:
+    """The columns and the hash that a reader has left, which are removed."""
+    if status:
+        raise DataError(
+            f"The process that read {table_file(folder, table)} ended with status {status} (-9: too"
+            " little memory); see above."
+        )
+    result = json.loads((out / f"{table}.read").read_text())
+    (out / f"{table}.read").unlink()
+    if "error" in result:
+        raise DataError(result["error"])
+    with np.load(out / f"{table}.npz") as content:
+        columns = dict(content)
+    (out / f"{table}.npz").unlink()
+    return columns, result["hash"]
 
 
 def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
@@ -192,9 +250,9 @@ def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     gc.disable()  # rows hold no cycles, and looking for some takes time
-    given_folder, given_out, given_hashes = json.loads(sys.argv[1])
+    given_folder, given_out, *rest = json.loads(sys.argv[1])
     try:
-        build(Path(given_folder), Path(given_out), given_hashes)
+        build(Path(given_folder), Path(given_out), *rest)
     except BevError as error:
         print(error)
         sys.exit(1)

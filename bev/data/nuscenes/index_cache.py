@@ -31,6 +31,7 @@ from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
+from bev.machine import usable_cores
 
 FORMAT = 3  # to be raised with every change of what the columns hold
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # with the build's job
@@ -133,7 +134,7 @@ def _build(places: list[Path], place: Path, folder: Path) -> Path:
 def _run(folder: Path, out: Path, hashes: dict[str, str]) -> None:
     path = filter(None, [str(Path(bev.__file__).parents[1]), os.environ.get("PYTHONPATH")])
     done = subprocess.run(
-        [*BUILD, json.dumps([str(folder), str(out), hashes])],
+        [*BUILD, json.dumps([str(folder), str(out), hashes, usable_cores()])],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         stdout=subprocess.PIPE,
         text=True,

@@ -14,8 +14,9 @@ import pytest
 from index_files import content, names
 
 from bev.data import cache_place
-from bev.data.nuscenes import index_cache
+from bev.data.nuscenes import index_build, index_cache
 from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.lab.benchmark.index import family
 from bev.lab.benchmark.made_tables import VERSION, write_tables
@@ -82,6 +83,24 @@ def test_a_builder_that_is_killed_is_an_error_and_leaves_nothing(root, monkeypat
     assert len(open_index(root, VERSION).sample.token) == 12
 
 
+def test_tables_read_by_processes_of_their_own_give_the_same_index(root, tmp_path, monkeypatch):
+    folder = root / VERSION
+    hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}
+    found = []
+    for cores in (1, 2):
+        monkeypatch.setattr(index_build, "_LARGE", 0)
+        out = tmp_path / str(cores)
+        out.mkdir()
+        index_build.build(folder, out, hashes, cores)
+        found.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert found[0] == found[1] and len(found[0]) > 30
+    (folder / "scene.json").write_text('[{"token": "a", "name": 3}]')
+    out = tmp_path / "damaged"
+    out.mkdir()
+    with pytest.raises(DataError, match=r"scene.json, row a: name is 3"):
+        index_build.build(folder, out, hashes, 2)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_build_without_its_parent_ends(tmp_path):
     """The builder notices that nobody wants the index any more."""
@@ -105,6 +124,7 @@ _OPEN = """
 import sys
 from pathlib import Path
 from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 
 open_index(Path(sys.argv[1]), sys.argv[2])
 """
@@ -120,7 +140,7 @@ def _is_running(pid: int) -> bool:
 _SLOW_OPEN = """
 import sys, time
 from pathlib import Path
-from bev.data.nuscenes import index_cache
+from bev.data.nuscenes import index_build, index_cache
 
 def stay(folder, out, hashes):
     (out / "sample.token.npy").write_bytes(b"half a column")
