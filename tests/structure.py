@@ -2,16 +2,10 @@
 
 ``python tests/structure.py`` prints the counts: the path that one reads to follow ``lss_r50`` from
 an image to a metric (the list in docs/architecture.md), the fullest folder, and all of ``bev/``.
-``python tests/structure.py --run DIR`` also trains ``lss_r50`` for a step on v1.0-mini in a
-nuScenes data root, and counts what that imports.
 """
 
 import ast
-import json
 import re
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -65,27 +59,6 @@ def reading_path(root: Path = ROOT) -> list[Path]:
     return [root / name for name in re.findall(r"^\| `([\w/.]+\.py)`", section, re.MULTILINE)]
 
 
-def imported_by_training(data_root: str, version: str, splits: list[str]) -> list[Path]:
-    """Files of the package that one training run of ``lss_r50`` has imported at its end."""
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = [
-            "train.py", "configs/lss_r50.py", "--data.root", data_root, "--data.version", version,
-            "--data.train-split", splits[0], "--data.val-split", splits[1],
-            "--model.backbone.no-pretrained", "--data.image-size", "64", "176",
-            "--data.batch-size", "1", "--train.max-steps", "1", "--train.runs", folder,
-        ]  # fmt: skip
-        code = (
-            "import json, runpy, sys\n"
-            f"sys.argv = {arguments!r}\n"
-            "runpy.run_path('tools/train.py', run_name='__main__')\n"
-            "files = [getattr(m, '__file__', None) for n, m in sys.modules.items()"
-            " if n.split('.')[0] == 'bev']\n"
-            f"open({folder + '/files.json'!r}, 'w').write(json.dumps(files))\n"
-        )
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-        return [Path(name) for name in json.loads(Path(folder, "files.json").read_text()) if name]
-
-
 def main() -> None:
     every = list(modules().values())
     folders = Counter(path.parent.relative_to(ROOT).as_posix() for path in every)
@@ -94,10 +67,6 @@ def main() -> None:
     print(f"path of lss_r50: {len(path)} files, {lines(path)} lines")
     print(f"fullest folder: {fullest}, {count} files")
     print(f"bev/: {len(every)} files, {lines(every)} lines")
-    if "--run" in sys.argv:
-        root = sys.argv[sys.argv.index("--run") + 1]
-        found = imported_by_training(root, "v1.0-mini", ["mini_train", "mini_train"])
-        print(f"imported by train.py configs/lss_r50.py: {len(found)} files, {lines(found)} lines")
 
 
 if __name__ == "__main__":
