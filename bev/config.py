@@ -80,7 +80,8 @@ def load_file(path: str | Path) -> Experiment:
         try:
             plain = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"Config file {path} cannot be read: {error}") from error
+            why = " ".join(str(error).split())  # the parser's message has several lines
+            raise ConfigError(f"Config file {path} cannot be read: {why}.") from error
         return from_plain(Experiment, plain, str(path))
     module = load_module(path)
     config = getattr(module, "config", None)

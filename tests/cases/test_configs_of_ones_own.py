@@ -47,6 +47,13 @@ def test_a_config_elsewhere_may_name_a_shipped_one(tmp_path):
     assert status == 0, error
 
 
+def test_a_config_that_is_no_yaml_is_refused_in_one_sentence(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("model: {neck: [")
+    status, _, error = attempt("train.py", config, "--help")
+    assert status == 1 and f"{config} cannot be read" in sentence(error)
+
+
 def test_a_config_named_yml_is_read(tmp_path):
     """A usual ending of YAML files."""
     config = tmp_path / "config.yml"
