@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bev.data.nuscenes.frames import Frame
+from bev.data.frame import Frame
 from bev.evaluation.submission import submission_rows
 
 

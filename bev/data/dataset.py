@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 from bev.data.augmentation import BevAugmentation, draw
 from bev.data.batch import AdjacentViews, Batch, Views
 from bev.data.epoch import Visit
+from bev.data.frame import AdjacentFrame, CameraFrame, Frame
 from bev.data.images.cache import ImageCache
 from bev.data.images.grid_mask import hide_squares
 from bev.data.images.loading import load_image
 from bev.data.images.photometric import change_colours, photometric_transform
-from bev.data.nuscenes.frames import AdjacentFrame, Frame, Frames
-from bev.data.nuscenes.sensor_data import CameraFrame
+from bev.data.nuscenes.frames import Frames
 from bev.data.polygons import OutlineReader
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError

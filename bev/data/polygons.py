@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bev.data.frame import Frame
 from bev.data.nuscenes.classes import LAYERS, VEHICLE
-from bev.data.nuscenes.frames import Frame, Frames
+from bev.data.nuscenes.frames import Frames
 from bev.data.nuscenes.maps import MapLayers
 from bev.errors import ConfigError
 from bev.geometry import Outlines

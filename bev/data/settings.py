@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Literal
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.data.frame import Reference
 from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.data.nuscenes.folds import fold_splits, keep_fraction
-from bev.data.nuscenes.frames import CAMERAS, Frames, read_frames
+from bev.data.nuscenes.frames import Frames, read_frames
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_cache import open_index
-from bev.data.nuscenes.sensor_data import Reference
+from bev.data.nuscenes.source import CAMERAS, NuScenesConfig
 from bev.data.nuscenes.splits import default_splits, split_rows
 from bev.data.polygons import OutlineConfig
 from bev.data.sampling import SamplingConfig
+from bev.data.source import SourceConfig
 from bev.errors import ConfigError
 
 
@@ -22,6 +24,7 @@ class DataConfig:
     """Which data, and how it reaches the network.
 
     Attributes:
+        source: kind of the data set; nuScenes' format by default.
         root: folder of the data set.
         version: nuScenes version, the name of the tables' folder.
         train_split, val_split: official or custom splits; empty for the version's usual ones.
@@ -53,6 +56,7 @@ class DataConfig:
         workers: loader processes a device; -1 for what the machine has.
     """
 
+    source: SourceConfig = NuScenesConfig()
     root: Path = Path("data/nuscenes")
     version: str = "v1.0-trainval"
     train_split: str = ""

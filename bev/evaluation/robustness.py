@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bev.data.nuscenes.frames import Frame
-from bev.data.nuscenes.sensor_data import CameraFrame
+from bev.data.frame import CameraFrame, Frame
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.nuscenes.boxes import to_nuscenes
-from bev.data.nuscenes.classes import AT_REST, ATTRIBUTES, CLASSES
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.errors import SubmissionError
 from bev.files import replacing
 from bev.geometry import Boxes3D
@@ -22,12 +22,6 @@ from bev.geometry import Boxes3D
 MAX_BOXES = 500  # a sample, by the rules of the benchmark
 MOVING_SPEED = 0.2  # m/s, the threshold of CenterPoint's and BEVDet's attribute rule
 
-_IN_MOTION = {
-    "vehicle": "vehicle.moving",
-    "cycle": "cycle.with_rider",
-    "pedestrian": "pedestrian.moving",
-    "": "",
-}
 _META = {
     "use_camera": True,
     "use_lidar": False,
@@ -48,10 +42,10 @@ def attribute_of(name: str, speed: float, attribute: int = -1) -> str:
     Returns:
         An attribute name; empty for barriers and cones, which have none.
     """
-    at_rest = AT_REST[name]
-    if attribute >= 0 and at_rest:
+    kind = NUSCENES.classes[CLASSES.index(name)]
+    if attribute >= 0 and kind.attributes:
         return ATTRIBUTES[attribute]
-    return _IN_MOTION[at_rest.split(".")[0]] if speed > MOVING_SPEED else at_rest
+    return kind.moving if speed > MOVING_SPEED else kind.at_rest
 
 
 def submission_rows(

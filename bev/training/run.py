@@ -9,7 +9,7 @@ from lightning import Callback
 
 from bev.config import Experiment, code_files, save_config
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.frames import Frame
+from bev.data.frame import Frame
 from bev.evaluation.evaluation import Result
 from bev.evaluation.segmentation import MEAN
 from bev.machine import device_name, local_processes, peak_memory

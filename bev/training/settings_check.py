@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from bev.config import Experiment
+from bev.data.frame import Reference
 from bev.data.images.photometric import photometric_transform
-from bev.data.nuscenes.sensor_data import Reference
 from bev.errors import TrainingError
 from bev.training.optimization.schedule import follows_run
 from bev.training.settings import TrainConfig

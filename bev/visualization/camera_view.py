@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bev.data.frame import CameraFrame
 from bev.data.nuscenes.classes import CLASSES
-from bev.data.nuscenes.sensor_data import CameraFrame
 from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.canvas import dashes, draw_dots, draw_segments, draw_text, fill_polygon
 from bev.visualization.clipping import NEAR, clip_polygon, clip_segments, view_planes

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from bev.data.nuscenes.frames import Frame
+from bev.data.frame import Frame
 from bev.visualization.bev_view import BevView, draw_bev
 from bev.visualization.camera_view import depth_colors, draw_boxes, draw_points, scaled_camera
 from bev.visualization.composition import (

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
+from bev.data.frame import Frame
 from bev.data.nuscenes.classes import CLASSES
-from bev.data.nuscenes.frames import Frame
 from bev.visualization.canvas import dashes, draw_segments, draw_text, load_image, text_size
 from bev.visualization.colors import (
     BACKGROUND,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bev.data.batch import Batch
-from bev.data.nuscenes.frames import Frame
+from bev.data.frame import Frame
 from bev.models import Detector
 from bev.visualization.areas import area_maps
 from bev.visualization.sheet import draw_sheet

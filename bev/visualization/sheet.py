@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from bev.data.nuscenes.frames import Frame
+from bev.data.frame import Frame
 from bev.geometry import Boxes3D
 from bev.visualization.areas import AreaMaps
 from bev.visualization.bev_view import BevView, draw_bev

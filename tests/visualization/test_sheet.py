@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bev.data.nuscenes.frames import CAMERAS, DataError, Frame
-from bev.data.nuscenes.sensor_data import CameraFrame
+from bev.data.frame import CameraFrame, Frame
+from bev.data.nuscenes.frames import CAMERAS, DataError
 from bev.geometry import Boxes3D, rigid_transform
 from bev.visualization.canvas import load_image, save_png
 from bev.visualization.check import draw_check

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bev.data.nuscenes.sensor_data import CameraFrame
+from bev.data.frame import CameraFrame
 from bev.errors import DataError
 
 _REDUCED = {

@@ -1,17 +1,6 @@
-"""The ten nuScenes detection classes, their attributes and official ranges; layers of the BEV."""
+"""The label space of nuScenes: ten detection classes, their attributes, and layers of the BEV."""
 
-CLASSES = (
-    "car",
-    "truck",
-    "construction_vehicle",
-    "bus",
-    "trailer",
-    "barrier",
-    "motorcycle",
-    "bicycle",
-    "pedestrian",
-    "traffic_cone",
-)
+from bev.data.labels import LabelSpace, Layer, ObjectClass
 
 ATTRIBUTES = (
     "cycle.with_rider",
@@ -24,20 +13,52 @@ ATTRIBUTES = (
     "vehicle.stopped",
 )
 
-# The attribute of what stands still, as published code has it; "" for classes without attributes.
-# Its first word is the kind of all attributes that the class can have.
-AT_REST = {
-    "car": "vehicle.parked",
-    "truck": "vehicle.parked",
-    "construction_vehicle": "vehicle.parked",
-    "bus": "vehicle.stopped",
-    "trailer": "vehicle.parked",
-    "barrier": "",
-    "motorcycle": "cycle.without_rider",
-    "bicycle": "cycle.without_rider",
-    "pedestrian": "pedestrian.standing",
-    "traffic_cone": "",
-}
+
+def _of(kind: str, at_rest: str, moving: str) -> dict:
+    """Attributes of a class; that of what stands still is as published code has it."""
+    own = tuple(name for name in ATTRIBUTES if name.startswith(f"{kind}."))
+    return {"attributes": own, "at_rest": f"{kind}.{at_rest}", "moving": f"{kind}.{moving}"}
+
+
+_PARKED = _of("vehicle", "parked", "moving")
+_STOPPED = _of("vehicle", "stopped", "moving")
+_CYCLE = _of("cycle", "without_rider", "with_rider")
+_PERSON = _of("pedestrian", "standing", "moving")
+
+# Tasks, factors and overlaps of suppression are BEVDet's. Published code lists 4, 12, 10, 1, 0.85
+# and 0.175 as radii but compares them with squared distances: these are their square roots.
+_CLASSES = (
+    ObjectClass("car", **_PARKED, nms_radius=4.0**0.5, color=(255, 158, 27)),
+    ObjectClass(
+        "truck", **_PARKED, task="truck", nms_scale=0.7, nms_radius=12.0**0.5, color=(255, 92, 77)
+    ),
+    ObjectClass(
+        "construction_vehicle", **_PARKED, task="truck", nms_scale=0.7, nms_radius=12.0**0.5,
+        color=(214, 158, 96),
+    ),
+    ObjectClass(
+        "bus", **_STOPPED, task="bus", nms_scale=0.4, nms_radius=10.0**0.5, color=(255, 111, 186)
+    ),
+    ObjectClass(
+        "trailer", **_PARKED, task="bus", nms_scale=0.55, nms_radius=10.0**0.5,
+        color=(198, 120, 255),
+    ),
+    ObjectClass("barrier", nms_scale=1.1, heading="axis", moves=False, color=(148, 163, 184)),
+    ObjectClass(
+        "motorcycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(250, 224, 80)
+    ),
+    ObjectClass("bicycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(163, 230, 53)),
+    ObjectClass(
+        "pedestrian", **_PERSON, task="small", nms_scale=4.5, nms_overlap=0.5,
+        nms_radius=0.175**0.5, color=(56, 189, 248),
+    ),
+    ObjectClass(
+        "traffic_cone", task="small", nms_scale=9.0, nms_overlap=0.5, nms_radius=0.175**0.5,
+        heading="none", moves=False, color=(45, 212, 170),
+    ),
+)  # fmt: skip
+
+CLASSES = tuple(one.name for one in _CLASSES)
 
 # Metres from the ego origin within which the official evaluation counts a class
 # (nuScenes detection_cvpr_2019).
@@ -54,19 +75,22 @@ CLASS_RANGE = {
     "traffic_cone": 30.0,
 }
 
-# What BEV segmentation can tell apart. "vehicle" is every box whose category begins with it, as
-# Lift-Splat-Shoot (Philion and Fidler 2020) has it: cycles and emergency vehicles too. The others
-# are layers of nuScenes' map expansion; "divider" is its road_divider and lane_divider.
+# Layers of the BEV. "vehicle" is every box whose category begins with it, as Lift-Splat-Shoot
+# (Philion and Fidler 2020) has it: cycles and emergency vehicles too. The others are layers of
+# nuScenes' map expansion; "divider" is its road_divider and lane_divider.
 VEHICLE = "vehicle"
 DIVIDER = "divider"
-LAYERS = (
-    VEHICLE,
-    "drivable_area",
-    DIVIDER,
-    "ped_crossing",
-    "walkway",
-    "stop_line",
-    "carpark_area",
-    "lane",
-    "road_segment",
+_LAYERS = (
+    Layer(VEHICLE, (255, 158, 27)),
+    Layer("drivable_area", (64, 110, 160)),
+    Layer(DIVIDER, (163, 230, 53)),
+    Layer("ped_crossing", (198, 120, 255)),
+    Layer("walkway", (45, 170, 140)),
+    Layer("stop_line", (255, 92, 77)),
+    Layer("carpark_area", (214, 158, 96)),
+    Layer("lane", (110, 130, 200)),
+    Layer("road_segment", (90, 150, 150)),
 )
+LAYERS = tuple(layer.name for layer in _LAYERS)
+
+NUSCENES = LabelSpace(_CLASSES, ATTRIBUTES, _LAYERS)

@@ -6,127 +6,26 @@ the motion of the car between the camera's time and the reference time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
+from bev.data.frame import AdjacentFrame, Frame, Reference
 from bev.data.nuscenes.adjacent import ALONE, AdjacentConfig, Moment, adjacent_moments
 from bev.data.nuscenes.boxes import truth_boxes
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.data.nuscenes.sensor_data import (
-    CameraFrame,
-    Reference,
     camera_frames,
     ego_from_sensor,
     file_of,
     global_from_ego_at,
     global_from_reference,
 )
+from bev.data.nuscenes.source import CAMERAS
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
-from bev.geometry import Boxes3D
-
-CAMERAS = (
-    "CAM_FRONT_LEFT",
-    "CAM_FRONT",
-    "CAM_FRONT_RIGHT",
-    "CAM_BACK_LEFT",
-    "CAM_BACK",
-    "CAM_BACK_RIGHT",
-)
-
-
-@dataclass(frozen=True)
-class AdjacentFrame:
-    """What the cameras saw at another time, seen from a key frame.
-
-    Attributes:
-        name: sample token of a key frame, else the names of the image files.
-        cameras: images, in the order of the key frame's.
-        seconds: time since the key frame, as it is told where scenes are played at other rates;
-            negative for earlier ones, 0 where the scene has none.
-        ego_from_adjacent: (4, 4) float64, the key frame's reference ego frame from this one's own,
-            which the cameras' ``ego_from_camera`` lead to.
-    """
-
-    name: str
-    cameras: tuple[CameraFrame, ...]
-    seconds: float
-    ego_from_adjacent: Float[Tensor, "4 4"]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One key frame.
-
-    Attributes:
-        token: the nuScenes sample token.
-        scene: scene name.
-        timestamp: microseconds.
-        cameras: the images that there are, in the order asked for.
-        global_from_ego: (4, 4) float64, the reference ego pose.
-        boxes: truth of the ten classes in the reference ego frame.
-        points_on_box: (M,) lidar and radar points on each box.
-        lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without such a row.
-        ego_from_lidar: (4, 4) float64; the identity without lidar.
-        adjacent: frames before and after, as asked for.
-        vehicles: truth of every category that begins with "vehicle", in the reference ego frame,
-            with and without points.
-    """
-
-    token: str
-    scene: str
-    timestamp: int
-    cameras: tuple[CameraFrame, ...]
-    global_from_ego: Float[Tensor, "4 4"]
-    boxes: Boxes3D
-    points_on_box: Int[Tensor, " M"]
-    lidar_path: Path | None
-    ego_from_lidar: Float[Tensor, "4 4"]
-    adjacent: tuple[AdjacentFrame, ...] = ()
-    vehicles: Boxes3D = field(default_factory=Boxes3D.empty)
-
-    @property
-    def shows_other_times(self) -> bool:
-        """Whether an adjacent frame is of another time and has one of its cameras."""
-        own = {camera.name for camera in self.cameras}
-        return any(
-            other.seconds != 0 and any(camera.name in own for camera in other.cameras)
-            for other in self.adjacent
-        )
-
-    @property
-    def has_lidar(self) -> bool:
-        """Whether its lidar file is on disk."""
-        return self.lidar_path is not None and self.lidar_path.is_file()
-
-    def load_lidar(self) -> Float[Tensor, "P 3"]:
-        """Lidar points in the reference ego frame, metres (float32).
-
-        Raises:
-            DataError: where the sample has no lidar row, or the file is missing or damaged.
-        """
-        if self.lidar_path is None:
-            raise DataError(f"Sample {self.token} has no LIDAR_TOP row; switch lidar off.")
-        if not self.lidar_path.is_file():
-            raise DataError(
-                f"Lidar file {self.lidar_path} of sample {self.token} is missing; restore it, or"
-                " use a config that needs no lidar (--data.no-lidar, --model.depth-weight 0)."
-            )
-        values = np.fromfile(self.lidar_path, dtype=np.float32)
-        if len(values) == 0 or len(values) % 5:
-            raise DataError(
-                f"Lidar file {self.lidar_path} holds {len(values)} numbers, not rows of 5; it is"
-                " damaged: fetch it again."
-            )
-        points = torch.from_numpy(values.reshape(-1, 5)[:, :3].astype(np.float64))
-        matrix = self.ego_from_lidar
-        return (points @ matrix[:3, :3].T + matrix[:3, 3]).float()
 
 
 class Frames(Sequence[Frame]):

@@ -4,40 +4,15 @@ A reading is a row of ``sample_data``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from bev.data.frame import CameraFrame, Reference
 from bev.data.nuscenes.boxes import pose_matrix
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.errors import DataError
-
-Reference = Literal["ego", "lidar"]
-"""Whose frame a sample is described in: the car's, or the LIDAR_TOP sensor's own."""
-
-
-@dataclass(frozen=True)
-class CameraFrame:
-    """One camera's image.
-
-    Attributes:
-        name: sensor channel, e.g. ``CAM_FRONT``.
-        path: the image file.
-        size: (height, width) of the image in the tables, pixels.
-        intrinsics: (3, 3) float64, pixels from camera rays.
-        ego_from_camera: (4, 4) float64; ego is the reference ego frame.
-    """
-
-    name: str
-    path: Path
-    size: tuple[int, int]
-    intrinsics: Float[Tensor, "3 3"]
-    ego_from_camera: Float[Tensor, "4 4"]
 
 
 def reference_row(index: Index, sample: int) -> int:

@@ -12,8 +12,8 @@ from PIL import Image
 from registration import antialiased, psnr, sampled, scenery, shift
 from torchvision.transforms.v2 import functional as tv
 
+from bev.data.frame import CameraFrame
 from bev.data.images.loading import decode, load_image, reduction_for, warp
-from bev.data.nuscenes.sensor_data import CameraFrame
 from bev.geometry import image_affine
 
 MADE = (720, 1280)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
+from bev.data.frame import CameraFrame
 from bev.data.images.loading import load_image, warp
-from bev.data.nuscenes.sensor_data import CameraFrame
 from bev.errors import ConfigError, DataError
 
 SIZE = (256, 704)

@@ -9,9 +9,8 @@ from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.utils.splits import get_scenes_of_split
 from pyquaternion import Quaternion
 
+from bev.data.frame import CameraFrame, Frame
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
-from bev.data.nuscenes.frames import Frame
-from bev.data.nuscenes.sensor_data import CameraFrame
 from bev.geometry import Boxes3D
 
 

@@ -15,7 +15,7 @@ from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
 from bev.data.images.grid_mask import GridMask
 from bev.data.nuscenes.adjacent import AdjacentConfig, adjacent_moments
-from bev.data.nuscenes.frames import CAMERAS
+from bev.data.nuscenes.source import CAMERAS
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError

@@ -17,8 +17,8 @@ from torchvision.transforms import v2
 from bev.config import load_config
 from bev.data.augmentation import ImageAugmentation
 from bev.data.dataset import KeyFrames
+from bev.data.frame import CameraFrame
 from bev.data.images.loading import load_image
-from bev.data.nuscenes.sensor_data import CameraFrame
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import DataError
 from bev.geometry import BevGrid, Boxes3D, apply_transform, image_affine

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.data.nuscenes.classes import AT_REST, ATTRIBUTES, CLASSES
+from bev.data.nuscenes.classes import NUSCENES
 
 
 def attribute_loss(logits: Float[Tensor, "P A"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
@@ -31,5 +31,6 @@ def best_attribute(logits: Float[Tensor, "M A"], label: Int[Tensor, " M"]) -> In
 
 
 def _possible() -> Bool[Tensor, "classes A"]:
-    kinds = [AT_REST[name].split(".")[0] for name in CLASSES]
-    return torch.tensor([[name.split(".")[0] == kind for name in ATTRIBUTES] for kind in kinds])
+    return torch.tensor(
+        [[name in one.attributes for name in NUSCENES.attributes] for one in NUSCENES.classes]
+    )
