@@ -11,8 +11,12 @@ from bev.errors import ConfigError
 # Old class name -> new one.
 RENAMED_CLASSES: dict[str, str] = {}
 
-# (class, old field) -> new field.
-RENAMED_FIELDS: dict[tuple[str, str], str] = {}
+# (class, old field) -> new field, also within a part of the class ("part.field").
+RENAMED_FIELDS: dict[tuple[str, str], str] = {
+    ("DetectorConfig", "depth_weight"): "depth_supervision.weight",
+    ("DetectorConfig", "depth_loss"): "depth_supervision.loss",
+    ("DetectorConfig", "image_weight"): "image_head.weight",
+}
 
 # (class, removed field) -> its default, and the latest version that reads other values.
 REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
@@ -41,7 +45,7 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
         ConfigError: where a removed field has another value than its default was.
     """
     owners = [base.__name__ for base in kind.__mro__]
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, value in plain.items():
         removed = [REMOVED_FIELDS[o, name] for o in owners if (o, name) in REMOVED_FIELDS]
         if removed:
@@ -53,5 +57,9 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
                 )
             continue
         renamed = [RENAMED_FIELDS[o, name] for o in owners if (o, name) in RENAMED_FIELDS]
-        fields[renamed[0] if renamed else name] = value
+        part, _, inner = (renamed[0] if renamed else name).partition(".")
+        if inner:
+            fields[part] = {**fields.get(part, {}), inner: value}
+        else:
+            fields[part] = value
     return fields

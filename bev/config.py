@@ -40,12 +40,19 @@ class Experiment:
     Attributes:
         model, data, train: settings of the network, of the data and of the run.
         name: of the config file, names the run folder.
+
+    A model without a label space takes that of the data's source.
     """
 
     model: DetectorConfig = field(default_factory=DetectorConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     name: str = "experiment"
+
+    def __post_init__(self) -> None:
+        if self.model.labels is None:
+            model = dataclasses.replace(self.model, labels=self.data.source.labels)
+            object.__setattr__(self, "model", model)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -62,7 +69,16 @@ def override(config: Experiment, overrides: Sequence[str], name: str) -> Experim
     """An experiment with command-line overrides; ``name`` is what messages call it."""
     if not overrides:
         return config  # as it is, without the time of reading its fields
-    return tyro.cli(Experiment, default=config, args=list(overrides), prog=name)
+    return relabelled(tyro.cli(Experiment, default=config, args=list(overrides), prog=name), config)
+
+
+def relabelled(config: Experiment, before: Experiment) -> Experiment:
+    """An overridden experiment, with the labels of its source where it had those of its source."""
+    own = config.model.labels == before.model.labels == before.data.source.labels
+    if own and config.data.source.labels != before.data.source.labels:
+        model = dataclasses.replace(config.model, labels=config.data.source.labels)
+        return dataclasses.replace(config, model=model)
+    return config
 
 
 def load_file(path: str | Path) -> Experiment:

@@ -18,7 +18,13 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from bev.data.augmentation import ImageAugmentation
 from bev.data.nuscenes.adjacent import AdjacentConfig
-from bev.models import CameraAwareDepthNetConfig, DepthBins, SecondFpnConfig, TemporalConfig
+from bev.models import (
+    CameraAwareDepthNetConfig,
+    DepthBins,
+    DepthSupervisionConfig,
+    SecondFpnConfig,
+    TemporalConfig,
+)
 
 model = replace(
     base.model,
@@ -29,8 +35,7 @@ model = replace(
     ),
     temporal=TemporalConfig(frames=1),
     head=replace(base.model.head, velocity_weight=1.0),
-    depth_weight=3.0,
-    depth_loss="bce",
+    depth_supervision=DepthSupervisionConfig(3.0, "bce"),
 )
 data = replace(
     base.data,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from bevdet_r50_cbgs import config as base
 
 from bev.data.nuscenes.adjacent import AdjacentConfig
-from bev.models import CameraAwareDepthNetConfig, DepthBins, TemporalConfig
+from bev.models import CameraAwareDepthNetConfig, DepthBins, DepthSupervisionConfig, TemporalConfig
 
 model = replace(
     base.model,
@@ -24,8 +24,7 @@ model = replace(
     ),
     temporal=TemporalConfig(frames=1, blocks=2),
     head=replace(base.model.head, velocity_weight=1.0),
-    depth_weight=3.0,
-    depth_loss="bce",
+    depth_supervision=DepthSupervisionConfig(3.0, "bce"),
 )
 data = replace(base.data, adjacent=AdjacentConfig(previous=1), lidar=True)
 config = replace(base, model=model, data=data)

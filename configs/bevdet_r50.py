@@ -13,12 +13,14 @@ from dataclasses import replace
 
 from lss_r50 import config as base
 
+from bev.models import ImageClassHeadConfig
+
 model = replace(
     base.model,
     view=replace(base.model.view, frustum="corners"),
     encoder=replace(base.model.encoder, skip=False),
     head=replace(base.model.head, attribute_weight=0.0, sectors=1, sector_weight=0.2),
-    image_weight=0.0,
+    image_head=ImageClassHeadConfig(0.0),
 )
 flips = replace(base.data.image_augmentation, flip="independent")
 config = replace(base, model=model, data=replace(base.data, image_augmentation=flips))

@@ -21,6 +21,7 @@ from bev.models import (
     DepthBins,
     DetectorConfig,
     FpnConfig,
+    ImageClassHeadConfig,
     LiftSplatConfig,
 )
 from bev.training.settings import TrainConfig
@@ -42,7 +43,7 @@ config = Experiment(
             sectors=8,
             sector_weight=0.5,
         ),
-        image_weight=0.5,
+        image_head=ImageClassHeadConfig(0.5),
     ),
     data=DataConfig(
         image_size=(256, 704),

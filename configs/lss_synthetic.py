@@ -38,9 +38,8 @@ model = models.DetectorConfig(
         prior=0.01,
         decode=models.DecodeConfig(score=0.005, nms="circle", by_class=True, group_boxes=400),
     ),
-    depth_weight=1.0,
-    depth_loss="ce",
-    image_weight=0.5,
+    depth_supervision=models.DepthSupervisionConfig(1.0, "ce"),
+    image_head=models.ImageClassHeadConfig(0.5),
     test_mirror=True,
 )
 data = replace(

@@ -12,12 +12,14 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.models import VoxelSamplingConfig
+from bev.models import DepthSupervisionConfig, VoxelSamplingConfig
 
 config = replace(
     base,
     model=replace(
-        base.model, view=VoxelSamplingConfig(z=(-1.0, 3.0, 1.0), channels=48), depth_weight=0.0
+        base.model,
+        view=VoxelSamplingConfig(z=(-1.0, 3.0, 1.0), channels=48),
+        depth_supervision=DepthSupervisionConfig(0.0),
     ),
     data=replace(base.data, lidar=False),
 )

@@ -57,7 +57,7 @@ def test_a_recipe_builds_steps_and_is_restored(path):
     assert {name for name in terms if name.startswith("bev_")} == {
         f"bev_{layer}" for layer in config.model.segmentation.layers
     }
-    assert ("depth" in terms) == (config.model.depth_weight > 0)
+    assert ("depth" in terms) == (config.model.depth_supervision.weight > 0)
     sum(terms.values()).backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []

@@ -113,7 +113,8 @@ class Frame:
         if not self.lidar_path.is_file():
             raise DataError(
                 f"Lidar file {self.lidar_path} of sample {self.token} is missing; restore it, or"
-                " use a config that needs no lidar (--data.no-lidar, --model.depth-weight 0)."
+                " use a config that needs no lidar (--data.no-lidar,"
+                " --model.depth-supervision.weight 0)."
             )
         values = np.fromfile(self.lidar_path, dtype=np.float32)
         if len(values) == 0 or len(values) % 5:

@@ -52,10 +52,12 @@ class Layer:
     Attributes:
         name: unique within its label space.
         color: (red, green, blue) 0-255 in pictures; None for one chosen by its number.
+        of_boxes: its areas are footprints of annotated boxes, which have a visibility.
     """
 
     name: str
     color: tuple[int, int, int] | None = None
+    of_boxes: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How far predicted depth is from what the lidar measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,9 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.batch import Batch
-from bev.models import DepthBins, Detector
-from bev.models.detector import DetectorOutput
-from bev.models.view.depth_supervision import nearest_depth
+from bev.data.settings import DataConfig
+from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
+from bev.evaluation.scores import Scores
+from bev.models import DepthBins, DepthSupervisionConfig, DetectorConfig
+from bev.models.heads.depth import PredictedDepth
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,34 @@ class DepthErrors:
         }
 
 
-def depth_errors(model: Detector, output: DetectorOutput, batch: Batch) -> DepthErrors:
-    """Errors of a batch's depth; none where it carries no lidar or the model predicts no depth."""
-    if output.depth_logits is None or not any(len(points) for points in batch.lidar):
-        return DepthErrors()
-    size = tuple(output.depth_logits.shape[2:4])
-    cameras, stride = batch.views.cameras, model.view.stride
-    nearest = nearest_depth(batch.lidar, cameras, batch.image_size, size, stride)
-    return compare_depth(output.depth_logits, nearest, model.config.view.depth)
+class DepthEvaluator(Evaluator):
+    """Errors of the predicted depth, wherever a batch carries lidar."""
+
+    headline = "depth_abs_rel"
+
+    def __init__(self) -> None:
+        self.errors = DepthErrors()
+
+    def update(self, decoded: PredictedDepth, batch: Batch) -> None:
+        if decoded.logits is None or not any(len(points) for points in batch.lidar):
+            return
+        self.errors += compare_depth(decoded.logits, decoded.nearest(batch), decoded.bins)
+
+    def state(self) -> DepthErrors:
+        return self.errors
+
+    def merge(self, states: Sequence[DepthErrors]) -> None:
+        self.errors = sum(states, DepthErrors())
+
+    def compute(self, split: EvaluatedSplit) -> Scores:
+        return Scores(self.errors.scalars())
+
+
+@evaluator.register
+def _(
+    config: DepthSupervisionConfig, name: str, model: DetectorConfig, data: DataConfig
+) -> DepthEvaluator:
+    return DepthEvaluator()
 
 
 @torch.no_grad()

@@ -2,98 +2,101 @@
 
 The idea: an accumulator takes predictions batch by batch, whoever drives the loop (Lightning, or
 ``bev.evaluation.predict``); those of several processes are brought together; and it is scored once,
-at the end.
+at the end. What is measured is each head's own affair, see ``bev.evaluation.base``.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch.distributed
 
+import bev.evaluation.boxes
+import bev.evaluation.depth
+import bev.evaluation.official_boxes
+import bev.evaluation.segmentation  # noqa: F401  (each registers its head's evaluator)
 from bev.data.batch import Batch
-from bev.data.nuscenes.classes import VEHICLE
-from bev.data.nuscenes.index import Index
-from bev.errors import DataError
-from bev.evaluation.depth import DepthErrors, depth_errors
-from bev.evaluation.official import Metrics, evaluate_submission
-from bev.evaluation.segmentation import MEAN, RULE, Overlaps, overlaps
-from bev.evaluation.submission import submission_rows, write_submission
-from bev.evaluation.table import metrics_table
-from bev.models import Detector
-from bev.models.detector import Prediction
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Sums of what is measured beside boxes; those of parts add up."""
-
-    depth: DepthErrors = DepthErrors()
-    overlaps: Overlaps = Overlaps()
-
-    def __add__(self, other: "Measures") -> "Measures":
-        return Measures(self.depth + other.depth, self.overlaps + other.overlaps)
-
-    def scalars(self) -> dict[str, float]:
-        """All figures, for a logger; those that nothing was measured for are left out."""
-        return {**self.depth.scalars(), **self.overlaps.scalars()}
+from bev.data.settings import DataConfig
+from bev.errors import BevError, ConfigError
+from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
+from bev.evaluation.scores import Scores
+from bev.evaluation.table import scores_table
+from bev.models import Detector, DetectorConfig
+from bev.models.detector import Prediction, check_terms
 
 
 @dataclass(frozen=True)
 class Result:
-    """Metrics and figures of an evaluated split.
+    """Scores of an evaluated split.
 
     Attributes:
-        metrics: official; None without detection.
-        figures: the others, by name.
+        heads: the scores of each head, by name.
     """
 
-    metrics: Metrics | None
-    figures: dict[str, float]
+    heads: Mapping[str, Scores]
 
     def scalars(self) -> dict[str, float]:
-        """The headline figures, for a logger."""
-        return {**(self.metrics.scalars() if self.metrics else {}), **self.figures}
+        """All figures, for a logger."""
+        return {n: value for one in self.heads.values() for n, value in one.figures.items()}
+
+    @property
+    def classes(self) -> Mapping[str, Mapping[str, float]]:
+        """By class, the value of each column; empty where no head has classes."""
+        return next((one.classes for one in self.heads.values() if one.classes), {})
 
     @property
     def note(self) -> str:
         """Definition of the figures, where it is needed to compare them; else empty."""
-        return RULE if MEAN in self.figures else ""
+        return " ".join(one.note for one in self.heads.values() if one.note)
 
     def text(self) -> str:
         """For a terminal, without a trailing line break."""
-        return metrics_table(self.metrics, self.figures)
+        return scores_table(self.heads)
+
+
+def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
+    """The evaluator of each head that has one, by the head's name.
+
+    Raises:
+        ConfigError: where a head has none and needs one, and where the model's labels are not
+            those of the data.
+    """
+    own, there = model.labels, data.source.labels
+    for kind in ("names", "attributes", "layer_names"):
+        if getattr(own, kind) != getattr(there, kind):
+            what = {"names": "classes", "layer_names": "layers"}.get(kind, kind)
+            texts = [", ".join(getattr(space, kind)) or "none" for space in (own, there)]
+            raise ConfigError(
+                f"The model's {what} are {texts[0]} and those of data.source"
+                f" {type(data.source).__name__} are {texts[1]}; use a source with the same."
+            )
+    found = {name: evaluator(head, name, model, data) for name, head in model.heads.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def headline(model: DetectorConfig, data: DataConfig) -> str:
+    """The figure that stands for a model: that of its first head that is not auxiliary."""
+    found = evaluators(model, data)
+    return next(one.headline for name, one in found.items() if not model.heads[name].auxiliary)
 
 
 class Evaluation:
     """Accumulates a detector's predictions of a split, and scores them.
 
-    Depth is measured where batches carry lidar, and IoU where the detector segments.
-
-    Attributes:
-        rows: submission rows by sample token.
-        measures: sums of what is measured beside boxes.
-
     Args:
-        model: predicts.
-        layers: of outlines that the batches carry.
+        model: settings of the detector.
+        data: that are evaluated.
+
+    Raises:
+        ConfigError: see :func:`evaluators`.
     """
 
-    def __init__(self, model: Detector, layers: Sequence[str]) -> None:
-        self.model, self.layers = model, layers
-        self.rows: dict[str, list[dict]] = {}
-        self.measures = Measures()
+    def __init__(self, model: DetectorConfig, data: DataConfig) -> None:
+        self.evaluators = evaluators(model, data)
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Add the predictions of a batch."""
-        self.measures += Measures(
-            depth_errors(self.model, prediction.output, batch),
-            overlaps(self.model, prediction, batch, self.layers),
-        )
-        frames = zip(batch.tokens, prediction.boxes, batch.global_from_ego, strict=True)
-        for token, boxes, pose in frames:
-            self.rows[token] = submission_rows(token, boxes, pose)
+        for name, one in self.evaluators.items():
+            one.update(prediction.results[name], batch)
 
     def gather(self) -> None:
         """Bring what all processes found together on the first; does nothing where there is one."""
@@ -102,33 +105,59 @@ class Evaluation:
             return
         first = distributed.get_rank() == 0
         parts: list | None = [None] * distributed.get_world_size() if first else None
-        distributed.gather_object((self.rows, self.measures), parts)
+        distributed.gather_object({n: one.state() for n, one in self.evaluators.items()}, parts)
         if parts is not None:
-            self.rows = {token: own for rows, _ in parts for token, own in rows.items()}
-            self.measures = sum((measures for _, measures in parts), Measures())
+            for name, one in self.evaluators.items():
+                one.merge([part[name] for part in parts])
 
-    def compute(self, index: Index, split: str, folder: Path, within: float = math.inf) -> Result:
-        """Write the predictions of the whole split into a folder, and score them.
-
-        Args:
-            index: of the data set.
-            split: whose every sample has been predicted.
-            folder: takes ``results_nusc.json`` and the devkit's files, and ``segmentation.json``.
-            within: of boxes, see ``counted_boxes``.
+    def compute(self, split: EvaluatedSplit) -> Result:
+        """Score the whole split, of which every sample has been predicted, and leave files.
 
         Raises:
-            DataError: where vehicles were measured and the data set has no annotations.
+            ConfigError: where two heads have a figure of one name.
+            DataError: where the data have no ground truth to score against.
         """
-        measured = self.measures.overlaps.names
-        if f"IoU_{VEHICLE}" in measured and not len(index.sample_annotation.category):
-            raise DataError(
-                f"Version {index.version} has no annotations, so vehicles cannot be scored on split"
-                f" {split!r}."
-            )
-        metrics = None
-        if self.model.config.detects:
-            path = write_submission(folder / "results_nusc.json", self.rows)
-            metrics = evaluate_submission(path, index, split, folder, within)
-        if self.model.config.segments:
-            self.measures.overlaps.write(folder)
-        return Result(metrics, self.measures.scalars())
+        result = Result({name: one.compute(split) for name, one in self.evaluators.items()})
+        for name, one in result.heads.items():
+            others = {n for m, two in result.heads.items() if m != name for n in two.figures}
+            if twice := others & set(one.figures):
+                raise ConfigError(
+                    f"Head model.{name}: the figure {min(twice)!r} is that of another head; give"
+                    " its evaluator names of its own."
+                )
+        return result
+
+
+@torch.no_grad()
+def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
+    """Compute each head's loss, result and measures of a batch once, before a run begins.
+
+    So a head that does not work ends the run at its start.
+
+    Raises:
+        ConfigError: names the head, what was tried, and what went wrong.
+        BevError: of the heads themselves.
+    """
+    evaluation, training = Evaluation(model.config, data), model.training
+    features = model.eval().features(batch)
+    for name in model.config.heads:
+        head, one = getattr(model, name), evaluation.evaluators.get(name)
+        step = "forward"
+        try:
+            output = head(features)
+            step = "loss"
+            check_terms(head.loss(output, batch), name)
+            step = "decode"
+            decoded = head.decode(output)
+            step = f"evaluator {type(one).__name__}"
+            if one is not None:
+                one.update(decoded, batch)
+        except BevError:
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split())
+            raise ConfigError(
+                f"Head model.{name} ({type(head).__name__}) fails in its {step} for sample"
+                f" {batch.tokens[0]}: {type(error).__name__}: {text}"
+            ) from error
+    model.train(training)

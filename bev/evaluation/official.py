@@ -25,9 +25,11 @@ from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError, SubmissionError
 from bev.evaluation.ground_truth import counted, truth_of
+from bev.evaluation.scores import Scores
 from bev.evaluation.submission import read_submission
 from bev.files import replacing
 
+SUBMISSION = "results_nusc.json"
 SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
 
 # The devkit's name of each true-positive error, and the name it has in papers.
@@ -89,10 +91,15 @@ class Metrics:
             },
         )
 
-    def scalars(self) -> dict[str, float]:
-        """The seven headline figures under the names they have in papers, for a logger."""
+    def scores(self) -> Scores:
+        """The seven headline figures, AP and the errors of each class, named as in papers."""
         errors = {paper: getattr(self, name) for name, paper in ERROR_NAMES.items()}
-        return {"mAP": self.mean_ap, "NDS": self.nd_score, **errors}
+        classes = {
+            name: {"AP": ap}
+            | {paper[1:]: self.class_errors[name][own] for own, paper in ERROR_NAMES.items()}
+            for name, ap in self.class_ap.items()
+        }
+        return Scores({"mAP": self.mean_ap, "NDS": self.nd_score, **errors}, classes)
 
 
 class _QuietEvaluation(DetectionEval):

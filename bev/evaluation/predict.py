@@ -21,13 +21,13 @@ def predict(
         model: in evaluation mode, on ``device``.
         loader: of ``KeyFrames``.
         device: of the model.
-        blank: show the model uniform grey images, to measure what it knows without seeing.
+        blank: give the model uniform grey images, to measure what it predicts from priors alone.
     """
     # In the order of time, what was the present is the past of the next frames.
     times, data = model.config.temporal.frames, loader.dataset.config
     keep = times and data.missing_cameras == "error"
     cache = FeatureCache(loader.batch_size + 8 * times) if keep else None
-    evaluation = Evaluation(model, data.outlines.layers)
+    evaluation = Evaluation(model.config, data)
     for batch in tqdm(loader, desc="predict", unit="batch"):
         batch = batch.to(device)
         if blank:

@@ -1,29 +1,21 @@
-"""How well maps of the BEV overlap the truth: intersection over union, summed over a whole split.
+"""Intersection over union of segmented areas.
 
-The rule is Lift-Splat-Shoot's (Philion and Fidler 2020): cells with a logit above 0 count as told,
-and the cells of all samples go into one intersection and one union. Sums are kept by sample, so
-that processes and batches add up, and a bootstrap can draw samples.
+After Philion and Fidler, Lift, Splat, Shoot (2020), section 5: over all cells of all samples,
+intersection over union of predicted and covered cells.
 """
-
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bev.data.batch import Batch
-from bev.data.nuscenes.classes import VEHICLE
-from bev.files import replacing
-from bev.geometry import Outlines
-from bev.models import Detector
-from bev.models.detector import Prediction
-from bev.models.heads.segmentation import SegmentationHead
+from bev.data.settings import DataConfig
+from bev.errors import DataError
+from bev.evaluation.base import EvaluatedSplit, SampleSums, evaluator
+from bev.evaluation.scores import Scores
+from bev.models import DetectorConfig, SegmentationHeadConfig
 
-SEGMENTATION = "segmentation.json"
 MEAN = "mIoU"
 RULE = (
     "IoU: cells whose logit is above 0 against cells whose centre lies inside an area; intersection"
@@ -34,118 +26,83 @@ RULE = (
 _VISIBLE = 2  # the nuScenes level from which a box is seen to more than 40 %
 
 
-@dataclass(frozen=True)
-class Overlaps:
-    """Intersections and unions, by sample; those of parts add up.
+class AreaOverlaps(SampleSums):
+    """Intersections and unions of the layers whose ground truth the data bring.
 
-    Attributes:
-        names: of R figures, such as "IoU_vehicle".
-        averaged: those of them that ``mIoU`` is the mean of, one a layer: of vehicles the one with
-            the truth that was trained on.
-        samples: by sample token, (R, 2) cells in the intersection and in the union.
+    Layers of boxes have two figures: of all, and of those visible to more than 40 %. ``mIoU`` is
+    the mean over layers, of these the one with the ground truth that was trained on.
+
+    Args:
+        name: of the head.
+        config: its settings.
+        model: gives the grid and the label space.
+        layers: of outlines that the batches carry; others are not compared.
     """
 
-    names: tuple[str, ...] = ()
-    averaged: tuple[str, ...] = ()
-    samples: dict[str, np.ndarray] = field(default_factory=dict)
+    headline, note = MEAN, RULE
 
-    def __add__(self, other: "Overlaps") -> "Overlaps":
-        known = self if self.names else other
-        return Overlaps(known.names, known.averaged, self.samples | other.samples)
+    def __init__(
+        self,
+        name: str,
+        config: SegmentationHeadConfig,
+        model: DetectorConfig,
+        layers: tuple[str, ...],
+    ) -> None:
+        super().__init__(name)
+        self.config, self.grid, self.space = config, model.grid, model.labels
+        self.rows: list[tuple[str, int, int]] = []  # figure, layer, least visibility
+        self.averaged: list[str] = []
+        for number, layer in enumerate(config.layers):
+            if layer not in layers:
+                continue
+            rows = [(f"IoU_{layer}", number, 0)]
+            if model.labels.layers[model.labels.layer_names.index(layer)].of_boxes:
+                rows.append((f"IoU_{layer}_visible", number, _VISIBLE))
+            self.averaged.append(rows[-1 if config.least_visibility > 1 else 0][0])
+            self.rows += rows
 
-    def scalars(self) -> dict[str, float]:
-        """Each figure and ``mIoU``, for a logger; empty where nothing was segmented.
+    @torch.no_grad()
+    def measure(self, decoded: Float[Tensor, "B K Y X"], batch: Batch) -> Int[Tensor, "B R 2"]:
+        """Cells in the intersection and in the union, of each figure."""
+        if not self.rows:
+            return torch.zeros(len(batch), 0, 2, dtype=torch.long)
+        predicted = decoded > 0
+        truths = {
+            level: self.config.truth(batch.outlines, self.grid, self.space, level)
+            for level in {level for _, _, level in self.rows}
+        }
+        cells = []
+        for _, number, level in self.rows:
+            here, there = predicted[:, number], truths[level][:, number]
+            cells.append(torch.stack([here & there, here | there], dim=1).sum((2, 3)))
+        return torch.stack(cells, dim=1)
 
-        0 where nothing is there and nothing is told.
-        """
-        if not self.names:
+    def figures(self, sums: np.ndarray) -> dict[str, float]:
+        """``mIoU`` and each figure; 0 where nothing is there and nothing is predicted."""
+        if not self.rows:
             return {}
-        return self._figures(sum(self.samples.values()))
-
-    def scores(self, tokens: Sequence[str], weights: np.ndarray) -> dict[str, float]:
-        """The figures of a data set that holds sample s ``weights[s]`` times."""
-        counts = np.stack([self.samples[token] for token in tokens])
-        return self._figures(np.einsum("s,src->rc", weights, counts))
-
-    def _figures(self, cells: np.ndarray) -> dict[str, float]:
-        ratios = cells[:, 0] / np.maximum(cells[:, 1], 1)
-        found = dict(zip(self.names, ratios.tolist(), strict=True))
+        ratios = sums[:, 0] / np.maximum(sums[:, 1], 1)
+        found = {name: float(r) for (name, _, _), r in zip(self.rows, ratios, strict=True)}
         return {MEAN: float(np.mean([found[name] for name in self.averaged])), **found}
 
-    def write(self, folder: Path) -> Path:
-        """Write ``segmentation.json`` into an evaluation's folder, which is made where needed."""
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            "figures": self.scalars(),
-            "rule": RULE,
-            "names": self.names,
-            "averaged": self.averaged,
-            "samples": {token: cells.tolist() for token, cells in self.samples.items()},
-        }
-        with replacing(folder / SEGMENTATION) as partial:
-            partial.write_text(json.dumps(content))
-        return folder / SEGMENTATION
+    def compute(self, split: EvaluatedSplit) -> Scores:
+        """See ``SampleSums``.
 
-    @classmethod
-    def read(cls, folder: Path) -> "Overlaps":
-        """What an evaluation left in its folder; nothing where it segmented nothing."""
-        path = folder / SEGMENTATION
-        if not path.is_file():
-            return cls()
-        content = json.loads(path.read_bytes())
-        samples = {token: np.array(cells) for token, cells in content["samples"].items()}
-        return cls(tuple(content["names"]), tuple(content["averaged"]), samples)
+        Raises:
+            DataError: where areas of boxes were measured and the data have no annotations.
+        """
+        for layer in self.space.layers:
+            measured = any(name == f"IoU_{layer.name}" for name, _, _ in self.rows)
+            if layer.of_boxes and measured and not split.source.annotated:
+                raise DataError(
+                    f"{split.source} has no annotations, so {layer.name}s cannot be scored on"
+                    f" split {split.name!r}."
+                )
+        return super().compute(split)
 
 
-def overlaps(
-    model: Detector, prediction: Prediction, batch: Batch, layers: Sequence[str]
-) -> Overlaps:
-    """Of a batch's maps; nothing where the model tells none.
-
-    Args:
-        layers: whose truth the batch carries; others are not compared.
-
-    Raises:
-        DataError: where the model tells some and the batch carries no outlines.
-    """
-    if prediction.segmentation is None:
-        return Overlaps()
-    maps, head = prediction.segmentation, model.segmentation
-    return compare_maps(maps, batch.outlines, head, batch.tokens, layers)
-
-
-@torch.no_grad()
-def compare_maps(
-    logits: Float[Tensor, "B K Y X"],
-    outlines: Sequence[Outlines],
-    head: SegmentationHead,
-    tokens: Sequence[str],
-    layers: Sequence[str],
-) -> Overlaps:
-    """Cells that are told against cells that are covered.
-
-    Args:
-        logits: a cell is told where they are above 0.
-        outlines: all that there is in each sample, BEV frame.
-        head: gives the layers, the grid, and which vehicles were trained on.
-        tokens: of the samples.
-        layers: those of the head's that are compared.
-    """
-    told = logits > 0
-    truths = {level: head.truth(outlines, level) for level in (0, _VISIBLE)}
-    names, averaged, cells = [], [], []
-    for number, layer in enumerate(head.config.layers):
-        if layer not in layers:
-            continue
-        figures = {f"IoU_{layer}": 0}
-        if layer == VEHICLE:
-            figures[f"IoU_{layer}_visible"] = _VISIBLE
-        averaged.append(list(figures)[-1 if head.config.least_visibility > 1 else 0])
-        for name, level in figures.items():
-            here, there = told[:, number], truths[level][:, number]
-            names.append(name)
-            cells.append(torch.stack([here & there, here | there], dim=1).sum((2, 3)))
-    if not names:
-        return Overlaps()
-    counts = torch.stack(cells, dim=1).cpu().numpy()
-    return Overlaps(tuple(names), tuple(averaged), dict(zip(tokens, counts, strict=True)))
+@evaluator.register
+def _(
+    config: SegmentationHeadConfig, name: str, model: DetectorConfig, data: DataConfig
+) -> AreaOverlaps:
+    return AreaOverlaps(name, config, model, data.outlines.layers)

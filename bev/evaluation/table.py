@@ -1,41 +1,49 @@
-"""The official figures as a text table."""
+"""The figures of an evaluation as a text table."""
 
 import math
 from collections.abc import Mapping
 
-from bev.data.nuscenes.classes import CLASSES
-from bev.evaluation.official import ERROR_NAMES, Metrics
+from bev.evaluation.scores import Scores
 
-CLASS_COLUMNS = ("AP", *(name[1:] for name in ERROR_NAMES.values()))
+Classes = Mapping[str, Mapping[str, float]]
 
 
-def class_rows(metrics: Metrics) -> list[tuple[str, list[str]]]:
-    """One row a class: its name, then AP and the five errors as text ('-' for no meaning)."""
+def class_columns(classes: Classes) -> list[str]:
+    """Names of the columns, of all classes."""
+    return list(dict.fromkeys(name for values in classes.values() for name in values))
+
+
+def class_rows(classes: Classes) -> list[tuple[str, list[str]]]:
+    """One row a class: its name, then the columns' values as text ('-' for no meaning)."""
+    columns = class_columns(classes)
     rows = []
-    for name in CLASSES:
-        errors = metrics.class_errors[name]
-        values = [metrics.class_ap[name], *(errors[error] for error in ERROR_NAMES)]
-        rows.append((name, ["-" if math.isnan(v) else f"{v:.3f}" for v in values]))
+    for name, values in classes.items():
+        cells = [values.get(column, math.nan) for column in columns]
+        rows.append((name, ["-" if math.isnan(v) else f"{v:.3f}" for v in cells]))
     return rows
 
 
-def metrics_table(metrics: Metrics | None, figures: Mapping[str, float] | None = None) -> str:
-    """The headline figures and one line a class, aligned, without a trailing line break.
+def scores_table(heads: Mapping[str, Scores]) -> str:
+    """The figures and one line a class, aligned, without a trailing line break.
 
-    ``figures`` are others than the official ones, a line each below the headline; they stand alone
-    where nothing was detected.
+    The figures of heads with classes stand side by side, those of others in a line each below.
     """
-    others = [f"{name:<22}{value:8.4f}" for name, value in (figures or {}).items()]
-    if metrics is None:
+    main = next((one for one in heads.values() if one.classes), Scores())
+    others = [
+        f"{name:<22}{value:8.4f}"
+        for one in heads.values()
+        if one is not main
+        for name, value in one.figures.items()
+    ]
+    if not main.classes:
         return "\n".join(others)
-    scalars = metrics.scalars()
     lines = [
-        "".join(f"{name:>8}" for name in scalars),
-        "".join(f"{value:8.4f}" for value in scalars.values()),
+        "".join(f"{name:>8}" for name in main.figures),
+        "".join(f"{value:8.4f}" for value in main.figures.values()),
         *others,
         "",
-        f"{'class':<22}" + "".join(f"{name:>8}" for name in CLASS_COLUMNS),
+        f"{'class':<22}" + "".join(f"{name:>8}" for name in class_columns(main.classes)),
     ]
-    for name, cells in class_rows(metrics):
+    for name, cells in class_rows(main.classes):
         lines.append(f"{name:<22}" + "".join(f"{cell:>8}" for cell in cells))
     return "\n".join(lines)

@@ -8,8 +8,11 @@ from bev.models.bev.second import SecondEncoderConfig
 from bev.models.bev.temporal import TemporalConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
+from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig
 from bev.models.heads.center.decode import DecodeConfig
 from bev.models.heads.center.head import CenterHeadConfig
+from bev.models.heads.depth import DepthSupervisionConfig
+from bev.models.heads.image import ImageClassHeadConfig
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.heads.segmentation import SegmentationHeadConfig
 from bev.models.image.backbone import BackboneConfig
@@ -31,11 +34,17 @@ __all__ = [
     "DecodeConfig",
     "DepthBins",
     "DepthNetConfig",
+    "DepthSupervisionConfig",
     "Detector",
     "DetectorConfig",
     "FeatureCache",
+    "FeatureSpec",
+    "Features",
     "FpnConfig",
+    "Head",
+    "HeadConfig",
     "HeatmapLoss",
+    "ImageClassHeadConfig",
     "JoinedNeckConfig",
     "LiftSplatConfig",
     "NeckConfig",

@@ -1,28 +1,30 @@
-"""The whole network: images of a camera ring in, 3D boxes and maps of the BEV out."""
+"""The whole network: images of a camera ring in, what its heads predict out."""
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
+from tyro.conf import Fixed, Suppress
 
 from bev.data.batch import Batch, Views
+from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.bev.encoder import BevEncoderConfig
 from bev.models.bev.temporal import TemporalConfig
 from bev.models.camera_mask import pack, unpack
 from bev.models.feature_cache import FeatureCache
-from bev.models.flip_tta import averaged, averaged_logits, check_mirrors, mirrored, mirrored_back
+from bev.models.flip_tta import check_mirrors, mirrored
+from bev.models.heads.base import Features, FeatureSpec, HeadConfig
 from bev.models.heads.center.head import CenterHeadConfig
-from bev.models.heads.center.targets import GroupOutput
-from bev.models.heads.image import ImageClassHead
+from bev.models.heads.depth import DepthSupervisionConfig
+from bev.models.heads.image import ImageClassHeadConfig
 from bev.models.heads.segmentation import SegmentationHeadConfig
 from bev.models.image.backbone import BackboneConfig
 from bev.models.image.neck import FpnConfig, NeckConfig
 from bev.models.view.base import BevFeatures, ViewTransformConfig
-from bev.models.view.depth_supervision import depth_loss, nearest_depth
 from bev.models.view.lift_splat import LiftSplatConfig
 
 
@@ -30,20 +32,23 @@ from bev.models.view.lift_splat import LiftSplatConfig
 class DetectorConfig:
     """Settings of :class:`Detector`, part by part.
 
+    Every field that holds a ``HeadConfig`` is a head; a subclass may add fields, and so heads.
+
     Attributes:
+        labels: classes, attributes and layers that boxes and areas are numbered by. None in a
+            config file: an ``Experiment`` takes those of the data's source.
         head: detects boxes; without class groups there is no detection.
-        segmentation: tells areas of the BEV; without layers there is no segmentation.
-        depth_weight: weight of the depth loss; above 0 training needs lidar files.
-        depth_loss: "bce" as in BEVDepth, "ce" (cross-entropy over bins), or "focal" (the same,
-            with the focal factor of exponent 2).
-        image_weight: weight of an auxiliary class loss in image space, see ``ImageClassHead``.
-        test_mirror: detect in the scene and in its mirror image, and average (twice the time).
+        segmentation: predicts areas of the BEV; without layers there is no segmentation.
+        depth_supervision: of the view transform, by lidar.
+        image_head: auxiliary class loss in image space.
+        test_mirror: predict for the scene and for its mirror image, and average (twice the time).
 
     Raises:
-        ConfigError: where depth is to be supervised that the view transform does not predict, and
-            where there is neither detection nor segmentation.
+        ConfigError: where a head does not work in this model, and where there is none beside
+            auxiliary ones.
     """
 
+    labels: Annotated[LabelSpace | None, Fixed, Suppress] = None  # no flag
     backbone: BackboneConfig = BackboneConfig()
     neck: NeckConfig = FpnConfig()
     grid: BevGrid = BevGrid()
@@ -52,32 +57,24 @@ class DetectorConfig:
     encoder: BevEncoderConfig = BevEncoderConfig()
     head: CenterHeadConfig = CenterHeadConfig()
     segmentation: SegmentationHeadConfig = SegmentationHeadConfig()
-    depth_weight: float = 0.0
-    depth_loss: Literal["bce", "ce", "focal"] = "bce"
-    image_weight: float = 0.0
+    depth_supervision: DepthSupervisionConfig = DepthSupervisionConfig()
+    image_head: ImageClassHeadConfig = ImageClassHeadConfig()
     test_mirror: bool = False
 
     def __post_init__(self) -> None:
-        if self.depth_weight > 0 and not self.view.predicts_depth:
+        for head in self.heads.values():
+            head.check_model(self)
+        if all(head.auxiliary for head in self.heads.values()):
             raise ConfigError(
-                f"model.depth_weight = {self.depth_weight} supervises depth, and this view"
-                " transform predicts none; set it to 0, or choose another view or depth net."
-            )
-        if not (self.detects or self.segments):
-            raise ConfigError(
-                "The model tells nothing: name classes in model.head.groups, or layers in"
+                "The model predicts nothing: name classes in model.head.groups, or layers in"
                 " model.segmentation.layers."
             )
 
     @property
-    def detects(self) -> bool:
-        """Whether it gives boxes."""
-        return bool(self.head.groups)
-
-    @property
-    def segments(self) -> bool:
-        """Whether it gives maps of the BEV."""
-        return bool(self.segmentation.layers)
+    def heads(self) -> dict[str, HeadConfig]:
+        """Settings of the heads that have anything to predict, by name."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {n: v for n, v in values if isinstance(v, HeadConfig) and v.active}
 
     def build(self) -> "Detector":
         """Build the detector; errors are those of its parts."""
@@ -85,64 +82,77 @@ class DetectorConfig:
 
 
 class DetectorOutput(NamedTuple):
-    """What the network says.
+    """Raw network outputs.
 
     Attributes:
-        groups: one for each class group of the head; none without detection.
-        features: (B, N, C, h, w), the neck's; zero where a camera is absent.
-        depth_logits: (B, N, h, w, D), likewise; None where the view transform predicts no depth.
-        segmentation: (B, K, Y, X) logits, one map a layer; None without segmentation.
+        heads: of each head, by name.
+        features: that they were computed from.
     """
 
-    groups: list[GroupOutput]
-    features: Float[Tensor, "B N C h w"]
-    depth_logits: Float[Tensor, "B N h w D"] | None
-    segmentation: Float[Tensor, "B K Y X"] | None
+    heads: dict[str, Any]
+    features: Features
 
 
 class Prediction(NamedTuple):
-    """What inference gives.
+    """Decoded results.
 
     Attributes:
         boxes: of each sample, see :meth:`Detector.detect`.
-        output: what the network says, of the scene as it is (also with ``test_mirror``).
-        segmentation: (B, K, Y, X) logits, a cell counts where they are above 0; None without
-            segmentation.
+        results: of each head, by name.
+        output: raw outputs, of the scene as it is (also with ``test_mirror``).
     """
 
     boxes: list[Boxes3D]
+    results: dict[str, Any]
     output: DetectorOutput
-    segmentation: Float[Tensor, "B K Y X"] | None
 
 
 class Detector(nn.Module):
-    """Backbone, neck, view transform, join of times, BEV encoder and heads.
+    """Backbone, neck, view transform, temporal fusion, BEV encoder and heads.
+
+    Raises:
+        ConfigError: where the config has no label space; errors of its parts.
 
     Raises (in use):
-        DataError: where depth supervision is on and the batch carries no lidar, or where the batch
-            carries other than ``temporal.frames`` adjacent frames.
+        DataError: where the batch carries other than ``temporal.frames`` adjacent frames, or lacks
+            what a head's loss needs.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
+        if config.labels is None:
+            raise ConfigError(
+                "model.labels is not set, which says what boxes and areas are called: build the"
+                " model of an Experiment, which takes the labels of its data source, or set it."
+            )
         self.config = config
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.view = config.view.build(self.neck.channels, self.neck.stride, config.grid)
         self.temporal = config.temporal.build(self.view.channels)
         self.encoder = config.encoder.build(self.temporal.channels)
-        if config.detects:
-            self.head = config.head.build(self.encoder.channels, config.grid)
-        if config.segments:
-            self.segmentation = config.segmentation.build(self.encoder.channels, config.grid)
         if config.test_mirror:
             check_mirrors(config.grid)
-        if config.image_weight > 0:
-            self.image_head = ImageClassHead(self.neck.channels)
+        spec = FeatureSpec(
+            self.encoder.channels,
+            config.grid,
+            config.labels,
+            self.neck.channels,
+            self.view.stride,
+            config.view.depth if config.view.predicts_depth else None,
+        )
+        for name, head in config.heads.items():
+            self.add_module(name, head.build(spec))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch, cache: FeatureCache | None = None) -> DetectorOutput:
-        """What the network says of a batch; a cache spares images that were seen before."""
+        """Raw outputs for a batch; a cache spares images that were seen before."""
+        features = self.features(batch, cache)
+        heads = {name: getattr(self, name)(features) for name in self.config.heads}
+        return DetectorOutput(heads, features)
+
+    def features(self, batch: Batch, cache: FeatureCache | None = None) -> Features:
+        """Everything that heads are computed from."""
         if len(batch.adjacent) != self.config.temporal.frames:
             raise DataError(
                 f"The batch carries {len(batch.adjacent)} adjacent frames and the model joins"
@@ -159,13 +169,7 @@ class Detector(nn.Module):
                     bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
                 others.append(self._lift(views, size, bev_from_adjacent, cache)[1].bev)
         bev = self.temporal(lifted.bev, others, [views.seconds for views in batch.adjacent])
-        encoded = self.encoder(bev)
-        return DetectorOutput(
-            self.head(encoded) if self.config.detects else [],
-            features,
-            lifted.depth_logits,
-            self.segmentation(encoded) if self.config.segments else None,
-        )
+        return Features(self.encoder(bev), features, lifted.depth_logits)
 
     def _lift(
         self,
@@ -193,40 +197,21 @@ class Detector(nn.Module):
         return unpack(self.neck(self.backbone(pack(images, present))), present, len(images))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Weighted loss terms; their sum is what training minimises."""
-        output = self(batch)
-        terms = self.head.loss(output.groups, batch.boxes) if self.config.detects else {}
-        if self.config.segments:
-            terms |= self.segmentation.loss(output.segmentation, batch.outlines)
-        if self.config.depth_weight > 0:
-            terms["depth"] = self.config.depth_weight * self._depth_loss(output, batch)
-        if self.config.image_weight > 0:
-            value = self.image_head.loss(
-                output.features,
-                batch.boxes,
-                batch.views,
-                batch.bev_from_ego,
-                self.view.stride,
-            )
-            terms["image"] = self.config.image_weight * value
-        return terms
+        """Weighted loss terms; their sum is what training minimises.
 
-    def _depth_loss(self, output: DetectorOutput, batch: Batch) -> Float[Tensor, ""]:
-        if all(len(points) == 0 for points in batch.lidar):
-            raise DataError(
-                f"Depth supervision needs lidar points, and samples {list(batch.tokens)} carry"
-                " none; set --data.lidar, or --model.depth-weight 0."
-            )
-        nearest = nearest_depth(
-            batch.lidar,
-            batch.views.cameras,
-            batch.image_size,
-            tuple(output.depth_logits.shape[2:4]),
-            self.view.stride,
-        )
-        return depth_loss(
-            output.depth_logits, nearest, self.config.view.depth, self.config.depth_loss
-        )
+        Raises:
+            ConfigError: where a head gives no scalar, or a term that another head has.
+        """
+        terms: dict[str, Tensor] = {}
+        for name, output in self(batch).heads.items():
+            own = check_terms(getattr(self, name).loss(output, batch), name)
+            if twice := terms.keys() & own.keys():
+                raise ConfigError(
+                    f"Head model.{name}: the loss term {min(twice)!r} is that of another head; give"
+                    " it a name of its own."
+                )
+            terms |= own
+        return terms
 
     def detect(self, batch: Batch, cache: FeatureCache | None = None) -> list[Boxes3D]:
         """Boxes of each sample, best first, on the CPU; none without detection.
@@ -241,15 +226,31 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: Batch, cache: FeatureCache | None = None) -> Prediction:
-        """Boxes, as :meth:`detect` gives them, maps, and the output that they were read from."""
+        """The decoded result of every head, and the outputs that they were decoded from."""
         output = self(batch, cache)
-        groups, segmentation = output.groups, output.segmentation
+        found = output.heads
         if self.config.test_mirror:
-            other = self(mirrored(batch), None if cache is None else cache.mirrored)
-            second = [mirrored_back(group) for group in other.groups]
-            groups = [averaged(*pair) for pair in zip(groups, second, strict=True)]
-            if self.config.segments:
-                segmentation = averaged_logits(segmentation, other.segmentation.flip(2))
+            other = self(mirrored(batch), None if cache is None else cache.mirrored).heads
+            found = {n: getattr(self, n).averaged(own, other[n]) for n, own in found.items()}
+        results = {name: getattr(self, name).decode(own) for name, own in found.items()}
+        every = (getattr(self, name).boxes(own) for name, own in results.items())
         nothing = [Boxes3D.empty() for _ in range(len(batch))]
-        boxes = self.head.boxes(groups) if self.config.detects else nothing
-        return Prediction(boxes, output, segmentation)
+        boxes = next((own for own in every if own is not None), nothing)
+        return Prediction(boxes, results, output)
+
+
+def check_terms(terms: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """A head's loss terms, as they are.
+
+    Raises:
+        ConfigError: where they are no mapping of scalar tensors.
+    """
+    sound = isinstance(terms, dict) and all(
+        isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()
+    )
+    if not sound:
+        raise ConfigError(
+            f"Head model.{name}: its loss gives no mapping of names to scalar tensors, but"
+            f" {str(terms)[:200]}."
+        )
+    return terms

@@ -1,8 +1,8 @@
-"""Test-time mirroring: what the network says of the scene and of its mirror image, averaged.
+"""Flip test-time augmentation: outputs of a scene and of its mirror image, averaged.
 
 The mirror image of a scene is a scene: images flipped left and right, their calibration with them,
-and left and right of the BEV exchanged. The network's maps of it, mirrored back, are a second
-opinion at the price of a second pass.
+and left and right of the BEV exchanged. Each head mirrors its outputs of it back and averages (see
+``bev.models.heads.base.Head.averaged``), at the price of a second pass.
 """
 
 from dataclasses import replace
@@ -14,12 +14,6 @@ from torch import Tensor
 from bev.data.batch import Batch, Views
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
-from bev.models.heads.center.heading import mirrored_sectors
-from bev.models.heads.center.targets import GroupOutput
-
-# Channels of the regression tensor (bev.models.heads.center.targets) that change under a mirror.
-_OFFSET_Y, _SINE, _VELOCITY_Y = 1, 6, 9
-_HEADING = slice(6, 8)
 
 
 def check_mirrors(grid: BevGrid) -> None:
@@ -51,40 +45,6 @@ def mirrored(batch: Batch) -> Batch:
             boxes=[boxes.transform(mirror) for boxes in batch.boxes],
             outlines=[outlines.transform(mirror) for outlines in batch.outlines],
         )
-
-
-def mirrored_back(output: GroupOutput) -> GroupOutput:
-    """The maps of the mirror image, as maps of the scene itself."""
-    regression = output.regression.flip(2).clone()
-    regression[:, _OFFSET_Y] = 1 - regression[:, _OFFSET_Y]
-    regression[:, _SINE] = -regression[:, _SINE]
-    regression[:, _VELOCITY_Y] = -regression[:, _VELOCITY_Y]
-    return GroupOutput(
-        output.heatmap.flip(2),
-        regression,
-        output.attribute.flip(2),
-        mirrored_sectors(output.sector.flip(2)),
-    )
-
-
-def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
-    """The mean of probabilities, of box parameters and of the logits of attributes and sectors."""
-    regression = (first.regression + second.regression) / 2
-    sector = (first.sector + second.sector) / 2
-    if sector.shape[1]:
-        # Turns are told from the middle of a sector: where one has the mean's sector and one has
-        # not, the other's turn does not count.
-        chosen = sector.argmax(dim=1, keepdim=True)
-        own, other = (o.sector.argmax(dim=1, keepdim=True) == chosen for o in (first, second))
-        for only, output in ((own & ~other, first), (other & ~own, second)):
-            heading = torch.where(only, output.regression[:, _HEADING], regression[:, _HEADING])
-            regression[:, _HEADING] = heading
-    return GroupOutput(
-        averaged_logits(first.heatmap, second.heatmap),
-        regression,
-        (first.attribute + second.attribute) / 2,
-        sector,
-    )
 
 
 def averaged_logits(

@@ -56,7 +56,7 @@ def check_settings(config: Experiment) -> None:
             f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
             f" --model.{again[0]}.no-checkpointing."
         )
-    if config.model.depth_weight > 0 and not config.data.lidar:
+    if config.model.depth_supervision.weight > 0 and not config.data.lidar:
         raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
     if config.model.view.assumes_ground and config.data.reference == "lidar":
         raise TrainingError(

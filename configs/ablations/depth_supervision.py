@@ -6,10 +6,10 @@ from bev.lab.ablation import Study
 
 study = Study(
     base,
-    {"none": "--model.depth-weight 0"}
+    {"none": "--model.depth-supervision.weight 0"}
     | {
-        f"{kind}, weight {weight}": f"--data.lidar --model.depth-weight {weight}"
-        f" --model.depth-loss {kind}"
+        f"{kind}, weight {weight}": f"--data.lidar --model.depth-supervision.weight {weight}"
+        f" --model.depth-supervision.loss {kind}"
         for kind in ("ce", "bce")
         for weight in (0.3, 1, 3)
     },

@@ -12,7 +12,7 @@ from view_transform import camera_aware, refined, uniform_depth, voxel_sampling
 from bev.config import Experiment
 from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.lab.ablation import Study
-from bev.models import TemporalConfig
+from bev.models import ImageClassHeadConfig, TemporalConfig
 
 short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4))
 
@@ -25,7 +25,12 @@ def supervised(config: Experiment) -> Experiment:
         image_augmentation=replace(config.data.image_augmentation, flip="mirror"),
     )
     view = replace(config.model.view, ray_features=True)
-    model = replace(config.model, view=view, depth_weight=1.0, image_weight=0.5)
+    model = replace(
+        config.model,
+        view=view,
+        depth_supervision=replace(config.model.depth_supervision, weight=1.0),
+        image_head=ImageClassHeadConfig(0.5),
+    )
     return replace(config, model=model, data=data)
 
 
@@ -39,11 +44,11 @@ study = Study(
     short,
     {
         "depth supervision": supervised,
-        "lift-splat": (supervised, "--model.depth-weight 0 --data.no-lidar"),
+        "lift-splat": (supervised, "--model.depth-supervision.weight 0 --data.no-lidar"),
         "depth supervision, no rays": (supervised, "--model.view.no-ray-features"),
         "lift-splat, no rays": (
             supervised,
-            "--model.view.no-ray-features --model.depth-weight 0 --data.no-lidar",
+            "--model.view.no-ray-features --model.depth-supervision.weight 0 --data.no-lidar",
         ),
         "uniform depth": (supervised, uniform_depth),
         "two frames": (supervised, two_frames),
@@ -51,7 +56,7 @@ study = Study(
         "bilinear sampling": (supervised, voxel_sampling),
         "backward refinement": (supervised, refined),
         "independent flips": (supervised, "--data.image-augmentation.flip independent"),
-        "no image loss": (supervised, "--model.image-weight 0"),
+        "no image loss": (supervised, "--model.image-head.weight 0"),
         "areas too": (
             supervised,
             "--model.segmentation.layers vehicle --data.outlines.layers vehicle",

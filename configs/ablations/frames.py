@@ -14,6 +14,7 @@ from pathlib import Path
 from bevdet4d_synthetic import config as base
 
 from bev.lab.ablation import Study
+from bev.models import DepthSupervisionConfig, ImageClassHeadConfig
 from bev.training.settings import InitConfig, StageConfig
 
 WEIGHTS = Path("runs/bevdet4d_synthetic/alone/checkpoints/last.ckpt")
@@ -25,8 +26,8 @@ short = replace(
     base,
     model=replace(
         base.model,
-        depth_weight=0.0,
-        image_weight=0.0,
+        depth_supervision=DepthSupervisionConfig(0.0),
+        image_head=ImageClassHeadConfig(0.0),
         head=replace(base.model.head, velocity_weight=3.0, velocity_beta=1.0),
     ),
     data=replace(base.data, lidar=False),

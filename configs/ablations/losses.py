@@ -4,7 +4,7 @@ from lss_synthetic import config as base
 
 from bev.lab.ablation import Study
 
-HEATMAP, DEPTH = "--model.head.heatmap-loss", "--model.depth-loss"
+HEATMAP, DEPTH = "--model.head.heatmap-loss", "--model.depth-supervision.loss"
 
 study = Study(
     base,

@@ -18,7 +18,11 @@ from bev.models import (
 def with_view(config: Experiment, view: ViewTransformConfig) -> Experiment:
     """Depth is supervised wherever it is predicted."""
     weight = 1.0 if view.predicts_depth else 0.0
-    model = replace(config.model, view=view, depth_weight=weight)
+    model = replace(
+        config.model,
+        view=view,
+        depth_supervision=replace(config.model.depth_supervision, weight=weight),
+    )
     return replace(config, model=model, data=replace(config.data, lidar=view.predicts_depth))
 
 
@@ -48,7 +52,7 @@ study = Study(
     base,
     {
         "lift-splat": lift_splat,
-        "no depth loss": "--model.depth-weight 0",
+        "no depth loss": "--model.depth-supervision.weight 0",
         "uniform depth": uniform_depth,
         "camera-aware depth": camera_aware,
         "voxel sampling": voxel_sampling,

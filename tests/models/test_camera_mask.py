@@ -13,7 +13,9 @@ from bev.errors import DataError
 from bev.models import (
     CameraAwareDepthNetConfig,
     DepthBins,
+    DepthSupervisionConfig,
     FeatureCache,
+    ImageClassHeadConfig,
     LiftSplatConfig,
     RefinedLiftSplatConfig,
     TemporalConfig,
@@ -50,7 +52,12 @@ def sample(batch: Batch, index: int, cameras: list[int]) -> Batch:
 @pytest.fixture()
 def config(small):
     """A detector with all that looks at cameras."""
-    return replace(small, view=LIFT, depth_weight=1.0, image_weight=1.0)
+    return replace(
+        small,
+        view=LIFT,
+        depth_supervision=DepthSupervisionConfig(1.0),
+        image_head=ImageClassHeadConfig(1.0),
+    )
 
 
 @given(

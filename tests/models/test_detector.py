@@ -8,12 +8,21 @@ import torch
 from bev.data.batch import Views
 from bev.errors import ConfigError, DataError, WeightsError
 from bev.geometry import bev_transform
-from bev.models import BackboneConfig, DepthBins, DetectorConfig, LiftSplatConfig
+from bev.models import (
+    BackboneConfig,
+    DepthBins,
+    DepthSupervisionConfig,
+    DetectorConfig,
+    ImageClassHeadConfig,
+    LiftSplatConfig,
+)
 
 
 def test_every_parameter_gets_a_gradient(batch, small):
     """DDP refuses parameters without one."""
-    model = replace(small, depth_weight=1.0, image_weight=1.0).build()
+    model = replace(
+        small, depth_supervision=DepthSupervisionConfig(1.0), image_head=ImageClassHeadConfig(1.0)
+    ).build()
     terms = model.loss(batch)
     assert set(terms) == {"heatmap", "regression", "depth", "image"}
     sum(terms.values()).backward()
@@ -156,7 +165,7 @@ def test_settings_that_cannot_work_are_named(small, batch):
         replace(small, head=replace(small.head, groups=(("lorry",),))).build()
     with pytest.raises(DataError, match="--data.lidar"):
         empty = replace(batch, lidar=[points[:0] for points in batch.lidar])
-        replace(small, depth_weight=1.0).build().loss(empty)
+        replace(small, depth_supervision=DepthSupervisionConfig(1.0)).build().loss(empty)
 
 
 def test_mirrored_images_with_a_mirrored_bev_give_a_mirrored_scene(batch, small):

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from bev.errors import CheckpointError, TrainingError
-from bev.models import FpnConfig
+from bev.models import DepthSupervisionConfig, FpnConfig
 from bev.training.checkpoint.loading import check_resumable, load_checkpoint, read_checkpoint
 from bev.training.folder import run_folder
 from bev.training.module import TrainingModule
@@ -58,7 +58,7 @@ def test_depth_is_measured_on_held_out_frames(finished):
 
 
 def test_depth_is_not_measured_without_lidar(quick):
-    model = replace(quick.model, depth_weight=0.0)
+    model = replace(quick.model, depth_supervision=DepthSupervisionConfig(0.0))
     blind = replace(quick, model=model, data=replace(quick.data, lidar=False))
     folder, _ = train(replace(blind, train=replace(quick.train, run_name="blind", epochs=1)))
     assert "depth" not in (folder / "evaluation" / "history.jsonl").read_text()

@@ -37,7 +37,7 @@ def lidar_missing(is_error: bool) -> Kind:
     """An error only where lidar is used."""
     return Kind(
         "lidar file missing",
-        "Restore it, or train without lidar (--data.no-lidar, --model.depth-weight 0).",
+        "Restore it, or train without lidar (--data.no-lidar, --model.depth-supervision.weight 0).",
         is_error,
     )
 

@@ -81,7 +81,7 @@ CLASS_RANGE = {
 VEHICLE = "vehicle"
 DIVIDER = "divider"
 _LAYERS = (
-    Layer(VEHICLE, (255, 158, 27)),
+    Layer(VEHICLE, (255, 158, 27), of_boxes=True),
     Layer("drivable_area", (64, 110, 160)),
     Layer(DIVIDER, (163, 230, 53)),
     Layer("ped_crossing", (198, 120, 255)),

@@ -4,67 +4,108 @@ The BEV loss reaches the backbone through depth and pooling, and says little unt
 one tells the image features directly what they look at. It is used in training only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bev.data.batch import Views
-from bev.data.nuscenes.classes import CLASSES
+from bev.data.batch import Batch
+from bev.data.labels import LabelSpace
 from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
 from bev.models.camera_mask import pack
+from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.heads.losses import HeatmapLoss
+from bev.serialization import from_plain
 
 _NEAREST = 0.5  # metres: a box with a corner nearer than this to the image plane is left out
 
 
-class ImageClassHead(nn.Module):
+@dataclass(frozen=True)
+class ImageClassHeadConfig(HeadConfig):
+    """Settings of :class:`ImageClassHead`.
+
+    Attributes:
+        weight: of its loss; 0 for none.
+    """
+
+    weight: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        return self.weight > 0
+
+    @property
+    def auxiliary(self) -> bool:
+        return True
+
+    def build(self, spec: FeatureSpec) -> "ImageClassHead":
+        return ImageClassHead(self, spec)
+
+
+class ImageClassHead(Head):
     """Class heatmaps over image features, and their loss against projected boxes."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, config: ImageClassHeadConfig, spec: FeatureSpec) -> None:
         super().__init__()
-        self.classify = nn.Conv2d(in_channels, len(CLASSES), 1)
+        self.config, self.stride, self.space = config, spec.stride, spec.labels
+        self.classify = nn.Conv2d(spec.image_channels, len(spec.labels.classes), 1)
         nn.init.constant_(self.classify.bias, -4.6)  # sigmoid(-4.6) = 0.01
 
-    def loss(
-        self,
-        features: Float[Tensor, "B N C h w"],
-        boxes: Sequence[Boxes3D],
-        views: Views,
-        bev_from_ego: Float[Tensor, "B 4 4"],
-        stride: float,
-    ) -> Float[Tensor, ""]:
-        """Gaussian focal loss divided by the number of boxes seen.
+    def forward(self, features: Features) -> Float[Tensor, "B N C h w"]:
+        """The image features: heatmaps are computed for the loss alone."""
+        return features.image
 
-        Args:
-            features: at ``stride`` pixels a cell.
-            boxes: truth in the BEV frame.
-            views: those that the features are of; absent cameras do not count.
-            bev_from_ego: BEV augmentation.
-            stride: pixels per cell.
+    def loss(self, output: Float[Tensor, "B N C h w"], batch: Batch) -> dict[str, Tensor]:
+        """The weighted term ``image``: Gaussian focal loss over the number of boxes in view.
+
+        Absent cameras do not count.
         """
-        logits = self.classify(pack(features, views.present))
+        views = batch.views
+        logits = self.classify(pack(output, views.present))
         targets = torch.stack(
             [
                 image_heatmaps(
-                    own.transform(torch.linalg.inv(bev_from_ego[sample])),
+                    own.transform(torch.linalg.inv(batch.bev_from_ego[sample])),
+                    len(self.space.classes),
                     views.cameras[sample],
                     views.image_size,
-                    tuple(features.shape[-2:]),
-                    stride,
+                    tuple(output.shape[-2:]),
+                    self.stride,
                 )
-                for sample, own in enumerate(boxes)
+                for sample, own in enumerate(batch.boxes)
             ]
         )
         targets = pack(targets, views.present)
         centres = (targets == 1).sum().clamp(min=1)
-        return HeatmapLoss()(logits, targets) / centres
+        return {"image": self.config.weight * (HeatmapLoss()(logits, targets) / centres)}
+
+    def averaged(self, output: Tensor, flipped: Tensor) -> Tensor:
+        return output
+
+    def decode(self, output: Tensor) -> None:
+        """Nothing: it is used in training alone."""
+
+    def adapted(
+        self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
+    ) -> tuple[dict[str, Tensor], list[Note]]:
+        """Heatmaps of another label space's classes start anew."""
+        labels = saved.get("labels")
+        if not isinstance(labels, Mapping):
+            return dict(state), []
+        names = from_plain(LabelSpace, labels, "labels").names
+        kept = {key: value for key, value in state.items() if f"{name}.classify." not in key}
+        if names == self.space.names or len(kept) == len(state):
+            return dict(state), []
+        return kept, [Note(("",), f"{name}: other classes there: it starts anew")]
 
 
 @torch.no_grad()
 def image_heatmaps(
     boxes: Boxes3D,
+    classes: int,
     cameras: Cameras,
     image_size: tuple[int, int],
     feature_size: tuple[int, int],
@@ -78,6 +119,7 @@ def image_heatmaps(
 
     Args:
         boxes: in the ego frame.
+        classes: K.
         cameras: N cameras.
         image_size: (H, W), pixels.
         feature_size: (h, w), cells; centred in the image where they do not fill it.
@@ -85,10 +127,10 @@ def image_heatmaps(
     """
     rows, columns = feature_size
     count = len(cameras.intrinsics)
-    heatmaps = torch.zeros(count * len(CLASSES), rows, columns, device=boxes.center.device)
+    heatmaps = torch.zeros(count * classes, rows, columns, device=boxes.center.device)
     boxes = boxes[boxes.visibility != 1]
     if len(boxes) == 0:
-        return heatmaps.view(count, len(CLASSES), rows, columns)
+        return heatmaps.view(count, classes, rows, columns)
     points = torch.cat([boxes.center.unsqueeze(1), boxes.corners()], dim=1)
     with torch.autocast(points.device.type, enabled=False):
         pixels, depth = cameras.project(points.view(-1, 3).expand(count, -1, 3))
@@ -105,6 +147,6 @@ def image_heatmaps(
         -0.5 * ((dx / sigma[:, :1]) ** 2).unsqueeze(1)
         - 0.5 * ((dy / sigma[:, 1:]) ** 2).unsqueeze(2)
     )
-    index = camera * len(CLASSES) + boxes.label[box]
+    index = camera * classes + boxes.label[box]
     heatmaps.scatter_reduce_(0, index.view(-1, 1, 1).expand_as(value), value, "amax")
-    return heatmaps.view(count, len(CLASSES), rows, columns)
+    return heatmaps.view(count, classes, rows, columns)

@@ -1,30 +1,37 @@
 """BEV segmentation: for each layer, the logit that a cell's centre lies inside one of its areas.
 
 After Philion and Fidler, Lift, Splat, Shoot (2020), section 4: every layer is told apart from the
-rest by itself, since areas overlap. The truth is made of the batch's outlines, on the device.
+rest by itself, since areas overlap. Ground truth is made of the batch's outlines, on the device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bev.data.nuscenes.classes import LAYERS
-from bev.errors import ConfigError, DataError
+from bev.data.batch import Batch
+from bev.data.labels import LabelSpace
+from bev.errors import ConfigError, DataError, TrainingError
 from bev.geometry import BevGrid, Outlines, covered
+from bev.models.flip_tta import averaged_logits
+from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.layers import conv_bn_relu
+
+if TYPE_CHECKING:
+    from bev.data.settings import DataConfig
+    from bev.models.detector import DetectorConfig
 
 
 @dataclass(frozen=True)
-class SegmentationHeadConfig:
+class SegmentationHeadConfig(HeadConfig):
     """Settings of :class:`SegmentationHead`.
 
     Attributes:
-        layers: what is told, of ``bev.data.nuscenes.classes.LAYERS``; empty for no segmentation.
+        layers: that are predicted, of the label space; empty for no segmentation.
         hidden: width of a hidden 3x3 convolution; 0 reads the logits straight from the features, as
             published.
         loss: "bce", or "focal" (Lin et al. 2017) with alpha 0.25 and gamma 2; mean over all cells.
@@ -42,10 +49,6 @@ class SegmentationHeadConfig:
     least_visibility: int = 1
 
     def __post_init__(self) -> None:
-        for name in self.layers:
-            if name not in LAYERS or self.layers.count(name) > 1:
-                why = "unknown" if name not in LAYERS else "named twice"
-                raise ConfigError(f"model.segmentation.layers: {name!r} is {why}; known: {LAYERS}.")
         if len(self.weight) not in (1, len(self.layers)):
             raise ConfigError(
                 f"model.segmentation.weight has {len(self.weight)} numbers for {len(self.layers)}"
@@ -57,35 +60,53 @@ class SegmentationHeadConfig:
                 " vehicles, or 2 for those seen to more than 40 %."
             )
 
-    def build(self, in_channels: int, grid: BevGrid) -> "SegmentationHead":
-        """Build for BEV features of this width."""
-        return SegmentationHead(self, in_channels, grid)
+    @property
+    def active(self) -> bool:
+        return bool(self.layers)
 
+    def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
+        """Areas of all layers must come with the data, whole over the grid."""
+        self.check_layers(data.source.labels)
+        missing = [name for name in self.layers if name not in data.outlines.layers]
+        if missing:
+            raise TrainingError(
+                f"The model segments {', '.join(self.layers)} and the data bring no"
+                f" {', '.join(missing)}; set --data.outlines.layers {' '.join(self.layers)}."
+            )
+        grid, scale = model.grid, data.bev_augmentation.scale[0]
+        needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
+        if data.outlines.map_layers and data.outlines.reach < needed:
+            raise TrainingError(
+                "Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
+                f" least {needed:.0f} metres, not {data.outlines.reach:g}."
+            )
 
-class SegmentationHead(nn.Module):
-    """BEV features to logits (B, K, Y, X), one map for each of K layers."""
+    def check_layers(self, labels: LabelSpace) -> None:
+        """Raise ConfigError for a layer that the label space lacks, or that stands twice."""
+        labels.check("model.segmentation.layers", self.layers, labels.layer_names)
 
-    def __init__(self, config: SegmentationHeadConfig, in_channels: int, grid: BevGrid) -> None:
-        super().__init__()
-        self.config, self.grid = config, grid
-        hidden = [conv_bn_relu(in_channels, config.hidden)] if config.hidden else []
-        outputs = nn.Conv2d(config.hidden or in_channels, len(config.layers), 1)
-        self.layers = nn.Sequential(*hidden, outputs)
+    def build(self, spec: FeatureSpec) -> "SegmentationHead":
+        """Build for BEV features of this width.
 
-    def forward(self, bev: Float[Tensor, "B C _ _"]) -> Float[Tensor, "B K Y X"]:
-        """Logits; features coarser than the grid are brought to its resolution first."""
-        size = self.grid.shape[1:]
-        if bev.shape[-2:] != size:
-            bev = F.interpolate(bev, size=size, mode="bilinear", align_corners=False)
-        return self.layers(bev)
+        Raises:
+            ConfigError: for a layer that is unknown or stands twice.
+        """
+        self.check_layers(spec.labels)
+        return SegmentationHead(self, spec)
 
     def truth(
-        self, outlines: Sequence[Outlines], least_visibility: int = 0
+        self,
+        outlines: Sequence[Outlines],
+        grid: BevGrid,
+        labels: LabelSpace,
+        least_visibility: int = 0,
     ) -> Bool[Tensor, "B K Y X"]:
-        """Which cells each layer covers.
+        """Which cells each of the K layers covers.
 
         Args:
             outlines: of each sample, BEV frame.
+            grid: gives the cells.
+            labels: the label space of the outlines.
             least_visibility: areas of a known level below it are left out; 0 takes all.
 
         Raises:
@@ -94,17 +115,35 @@ class SegmentationHead(nn.Module):
         if not outlines:
             raise DataError(
                 "BEV segmentation needs outlines, and the batch carries none; set"
-                f" --data.outlines.layers {' '.join(self.config.layers)}."
+                f" --data.outlines.layers {' '.join(self.layers)}."
             )
-        numbers = [LAYERS.index(name) for name in self.config.layers]
-        return covered(outlines, numbers, self.grid, least_visibility)
+        numbers = [labels.layer_names.index(name) for name in self.layers]
+        return covered(outlines, numbers, grid, least_visibility)
 
-    def loss(
-        self, logits: Float[Tensor, "B K Y X"], outlines: Sequence[Outlines]
-    ) -> dict[str, Tensor]:
+
+class SegmentationHead(Head):
+    """BEV features to logits (B, K, Y, X), one map for each of K layers."""
+
+    def __init__(self, config: SegmentationHeadConfig, spec: FeatureSpec) -> None:
+        super().__init__()
+        self.config, self.grid, self.space = config, spec.grid, spec.labels
+        hidden = [conv_bn_relu(spec.channels, config.hidden)] if config.hidden else []
+        outputs = nn.Conv2d(config.hidden or spec.channels, len(config.layers), 1)
+        self.layers = nn.Sequential(*hidden, outputs)
+
+    def forward(self, features: Features) -> Float[Tensor, "B K Y X"]:
+        """Logits; features coarser than the grid are brought to its resolution first."""
+        bev = features.bev
+        size = self.grid.shape[1:]
+        if bev.shape[-2:] != size:
+            bev = F.interpolate(bev, size=size, mode="bilinear", align_corners=False)
+        return self.layers(bev)
+
+    def loss(self, output: Float[Tensor, "B K Y X"], batch: Batch) -> dict[str, Tensor]:
         """The weighted loss of each layer, float32: ``bev_vehicle`` and so on; see ``truth``."""
         config = self.config
-        target = self.truth(outlines, config.least_visibility).float()
+        target = config.truth(batch.outlines, self.grid, self.space, config.least_visibility)
+        logits, target = output, target.float()
         with torch.autocast(logits.device.type, enabled=False):
             if config.loss == "focal":
                 from torchvision.ops import sigmoid_focal_loss  # seconds to import
@@ -121,3 +160,23 @@ class SegmentationHead(nn.Module):
             f"bev_{name}": weight * mean
             for name, weight, mean in zip(config.layers, weights, means, strict=True)
         }
+
+    def averaged(
+        self, output: Float[Tensor, "B K Y X"], flipped: Float[Tensor, "B K Y X"]
+    ) -> Float[Tensor, "B K Y X"]:
+        return averaged_logits(output, flipped.flip(2))
+
+    def adapted(
+        self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
+    ) -> tuple[dict[str, Tensor], list[Note]]:
+        """Maps of other layers start anew."""
+        own = saved.get(name)
+        layers = own.get("layers") if isinstance(own, Mapping) else None
+        if layers is None or layers == list(self.config.layers):
+            return dict(state), []
+        last = f"{name}.layers.{len(self.layers) - 1}."
+        kept = {key: value for key, value in state.items() if last not in key}
+        if len(kept) == len(state):
+            return kept, []
+        text = f"{last}* predicts {list(self.config.layers)} here and {layers} there"
+        return kept, [Note(("",), f"{text}: it starts anew")]

@@ -76,7 +76,7 @@ def test_values_are_those_of_the_command_line():
     """Tuples, negative numbers, switches, words; fields alike are told apart."""
     runs = expanded(
         "data.image-size=128 352,256 704", "model.grid.x=-40 40 0.8", "data.lidar=true,false",
-        "--data.cameras=CAM_FRONT CAM_BACK", overrides=["--model.depth-weight", "0"],
+        "--data.cameras=CAM_FRONT CAM_BACK", overrides=["--model.depth-supervision.weight", "0"],
     )  # fmt: skip
     config = runs[-1].config
     assert config.data.image_size == (256, 704) and config.model.grid.x == (-40, 40, 0.8)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bev.geometry import Boxes3D
+from bev.models import ImageClassHeadConfig
 from bev.models.heads.image import ImageClassHead, image_heatmaps
 
 IMAGE = (64, 160)
@@ -56,7 +57,7 @@ def test_the_loss_falls_where_the_truth_is_said(batch):
 
 
 def test_it_adds_a_term_and_nothing_at_inference(batch, small):
-    model = replace(small, image_weight=0.5).build()
+    model = replace(small, image_head=ImageClassHeadConfig(0.5)).build()
     terms = model.loss(batch)
     assert terms["image"].isfinite()
     terms["image"].backward()

@@ -12,11 +12,12 @@ from bev.models import (
     CameraAwareDepthNetConfig,
     ConvDepthNetConfig,
     DepthBins,
+    DepthSupervisionConfig,
     LiftSplatConfig,
     UniformDepthConfig,
 )
+from bev.models.heads.depth import depth_loss, nearest_depth
 from bev.models.view.camera_aware import PARAMETERS, camera_parameters
-from bev.models.view.depth_supervision import depth_loss, nearest_depth
 from bev.models.view.lift_splat import frustum_points
 from bev.ops import VoxelPlan, voxel_pool
 
@@ -172,8 +173,12 @@ def test_supervision_teaches_the_depth_of_one_batch(net, kind, spacing, batch):
 
 
 def test_settings_that_cannot_work_are_named(small):
-    with pytest.raises(ConfigError, match=r"depth_weight = 1.0 .* predicts none"):
-        replace(small, depth_weight=1.0, view=replace(small.view, depth_net=UniformDepthConfig()))
+    with pytest.raises(ConfigError, match=r"depth_supervision.weight = 1.0 .* predicts none"):
+        replace(
+            small,
+            depth_supervision=DepthSupervisionConfig(1.0),
+            view=replace(small.view, depth_net=UniformDepthConfig()),
+        )
     with pytest.raises(ConfigError, match="multiple of 4"):
         CameraAwareDepthNetConfig(width=30, deformable=True)
     with pytest.raises(ConfigError, match="width >= 1"):
@@ -183,7 +188,11 @@ def test_settings_that_cannot_work_are_named(small):
 @pytest.mark.parametrize("net", [NETS["uniform"], NETS["aware, all"]])
 def test_a_detector_with_it_trains_and_detects(net, small, batch):
     weight = 1.0 if net.predicts_depth else 0.0
-    config = replace(small, depth_weight=weight, view=replace(small.view, depth_net=net))
+    config = replace(
+        small,
+        depth_supervision=DepthSupervisionConfig(weight),
+        view=replace(small.view, depth_net=net),
+    )
     model = config.build()
     terms = model.loss(batch)
     assert ("depth" in terms) == net.predicts_depth

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from bev.models.heads.depth import depth_loss, nearest_depth
 from bev.models.view.depth_bins import DepthBins
-from bev.models.view.depth_supervision import depth_loss, nearest_depth
 
 IMAGE = (64, 160)
 

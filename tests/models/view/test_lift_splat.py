@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bev.geometry import BevGrid, bev_transform, feature_pixels
+from bev.models.heads.depth import nearest_depth
 from bev.models.view.depth_bins import DepthBins
-from bev.models.view.depth_supervision import nearest_depth
 from bev.models.view.lift_splat import LiftSplat, LiftSplatConfig, frustum_points, ray_features
 
 IMAGE = (64, 160)

@@ -9,7 +9,13 @@ from slow_sampling import corners, read, sightings
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
-from bev.models import DepthBins, LiftSplatConfig, RefinedLiftSplatConfig, UniformDepthConfig
+from bev.models import (
+    DepthBins,
+    DepthSupervisionConfig,
+    LiftSplatConfig,
+    RefinedLiftSplatConfig,
+    UniformDepthConfig,
+)
 from bev.models.view.image_sampling import Sightings
 from bev.models.view.refinement import sighting_probability
 
@@ -145,7 +151,7 @@ def test_grids_of_several_cells_in_z_are_refined_too(cameras):
 
 
 def test_the_detector_supervises_depth_through_it(batch, small):
-    model = replace(small, view=CONFIG, depth_weight=1.0).build()
+    model = replace(small, view=CONFIG, depth_supervision=DepthSupervisionConfig(1.0)).build()
     terms = model.loss(batch)
     assert terms["depth"] > 0
     sum(terms.values()).backward()

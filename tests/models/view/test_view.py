@@ -13,7 +13,9 @@ from bev.models import (
     BevEncoderConfig,
     CenterHeadConfig,
     DepthBins,
+    DepthSupervisionConfig,
     FpnConfig,
+    ImageClassHeadConfig,
     LiftSplatConfig,
     RefinedLiftSplatConfig,
     VoxelSamplingConfig,
@@ -41,8 +43,8 @@ def shrunk(made_world) -> Experiment:
         grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-38.4, 38.4, 3.2)),
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
         head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
-        depth_weight=0.0,
-        image_weight=0.0,
+        depth_supervision=DepthSupervisionConfig(0.0),
+        image_head=ImageClassHeadConfig(0.0),
     )
     return replace(base, model=model, data=replace(base.data, root=made_world, lidar=False))
 

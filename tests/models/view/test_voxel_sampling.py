@@ -10,7 +10,7 @@ from slow_sampling import read, sightings
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, bev_transform, feature_pixels
-from bev.models import VoxelSamplingConfig
+from bev.models import DepthSupervisionConfig, VoxelSamplingConfig
 from bev.models.view.image_sampling import column_points
 
 IMAGE = (64, 160)
@@ -158,7 +158,7 @@ def test_the_detector_trains_every_parameter_and_asks_for_no_depth(batch, small)
     assert model(batch).depth_logits is None
     sum(model.loss(batch).values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    with pytest.raises(ConfigError, match=r"depth_weight = 1.0 .* predicts none"):
-        replace(config, depth_weight=1.0).build()
+    with pytest.raises(ConfigError, match=r"depth_supervision.weight = 1.0 .* predicts none"):
+        replace(config, depth_supervision=DepthSupervisionConfig(1.0)).build()
     with pytest.raises(ConfigError, match=r"view.z = \(0.0, 5.0, 2.0\) needs"):
         VoxelSamplingConfig(z=(0.0, 5.0, 2.0))

@@ -1,55 +1,20 @@
 """From the centre head's maps back to boxes: peaks, box parameters, non-maximum suppression."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.data.nuscenes.classes import CLASSES
+from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.attributes import best_attribute
 from bev.models.heads.center.heading import sector_angle
 from bev.models.heads.center.nms import circle_nms, rotated_nms
 from bev.models.heads.center.targets import REGRESSION, GroupOutput
-
-# Factors on length and width before overlaps are computed, so that thin boxes that miss one another
-# still suppress one another ("scale-NMS", Huang et al., BEVDet 2021, section 3.5).
-NMS_SCALE = {
-    "car": 1.0,
-    "truck": 0.7,
-    "construction_vehicle": 0.7,
-    "bus": 0.4,
-    "trailer": 0.55,
-    "barrier": 1.1,
-    "motorcycle": 1.0,
-    "bicycle": 1.0,
-    "pedestrian": 4.5,
-    "traffic_cone": 9.0,
-}
-
-# Rotated overlap above which the lower box goes; 0.5 for the two small classes.
-NMS_OVERLAP = {name: 0.2 for name in CLASSES} | {"pedestrian": 0.5, "traffic_cone": 0.5}
-
-# Distance of centres (metres) below which the lower box goes. Published code lists 4, 12, 10, 1,
-# 0.85 and 0.175 as radii but compares them with squared distances: these are their square roots.
-NMS_RADIUS = {
-    "car": 4.0**0.5,
-    "truck": 12.0**0.5,
-    "construction_vehicle": 12.0**0.5,
-    "bus": 10.0**0.5,
-    "trailer": 10.0**0.5,
-    "barrier": 1.0,
-    "motorcycle": 0.85**0.5,
-    "bicycle": 0.85**0.5,
-    "pedestrian": 0.175**0.5,
-    "traffic_cone": 0.175**0.5,
-}
-
-_RADII = tuple(NMS_RADIUS[name] for name in CLASSES)
 
 
 @dataclass(frozen=True)
@@ -65,8 +30,9 @@ class DecodeConfig:
         nms: "rotated" (scale-NMS on rotated overlaps), "circle" (distance of centres) or "none".
         distance: groups with one of these classes are suppressed by distance of centres where
             ``nms`` is "rotated" (published for barriers).
-        nms_scale: of each class (in the order of ``CLASSES``), the factor on length and width.
-        nms_overlap: of each class, the rotated overlap above which the lower box goes.
+        nms_scale: of each class of the label space, in its order, the factor on length and width;
+            empty for the classes' own (``ObjectClass.nms_scale``).
+        nms_overlap: of each class, the rotated overlap above which the lower box goes; likewise.
         by_class: let boxes suppress their own class only, instead of their whole group.
         group_boxes: most boxes of a group after suppression.
         max_boxes: most boxes of a sample (500 is the official limit).
@@ -78,8 +44,8 @@ class DecodeConfig:
     range: float = 61.2
     nms: Literal["rotated", "circle", "none"] = "rotated"
     distance: tuple[str, ...] = ()
-    nms_scale: tuple[float, ...] = tuple(NMS_SCALE[name] for name in CLASSES)
-    nms_overlap: tuple[float, ...] = tuple(NMS_OVERLAP[name] for name in CLASSES)
+    nms_scale: tuple[float, ...] = ()
+    nms_overlap: tuple[float, ...] = ()
     by_class: bool = False
     group_boxes: int = 83
     max_boxes: int = 500
@@ -87,15 +53,30 @@ class DecodeConfig:
     def __post_init__(self) -> None:
         if self.window < 1 or self.window % 2 == 0:
             raise ConfigError(f"decode.window = {self.window} must be an odd number of cells.")
+
+    def resolved(self, labels: LabelSpace) -> "DecodeConfig":
+        """The same with a factor and an overlap for each class.
+
+        Raises:
+            ConfigError: where there are some, and not one a class.
+        """
+        values = {}
         for name in ("nms_scale", "nms_overlap"):
-            if len(getattr(self, name)) != len(CLASSES):
-                raise ConfigError(f"decode.{name} needs {len(CLASSES)} numbers, one a class.")
+            given = getattr(self, name)
+            values[name] = given or tuple(getattr(one, name) for one in labels.classes)
+            if len(values[name]) != len(labels.classes):
+                raise ConfigError(
+                    f"decode.{name} needs {len(labels.classes)} numbers, one a class, not"
+                    f" {len(given)}."
+                )
+        return replace(self, **values)
 
 
 @torch.no_grad()
 def decode(
     output: GroupOutput,
-    labels: Sequence[int],
+    group: Sequence[str],
+    labels: LabelSpace,
     grid: BevGrid,
     config: DecodeConfig,
 ) -> list[Boxes3D]:
@@ -105,8 +86,11 @@ def decode(
     goes in rounds of small operations.
 
     Args:
-        output: maps of the group; boxes have no attribute where none is told.
-        labels: the class index of each heatmap channel.
+        output: maps of the group; boxes have no attribute where none is predicted.
+        group: the class of each heatmap channel.
+        labels: the label space, in which boxes are labelled.
+        grid: gives the cells.
+        config: with a factor and an overlap a class, see :meth:`DecodeConfig.resolved`.
     """
     score = output.heatmap.float().sigmoid()
     if config.window > 1:
@@ -115,51 +99,51 @@ def decode(
     batch, _, rows, columns = score.shape
     best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
-    parts = (output.regression, output.attribute, output.sector)
+    maps = {name: getattr(output, name) for name in (*REGRESSION, "attribute", "sector")}
+    widths = [own.shape[1] for own in maps.values()]
     attributes, sectors = output.attribute.shape[1], output.sector.shape[1]
     places = cell.unsqueeze(1)
     values = torch.cat(
-        [p.flatten(2).gather(2, places.expand(-1, p.shape[1], -1)).float() for p in parts], dim=1
+        [m.flatten(2).gather(2, places.expand(-1, m.shape[1], -1)).float() for m in maps.values()],
+        dim=1,
     )
     best, channel, cell, values = (t.cpu() for t in (best, channel, cell, values))
-    class_of_channel = torch.tensor(labels)
+    class_of_channel = torch.tensor([labels.names.index(name) for name in group])
     results = []
     for sample in range(batch):
         row, column = cell[sample] // columns, cell[sample] % columns
-        widths = [*REGRESSION.values(), attributes, sectors]
-        offset, height, log_size, heading, velocity, attribute, sector = values[sample].T.split(
-            widths, dim=1
-        )
+        found = dict(zip(maps, values[sample].T.split(widths, dim=1), strict=True))
         label = class_of_channel[channel[sample]]
-        x = grid.x[0] + (column + offset[:, 0]) * grid.x[2]
-        y = grid.y[0] + (row + offset[:, 1]) * grid.y[2]
-        yaw = torch.atan2(heading[:, 0], heading[:, 1])
+        x = grid.x[0] + (column + found["offset"][:, 0]) * grid.x[2]
+        y = grid.y[0] + (row + found["offset"][:, 1]) * grid.y[2]
+        yaw = torch.atan2(*found["heading"].T)
         if sectors:
-            yaw = yaw + sector_angle(sector.argmax(dim=1), sectors)
+            yaw = yaw + sector_angle(found["sector"].argmax(dim=1), sectors)
         boxes = Boxes3D.make(
-            center=torch.stack([x, y, height[:, 0]], dim=1),
-            size=log_size.clamp(-5, 5).exp(),
+            center=torch.stack([x, y, found["height"][:, 0]], dim=1),
+            size=found["size"].clamp(-5, 5).exp(),
             yaw=yaw,
-            velocity=velocity,
+            velocity=found["velocity"],
             label=label,
             score=best[sample],
-            attribute=best_attribute(attribute, label) if attributes else None,
+            attribute=best_attribute(found["attribute"], label, labels) if attributes else None,
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]
-        results.append(boxes[_suppress(boxes, labels, config)])
+        results.append(boxes[_suppress(boxes, group, labels, config)])
     return results
 
 
-def _suppress(boxes: Boxes3D, labels: Sequence[int], config: DecodeConfig) -> Tensor:
+def _suppress(
+    boxes: Boxes3D, group: Sequence[str], labels: LabelSpace, config: DecodeConfig
+) -> Tensor:
     """Indices of the boxes (sorted, best first) of a group that survive."""
     if config.nms == "none":
         return torch.arange(min(len(boxes), config.group_boxes))
     separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
-    if config.nms == "circle" or any(CLASSES[label] in config.distance for label in labels):
-        return circle_nms(
-            boxes.center[:, :2], _by_label(_RADII, boxes), separate, config.group_boxes
-        )
+    if config.nms == "circle" or any(name in config.distance for name in group):
+        radii = _by_label([one.nms_radius for one in labels.classes], boxes)
+        return circle_nms(boxes.center[:, :2], radii, separate, config.group_boxes)
     scale = _by_label(config.nms_scale, boxes).unsqueeze(1)
     rectangles = torch.cat(
         [boxes.center[:, :2], boxes.size[:, :2] * scale, boxes.yaw.unsqueeze(1)], dim=1

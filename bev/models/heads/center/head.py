@@ -1,47 +1,46 @@
 """CenterPoint's head: class heatmaps, and box parameters at every cell, by groups of classes.
 
 After Yin et al., Center-based 3D Object Detection and Tracking (2021), section 4, with BEVDet's
-class groups. Targets, loss and decoding stand beside this file (``center_targets``,
-``center_loss``, ``center_decode``).
+class groups. Targets, loss and decoding stand beside this file.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
+from bev.data.batch import Batch
+from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
-from bev.geometry import BevGrid, Boxes3D
+from bev.geometry import Boxes3D
+from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
+from bev.models.heads.center.adaptation import adapted_groups
 from bev.models.heads.center.attributes import attribute_loss
 from bev.models.heads.center.decode import DecodeConfig, decode
+from bev.models.heads.center.flip import averaged, mirrored_back
 from bev.models.heads.center.heading import sector_loss
 from bev.models.heads.center.loss import at_cells, center_loss
 from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.layers import conv_bn_relu
 
-CLASS_GROUPS = (
-    ("car",),
-    ("truck", "construction_vehicle"),
-    ("bus", "trailer"),
-    ("barrier",),
-    ("motorcycle", "bicycle"),
-    ("pedestrian", "traffic_cone"),
-)
+if TYPE_CHECKING:
+    from bev.data.settings import DataConfig
+    from bev.models.detector import DetectorConfig
 
 
 @dataclass(frozen=True)
-class CenterHeadConfig:
+class CenterHeadConfig(HeadConfig):
     """Settings of :class:`CenterHead`.
 
     Attributes:
-        groups: the classes, in groups that share a branch and suppress one another; none for no
-            detection.
+        groups: the classes, in groups that share a branch and suppress one another; by default the
+            tasks of the label space. Empty for no detection.
         shared: width of the convolution that all groups share.
         branch: width of the hidden convolution of each output; 0 reads outputs straight from the
             shared features, by a 1x1 convolution.
@@ -63,7 +62,7 @@ class CenterHeadConfig:
         decode: settings of decoding and non-maximum suppression.
     """
 
-    groups: tuple[tuple[str, ...], ...] = CLASS_GROUPS
+    groups: tuple[tuple[str, ...], ...] | None = None
     shared: int = 64
     branch: int = 64
     prior: float = 0.1
@@ -92,41 +91,56 @@ class CenterHeadConfig:
                 f" model.head.sector_weight = {self.sector_weight} more than 0."
             )
 
-    def build(self, in_channels: int, grid: BevGrid) -> "CenterHead":
-        """Build for BEV features of this width.
+    @property
+    def active(self) -> bool:
+        return self.groups != ()
+
+    def resolved_groups(self, labels: LabelSpace) -> tuple[tuple[str, ...], ...]:
+        """The groups of classes of a label space.
 
         Raises:
             ConfigError: for a class that is unknown or stands twice.
         """
-        names = [name for group in self.groups for name in group]
-        for name in names:
-            if name not in CLASSES or names.count(name) > 1:
-                why = "unknown" if name not in CLASSES else "named twice"
-                raise ConfigError(f"CenterHead groups: class {name!r} is {why}; known: {CLASSES}.")
-        return CenterHead(self, in_channels, grid)
+        groups = labels.tasks if self.groups is None else self.groups
+        labels.check("model.head.groups", tuple(n for group in groups for n in group), labels.names)
+        return groups
+
+    def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
+        self.resolved_groups(data.source.labels)
+        self.decode.resolved(data.source.labels)
+
+    def build(self, spec: FeatureSpec) -> "CenterHead":
+        """Build for BEV features of this width.
+
+        Raises:
+            ConfigError: for a class that is unknown or stands twice, and for numbers of suppression
+                that are not one a class.
+        """
+        return CenterHead(self, spec)
 
 
-class CenterHead(nn.Module):
+class CenterHead(Head):
     """BEV features to a :class:`GroupOutput` per group."""
 
-    def __init__(self, config: CenterHeadConfig, in_channels: int, grid: BevGrid) -> None:
+    def __init__(self, config: CenterHeadConfig, spec: FeatureSpec) -> None:
         super().__init__()
-        self.config, self.grid = config, grid
-        self.labels = [[CLASSES.index(name) for name in group] for group in config.groups]
-        self.shared = conv_bn_relu(in_channels, config.shared)
-        self.told = {
-            "attribute": len(ATTRIBUTES) if config.attribute_weight > 0 else 0,
+        self.config, self.grid, self.space = config, spec.grid, spec.labels
+        self.classes = config.resolved_groups(spec.labels)
+        self.suppression = config.decode.resolved(spec.labels)
+        self.shared = conv_bn_relu(spec.channels, config.shared)
+        self.widths = REGRESSION | {
+            "attribute": len(spec.labels.attributes) if config.attribute_weight > 0 else 0,
             "sector": config.sectors if config.sectors > 1 else 0,
         }
         self.groups = nn.ModuleList(
             nn.ModuleDict(
                 {
                     name: _branch(config.shared, config.branch, width)
-                    for name, width in {"heatmap": len(group), **REGRESSION, **self.told}.items()
+                    for name, width in {"heatmap": len(group), **self.widths}.items()
                     if width
                 }
             )
-            for group in config.groups
+            for group in self.classes
         )
         for group in self.groups:
             # Few cells hold an object (Lin et al. 2017, Focal Loss, section 3.3).
@@ -134,62 +148,69 @@ class CenterHead(nn.Module):
                 group["heatmap"][-1].bias, math.log(config.prior / (1 - config.prior))
             )
 
-    def forward(self, bev: Float[Tensor, "B C Y X"]) -> list[GroupOutput]:
-        shared = self.shared(bev)
-        rest = [sum(REGRESSION.values()), *self.told.values()]
-        return [
-            GroupOutput(*_maps(group, shared).split([len(labels), *rest], dim=1))
-            for group, labels in zip(self.groups, self.labels, strict=True)
-        ]
+    def forward(self, features: Features) -> list[GroupOutput]:
+        shared = self.shared(features.bev)
+        outputs = []
+        for group, classes in zip(self.groups, self.classes, strict=True):
+            widths = {"heatmap": len(classes), **self.widths}
+            maps = _maps(group, shared).split(list(widths.values()), dim=1)
+            outputs.append(GroupOutput(**dict(zip(widths, maps, strict=True))))
+        return outputs
 
-    def loss(self, outputs: list[GroupOutput], truth: Sequence[Boxes3D]) -> dict[str, Tensor]:
+    def loss(self, output: list[GroupOutput], batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms, summed over groups.
 
-        They are ``heatmap``, ``regression`` and, where they are told, ``attribute`` and ``sector``.
+        They are ``heatmap``, ``regression`` and, where predicted, ``attribute`` and ``sector``.
         """
         groups = [
-            self._group_loss(output, labels, truth)
-            for output, labels in zip(outputs, self.labels, strict=True)
+            self._group_loss(own, classes, batch.boxes)
+            for own, classes in zip(output, self.classes, strict=True)
         ]
         return {name: sum(terms[name] for terms in groups) for name in groups[0]}
 
     def _group_loss(
-        self, output: GroupOutput, labels: Sequence[int], truth: Sequence[Boxes3D]
+        self, output: GroupOutput, classes: Sequence[str], truth: Sequence[Boxes3D]
     ) -> dict[str, Tensor]:
-        config = self.config
+        config, labels = self.config, [self.space.names.index(name) for name in classes]
         targets = center_targets(
             truth, labels, self.grid, config.overlap, config.min_radius, config.sectors
         )
         heatmap, regression = center_loss(
-            output.heatmap,
-            output.regression,
-            targets,
-            config.heatmap_loss,
-            config.velocity_weight,
-            config.velocity_beta,
+            output, targets, config.heatmap_loss, config.velocity_weight, config.velocity_beta
         )
         terms = {
             "heatmap": config.heatmap_weight * heatmap,
             "regression": config.regression_weight * regression,
         }
-        if self.told["attribute"]:
+        if self.widths["attribute"]:
             logits = at_cells(output.attribute, targets)
             terms["attribute"] = config.attribute_weight * attribute_loss(logits, targets.attribute)
-        if self.told["sector"]:
+        if self.widths["sector"]:
             logits = at_cells(output.sector, targets)
             terms["sector"] = config.sector_weight * sector_loss(logits, targets.sector)
         return terms
 
     @torch.no_grad()
-    def boxes(self, outputs: list[GroupOutput]) -> list[Boxes3D]:
-        """Decoded boxes of each sample, best first, in the BEV frame, on the CPU."""
+    def decode(self, output: list[GroupOutput]) -> list[Boxes3D]:
+        """Boxes of each sample, best first, in the BEV frame, on the CPU."""
         per_group = [
-            decode(output, labels, self.grid, self.config.decode)
-            for output, labels in zip(outputs, self.labels, strict=True)
+            decode(own, classes, self.space, self.grid, self.suppression)
+            for own, classes in zip(output, self.classes, strict=True)
         ]
         merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_group, strict=True)]
         limit = self.config.decode.max_boxes
         return [boxes[boxes.score.argsort(descending=True)[:limit]] for boxes in merged]
+
+    def boxes(self, decoded: list[Boxes3D]) -> list[Boxes3D]:
+        return decoded
+
+    def averaged(self, output: list[GroupOutput], flipped: list[GroupOutput]) -> list[GroupOutput]:
+        return [averaged(*pair) for pair in zip(output, map(mirrored_back, flipped), strict=True)]
+
+    def adapted(
+        self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
+    ) -> tuple[dict[str, Tensor], list[Note]]:
+        return adapted_groups(self, name, state, saved)
 
 
 def _maps(group: nn.ModuleDict, shared: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B M Y X"]:

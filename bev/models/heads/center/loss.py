@@ -10,13 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.models.heads.center.targets import CenterTargets
+from bev.models.heads.center.targets import CenterTargets, GroupOutput
 from bev.models.heads.losses import HeatmapLoss
 
 
 def center_loss(
-    heatmap: Float[Tensor, "B K Y X"],
-    regression: Float[Tensor, "B 10 Y X"],
+    output: GroupOutput,
     targets: CenterTargets,
     heatmap_loss: HeatmapLoss,
     velocity_weight: float,
@@ -27,23 +26,23 @@ def center_loss(
     Unknown (NaN) targets add nothing to the regression loss.
     """
     centres = (targets.heatmap == 1).sum().clamp(min=1)
-    seen = heatmap_loss(heatmap, targets.heatmap) / centres
+    seen = heatmap_loss(output.heatmap, targets.heatmap) / centres
 
-    predicted = at_cells(regression, targets).float()
-    known = torch.isfinite(targets.regression)
-    wanted = torch.where(known, targets.regression, predicted.detach())
-    error = (predicted - wanted).abs()
-    velocity = F.smooth_l1_loss(
-        predicted[:, 8:], wanted[:, 8:], reduction="none", beta=velocity_beta
-    )
-    error = torch.cat([error[:, :8], velocity], dim=1)
-    weight = error.new_ones(10)
-    weight[8:] = velocity_weight
-    l1 = (error * weight).sum() / max(len(error), 1)
-    return seen, l1
+    errors = []
+    for name, target in targets.regression.items():
+        predicted = at_cells(getattr(output, name), targets).float()
+        wanted = torch.where(torch.isfinite(target), target, predicted.detach())
+        if name == "velocity":
+            error = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=velocity_beta)
+            error = error * velocity_weight
+        else:
+            error = (predicted - wanted).abs()
+        errors.append(error)
+    error = torch.cat(errors, dim=1)
+    return seen, error.sum() / max(len(error), 1)
 
 
 def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Tensor, "P C"]:
-    """What maps say at the centres' cells."""
+    """Values of maps at the centres' cells."""
     sample, row, column = targets.index.unbind(1)
     return maps.permute(0, 2, 3, 1)[sample, row, column]

@@ -1,9 +1,9 @@
 """The maps of the center head, and their targets: Gaussian heatmaps, box parameters at the centres.
 
-The ten regression channels, in order: offset of the centre from its cell's lower corner (x, y, in
-cells), height of the centre (metres), log of length, width and height, sine and cosine of the yaw
-(from the middle of its direction bin, where there are several), velocity (x, y, metres per second;
-NaN where unknown).
+Maps of box parameters are told apart by name from the convolution to the decoder: ``offset`` of the
+centre from its cell's lower corner (x, y, in cells), ``height`` of the centre (metres), log of
+length, width and height (``size``), sine and cosine of the yaw (``heading``; from the middle of its
+direction bin, where there are several), ``velocity`` (x, y, metres per second; NaN where unknown).
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from torch import Tensor
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.heading import sector_angle, sector_of
 
+# Channels of each map of box parameters.
 REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
 
 
@@ -24,14 +25,18 @@ class GroupOutput(NamedTuple):
 
     Attributes:
         heatmap: (B, K, Y, X) logits.
-        regression: (B, 10, Y, X), channels as above.
-        attribute: (B, A, Y, X) logits of all attributes; A = 0 where they are not told.
+        offset, height, size, heading, velocity: box parameters, see above.
+        attribute: (B, A, Y, X) logits of all attributes; A = 0 where none are predicted.
         sector: (B, S, Y, X) logits of the sectors of headings, see
             ``bev.models.heads.center.heading``; S = 0 where there is but one.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
-    regression: Float[Tensor, "B 10 Y X"]
+    offset: Float[Tensor, "B 2 Y X"]
+    height: Float[Tensor, "B 1 Y X"]
+    size: Float[Tensor, "B 3 Y X"]
+    heading: Float[Tensor, "B 2 Y X"]
+    velocity: Float[Tensor, "B 2 Y X"]
     attribute: Float[Tensor, "B A Y X"]
     sector: Float[Tensor, "B S Y X"]
 
@@ -42,14 +47,14 @@ class CenterTargets(NamedTuple):
     Attributes:
         heatmap: (B, K, Y, X) in [0, 1], exactly 1 at the cell of each centre.
         index: (P, 3) sample, row and column of each box.
-        regression: (P, 10), NaN where unknown.
-        attribute: (P,) index into ``bev.data.nuscenes.classes.ATTRIBUTES``; -1 for none.
+        regression: (P, c) values of each map of box parameters, by name; NaN where unknown.
+        attribute: (P,) index into the label space's attributes; -1 for none.
         sector: (P,) sector of the heading, see ``bev.models.heads.center.heading``.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
     index: Int[Tensor, "P 3"]
-    regression: Float[Tensor, "P 10"]
+    regression: dict[str, Float[Tensor, "P _"]]
     attribute: Int[Tensor, " P"]
     sector: Int[Tensor, " P"]
 
@@ -95,11 +100,13 @@ def center_targets(
         attributes.append(boxes.attribute)
         sector_numbers.append(sector)
     if not indices:
-        none = torch.zeros(0, 10, device=device)
+        none = torch.zeros(0, 3, device=device)
         numbers = none[:, 0].long()
-        return CenterTargets(heatmap, none[:, :3].long(), none, numbers, numbers)
-    parts = (torch.cat(part) for part in (indices, regressions, attributes, sector_numbers))
-    return CenterTargets(heatmap, *parts)
+        regression = {name: none.new_zeros(0, width) for name, width in REGRESSION.items()}
+        return CenterTargets(heatmap, none.long(), regression, numbers, numbers)
+    regression = {name: torch.cat([own[name] for own in regressions]) for name in REGRESSION}
+    index, attribute, sector = map(torch.cat, (indices, attributes, sector_numbers))
+    return CenterTargets(heatmap, index, regression, attribute, sector)
 
 
 def encode(
@@ -107,27 +114,23 @@ def encode(
     cell: Int[Tensor, "M 2"],
     grid: BevGrid,
     origin: Float[Tensor, " M"],
-) -> Float[Tensor, "M 10"]:
-    """The ten regression values of boxes whose centres lie in the cells (row, column).
+) -> dict[str, Float[Tensor, "M _"]]:
+    """Box parameters, by name, of boxes whose centres lie in the cells (row, column).
 
     Args:
-        origin: the yaw that headings are told from, radians.
+        origin: the yaw that headings are relative to, radians.
     """
     turn = boxes.yaw - origin
     column_row = cell.flip(-1).to(boxes.center)
     low = boxes.center.new_tensor([grid.x[0], grid.y[0]])
     step = boxes.center.new_tensor([grid.x[2], grid.y[2]])
-    return torch.cat(
-        [
-            (boxes.center[:, :2] - low) / step - column_row,
-            boxes.center[:, 2:],
-            boxes.size.log(),
-            torch.sin(turn).unsqueeze(1),
-            torch.cos(turn).unsqueeze(1),
-            boxes.velocity,
-        ],
-        dim=1,
-    )
+    return {
+        "offset": (boxes.center[:, :2] - low) / step - column_row,
+        "height": boxes.center[:, 2:],
+        "size": boxes.size.log(),
+        "heading": torch.stack([torch.sin(turn), torch.cos(turn)], dim=1),
+        "velocity": boxes.velocity,
+    }
 
 
 def gaussian_radius(

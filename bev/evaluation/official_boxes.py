@@ -1,0 +1,46 @@
+"""Boxes of nuScenes, and of data in its format, are scored by the official metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.data.labels import LabelSpace
+from bev.data.nuscenes.source import NuScenesConfig
+from bev.evaluation.base import EvaluatedSplit, Resampled
+from bev.evaluation.boxes import BoxScorer, box_scorer
+from bev.evaluation.matches import match
+from bev.evaluation.official import SUBMISSION, counted_boxes, evaluate_submission, read_metrics
+from bev.evaluation.scores import Scores
+from bev.evaluation.submission import submission_rows, write_submission
+from bev.geometry import Boxes3D
+
+
+class OfficialScorer(BoxScorer):
+    """The official metrics; leaves ``results_nusc.json`` and the devkit's files."""
+
+    headline = "NDS"
+
+    def record(
+        self, token: str, boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]
+    ) -> list[dict]:
+        return submission_rows(token, boxes, global_from_ego)
+
+    def compute(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Scores:
+        path = write_submission(split.folder / SUBMISSION, records)
+        index = split.source.index
+        return evaluate_submission(path, index, split.name, split.folder, split.within).scores()
+
+    def read(self, folder: Path) -> Scores:
+        return read_metrics(folder).scores()
+
+    def resampled(self, split: EvaluatedSplit) -> Resampled:
+        path = split.folder / SUBMISSION
+        matches = match(counted_boxes(path, split.source.index, split.name, split.within))
+        return Resampled(matches.tokens, matches.names, matches.scores)
+
+
+@box_scorer.register
+def _(source: NuScenesConfig, labels: LabelSpace) -> OfficialScorer:
+    return OfficialScorer(labels)
