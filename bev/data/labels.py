@@ -52,10 +52,12 @@ class Layer:
     Attributes:
         name: unique within its label space.
         color: (red, green, blue) 0-255 in pictures; None for one chosen by its number.
+        of_map: known within ``data.outlines.reach`` of the car alone, as layers of a map are.
     """
 
     name: str
     color: tuple[int, int, int] | None = None
+    of_map: bool = False
 
 
 @dataclass(frozen=True)
