@@ -17,7 +17,7 @@ from bevdet_r50 import config as base
 from torch.optim.lr_scheduler import MultiStepLR
 
 from bev.data.augmentation import ImageAugmentation
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 from bev.models import (
     CameraAwareDepthNetConfig,
     DepthBins,

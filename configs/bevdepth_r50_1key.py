@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bevdepth_r50_2key import config as base
 
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 
 model = replace(
     base.model,

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from bevdet_r50_cbgs import config as base
 
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 from bev.models import CameraAwareDepthNetConfig, DepthBins, DepthSupervisionConfig, TemporalConfig
 
 model = replace(

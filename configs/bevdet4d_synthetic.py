@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from bevdepth_synthetic import config as base
 
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 from bev.models import TemporalConfig
 
 model = replace(

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 from commands import ROOT, call
+from opened import opened
 from own_data import CAMERAS, FRAMES, SPLITS, VERSION, write_own_data
 
+from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.data.nuscenes.sensor_data import reference_row
 from bev.data.nuscenes.tables import TABLES
 from bev.data.settings import DataConfig
@@ -73,7 +74,7 @@ def test_the_page_writes_what_the_documentation_names_and_no_more(own):
 def test_sizes_and_lenses_may_differ(own, chosen):
     """Through reduced decoding and augmentation, every car's red spot stands where its box does."""
     config = replace(own, cameras=chosen)
-    data = KeyFrames(config.frames("mine_val"), config, training=True)
+    data = KeyFrames(opened(config).frames("mine_val"), config, training=True)
     seen = torch.zeros(len(chosen), dtype=torch.long)
     for epoch in range(8):
         batch = collate([data[(epoch, i)] for i in range(FRAMES)])
@@ -96,7 +97,7 @@ def test_sizes_and_lenses_may_differ(own, chosen):
 
 
 def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
-    frames = own.frames("mine_val")
+    frames = opened(own).frames("mine_val")
     first = reference_row(frames.index, int(frames.rows[0]))
     assert frames.index.sample_data.filename[first].startswith(b"samples/CAM_AHEAD/")
     frame = frames[0]
@@ -112,7 +113,7 @@ def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
 def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own):
     """One frame has three cameras, the other four: at both times they see the three."""
     config = replace(own, adjacent=AdjacentConfig(previous=1, following=1))
-    data = KeyFrames(config.frames("mine_train"), config, training=True)
+    data = KeyFrames(opened(config).frames("mine_train"), config, training=True)
     batch = collate([data[0], data[1]])
     before, after = batch.adjacent
     assert batch.views.present.sum(dim=1).tolist() == [4, 3]
@@ -123,14 +124,14 @@ def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own
         pair = (getattr(views.cameras, of_camera)[1, :3] for views in (batch.views, before))
         assert torch.equal(*pair)
     dropping = replace(config, drop_cameras=2)
-    sample = KeyFrames(config.frames("mine_train"), dropping, training=True)[1]
+    sample = KeyFrames(opened(config).frames("mine_train"), dropping, training=True)[1]
     now, other = sample.views, sample.adjacent[0]
     assert now.images.shape[1] == other.images.shape[1] == 2
     assert torch.equal(now.cameras.intrinsics, other.cameras.intrinsics)
 
 
 def test_training_evaluation_and_pictures(own, tmp_path):
-    data = KeyFrames(own.frames("mine_train"), own, training=True)
+    data = KeyFrames(opened(own).frames("mine_train"), own, training=True)
     assert collate([data[0], data[1]]).views.present.sum(dim=1).tolist() == [4, 3]
     config = ROOT / "configs" / "lss_r50_mini.py"
     folder = tmp_path / "lss_r50_mini" / "own"
@@ -163,7 +164,7 @@ def test_a_missing_file_is_no_missing_camera(tmp_path):
     root = write_own_data(tmp_path / "root")
     config = DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS), missing_cameras="skip")
     (root / "samples" / "CAM_RIGHT" / "scene-b-1.jpg").unlink()
-    data = KeyFrames(config.frames("mine_val"), config, training=False)
+    data = KeyFrames(opened(config).frames("mine_val"), config, training=False)
     assert data[0].views.images.shape[1] == 4
     with pytest.raises(DataError, match=r"CAM_RIGHT/scene-b-1.jpg cannot be read"):
         data[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from opened import opened
 from shrunken import large_cells, shrunken
 
 from bev.config import Experiment, load_file
@@ -115,7 +116,7 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     # What the checkpoint alone tells is what training reported.
     saved, model = load_checkpoint(last)
     split = saved.data.val_split
-    held = KeyFrames(saved.data.frames(split), saved.data, training=False)
+    held = KeyFrames(opened(saved.data).frames(split), saved.data, training=False)
     found = predict(model, make_loader(held), torch.device("cpu"))
     again = found.compute(saved.data.open(), split, tmp_path / "again").scalars()
     for name in ("mAP", "mIoU"):

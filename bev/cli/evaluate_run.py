@@ -74,7 +74,7 @@ def evaluate_checkpoint(
     loader = make_loader(KeyFrames(rig.frames(data, split), data, training=False))
     with ending_workers():
         found = predict(model.to(device), loader, device, blank)
-    index = data.open()
+    index = data.source.open(data).index
     result = found.compute(index, split, folder, within)
     submission = folder / "results_nusc.json"
     result = _with_displacement(result, submission, index, split, within, displacement)

@@ -63,18 +63,17 @@ def main(arguments: list[str], prog: str) -> None:
     if command.check:
         data = replace(data, outlines=OutlineConfig())  # no areas are drawn
     split = command.split or data.splits[1]
-    frames = data.frames(split)
+    frames = data.source.open(data).frames(split)
     frames = spread(frames, command.samples or len(frames))
     folder = command.out or home / "pictures" / split
     device = default_device()
     batches = KeyFrames(frames, data, training=False)
-    reader = batches.outlines
     paths = []
     for index, frame in enumerate(tqdm(frames, desc="draw", unit="sample")):
         if command.check:
             picture = draw_check(frame)
         elif model is None:
-            areas = area_maps(config.model, reader.of(frame))
+            areas = area_maps(config.model, batches.outlines(frame))
             picture = draw_sheet(frame, areas=areas)
         else:
             batch, shown = batches[index].to(device), {"score_threshold": command.score}

@@ -56,7 +56,7 @@ class AdjacentViews(Views):
 
     Attributes:
         ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
-        seconds: (B,) since the sample, as ``bev.data.nuscenes.adjacent`` tells it; negative for
+        seconds: (B,) since the sample, as ``bev.data.adjacent`` tells it; negative for
             earlier ones.
     """
 
@@ -77,7 +77,7 @@ class Batch:
     """B samples of N cameras each. Made by :func:`collate` of single samples (B = 1).
 
     Attributes:
-        views: of the sample's own time; their names are nuScenes sample tokens.
+        views: of the sample's own time; their names are the frames' tokens.
         bev_from_ego: (B, 4, 4) BEV augmentation; the identity outside training.
         boxes: truth of each sample in the BEV frame.
         lidar: points of each sample in the ego frame (P, 3), metres; no points where not asked for.
@@ -100,7 +100,7 @@ class Batch:
 
     @property
     def tokens(self) -> Sequence[str]:
-        """The names of the sample's own views: nuScenes sample tokens."""
+        """The names of the sample's own views: the frames' tokens."""
         return self.views.names
 
     @property

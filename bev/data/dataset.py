@@ -1,4 +1,4 @@
-"""A torch data set of nuScenes key frames.
+"""A torch data set of key frames.
 
 Repeatable: the augmentation of a sample is a function of the seed and the visit (epoch, index, and
 how often this epoch had it before), whatever worker makes it; nothing repeats between workers,
@@ -21,11 +21,10 @@ from bev.data.images.cache import ImageCache
 from bev.data.images.grid_mask import hide_squares
 from bev.data.images.loading import load_image
 from bev.data.images.photometric import change_colours, photometric_transform
-from bev.data.nuscenes.frames import Frames
-from bev.data.polygons import OutlineReader
 from bev.data.settings import DataConfig
-from bev.errors import ConfigError
-from bev.geometry import Cameras
+from bev.data.source import Frames
+from bev.errors import ConfigError, DataError
+from bev.geometry import Cameras, Outlines
 
 
 class KeyFrames(Dataset):
@@ -42,8 +41,8 @@ class KeyFrames(Dataset):
     Raises:
         ConfigError: where the photometric transform cannot augment images, and where frames that
             are not ``Frames`` are to be played at other rates.
-        DataError: where an image cache is asked for that cannot be written, or a map that is
-            missing or damaged; on access, for a missing or damaged image or lidar file. Outside
+        DataError: where an image cache is asked for that cannot be written, or areas that the
+            source cannot give; on access, for a missing or damaged image or lidar file. Outside
             training a frame without a lidar file is served without points.
     """
 
@@ -51,6 +50,7 @@ class KeyFrames(Dataset):
         self, frames: Sequence[Frame], config: DataConfig, training: bool, seed: int = 0
     ) -> None:
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
+        self.cameras = config.camera_names
         self.image_augmentation = config.image_augmentation
         if not training:
             self.image_augmentation = config.image_augmentation.still(config.test_scale)
@@ -58,12 +58,13 @@ class KeyFrames(Dataset):
         if training and config.adjacent.plays and not isinstance(frames, Frames):
             raise ConfigError(
                 f"data.adjacent.playback = {config.adjacent.playback} needs frames that can be read"
-                f" at other rates (bev.data.nuscenes.frames.Frames), not a {type(frames).__name__};"
-                " set it to 1."
+                f" at other rates (bev.data.source.Frames), not a {type(frames).__name__}; set it"
+                " to 1."
             )
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)
-        self.outlines = OutlineReader(config.outlines, config.root, config.version, frames)
+        asked = config.outlines.layers
+        self._areas = config.source.outlines(config, frames) if asked else None
         self.decoded = ImageCache.open(config.root, room).decode if room else None
 
     def __len__(self) -> int:
@@ -82,7 +83,7 @@ class KeyFrames(Dataset):
         )
         boxes = frame.boxes
         if self.training:
-            boxes = boxes[frame.points_on_box >= self.config.least_points]
+            boxes = boxes[frame.counted(self.config.least_points)]
         lidar = torch.zeros(0, 3)
         if self.config.lidar and (self.training or frame.has_lidar):
             lidar = frame.load_lidar()
@@ -99,16 +100,31 @@ class KeyFrames(Dataset):
                 self._adjacent(other, itself, matrices, drawn.colour_seed)
                 for other in frame.adjacent
             ],
-            outlines=[self.outlines.of(frame).transform(drawn.bev_from_ego)]
-            if self.config.outlines.layers
-            else [],
+            outlines=[self.outlines(frame).transform(drawn.bev_from_ego)] if self._areas else [],
         )
+
+    def outlines(self, frame: Frame) -> Outlines:
+        """The areas around a frame, in its reference ego frame; none where none are asked for.
+
+        Raises:
+            DataError: where the source gives no outlines, or a layer that it does not have.
+        """
+        if self._areas is None:
+            return Outlines.empty()
+        found, count = self._areas(frame), len(self.config.source.labels.layers)
+        given = found.layer.unique().tolist() if isinstance(found, Outlines) else [type(found)]
+        if not all(number in range(count) for number in given):
+            raise DataError(
+                f"{type(self.config.source).__name__}.outlines gives layers {given} for frame"
+                f" {frame.token!r}; give Outlines whose layers are 0 to {count - 1}."
+            )
+        return found
 
     def _frame(self, index: int, rng: np.random.Generator) -> Frame:
         """A frame; in training with cameras dropped, and its scene played at a rate drawn."""
         if not self.training:
             return self.frames[index]
-        keep = len(self.config.cameras) - self.config.drop_cameras
+        keep = len(self.cameras) - self.config.drop_cameras
         if not self.config.adjacent.plays:
             return drop_cameras(self.frames[index], keep, rng)
         rate = float(rng.choice(self.config.adjacent.playback))
@@ -153,7 +169,7 @@ class KeyFrames(Dataset):
             [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
         )
         # A camera's own seed: the same colours and mask at all times, whichever others there are.
-        seeds = [colour_seed + self.config.cameras.index(camera.name) for camera in cameras]
+        seeds = [colour_seed + self.cameras.index(camera.name) for camera in cameras]
         images = change_colours(images, self.image_augmentation.photometric, seeds)
         images = hide_squares(images, self.image_augmentation.grid_mask, seeds)
         calibrations = Cameras(

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bev.errors import DataError
@@ -26,7 +26,7 @@ class CameraFrame:
     Attributes:
         name: sensor channel, e.g. ``CAM_FRONT``.
         path: the image file.
-        size: (height, width) of the image in the tables, pixels.
+        size: (height, width) of the image, pixels.
         intrinsics: (3, 3) float64, pixels from camera rays.
         ego_from_camera: (4, 4) float64; ego is the reference ego frame.
     """
@@ -43,7 +43,7 @@ class AdjacentFrame:
     """What the cameras saw at another time, seen from a key frame.
 
     Attributes:
-        name: sample token of a key frame, else the names of the image files.
+        name: token of a key frame, else the names of the image files.
         cameras: images, in the order of the key frame's.
         seconds: time since the key frame, as it is told where scenes are played at other rates;
             negative for earlier ones, 0 where the scene has none.
@@ -57,36 +57,44 @@ class AdjacentFrame:
     ego_from_adjacent: Float[Tensor, "4 4"]
 
 
+def _identity() -> Tensor:
+    return torch.eye(4, dtype=torch.float64)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One key frame.
 
     Attributes:
-        token: the nuScenes sample token.
-        scene: scene name.
-        timestamp: microseconds.
+        token: its name, unique in the data set; nuScenes' sample token.
         cameras: the images that there are, in the order asked for.
+        boxes: ground truth in the reference ego frame; labels and attributes are places in the
+            source's label space. None of them where the data have no ground truth.
+        scene: scene name; empty for a frame that stands alone, a scene of its own.
+        timestamp: microseconds.
         global_from_ego: (4, 4) float64, the reference ego pose.
-        boxes: truth of the ten classes in the reference ego frame.
-        points_on_box: (M,) lidar and radar points on each box.
-        lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without such a row.
+        points_on_box: (M,) lidar and radar points on each box; None where nobody counted them.
+        lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without lidar.
         ego_from_lidar: (4, 4) float64; the identity without lidar.
         adjacent: frames before and after, as asked for.
-        vehicles: truth of every category that begins with "vehicle", in the reference ego frame,
-            with and without points.
     """
 
     token: str
-    scene: str
-    timestamp: int
     cameras: tuple[CameraFrame, ...]
-    global_from_ego: Float[Tensor, "4 4"]
-    boxes: Boxes3D
-    points_on_box: Int[Tensor, " M"]
-    lidar_path: Path | None
-    ego_from_lidar: Float[Tensor, "4 4"]
+    boxes: Boxes3D = field(default_factory=Boxes3D.empty)
+    scene: str = ""
+    timestamp: int = 0
+    global_from_ego: Float[Tensor, "4 4"] = field(default_factory=_identity)
+    points_on_box: Int[Tensor, " M"] | None = None
+    lidar_path: Path | None = None
+    ego_from_lidar: Float[Tensor, "4 4"] = field(default_factory=_identity)
     adjacent: tuple[AdjacentFrame, ...] = ()
-    vehicles: Boxes3D = field(default_factory=Boxes3D.empty)
+
+    def counted(self, min_points: int) -> Bool[Tensor, " M"]:
+        """Boxes with at least so many lidar and radar points; all where nobody counted them."""
+        if self.points_on_box is None:
+            return torch.ones(len(self.boxes), dtype=torch.bool)
+        return self.points_on_box >= min_points
 
     @property
     def shows_other_times(self) -> bool:

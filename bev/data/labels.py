@@ -53,11 +53,13 @@ class Layer:
         name: unique within its label space.
         color: (red, green, blue) 0-255 in pictures; None for one chosen by its number.
         of_boxes: its areas are footprints of annotated boxes, which have a visibility.
+        of_map: known within ``data.outlines.reach`` of the car alone, as layers of a map are.
     """
 
     name: str
     color: tuple[int, int, int] | None = None
     of_boxes: bool = False
+    of_map: bool = False
 
 
 @dataclass(frozen=True)

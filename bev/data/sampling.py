@@ -11,9 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bev.data.epoch import EpochPlan
-from bev.data.nuscenes.boxes import detection_labels
-from bev.data.nuscenes.classes import CLASSES
-from bev.data.nuscenes.index import Index
+from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
 
 
@@ -27,7 +25,8 @@ class SamplingConfig:
             frames as there are, each in proportion to 1 plus the ``class_weights`` of the classes
             that it holds. "scene" visits every frame once, whole scenes in random order and each
             in the order of time; every place in the batch follows scenes of its own.
-        class_weights: (class, weight) pairs for "weight", e.g. ``bicycle 4.0 bus 2.0``.
+        class_weights: (class, weight) pairs for "weight", e.g. ``bicycle 4.0 bus 2.0``, of the
+            source's classes.
     """
 
     by: Literal["frame", "class", "weight", "scene"] = "frame"
@@ -40,59 +39,35 @@ class SamplingConfig:
                 f" {self.class_weights}; weights go with 'weight', and only with it."
             )
         for name, weight in self.class_weights:
-            if name not in CLASSES:
-                raise ConfigError(
-                    f"data.sampling.class_weights names {name!r}; the classes are"
-                    f" {', '.join(CLASSES)}."
-                )
             if not 0 <= weight < float("inf"):
                 raise ConfigError(
                     f"data.sampling.class_weights gives {name} {weight}; give 0 or more."
                 )
 
-    def build(self, index: Index, rows: np.ndarray, least_points: int) -> EpochPlan:
-        """The plan of an epoch over some samples.
+    def build(self, frames: Frames, min_points: int) -> EpochPlan:
+        """The plan of an epoch over some frames.
 
         Args:
-            index: the opened data set.
-            rows: samples in the order that they are served in.
-            least_points: boxes with fewer lidar and radar points do not count.
+            frames: in the order that they are served in.
+            min_points: boxes with fewer lidar and radar points do not count.
 
         Raises:
-            DataError: where classes are to be balanced and no sample holds a box that counts.
+            DataError: where classes are to be balanced and no frame holds a box that counts.
         """
         if self.by == "class":
-            held = classes_held(index, rows, least_points)
+            held = frames.classes_held(min_points)
             if not held.any():
                 raise DataError(
-                    f"No training sample of {index.root / index.version} holds a box that counts,"
-                    " so classes cannot be balanced; set data.sampling.by to 'frame'."
+                    "No training frame holds a box that counts, so classes cannot be balanced; set"
+                    " data.sampling.by to 'frame'."
                 )
             return EpochPlan.of(class_balanced(held))
         if self.by == "weight":
-            weights = np.array([dict(self.class_weights).get(name, 0.0) for name in CLASSES])
-            weight = 1 + classes_held(index, rows, least_points) @ weights
-            return EpochPlan.of(weight * (len(rows) / weight.sum()))
-        scene = index.sample.scene[rows] if self.by == "scene" else None
-        return EpochPlan.of(np.ones(len(rows)), scene)
-
-
-def classes_held(index: Index, rows: np.ndarray, least_points: int) -> Bool[np.ndarray, "n 10"]:
-    """Which classes each sample holds, of ``bev.data.nuscenes.classes.CLASSES``.
-
-    Args:
-        rows: (n,) samples.
-        least_points: boxes with fewer lidar and radar points do not count.
-    """
-    table = index.sample_annotation
-    label = detection_labels(index)[table.category]
-    points = table.num_lidar_pts.astype(np.int64) + table.num_radar_pts
-    counts = np.flatnonzero((label >= 0) & (points >= least_points))
-    samples = len(index.sample.timestamp)
-    sample = np.repeat(np.arange(samples), np.diff(index.sample.annotations))
-    held = np.zeros((samples, len(CLASSES)), bool)
-    held[sample[counts], label[counts]] = True
-    return held[rows]
+            weights = np.array([dict(self.class_weights).get(n, 0.0) for n in frames.labels.names])
+            weight = 1 + frames.classes_held(min_points) @ weights
+            return EpochPlan.of(weight * (len(frames) / weight.sum()))
+        scene = frames.scene if self.by == "scene" else None
+        return EpochPlan.of(np.ones(len(frames)), scene)
 
 
 def class_balanced(held: Bool[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:

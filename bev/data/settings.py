@@ -4,36 +4,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.data.folds import fold_splits
 from bev.data.frame import Reference
-from bev.data.nuscenes.adjacent import AdjacentConfig
-from bev.data.nuscenes.folds import fold_splits, keep_fraction
-from bev.data.nuscenes.frames import Frames, read_frames
-from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.index_cache import open_index
-from bev.data.nuscenes.source import CAMERAS, NuScenesConfig
-from bev.data.nuscenes.splits import default_splits, split_rows
+from bev.data.nuscenes.source import NuScenesConfig
 from bev.data.polygons import OutlineConfig
 from bev.data.sampling import SamplingConfig
-from bev.data.source import SourceConfig
+from bev.data.source import SourceConfig, check_cameras, check_source
 from bev.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data, and how it reaches the network.
+    """Which data, and how it reaches the network; nothing is read here, ``source.open`` does that.
 
     Attributes:
-        source: kind of the data set; nuScenes' format by default.
+        source: kind of the data set, and settings of its own; nuScenes' format by default.
         root: folder of the data set.
-        version: nuScenes version, the name of the tables' folder.
-        train_split, val_split: official or custom splits; empty for the version's usual ones.
+        version: nuScenes version, the name of the tables' folder; of no meaning to other sources.
+        train_split, val_split: of the source; empty for its usual ones.
         fold: "k/K" trains on all scenes but those of fold k of K, and validates on these; empty for
             the splits.
         fraction: of the training scenes, above 0 to 1; 0.01 lies inside 0.1.
         fraction_seed: which scenes those are.
         sampling: how often and in which order training visits key frames.
-        cameras: which cameras, in which order.
+        cameras: which cameras, in which order; empty for all of the source's, see
+            :attr:`camera_names`.
         missing_cameras: "error" refuses data with a sample that lacks one of them; "skip" takes
             the others of such a sample.
         drop_cameras: so many cameras, drawn anew for each sample, are left out in training
@@ -65,7 +62,7 @@ class DataConfig:
     fraction: float = 1.0
     fraction_seed: int = 0
     sampling: SamplingConfig = SamplingConfig()
-    cameras: tuple[str, ...] = CAMERAS
+    cameras: tuple[str, ...] = ()
     missing_cameras: Literal["error", "skip"] = "error"
     drop_cameras: int = 0
     adjacent: AdjacentConfig = AdjacentConfig()
@@ -82,12 +79,15 @@ class DataConfig:
     workers: int = -1
 
     def __post_init__(self) -> None:
-        if not self.cameras:
-            raise ConfigError("data.cameras is empty; name at least one, e.g. CAM_FRONT.")
-        if not 0 <= self.drop_cameras < len(self.cameras):
+        check_source(self.source)
+        labels, weighted = self.source.labels, [name for name, _ in self.sampling.class_weights]
+        labels.check("data.outlines.layers", self.outlines.layers, labels.layer_names)
+        labels.check("data.sampling.class_weights", tuple(weighted), labels.names)
+        check_cameras("data.cameras", self.camera_names)
+        if not 0 <= self.drop_cameras < len(self.camera_names):
             raise ConfigError(
-                f"data.drop_cameras is {self.drop_cameras}; of {len(self.cameras)} cameras 0 to"
-                f" {len(self.cameras) - 1} can be dropped."
+                f"data.drop_cameras is {self.drop_cameras}; of {len(self.camera_names)} cameras 0"
+                f" to {len(self.camera_names) - 1} can be dropped."
             )
         if self.batch_size < 1:
             raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
@@ -110,27 +110,13 @@ class DataConfig:
             return fold_splits(self.fold)
         if self.train_split and self.val_split:
             return self.train_split, self.val_split
-        usual = default_splits(self.version)
+        usual = self.source.splits(self)
         return self.train_split or usual[0], self.val_split or usual[1]
 
-    def open(self) -> Index:
-        """The data set's index; see ``bev.data.nuscenes.index_cache`` for the errors raised."""
-        return open_index(self.root, self.version)
-
-    def frames(self, split: str) -> Frames:
-        """Key frames of a split; see ``bev.data.nuscenes.frames`` for the errors raised."""
-        return read_frames(self.open(), split, *self._frame_options)
-
-    def training_frames(self) -> Frames:
-        """Key frames to train on: of ``fraction`` of the training split's scenes."""
-        index = self.open()
-        rows = split_rows(index, self.splits[0])
-        rows = keep_fraction(index, rows, self.fraction, self.fraction_seed)
-        return Frames(index, rows, *self._frame_options)
-
     @property
-    def _frame_options(self) -> tuple:
-        return self.cameras, self.adjacent, self.missing_cameras, self.reference
+    def camera_names(self) -> tuple[str, ...]:
+        """The cameras in use, in the order that they are served in."""
+        return self.cameras or self.source.cameras
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,9 @@ def circumstances(
         found["blank"] = "Images were blanked."
     if str(rig):
         found[str(rig)] = f"The rig was disturbed: {rig}."
-    if data.cameras != trained.cameras:
-        names = " ".join(data.cameras)
-        found[f"with {names}"] = f"The cameras were {names}; trained with {len(trained.cameras)}."
+    if data.camera_names != trained.camera_names:
+        names, before = " ".join(data.camera_names), len(trained.camera_names)
+        found[f"with {names}"] = f"The cameras were {names}; trained with {before}."
     if data.outlines.layers != trained.outlines.layers:
         names = " ".join(data.outlines.layers)
         found[f"areas {names}"] = f"Areas measured: {names}."

@@ -47,15 +47,18 @@ class Disturbance:
 
         Raises:
             ConfigError: where ``without`` names a camera that the data do not use, or all of them.
-            DataError: see ``DataConfig.frames``.
+            DataError: see ``FrameSource.frames``.
         """
-        unknown = [name for name in self.without if name not in data.cameras]
-        if unknown:
+        cameras = data.camera_names
+        if unknown := [name for name in self.without if name not in cameras]:
             raise ConfigError(
-                f"--without names {', '.join(unknown)}; the cameras are {', '.join(data.cameras)}."
+                f"--without names {', '.join(unknown)}; the cameras are {', '.join(cameras)}."
             )
-        kept = tuple(name for name in data.cameras if name not in self.without)
-        frames = replace(data, cameras=kept, drop_cameras=0).frames(split)
+        kept = tuple(name for name in cameras if name not in self.without)
+        if not kept:
+            raise ConfigError("--without names all cameras; leave at least one.")
+        data = replace(data, cameras=kept, drop_cameras=0)
+        frames = data.source.open(data).frames(split)
         return _Miscalibrated(frames, self) if any(self.extrinsic_noise) else frames
 
 

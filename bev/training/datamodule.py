@@ -48,9 +48,10 @@ class KeyFrameData(LightningDataModule):
     def setup(self, stage: str) -> None:
         if not self.frames:
             data = self.config
-            train = data.training_frames()
-            self.frames = {"train": train, "val": data.frames(data.splits[1])}
-            self.plan = data.sampling.build(train.index, train.rows, data.least_points)
+            source = data.source.open(data)
+            train = source.training_frames()
+            self.frames = {"train": train, "val": source.frames(data.splits[1])}
+            self.plan = data.sampling.build(train, data.least_points)
 
     def train_dataloader(self) -> DataLoader:
         trainer, seed, batch = self.trainer, self.seed, self.config.batch_size

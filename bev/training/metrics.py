@@ -93,7 +93,7 @@ class OfficialMetrics(Callback):
     def _evaluate(self, trainer: Trainer) -> dict[str, float]:
         split = self.data.splits[1]
         folder = self.run / "evaluation" / split
-        found = self.evaluation.compute(self.data.open(), split, folder)
+        found = self.evaluation.compute(self.data.source.open(self.data).index, split, folder)
         self.result, scalars = found, found.scalars()
         minutes = self.training_seconds / 60
         entry = {

@@ -107,7 +107,9 @@ def check_outlines(config: Experiment) -> None:
         )
     grid, scale = config.model.grid, config.data.bev_augmentation.scale[0]
     needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
-    if config.data.outlines.map_layers and config.data.outlines.reach < needed:
+    layers = config.data.source.labels.layers
+    of_map = any(layer.of_map for layer in layers if layer.name in brought)
+    if of_map and config.data.outlines.reach < needed:
         raise TrainingError(
             f"Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
             f" least {needed:.0f} metres, not {config.data.outlines.reach:g}."

@@ -45,7 +45,7 @@ def draw_check(
     """
     has_lidar = frame.lidar_path is not None
     lidar = frame.load_lidar() if has_lidar else torch.zeros(0, 3)
-    truth = frame.boxes[frame.points_on_box >= 1] if has_lidar else frame.boxes
+    truth = frame.boxes[frame.counted(1)] if has_lidar else frame.boxes
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)

@@ -61,7 +61,7 @@ def draw_sheet(
     """
     if lidar is None and frame.lidar_path is not None and frame.lidar_path.is_file():
         lidar = frame.load_lidar()
-    truth = frame.boxes[frame.points_on_box >= least_points] if show_truth else Boxes3D.empty()
+    truth = frame.boxes[frame.counted(least_points)] if show_truth else Boxes3D.empty()
     if predictions is not None:
         predictions = predictions.to("cpu")
         predictions = predictions[predictions.score >= score_threshold]

@@ -10,7 +10,7 @@ from lss_synthetic import config as base
 from view_transform import camera_aware, refined, uniform_depth, voxel_sampling
 
 from bev.config import Experiment
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 from bev.lab.ablation import Study
 from bev.models import ImageClassHeadConfig, TemporalConfig
 

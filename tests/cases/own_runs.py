@@ -73,4 +73,4 @@ def training_sample(root: Path):
         bev_augmentation=BevAugmentation.off(),
         workers=0,
     )
-    return KeyFrames(config.frames("mine_train"), config, training=True)[0]
+    return KeyFrames(opened(config).frames("mine_train"), config, training=True)[0]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from commands import ROOT
+from opened import opened
 from own_data import VERSION
 from own_runs import check, edit, told, train, training_sample
 from PIL import Image
@@ -81,7 +82,7 @@ def test_a_4_to_3_camera_keeps_its_horizon_or_is_told(own, tmp_path, begun, capf
         load_file(ROOT / "configs" / "lss_r50.py").data,
         root=own, version=VERSION, cameras=("CAM_AHEAD",), workers=0,
     )  # fmt: skip
-    sample = KeyFrames(config.frames("mine_val"), config, training=False)[0]
+    sample = KeyFrames(opened(config).frames("mine_val"), config, training=False)[0]
     # A car's rear, 1.6 m high, straight ahead at three distances.
     ahead, height = torch.tensor([20.0, 40.0, 60.0]), torch.linspace(0.0, 1.6, 17)
     points = torch.cartesian_prod(ahead, torch.zeros(1), height)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from nuscenes import NuScenes
+from opened import opened
 from own_data import CAMERAS, VERSION, write_own_data
 from torch.utils.data import DataLoader
 
@@ -26,7 +27,7 @@ def made(made_world):
     config = DataConfig(
         root=made_world, version="v1.0-synthetic", image_size=(64, 176), lidar=True, workers=0
     )
-    return config, config.frames("synthetic_train")
+    return config, opened(config).frames("synthetic_train")
 
 
 def test_boxes_follow_images_and_bev_through_augmentation(made):
@@ -102,10 +103,10 @@ def test_evaluation_gets_lidar_where_it_is_asked_for_and_there(made):
 def test_any_subset_and_order_of_cameras(made):
     config, _ = made
     chosen = replace(config, cameras=("CAM_BACK", "CAM_FRONT"))
-    frame = chosen.frames("synthetic_val")[0]
+    frame = opened(chosen).frames("synthetic_val")[0]
     assert [camera.name for camera in frame.cameras] == ["CAM_BACK", "CAM_FRONT"]
     with pytest.raises(DataError, match="CAM_SIDE.*it has"):
-        replace(config, cameras=("CAM_SIDE",)).frames("synthetic_val")
+        opened(replace(config, cameras=("CAM_SIDE",))).frames("synthetic_val")
 
 
 def test_dropped_cameras_are_drawn_anew_and_keep_their_order(made):
@@ -162,13 +163,13 @@ def test_samples_without_boxes_are_served(made):
 
 def test_real_frames(nuscenes_root):
     config = DataConfig(root=nuscenes_root, version="v1.0-mini", lidar=True)
-    (frame,) = config.frames("mini_train")
+    (frame,) = opened(config).frames("mini_train")
     batch = KeyFrames([frame], config, training=True)[0]
     assert batch.views.images.shape == (1, 6, 3, 256, 704)
     assert len(batch.lidar[0]) == 34688
     assert len(batch.boxes[0]) == int((frame.points_on_box >= 1).sum())
     # The mini_val frames' lidar files are missing: fine without lidar, named with it.
-    missing = config.frames("mini_val")[:1]
+    missing = opened(config).frames("mini_val")[:1]
     assert len(KeyFrames(missing, replace(config, lidar=False), True)[0].lidar[0]) == 0
     assert len(KeyFrames(missing, config, training=False)[0].lidar[0]) == 0
     with pytest.raises(DataError, match=r"LIDAR_TOP.*is missing"):
@@ -198,7 +199,7 @@ def test_outlines_are_all_vehicles_whatever_their_points(made_world):
         root=made_world, version="v1.0-synthetic", image_size=(64, 176),
         outlines=OutlineConfig(("vehicle",)),
     )  # fmt: skip
-    frame = data.frames("synthetic_train")[2]
+    frame = opened(data).frames("synthetic_train")[2]
     hidden = replace(frame, points_on_box=torch.zeros_like(frame.points_on_box))
     batch = KeyFrames([hidden], data, training=True)[0]
     assert len(batch.boxes[0]) == 0 and len(batch.outlines[0]) == 4 * len(frame.vehicles) > 0
@@ -218,6 +219,8 @@ def test_emergency_vehicles_are_vehicles_though_not_detected(tmp_path):
     root = write_own_data(tmp_path / "own")
     table = root / VERSION / "category.json"
     table.write_text(table.read_text().replace("vehicle.car", "vehicle.emergency.police"))
-    frame = DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS)).frames("mine_train")[0]
+    frame = opened(DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS))).frames(
+        "mine_train"
+    )[0]
     assert len(frame.boxes) == 0 and len(frame.vehicles) == len(CAMERAS)
     assert set(frame.vehicles.label.tolist()) == {-1}

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from opened import opened
 
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.robustness import Disturbance
@@ -21,7 +22,7 @@ def data(made_world) -> DataConfig:
 def errors(data: DataConfig, disturbance: Disturbance) -> torch.Tensor:
     """(frames, cameras, 4, 4) of true camera from believed camera."""
     kept = [name for name in data.cameras if name not in disturbance.without]
-    truth = replace(data, cameras=tuple(kept), drop_cameras=0).frames(SPLIT)
+    truth = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
     pairs = zip(truth, disturbance.frames(data, SPLIT), strict=True)
     return torch.stack([
         torch.stack([
@@ -70,7 +71,7 @@ def test_noise_is_a_function_of_seed_sample_and_camera(data):
 def test_the_past_is_seen_by_the_same_wrong_cameras(data):
     noise = Disturbance(extrinsic_noise=(1.0, 0.05))
     config = replace(data, adjacent=AdjacentConfig(previous=1))
-    true, found = config.frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
+    true, found = opened(config).frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
     for camera in range(6):
         now, before = (
             torch.linalg.inv(a.cameras[camera].ego_from_camera) @ b.cameras[camera].ego_from_camera

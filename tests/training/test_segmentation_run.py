@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from commands import call
+from opened import opened
 
 from bev.data.dataset import KeyFrames
 from bev.data.polygons import OutlineConfig
@@ -64,7 +65,7 @@ def test_a_run_that_detects_nothing_reports_iou_alone(finished):
 def test_a_checkpoint_gives_the_same_figures(finished):
     folder, result = finished
     config, model = load_checkpoint(folder / "checkpoints" / "best.ckpt")
-    frames = config.data.frames("synthetic_val")
+    frames = opened(config.data).frames("synthetic_val")
     data = KeyFrames(frames, replace(config.data, batch_size=1), training=False)
     found = predict(model, make_loader(data), torch.device("cpu"))
     assert all(not own for own in found.rows.values()) and len(found.rows) == len(frames)
@@ -90,7 +91,7 @@ def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, area
 def test_the_street_is_where_the_car_is(areas):
     """In a made world: the car drives on drivable area, between dividers, beside pavements."""
     data = replace(areas.data, outlines=OutlineConfig((*LAYERS, "walkway")))
-    frames = data.frames("synthetic_train")
+    frames = opened(data).frames("synthetic_train")
     grid = replace(areas.model.grid, x=(-40.0, 40.0, 0.5), y=(-40.0, 40.0, 0.5))
     head = SegmentationHeadConfig(data.outlines.layers).build(4, grid)
     for training in (False, True):
@@ -123,7 +124,7 @@ def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
     near = replace(areas.data, outlines=OutlineConfig(LAYERS, reach=40.0))
     with pytest.raises(TrainingError, match=r"--data\.outlines\.reach to at least 72 metres"):
         check_settings(replace(areas, data=near))
-    frames = areas.data.frames("synthetic_val")
+    frames = opened(areas.data).frames("synthetic_val")
     elsewhere = replace(areas.data, root=tmp_path)
     with pytest.raises(DataError, match=r"scene\.json, which says on which map"):
         KeyFrames(frames, elsewhere, training=False)

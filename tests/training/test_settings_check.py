@@ -6,7 +6,7 @@ import pytest
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchvision.transforms import v2
 
-from bev.data.nuscenes.adjacent import AdjacentConfig
+from bev.data.adjacent import AdjacentConfig
 from bev.errors import ConfigError, TrainingError
 from bev.models import RefinedLiftSplatConfig, TemporalConfig
 from bev.training.run import train

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from opened import opened
 from safetensors.torch import save_file
 
 from bev.errors import CheckpointError, TrainingError
@@ -70,7 +71,7 @@ def test_a_checkpoint_is_enough_to_detect(finished):
     assert config.name == "quick" and not model.training
     from bev.data.dataset import KeyFrames
 
-    frame = config.data.frames("synthetic_val")[:1]
+    frame = opened(config.data).frames("synthetic_val")[:1]
     boxes = model.detect(KeyFrames(frame, config.data, training=False)[0])
     assert len(boxes) == 1
 

@@ -82,14 +82,14 @@ VEHICLE = "vehicle"
 DIVIDER = "divider"
 _LAYERS = (
     Layer(VEHICLE, (255, 158, 27), of_boxes=True),
-    Layer("drivable_area", (64, 110, 160)),
-    Layer(DIVIDER, (163, 230, 53)),
-    Layer("ped_crossing", (198, 120, 255)),
-    Layer("walkway", (45, 170, 140)),
-    Layer("stop_line", (255, 92, 77)),
-    Layer("carpark_area", (214, 158, 96)),
-    Layer("lane", (110, 130, 200)),
-    Layer("road_segment", (90, 150, 150)),
+    Layer("drivable_area", (64, 110, 160), of_map=True),
+    Layer(DIVIDER, (163, 230, 53), of_map=True),
+    Layer("ped_crossing", (198, 120, 255), of_map=True),
+    Layer("walkway", (45, 170, 140), of_map=True),
+    Layer("stop_line", (255, 92, 77), of_map=True),
+    Layer("carpark_area", (214, 158, 96), of_map=True),
+    Layer("lane", (110, 130, 200), of_map=True),
+    Layer("road_segment", (90, 150, 150), of_map=True),
 )
 LAYERS = tuple(layer.name for layer in _LAYERS)
 

@@ -1,35 +1,25 @@
-"""nuScenes key frames, read from the index.
-
-The idea: everything the rest of the project wants to know of a key frame stands in one ``Frame``,
-in the sample's reference ego frame. Each camera keeps its own ego pose: ``ego_from_camera`` carries
-the motion of the car between the camera's time and the reference time.
-"""
+"""nuScenes key frames of an index, each made when it is asked for."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import torch
+from jaxtyping import Bool, Int
 
-from bev.data.frame import AdjacentFrame, Frame, Reference
-from bev.data.nuscenes.adjacent import ALONE, AdjacentConfig, Moment, adjacent_moments
-from bev.data.nuscenes.boxes import truth_boxes
+from bev.data.adjacent import ALONE, AdjacentConfig
+from bev.data.frame import Frame, Reference
+from bev.data.nuscenes.boxes import detection_labels
+from bev.data.nuscenes.classes import NUSCENES
+from bev.data.nuscenes.frame import read_frame
 from bev.data.nuscenes.index import NO_ROW, Index
-from bev.data.nuscenes.sensor_data import (
-    camera_frames,
-    ego_from_sensor,
-    file_of,
-    global_from_ego_at,
-    global_from_reference,
-)
-from bev.data.nuscenes.source import CAMERAS
+from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import split_rows
+from bev.data.source import Frames
 from bev.errors import DataError
 
 
-class Frames(Sequence[Frame]):
-    """Key frames of an index, each made when it is asked for: the list itself takes no memory.
+class IndexFrames(Frames):
+    """Key frames of an index: the list itself takes no memory.
 
     Args:
         index: the opened data set.
@@ -40,7 +30,7 @@ class Frames(Sequence[Frame]):
             others.
         reference: whose frame stands for the ego frame: the car's, or the LIDAR_TOP sensor's own.
 
-    A slice is of the same kind. Pickled, it is the rows and the index's place.
+    Pickled, it is the rows and the index's place.
 
     Raises:
         DataError: for a camera that a sample lacks (with "skip": that the data set lacks), for a
@@ -81,27 +71,39 @@ class Frames(Sequence[Frame]):
         if len(bare):
             raise DataError(f"Sample {index.token_of(int(bare[0]))} has no sensor data at all.")
 
+    labels = NUSCENES
+
     @property
-    def scenes(self) -> list[str]:
-        """Names of the scenes that it serves frames of."""
-        rows = np.unique(self.index.sample.scene[self.rows])
-        return [name.decode() for name in self.index.scene.name[rows]]
+    def scene(self) -> Int[np.ndarray, " n"]:
+        return self.index.sample.scene[self.rows]
+
+    @property
+    def scene_names(self) -> np.ndarray:
+        return np.char.decode(self.index.scene.name, "utf-8")
+
+    @property
+    def tokens(self) -> list[str]:
+        return [token.decode() for token in self.index.sample.token[self.rows]]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, item: int | slice) -> "Frame | Frames":
-        if isinstance(item, slice):
-            options = (self.cameras, self.adjacent, self.missing, self.reference)
-            return Frames(self.index, self.rows[item], *options)
-        row = int(self.rows[item])
-        return read_frame(self.index, row, self.cameras, self.adjacent, self.reference)
+    def take(self, rows: Int[np.ndarray, " m"]) -> "IndexFrames":
+        options = (self.cameras, self.adjacent, self.missing, self.reference)
+        return IndexFrames(self.index, self.rows[rows], *options)
+
+    def classes_held(self, min_points: int) -> Bool[np.ndarray, "n 10"]:
+        table, sample = self.index.sample_annotation, self.index.sample
+        label = detection_labels(self.index)[table.category]
+        points = table.num_lidar_pts.astype(np.int64) + table.num_radar_pts
+        counts = np.flatnonzero((label >= 0) & (points >= min_points))
+        samples = len(sample.timestamp)
+        sample_of = np.repeat(np.arange(samples), np.diff(sample.annotations))
+        held = np.zeros((samples, len(NUSCENES.classes)), bool)
+        held[sample_of[counts], label[counts]] = True
+        return held[self.rows]
 
     def played(self, item: int, rate: float) -> Frame:
-        """A key frame as it would be if its scene were played so many times as fast.
-
-        Where :attr:`Frame.shows_other_times` is false, nothing shows the rate.
-        """
         row = int(self.rows[item])
         return read_frame(self.index, row, self.cameras, self.adjacent, self.reference, rate)
 
@@ -113,65 +115,10 @@ def read_frames(
     adjacent: AdjacentConfig = ALONE,
     missing: Literal["error", "skip"] = "error",
     reference: Reference = "ego",
-) -> Frames:
-    """Every key frame of a split, ordered by scene and time; see :class:`Frames`.
+) -> IndexFrames:
+    """Every key frame of a split, ordered by scene and time; see :class:`IndexFrames`.
 
     Raises:
         DataError: for an unknown split or a camera that a sample lacks.
     """
-    return Frames(index, split_rows(index, split), cameras, adjacent, missing, reference)
-
-
-def read_frame(
-    index: Index,
-    sample: int,
-    cameras: Sequence[str] = CAMERAS,
-    adjacent: AdjacentConfig = ALONE,
-    reference: Reference = "ego",
-    rate: float = 1.0,
-) -> Frame:
-    """One key frame, of a sample's row, with those of the cameras that it has.
-
-    At another rate the velocities of its ``boxes`` are so many times those of the truth, and the
-    times of its adjacent frames are told accordingly, see ``bev.data.nuscenes.adjacent``.
-    """
-    global_from_ego = global_from_reference(index, sample, reference)
-    ego_from_global = np.linalg.inv(global_from_ego)
-    row_of = dict(zip(index.channels, index.sample.data[sample].tolist(), strict=True))
-    cameras = [name for name in cameras if row_of[name] != NO_ROW]
-    channels = [index.channels[name] for name in cameras]
-    readings = [row_of[name] for name in cameras]
-    lidar_row = row_of.get("LIDAR_TOP", NO_ROW)
-    has_lidar = lidar_row != NO_ROW
-    truth = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
-    return Frame(
-        token=index.token_of(sample),
-        scene=index.scene.name[index.sample.scene[sample]].decode(),
-        timestamp=int(index.sample.timestamp[sample]),
-        cameras=camera_frames(index, cameras, readings, ego_from_global),
-        global_from_ego=torch.from_numpy(global_from_ego),
-        boxes=replace(truth.boxes, velocity=truth.boxes.velocity * rate),
-        points_on_box=truth.points,
-        lidar_path=file_of(index, lidar_row) if has_lidar else None,
-        ego_from_lidar=torch.from_numpy(
-            ego_from_sensor(index, lidar_row, ego_from_global) if has_lidar else np.eye(4)
-        ),
-        adjacent=tuple(
-            _adjacent_frame(index, cameras, moment, ego_from_global)
-            for moment in adjacent_moments(index, sample, channels, adjacent, rate)
-        ),
-        vehicles=truth.vehicles,
-    )
-
-
-def _adjacent_frame(
-    index: Index, cameras: Sequence[str], moment: Moment, ego_from_global: np.ndarray
-) -> AdjacentFrame:
-    global_from_adjacent = global_from_ego_at(index, moment.reference)
-    adjacent_from_global = np.linalg.inv(global_from_adjacent)
-    return AdjacentFrame(
-        name=moment.name,
-        cameras=camera_frames(index, cameras, moment.readings, adjacent_from_global),
-        seconds=moment.seconds,
-        ego_from_adjacent=torch.from_numpy(ego_from_global @ global_from_adjacent),
-    )
+    return IndexFrames(index, split_rows(index, split), cameras, adjacent, missing, reference)

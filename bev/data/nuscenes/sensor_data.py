@@ -14,6 +14,15 @@ from bev.data.nuscenes.boxes import pose_matrix
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.errors import DataError
 
+CAMERAS = (
+    "CAM_FRONT_LEFT",
+    "CAM_FRONT",
+    "CAM_FRONT_RIGHT",
+    "CAM_BACK_LEFT",
+    "CAM_BACK",
+    "CAM_BACK_RIGHT",
+)
+
 
 def reference_row(index: Index, sample: int) -> int:
     """The reading whose ego pose is a sample's: LIDAR_TOP's, CAM_FRONT's, or the table's first.

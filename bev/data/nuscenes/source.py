@@ -1,19 +1,22 @@
 """nuScenes, and data in its format, as a data source: the default."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
+from bev.data.nuscenes.areas import Areas
 from bev.data.nuscenes.classes import NUSCENES
-from bev.data.source import SourceConfig
+from bev.data.nuscenes.frames import IndexFrames, read_frames
+from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.sensor_data import CAMERAS
+from bev.data.nuscenes.splits import default_splits
+from bev.data.source import Frames, FrameSource, SourceConfig
+from bev.geometry import Outlines
 
-CAMERAS = (
-    "CAM_FRONT_LEFT",
-    "CAM_FRONT",
-    "CAM_FRONT_RIGHT",
-    "CAM_BACK_LEFT",
-    "CAM_BACK",
-    "CAM_BACK_RIGHT",
-)
+if TYPE_CHECKING:
+    import bev.data.settings
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,41 @@ class NuScenesConfig(SourceConfig):
     @property
     def cameras(self) -> tuple[str, ...]:
         return CAMERAS
+
+    def splits(self, data: "bev.data.settings.DataConfig") -> tuple[str, str]:
+        return default_splits(data.version)
+
+    def outlines(
+        self, data: "bev.data.settings.DataConfig", frames: Sequence[Frame]
+    ) -> Callable[[Frame], Outlines]:
+        scenes = frames.scenes if isinstance(frames, Frames) else [f.scene for f in frames]
+        return Areas(data.outlines, data.root, data.version, scenes)
+
+    def open(self, data: "bev.data.settings.DataConfig") -> "NuScenes":
+        return NuScenes(data)
+
+
+class NuScenes(FrameSource):
+    """An opened data set in nuScenes' format.
+
+    Attributes:
+        index: of its tables.
+
+    Raises:
+        DataError: see ``bev.data.nuscenes.index_cache``.
+    """
+
+    def __init__(self, data: "bev.data.settings.DataConfig") -> None:
+        super().__init__(data)
+        self.index = open_index(data.root, data.version)
+
+    def frames(self, split: str) -> IndexFrames:
+        data = self.data
+        return read_frames(
+            self.index,
+            split,
+            data.camera_names,
+            data.adjacent,
+            data.missing_cameras,
+            data.reference,
+        )

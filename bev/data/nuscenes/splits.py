@@ -1,6 +1,6 @@
 """Which key frames belong to a split: an official one, a version's own, or a fold.
 
-A version's own splits stand in its ``splits.json``; folds are those of ``bev.data.nuscenes.folds``.
+A version's own splits stand in its ``splits.json``; folds are those of ``bev.data.folds``.
 """
 
 import json
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bev.data.nuscenes.folds import fold_scenes, is_fold
+from bev.data.folds import fold_rows, is_fold
 from bev.data.nuscenes.index import Index
 from bev.errors import DataError
 
@@ -41,7 +41,7 @@ def split_rows(index: Index, split: str) -> np.ndarray:
 
     Args:
         split: an official split, one of the version's ``splits.json``, or a fold's
-            (``bev.data.nuscenes.folds.fold_splits``).
+            (``bev.data.folds.fold_splits``).
 
     Raises:
         DataError: where the split is unknown or the data set has no sample of it.
@@ -49,11 +49,11 @@ def split_rows(index: Index, split: str) -> np.ndarray:
     where = index.root / index.version
     if is_fold(split):
         _check_reserved(index, split)
-        scenes = fold_scenes(index, split)
+        rows = fold_rows(index.sample.scene, index.scene.name, split, str(where))
     else:
         names = _scene_names(index, split)
         scenes = np.flatnonzero([name.decode() in names for name in index.scene.name])
-    rows = np.flatnonzero(np.isin(index.sample.scene, scenes))
+        rows = np.flatnonzero(np.isin(index.sample.scene, scenes))
     if not len(rows):
         raise DataError(
             f"{where} has no sample of split {split!r}, though the split is known; the tables are"

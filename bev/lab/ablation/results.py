@@ -141,7 +141,8 @@ class _Sampled:
 def _replicates(runs: Sequence[Run], unit: Unit, count: int) -> _Sampled:
     scored = [_scored(run) for run in runs]
     tokens, names, _ = scored[0]
-    index = runs[0].config.data.open()
+    data = runs[0].config.data
+    index = data.source.open(data).index
     groups = scene_numbers(index, tokens) if unit == "scenes" else np.arange(len(tokens))
     values = replicate([score for _, _, score in scored], draws(groups, count))
     return _Sampled(tokens, names, values)
@@ -164,9 +165,8 @@ def _scored(run: Run) -> tuple[tuple[str, ...], tuple[str, ...], Score]:
 
 
 def _matches(run: Run) -> Matches:
-    split = run.config.data.splits[1]
-    path = _evaluation(run) / "results_nusc.json"
-    return match(counted_boxes(path, run.config.data.open(), split))
+    data, path = run.config.data, _evaluation(run) / "results_nusc.json"
+    return match(counted_boxes(path, data.source.open(data).index, data.splits[1]))
 
 
 def scene_numbers(index: Index, tokens: Sequence[str]) -> np.ndarray:

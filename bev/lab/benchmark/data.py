@@ -20,10 +20,10 @@ import torch
 from bev.config import Experiment
 from bev.data.dataset import KeyFrames
 from bev.data.images.cache import ImageCache
-from bev.data.nuscenes.adjacent import ALONE
+from bev.data.adjacent import ALONE
 from bev.data.nuscenes.classes import CLASSES
-from bev.data.nuscenes.frames import Frames
 from bev.data.settings import DataChoice, DataConfig
+from bev.data.source import Frames
 from bev.lab.benchmark import published_data
 from bev.lab.benchmark.data_stages import stage_seconds
 from bev.lab.benchmark.records import write_csv
@@ -80,10 +80,10 @@ def run(
             print(f"{data.root} does not exist: measuring on made images")
             root = make_world(Path(folder) / "made", MADE)
             data = replace(data, root=root, version=VERSION, train_split=TRAIN_SPLIT)
-        frames = data.frames(data.splits[0])
+        frames = data.source.open(data).frames(data.splits[0])
         camera = frames[0].cameras[0]
         print(
-            f"{len(data.cameras)} images of {camera.size[1]}x{camera.size[0]},"
+            f"{len(data.camera_names)} images of {camera.size[1]}x{camera.size[0]},"
             f" {camera.path.stat().st_size / 1e3:.0f} kB, to {data.image_size[1]}x"
             f"{data.image_size[0]}; {len(frames)} key frames of {data.root}"
         )
@@ -172,7 +172,7 @@ def _targets(config: Experiment, how: Callable) -> Callable[[list], list]:
 
 def _loading(frames: Frames, data: DataConfig, seconds: float) -> Row:
     """The loader of a training, emptied as fast as it fills."""
-    endless = Frames(frames.index, np.resize(frames.rows, _ENDLESS), frames.cameras)
+    endless = frames.take(np.resize(np.arange(len(frames)), _ENDLESS))
     batches = iter(make_loader(KeyFrames(endless, data, training=True)))
     # What the workers prepare before the clock runs does not count: two batches each.
     for _ in range(2 * data.workers + 1):

@@ -98,7 +98,7 @@ def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
         for camera in frame.cameras
     ]
     bev_from_ego = draw_ours(data.image_augmentation, data.bev_augmentation, [], size, rng)
-    boxes = frame.boxes[frame.points_on_box >= data.config.least_points]
+    boxes = frame.boxes[frame.counted(data.config.least_points)]
     images = torch.stack([image for image, _ in loaded])
     cameras = Cameras(
         intrinsics=torch.stack([camera.intrinsics for camera in frame.cameras]),

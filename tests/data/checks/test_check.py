@@ -8,6 +8,7 @@ import pytest
 import torch
 from commands import call, run
 from damages import DAMAGES, VERSION, Damage, endless_box, flat_box, no_boxes, rows_of, write
+from opened import opened
 
 from bev.data.checks import tables as check_tables
 from bev.data.checks.check import CheckConfig, check_data, versions_in
@@ -36,7 +37,7 @@ def samples(root: Path) -> Iterator:
     """Every sample as training gets it, lidar too."""
     config = DataConfig(root=root, version=VERSION, image_size=(64, 176), lidar=True, workers=0)
     for split in config.splits:
-        data = KeyFrames(config.frames(split), config, training=True)
+        data = KeyFrames(opened(config).frames(split), config, training=True)
         yield from (data[i] for i in range(len(data)))
 
 

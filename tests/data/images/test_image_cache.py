@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from opened import opened
 
 from bev.data.dataset import KeyFrames
 from bev.data.images import cache as image_cache
@@ -259,7 +260,7 @@ def test_the_cache_lies_beside_the_data_or_else_in_the_users_folder(tmp_path, us
 def test_samples_are_the_same_bits_with_and_without(made_world, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     config = DataConfig(root=made_world, version="v1.0-synthetic", image_size=(128, 352))
-    frames = config.frames("synthetic_train")[:2]
+    frames = opened(config).frames("synthetic_train")[:2]
     plain = KeyFrames(frames, config, training=True)
     cached = KeyFrames(frames, replace(config, image_cache=0.1), training=True)
     cached = pickle.loads(pickle.dumps(cached))  # as a worker gets it
@@ -272,7 +273,7 @@ def test_samples_are_the_same_bits_with_and_without(made_world, tmp_path, monkey
 def test_no_cache_is_made_unless_asked_for(made_world, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     config = DataConfig(root=made_world, version="v1.0-synthetic")
-    KeyFrames(config.frames("synthetic_train"), config, training=True)[0]
+    KeyFrames(opened(config).frames("synthetic_train"), config, training=True)[0]
     assert not (tmp_path / "images").exists()
     with pytest.raises(ConfigError, match="image_cache"):
         DataConfig(image_cache=-1.0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from opened import opened
 from torchvision.transforms import v2
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
@@ -137,7 +138,7 @@ def standing_boxes(one, other):
 
 def test_what_stands_still_stays_where_it_is(made):
     """The adjacent ego frame is tied to the key frame's: standing boxes fall onto themselves."""
-    frames = made.frames("synthetic_train")
+    frames = opened(made).frames("synthetic_train")
     before, frame, after = frames[0], frames[1], frames[2]
     assert before.scene == frame.scene == after.scene
     for adjacent, own in zip(frame.adjacent, (before, after), strict=True):
@@ -152,7 +153,7 @@ def test_what_stands_still_stays_where_it_is(made):
 
 def test_real_frames_half_a_second_apart(nuscenes_root):
     config = DataConfig(root=nuscenes_root, version="v1.0-mini", adjacent=AdjacentConfig(1))
-    first, second = config.frames("mini_val")
+    first, second = opened(config).frames("mini_val")
     assert second.adjacent[0].name == first.token
     assert second.adjacent[0].seconds == pytest.approx(-0.5, abs=0.06)
     expected = torch.linalg.inv(second.global_from_ego) @ first.global_from_ego
@@ -164,7 +165,7 @@ def test_real_frames_half_a_second_apart(nuscenes_root):
 
 
 def test_adjacent_images_share_the_augmentation_and_reach_the_batch(made):
-    frames = made.frames("synthetic_train")
+    frames = opened(made).frames("synthetic_train")
     data = KeyFrames(frames, made, training=True, seed=3)
     batch = collate([data[(1, 1)], data[(1, 0)]])
     views, later = batch.adjacent
@@ -181,9 +182,9 @@ def test_adjacent_images_share_the_augmentation_and_reach_the_batch(made):
 
 
 def test_asking_for_adjacent_frames_changes_nothing_else(made):
-    frames, alone = made.frames("synthetic_train"), replace(made, adjacent=AdjacentConfig())
+    frames, alone = opened(made).frames("synthetic_train"), replace(made, adjacent=AdjacentConfig())
     with_others = KeyFrames(frames, made, training=True)[(2, 1)]
-    without = KeyFrames(alone.frames("synthetic_train"), alone, training=True)[(2, 1)]
+    without = KeyFrames(opened(alone).frames("synthetic_train"), alone, training=True)[(2, 1)]
     assert torch.equal(with_others.views.images, without.views.images)
     assert torch.equal(with_others.bev_from_ego, without.bev_from_ego)
     assert without.adjacent == []
@@ -195,7 +196,7 @@ def test_a_jittered_pair_keeps_its_colours_and_mask_together(made):
         photometric=partial(v2.ColorJitter, 0.4, hue=0.1), grid_mask=GridMask(1.0, period=(8, 20))
     )
     config = replace(made, image_augmentation=jitter, bev_augmentation=BevAugmentation.off())
-    sample = KeyFrames(config.frames("synthetic_train"), config, training=True)[(4, 0)]
+    sample = KeyFrames(opened(config).frames("synthetic_train"), config, training=True)[(4, 0)]
     assert torch.equal(sample.adjacent[0].images, sample.views.images)
 
 
@@ -210,7 +211,7 @@ def test_moments_of_other_readings_have_other_names(with_sweeps):
 
 
 def test_a_time_without_the_samples_cameras_is_the_sample_itself(made):
-    frame = made.frames("synthetic_train")[1]
+    frame = opened(made).frames("synthetic_train")[1]
     other = frame.adjacent[0]
     apart = replace(
         frame,

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bev.data.nuscenes.folds import fold_scenes, keep_fraction
 from hypothesis import given
 from hypothesis import strategies as st
+from opened import opened
 
 from bev.config import Experiment
-from bev.data.nuscenes.folds import fold_scenes, keep_fraction
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import split_rows
 from bev.data.sampling import SamplingConfig
@@ -99,7 +100,7 @@ def test_a_fold_is_trained_on_validated_and_evaluated(made_world, tmp_path):
     is written into the data root."""
     before = sorted(made_world.rglob("*"))
     data = DataConfig(root=made_world, version="v1.0-synthetic", fold="1/3")
-    train, val = data.training_frames(), data.frames(data.splits[1])
+    train, val = opened(data).training_frames(), opened(data).frames(data.splits[1])
     assert data.splits == ("fold1of3_train", "fold1of3")
     assert (len(train), len(val)) == (8, 4)
     assert not {f.scene for f in train} & {f.scene for f in val}

@@ -13,6 +13,7 @@ from devkit_reader import devkit_frame, devkit_samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nuscenes import NuScenes
+from opened import opened
 
 from bev.data.nuscenes.frames import CAMERAS, read_frames
 from bev.data.nuscenes.index import NO_ROW
@@ -292,7 +293,7 @@ def test_a_config_opens_its_data(tables):
     from bev.data.settings import DataConfig
 
     config = DataConfig(root=tables, version=VERSION, cameras=("CAM_BACK",))
-    assert len(config.frames("train")) == 8
+    assert len(opened(config).frames("train")) == 8
     missing = replace(config, cameras=("CAM_SIDE",))
     with pytest.raises(DataError, match=r"no camera CAM_SIDE; it has CAM_BACK, .*LIDAR_TOP"):
-        missing.frames("train")
+        opened(missing).frames("train")

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from opened import opened
 
+from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.adjacent import AdjacentConfig
 from bev.data.nuscenes.frames import Frames
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
@@ -32,7 +33,7 @@ def made(made_world):
 
 @pytest.mark.parametrize(("at", "rate", "other"), SHOWN)
 def test_the_frame_is_the_one_that_would_be_half_a_second_before(made, at, rate, other):
-    frames = made.frames("synthetic_train")
+    frames = opened(made).frames("synthetic_train")
     own, played = frames[at], frames.played(at, rate)
     (adjacent,) = played.adjacent
     assert adjacent.name == frames[other].token
@@ -46,7 +47,7 @@ def test_the_frame_is_the_one_that_would_be_half_a_second_before(made, at, rate,
 @pytest.mark.parametrize(("at", "rate", "other"), SHOWN)
 def test_what_moves_was_where_its_told_velocity_says(made, at, rate, other):
     """Told velocity times told time leads to a box of that label in the adjacent frame."""
-    frames = made.frames("synthetic_train")
+    frames = opened(made).frames("synthetic_train")
     played, there = frames.played(at, rate), frames[other].boxes
     (adjacent,) = played.adjacent
     boxes = played.boxes[played.boxes.velocity.norm(dim=1) > 1.0]
@@ -72,7 +73,7 @@ def still(config, **settings):
 def test_where_a_scene_ends_it_is_played_as_it_is(made):
     """Nothing comes after the last frame: backwards, nothing would show that it is."""
     backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-2.0,)))
-    frames = backwards.frames("synthetic_train")
+    frames = opened(backwards).frames("synthetic_train")
     scenes = [frame.scene for frame in frames]
     last = max(i for i in range(len(scenes)) if scenes[i] == scenes[0])
     data = KeyFrames(frames, backwards, training=True)
@@ -89,7 +90,7 @@ def test_where_a_scene_ends_it_is_played_as_it_is(made):
 def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made, monkeypatch):
     """The sample itself takes that time's place, and shows no rate."""
     backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-1.0,)))
-    frames = backwards.frames("synthetic_train")
+    frames = opened(backwards).frames("synthetic_train")
     data = KeyFrames(frames, replace(backwards, drop_cameras=5), training=True, seed=2)
     seen = data[1]
     torch.testing.assert_close(seen.boxes[0].velocity, -frames[1].boxes.velocity, equal_nan=True)
@@ -107,14 +108,14 @@ def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made
 
 
 def test_frames_that_cannot_be_played_are_refused(made):
-    frames = list(made.frames("synthetic_train"))
+    frames = list(opened(made).frames("synthetic_train"))
     with pytest.raises(ConfigError, match="playback.*list"):
         KeyFrames(frames, made, training=True)
     assert len(KeyFrames(frames, made, training=False)) == len(frames)
 
 
 def test_training_draws_every_rate_and_evaluation_none(made):
-    frames = made.frames("synthetic_train")
+    frames = opened(made).frames("synthetic_train")
     own = frames[1].boxes.velocity
     fastest = int(own.norm(dim=1).nan_to_num().argmax())
     data = KeyFrames(frames, still(made), training=True, seed=1)
@@ -137,7 +138,7 @@ def test_its_own_speed_draws_nothing(made):
         replace(made, adjacent=replace(made.adjacent, playback=rates))
         for rates in ((1.0,), (1.0, 1.0))
     )
-    frames = plain.frames("synthetic_train")
+    frames = opened(plain).frames("synthetic_train")
     first, second = (KeyFrames(frames, config, training=True)[(2, 1)] for config in (plain, named))
     assert torch.equal(first.views.images, second.views.images)
     assert torch.equal(first.bev_from_ego, second.bev_from_ego)

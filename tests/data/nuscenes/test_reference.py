@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from opened import opened
 
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.dataset import KeyFrames
@@ -19,7 +20,7 @@ from bev.evaluation.submission import submission_rows
 def frames(made_world):
     """The same key frames in the car's frame and in the lidar's, with the key frame before."""
     data = DataConfig(root=made_world, version="v1.0-synthetic")
-    return [replace(data, reference=r).frames("synthetic_val") for r in ("ego", "lidar")]
+    return [opened(replace(data, reference=r)).frames("synthetic_val") for r in ("ego", "lidar")]
 
 
 def test_the_lidars_frame_is_the_sensors_own(frames):
@@ -51,7 +52,7 @@ def test_cameras_see_a_box_at_the_same_pixel(made_world):
     pixels = []
     for reference in ("ego", "lidar"):
         config = replace(data, reference=reference)
-        batch = KeyFrames(config.frames("synthetic_val"), config, training=False)[0]
+        batch = KeyFrames(opened(config).frames("synthetic_val"), config, training=False)[0]
         pixel, depth = batch.views.cameras.project(batch.boxes[0].center.expand(1, 6, -1, 3))
         pixels.append(torch.where(depth[..., None] > 1, pixel, 0))
     torch.testing.assert_close(*pixels, atol=0.05, rtol=1e-4)
@@ -76,6 +77,6 @@ def test_images_are_enlarged_outside_training(made_world):
     scales = []
     for test_scale in (0.0, 0.04):
         config = replace(data, test_scale=test_scale)
-        batch = KeyFrames(config.frames("synthetic_val"), config, training=False)[0]
+        batch = KeyFrames(opened(config).frames("synthetic_val"), config, training=False)[0]
         scales.append(batch.views.cameras.image_from_original[0, 0, 0, 0].item())
     assert scales[1] / scales[0] == pytest.approx(0.48 / 0.44)

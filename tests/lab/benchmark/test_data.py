@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from commands import ROOT, call
+from opened import opened
 from torchvision.transforms import v2
 
 from bev.config import load_config
@@ -135,7 +136,7 @@ def test_the_published_targets_are_ours():
 
 
 def test_a_published_sample_is_of_the_same_frame(world_config):
-    data = KeyFrames(world_config.frames("synthetic_train"), world_config, training=True)
+    data = KeyFrames(opened(world_config).frames("synthetic_train"), world_config, training=True)
     ours, theirs = data[0, 1], published_data.load_sample(data, 0, 1)
     assert ours.tokens == theirs.tokens and ours.views.images.shape == theirs.views.images.shape
     assert len(ours.boxes[0]) == len(theirs.boxes[0]) > 0
@@ -162,7 +163,7 @@ def test_every_stage_is_found_on_the_path_and_the_path_is_left_as_it_was(world_c
     config = replace(
         world_config, image_augmentation=ImageAugmentation(photometric=partial(v2.ColorJitter, 0.3))
     )
-    data = KeyFrames(config.frames("synthetic_train"), config, training=True)
+    data = KeyFrames(opened(config).frames("synthetic_train"), config, training=True)
     before = [getattr(*place) for place in data_stages.PATH.values()]
     seen = []
     taken = stage_seconds(data, seen.append, [(0, 0), (1, 2)], torch.device("cpu"), seconds=0.0)

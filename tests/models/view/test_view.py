@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from opened import opened
 
 from bev.config import Experiment, load_config, load_file
 from bev.data.batch import Batch, collate
@@ -53,7 +54,7 @@ def shrunk(made_world) -> Experiment:
 def two_frames(shrunk) -> Batch:
     """A training frame of each of two made scenes."""
     data = replace(shrunk.data, image_size=(64, 176))
-    frames = KeyFrames(data.frames(data.splits[0]), data, training=True)
+    frames = KeyFrames(opened(data).frames(data.splits[0]), data, training=True)
     return collate([frames[0], frames[len(frames) - 1]])
 
 

@@ -1,4 +1,4 @@
-"""Parts of a data set that no list of official splits names: folds, and fractions, of its scenes.
+"""Parts of a data set that no list of splits names: folds, and fractions, of its scenes.
 
 The idea: what is dealt out are scenes, never single frames, since neighbouring frames are nearly
 alike. Who goes where follows from the scenes' names and lengths and a fixed seed: every run, and
@@ -11,7 +11,6 @@ import re
 import numpy as np
 from jaxtyping import Int
 
-from bev.data.nuscenes.index import Index
 from bev.errors import ConfigError, DataError
 
 _TRAIN = "_train"
@@ -45,12 +44,19 @@ def is_fold(split: str) -> bool:
     return re.fullmatch(rf"fold\d+of\d+({_TRAIN})?", split) is not None
 
 
-def fold_scenes(index: Index, split: str) -> np.ndarray:
-    """Rows of the scenes of a split that :func:`fold_splits` names.
+def fold_rows(
+    scene: Int[np.ndarray, " n"], names: np.ndarray, split: str, where: str
+) -> Int[np.ndarray, " m"]:
+    """The frames of a split that :func:`fold_splits` names.
 
-    All scenes with key frames are dealt out, those of the usual training and validation splits
-    alike: longest first, equal ones in random order, each to the fold with the fewest frames. So
-    folds differ by no more frames than the longest scene has.
+    All scenes with frames are dealt out: longest first, equal ones in random order, each to the
+    fold with the fewest frames. So folds differ by no more frames than the longest scene has.
+
+    Args:
+        scene: of each frame, a place in ``names``.
+        names: of the scenes.
+        split: the fold's.
+        where: what is dealt out, for messages.
 
     Raises:
         DataError: where there are fewer scenes than folds.
@@ -58,40 +64,37 @@ def fold_scenes(index: Index, split: str) -> np.ndarray:
     """
     name = split.removesuffix(_TRAIN)
     number, count = parse_fold(name.removeprefix("fold").replace("of", "/"))
-    frames = np.bincount(index.sample.scene, minlength=len(index.scene.name))
-    names = index.scene.name
+    frames = np.bincount(scene, minlength=len(names))
     scenes = np.argsort(names, kind="stable")
     scenes = scenes[frames[scenes] > 0]
     if len(scenes) < count:
-        raise DataError(
-            f"{index.root / index.version} has {len(scenes)} scenes, too few for {count} folds."
-        )
+        raise DataError(f"{where} has {len(scenes)} scenes, too few for {count} folds.")
     scenes = np.random.default_rng(count).permutation(scenes)
     scenes = scenes[np.argsort(-frames[scenes], kind="stable")]
     fold_of = np.zeros(len(names), int)
     folds = [(0, fold) for fold in range(count)]  # (frames so far, fold)
-    for scene in scenes:
+    for one in scenes:
         held, fold = folds[0]
-        fold_of[scene] = fold
-        heapq.heapreplace(folds, (held + int(frames[scene]), fold))
-    inside = fold_of[scenes] == number
-    return scenes[~inside if split.endswith(_TRAIN) else inside]
+        fold_of[one] = fold
+        heapq.heapreplace(folds, (held + int(frames[one]), fold))
+    inside = fold_of[scene] == number
+    return np.flatnonzero(~inside if split.endswith(_TRAIN) else inside)
 
 
 def keep_fraction(
-    index: Index, rows: Int[np.ndarray, " n"], fraction: float, seed: int
+    scene: Int[np.ndarray, " n"], names: np.ndarray, fraction: float, seed: int
 ) -> Int[np.ndarray, " m"]:
-    """The samples of a fraction of the scenes, at least one, in the order of ``rows``.
+    """The frames of a fraction of the scenes, at least one, in their order.
 
     With the same seed a smaller fraction lies inside a greater one.
 
     Args:
-        rows: samples.
-        fraction: of their scenes, above 0 to 1.
+        scene: of each frame, a place in ``names``.
+        names: of the scenes.
+        fraction: of the scenes that have frames, above 0 to 1.
         seed: which scenes; of its own, so that it can stay while the training's varies.
     """
-    scene = index.sample.scene[rows]
     scenes = np.unique(scene)
-    scenes = scenes[np.argsort(index.scene.name[scenes], kind="stable")]
+    scenes = scenes[np.argsort(names[scenes], kind="stable")]
     shuffled = np.random.default_rng(seed).permutation(scenes)
-    return rows[np.isin(scene, shuffled[: max(round(fraction * len(scenes)), 1)])]
+    return np.flatnonzero(np.isin(scene, shuffled[: max(round(fraction * len(scenes)), 1)]))

@@ -1,0 +1,116 @@
+"""Checks of the frames that a source gives: the first fault, in a sentence that names the frame."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bev.data.frame import CameraFrame, Frame
+from bev.data.labels import LabelSpace
+from bev.errors import DataError
+from bev.geometry import Boxes3D
+
+_TOLERANCE = 1e-3  # of a rotation's products; rounding to three decimals stays below
+_SHAPES = {"center": (3,), "size": (3,), "yaw": (), "velocity": (2,), "score": ()}
+_NUMBERS = ("label", "attribute", "visibility")
+
+
+def check_frame(frame: Frame, labels: LabelSpace) -> None:
+    """Refuse a frame that is not as ``bev.data.frame`` states.
+
+    Files are not looked for.
+
+    Args:
+        frame: with token, scene, time and cameras of the right types, see
+            ``bev.data.listed.ListedFrames``.
+        labels: what the numbers of its boxes refer to.
+
+    Raises:
+        DataError: names the frame, the part and the value.
+    """
+    where = f"Frame {frame.token!r}"
+    poses = {"global_from_ego": frame.global_from_ego, "ego_from_lidar": frame.ego_from_lidar}
+    for camera in frame.cameras:
+        _check_camera(camera, where)
+        poses[f"ego_from_camera of {camera.name}"] = camera.ego_from_camera
+    _check_rigid(poses, where)
+    _check_boxes(frame.boxes, labels, where)
+    points, count = frame.points_on_box, len(frame.boxes)
+    if points is not None and (not isinstance(points, Tensor) or points.shape != (count,)):
+        raise DataError(
+            f"{where}: points_on_box is {_described(points)}; it has {count} boxes: give a tensor"
+            " of one number each, or None."
+        )
+
+
+def _check_camera(camera: CameraFrame, where: str) -> None:
+    size = camera.size
+    if len(size) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in size):
+        raise DataError(
+            f"{where}: size of {camera.name} is {size!r}; give (height, width) in pixels."
+        )
+    lens = camera.intrinsics
+    _check_matrix(lens, (3, 3), f"{where}: intrinsics of {camera.name}")
+    if not (lens[0, 0] > 0 and lens[1, 1] > 0 and lens[2].tolist() == [0.0, 0.0, 1.0]):
+        raise DataError(
+            f"{where}: intrinsics of {camera.name} are {lens.tolist()}; give focal lengths above 0"
+            " on the diagonal and 0, 0, 1 in the last row."
+        )
+
+
+def _check_rigid(poses: dict[str, Tensor], where: str) -> None:
+    for name, pose in poses.items():
+        _check_matrix(pose, (4, 4), f"{where}: {name}")
+    matrices = torch.stack(list(poses.values()))
+    rotation = matrices[:, :3, :3]
+    product = rotation @ rotation.transpose(1, 2) - torch.eye(3, dtype=torch.float64)
+    good = (product.abs().amax(dim=(1, 2)) < _TOLERANCE) & (torch.linalg.det(rotation) > 0)
+    good &= (matrices[:, 3] == torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)).all(dim=1)
+    if not good.all():
+        name = list(poses)[int(good.int().argmin())]
+        raise DataError(
+            f"{where}: {name} is {poses[name].tolist()}, no rigid transform; its first 3x3 must be"
+            " a rotation and its last row 0, 0, 0, 1."
+        )
+
+
+def _check_matrix(value: Tensor, shape: tuple[int, ...], what: str) -> None:
+    if not isinstance(value, Tensor) or value.shape != shape or value.dtype != torch.float64:
+        wanted = "x".join(map(str, shape))
+        raise DataError(f"{what} is {_described(value)}; give a {wanted} tensor of torch.float64.")
+    if not torch.isfinite(value).all():
+        raise DataError(f"{what} is {value.tolist()}, which is not finite.")
+
+
+def _check_boxes(boxes: Boxes3D, labels: LabelSpace, where: str) -> None:
+    if not isinstance(boxes, Boxes3D):
+        raise DataError(f"{where}: boxes are {_described(boxes)}, not Boxes3D.")
+    count = len(boxes.center)
+    for name, shape in {**_SHAPES, **dict.fromkeys(_NUMBERS, ())}.items():
+        value, wanted = getattr(boxes, name), torch.int64 if name in _NUMBERS else torch.float32
+        fits = isinstance(value, Tensor) and value.shape == (count, *shape)
+        if not fits or value.dtype != wanted:
+            raise DataError(
+                f"{where}: boxes.{name} is {_described(value)}; give a tensor of shape"
+                f" {(count, *shape)} and {wanted}, as it has {count} centers."
+            )
+    placed = torch.cat([boxes.center, boxes.size, boxes.yaw.unsqueeze(1)], dim=1)
+    if not (torch.isfinite(placed).all() and (boxes.size > 0).all()):
+        raise DataError(
+            f"{where} has a box that is not finite, or whose size is not above 0; leave it out."
+        )
+    limits = {"label": (0, labels.names), "attribute": (-1, labels.attributes)}
+    for name, (least, known) in limits.items():
+        numbers = getattr(boxes, name)
+        wrong = numbers[(numbers < least) | (numbers >= len(known))]
+        if len(wrong):
+            raise DataError(
+                f"{where}: boxes.{name} has {int(wrong[0])}; the source's label space numbers"
+                f" {least} to {len(known) - 1} ({', '.join(known) or 'none'})."
+            )
+
+
+def _described(value: object) -> str:
+    """Type and shape, for messages."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)} and {value.dtype}"
+    return f"a {type(value).__name__}"

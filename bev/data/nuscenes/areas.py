@@ -1,0 +1,43 @@
+"""The areas around a nuScenes key frame: layers of its map, and vehicles."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bev.data.nuscenes.classes import LAYERS, VEHICLE
+from bev.data.nuscenes.frame import NuScenesFrame
+from bev.data.nuscenes.maps import MapLayers
+from bev.data.polygons import OutlineConfig
+from bev.geometry import Outlines
+
+_LINE_WIDTH = 1.0  # metres, of dividers
+
+
+class Areas:
+    """From a frame to its areas, in its reference ego frame; a layer's map is read once.
+
+    Args:
+        config: settings.
+        root: folder of the data set.
+        version: nuScenes version.
+        scenes: of frames to be asked for; their maps are read at once where layers of maps are
+            asked for.
+
+    Raises:
+        DataError: where a map that is needed is missing or damaged.
+    """
+
+    def __init__(
+        self, config: OutlineConfig, root: Path, version: str, scenes: Sequence[str]
+    ) -> None:
+        self.config = config
+        layers = tuple(name for name in config.layers if name != VEHICLE)
+        self.maps = MapLayers(root, version, layers, _LINE_WIDTH, config.reach)
+        if layers:
+            self.maps.read(scenes)
+
+    def __call__(self, frame: NuScenesFrame) -> Outlines:
+        outlines = self.maps.around(frame.scene, frame.global_from_ego)
+        if VEHICLE not in self.config.layers:
+            return outlines
+        vehicles = Outlines.of_boxes(frame.vehicles, LAYERS.index(VEHICLE))
+        return Outlines.cat([outlines, vehicles])

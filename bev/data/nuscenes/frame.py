@@ -1,0 +1,94 @@
+"""A nuScenes key frame, read from the index.
+
+The idea: everything the rest of the project wants to know of a key frame stands in one ``Frame``,
+in the sample's reference ego frame. Each camera keeps its own ego pose: ``ego_from_camera`` carries
+the motion of the car between the camera's time and the reference time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from bev.data.adjacent import ALONE, AdjacentConfig
+from bev.data.frame import AdjacentFrame, Frame, Reference
+from bev.data.nuscenes.adjacent import Moment, adjacent_moments
+from bev.data.nuscenes.boxes import truth_boxes
+from bev.data.nuscenes.index import NO_ROW, Index
+from bev.data.nuscenes.sensor_data import (
+    CAMERAS,
+    camera_frames,
+    ego_from_sensor,
+    file_of,
+    global_from_ego_at,
+    global_from_reference,
+)
+from bev.geometry import Boxes3D
+
+
+@dataclass(frozen=True)
+class NuScenesFrame(Frame):
+    """One key frame of nuScenes.
+
+    Attributes:
+        vehicles: ground truth of every category that begins with "vehicle", in the reference ego
+            frame, with and without points.
+    """
+
+    vehicles: Boxes3D = field(default_factory=Boxes3D.empty)
+
+
+def read_frame(
+    index: Index,
+    sample: int,
+    cameras: Sequence[str] = CAMERAS,
+    adjacent: AdjacentConfig = ALONE,
+    reference: Reference = "ego",
+    rate: float = 1.0,
+) -> NuScenesFrame:
+    """One key frame, of a sample's row, with those of the cameras that it has.
+
+    At another rate the velocities of its ``boxes`` are so many times those of the truth, and the
+    times of its adjacent frames are told accordingly, see ``bev.data.adjacent``.
+    """
+    global_from_ego = global_from_reference(index, sample, reference)
+    ego_from_global = np.linalg.inv(global_from_ego)
+    row_of = dict(zip(index.channels, index.sample.data[sample].tolist(), strict=True))
+    cameras = [name for name in cameras if row_of[name] != NO_ROW]
+    channels = [index.channels[name] for name in cameras]
+    readings = [row_of[name] for name in cameras]
+    lidar_row = row_of.get("LIDAR_TOP", NO_ROW)
+    has_lidar = lidar_row != NO_ROW
+    truth = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
+    return NuScenesFrame(
+        token=index.token_of(sample),
+        scene=index.scene.name[index.sample.scene[sample]].decode(),
+        timestamp=int(index.sample.timestamp[sample]),
+        cameras=camera_frames(index, cameras, readings, ego_from_global),
+        global_from_ego=torch.from_numpy(global_from_ego),
+        boxes=replace(truth.boxes, velocity=truth.boxes.velocity * rate),
+        points_on_box=truth.points,
+        lidar_path=file_of(index, lidar_row) if has_lidar else None,
+        ego_from_lidar=torch.from_numpy(
+            ego_from_sensor(index, lidar_row, ego_from_global) if has_lidar else np.eye(4)
+        ),
+        adjacent=tuple(
+            _adjacent_frame(index, cameras, moment, ego_from_global)
+            for moment in adjacent_moments(index, sample, channels, adjacent, rate)
+        ),
+        vehicles=truth.vehicles,
+    )
+
+
+def _adjacent_frame(
+    index: Index, cameras: Sequence[str], moment: Moment, ego_from_global: np.ndarray
+) -> AdjacentFrame:
+    global_from_adjacent = global_from_ego_at(index, moment.reference)
+    adjacent_from_global = np.linalg.inv(global_from_adjacent)
+    return AdjacentFrame(
+        name=moment.name,
+        cameras=camera_frames(index, cameras, moment.readings, adjacent_from_global),
+        seconds=moment.seconds,
+        ego_from_adjacent=torch.from_numpy(ego_from_global @ global_from_adjacent),
+    )
