@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.index_cache import open_index
-from bev.data.settings import DataChoice
+from bev.data.nuscenes.source import NuScenesConfig
+from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
+from bev.evaluation.base import EvaluatedSplit
+from bev.evaluation.boxes import BoxEvaluator
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
-from bev.evaluation.evaluation import Result
-from bev.evaluation.official import counted_boxes, evaluate_submission
+from bev.evaluation.evaluation import Result, evaluators
+from bev.evaluation.official import SUBMISSION, counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
 from bev.evaluation.robustness import Disturbance
+from bev.evaluation.scores import Scores
 from bev.lab.analysis.displacement import displacement_figures
 from bev.machine import default_device
 from bev.serialization import to_plain
@@ -42,9 +43,10 @@ def score_results(
         )
     notices = range_limit(within)
     folder = out or source.parent / "_".join(notices).replace(" ", "_")
-    index = open_index(data.root, data.version)
-    result = Result(evaluate_submission(source, index, split, folder, within), {})
-    result = _with_displacement(result, source, index, split, within, displacement)
+    settings = DataConfig(NuScenesConfig(), root=data.root, version=data.version)
+    place = EvaluatedSplit(settings.source.open(settings), split, folder, within)
+    metrics = evaluate_submission(source, place.source.index, split, folder, within)
+    result = _with_displacement(Result({"head": metrics.scores()}), source, place, displacement)
     _report(result, source, split, folder, " ".join(notices.values()))
 
 
@@ -61,10 +63,6 @@ def evaluate_checkpoint(
 ) -> None:
     """Run a checkpoint's detector over a split, and score what it predicts."""
     config, model = load_checkpoint(source, test_mirror=mirror)
-    if (math.isfinite(within) or displacement) and not config.model.detects:
-        raise ConfigError(
-            "--within and --displacement are of boxes, and this model detects none; leave them out."
-        )
     data = choice.apply(config.data)
     check_mirror(data.reference, {"no --mirror": config.model.test_mirror})
     split = split or data.splits[1]
@@ -72,30 +70,32 @@ def evaluate_checkpoint(
     folder = out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
     loader = make_loader(KeyFrames(rig.frames(data, split), data, training=False))
+    evaluated = evaluators(config.model, data).values()
+    boxes = any(isinstance(one, BoxEvaluator) for one in evaluated)
+    if (math.isfinite(within) or displacement) and not boxes:
+        raise ConfigError(
+            "--within and --displacement are of boxes, and this model detects none; leave them out."
+        )
+    if displacement and not isinstance(data.source, NuScenesConfig):
+        raise ConfigError("--displacement needs data in nuScenes' format; leave it out.")
     with ending_workers():
         found = predict(model.to(device), loader, device, blank)
-    index = data.source.open(data).index
-    result = found.compute(index, split, folder, within)
-    submission = folder / "results_nusc.json"
-    result = _with_displacement(result, submission, index, split, within, displacement)
+    place = EvaluatedSplit(data.source.open(data), split, folder, within)
+    result = found.compute(place)
+    result = _with_displacement(result, folder / SUBMISSION, place, displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     _report(result, source, split, folder, " ".join(notices.values()), text)
 
 
 def _with_displacement(
-    result: Result,
-    submission: Path,
-    index: Index,
-    split: str,
-    within: float,
-    displacement: Sequence[int],
+    result: Result, submission: Path, place: EvaluatedSplit, displacement: Sequence[int]
 ) -> Result:
     """The result, with errors of velocities by displacement where they are asked for."""
     if not displacement:
         return result
-    boxes = counted_boxes(submission, index, split, within)
-    figures = displacement_figures(boxes, index, displacement)
-    return replace(result, figures=result.figures | figures)
+    boxes = counted_boxes(submission, place.source.index, place.name, place.within)
+    figures = displacement_figures(boxes, place.source.index, displacement)
+    return Result({**result.heads, "displacement": Scores(figures)})
 
 
 def _report(
@@ -107,10 +107,8 @@ def _report(
         title=f"{source.stem} on {split}",
         subtitle=str(source),
         notice=notice,
-        metrics=result.metrics,
-        figures=result.figures,
-        note=result.note,
-        curves=draw_evaluation(folder) if result.metrics else None,
+        result=result,
+        curves=draw_evaluation(folder) if result.classes else None,
         config_text=config_text,
     )
     print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")

@@ -47,11 +47,9 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.data.dataset import KeyFrames
     from bev.machine import default_device
     from bev.training.checkpoint import home_of, load_checkpoint
-    from bev.visualization.areas import area_maps
     from bev.visualization.canvas import save_png
     from bev.visualization.check import draw_check
-    from bev.visualization.prediction import draw_prediction, spread
-    from bev.visualization.sheet import draw_sheet
+    from bev.visualization.prediction import draw_heads, draw_prediction, spread
     from bev.visualization.video import write_video
 
     if command.source.suffix in ("", ".py", ".yaml", ".yml"):
@@ -73,8 +71,7 @@ def main(arguments: list[str], prog: str) -> None:
         if command.check:
             picture = draw_check(frame)
         elif model is None:
-            areas = area_maps(config.model, batches.outlines(frame))
-            picture = draw_sheet(frame, areas=areas)
+            picture = draw_heads(config.model, frame, batches[index])
         else:
             batch, shown = batches[index].to(device), {"score_threshold": command.score}
             picture = draw_prediction(model.to(device), frame, batch, title=config.name, **shown)

@@ -131,3 +131,7 @@ class LabelSpace:
                 raise ConfigError(
                     f"{where}: {name!r} is {why}; known: {', '.join(known) or 'none'}."
                 )
+
+
+UNNAMED = LabelSpace()
+"""Of numbers whose names are not known: pictures show these."""

@@ -85,6 +85,11 @@ class FrameSource:
     def __init__(self, data: "bev.data.settings.DataConfig") -> None:
         self.data = data
 
+    @property
+    def annotated(self) -> bool:
+        """Whether there is ground truth to score predictions by."""
+        return True
+
     def frames(self, split: str) -> Frames:
         """Key frames of a split, or of a fold's (``bev.data.folds``).
 
@@ -106,7 +111,7 @@ class FrameSource:
             raise DataError(
                 f"data.lidar is on and {type(data.source).__name__} has no lidar (sample"
                 f" {frames.tokens[0]}); use a config that needs none (--data.no-lidar,"
-                " --model.depth-weight 0)."
+                " --model.depth-supervision.weight 0)."
             )
         return frames
 

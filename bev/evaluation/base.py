@@ -3,8 +3,8 @@
 An :class:`Evaluator` takes decoded results batch by batch, those of several processes are merged,
 and it is scored once, at the end. Which one a head has is registered for the class of its settings:
 
-    @evaluator.register
-    def _(config: OccupancyConfig, name: str, model: DetectorConfig, data: DataConfig): ...
+    @evaluator.register(OccupancyConfig)
+    class OccupancyIou(SampleSums): ...
 """
 
 import json
@@ -62,11 +62,23 @@ class Resampled(NamedTuple):
 class Evaluator:
     """Base of the evaluators.
 
+    Args, and attributes:
+        config: settings of the head.
+        name: of the head.
+        model: settings of the whole model.
+        data: that are evaluated.
+
     Attributes:
-        headline: the figure that stands for the head; the greatest is the best.
+        headlines: the figures that stand for the head, in charts of studies; the first decides
+            which checkpoint is the best, the greatest value being the best.
     """
 
-    headline: str = ""
+    headlines: tuple[str, ...] = ()
+
+    def __init__(
+        self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
+    ) -> None:
+        self.config, self.name, self.model, self.data = config, name, model, data
 
     def update(self, decoded: Any, batch: Batch) -> None:
         """Add what the head decoded for a batch."""
@@ -102,15 +114,15 @@ class SampleSums(Evaluator):
     Attributes:
         samples: by sample token, the numbers that are summed; any shape.
         note: definition of the figures, see ``Scores``.
-
-    Args:
-        name: of the head; names the file.
     """
 
     note: str = ""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.samples = name, {}
+    def __init__(
+        self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
+    ) -> None:
+        super().__init__(config, name, model, data)
+        self.samples: dict[str, np.ndarray] = {}
 
     def measure(self, decoded: Any, batch: Batch) -> Float[Tensor, "B ..."]:
         """The numbers of each sample of a batch."""
@@ -174,9 +186,8 @@ class SampleSums(Evaluator):
         return {token: np.array(numbers) for token, numbers in content.items()}
 
     def _scores(self, samples: Mapping[str, np.ndarray]) -> Scores:
-        if not samples:
-            return Scores()
-        return Scores(self.figures(sum(samples.values())), note=self.note)
+        figures = self.figures(sum(samples.values())) if samples else {}
+        return Scores(figures, note=self.note if figures else "")
 
 
 @singledispatch

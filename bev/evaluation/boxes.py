@@ -19,10 +19,11 @@ from bev.data.settings import DataConfig
 from bev.data.source import SourceConfig
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled, evaluator
-from bev.evaluation.center_distance import match_boxes, read_boxes, score_boxes, write_boxes
+from bev.evaluation.center_distance import match_boxes, read_scores, score_boxes
+from bev.evaluation.results_file import read_boxes, write_boxes
 from bev.evaluation.scores import Scores
 from bev.geometry import Boxes3D
-from bev.models import CenterHeadConfig, DetectorConfig
+from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
 
 RESULTS = "results.json"
 
@@ -31,13 +32,13 @@ class BoxScorer:
     """Scores predicted boxes by the distance of centres; base of other ways.
 
     Attributes:
-        headline: the figure that stands for all.
+        headlines: the figures that stand for all, the deciding one first.
 
     Args:
         labels: the label space of boxes.
     """
 
-    headline = "mAP"
+    headlines: tuple[str, ...] = ("mAP",)
 
     def __init__(self, labels: LabelSpace) -> None:
         self.labels = labels
@@ -65,7 +66,7 @@ class BoxScorer:
 
     def read(self, folder: Path) -> Scores:
         """The scores that :meth:`compute` left in a folder."""
-        return read_scores(folder, self.labels)
+        return read_scores(folder)
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         """The evaluation that was left in a split's folder."""
@@ -75,9 +76,12 @@ class BoxScorer:
 
     def _truth(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
         if not split.source.annotated:
-            raise DataError(f"{split.source} has no annotations to score split {split.name!r} by.")
+            raise DataError(
+                f"The data in {split.source.data.root} have no annotations, so boxes cannot be"
+                f" scored on split {split.name!r}."
+            )
         frames = split.source.frames(split.name)
-        return {frame.token: frame.boxes[frame.points_on_box >= 1] for frame in frames}
+        return {frame.token: frame.boxes[frame.counted(1)] for frame in frames}
 
 
 @singledispatch
@@ -86,6 +90,7 @@ def box_scorer(source: SourceConfig, labels: LabelSpace) -> BoxScorer:
     return BoxScorer(labels)
 
 
+@evaluator.register(CenterHeadConfig)
 class BoxEvaluator(Evaluator):
     """Evaluates the boxes of a head, which it decodes into one ``Boxes3D`` a sample.
 
@@ -93,9 +98,12 @@ class BoxEvaluator(Evaluator):
         records: of each sample, by token, see ``BoxScorer.record``.
     """
 
-    def __init__(self, model: DetectorConfig, data: DataConfig) -> None:
+    def __init__(
+        self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
+    ) -> None:
+        super().__init__(config, name, model, data)
         self.scorer = box_scorer(data.source, model.labels)
-        self.headline = self.scorer.headline
+        self.headlines = self.scorer.headlines
         self.records: dict[str, Any] = {}
 
     def update(self, decoded: Sequence[Boxes3D], batch: Batch) -> None:
@@ -116,8 +124,3 @@ class BoxEvaluator(Evaluator):
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         return self.scorer.resampled(split)
-
-
-@evaluator.register
-def _(config: CenterHeadConfig, name: str, model: DetectorConfig, data: DataConfig) -> BoxEvaluator:
-    return BoxEvaluator(model, data)

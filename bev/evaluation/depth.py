@@ -47,12 +47,14 @@ class DepthErrors:
         }
 
 
+@evaluator.register(DepthSupervisionConfig)
 class DepthEvaluator(Evaluator):
     """Errors of the predicted depth, wherever a batch carries lidar."""
 
-    headline = "depth_abs_rel"
-
-    def __init__(self) -> None:
+    def __init__(
+        self, config: DepthSupervisionConfig, name: str, model: DetectorConfig, data: DataConfig
+    ) -> None:
+        super().__init__(config, name, model, data)
         self.errors = DepthErrors()
 
     def update(self, decoded: PredictedDepth, batch: Batch) -> None:
@@ -68,13 +70,6 @@ class DepthEvaluator(Evaluator):
 
     def compute(self, split: EvaluatedSplit) -> Scores:
         return Scores(self.errors.scalars())
-
-
-@evaluator.register
-def _(
-    config: DepthSupervisionConfig, name: str, model: DetectorConfig, data: DataConfig
-) -> DepthEvaluator:
-    return DepthEvaluator()
 
 
 @torch.no_grad()

@@ -74,9 +74,19 @@ def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
 
 
 def headline(model: DetectorConfig, data: DataConfig) -> str:
-    """The figure that stands for a model: that of its first head that is not auxiliary."""
+    """The figure that decides which checkpoint is the best: that of the first head that has one.
+
+    Raises:
+        ConfigError: where no head's evaluator has one.
+    """
     found = evaluators(model, data)
-    return next(one.headline for name, one in found.items() if not model.heads[name].auxiliary)
+    names = [name for one in found.values() for name in one.headlines]
+    if not names:
+        raise ConfigError(
+            f"The evaluators of {', '.join(found) or 'no head'} name no headline figure, by which"
+            " checkpoints are compared; set `headlines` of one."
+        )
+    return names[0]
 
 
 class Evaluation:

@@ -20,7 +20,7 @@ from bev.geometry import Boxes3D
 class OfficialScorer(BoxScorer):
     """The official metrics; leaves ``results_nusc.json`` and the devkit's files."""
 
-    headline = "NDS"
+    headlines = ("NDS", "mAP")
 
     def record(
         self, token: str, boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]

@@ -26,34 +26,25 @@ RULE = (
 _VISIBLE = 2  # the nuScenes level from which a box is seen to more than 40 %
 
 
+@evaluator.register(SegmentationHeadConfig)
 class AreaOverlaps(SampleSums):
     """Intersections and unions of the layers whose ground truth the data bring.
 
     Layers of boxes have two figures: of all, and of those visible to more than 40 %. ``mIoU`` is
     the mean over layers, of these the one with the ground truth that was trained on.
-
-    Args:
-        name: of the head.
-        config: its settings.
-        model: gives the grid and the label space.
-        layers: of outlines that the batches carry; others are not compared.
+    Layers whose areas do not come with the data are not compared.
     """
 
-    headline, note = MEAN, RULE
+    headlines, note = (MEAN,), RULE
 
     def __init__(
-        self,
-        name: str,
-        config: SegmentationHeadConfig,
-        model: DetectorConfig,
-        layers: tuple[str, ...],
+        self, config: SegmentationHeadConfig, name: str, model: DetectorConfig, data: DataConfig
     ) -> None:
-        super().__init__(name)
-        self.config, self.grid, self.space = config, model.grid, model.labels
+        super().__init__(config, name, model, data)
         self.rows: list[tuple[str, int, int]] = []  # figure, layer, least visibility
         self.averaged: list[str] = []
         for number, layer in enumerate(config.layers):
-            if layer not in layers:
+            if layer not in data.outlines.layers:
                 continue
             rows = [(f"IoU_{layer}", number, 0)]
             if model.labels.layers[model.labels.layer_names.index(layer)].of_boxes:
@@ -68,7 +59,7 @@ class AreaOverlaps(SampleSums):
             return torch.zeros(len(batch), 0, 2, dtype=torch.long)
         predicted = decoded > 0
         truths = {
-            level: self.config.truth(batch.outlines, self.grid, self.space, level)
+            level: self.config.truth(batch.outlines, self.model.grid, self.model.labels, level)
             for level in {level for _, _, level in self.rows}
         }
         cells = []
@@ -91,18 +82,11 @@ class AreaOverlaps(SampleSums):
         Raises:
             DataError: where areas of boxes were measured and the data have no annotations.
         """
-        for layer in self.space.layers:
+        for layer in self.model.labels.layers:
             measured = any(name == f"IoU_{layer.name}" for name, _, _ in self.rows)
             if layer.of_boxes and measured and not split.source.annotated:
                 raise DataError(
-                    f"{split.source} has no annotations, so {layer.name}s cannot be scored on"
-                    f" split {split.name!r}."
+                    f"Version {split.source.data.version} has no annotations, so {layer.name}s"
+                    f" cannot be scored on split {split.name!r}."
                 )
         return super().compute(split)
-
-
-@evaluator.register
-def _(
-    config: SegmentationHeadConfig, name: str, model: DetectorConfig, data: DataConfig
-) -> AreaOverlaps:
-    return AreaOverlaps(name, config, model, data.outlines.layers)

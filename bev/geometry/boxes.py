@@ -30,9 +30,9 @@ class Boxes3D:
         size: (M, 3) length, width, height, metres.
         yaw: (M,) radians, counter-clockwise about z from +x.
         velocity: (M, 2) vx, vy in the same frame, metres per second; NaN where unknown.
-        label: (M,) index into the list of classes.
+        label: (M,) index into the label space's classes.
         score: (M,) confidence; 1 for truth.
-        attribute: (M,) index into ``bev.data.nuscenes.classes.ATTRIBUTES``; -1 for none.
+        attribute: (M,) index into the label space's attributes; -1 for none.
         visibility: (M,) nuScenes level 1 (0-40 %) to 4 (80-100 %); 0 where unknown.
     """
 

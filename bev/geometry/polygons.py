@@ -24,7 +24,7 @@ class Outlines:
 
     Attributes:
         edges: (E, 2, 2) from (x, y) to (x, y), metres.
-        layer: (E,) what is inside, an index into ``bev.data.nuscenes.classes.LAYERS``.
+        layer: (E,) what is inside, a place in the label space's layers.
         visibility: (E,) nuScenes level 1 (0-40 %) to 4 (80-100 %) of what is inside; 0 where
             unknown or without meaning.
     """

@@ -1,4 +1,4 @@
-"""The official metrics at every validation, and their record."""
+"""The metrics of every validation, and their record."""
 
 import json
 import time
@@ -7,18 +7,19 @@ from pathlib import Path
 import torch.distributed
 from lightning import Callback, LightningModule, Trainer
 
+from bev.config import Experiment
 from bev.data.batch import Batch
-from bev.data.settings import DataConfig
 from bev.errors import BevError
+from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import Evaluation, Result
 from bev.models.detector import Prediction
 
 
-class OfficialMetrics(Callback):
-    """Evaluates the validation split: the boxes of all ranks, scored by the devkit on rank 0.
+class ValidationMetrics(Callback):
+    """Evaluates the validation split: what all ranks predicted, scored on rank 0.
 
-    Where validation loads lidar, depth is measured as well, as ``val/depth_abs_rel`` and
-    ``val/depth_rmse`` (metres); where the model segments, ``val/mIoU`` and each layer's IoU.
+    Figures are logged as ``val/<name>``: those of nuScenes' official metrics, of depth where
+    validation loads lidar, and of each head; see ``bev.evaluation``.
 
     Attributes:
         result: of the latest validation (rank 0).
@@ -26,13 +27,13 @@ class OfficialMetrics(Callback):
         training_seconds: of all parts of the run, without validation.
 
     Args:
-        run: the run folder; ``evaluation/<split>/`` below it takes the devkit's files, and
+        run: the run folder; ``evaluation/<split>/`` below it takes the evaluation's files, and
             ``evaluation/history.jsonl`` a line for each validation.
-        data: names the split.
+        config: of the run.
     """
 
-    def __init__(self, run: Path, data: DataConfig) -> None:
-        self.run, self.data = run, data
+    def __init__(self, run: Path, config: Experiment) -> None:
+        self.run, self.config = run, config
         self.evaluation: Evaluation | None = None
         self.result: Result | None = None
         self.validated_step = -1
@@ -43,7 +44,7 @@ class OfficialMetrics(Callback):
         self._resumed_at = time.perf_counter()
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.evaluation = Evaluation(module.model, self.data.outlines.layers)
+        self.evaluation = Evaluation(self.config.model, self.config.data)
         self.training_seconds, self._resumed_at = self._seconds(), None
         if trainer.world_size > 1:
             # Each rank has batch norm statistics of its own: validate what rank 0 will save.
@@ -91,17 +92,20 @@ class OfficialMetrics(Callback):
         return self.training_seconds + running
 
     def _evaluate(self, trainer: Trainer) -> dict[str, float]:
-        split = self.data.splits[1]
-        folder = self.run / "evaluation" / split
-        found = self.evaluation.compute(self.data.source.open(self.data).index, split, folder)
+        data = self.config.data
+        split = data.splits[1]
+        place = EvaluatedSplit(data.source.open(data), split, self.run / "evaluation" / split)
+        found = self.evaluation.compute(place)
         self.result, scalars = found, found.scalars()
         minutes = self.training_seconds / 60
+        classes = found.classes.items()
+        average_precision = {name: values["AP"] for name, values in classes if "AP" in values}
         entry = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
             "training_minutes": round(minutes, 2),
             **scalars,
-            **({"AP": found.metrics.class_ap} if found.metrics else {}),
+            **({"AP": average_precision} if average_precision else {}),
         }
         with (self.run / "evaluation" / "history.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")

@@ -20,9 +20,8 @@ def compile_parts(model: Detector, backend: str = "inductor") -> None:
 
     In place: names of parameters stay, and copies (averaged weights) are not compiled.
     """
-    for name in ("backbone", "neck", "encoder", "head", "segmentation"):
-        if hasattr(model, name):
-            getattr(model, name).compile(backend=backend)
+    for name in ("backbone", "neck", "encoder", *model.config.heads):
+        getattr(model, name).compile(backend=backend)
 
 
 class TrainingModule(LightningModule):

@@ -10,8 +10,7 @@ from lightning import Callback
 from bev.config import Experiment, code_files, save_config
 from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
-from bev.evaluation.evaluation import Result
-from bev.evaluation.segmentation import MEAN
+from bev.evaluation.evaluation import Result, headline, try_out
 from bev.machine import device_name, local_processes, peak_memory
 from bev.models import Detector
 from bev.serialization import to_plain
@@ -20,7 +19,7 @@ from bev.training.checkpoint.saving import SavedConfig
 from bev.training.datamodule import KeyFrameData, ending_workers
 from bev.training.folder import RUN_VARIABLE, keep_records, run_folder
 from bev.training.initialization import starting_model, write_account
-from bev.training.metrics import OfficialMetrics
+from bev.training.metrics import ValidationMetrics
 from bev.training.module import TrainingModule
 from bev.training.record import RunRecord, count_flops
 from bev.training.settings_check import check_settings
@@ -53,7 +52,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     finish: Sequence[Callable[[FinishedRun], object]] = (),
 ) -> tuple[Path, Result | None]:
-    """Train, and evaluate with the official metrics.
+    """Train, and evaluate.
 
     Args:
         config: the experiment.
@@ -80,9 +79,10 @@ def train(
     model, weights = starting_model(
         config.model, config.train.init, config.data.image_size, resumed=resume is not None
     )
+    try_out(model, KeyFrames(data.frames["train"], config.data, training=True)[0], config.data)
     module = TrainingModule(model, config.train, config.data.batch_size)
-    metrics = OfficialMetrics(folder, config.data)
-    score = "NDS" if config.model.detects else MEAN
+    metrics = ValidationMetrics(folder, config)
+    score = headline(config.model, config.data)
     own = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
     trainer = build_trainer(config.train, folder, devices, score, own)
     if trainer.is_global_zero:

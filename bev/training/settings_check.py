@@ -6,6 +6,7 @@ from bev.config import Experiment
 from bev.data.frame import Reference
 from bev.data.images.photometric import photometric_transform
 from bev.errors import TrainingError
+from bev.evaluation.evaluation import evaluators
 from bev.training.optimization.schedule import follows_run
 from bev.training.settings import TrainConfig
 
@@ -17,7 +18,8 @@ def check_settings(config: Experiment) -> None:
 
     Raises:
         TrainingError: where they contradict one another.
-        ConfigError: where the photometric transform cannot augment images.
+        ConfigError: where the photometric transform cannot augment images, and where a head has no
+            evaluator.
     """
     train = config.train
     if train.ema > 0 and train.strategy.startswith(_SHARDED):
@@ -56,8 +58,6 @@ def check_settings(config: Experiment) -> None:
             f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
             f" --model.{again[0]}.no-checkpointing."
         )
-    if config.model.depth_supervision.weight > 0 and not config.data.lidar:
-        raise TrainingError("Depth supervision (model.depth_weight > 0) needs --data.lidar.")
     if config.model.view.assumes_ground and config.data.reference == "lidar":
         raise TrainingError(
             "Ray features tell the depth of the ground at z = 0, which is not where it lies in the"
@@ -71,7 +71,9 @@ def check_settings(config: Experiment) -> None:
             "--model.no-test-mirror": config.model.test_mirror,
         },
     )
-    check_outlines(config)
+    for head in config.model.heads.values():
+        head.check_data(config.model, config.data)
+    evaluators(config.model, config.data)  # raises what is wrong with them
     if train.max_minutes and follows_run(train):
         raise TrainingError(
             f"The schedule {train.schedule}, or a stage that starts at a fraction of the run, needs"
@@ -93,24 +95,4 @@ def check_mirror(reference: Reference, asked: Mapping[str, bool]) -> None:
         raise TrainingError(
             "A scene's mirror image has its y turned round, which in the lidar's frame is front and"
             f" back; set --data.reference ego, or leave it out ({', '.join(flags)})."
-        )
-
-
-def check_outlines(config: Experiment) -> None:
-    """Raises TrainingError where the data do not bring the areas that the model segments."""
-    told, brought = config.model.segmentation.layers, config.data.outlines.layers
-    missing = [name for name in told if name not in brought]
-    if missing:
-        raise TrainingError(
-            f"The model segments {', '.join(told)} and the data bring no {', '.join(missing)}; set"
-            f" --data.outlines.layers {' '.join(told)}."
-        )
-    grid, scale = config.model.grid, config.data.bev_augmentation.scale[0]
-    needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
-    layers = config.data.source.labels.layers
-    of_map = any(layer.of_map for layer in layers if layer.name in brought)
-    if of_map and config.data.outlines.reach < needed:
-        raise TrainingError(
-            f"Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
-            f" least {needed:.0f} metres, not {config.data.outlines.reach:g}."
         )

@@ -1,17 +1,15 @@
-"""Segmented areas seen from above: what is told is tinted, the truth has a white border."""
+"""Areas from above: predicted cells are tinted, ground truth has a white border."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
-from bev.data.nuscenes.classes import LAYERS
-from bev.geometry import BevGrid, Outlines, covered
-from bev.models import DetectorConfig
-from bev.visualization.colors import TRUTH, layer_color
+from bev.geometry import BevGrid
+from bev.visualization.colors import TRUTH, Color
 
 Locate = Callable[[np.ndarray], np.ndarray]
 _OPACITY = 0.45
@@ -23,35 +21,17 @@ class AreaMaps:
 
     Attributes:
         grid: whose cells they are.
-        layers: names, of ``bev.data.nuscenes.classes.LAYERS``.
-        told: by a model; None for the truth alone.
-        truth: what is there.
+        layers: names.
+        colors: of each layer, RGB.
+        predicted: cells that a model predicts; None for ground truth alone.
+        truth: cells that are covered.
     """
 
     grid: BevGrid
-    layers: tuple[str, ...]
-    told: Bool[Tensor, "K Y X"] | None
+    layers: Sequence[str]
+    colors: Sequence[Color]
+    predicted: Bool[Tensor, "K Y X"] | None
     truth: Bool[Tensor, "K Y X"]
-
-
-def area_maps(
-    config: DetectorConfig, outlines: Outlines, logits: Float[Tensor, "K Y X"] | None = None
-) -> AreaMaps | None:
-    """What there is to draw of one sample; None where the model segments nothing.
-
-    Args:
-        config: of the model.
-        outlines: all that there is, ego frame.
-        logits: what the model tells; None for the truth alone.
-    """
-    layers = config.segmentation.layers
-    if not layers:
-        return None
-    numbers = [LAYERS.index(name) for name in layers]
-    told = None if logits is None else logits.cpu() > 0
-    return AreaMaps(
-        config.grid, layers, told, covered([outlines.to("cpu")], numbers, config.grid)[0]
-    )
 
 
 def draw_areas(image: np.ndarray, maps: AreaMaps, pixels_of: Locate) -> None:
@@ -61,12 +41,12 @@ def draw_areas(image: np.ndarray, maps: AreaMaps, pixels_of: Locate) -> None:
         image: (H, W, 3) uint8.
         pixels_of: gives the continuous pixels (..., 2) of ego points (..., 2).
     """
-    shown = maps.truth if maps.told is None else maps.told
+    shown = maps.truth if maps.predicted is None else maps.predicted
     for number in shown.flatten(1).sum(1).argsort(descending=True).tolist():
-        color = np.array(layer_color(LAYERS.index(maps.layers[number])))
+        color = np.array(maps.colors[number])
         inside = _on_picture(shown[number], image.shape[:2], maps.grid, pixels_of) > 0
         image[inside] = np.round((1 - _OPACITY) * image[inside] + _OPACITY * color)
-        if maps.told is not None:
+        if maps.predicted is not None:
             there = _on_picture(maps.truth[number], image.shape[:2], maps.grid, pixels_of)
             border, _ = cv2.findContours(there, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(image, border, -1, TRUTH, 1)

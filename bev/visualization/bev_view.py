@@ -4,6 +4,7 @@ Drawn at twice the size and reduced, which is what makes thin slanted lines clea
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D
 from bev.visualization.areas import AreaMaps, draw_areas
 from bev.visualization.canvas import (
@@ -67,7 +69,8 @@ def draw_bev(
     predictions: Boxes3D | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     lidar_colors: np.ndarray | None = None,
-    areas: AreaMaps | None = None,
+    areas: Sequence[AreaMaps] = (),
+    space: LabelSpace = UNNAMED,
 ) -> np.ndarray:
     """The scene from above.
 
@@ -78,15 +81,16 @@ def draw_bev(
             the ego frame; the arrow of a moving box ends where it will be in one second.
         lidar: points in the ego frame, metres.
         lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
-        areas: below all else, what is told tinted and the truth with a thin white border.
+        areas: below all else, predicted cells tinted and ground truth with a thin white border.
+        space: gives the colours of classes.
 
     Returns:
         (pixels, pixels, 3) uint8 RGB.
     """
     fine = BevView(view.pixels * _FINE, view.reach)
     image = np.full((fine.pixels, fine.pixels, 3), PANEL, np.uint8)
-    if areas is not None:
-        draw_areas(image, areas, fine.locate)
+    for maps in areas:
+        draw_areas(image, maps, fine.locate)
     rings = [r for r in (10, 20, 30, 40, 50) if r < view.reach]
     for ring in rings:
         _circle(image, fine, ring)
@@ -99,7 +103,7 @@ def draw_bev(
     moving = False
     for boxes, color in ((truth, TRUTH), (predictions, None)):
         if boxes is not None:
-            moving |= _draw_outlines(image, fine, boxes.to("cpu"), color)
+            moving |= _draw_outlines(image, fine, boxes.to("cpu"), color, space)
     image = cv2.resize(image, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA)
     if moving:
         at = (12.0, view.pixels - 12.0)
@@ -134,14 +138,16 @@ def _draw_ego(image: np.ndarray, view: BevView) -> None:
     fill_polygon(image, view.locate(np.array(_EGO_WINDOW)), GRID)
 
 
-def _draw_outlines(image: np.ndarray, view: BevView, boxes: Boxes3D, fixed: Color | None) -> bool:
+def _draw_outlines(
+    image: np.ndarray, view: BevView, boxes: Boxes3D, fixed: Color | None, space: LabelSpace
+) -> bool:
     """Truth where a fixed colour is given, else predictions, weakest first; whether any moves."""
     footprints = boxes.footprint().double().numpy()
     velocity = torch.nan_to_num(boxes.velocity).double().numpy()
     moving = np.linalg.norm(velocity, axis=1) > _MOVING
     for index in torch.argsort(boxes.score, stable=True).tolist():
         outline = view.locate(footprints[index])
-        color = fixed or class_color(int(boxes.label[index]))
+        color = fixed or class_color(space, int(boxes.label[index]))
         center, nose = outline.mean(axis=0), outline[:2].mean(axis=0)
         edges = np.stack([outline, np.roll(outline, -1, axis=0)], axis=1)
         if fixed:

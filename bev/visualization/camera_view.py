@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.frame import CameraFrame
-from bev.data.nuscenes.classes import CLASSES
+from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.canvas import dashes, draw_dots, draw_segments, draw_text, fill_polygon
 from bev.visualization.clipping import NEAR, clip_polygon, clip_segments, view_planes
-from bev.visualization.colors import TRUTH, class_color
+from bev.visualization.colors import TRUTH, class_color, class_name
 
 # Edges of a box by corner (see Boxes3D.corners), and the diagonals that mark the front.
 EDGES = np.array(
@@ -58,6 +58,7 @@ def draw_boxes(
     truth: bool = False,
     labels: bool = False,
     thickness: int = 2,
+    space: LabelSpace = UNNAMED,
     global_from_ego: Float[Tensor, "4 4"] | None = None,
 ) -> None:
     """Draw boxes in place, each edge cut at the near plane and at the borders of the image.
@@ -69,6 +70,7 @@ def draw_boxes(
         truth: draw in truth's style (thin, white, dashed, crossed front).
         labels: write class and score above each box.
         thickness: of predictions' lines, pixels; small boxes have lines of one pixel.
+        space: names and colours of classes.
         global_from_ego: the reference pose, see ``upright_corners``.
     """
     corners = upright_corners(boxes, global_from_ego)
@@ -76,7 +78,7 @@ def draw_boxes(
     pixels_from_camera = camera.image_from_camera.double().numpy()
     planes = view_planes(pixels_from_camera, image.shape[:2])
     for index in np.argsort(-in_camera[..., 2].mean(axis=1)):
-        box, color = in_camera[index], class_color(int(boxes.label[index]))
+        box, color = in_camera[index], class_color(space, int(boxes.label[index]))
         edges = _project(clip_segments(box[EDGES], planes), pixels_from_camera)
         if not len(edges):
             continue
@@ -95,7 +97,7 @@ def draw_boxes(
             draw_segments(image, edges, _SHADOW, width + 1)
             draw_segments(image, edges, color, width)
         if labels:
-            name = CLASSES[int(boxes.label[index])].replace("_", " ")
+            name = class_name(space, int(boxes.label[index]))
             text = name if truth else f"{name} {float(boxes.score[index]):.2f}"
             top = edges.reshape(-1, 2)[edges.reshape(-1, 2)[:, 1].argmin()]
             draw_text(image, text, (top[0], top[1] - 6), 10, color, anchor="ms", plate=_SHADOW)

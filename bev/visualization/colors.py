@@ -1,36 +1,17 @@
-"""The colours of all pictures, RGB: one per class, told apart on dark ground and on photographs.
+"""The colours of all pictures, RGB.
 
-Layers of the BEV have colours of their own; vehicles that of cars.
+Classes and layers have those of their label space, else one of a palette that is told apart on dark
+ground and on photographs.
 """
 
-from bev.data.nuscenes.classes import CLASSES, LAYERS
+from bev.data.labels import LabelSpace
 
 Color = tuple[int, int, int]
 
-CLASS_COLORS: dict[str, Color] = {
-    "car": (255, 158, 27),
-    "truck": (255, 92, 77),
-    "construction_vehicle": (214, 158, 96),
-    "bus": (255, 111, 186),
-    "trailer": (198, 120, 255),
-    "barrier": (148, 163, 184),
-    "motorcycle": (250, 224, 80),
-    "bicycle": (163, 230, 53),
-    "pedestrian": (56, 189, 248),
-    "traffic_cone": (45, 212, 170),
-}
-
-LAYER_COLORS: dict[str, Color] = {
-    "vehicle": (255, 158, 27),
-    "drivable_area": (64, 110, 160),
-    "divider": (163, 230, 53),
-    "ped_crossing": (198, 120, 255),
-    "walkway": (45, 170, 140),
-    "stop_line": (255, 92, 77),
-    "carpark_area": (214, 158, 96),
-    "lane": (110, 130, 200),
-    "road_segment": (90, 150, 150),
-}
+PALETTE: tuple[Color, ...] = (
+    (255, 158, 27), (56, 189, 248), (163, 230, 53), (255, 111, 186), (250, 224, 80),
+    (198, 120, 255), (45, 212, 170), (255, 92, 77), (148, 163, 184), (214, 158, 96),
+)  # fmt: skip
 
 BACKGROUND: Color = (17, 20, 26)
 PANEL: Color = (24, 28, 36)
@@ -42,11 +23,18 @@ LIDAR: Color = (96, 112, 136)
 EGO: Color = (203, 213, 225)
 
 
-def class_color(label: int) -> Color:
-    """The colour of a class index."""
-    return CLASS_COLORS[CLASSES[label]]
+def class_color(space: LabelSpace, label: int) -> Color:
+    """The colour of a class, by its number."""
+    own = space.classes[label].color if label < len(space.classes) else None
+    return own or PALETTE[label % len(PALETTE)]
 
 
-def layer_color(layer: int) -> Color:
-    """The colour of a layer of the BEV."""
-    return LAYER_COLORS[LAYERS[layer]]
+def layer_color(space: LabelSpace, layer: int) -> Color:
+    """The colour of a layer, by its number."""
+    return space.layers[layer].color or PALETTE[layer % len(PALETTE)]
+
+
+def class_name(space: LabelSpace, label: int) -> str:
+    """The name of a class as it is written in pictures, by its number."""
+    known = label < len(space.classes)
+    return space.names[label].replace("_", " ") if known else f"class {label}"

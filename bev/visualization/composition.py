@@ -1,20 +1,17 @@
 """The parts that a sheet is put together from: tiles, title, legend."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from bev.data.frame import Frame
-from bev.data.nuscenes.classes import CLASSES
 from bev.visualization.canvas import dashes, draw_segments, draw_text, load_image, text_size
 from bev.visualization.colors import (
     BACKGROUND,
     FAINT_TEXT,
-    LAYER_COLORS,
     TEXT,
     TRUTH,
-    class_color,
 )
 from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
@@ -75,21 +72,17 @@ def draw_header(sheet: np.ndarray, layout: Layout, frame: Frame, title: str, not
 def draw_legend(
     sheet: np.ndarray,
     layout: Layout,
-    labels: Iterable[int],
     styles: Sequence[tuple[str, bool]],
-    layers: Sequence[str] = (),
+    shown: Sequence[tuple[str, Color]] = (),
 ) -> None:
     """The strip below the cameras: line styles (name, whether truth's), then what is shown.
-
-    Classes first, then the layers of the BEV.
 
     Where the sheet is too narrow for all, entries run on to a second line.
     """
     left, baseline = layout.legend
     limit = layout.bev[0] - MARGIN if layout.tiles else layout.size[1]
     entries = [(name, None, truth) for name, truth in styles]
-    entries += [(CLASSES[i].replace("_", " "), class_color(i), False) for i in sorted(set(labels))]
-    entries += [(f"area: {n.replace('_', ' ')}", LAYER_COLORS[n], False) for n in layers]
+    entries += [(name, color, False) for name, color in shown]
     x, y = left, baseline - 14
     for name, color, is_truth in entries:
         width = (38 if color is None else 22) + text_size(name, 12)[0] + 20

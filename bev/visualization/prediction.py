@@ -6,8 +6,9 @@ import numpy as np
 
 from bev.data.batch import Batch
 from bev.data.frame import Frame
-from bev.models import Detector
-from bev.visualization.areas import area_maps
+from bev.models import Detector, DetectorConfig
+from bev.models.detector import Prediction
+from bev.visualization.overlays import overlay
 from bev.visualization.sheet import draw_sheet
 
 
@@ -18,10 +19,29 @@ def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
 
 
 def draw_prediction(model: Detector, frame: Frame, batch: Batch, **drawn) -> np.ndarray:
-    """The sheet of a frame with what a model makes of its batch; see ``draw_sheet``."""
-    found = model.predict(batch)
-    boxes = found.boxes[0] if model.config.detects else None
-    areas = None
-    if found.segmentation is not None:
-        areas = area_maps(model.config, batch.outlines[0], found.segmentation[0])
-    return draw_sheet(frame, boxes, areas=areas, **drawn)
+    """The sheet of a frame with what a model predicts for its batch; see ``draw_sheet``."""
+    return draw_heads(model.config, frame, batch, model.predict(batch), **drawn)
+
+
+def draw_heads(
+    model: DetectorConfig,
+    frame: Frame,
+    batch: Batch,
+    prediction: Prediction | None = None,
+    **drawn,
+) -> np.ndarray:
+    """The sheet of a frame with what each head adds to it; see ``draw_sheet``.
+
+    Args:
+        model: its settings.
+        frame: the frame.
+        batch: of this frame alone, not augmented.
+        prediction: of the batch; None to draw ground truth alone.
+        drawn: further arguments of ``draw_sheet``.
+    """
+    boxes, areas = None, []
+    for name, head in model.heads.items():
+        found = overlay(head, prediction and prediction.results[name], batch, model)
+        boxes = found.boxes if boxes is None else boxes
+        areas += [] if found.areas is None else [found.areas]
+    return draw_sheet(frame, boxes, areas=areas, space=model.labels, **drawn)

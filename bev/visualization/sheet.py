@@ -7,10 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.frame import Frame
+from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D
 from bev.visualization.areas import AreaMaps
 from bev.visualization.bev_view import BevView, draw_bev
 from bev.visualization.camera_view import draw_boxes, scaled_camera
+from bev.visualization.colors import class_color, class_name
 from bev.visualization.composition import (
     camera_tile,
     draw_header,
@@ -26,8 +28,9 @@ def draw_sheet(
     predictions: Boxes3D | None = None,
     images: Sequence[np.ndarray] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
-    areas: AreaMaps | None = None,
+    areas: Sequence[AreaMaps] = (),
     *,
+    space: LabelSpace = UNNAMED,
     score_threshold: float = 0.3,
     show_truth: bool = True,
     least_points: int = 1,
@@ -44,7 +47,8 @@ def draw_sheet(
             view at any size; read from the cameras' files by default.
         lidar: points in the reference ego frame; by default read from the frame's file where there
             is one, and left away where there is none.
-        areas: maps of the BEV, see ``area_maps``; without predictions, all that a model tells.
+        areas: maps of the BEV, drawn in this order.
+        space: names and colours of classes.
         score_threshold: predictions below it are not drawn.
         show_truth: draw the annotated boxes.
         least_points: leave out truth with fewer lidar and radar points (the official evaluation
@@ -65,7 +69,7 @@ def draw_sheet(
     if predictions is not None:
         predictions = predictions.to("cpu")
         predictions = predictions[predictions.score >= score_threshold]
-    alone = predictions is None and (areas is None or areas.told is None)
+    alone = predictions is None and all(maps.predicted is None for maps in areas)
     strong = truth if alone else Boxes3D.empty() if predictions is None else predictions
     thin = Boxes3D.empty() if alone else truth
 
@@ -75,10 +79,10 @@ def draw_sheet(
         entry = scaled_camera(camera, tile.shape[:2])
         pose = frame.global_from_ego
         draw_boxes(tile, entry, thin, truth=True, global_from_ego=pose)
-        draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose)
+        draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose, space=space)
         place_tile(sheet, layout, index, tile, camera.name)
     view = BevView(layout.bev_pixels)
-    bev = draw_bev(view, truth=thin, predictions=strong, lidar=lidar, areas=areas)
+    bev = draw_bev(view, truth=thin, predictions=strong, lidar=lidar, areas=areas, space=space)
     place_bev(sheet, layout, bev)
 
     note = (
@@ -91,5 +95,10 @@ def draw_sheet(
     styles = [("truth", False)] if alone else []
     styles += [("prediction", False)] if predictions is not None else []
     styles += [("truth", True)] if show_truth and not alone else []
-    draw_legend(sheet, layout, strong.label.tolist(), styles, areas.layers if areas else ())
+    shown = sorted(set(strong.label.tolist()))
+    entries = [(class_name(space, label), class_color(space, label)) for label in shown]
+    for maps in areas:
+        names = (f"area: {name.replace('_', ' ')}" for name in maps.layers)
+        entries += zip(names, maps.colors, strict=True)
+    draw_legend(sheet, layout, styles, entries)
     return sheet

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bev.data.batch import Batch, Views
+from bev.data.nuscenes.classes import NUSCENES
 from bev.geometry import BevGrid, Boxes3D, Cameras, image_affine, rigid_transform, rotation_z
 from bev.models import (
     BackboneConfig,
@@ -58,7 +59,7 @@ def batch(cameras: Cameras) -> Batch:
 @pytest.fixture()
 def small() -> DetectorConfig:
     return replace(
-        DetectorConfig(),
+        DetectorConfig(labels=NUSCENES),
         backbone=BackboneConfig(
             "resnet10t", pretrained=False, strides=(8, 16), channels=(16, 16, 32, 32), stem=8
         ),

@@ -10,11 +10,14 @@ def perfect_output(targets: CenterTargets, sectors: int = 1) -> GroupOutput:
     """Says the attributes of those that have one, and sectors where there are several."""
     batch, _, rows, columns = targets.heatmap.shape
     sample, row, column = targets.index.unbind(1)
-    regression = torch.zeros(batch, 10, rows, columns)
-    regression[sample, :, row, column] = targets.regression
+    regression = {}
+    for name, values in targets.regression.items():
+        regression[name] = torch.zeros(batch, values.shape[1], rows, columns)
+        regression[name][sample, :, row, column] = values
     attribute = torch.zeros(batch, len(ATTRIBUTES), rows, columns)
     attribute[sample, targets.attribute.clamp(min=0), row, column] = 1.0
     sector = torch.zeros(batch, sectors, rows, columns)
     sector[sample, targets.sector, row, column] = 1.0
     heatmap = torch.logit(targets.heatmap.clamp(1e-6, 1 - 1e-6))
-    return GroupOutput(heatmap, regression, attribute, sector if sectors > 1 else sector[:, :0])
+    sector = sector if sectors > 1 else sector[:, :0]
+    return GroupOutput(heatmap=heatmap, **regression, attribute=attribute, sector=sector)

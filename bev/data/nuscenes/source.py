@@ -58,6 +58,10 @@ class NuScenes(FrameSource):
         super().__init__(data)
         self.index = open_index(data.root, data.version)
 
+    @property
+    def annotated(self) -> bool:
+        return len(self.index.sample_annotation.category) > 0
+
     def frames(self, split: str) -> IndexFrames:
         data = self.data
         return read_frames(

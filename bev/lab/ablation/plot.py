@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bev.lab.ablation.results import HEADLINES, Row
+from bev.lab.ablation.results import Row
 
 _COLOUR, _FAINT = "#2274a5", "#b9c6cf"
 
@@ -14,9 +14,11 @@ _COLOUR, _FAINT = "#2274a5", "#b9c6cf"
 def draw(rows: Sequence[Row], path: Path) -> Path:
     """Draw the headline figures of each variant (a dot a run, a bar for the mean), the differences.
 
-    mAP and NDS where boxes are detected, mIoU where areas are segmented.
+    They are those that the evaluators of the heads name, in the order of the table.
     """
-    names = [name for name in HEADLINES if any(name in row.figures for row in rows)] or ["NDS"]
+    headlines = dict.fromkeys(name for row in rows for name in row.headlines)
+    found = dict.fromkeys(name for row in rows for name in row.figures)
+    names = [name for name in found if name in headlines] or list(headlines)[:1]
     figure = Figure(figsize=(13, 1.6 + 0.42 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2 * len(names), sharey=True)

@@ -2,28 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from bev.data.nuscenes.index import Index
+from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.bootstrap import REPLICATES, Score, draws, interval, replicate
-from bev.evaluation.matches import Matches, match
-from bev.evaluation.official import counted_boxes, read_metrics
-from bev.evaluation.segmentation import MEAN, Overlaps
+from bev.evaluation.evaluation import evaluators
 from bev.lab.ablation.study import Run
 from bev.training.record import RunRecord
 
-_OFFICIAL = ("mAP", "NDS")  # in the order of Matches.scores
-HEADLINES = (*_OFFICIAL, MEAN)
-
 Unit = Literal["samples", "scenes"]
-
-
-def compared(name: str) -> bool:
-    """Whether differences in a figure have an interval."""
-    return name in HEADLINES or name.startswith("IoU")
 
 
 @dataclass(frozen=True)
@@ -42,6 +31,8 @@ class Row:
     Attributes:
         planned: its runs.
         figures: by name ("mAP", ...), one value for each finished run.
+        headlines: names of the figures that stand for the heads.
+        compared: names of the figures that are resampled, so that differences have an interval.
         differences: by name; empty for the first variant, where either has no finished run, and
             where other samples were evaluated.
         records: of the finished runs.
@@ -52,6 +43,8 @@ class Row:
     variant: str
     planned: int
     figures: dict[str, list[float]]
+    headlines: tuple[str, ...]
+    compared: tuple[str, ...]
     differences: dict[str, Difference]
     records: list[RunRecord]
     faults: list[tuple[str, str, str]]
@@ -109,6 +102,8 @@ def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLI
                 variant,
                 len(planned),
                 figures,
+                _headlines(planned[0]),
+                sampled.names if sampled else (),
                 differences,
                 [RunRecord.read(run.folder) for run in finished],
                 [(run.name, run.error, str(run.log)) for run in planned if run.error],
@@ -118,15 +113,23 @@ def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLI
     return rows
 
 
-def _evaluation(run: Run) -> Path:
-    return run.folder / "evaluation" / run.config.data.splits[1]
+def _headlines(run: Run) -> tuple[str, ...]:
+    found = evaluators(run.config.model, run.config.data).values()
+    return tuple(name for one in found for name in one.headlines)
+
+
+def _evaluated(run: Run) -> EvaluatedSplit:
+    """The final evaluation of a run."""
+    data = run.config.data
+    split = data.splits[1]
+    return EvaluatedSplit(data.source.open(data), split, run.folder / "evaluation" / split)
 
 
 def _figures(run: Run) -> dict[str, float]:
-    """Of the final evaluation: official metrics where it detects, IoU where it segments."""
-    folder = _evaluation(run)
-    official = read_metrics(folder).scalars() if run.config.model.detects else {}
-    return official | Overlaps.read(folder).scalars()
+    """Of the final evaluation, as each head left them."""
+    found = evaluators(run.config.model, run.config.data).values()
+    folder = run.folder / "evaluation" / run.config.data.splits[1]
+    return {n: value for one in found for n, value in one.read(folder).figures.items()}
 
 
 @dataclass(frozen=True)
@@ -138,41 +141,35 @@ class _Sampled:
     values: np.ndarray
 
 
-def _replicates(runs: Sequence[Run], unit: Unit, count: int) -> _Sampled:
+def _replicates(runs: Sequence[Run], unit: Unit, count: int) -> _Sampled | None:
     scored = [_scored(run) for run in runs]
-    tokens, names, _ = scored[0]
-    data = runs[0].config.data
-    index = data.source.open(data).index
-    groups = scene_numbers(index, tokens) if unit == "scenes" else np.arange(len(tokens))
-    values = replicate([score for _, _, score in scored], draws(groups, count))
+    tokens = scored[0][0].tokens if scored[0] else ()
+    if not all(run and all(one.tokens == tokens for one in run) for run in scored):
+        return None
+    groups = np.arange(len(tokens))
+    if unit == "scenes":
+        groups = scene_numbers(_evaluated(runs[0]), tokens)
+    values = replicate([_joined(run) for run in scored], draws(groups, count))
+    names = tuple(name for one in scored[0] for name in one.names)
     return _Sampled(tokens, names, values)
 
 
-def _scored(run: Run) -> tuple[tuple[str, ...], tuple[str, ...], Score]:
-    """Tokens of a run's S samples, names of its M figures, and these by the samples' weights."""
-    overlaps, matches = Overlaps.read(_evaluation(run)), None
-    if run.config.model.detects:
-        matches = _matches(run)
-    tokens = matches.tokens if matches else tuple(sorted(overlaps.samples))
-    names = (*(_OFFICIAL if matches else ()), *overlaps.scalars())
-
-    def score(weights: np.ndarray) -> list[float]:
-        official = matches.scores(weights) if matches else ()
-        areas = overlaps.scores(tokens, weights).values() if overlaps.names else ()
-        return [*official, *areas]
-
-    return tokens, names, score
+def _scored(run: Run) -> list[Resampled]:
+    """What each head's evaluation gives of a run, to be resampled."""
+    place = _evaluated(run)
+    found = evaluators(run.config.model, run.config.data).values()
+    return [one for own in found if (one := own.resampled(place)) is not None]
 
 
-def _matches(run: Run) -> Matches:
-    data, path = run.config.data, _evaluation(run) / "results_nusc.json"
-    return match(counted_boxes(path, data.source.open(data).index, data.splits[1]))
+def _joined(parts: Sequence[Resampled]) -> Score:
+    return lambda weights: [value for one in parts for value in one.score(weights)]
 
 
-def scene_numbers(index: Index, tokens: Sequence[str]) -> np.ndarray:
+def scene_numbers(place: EvaluatedSplit, tokens: Sequence[str]) -> np.ndarray:
     """(S,) the scene of each sample, counted from 0."""
-    scenes = index.sample.scene[index.rows_of(tokens)]
-    return np.unique(scenes, return_inverse=True)[1]
+    frames = place.source.frames(place.name)
+    scene = dict(zip(frames.tokens, frames.scenes, strict=True))
+    return np.unique([scene[token] for token in tokens], return_inverse=True)[1]
 
 
 def _differences(

@@ -3,10 +3,10 @@
 import csv
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
-from bev.lab.ablation.results import Difference, Row, compared
+from bev.lab.ablation.results import Difference, Row
 
 _COSTS = ("M params", "GFLOPs", "minutes", "ms/step", "GiB")
 _PLACES = {"M params": 2, "GFLOPs": 1, "minutes": 1, "ms/step": 0, "GiB": 2}
@@ -31,11 +31,11 @@ def note(unit: str, replicates: int) -> str:
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """The header and the cells, as text."""
-    names = _figure_names(rows)
+    names, compared = _figure_names(rows), {name for row in rows for name in row.compared}
     header = ["variant", "runs"]
     for name in names:
-        header += [name, f"Δ {name}"] if compared(name) else [name]
-    return [*header, *_COSTS], [_line(row, names) for row in rows]
+        header += [name, f"Δ {name}"] if name in compared else [name]
+    return [*header, *_COSTS], [_line(row, names, compared) for row in rows]
 
 
 def markdown(rows: Sequence[Row], name: str, note: str) -> str:
@@ -89,13 +89,13 @@ def _figure_names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.figures))
 
 
-def _line(row: Row, names: Sequence[str]) -> list[str]:
+def _line(row: Row, names: Sequence[str], compared: Set[str]) -> list[str]:
     finished = len(row.records)
     failed = f", {len(row.faults)} failed" if row.faults else ""
     line = [row.variant, f"{finished}/{row.planned}{failed}"]
     for name in names:
         line.append(_spread(row, name) if name in row.figures else "-")
-        if compared(name):
+        if name in compared:
             line.append(_difference(row.differences.get(name)))
     costs = row.costs()
     return line + [f"{costs[n]:.{_PLACES[n]}f}" if costs else "-" for n in _COSTS]

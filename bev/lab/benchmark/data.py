@@ -18,10 +18,9 @@ import numpy as np
 import torch
 
 from bev.config import Experiment
+from bev.data.adjacent import ALONE
 from bev.data.dataset import KeyFrames
 from bev.data.images.cache import ImageCache
-from bev.data.adjacent import ALONE
-from bev.data.nuscenes.classes import CLASSES
 from bev.data.settings import DataChoice, DataConfig
 from bev.data.source import Frames
 from bev.lab.benchmark import published_data
@@ -164,7 +163,9 @@ def _paths(
 def _targets(config: Experiment, how: Callable) -> Callable[[list], list]:
     """From boxes to the targets of all the head's groups."""
     head, grid = config.model.head, config.model.grid
-    groups = [[CLASSES.index(name) for name in group] for group in head.groups]
+    names = config.model.labels.names
+    chosen = head.resolved_groups(config.model.labels)
+    groups = [[names.index(name) for name in group] for group in chosen]
     return lambda truth: [
         how(truth, labels, grid, head.overlap, head.min_radius) for labels in groups
     ]

@@ -1,6 +1,6 @@
 """Where the time and memory of a training step go: one config, one device, random images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,11 +9,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bev.config import Experiment
 from bev.data.batch import AdjacentViews, Batch, Views
-from bev.data.nuscenes.classes import LAYERS
 from bev.geometry import Boxes3D, Outlines
 from bev.lab.benchmark.shapes import ring
 from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.view_parts import PARTS, view_parts
+from bev.models import Detector, Features
+from bev.models.view.base import BevFeatures
 from bev.training.optimization.optimizer import build_optimizer
 from bev.training.optimization.stages import Stages
 
@@ -35,12 +36,14 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             size=uniform([0.5, 0.5, 1], [5, 2, 2], BOXES),
             yaw=uniform([-3], [3], BOXES)[:, 0],
             velocity=uniform([-5, -5], [5, 5], BOXES),
-            label=torch.randint(0, 10, (BOXES,), generator=generator),
+            label=torch.randint(0, len(config.model.labels.classes), (BOXES,), generator=generator),
         )
 
     def areas(own: Boxes3D) -> Outlines:
         """The footprints of the boxes, as the truth of every layer that is asked for."""
-        layers = [LAYERS.index(name) for name in config.data.outlines.layers]
+        layers = [
+            config.model.labels.layer_names.index(name) for name in config.data.outlines.layers
+        ]
         return Outlines.cat([Outlines.of_boxes(own, layer) for layer in layers])
 
     def views(when: str) -> Views:
@@ -95,8 +98,8 @@ def step_stages(
     """A training step, and its parts, each forward and backward.
 
     The parts are run alone on the tensors that they get in the step: ``backbone``, ``neck``,
-    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, and ``head`` and
-    ``segmentation`` where there are any, with their targets and losses.
+    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, and each head by its name,
+    with its targets and losses.
     """
     config = replace(
         config,
@@ -121,7 +124,8 @@ def step_stages(
         features = model.neck(levels).unflatten(0, batch.views.images.shape[:2])
         view = model.view
         place = (batch.image_size, batch.views.cameras, batch.bev_from_ego)
-        bev = view(features, *place).bev
+        lifted = view(features, *place)
+        bev = lifted.bev
         others = [bev] * config.model.temporal.frames
         bev = model.temporal(bev, others, [views.seconds for views in batch.adjacent])
         encoded = model.encoder(bev)
@@ -147,14 +151,13 @@ def step_stages(
         "view": (view, lambda maps: view(maps, *place), (features,)),
         "encoder": (model.encoder, model.encoder, (bev,)),
     }
-    if config.model.detects:
-        head = model.head
-        rooms["head"] = head, lambda maps: head.loss(head(maps), batch.boxes).values(), (encoded,)
-    if config.model.segments:
-        areas = model.segmentation
-        rooms["segmentation"] = (
-            areas, lambda maps: areas.loss(areas(maps), batch.outlines).values(), (encoded,)
-        )  # fmt: skip
+    for name, own in config.model.heads.items():
+        if not own.auxiliary:  # those need more than BEV features
+            rooms[name] = (
+                getattr(model, name),
+                _head_loss(model, name, batch, features, lifted),
+                (encoded,),
+            )
     works: dict[str, Callable[[], object]] = {"step": step}
     for name, (_, function, inputs) in rooms.items():
         works[name] = trained(function, *inputs)
@@ -205,3 +208,15 @@ def table(stages: dict[str, Stage]) -> str:
         total = sum(stages[name].seconds for name in parts)
         lines.append(f"{', '.join(parts):24} {1e3 * total:9.2f} {total / step:12.2%}")
     return "\n".join(lines)
+
+
+def _head_loss(
+    model: Detector, name: str, batch: Batch, images: Tensor, lifted: BevFeatures
+) -> Callable[[Tensor], Collection[Tensor]]:
+    """From BEV features to the loss terms of a head."""
+    head = getattr(model, name)
+
+    def losses(bev: Tensor) -> Collection[Tensor]:
+        return head.loss(head(Features(bev, images, lifted.depth_logits)), batch).values()
+
+    return losses

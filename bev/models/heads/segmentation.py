@@ -75,7 +75,8 @@ class SegmentationHeadConfig(HeadConfig):
             )
         grid, scale = model.grid, data.bev_augmentation.scale[0]
         needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
-        if data.outlines.map_layers and data.outlines.reach < needed:
+        layers = (one for one in data.source.labels.layers if one.name in data.outlines.layers)
+        if any(one.of_map for one in layers) and data.outlines.reach < needed:
             raise TrainingError(
                 "Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
                 f" least {needed:.0f} metres, not {data.outlines.reach:g}."

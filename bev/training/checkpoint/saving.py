@@ -131,7 +131,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         folder: takes the files.
-        figure: the score; NDS, or mIoU of a model that detects nothing.
+        figure: the score, see ``bev.evaluation.evaluation.headline``.
     """
 
     def __init__(self, folder: Path, figure: str) -> None:

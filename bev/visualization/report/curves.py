@@ -1,12 +1,12 @@
-"""A picture of the precision-recall curves of the official metrics."""
+"""A picture of the precision-recall curves of an evaluation of boxes."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bev.data.nuscenes.classes import CLASSES
 from bev.evaluation.official import read_details
 
 _DISTANCE_COLORS = ("#7fd4c1", "#39a9b0", "#2274a5", "#1b3b6f")
@@ -22,10 +22,16 @@ def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path 
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(14, 5.6), dpi=110, layout="constrained", facecolor="white")
+    names = list(dict.fromkeys(key.rpartition(":")[0] for key in details))
+    columns = min(len(names), 5)
+    rows = math.ceil(len(names) / columns)
+    size = (2.8 * max(columns, 2), 2.8 * rows)
+    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 5, sharex=True, sharey=True)
-    for axis, name in zip(axes.flat, CLASSES, strict=True):
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, names, strict=False):
         _draw_class(axis, name, details)
     for axis in axes[-1]:
         axis.set_xlabel("recall", color="#555555")
@@ -46,7 +52,9 @@ def draw_evaluation(folder: Path) -> Path:
 
 def _draw_class(axis, name: str, details: Mapping[str, Mapping[str, list[float]]]) -> None:
     curves = {
-        float(key.split(":")[1]): details[key] for key in details if key.split(":")[0] == name
+        float(key.rpartition(":")[2]): details[key]
+        for key in details
+        if key.rpartition(":")[0] == name
     }
     for color, distance in zip(_DISTANCE_COLORS, sorted(curves), strict=True):
         curve = curves[distance]

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from bev.evaluation.official import Metrics
-from bev.evaluation.table import CLASS_COLUMNS, class_rows
+from bev.evaluation.evaluation import Result
+from bev.evaluation.table import class_columns, class_rows
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -44,9 +44,7 @@ def write_page(
     title: str = "Evaluation",
     subtitle: str = "",
     notice: str = "",
-    metrics: Metrics | None = None,
-    figures: Mapping[str, float] | None = None,
-    note: str = "",
+    result: Result | None = None,
     curves: Path | str | None = None,
     pictures: Sequence[Path | str] = (),
     config_text: str = "",
@@ -58,9 +56,7 @@ def write_page(
         title: the heading.
         subtitle: one line below it, e.g. the checkpoint and the split.
         notice: set off in a box, e.g. that this was a rehearsal and its figures mean little.
-        metrics: the official figures.
-        figures: others than the official ones, shown beside them.
-        note: what they mean, below them.
+        result: the scores of an evaluation.
         curves: PNG of the precision-recall curves.
         pictures: image files to show, in order, linked by paths relative to the folder.
         config_text: the configuration, shown as it is.
@@ -72,13 +68,12 @@ def write_page(
         parts.append(f'<p class="where">{escape(subtitle)}</p>')
     if notice:
         parts.append(f'<p class="notice">{escape(notice)}</p>')
-    headline = {**(metrics.scalars() if metrics else {}), **(figures or {})}
-    if headline:
-        parts.append(_headline(headline))
-    if note:
-        parts.append(f'<p class="where">{escape(note)}</p>')
-    if metrics is not None:
-        parts += ["<h2>By class</h2>", _class_table(metrics)]
+    if result is not None and result.scalars():
+        parts.append(_headline(result.scalars()))
+    if result is not None and result.note:
+        parts.append(f'<p class="where">{escape(result.note)}</p>')
+    if result is not None and result.classes:
+        parts += ["<h2>By class</h2>", _class_table(result.classes)]
     if curves is not None:
         parts += ["<h2>Precision and recall</h2>", _picture(folder, Path(curves), "")]
     if pictures:
@@ -98,15 +93,16 @@ def write_page(
 
 
 def _headline(figures: Mapping[str, float]) -> str:
-    tiles = "".join(f"<div>{k}<b>{v:.3f}</b></div>" for k, v in figures.items())
+    tiles = "".join(f"<div>{escape(k)}<b>{v:.3f}</b></div>" for k, v in figures.items())
     return f'<div class="headline">{tiles}</div>'
 
 
-def _class_table(metrics: Metrics) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("class", *CLASS_COLUMNS))
+def _class_table(classes: Mapping[str, Mapping[str, float]]) -> str:
+    columns = ("class", *class_columns(classes))
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = (
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in (name, *cells)) + "</tr>"
-        for name, cells in class_rows(metrics)
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in (escape(name), *cells)) + "</tr>"
+        for name, cells in class_rows(classes)
     )
     return f"<table>\n<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>"
 

@@ -26,10 +26,8 @@ def report_run(run: FinishedRun, notice: str = "") -> Path:
         title=f"{config.name} on {split}",
         subtitle=str(folder),
         notice=notice,
-        metrics=result.metrics,
-        figures=result.figures,
-        note=result.note,
-        curves=draw_evaluation(folder / "evaluation" / split) if result.metrics else None,
+        result=result,
+        curves=draw_evaluation(folder / "evaluation" / split) if result.classes else None,
         pictures=draw_samples(run),
         config_text=(folder / "config.yaml").read_text(),
     )

@@ -1,0 +1,79 @@
+"""A head of one's own: occupied BEV cells, learnt from lidar (``--import`` this to evaluate)."""
+
+from dataclasses import dataclass
+
+import torch
+from lss_synthetic import config as base
+from torch import nn
+
+from bev.config import Experiment
+from bev.evaluation.base import SampleSums, evaluator
+from bev.geometry import apply_transform
+from bev.models import DetectorConfig, Head, HeadConfig
+from bev.models.flip_tta import averaged_logits
+from bev.visualization.overlays import AreaMaps, Overlay, overlay
+
+
+@dataclass(frozen=True)
+class OccupancyConfig(HeadConfig):
+    weight: float = 1.0
+    z: tuple[float, float] = (0.3, 3.0)  # metres, of the points that count
+
+    def build(self, spec):
+        return OccupancyHead(self, spec)
+
+    def truth(self, batch, grid):
+        """(B, 1, Y, X) whether a lidar point lies in the cell."""
+        occupied = torch.zeros(len(batch), 1, *grid.shape[1:], device=batch.bev_from_ego.device)
+        for sample, points in enumerate(batch.lidar):
+            points = apply_transform(batch.bev_from_ego[sample], points)
+            points = points[(points[:, 2] > self.z[0]) & (points[:, 2] < self.z[1])]
+            cell, inside = grid.locate(points)
+            occupied[sample, 0, cell[inside, 1], cell[inside, 2]] = 1
+        return occupied > 0
+
+
+class OccupancyHead(Head):
+    def __init__(self, config, spec):
+        super().__init__()
+        self.config, self.grid = config, spec.grid
+        self.logits = nn.Conv2d(spec.channels, 1, 3, padding=1)
+
+    def forward(self, features):
+        size = self.grid.shape[1:]
+        return nn.functional.interpolate(self.logits(features.bev), size, mode="bilinear")
+
+    def loss(self, output, batch):
+        target = self.config.truth(batch, self.grid).float()
+        loss = nn.functional.binary_cross_entropy_with_logits(output.float(), target)
+        return {"occupancy": self.config.weight * loss}
+
+    def averaged(self, output, flipped):
+        return averaged_logits(output, flipped.flip(2))
+
+
+@evaluator.register(OccupancyConfig)
+class OccupancyIou(SampleSums):
+    headlines = ("IoU_occupied",)
+
+    def measure(self, decoded, batch):
+        here, there = decoded > 0, self.config.truth(batch, self.model.grid)
+        return torch.stack([here & there, here | there], dim=1).sum((2, 3, 4))
+
+    def figures(self, sums):
+        return {"IoU_occupied": float(sums[0] / max(sums[1], 1))}
+
+
+@overlay.register(OccupancyConfig)
+def draw_occupancy(config, decoded, batch, model):
+    predicted = None if decoded is None else decoded[0].cpu() > 0
+    truth = config.truth(batch, model.grid)[0].cpu()
+    return Overlay(areas=AreaMaps(model.grid, ["occupied"], [(90, 190, 255)], predicted, truth))
+
+
+@dataclass(frozen=True)
+class WithOccupancy(DetectorConfig):
+    occupancy: OccupancyConfig = OccupancyConfig()
+
+
+config = Experiment(WithOccupancy(**vars(base.model)), base.data, base.train)
