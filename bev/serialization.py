@@ -38,6 +38,7 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
             f.name: to_plain(getattr(value, f.name), hints[f.name])
             for f in dataclasses.fields(value)
         }
+        annotation = _without_none(annotation)
         if annotation is not None and annotation is not type(value):
             _check_name(annotation, type(value))
             plain = {"type": type(value).__name__, **plain}
@@ -80,7 +81,7 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
     if origin in (typing.Union, types.UnionType):
         if plain is None and type(None) in args:
             return None
-        return from_plain(next(a for a in args if a is not type(None)), plain, where)
+        return from_plain(_without_none(annotation), plain, where)
     if annotation is Path and isinstance(plain, str):
         return Path(plain)
     if isinstance(annotation, type) and issubclass(annotation, Call) and isinstance(plain, str):
@@ -127,6 +128,13 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
         raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where} cannot be made: {error}") from error
+
+
+def _without_none(annotation: Any) -> Any:
+    """The other type of an annotation ``X | None``; others as they are."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return next(a for a in typing.get_args(annotation) if a is not type(None))
+    return annotation
 
 
 def _check_name(base: type, kind: type) -> None:

@@ -7,12 +7,7 @@ import numpy as np
 
 from bev.data.frame import Frame
 from bev.visualization.canvas import dashes, draw_segments, draw_text, load_image, text_size
-from bev.visualization.colors import (
-    BACKGROUND,
-    FAINT_TEXT,
-    TEXT,
-    TRUTH,
-)
+from bev.visualization.colors import BACKGROUND, FAINT_TEXT, TEXT, TRUTH, Color
 from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
 
