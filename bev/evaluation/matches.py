@@ -1,43 +1,82 @@
-"""Which detections are hits: computed once, so that the metrics of any resample follow fast.
+"""Matches of detections with ground truth: made once, so that every figure of any resample is fast.
 
-The official matching is greedy by score and looks at one sample at a time, so a detection's hit or
-miss depends on its own sample alone. On a resampled set, in which a sample stands several times,
-only the ranking by score and the counts change: each detection is repeated as often as its sample.
-The figures are those that the devkit gives for a data set of so many copies.
+The idea: the matching of nuScenes' metrics (Caesar et al. 2020, section 3) is greedy by score and
+looks at one sample at a time, so whether a detection is a hit depends on its own sample alone. On a
+resampled set, in which a sample stands several times, only the ranking by score and the counts
+change: each detection is repeated as often as its sample. The figures are those that the devkit
+gives for a data set of so many copies, for any classes: it knows its own ten by name alone.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.common.utils import attr_acc, scale_iou, velocity_l2, yaw_diff
 from nuscenes.eval.detection.algo import calc_ap, calc_tp
 from nuscenes.eval.detection.constants import TP_METRICS
-from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig, DetectionMetrics
+from nuscenes.eval.detection.data_classes import DetectionBox, DetectionMetricData, DetectionMetrics
 
-from bev.evaluation.official import CountedBoxes
+from bev.data.labels import ObjectClass
+from bev.data.nuscenes.classes import NUSCENES
 
-_RECALL = np.linspace(0, 1, 101)
-# Errors that the devkit does not define for a class.
-MEANINGLESS = {
-    "traffic_cone": {"attr_err", "vel_err", "orient_err"},
-    "barrier": {"attr_err", "vel_err"},
-}
+# Settings of the devkit's ``detection_cvpr_2019``.
+DISTANCES = (0.5, 1.0, 2.0, 4.0)  # metres between centres, below which a detection is a hit
+ERROR_DISTANCE = 2.0  # of the hits whose errors count
+MIN_RECALL = MIN_PRECISION = 0.1
+
+ERRORS = tuple(TP_METRICS)
+"""True-positive errors: of translation, scale, heading, velocity and attribute."""
+
+_FIGURES = {"mAP": "mean_ap", "NDS": "nd_score"}  # of ``DetectionMetrics``
+_NOTHING = vars(DetectionMetricData.no_predictions())
+_RECALL = _NOTHING["recall"]
+
+
+class Box(NamedTuple):
+    """A box of any class, with those attributes of a ``DetectionBox`` that its metrics read.
+
+    Centre, quaternion (w, x, y, z) and velocity (NaN where unknown) are in any frame that the
+    sample's boxes share; size is (width, length, height); an empty attribute is none.
+    """
+
+    sample_token: str
+    translation: tuple[float, float, float]
+    size: tuple[float, float, float]
+    rotation: tuple[float, float, float, float]
+    velocity: tuple[float, float]
+    detection_name: str
+    detection_score: float
+    attribute_name: str
+
+
+AnyBox = Box | DetectionBox
+
+
+def meaningful(kind: ObjectClass) -> tuple[str, ...]:
+    """The errors that have a meaning for a class, as in the devkit for its own classes."""
+    without = {
+        "orient_err": kind.heading == "none",
+        "vel_err": not kind.moves,
+        "attr_err": not kind.attributes,
+    }
+    return tuple(name for name in ERRORS if not without.get(name, False))
 
 
 @dataclass(frozen=True)
 class ClassMatches:
-    """One class of a results file; K detections, best score first, over S samples.
+    """One class of a set of predictions; K detections, best score first, over S samples.
 
     Attributes:
         sample: (K,) the sample of each detection.
         score: (K,).
         hits: (T, K) whether it matches, for each distance threshold.
-        errors: by the devkit's name, (K,); NaN where the detection is no hit at the threshold of
-            the errors, or the error has no meaning.
-        truth: (S,) boxes of the class in each sample.
+        errors: by the devkit's name, (T, K); NaN where the detection is no hit, or the error is
+            unknown.
+        truth: (S,) ground-truth boxes of the class in each sample.
     """
 
     sample: np.ndarray
@@ -49,40 +88,47 @@ class ClassMatches:
 
 @dataclass(frozen=True)
 class Matches:
-    """A whole results file.
+    """All classes of a set of predictions.
 
     Attributes:
         tokens: of the S samples, sorted.
-        classes: by name.
-        config: the devkit's settings.
+        kinds: the classes.
+        classes: matches by name, in the order of ``kinds``.
+        names: of the figures of :meth:`scores`.
+        errors: those that the ground truth is known for; the others are NaN for every class.
     """
 
     tokens: tuple[str, ...]
+    kinds: tuple[ObjectClass, ...]
     classes: dict[str, ClassMatches]
-    config: DetectionConfig
+    names: tuple[str, ...] = ("mAP",)
+    errors: tuple[str, ...] = ERRORS
 
-    def scores(self, weights: np.ndarray) -> tuple[float, float]:
-        """(mAP, NDS) of a data set that holds sample s ``weights[s]`` times.
+    def scores(self, weights: np.ndarray) -> tuple[float, ...]:
+        """The figures ``names`` of a data set with (S,) ``weights`` copies of each sample."""
+        metrics = self.metrics(weights)
+        return tuple(getattr(metrics, _FIGURES[name]) for name in self.names)
 
-        Args:
-            weights: (S,) counts.
+    def metrics(self, weights: np.ndarray) -> DetectionMetrics:
+        """The devkit's metrics of that data set, of these classes (its ``cfg`` holds no more).
+
+        As in the devkit, a class without ground truth has AP 0 and errors 1, and an error is 1
+        where a class has too few hits; NaN where it has no meaning.
         """
-        metrics = DetectionMetrics(self.config)
-        thresholds, config = self.config.dist_ths, self.config
-        for name, found in self.classes.items():
-            resampled = resample(found, weights)
-            for threshold, precision in zip(thresholds, resampled.precision, strict=True):
-                ap = calc_ap(
-                    SimpleNamespace(precision=precision), config.min_recall, config.min_precision
-                )
-                metrics.add_label_ap(name, threshold, ap)
-            curves = resampled.error_curves(thresholds.index(config.dist_th_tp))
-            for error in TP_METRICS:
-                value = np.nan
-                if error not in MEANINGLESS.get(name, ()):
-                    value = calc_tp(curves, config.min_recall, error)
-                metrics.add_label_tp(name, error, value)
-        return metrics.mean_ap, metrics.nd_score
+        names = [kind.name for kind in self.kinds]
+        metrics = DetectionMetrics(SimpleNamespace(class_names=names, mean_ap_weight=5))
+        for kind in self.kinds:
+            resampled = resample(self.classes[kind.name], weights)
+            for threshold, precision in zip(DISTANCES, resampled.precision, strict=True):
+                ap = calc_ap(SimpleNamespace(precision=precision), MIN_RECALL, MIN_PRECISION)
+                metrics.add_label_ap(kind.name, threshold, ap)
+            curves, known = resampled.curves(ERROR_DISTANCE), {*meaningful(kind)} & {*self.errors}
+            reached = np.flatnonzero(curves["confidence"])
+            curves = SimpleNamespace(max_recall_ind=reached[-1] if len(reached) else 0, **curves)
+            for error in ERRORS:
+                value = calc_tp(curves, MIN_RECALL, error) if error in known else np.nan
+                metrics.add_label_tp(kind.name, error, value)
+        return metrics
 
 
 @dataclass(frozen=True)
@@ -100,28 +146,29 @@ class Resampled:
     recall: np.ndarray
     precision: np.ndarray
 
-    def error_curves(self, threshold: int) -> SimpleNamespace:
-        """The true-positive errors over recall 0 to 1, as the devkit's ``calc_tp`` reads them."""
+    def curves(self, distance: float) -> dict[str, np.ndarray]:
+        """Recall 0 to 1, and over it precision, confidence and errors, at one of ``DISTANCES``."""
+        threshold = DISTANCES.index(distance)
         hits = self.rows[self.found.hits[threshold, self.rows]]
         if not len(hits):
-            return SimpleNamespace(max_recall_ind=0)
+            return _NOTHING
         score = np.interp(_RECALL, self.recall[threshold], self.found.score[self.rows], right=0)
-        above = np.flatnonzero(score)
         hit_score = self.found.score[hits][::-1]
-        curves = {}
+        precision = self.precision[threshold]
+        curves = {"recall": _RECALL, "precision": precision, "confidence": score}
         for name, values in self.found.errors.items():
-            mean = _running_mean(values[hits])
+            mean = _running_mean(values[threshold, hits])
             # By confidence, as the devkit does; interpolation wants it ascending.
             curves[name] = np.interp(score[::-1], hit_score, mean[::-1])[::-1]
-        return SimpleNamespace(max_recall_ind=above[-1] if len(above) else 0, **curves)
+        return curves
 
 
 def resample(found: ClassMatches, weights: np.ndarray) -> Resampled:
-    """A class with each sample's detections and truth counted ``weights`` times."""
+    """A class with each sample's detections and ground truth counted ``weights`` times."""
     rows = np.repeat(np.arange(len(found.sample)), weights[found.sample])
     hits = found.hits[:, rows].cumsum(axis=1)
     truth = int(weights @ found.truth)
-    if not truth:  # as the devkit: a class without truth has found nothing
+    if not truth:  # as the devkit: a class without ground truth has found nothing
         rows, hits = rows[:0], hits[:, :0]
     recall = hits / max(truth, 1)
     precision = hits / np.arange(1, len(rows) + 1)
@@ -140,34 +187,62 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return np.where(known, values, 0).cumsum() / np.maximum(known.cumsum(), 1)
 
 
-def match(boxes: CountedBoxes) -> Matches:
-    """Match the detections of a results file, as the official metrics do."""
-    tokens = tuple(sorted(boxes.truth.sample_tokens))
+@runtime_checkable
+class Counted(Protocol):
+    """Boxes that count in the official metrics, see ``bev.evaluation.official.CountedBoxes``."""
+
+    predicted: EvalBoxes
+    truth: EvalBoxes
+    config: Any
+
+
+def match(boxes: Counted) -> Matches:
+    """Match the detections of a results file, as nuScenes' metrics do; for mAP and NDS."""
+    by_name = {kind.name: kind for kind in NUSCENES.classes}
+    kinds = [by_name[name] for name in boxes.config.class_names]
+    tokens = boxes.truth.sample_tokens
+    return match_classes(boxes.predicted.all, boxes.truth.all, tokens, kinds, ("mAP", "NDS"))
+
+
+def match_classes(
+    predicted: Iterable[AnyBox],
+    truth: Iterable[AnyBox],
+    tokens: Iterable[str],
+    kinds: Sequence[ObjectClass],
+    names: tuple[str, ...] = ("mAP",),
+    errors: tuple[str, ...] = ERRORS,
+) -> Matches:
+    """Match predictions, each with ground truth of its sample and class.
+
+    Args:
+        predicted: among equal scores the later comes first, as in the devkit.
+        truth: of the same samples, in the same frames.
+        tokens: of all samples, with and without boxes.
+        kinds: of all boxes; means over classes are taken in this order.
+        names, errors: see :class:`Matches`.
+    """
+    tokens = tuple(sorted(tokens))
     place = {token: number for number, token in enumerate(tokens)}
-    config = boxes.config
-    predicted, truth = defaultdict(list), defaultdict(lambda: defaultdict(list))
-    for box in boxes.predicted.all:
-        predicted[box.detection_name].append(box)
-    for box in boxes.truth.all:
-        truth[box.detection_name][box.sample_token].append(box)
-    classes = {
-        name: _match_class(predicted[name], truth[name], place, config)
-        for name in config.class_names
-    }
-    return Matches(tokens, classes, config)
+    found, there = defaultdict(list), defaultdict(lambda: defaultdict(list))
+    for box in predicted:
+        found[box.detection_name].append(box)
+    for box in truth:
+        there[box.detection_name][box.sample_token].append(box)
+    classes = {k.name: _match_class(found[k.name], there[k.name], place, k) for k in kinds}
+    return Matches(tokens, tuple(kinds), classes, names, errors)
 
 
 def _match_class(
-    predicted: Sequence[DetectionBox],
-    truth: dict[str, list[DetectionBox]],
+    predicted: Sequence[AnyBox],
+    truth: dict[str, list[AnyBox]],
     place: dict[str, int],
-    config: DetectionConfig,
+    kind: ObjectClass,
 ) -> ClassMatches:
     scores = [box.detection_score for box in predicted]
     order = ranking(scores)
     predicted = [predicted[i] for i in order]
-    hits = np.zeros((len(config.dist_ths), len(order)), dtype=bool)
-    errors = {name: np.full(len(order), np.nan) for name in TP_METRICS}
+    hits = np.zeros((len(DISTANCES), len(order)), dtype=bool)
+    errors = {name: np.full(hits.shape, np.nan) for name in ERRORS}
     ranks = defaultdict(list)  # of each sample's detections
     for rank, box in enumerate(predicted):
         ranks[box.sample_token].append(rank)
@@ -179,13 +254,15 @@ def _match_class(
         distance = np.linalg.norm(
             centers[:, None] - np.array([box.translation[:2] for box in there])[None], axis=-1
         )
-        for row, threshold in enumerate(config.dist_ths):
-            for rank, nearest in greedy(distance, threshold):
-                hits[row, own[rank]] = True
-                if threshold == config.dist_th_tp:
-                    found = _errors(predicted[own[rank]], there[nearest], distance[rank, nearest])
-                    for name, value in found.items():
-                        errors[name][own[rank]] = value
+        pairs = {}  # most are the same at every threshold
+        for row, threshold in enumerate(DISTANCES):
+            for pair in greedy(distance, threshold):
+                rank, nearest = own[pair[0]], pair[1]
+                if pair not in pairs:
+                    pairs[pair] = _errors(predicted[rank], there[nearest], distance[pair], kind)
+                hits[row, rank] = True
+                for name, value in pairs[pair].items():
+                    errors[name][row, rank] = value
     count = np.zeros(len(place), dtype=np.int64)
     for token, there in truth.items():
         count[place[token]] = len(there)
@@ -209,8 +286,8 @@ def greedy(distance: np.ndarray, threshold: float) -> list[tuple[int, int]]:
     return pairs
 
 
-def _errors(box: DetectionBox, truth: DetectionBox, distance: float) -> dict[str, float]:
-    period = np.pi if box.detection_name == "barrier" else 2 * np.pi
+def _errors(box: AnyBox, truth: AnyBox, distance: float, kind: ObjectClass) -> dict[str, float]:
+    period = np.pi if kind.heading == "axis" else 2 * np.pi
     return {
         "trans_err": distance,
         "vel_err": velocity_l2(truth, box),
