@@ -1,0 +1,213 @@
+"""Predicted boxes of a split as a JSON file, for any label space, and back.
+
+The file names classes and attributes as text, so that it outlives the order that they are listed
+in, and holds every number exactly:
+
+    {"frame": "ego", "dtype": "float32", "results": {"<sample token>": [
+        {"class": "van", "center": [x, y, z], "size": [length, width, height], "yaw": radians,
+         "velocity": [vx, vy], "score": 0.5, "attribute": ""}, ...]}}
+
+Boxes are in the sample's reference ego frame, in metres; a velocity that is not known is null, and
+an attribute that is not known is empty. Every sample of the split is a key, with an empty list
+where nothing was found.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from bev.data.labels import LabelSpace
+from bev.errors import BevError, SubmissionError
+from bev.files import replacing
+from bev.geometry import Boxes3D
+
+RESULTS = "results.json"
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_NUMBERS = {"center": 3, "size": 3, "yaw": 1, "score": 1}  # fields that are always known
+
+
+def check_boxes(
+    token: str,
+    boxes: Boxes3D,
+    labels: LabelSpace,
+    what: str = "predicted",
+    error: type[BevError] = SubmissionError,
+) -> None:
+    """Refuse boxes that cannot be scored.
+
+    Args:
+        token: their sample, for the message.
+        boxes: of one sample.
+        labels: that their labels and attributes are numbers of.
+        what: kind of boxes, for the message.
+        error: raised.
+
+    Raises:
+        SubmissionError: or ``error``, where a centre, size, heading or score is not finite, a size
+            is not positive, or a label or attribute is none of the label space.
+    """
+    numbers = torch.cat([boxes.center, boxes.size, boxes.yaw[:, None], boxes.score[:, None]], dim=1)
+    good = numbers.isfinite().all(dim=1) & (boxes.size > 0).all(dim=1)
+    if not good.all():
+        raise error(
+            f"Sample {token} has {int((~good).sum())} of {len(boxes)} {what} boxes with a centre,"
+            " size, heading or score that is not finite or a size that is not positive; look at"
+            " what made them."
+        )
+    for kind, value, least, names in (
+        ("class", boxes.label, 0, labels.names),
+        ("attribute", boxes.attribute, -1, labels.attributes),
+    ):
+        wrong = value[(value < least) | (value >= len(names))]
+        if len(wrong):
+            raise error(
+                f"Sample {token} has a {what} box of {kind} number {int(wrong[0])}; the label space"
+                f" has {len(names)}: {', '.join(names) or 'none'}."
+            )
+
+
+def write_boxes(
+    path: Path | str, boxes_by_token: Mapping[str, Boxes3D], labels: LabelSpace
+) -> Path:
+    """Write the predicted boxes of a split, whole or not at all.
+
+    Args:
+        path: the file, whose folder is made where needed.
+        boxes_by_token: of every sample, in its reference ego frame; float32 or float64. Their
+            visibility is not kept.
+        labels: that their labels and attributes are numbers of.
+
+    Raises:
+        SubmissionError: for boxes that cannot be scored, see :func:`check_boxes`.
+    """
+    results = {}
+    dtype = torch.float32
+    for token, boxes in boxes_by_token.items():
+        boxes = boxes.to("cpu")
+        check_boxes(token, boxes, labels)
+        dtype = torch.promote_types(dtype, boxes.center.dtype)
+        results[token] = _rows(boxes, labels)
+    content = {"frame": "ego", "dtype": str(dtype).removeprefix("torch."), "results": results}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, partial.open("w") as file:
+        json.dump(content, file, allow_nan=False)
+    return path
+
+
+def _rows(boxes: Boxes3D, labels: LabelSpace) -> list[dict]:
+    known = boxes.velocity.isfinite().all(dim=1).tolist()
+    columns = {name: getattr(boxes, name).tolist() for name in _NUMBERS}
+    velocity, names = boxes.velocity.tolist(), (*labels.attributes, "")  # -1 is the last
+    return [
+        {
+            "class": labels.names[label],
+            **{name: values[row] for name, values in columns.items()},
+            "velocity": velocity[row] if known[row] else None,
+            "attribute": names[attribute],
+        }
+        for row, (label, attribute) in enumerate(
+            zip(boxes.label.tolist(), boxes.attribute.tolist(), strict=True)
+        )
+    ]
+
+
+def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
+    """The predicted boxes that :func:`write_boxes` wrote, by sample token, to the bit.
+
+    Args:
+        path: the file.
+        labels: in whose numbers the boxes come; it has every class and attribute of the file.
+
+    Raises:
+        SubmissionError: where the file is missing or is no such file; names the sample and what is
+            wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SubmissionError(f"Results file {path} does not exist; name a {RESULTS}.")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SubmissionError(f"Results file {path} is not JSON ({error}).") from error
+    results = content.get("results") if isinstance(content, dict) else None
+    dtype = content.get("dtype", "float32") if isinstance(results, dict) else None
+    if dtype not in [*_DTYPES] or content.get("frame") != "ego":
+        raise SubmissionError(
+            f"Results file {path} lacks 'results', its 'frame' is not 'ego', or its 'dtype' is none"
+            f" of {', '.join(_DTYPES)}; it is no {RESULTS} of predicted boxes."
+        )
+    found = {}
+    for token, rows in results.items():
+        try:
+            boxes = _boxes(rows, labels, _DTYPES[dtype])
+            check_boxes(token, boxes, labels)
+        except SubmissionError as error:
+            raise SubmissionError(f"Results file {path}: {error}") from error
+        except _Damaged as error:
+            raise SubmissionError(f"Results file {path}, sample {token}: {error}") from error
+        found[token] = boxes
+    return found
+
+
+class _Damaged(Exception):
+    """The rows of a sample are not what they should be."""
+
+
+def _boxes(rows: object, labels: LabelSpace, dtype: torch.dtype) -> Boxes3D:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _Damaged("it should be a list of boxes, each a mapping.")
+    count = len(rows)
+    values = {
+        name: _numbers(name, [row.get(name) for row in rows], length, dtype)
+        for name, length in _NUMBERS.items()
+    }
+    velocity = [row.get("velocity") for row in rows]
+    known = [[0.0, 0.0] if value is None else value for value in velocity]
+    unknown = torch.tensor([value is None for value in velocity], dtype=torch.bool)
+    return Boxes3D.make(
+        values["center"],
+        values["size"],
+        values["yaw"].reshape(count),
+        _numbers("velocity", known, 2, dtype).masked_fill(unknown[:, None], torch.nan),
+        _places("class", [row.get("class") for row in rows], labels.names),
+        values["score"].reshape(count),
+        _places("attribute", [row.get("attribute", "") for row in rows], labels.attributes, ""),
+    )
+
+
+def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> torch.Tensor:
+    """(M, length)."""
+    for value in values:
+        parts = value if length > 1 else [value]
+        if not isinstance(parts, list) or len(parts) != length or not _are_numbers(parts):
+            raise _Damaged(
+                f"the {name!r} of a box is {value!r}, not {length} finite"
+                f" number{'s' * (length > 1)}."
+            )
+    return torch.tensor(values, dtype=dtype).reshape(len(values), length)
+
+
+def _are_numbers(parts: list) -> bool:
+    """Whether they are finite, and not too large for a float."""
+    return all(type(part) in (int, float) and abs(part) <= sys.float_info.max for part in parts)
+
+
+def _places(
+    kind: str, names: list, known: tuple[str, ...], none: str | None = None
+) -> torch.Tensor:
+    """(M,) places of the names in a list; -1 for the name ``none``."""
+    place = {name: number for number, name in enumerate(known)}
+    if none is not None:
+        place[none] = -1
+    for name in names:
+        if not isinstance(name, str) or name not in place:
+            raise _Damaged(
+                f"a box has the {kind} {name!r}, which the label space does not have; it has"
+                f" {', '.join(known) or 'none'}."
+            )
+    return torch.tensor([place[name] for name in names], dtype=torch.long)
