@@ -167,12 +167,13 @@ def _boxes(rows: object, labels: LabelSpace, dtype: torch.dtype) -> Boxes3D:
         for name, length in _NUMBERS.items()
     }
     velocity = [row.get("velocity") for row in rows]
-    unknown = [float("nan")] * 2
+    known = [[0.0, 0.0] if value is None else value for value in velocity]
+    unknown = torch.tensor([value is None for value in velocity], dtype=torch.bool)
     return Boxes3D.make(
         values["center"],
         values["size"],
         values["yaw"].reshape(count),
-        _numbers("velocity", [unknown if v is None else v for v in velocity], 2, dtype),
+        _numbers("velocity", known, 2, dtype).masked_fill(unknown[:, None], torch.nan),
         _places("class", [row.get("class") for row in rows], labels.names),
         values["score"].reshape(count),
         _places("attribute", [row.get("attribute", "") for row in rows], labels.attributes, ""),

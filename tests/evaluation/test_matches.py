@@ -2,13 +2,20 @@
 
 import numpy as np
 import pytest
-from devkit_metrics import noisy
+from devkit_metrics import given_metrics, noisy
+from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
-from bev.evaluation.matches import match
-from bev.evaluation.official import _QuietEvaluation, counted_boxes, evaluate_submission
+from bev.evaluation.matches import (
+    DISTANCES,
+    ERROR_DISTANCE,
+    MIN_PRECISION,
+    MIN_RECALL,
+    match,
+)
+from bev.evaluation.official import counted_boxes, evaluate_submission
 from bev.evaluation.submission import write_submission
 
 SPLIT = "synthetic_train"
@@ -53,8 +60,8 @@ def test_weights_are_copies_of_samples(made, tmp_path):
             for number in range(weight)
         ]
         predicted, truth = (_copied(some, copies) for some in (boxes.predicted, boxes.truth))
-        metrics, _ = _QuietEvaluation(predicted, truth, boxes.config).evaluate()
-        expected = (metrics.mean_ap, metrics.nd_score)
+        summary, _ = given_metrics(predicted, truth)
+        expected = (summary["mean_ap"], summary["nd_score"])
         assert matches.scores(weights) == pytest.approx(expected, rel=0, abs=1e-9)
 
 
@@ -63,6 +70,13 @@ def test_nothing_found_scores_nothing(made, tmp_path):
     path = write_submission(tmp_path / "r.json", rows)
     matches = match(counted_boxes(path, made, SPLIT))
     assert matches.scores(np.ones(len(matches.tokens), dtype=int)) == (0, 0)
+
+
+def test_the_settings_are_the_devkits():
+    config = config_factory("detection_cvpr_2019")
+    assert (list(DISTANCES), ERROR_DISTANCE) == (config.dist_ths, config.dist_th_tp)
+    assert (config.min_recall, config.min_precision) == (MIN_RECALL, MIN_PRECISION)
+    assert config.mean_ap_weight == 5
 
 
 def _copied(boxes: EvalBoxes, copies: list[tuple[str, str]]) -> EvalBoxes:

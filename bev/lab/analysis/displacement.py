@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bev.data.nuscenes.boxes import detection_labels
-from bev.data.nuscenes.classes import CLASSES
+from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.data.nuscenes.index import NO_ROW, Index
-from bev.evaluation.matches import MEANINGLESS, greedy, ranking
+from bev.evaluation.matches import greedy, ranking
 from bev.evaluation.official import CountedBoxes
 
 
@@ -121,7 +121,7 @@ def _hits(boxes: CountedBoxes, index: Index, token: str, sample: int) -> Hits:
     for name in boxes.config.class_names:
         truth = [box for box in boxes.truth[token] if box.detection_name == name]
         told = [box for box in boxes.predicted[token] if box.detection_name == name]
-        if "vel_err" in MEANINGLESS.get(name, ()) or not (truth and told):
+        if not (NUSCENES.classes[CLASSES.index(name)].moves and truth and told):
             continue
         told = [told[rank] for rank in ranking([box.detection_score for box in told])]
         is_at = np.array([box.translation[:2] for box in truth])

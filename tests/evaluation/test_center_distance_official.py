@@ -1,0 +1,138 @@
+"""Scores by centre distance are the devkit's on its ten classes, and are read as its files are."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from crowds import crowd, official_keys
+from devkit_metrics import given_metrics, noisy
+from nuscenes.eval.common.data_classes import EvalBoxes
+from nuscenes.eval.common.utils import quaternion_yaw
+from nuscenes.eval.detection.data_classes import DetectionBox
+from pyquaternion import Quaternion
+
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
+from bev.evaluation import center_distance, submission
+from bev.evaluation.center_distance import read_scores, score_boxes
+from bev.evaluation.official import counted_boxes, evaluate_submission, read_details
+from bev.evaluation.submission import write_submission
+from bev.geometry import Boxes3D
+
+
+def devkit_boxes(boxes_by_token, predicted: bool) -> EvalBoxes:
+    """The same boxes in the devkit's own class, best first."""
+    found = EvalBoxes()
+    for token in sorted(boxes_by_token):
+        boxes = boxes_by_token[token]
+        rows = []
+        for row in torch.argsort(boxes.score, descending=True, stable=True).tolist():
+            length, width, height = boxes.size[row].tolist()
+            name, speed = CLASSES[boxes.label[row]], boxes.velocity[row].norm()
+            attribute = (*ATTRIBUTES, "")[boxes.attribute[row]]
+            kind = NUSCENES.classes[boxes.label[row]]
+            if predicted and not attribute:
+                attribute = kind.moving if speed > 0.2 else kind.at_rest
+            rows.append(
+                DetectionBox(
+                    sample_token=token,
+                    translation=tuple(boxes.center[row].tolist()),
+                    size=(width, length, height),
+                    rotation=tuple(Quaternion(axis=[0, 0, 1], radians=boxes.yaw[row].item())),
+                    velocity=tuple(boxes.velocity[row].tolist()),
+                    detection_name=name,
+                    detection_score=boxes.score[row].item(),
+                    attribute_name=attribute,
+                )
+            )
+        found.add_boxes(token, rows)
+    return found
+
+
+def from_devkit(boxes: EvalBoxes) -> dict[str, Boxes3D]:
+    """Boxes of the devkit's class as ours, in their frame, float64."""
+    found = {}
+    for token in boxes.sample_tokens:
+        own = boxes[token]
+        size = torch.tensor([box.size for box in own], dtype=torch.float64).reshape(-1, 3)
+        velocity = [box.velocity for box in own]
+        yaw = [quaternion_yaw(Quaternion(box.rotation)) for box in own]
+        found[token] = Boxes3D.make(
+            torch.tensor([box.translation for box in own], dtype=torch.float64).reshape(-1, 3),
+            size[:, [1, 0, 2]],
+            torch.tensor(yaw, dtype=torch.float64),
+            torch.tensor(velocity, dtype=torch.float64).reshape(-1, 2),
+            torch.tensor([CLASSES.index(box.detection_name) for box in own], dtype=int),
+            torch.tensor([box.detection_score for box in own], dtype=torch.float64),
+            torch.tensor(
+                [ATTRIBUTES.index(box.attribute_name) if box.attribute_name else -1 for box in own],
+                dtype=int,
+            ),
+        )
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ten_classes_score_as_in_the_devkit(seed):
+    """Every figure and curve, among equal scores, whose order counts; AP to the bit."""
+    predicted, truth = crowd(seed, NUSCENES, ties=True)
+    found = score_boxes(predicted, truth, NUSCENES)
+    theirs, details = given_metrics(devkit_boxes(predicted, True), devkit_boxes(truth, False))
+    assert json.loads(json.dumps(found.summary))["label_aps"] == theirs["label_aps"]
+    assert official_keys(found.summary) == pytest.approx(
+        official_keys(theirs), rel=0, abs=1e-12, nan_ok=True
+    )
+    assert list(found.scores.figures) == ["mAP", "mATE", "mASE", "mAOE", "mAVE", "mAAE"]
+    assert 0.05 < found.scores.figures["mAP"] < 0.9
+    assert found.details.keys() == details.keys()
+    for name, curves in details.items():
+        assert found.details[name].keys() == curves.keys()
+        for key, values in curves.items():
+            np.testing.assert_allclose(found.details[name][key], values, rtol=0, atol=1e-12)
+
+
+def assert_official(index, frames, folder):
+    """What the official evaluation of a results file finds for the boxes that count in it."""
+    rng = np.random.default_rng(0)
+    rows = noisy(frames)
+    for row in (row for own in rows.values() for row in own):
+        row["detection_score"] = float(rng.random())  # equal scores have another order there
+    path = write_submission(folder / "results_nusc.json", rows)
+    official = evaluate_submission(path, index, [*rows], folder / "official")
+    boxes = counted_boxes(path, index, [*rows])
+    found = score_boxes(from_devkit(boxes.predicted), from_devkit(boxes.truth), NUSCENES)
+    figures = {name: value for name, value in official.scalars().items() if name != "NDS"}
+    assert found.scores.figures == pytest.approx(figures, rel=0, abs=1e-12)
+    for name, own in found.scores.classes.items():
+        theirs = [official.class_ap[name], *official.class_errors[name].values()]
+        assert [*own.values()] == pytest.approx(theirs, rel=0, abs=1e-12, nan_ok=True)
+    assert 0.1 < official.mean_ap < 0.6
+
+
+def test_the_made_world_scores_as_officially(made_world, tmp_path):
+    index = open_index(made_world, "v1.0-synthetic")
+    assert_official(index, list(read_frames(index, "synthetic_train", cameras=())), tmp_path)
+
+
+def test_real_truth_scores_as_officially(index, frames, tmp_path):
+    assert_official(index, frames[::6], tmp_path)
+
+
+def test_the_rules_are_those_of_a_submission():
+    ours = (center_distance.MAX_BOXES, center_distance.MOVING_SPEED)
+    assert ours == (submission.MAX_BOXES, submission.MOVING_SPEED)
+
+
+def test_what_is_written_is_read_as_the_official_files_are(tmp_path):
+    predicted, truth = crowd(0, NUSCENES)
+    found = score_boxes(predicted, truth, NUSCENES)
+    found.write(tmp_path / "evaluation")
+    again = read_scores(tmp_path / "evaluation")
+    assert repr(again) == repr(found.scores)  # NaN does not equal itself
+    assert read_details(tmp_path / "evaluation") == found.details
+    assert sorted(path.name for path in (tmp_path / "evaluation").iterdir()) == [
+        "metrics_details.json",
+        "metrics_summary.json",
+    ]
