@@ -16,8 +16,8 @@ from functools import partial
 from bevdet_r50 import config as base
 from torch.optim.lr_scheduler import MultiStepLR
 
-from bev.data.augmentation import ImageAugmentation
 from bev.data.adjacent import AdjacentConfig
+from bev.data.augmentation import ImageAugmentation
 from bev.models import CameraAwareDepthNetConfig, DepthBins, SecondFpnConfig, TemporalConfig
 
 model = replace(

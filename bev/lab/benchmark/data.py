@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from bev.config import Experiment
+from bev.data.adjacent import ALONE
 from bev.data.dataset import KeyFrames
 from bev.data.images.cache import ImageCache
-from bev.data.adjacent import ALONE
 from bev.data.nuscenes.classes import CLASSES
 from bev.data.settings import DataChoice, DataConfig
 from bev.data.source import Frames
