@@ -118,7 +118,7 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     split = saved.data.val_split
     held = KeyFrames(opened(saved.data).frames(split), saved.data, training=False)
     found = predict(model, make_loader(held), torch.device("cpu"))
-    again = found.compute(saved.data.open(), split, tmp_path / "again").scalars()
+    again = found.compute(opened(saved.data).index, split, tmp_path / "again").scalars()
     for name in ("mAP", "mIoU"):
         assert again.get(name) == pytest.approx(result.scalars().get(name), abs=1e-6)
         # An untrained network tells 0.00; how far 40 steps come depends on a CPU's roundings, too.

@@ -5,7 +5,7 @@ Boxes that only the missing camera sees still count.
 
 from lss_synthetic import config as base
 
-from bev.data.nuscenes.source import CAMERAS
+from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.lab.ablation import Study
 
 

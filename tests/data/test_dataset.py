@@ -219,8 +219,7 @@ def test_emergency_vehicles_are_vehicles_though_not_detected(tmp_path):
     root = write_own_data(tmp_path / "own")
     table = root / VERSION / "category.json"
     table.write_text(table.read_text().replace("vehicle.car", "vehicle.emergency.police"))
-    frame = opened(DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS))).frames(
-        "mine_train"
-    )[0]
+    data = DataConfig(root=root, version=VERSION, cameras=tuple(CAMERAS))
+    frame = opened(data).frames("mine_train")[0]
     assert len(frame.boxes) == 0 and len(frame.vehicles) == len(CAMERAS)
     assert set(frame.vehicles.label.tolist()) == {-1}

@@ -4,21 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opened import opened
 
 from bev.data.epoch import EpochPlan
 from bev.data.nuscenes.classes import CLASSES
-from bev.data.nuscenes.frames import Frames
-from bev.data.nuscenes.splits import split_rows
-from bev.data.sampling import SamplingConfig, class_balanced, classes_held
+from bev.data.sampling import SamplingConfig, class_balanced
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError, DataError
 
 
 @pytest.fixture()
 def made(made_world):
-    from bev.data.nuscenes.index_cache import open_index
-
-    index = open_index(made_world, "v1.0-synthetic")
-    return index, split_rows(index, "synthetic_train")
+    return opened(DataConfig(root=made_world, version="v1.0-synthetic")).frames("synthetic_train")
 
 
 def test_balancing_two_classes_by_hand():
@@ -52,30 +49,28 @@ def test_every_class_is_drawn_equally_often(frames, classes, seed):
 
 @pytest.mark.parametrize("least_points", [0, 1, 20])
 def test_classes_held_are_those_of_the_boxes_trained_on(made, least_points):
-    index, rows = made
-    held = classes_held(index, rows[::-1], least_points)
+    frames = made[::-1]
+    held = frames.classes_held(least_points)
     assert held.shape == (8, 10) and held.any()
-    for frame, found in zip(Frames(index, rows[::-1], ()), held, strict=True):
+    for frame, found in zip(frames, held, strict=True):
         kept = frame.boxes.label[frame.points_on_box >= least_points]
         assert set(np.flatnonzero(found)) == set(kept.tolist())
 
 
 def test_weights_are_of_the_classes_held(made):
-    index, rows = made
     config = SamplingConfig("weight", (("bus", 3.0), ("bicycle", 2.5)))
-    held = classes_held(index, rows, 1)
+    held = made.classes_held(1)
     weight = 1 + 3.0 * held[:, CLASSES.index("bus")] + 2.5 * held[:, CLASSES.index("bicycle")]
-    plan = config.build(index, rows, 1)
-    assert len(plan) == len(rows)
+    plan = config.build(made, 1)
+    assert len(plan) == len(made)
     np.testing.assert_allclose(plan.units / 2**20, 8 * weight / weight.sum(), atol=2e-6)
 
 
 def test_by_frame_and_by_scene_visit_everything_once(made):
-    index, rows = made
     for by in ("frame", "scene"):
-        plan = SamplingConfig(by).build(index, rows, 1)
+        plan = SamplingConfig(by).build(made, 1)
         assert sorted(plan.order(0, 0)) == list(range(8))
-    times = index.sample.timestamp[rows[plan.order(0, 0)]]
+    times = np.array([made[place].timestamp for place in plan.order(0, 0).tolist()])
     assert (np.diff(times[:4]) > 0).all() and (np.diff(times[4:]) > 0).all()
 
 
@@ -84,10 +79,9 @@ def test_settings_that_make_no_sense_are_named(made):
         SamplingConfig("weight")
     with pytest.raises(ConfigError, match="go with 'weight'"):
         SamplingConfig("class", (("bus", 1.0),))
-    with pytest.raises(ConfigError, match="'bike'; the classes are car, truck"):
-        SamplingConfig("weight", (("bike", 1.0),))
+    with pytest.raises(ConfigError, match="'bike' is unknown; known: car, truck"):
+        DataConfig(sampling=SamplingConfig("weight", (("bike", 1.0),)))
     with pytest.raises(ConfigError, match="gives bus -1"):
         SamplingConfig("weight", (("bus", -1.0),))
-    index, rows = made
     with pytest.raises(DataError, match="data.sampling.by to 'frame'"):
-        SamplingConfig("class").build(index, rows, least_points=10**6)
+        SamplingConfig("class").build(made, min_points=10**6)

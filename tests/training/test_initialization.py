@@ -256,9 +256,8 @@ def test_a_run_leaves_as_safetensors_for_a_plain_program(short, last, tmp_path):
     assert size == path.stat().st_size < last.stat().st_size / 2  # no optimiser, one set of weights
     config, model = load_checkpoint(last)
     assert load_checkpoint(path)[0] == config
-    batch = KeyFrames(opened(config.data).frames("synthetic_val")[:1], config.data, training=False)[
-        0
-    ]
+    frames = opened(config.data).frames("synthetic_val")[:1]
+    batch = KeyFrames(frames, config.data, training=False)[0]
     torch.save(batch, tmp_path / "batch.pt")
     done = subprocess.run(
         [sys.executable, "-c", PLAIN, path, tmp_path / "batch.pt", tmp_path / "boxes.pt"],

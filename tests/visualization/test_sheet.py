@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from bev.data.frame import CameraFrame, Frame
-from bev.data.nuscenes.frames import CAMERAS, DataError
+from bev.data.nuscenes.sensor_data import CAMERAS
+from bev.errors import DataError
 from bev.geometry import Boxes3D, rigid_transform
 from bev.visualization.canvas import load_image, save_png
 from bev.visualization.check import draw_check
@@ -31,9 +32,8 @@ def frame(names=CAMERAS) -> Frame:
         torch.tensor([[4.0, 2.0, 1.5]] * 2),
         torch.zeros(2),
     )
-    eye = torch.eye(4, dtype=torch.float64)
     points = torch.tensor([12, 0])
-    return Frame("abc", "scene-1", 0, cameras, eye, boxes, points, None, eye)
+    return Frame("abc", cameras, boxes, "scene-1", points_on_box=points)
 
 
 def grey(count: int) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from nuscenes.utils.splits import create_splits_scenes
 
 from bev.data.nuscenes.classes import ATTRIBUTES
-from bev.data.nuscenes.source import CAMERAS
+from bev.data.nuscenes.sensor_data import CAMERAS
 
 VERSION = "v1.0-trainval"
 SCENES = 850

@@ -145,7 +145,7 @@ def test_boxes_that_are_none_are_left_out(world, made_world, capfd):
     number = {row["token"]: i for i, row in enumerate(rows_of(world, "sample"))}
     kept = sorted(rows_of(made_world, "sample_annotation")[2:],
                   key=lambda row: number[row["sample_token"]])  # fmt: skip
-    boxes = DataConfig(root=world, version=VERSION).open().sample_annotation
+    boxes = opened(DataConfig(root=world, version=VERSION)).index.sample_annotation
     assert boxes.translation.tolist() == [row["translation"] for row in kept]
     message = capfd.readouterr().err
     assert "warning: 2 boxes of" in message and f"check-data {world} lists" in message

@@ -11,6 +11,7 @@ from pyquaternion import Quaternion
 
 from bev.data.frame import CameraFrame, Frame
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
+from bev.data.nuscenes.frame import NuScenesFrame
 from bev.geometry import Boxes3D
 
 
@@ -51,7 +52,7 @@ def devkit_frame(nusc: NuScenes, sample: dict, cameras) -> Frame:
     pose = torch.from_numpy(ego_from_global)
     boxes, points = _boxes(nusc, sample, pose, category_to_detection_name)
     vehicles, _ = _boxes(nusc, sample, pose, lambda name: name.split(".")[0] == "vehicle")
-    return Frame(
+    return NuScenesFrame(
         token=sample["token"],
         scene=nusc.get("scene", sample["scene_token"])["name"],
         timestamp=sample["timestamp"],

@@ -17,7 +17,7 @@ from bev.data.dataset import KeyFrames
 from bev.data.images.grid_mask import GridMask
 from bev.data.nuscenes.adjacent import AdjacentConfig, adjacent_moments
 from bev.data.nuscenes.index_cache import open_index
-from bev.data.nuscenes.source import CAMERAS
+from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.geometry import apply_transform

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from nuscenes import NuScenes
 from opened import opened
 
-from bev.data.nuscenes.frames import CAMERAS, read_frames
+from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index import NO_ROW
 from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
 from bev.lab.benchmark.made_tables import VERSION, write_tables

@@ -9,7 +9,7 @@ from opened import opened
 from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.frames import Frames
+from bev.data.nuscenes.frames import IndexFrames
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.geometry import apply_transform
@@ -94,14 +94,14 @@ def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made
     data = KeyFrames(frames, replace(backwards, drop_cameras=5), training=True, seed=2)
     seen = data[1]
     torch.testing.assert_close(seen.boxes[0].velocity, -frames[1].boxes.velocity, equal_nan=True)
-    played = Frames.played
+    read = IndexFrames.played
 
     def blind(self, item, rate):
-        frame = played(self, item, rate)
+        frame = read(self, item, rate)
         others = [replace(other, cameras=()) for other in frame.adjacent]
         return replace(frame, adjacent=tuple(others))
 
-    monkeypatch.setattr(Frames, "played", blind)
+    monkeypatch.setattr(IndexFrames, "played", blind)
     unseen = data[1]
     torch.testing.assert_close(unseen.boxes[0].velocity, frames[1].boxes.velocity, equal_nan=True)
     assert torch.equal(unseen.views.images, seen.views.images)  # the camera that was kept

@@ -3,17 +3,15 @@
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bev.data.nuscenes.folds import fold_scenes, keep_fraction
 from hypothesis import given
 from hypothesis import strategies as st
 from opened import opened
 
 from bev.config import Experiment
+from bev.data.folds import fold_rows, keep_fraction
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import split_rows
 from bev.data.sampling import SamplingConfig
@@ -26,73 +24,64 @@ from bev.serialization import from_plain, to_plain
 lengths = st.lists(st.integers(1, 9), min_size=2, max_size=30)
 
 
-def index_of(lengths, shuffled=0):
-    """An index of nothing but scenes with so many frames, its tables in some order."""
+def scenes_of(lengths, shuffled=0):
+    """The scene of each frame, and the scenes' names, in some order of the source's own."""
     order = np.random.default_rng(shuffled).permutation(len(lengths))
-    names = np.array([f"scene-{scene:04d}".encode() for scene in order])
-    scene = np.repeat(np.arange(len(lengths)), np.array(lengths)[order])
-    return SimpleNamespace(
-        root=Path("root"),
-        version="v1.0-made",
-        scene=SimpleNamespace(name=names),
-        sample=SimpleNamespace(scene=scene),
-    )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def any_index():
-    """The functions are asked here with stand-ins for an index."""
-    import jaxtyping
-
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    names = np.array([f"scene-{scene:04d}" for scene in order])
+    return np.repeat(np.arange(len(lengths)), np.array(lengths)[order]), names
 
 
 @given(lengths, st.integers(2, 7))
 def test_folds_partition_the_scenes_evenly(lengths, count):
-    index = index_of(lengths)
+    scene, names = scenes_of(lengths)
+
+    def rows(split):
+        return set(fold_rows(scene, names, split, "data").tolist())
+
     if len(lengths) < count:
         with pytest.raises(DataError, match=f"{len(lengths)} scenes, too few for {count} folds"):
-            fold_scenes(index, f"fold0of{count}")
+            rows(f"fold0of{count}")
         return
-    folds = [set(fold_scenes(index, f"fold{k}of{count}").tolist()) for k in range(count)]
-    assert sum(map(len, folds)) == len(lengths)
-    assert set.union(*folds) == set(range(len(lengths)))
+    folds = [rows(f"fold{k}of{count}") for k in range(count)]
+    everything = set(range(len(scene)))
+    assert sum(map(len, folds)) == len(scene) and set.union(*folds) == everything
+    held = [set(scene[list(fold)].tolist()) for fold in folds]
+    assert sum(map(len, held)) == len(lengths)  # whole scenes
     for k, fold in enumerate(folds):
-        rest = set(fold_scenes(index, f"fold{k}of{count}_train").tolist())
-        assert rest == set(range(len(lengths))) - fold
-    frames = [np.isin(index.sample.scene, list(fold)).sum() for fold in folds]
-    assert min(frames) > 0 and max(frames) - min(frames) <= max(lengths)
+        assert rows(f"fold{k}of{count}_train") == everything - fold
+    sizes = [len(fold) for fold in folds]
+    assert min(sizes) > 0 and max(sizes) - min(sizes) <= max(lengths)
 
 
 @given(lengths, st.integers(1, 5), st.integers(0, 3))
-def test_folds_and_fractions_are_of_names_not_of_table_rows(lengths, shuffled, seed):
-    def names(shuffled, part):
-        index = index_of(lengths, shuffled)
-        return set(index.scene.name[part(index)])
+def test_folds_and_fractions_are_of_names_not_of_their_order(lengths, shuffled, seed):
+    def fold(scene, names):
+        return fold_rows(scene, names, "fold1of2", "data")
 
-    def half(index):
-        rows = keep_fraction(index, np.arange(len(index.sample.scene)), 0.5, seed)
-        return index.sample.scene[rows]
+    def half(scene, names):
+        return keep_fraction(scene, names, 0.5, seed)
 
-    for part in (lambda index: fold_scenes(index, "fold1of2"), half):
-        assert names(0, part) == names(shuffled, part)
+    for part in (fold, half):
+        found = []
+        for order in (0, shuffled):
+            scene, names = scenes_of(lengths, order)
+            found.append(set(names[scene[part(scene, names)]]))
+        assert found[0] == found[1]
 
 
 @given(lengths, st.floats(0.001, 1), st.floats(0.001, 1), st.integers(0, 9))
 def test_fractions_are_nested_and_of_whole_scenes(lengths, small, great, seed):
-    index = index_of(lengths)
+    scene, names = scenes_of(lengths)
+    scene = scene[::-1]
     small, great = sorted((small, great))
-    rows = np.arange(len(index.sample.scene))[::-1]
-    kept = [keep_fraction(index, rows, fraction, seed) for fraction in (small, great)]
+    kept = [keep_fraction(scene, names, fraction, seed) for fraction in (small, great)]
     assert set(kept[0]) <= set(kept[1])
     for fraction, part in zip((small, great), kept, strict=True):
-        scenes = np.unique(index.sample.scene[part])
+        scenes = np.unique(scene[part])
         assert len(scenes) == max(round(fraction * len(lengths)), 1)
-        assert np.isin(index.sample.scene, scenes).sum() == len(part)
-        assert (np.diff(part) < 0).all()  # the order stays
-    assert len(keep_fraction(index, rows, 1.0, seed)) == len(rows)
+        assert np.isin(scene, scenes).sum() == len(part)
+        assert (np.diff(part) > 0).all()  # the order stays
+    assert len(keep_fraction(scene, names, 1.0, seed)) == len(scene)
 
 
 def test_a_fold_is_trained_on_validated_and_evaluated(made_world, tmp_path):
@@ -107,7 +96,7 @@ def test_a_fold_is_trained_on_validated_and_evaluated(made_world, tmp_path):
     assert [f.timestamp for f in val] == sorted(f.timestamp for f in val)
     rows = {f.token: submission_rows(f.token, f.boxes, f.global_from_ego) for f in val}
     path = write_submission(tmp_path / "results.json", rows)
-    index = data.open()
+    index = opened(data).index
     by_split = evaluate_submission(path, index, "fold1of3", tmp_path / "split")
     by_token = evaluate_submission(path, index, list(rows), tmp_path / "tokens")
     assert by_split == by_token and by_split.mean_ap > 0.3
