@@ -25,7 +25,7 @@ from bev.data.nuscenes.frames import Frames
 from bev.data.polygons import OutlineReader
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
-from bev.geometry import Cameras
+from bev.geometry import Cameras, stack_lenses
 
 
 class KeyFrames(Dataset):
@@ -160,6 +160,7 @@ class KeyFrames(Dataset):
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),
             image_from_original=torch.stack(affine),
+            lens=stack_lenses([c.lens for c in cameras]),
         )
         return Views(images.unsqueeze(0), calibrations.to(torch.float32)[None], [name])
 
