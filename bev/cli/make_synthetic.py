@@ -23,6 +23,8 @@ class Command:
     """Key frames per scene, instead of the preset's."""
     seed: int | None = None
     """Seed of the world, instead of the preset's."""
+    lens: Literal["pinhole", "fisheye"] = "pinhole"
+    """Of the cameras: nuScenes' six pinholes, or four fisheyes around the car."""
     workers: int | None = None
     """Processes; all usable cores by default."""
     stats: bool = False
@@ -44,7 +46,7 @@ def main(arguments: list[str], prog: str) -> None:
         "seed": options.seed,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
-    config = replace(PRESETS[options.preset], **given)
+    config = replace(PRESETS[options.preset], lens=options.lens, **given)
     root = make_world(options.dir, config, options.workers)
     print(f"The synthetic world stands at {root}.")
     if options.stats:

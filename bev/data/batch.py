@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from bev.geometry import Boxes3D, Cameras, Outlines
+from bev.geometry import Boxes3D, Cameras, Outlines, stack_lenses
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,9 @@ def join_views(views: Sequence[Views]) -> Views:
     counts = [v.images.shape[1] for v in views]
     most = max(counts)
     present = torch.arange(most) < torch.tensor(counts).unsqueeze(1)
+    # An absent camera's lens is another's: what it sees is NaN anyway, from its pose.
+    lenses = [(v.cameras.lens[0].each(n), n) for v, n in zip(views, counts, strict=True)]
+    flat = [own[min(i, n - 1)] for own, n in lenses for i in range(most)]
     fillers = {
         "intrinsics": torch.eye(3),
         "ego_from_camera": torch.tensor(torch.nan),
@@ -164,6 +167,7 @@ def join_views(views: Sequence[Views]) -> Views:
         name: torch.cat([_filled(getattr(v.cameras, name), most, filler) for v in views])
         for name, filler in fillers.items()
     }
+    cameras["lens"] = stack_lenses(flat).map(lambda value: value.unflatten(0, (-1, most)))
     return Views(
         images=torch.cat([_filled(v.images, most, torch.tensor(0)) for v in views]),
         cameras=Cameras(**cameras),
@@ -183,4 +187,4 @@ def _pin(value):
         return value.pin_memory()
     if is_dataclass(value):
         return type(value)(**{f.name: _pin(getattr(value, f.name)) for f in fields(value)})
-    return [_pin(item) for item in value] if isinstance(value, list) else value
+    return type(value)(map(_pin, value)) if isinstance(value, list | tuple) else value

@@ -24,7 +24,7 @@ from bev.data.images.photometric import change_colours, photometric_transform
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
-from bev.geometry import Cameras, Outlines
+from bev.geometry import Cameras, Outlines, stack_lenses
 
 
 class KeyFrames(Dataset):
@@ -176,6 +176,7 @@ class KeyFrames(Dataset):
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
             ego_from_camera=torch.stack([c.ego_from_camera for c in cameras]),
             image_from_original=torch.stack(affine),
+            lens=stack_lenses([c.lens for c in cameras]),
         )
         return Views(images.unsqueeze(0), calibrations.to(torch.float32)[None], [name])
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bev.errors import DataError
-from bev.geometry import Boxes3D
+from bev.geometry import Boxes3D, Lens, Pinhole
 
 Reference = Literal["ego", "lidar"]
 """Whose frame a sample is described in: the car's, or the LIDAR_TOP sensor's own."""
@@ -27,8 +27,9 @@ class CameraFrame:
         name: sensor channel, e.g. ``CAM_FRONT``.
         path: the image file.
         size: (height, width) of the image, pixels.
-        intrinsics: (3, 3) float64, pixels from camera rays.
+        intrinsics: (3, 3) float64, pixels from the lens's plane (a pinhole's: from camera rays).
         ego_from_camera: (4, 4) float64; ego is the reference ego frame.
+        lens: the camera model, of this one camera, float64.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CameraFrame:
     size: tuple[int, int]
     intrinsics: Float[Tensor, "3 3"]
     ego_from_camera: Float[Tensor, "4 4"]
+    lens: Lens = Pinhole()
 
 
 @dataclass(frozen=True)

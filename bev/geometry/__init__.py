@@ -1,4 +1,4 @@
-"""Where things are: rigid transforms, cameras, the BEV grid, 3D boxes and areas.
+"""Where things are: rigid transforms, cameras and lenses, the BEV grid, 3D boxes and areas.
 
 Frames are right-handed and metric. ``ego``: x forward, y left, z up, origin on the ground below
 the rear axle. ``camera``: x right, y down, z forward. A matrix named ``target_from_source`` maps
@@ -7,8 +7,10 @@ homogeneous points of the source frame to the target frame.
 
 from bev.geometry.boxes import Boxes3D
 from bev.geometry.cameras import Cameras, feature_cells, feature_pixels, in_view
+from bev.geometry.fisheye import KannalaBrandt
 from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
+from bev.geometry.lens import Lens, MixedLens, Pinhole, stack_lenses
 from bev.geometry.polygons import Outlines, covered
 from bev.geometry.transforms import (
     apply_transform,
@@ -22,7 +24,11 @@ __all__ = [
     "BevGrid",
     "Boxes3D",
     "Cameras",
+    "KannalaBrandt",
+    "Lens",
+    "MixedLens",
     "Outlines",
+    "Pinhole",
     "apply_transform",
     "bev_transform",
     "covered",
@@ -33,4 +39,5 @@ __all__ = [
     "inverse_rigid",
     "rigid_transform",
     "rotation_z",
+    "stack_lenses",
 ]

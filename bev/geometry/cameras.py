@@ -1,6 +1,7 @@
-"""Pinhole cameras: from points around the car to pixels, and from pixels with depth back.
+"""Cameras: from points around the car to pixels, and from pixels with depth back.
 
-``depth`` is always the z coordinate in the camera frame, not the length of the ray.
+``depth`` is what the camera's lens measures: of a pinhole the z coordinate in the camera frame, of
+a fisheye the distance from the camera (its rays beyond 90 degrees have no positive z).
 """
 
 from dataclasses import dataclass, fields
@@ -9,9 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from bev.geometry.lens import Lens, Pinhole
 from bev.geometry.transforms import apply_transform, inverse_rigid
 
-NEAREST = 0.1  # metres; a point nearer to the camera's plane, or behind it, is not seen
+NEAREST = 0.1  # metres of depth; a nearer point, or one behind the camera, is not seen
 
 
 @dataclass(frozen=True)
@@ -19,19 +21,24 @@ class Cameras:
     """A batch of calibrated cameras; ``*batch`` is usually (B, N).
 
     Attributes:
-        intrinsics: (*batch, 3, 3), original pixels from camera rays.
+        intrinsics: (*batch, 3, 3), original pixels from the lens's plane.
         ego_from_camera: (*batch, 4, 4), rigid, metres. The reference ego frame is that of the
             sample; the ego motion up to each camera's own time is part of the matrix.
         image_from_original: (*batch, 3, 3), pixels of the network's image from original pixels.
+        lens: the camera model, of the same batch; see :class:`bev.geometry.Lens`.
     """
 
     intrinsics: Float[Tensor, "*batch 3 3"]
     ego_from_camera: Float[Tensor, "*batch 4 4"]
     image_from_original: Float[Tensor, "*batch 3 3"]
+    lens: Lens = Pinhole()
 
     @property
     def image_from_camera(self) -> Float[Tensor, "*batch 3 3"]:
-        """Homogeneous pixels of the network's image from camera coordinates."""
+        """Homogeneous pixels of the network's image from the lens's plane.
+
+        For a pinhole these are camera coordinates; for any lens, directions near its axis.
+        """
         return self.image_from_original @ self.intrinsics
 
     def project(
@@ -39,21 +46,25 @@ class Cameras:
     ) -> tuple[Float[Tensor, "*batch P 2"], Float[Tensor, "*batch P"]]:
         """Ego points (metres) to pixels and depth; where depth <= 0 the pixel means nothing."""
         in_camera = apply_transform(inverse_rigid(self.ego_from_camera), points)
-        depth = in_camera[..., 2]
-        homogeneous = in_camera @ self.image_from_camera.transpose(-1, -2)
+        plane, depth = self.lens.project(in_camera)
+        homogeneous = plane @ self.image_from_camera.transpose(-1, -2)
         return homogeneous[..., :2] / homogeneous[..., 2:], depth
 
     def unproject(
         self, pixels: Float[Tensor, "*batch P 2"], depth: Float[Tensor, "*batch P"]
     ) -> Float[Tensor, "*batch P 3"]:
-        """Pixels with depth (metres) to ego points; the inverse of :meth:`project`."""
+        """Pixels with depth (metres) to ego points; the inverse of :meth:`project`.
+
+        NaN where the lens sees nothing, as in the corners of a fisheye's image.
+        """
         rays = self.rays(pixels)
         return apply_transform(self.ego_from_camera, rays * depth.unsqueeze(-1))
 
     def rays(self, pixels: Float[Tensor, "*batch P 2"]) -> Float[Tensor, "*batch P 3"]:
-        """Camera-frame directions through pixels, scaled to z = 1."""
+        """Camera-frame directions through pixels, of depth 1; NaN where the lens sees nothing."""
         homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-        return homogeneous @ torch.inverse(self.image_from_camera).transpose(-1, -2)
+        plane = homogeneous @ torch.inverse(self.image_from_camera).transpose(-1, -2)
+        return self.lens.unproject(plane)
 
     def to(self, *args, **kwargs) -> "Cameras":
         """Like ``Tensor.to``, for every field."""

@@ -13,9 +13,10 @@ from torch import Tensor
 from bev.data.frame import CameraFrame
 from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
-from bev.visualization.canvas import dashes, draw_dots, draw_segments, draw_text, fill_polygon
-from bev.visualization.clipping import NEAR, clip_polygon, clip_segments, view_planes
+from bev.visualization.canvas import draw_dots, draw_segments, draw_text, fill_polygon
+from bev.visualization.clipping import NEAR
 from bev.visualization.colors import TRUTH, class_color, class_name
+from bev.visualization.sight import sight_of
 
 # Edges of a box by corner (see Boxes3D.corners), and the diagonals that mark the front.
 EDGES = np.array(
@@ -31,7 +32,8 @@ def scaled_camera(camera: CameraFrame, size: tuple[int, int]) -> Cameras:
     """The camera of an image that shows ``camera``'s whole view at another size (height, width)."""
     rows, columns = size[0] / camera.size[0], size[1] / camera.size[1]
     scale = torch.diag(torch.tensor([columns, rows, 1.0], dtype=torch.float64))
-    return Cameras(camera.intrinsics.double(), camera.ego_from_camera.double(), scale)
+    lens = camera.lens.to(torch.float64)
+    return Cameras(camera.intrinsics.double(), camera.ego_from_camera.double(), scale, lens)
 
 
 def upright_corners(
@@ -61,7 +63,7 @@ def draw_boxes(
     space: LabelSpace = UNNAMED,
     global_from_ego: Float[Tensor, "4 4"] | None = None,
 ) -> None:
-    """Draw boxes in place, each edge cut at the near plane and at the borders of the image.
+    """Draw boxes in place, each edge cut to what the lens sees and at the borders of the image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -75,24 +77,21 @@ def draw_boxes(
     """
     corners = upright_corners(boxes, global_from_ego)
     in_camera = apply_transform(inverse_rigid(camera.ego_from_camera.double()), corners).numpy()
-    pixels_from_camera = camera.image_from_camera.double().numpy()
-    planes = view_planes(pixels_from_camera, image.shape[:2])
-    for index in np.argsort(-in_camera[..., 2].mean(axis=1)):
+    sight = sight_of(camera, image.shape[:2])
+    for index in np.argsort(-sight.depth(in_camera).mean(axis=1)):
         box, color = in_camera[index], class_color(space, int(boxes.label[index]))
-        edges = _project(clip_segments(box[EDGES], planes), pixels_from_camera)
+        edges = sight.lines(box[EDGES])
         if not len(edges):
             continue
         extent = np.ptp(edges.reshape(-1, 2), axis=0).max()
         if truth:
-            lines = dashes(edges, dash=4.0, gap=3.0)
+            lines = sight.dashed(box[EDGES], dash=4.0, gap=3.0)
             if extent >= _CROSS_FROM:
-                cross = _project(clip_segments(box[FRONT_CROSS], planes), pixels_from_camera)
-                lines = np.concatenate([lines, cross])
+                lines = np.concatenate([lines, sight.lines(box[FRONT_CROSS])])
             draw_segments(image, edges, _SHADOW, 1)
             draw_segments(image, lines, TRUTH, 1)
         else:
-            front = _project(clip_polygon(box[:4], planes), pixels_from_camera)
-            fill_polygon(image, front, color, 0.42)
+            fill_polygon(image, sight.face(box[:4]), color, 0.42, convex=sight.convex)
             width = thickness if extent >= _THICK_FROM else 1
             draw_segments(image, edges, _SHADOW, width + 1)
             draw_segments(image, edges, color, width)
@@ -127,8 +126,3 @@ def depth_colors(depth: np.ndarray, farthest: float) -> np.ndarray:
     values = np.round(255 * (0.06 + 0.88 * near)).astype(np.uint8)
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
     return table[values, 0, ::-1]
-
-
-def _project(points: np.ndarray, pixels_from_camera: np.ndarray) -> np.ndarray:
-    homogeneous = points @ pixels_from_camera.T
-    return homogeneous[..., :2] / homogeneous[..., 2:]

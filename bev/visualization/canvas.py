@@ -83,8 +83,10 @@ def dashes(segments: np.ndarray, dash: float = 5.0, gap: float = 4.0) -> np.ndar
     return np.concatenate(pieces) if pieces else np.zeros((0, 2, 2))
 
 
-def fill_polygon(image: np.ndarray, polygon: np.ndarray, color: Color, opacity: float = 1) -> None:
-    """Fill a convex polygon (P, 2) of continuous pixels in place, blended over what is there."""
+def fill_polygon(
+    image: np.ndarray, polygon: np.ndarray, color: Color, opacity: float = 1, convex: bool = True
+) -> None:
+    """Fill a polygon (P, 2) of continuous pixels in place, blended over what is there."""
     if len(polygon) < 3:
         return
     height, width = image.shape[:2]
@@ -95,7 +97,10 @@ def fill_polygon(image: np.ndarray, polygon: np.ndarray, color: Color, opacity: 
         return
     part = image[low[1] : high[1], low[0] : high[0]]
     mask = np.zeros(part.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, fixed_point(polygon - low), 255, cv2.LINE_AA, BITS)
+    if convex:
+        cv2.fillConvexPoly(mask, fixed_point(polygon - low), 255, cv2.LINE_AA, BITS)
+    else:
+        cv2.fillPoly(mask, [fixed_point(polygon - low)], 255, cv2.LINE_AA, BITS)
     _blend(part, mask * (opacity / 255), color)
 
 

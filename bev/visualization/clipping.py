@@ -1,9 +1,9 @@
 """Cut lines and faces to what a camera can see, before they are projected.
 
-The idea: the view is an intersection of half-spaces of the camera frame: in front of a near plane,
-and inside each border of the image. Cut there, a box that begins beside the car and reaches behind
-the camera is drawn as far as it is visible; dropped or projected whole it would vanish or smear
-over the picture.
+The idea: a pinhole's view is an intersection of half-spaces of the camera frame: in front of a near
+plane, and inside each border of the image. Cut there, a box that begins beside the car and reaches
+behind the camera is drawn as far as it is visible; dropped or projected whole it would vanish or
+smear over the picture.
 """
 
 import numpy as np

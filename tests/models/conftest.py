@@ -32,8 +32,7 @@ def cameras() -> Cameras:
     ego_from_camera = rigid_transform(rotation, torch.tensor([0.5, 0.2, 1.5]).expand(3, 3))
     intrinsics = torch.tensor([[80.0, 0, 80], [0, 80, 32], [0, 0, 1]]).expand(3, 3, 3)
     affine = image_affine(IMAGE).float().expand(3, 3, 3)
-    one = Cameras(intrinsics, ego_from_camera, affine)
-    return Cameras(*(torch.stack([v, v]) for v in vars(one).values()))
+    return Cameras(intrinsics, ego_from_camera, affine)[None][[0, 0]]
 
 
 @pytest.fixture()

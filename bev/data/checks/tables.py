@@ -16,7 +16,16 @@ from tqdm import tqdm
 from bev.data.checks.findings import Findings, Kind
 from bev.data.nuscenes.index import NO_ROW, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import POSE, Columns, no_box, no_lens, no_pose, not_unit, told
+from bev.data.nuscenes.values import (
+    POSE,
+    Columns,
+    lens_faults,
+    no_box,
+    no_lens,
+    no_pose,
+    not_unit,
+    told,
+)
 from bev.errors import DataError
 
 _MEND = "Mend the rows, or fetch the tables again."
@@ -27,6 +36,7 @@ DANGLING = Kind("reference to a row that does not exist", _MEND)
 NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
 NOT_UNIT = Kind("quaternion not of unit length", f"{_MEND} Training normalises it.")
 NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _MEND)
+BAD_LENS = Kind("camera_model that is not known, or whose numbers are no lens", _MEND)
 NO_BOX = Kind(
     "box without a size above 0, or with a number that is not finite",
     f"{_MEND} Training and evaluation leave such boxes out.",
@@ -164,6 +174,14 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
         findings.add(NOT_UNIT, _rows(table, columns, not_unit(columns) & rows, ("rotation",)))
     lens = no_lens(mounting) & (modality == b"camera")
     findings.add(NO_LENS, _rows("calibrated_sensor", mounting, lens, ("camera_intrinsic",)))
+    findings.add(
+        BAD_LENS,
+        (
+            f"calibrated_sensor {mounting['token'][row].decode()}: {fault}"
+            for row, fault in lens_faults(mounting).items()
+            if modality[row] == b"camera"
+        ),
+    )
     boxes, table = tables.columns["sample_annotation"], "sample_annotation"
     findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*POSE, "size")))
     findings.add(NOT_UNIT, _rows(table, boxes, not_unit(boxes), ("rotation",)))

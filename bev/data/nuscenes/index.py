@@ -39,7 +39,10 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "calibrated_sensor": {  # mounting and lens of each sensor of each car
         "translation": "(K, 3) of ego_from_sensor", "rotation": "(K, 4) of it",
-        "camera_intrinsic": "(K, 3, 3) pixels from camera rays; zero for lidar",
+        "camera_intrinsic": "(K, 3, 3) pixels from the lens's plane; zero for lidar",
+        "camera_model": "text, pinhole or fisheye",
+        "camera_distortion": "(K, 4) k1 to k4 of a fisheye",
+        "camera_max_angle": "half a fisheye's field of view, radians; NaN where not given",
     },
     # Boxes in the global frame, by sample, then in the table's order; without those that
     # bev.data.nuscenes.values.no_box marks.

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from bev.data.nuscenes.index import NO_ROW, PARTS, column_file, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import POSE, Columns, no_box, no_lens, no_pose, told
+from bev.data.nuscenes.values import POSE, Columns, lens_faults, no_box, no_lens, no_pose, told
 from bev.errors import BevError, DataError
 
 _ALL_DAMAGE = "bevlab check-data {} lists all damage"
@@ -179,6 +179,12 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
                 f"Table {table_file(folder, table)}, row {tables[table]['token'][row].decode()}:"
                 f" {told(tables[table], row, fields)} cannot be used; mend the row or fetch the"
                 f" table again ({_ALL_DAMAGE.format(folder.parent)})."
+            )
+    for row, fault in lens_faults(mounting).items():
+        if is_camera[row] and (data["calibrated_sensor"] == row).any():
+            raise DataError(
+                f"Table {table_file(folder, 'calibrated_sensor')}, row"
+                f" {mounting['token'][row].decode()}: {fault}."
             )
     data |= {name: tables["ego_pose"][name][data["ego_pose"]] for name in POSE}
     samples, boxes = tables["sample"], tables["sample_annotation"]

@@ -33,7 +33,7 @@ from bev.errors import DataError
 from bev.files import PARTIAL, replacing
 from bev.machine import usable_cores
 
-FORMAT = 3  # to be raised with every change of what the columns hold
+FORMAT = 4  # to be raised with every change of what the columns hold
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # with the build's job
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
 

@@ -3,6 +3,7 @@
 A reading is a row of ``sample_data``.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bev.data.frame import CameraFrame, Reference
 from bev.data.nuscenes.boxes import pose_matrix
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.errors import DataError
+from bev.geometry import KannalaBrandt, Lens, Pinhole
 
 CAMERAS = (
     "CAM_FRONT_LEFT",
@@ -76,9 +78,20 @@ def camera_frames(
                     sensors.camera_intrinsic[data.calibrated_sensor[row]].copy()
                 ),
                 ego_from_camera=torch.from_numpy(ego_from_sensor(index, row, ego_from_global)),
+                lens=lens_of(index, row),
             )
         )
     return tuple(frames)
+
+
+def lens_of(index: Index, row: int) -> Lens:
+    """The lens of a reading's camera; its numbers were checked when the index was built."""
+    sensors, mounting = index.calibrated_sensor, index.sample_data.calibrated_sensor[row]
+    if sensors.camera_model[mounting] == b"pinhole":
+        return Pinhole()
+    limit = float(sensors.camera_max_angle[mounting])
+    numbers = sensors.camera_distortion[mounting].tolist()
+    return KannalaBrandt.make(numbers, None if math.isnan(limit) else limit)
 
 
 def ego_from_sensor(index: Index, row: int, ego_from_global: np.ndarray) -> np.ndarray:

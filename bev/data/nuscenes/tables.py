@@ -7,6 +7,7 @@ tokens here; ``TABLES`` tells what they refer to.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 
 from bev.errors import DataError
 
+REQUIRED = object()
 _CHUNK = 256  # rows; those of a chunk should fit the processor's cache
 _BETWEEN_ROWS = re.compile(r"[\s,]*")
 
@@ -33,6 +35,7 @@ class Column:
         field: its name in the table, if not the column's.
         target: the table whose tokens it holds, if it is a reference.
         needed: which of these must be there: "all", "named" (that are not empty) or "none".
+        default: the JSON value of rows without the field; without it they are faulty.
     """
 
     dtype: str = "S"
@@ -41,10 +44,15 @@ class Column:
     field: str = ""
     target: str = ""
     needed: str = "all"
+    default: Any = REQUIRED
 
     def of(self, name: str, rows: list[dict]) -> np.ndarray:
         """The column of some rows; raises ValueError and the like where a value does not fit."""
-        values = [row[self.field or name] for row in rows]
+        field = self.field or name
+        if self.default is REQUIRED:
+            values = [row[field] for row in rows]
+        else:
+            values = [row.get(field, self.default) for row in rows]
         if self.convert is not None:
             values = list(map(self.convert, values))
         if self.dtype == "S":
@@ -58,6 +66,11 @@ class Column:
         """Whether each token must be in the target and is not, where its row is negative."""
         needed = tokens != b"" if self.needed == "named" else self.needed == "all"
         return (rows < 0) & needed
+
+
+def _coefficients(numbers: list[float] | None) -> list[float]:
+    """k1 to k4 of a fisheye; NaN where there are none, or the other numbers of other lenses."""
+    return numbers if numbers and len(numbers) == 4 else [math.nan] * 4
 
 
 _TEXT, _TIME, _NUMBER = Column(), Column("i8"), Column("i4")
@@ -101,6 +114,10 @@ TABLES: dict[str, dict[str, Column]] = {
     "calibrated_sensor": {
         "token": _TEXT, **_references("sensor"), **_POSE,
         "camera_intrinsic": Column("f8", (3, 3), lambda lens: lens or [[0.0] * 3] * 3),
+        # Beyond nuScenes: other lenses than pinholes; see docs/cameras.md.
+        "camera_model": Column(convert=lambda model: model or "pinhole", default=None),
+        "camera_distortion": Column("f8", (4,), _coefficients, default=None),
+        "camera_max_angle": Column("f8", default=None),  # NaN of None
     },
     "sensor": {"token": _TEXT, "channel": _TEXT, "modality": _TEXT},
 }  # fmt: skip

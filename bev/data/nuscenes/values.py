@@ -4,7 +4,8 @@ Each function takes a table's columns (see ``bev.data.nuscenes.tables``) and mar
 break its rule. In training:
 
 - An ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar that is no pose, or a camera without
-  a lens: nothing can be placed, so the index is not built (``bev.data.nuscenes.index_build``).
+  focal lengths or with a lens that is none: nothing can be placed, so the index is not built
+  (``bev.data.nuscenes.index_build``).
 - A box without a place, a heading or a size: left out of the index, thus of training and of
   evaluation; the official evaluation refuses such truth. The build says how many there are.
 - A quaternion that is not of unit length: it is normalised, as the devkit does.
@@ -44,6 +45,27 @@ def no_lens(columns: Columns) -> np.ndarray:
     matrix = columns["camera_intrinsic"]
     diagonal = matrix[:, [0, 1, 2], [0, 1, 2]]
     return ~(np.isfinite(matrix).all(axis=(1, 2)) & (diagonal != 0).all(axis=1))
+
+
+def lens_faults(columns: Columns) -> dict[int, str]:
+    """The rows whose ``camera_model`` cannot be used, each with the end of a sentence on why.
+
+    Beside pinholes there are fisheyes, with ``camera_distortion`` and perhaps
+    ``camera_max_angle``, see
+    :class:`bev.geometry.KannalaBrandt`.
+    """
+    faults, others = {}, np.flatnonzero(columns["camera_model"] != b"pinhole").tolist()
+    for row in others:
+        model = columns["camera_model"][row].decode()
+        if model != "fisheye":
+            faults[row] = f"camera_model {model!r} is neither 'pinhole' nor 'fisheye'"
+            continue
+        from bev.geometry.fisheye import lens_fault  # with torch: for those alone that have any
+
+        numbers, limit = columns["camera_distortion"][row], columns["camera_max_angle"][row]
+        if fault := lens_fault(numbers.tolist(), float(limit)):
+            faults[row] = f"a fisheye {fault}"
+    return faults
 
 
 def told(columns: Columns, row: int, fields: Sequence[str]) -> str:

@@ -5,8 +5,10 @@ the data root, so that a finished world is recognised and never silently mixed w
 """
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from bev.errors import ConfigError
+from bev.lab.synthetic.rig import CAMERAS, FISHEYES
 
 VERSION = "v1.0-synthetic"
 TRAIN_SPLIT = "synthetic_train"
@@ -29,6 +31,8 @@ class WorldConfig:
         no two scenes share one.
     image_size: (width, height) in pixels; intrinsics scale with it from the real 1600x900.
     jpeg_quality: 1 to 100.
+    lens: "pinhole" for nuScenes' six cameras, "fisheye" for four wide ones around the car; the
+        scenes are the same.
 
     Raises ConfigError for a value out of range.
     """
@@ -39,6 +43,7 @@ class WorldConfig:
     seed: int = 0
     image_size: tuple[int, int] = (800, 450)
     jpeg_quality: int = 88
+    lens: Literal["pinhole", "fisheye"] = "pinhole"
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -50,6 +55,8 @@ class WorldConfig:
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give at least {least}.")
+        if self.lens not in ("pinhole", "fisheye"):
+            raise ConfigError(f"lens is {self.lens!r}; give pinhole or fisheye.")
         width, height = self.image_size
         if width * 9 != height * 16 or width < 160:
             raise ConfigError(
@@ -61,7 +68,14 @@ class WorldConfig:
         """Everything that decides the files' content, as JSON-ready plain data."""
         settings = asdict(self)
         settings["image_size"] = list(self.image_size)
+        if self.lens == "pinhole":  # so that worlds made before there were others are found
+            del settings["lens"]
         return {"generator_version": GENERATOR_VERSION, "settings": settings}
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The channels of its cameras."""
+        return CAMERAS if self.lens == "pinhole" else tuple(FISHEYES)
 
     def scene_keys(self) -> list["SceneKey"]:
         """All scenes of the world, training scenes first."""

@@ -1,4 +1,4 @@
-"""The sensor rig: where the six cameras and the lidar sit, what they see, when they fire.
+"""The sensor rig: where the cameras and the lidar sit, what they see, when they fire.
 
 The numbers are two real vehicles' calibrations (nuScenes ``calibrated_sensor`` rows of one log from
 Singapore and one from Boston) and real firing offsets to the lidar, rounded. Each scene takes one
@@ -18,6 +18,14 @@ CAMERAS = (
     "CAM_BACK_LEFT",
     "CAM_BACK_RIGHT",
 )
+FISHEYES = {
+    "CAM_FRONT": "CAM_FRONT",
+    "CAM_LEFT": "CAM_BACK_LEFT",
+    "CAM_BACK": "CAM_BACK",
+    "CAM_RIGHT": "CAM_BACK_RIGHT",
+}
+"""The cameras of a fisheye rig, and which of ``CAMERAS`` fires when they do."""
+
 LIDAR = "LIDAR_TOP"
 REAL_IMAGE_WIDTH = 1600
 
@@ -147,17 +155,44 @@ class Mount:
         matrix[:3, 3] = self.translation
         return matrix
 
+    def row(self) -> dict:
+        """The fields of its ``calibrated_sensor`` row, as JSON-ready plain data."""
+        return {
+            "translation": [round(float(v), 9) for v in self.translation],
+            "rotation": [round(float(v), 12) for v in self.rotation],
+            "camera_intrinsic": [] if self.intrinsic is None else self.intrinsic.tolist(),
+        }
+
+    def parts(self, size: tuple[int, int]) -> tuple["Part", ...]:
+        """The pinhole views that its image of ``size`` (width, height) is made of: one."""
+        return (Part(self, size),)
+
+    def assembled(self, images: list[np.ndarray]) -> np.ndarray:
+        """The image, from the images of its parts."""
+        return images[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A pinhole view that is painted. size: (width, height) pixels. weight: how many pixels of the
+    camera's image each mask pixel (``visibility.masks``) counts for; None where all count alike.
+    """
+
+    mount: Mount
+    size: tuple[int, int]
+    weight: np.ndarray | None = None
+
 
 @dataclass(frozen=True)
 class Rig:
-    """The mounts of one scene by channel (six cameras and the lidar)."""
+    """The mounts of one scene by channel: the cameras and the lidar."""
 
     mounts: dict[str, Mount]
 
     @property
     def cameras(self) -> list[Mount]:
-        """The six cameras, in ``CAMERAS`` order."""
-        return [self.mounts[name] for name in CAMERAS]
+        """The cameras, in the order of ``CAMERAS`` or ``FISHEYES``."""
+        return [mount for name, mount in self.mounts.items() if name != LIDAR]
 
     @property
     def lidar(self) -> Mount:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from bev.errors import ConfigError, DataError
 from bev.lab.synthetic.config import TRAIN_SPLIT, VAL_SPLIT, VERSION, SceneKey, WorldConfig
-from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.writing.scene_writer import SHARDS, prepare_process, shard_file, write_scene
 from bev.lab.synthetic.writing.tables import EXPANSIONS, MAP_FILE, TABLES, shared_rows
 from bev.machine import usable_cores
@@ -88,7 +88,7 @@ def make_world(
 
 def _difference(found: dict, wanted: dict) -> str:
     """The first setting in which two fingerprints differ, in words."""
-    mine, theirs = ({**f, **f.get("settings", {})} for f in (wanted, found))
+    mine, theirs = ({"lens": "pinhole", **f, **f.get("settings", {})} for f in (wanted, found))
     for name in mine:
         if name != "settings" and theirs.get(name) != mine[name]:
             return f"its {name} is {theirs.get(name)}, wanted {mine[name]}"
@@ -108,7 +108,7 @@ def _start(root: Path, config: WorldConfig) -> Path:
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     marker.write_text(_unfinished(config))
-    for channel in (*CAMERAS, LIDAR):
+    for channel in (*config.cameras, LIDAR):
         (folder / "samples" / channel).mkdir(parents=True, exist_ok=True)
     for name in (EXPANSIONS, "sweeps", VERSION, SHARDS):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,10 @@ def _single_threaded() -> Iterator[None]:
 def _write_tables(folder: Path, config: WorldConfig) -> None:
     tables: dict[str, list] = {name: [] for name in TABLES}
     keys = config.scene_keys()
-    for rows in [shared_rows(), *(json.loads(shard_file(folder, k).read_text()) for k in keys)]:
+    for rows in [
+        shared_rows(config.cameras),
+        *(json.loads(shard_file(folder, k).read_text()) for k in keys),
+    ]:
         for name, entries in rows.items():
             tables[name] += entries
     for name, rows in tables.items():

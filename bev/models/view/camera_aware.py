@@ -10,6 +10,10 @@ After Li et al., BEVDepth (2022), section 4.2. Deviations, with reasons:
 - Of two linear layers with nothing between them (the end of the published MLP and the squeeze
   after it) one is kept; they give the same functions.
 - The deformable convolution at the end of the depth branch is an option.
+
+Of other lenses than pinholes the net is given the matrix alone, which holds near the axis, and not
+their coefficients: those of one rig hardly differ. ``LiftSplatConfig.ray_features`` gives each
+pixel's direction through any lens.
 """
 
 from dataclasses import dataclass

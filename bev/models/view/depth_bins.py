@@ -13,7 +13,10 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class DepthBins:
-    """D = round((hi - lo) / step) intervals of depth along the camera's z, metres.
+    """D = round((hi - lo) / step) intervals of depth, metres.
+
+    Depth is what a camera's lens measures (:class:`bev.geometry.Lens`): of a pinhole the z
+    coordinate in the camera frame, of a fisheye the distance.
 
     Edge i of 0..D stands at
 

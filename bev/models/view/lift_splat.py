@@ -159,7 +159,7 @@ def frustum_points(
     batch, count = cameras.intrinsics.shape[:2]
     flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
     bev_from_camera = bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera
-    # Rays have z = 1 in the camera's frame.
+    # Rays are of depth 1; those where the lens sees nothing are NaN, which the plan leaves out.
     directions = cameras.rays(flat) @ bev_from_camera[..., :3, :3].transpose(-1, -2)
     directions = rearrange(directions, "b n p xyz -> xyz b n p 1").contiguous()
     origin = rearrange(bev_from_camera[..., :3, 3], "b n xyz -> xyz b n 1 1").contiguous()
@@ -172,6 +172,8 @@ def ray_features(
 ) -> Float[Tensor, "B N 4 h w"]:
     """Unit viewing direction in the BEV frame, and 10 m over the depth of flat ground (0 if none).
 
+    All 0 where the lens sees nothing.
+
     In the BEV frame, so that a network can turn a heading seen in an image into one of the BEV
     under any BEV augmentation.
     """
@@ -180,18 +182,22 @@ def ray_features(
     flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
     rotation = (bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera)[..., :3, :3]
     directions = cameras.rays(flat) @ rotation.transpose(-1, -2)
-    # Ground z = 0 is met at depth -camera_z / direction_z; its inverse stays finite at the horizon.
+    # Ground z = 0 is met at depth -camera_z / ray_z; its inverse stays finite at the horizon.
     # In the ego frame: a BEV that is scaled moves no ground, and depth bins are not scaled either.
     up = (cameras.rays(flat) @ cameras.ego_from_camera[..., 2, :3, None]).squeeze(-1)
     height_above_ground = cameras.ego_from_camera[..., 2, 3, None].clamp(min=0.1)
     inverse_depth = (-up / height_above_ground).clamp(min=0)
     unit = nn.functional.normalize(directions, dim=-1)
     joined = torch.cat([unit, 10 * inverse_depth.clamp(max=0.5).unsqueeze(-1)], dim=-1)
+    joined = joined.nan_to_num(0.0)
     return rearrange(joined, "b n (h w) c -> b n c h w", h=height, w=width)
 
 
 def ground_nearness(
     points: Float[Tensor, "B N D h w 3"],
 ) -> Float[Tensor, "B N D h w"]:
-    """exp(-z^2 / 2) of depth points at height z (metres): 1 on flat ground, 0.14 two metres off."""
-    return torch.exp(-0.5 * points[..., 2] ** 2)
+    """exp(-z^2 / 2) of depth points at height z (metres): 1 on flat ground, 0.14 two metres off.
+
+    0 where the lens sees nothing.
+    """
+    return torch.exp(-0.5 * points[..., 2] ** 2).nan_to_num(0.0)

@@ -87,6 +87,20 @@ def no_lens(root: Path) -> str:
     return change(root, "calibrated_sensor", 2, camera_intrinsic=[])
 
 
+def unknown_lens(root: Path) -> str:
+    return change(root, "calibrated_sensor", 0, camera_model="omni")
+
+
+def three_coefficients(root: Path) -> str:
+    lens = {"camera_model": "fisheye", "camera_distortion": [0.1, 0.0, 0.0]}
+    return change(root, "calibrated_sensor", 1, **lens)
+
+
+def narrowing_lens(root: Path) -> str:
+    lens = {"camera_model": "fisheye", "camera_distortion": [-0.2, 0.0, 0.0, 0.0]}
+    return change(root, "calibrated_sensor", 2, **lens, camera_max_angle=1.6)
+
+
 def twice_as_long(root: Path) -> str:
     """The same rotations, by quaternions of length 2, of a pose, a mounting and a box."""
     for table in ("ego_pose", "calibrated_sensor", "sample_annotation"):
@@ -202,6 +216,9 @@ DAMAGES = [
     Damage(nan_heading, check_tables.NO_POSE, r"row {}: .*rotation \[1.0, 0.0, nan, 0.0\] cannot"),
     Damage(no_heading, check_tables.NO_POSE, "calibrated_sensor.json, row {}: .*cannot be used"),
     Damage(no_lens, check_tables.NO_LENS, "calibrated_sensor.json, row {}: camera_intrinsic"),
+    Damage(unknown_lens, check_tables.BAD_LENS, "row {}: camera_model 'omni' is neither 'pinhole'"),
+    Damage(three_coefficients, check_tables.BAD_LENS, "row {}: a fisheye needs four finite coeff"),
+    Damage(narrowing_lens, check_tables.BAD_LENS, "row {}: a fisheye of .*stops widening at 1.29"),
     Damage(twice_as_long, check_tables.NOT_UNIT, ""),
     Damage(flat_box, check_tables.NO_BOX, ""),
     Damage(endless_box, check_tables.NO_BOX, ""),

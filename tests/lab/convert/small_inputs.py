@@ -7,7 +7,6 @@ import torch
 
 from bev.config import Experiment
 from bev.data.batch import Batch
-from bev.geometry import Cameras
 from bev.lab.benchmark.step import random_batch
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -33,7 +32,7 @@ def two_cameras(config: Experiment) -> Batch:
     turn[0, 3] = 0.37
 
     def pair(views):
-        cameras = Cameras(*(value[:, :2] for value in vars(views.cameras).values()))
+        cameras = views.cameras[:, :2]
         return replace(views, images=views.images[:, :2], cameras=cameras)
 
     return replace(batch.map_views(pair), bev_from_ego=turn[None])

@@ -6,9 +6,9 @@ import numpy as np
 from bev.lab.synthetic.rendering.ground import make_ground, paint_ground
 from bev.lab.synthetic.rendering.painter import paint_items, paint_shadows, shadow_outlines
 from bev.lab.synthetic.rendering.sky import make_backdrop, make_panorama, paint_haze, paint_sky
-from bev.lab.synthetic.rig import CAMERAS
 from bev.lab.synthetic.scene.scene import Scene
 from bev.lab.synthetic.visibility.truth import FrameTruth
+from bev.lab.synthetic.visibility.view import View
 
 NOISE = 1.6
 """Standard deviation of the image noise, grey levels."""
@@ -23,7 +23,9 @@ class Renderer:
         self._ground = make_ground(scene.road, scene.lots, scene.travel, rng)
         self._panorama = make_panorama(scene.weather, rng)
         self._backdrops = {
-            name: make_backdrop(scene.rig.mounts[name], size, scene.weather) for name in CAMERAS
+            part.mount.channel: make_backdrop(part.mount, part.size, scene.weather)
+            for camera in scene.rig.cameras
+            for part in camera.parts(size)
         }
         width, height = size
         tile = rng.normal(128.0, NOISE, (height + 64, width + 64)).round().astype(np.uint8)
@@ -39,19 +41,27 @@ class Renderer:
         scene, rng = self._scene, np.random.default_rng([self._scene.look_seed, 3, frame])
         outlines = shadow_outlines(truth.items, scene.weather)
         images = {}
-        for name in CAMERAS:
-            view, backdrop = truth.views[name], self._backdrops[name]
-            image = np.empty((self._size[1], self._size[0], 3), np.uint8)
+        for camera in scene.rig.cameras:
+            pose = scene.ego_pose(scene.firings[frame][camera.channel])
+            yaw = float(np.arctan2(pose[1, 0], pose[0, 0]))
+            names = [part.mount.channel for part in camera.parts(self._size)]
+            painted = [self._paint(truth.views[name], name, outlines, yaw) for name in names]
+            image = cv2.LUT(camera.assembled(painted), self._curve)
+            dy, dx = rng.integers(0, 64, 2)
+            grain = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
+            images[camera.channel] = cv2.addWeighted(image, 1.0, grain, 1.0, -128.0)
+        return images
+
+    def _paint(self, view: View, name: str, outlines, yaw: float) -> np.ndarray:
+        """A pinhole view without the camera's exposure and noise."""
+        weather, backdrop = self._scene.weather, self._backdrops[name]
+        image = np.empty((view.size[1], view.size[0], 3), np.uint8)
+        if backdrop.top < len(image):
             paint_ground(image, self._ground, view.intrinsic, view.camera_from_global, backdrop.top)
             lower = image[backdrop.top :]
             cv2.convertScaleAbs(lower, lower, self._ground_light)
-            paint_shadows(image, view, outlines, scene.weather, backdrop.top)
-            paint_haze(image, backdrop, scene.weather)
-            pose = scene.ego_pose(scene.firings[frame][name])
-            paint_sky(image, backdrop, self._panorama, float(np.arctan2(pose[1, 0], pose[0, 0])))
-            paint_items(image, view, scene.weather)
-            image = cv2.LUT(image, self._curve)
-            dy, dx = rng.integers(0, 64, 2)
-            grain = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
-            images[name] = cv2.addWeighted(image, 1.0, grain, 1.0, -128.0)
-        return images
+            paint_shadows(image, view, outlines, weather, backdrop.top)
+            paint_haze(image, backdrop, weather)
+        paint_sky(image, backdrop, self._panorama, yaw)
+        paint_items(image, view, weather)
+        return image

@@ -73,14 +73,15 @@ def make_backdrop(mount: Mount, size: tuple[int, int], weather: Weather) -> Back
     flat = np.hypot(rays[..., 0], rays[..., 1])
     elevation = np.degrees(np.arctan2(rays[..., 2], flat))
     above = elevation > 0.12
-    last = int(np.flatnonzero(above.any(1)).max()) + 1
-    top = int(np.flatnonzero((~above).any(1)).min())
+    last = int(np.flatnonzero(above.any(1)).max(initial=-1)) + 1
+    top = int(np.flatnonzero((~above).any(1)).min(initial=height))
     azimuth = np.arctan2(rays[:last, :, 1], rays[:last, :, 0])
     distance = pose[2, 3] * flat / np.maximum(-rays[..., 2], 1e-4)
+    row = (_HIGH - elevation) / (_HIGH - _LOW) * _HEIGHT - 0.5  # above the panorama is its edge
     haze = 1.0 - np.exp(-np.minimum(distance[top:], 2000.0) / weather.haze)
     return Backdrop(
         column=(azimuth / (2 * np.pi) * _WIDTH).astype(np.float32),
-        row=((_HIGH - elevation[:last]) / (_HIGH - _LOW) * _HEIGHT - 0.5).astype(np.float32),
+        row=np.maximum(row[:last], 0.0).astype(np.float32),
         sky=above[:last],
         top=top,
         haze=haze.astype(np.float32),
@@ -90,6 +91,8 @@ def make_backdrop(mount: Mount, size: tuple[int, int], weather: Weather) -> Back
 def paint_sky(image: np.ndarray, backdrop: Backdrop, panorama: np.ndarray, yaw: float) -> None:
     """Paints the sky into an image for an ego heading ``yaw`` [rad], in place."""
     shifted = np.float32((yaw / (2 * np.pi) * _WIDTH) % _WIDTH)
+    if not len(backdrop.column):
+        return
     columns = backdrop.column + shifted
     rows = slice(0, len(columns))
     sky = cv2.remap(panorama, columns, backdrop.row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

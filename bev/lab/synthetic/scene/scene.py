@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bev.lab.synthetic.config import KEY_FRAME_PERIOD, SceneKey, WorldConfig
+from bev.lab.synthetic.fisheye import fisheye_rig
 from bev.lab.synthetic.objects.street import (
     make_building,
     make_canopy,
@@ -13,7 +14,7 @@ from bev.lab.synthetic.objects.street import (
     make_trunk,
 )
 from bev.lab.synthetic.rendering.weather import Weather, make_weather
-from bev.lab.synthetic.rig import CAMERAS, LIDAR, Rig, firing_time, make_rig
+from bev.lab.synthetic.rig import CAMERAS, FISHEYES, LIDAR, Rig, firing_time, make_rig
 from bev.lab.synthetic.scene.actors import Actor, Prop
 from bev.lab.synthetic.scene.motion import LineMotion, RoadMotion
 from bev.lab.synthetic.scene.road import Road, make_road
@@ -80,6 +81,8 @@ def make_scene(key: SceneKey, config: WorldConfig) -> Scene:
     travel = speed * duration
     road = make_road(rng, travel)
     rig = make_rig(rng, config.image_size[0])
+    if config.lens == "fisheye":
+        rig = fisheye_rig(rig, key, config.image_size)
     lane = int(rng.integers(road.lanes))
     ego_t = road.lane_centre(lane, True) + float(rng.normal(0.0, 0.15))
     ego = RoadMotion(road, 0.0, ego_t, True, speed)
@@ -100,7 +103,10 @@ def make_scene(key: SceneKey, config: WorldConfig) -> Scene:
     firings = []
     for frame in range(config.frames_per_scene):
         time = start_us + round(frame * KEY_FRAME_PERIOD * 1e6)
-        firings.append({name: firing_time(name, time, rng) for name in (*CAMERAS, LIDAR)})
+        fired = {name: firing_time(name, time, rng) for name in (*CAMERAS, LIDAR)}
+        if config.lens == "fisheye":
+            fired = {name: fired[FISHEYES.get(name, name)] for name in rig.mounts}
+        firings.append(fired)
     return Scene(
         key=key,
         road=road,

@@ -44,7 +44,8 @@ def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
     """Paints all items of a view, far to near.
 
     Returns mask (height / 2, width / 2) int32 of item indices, -1 where none, and alone (N,): mask
-    pixels that each actor would cover if it stood alone (0 for props and for what is out of view).
+    pixels, by their weight, that each actor would cover if it stood alone (0 for props and for what
+    is out of view).
     """
     width, height = view.size[0] // MASK_SCALE, view.size[1] // MASK_SCALE
     mask = np.zeros((height, width), np.uint8)
@@ -71,7 +72,11 @@ def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
                 scratch = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
                 for hull in hulls:
                     _fill(scratch, hull, 255, low)
-                alone[item] = cv2.countNonZero(scratch)
+                if view.weight is None:
+                    alone[item] = cv2.countNonZero(scratch)
+                else:
+                    weight = view.weight[low[1] : high[1], low[0] : high[0]]
+                    alone[item] = weight[scratch > 0].sum()
     names = np.concatenate([[-1], view.order]).astype(np.int32)
     return names[mask], alone
 
@@ -83,7 +88,8 @@ def visible_share(views: list[View]) -> np.ndarray:
     visible, alone = np.zeros(count), np.zeros(count)
     for view in views:
         mask, own = item_mask(view)
-        visible += np.bincount(mask[mask >= 0], minlength=count)
+        weight = None if view.weight is None else view.weight[mask >= 0]
+        visible += np.bincount(mask[mask >= 0], weight, minlength=count)
         alone += own
     share = np.where(alone > 0, visible / np.maximum(alone, 1), 0.0)
     return np.minimum(share, 1.0)[: views[0].items.actors]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.scene.scene import Scene
 from bev.lab.synthetic.visibility.items import Items, items_at
 from bev.lab.synthetic.visibility.lidar import Sweep, cast
@@ -18,7 +18,8 @@ from bev.lab.synthetic.visibility.view import View
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """items: everything at the lidar's time. views: camera -> view at the camera's own time.
+    """items: everything at the lidar's time. views: camera -> view at the camera's own time
+    (of a fisheye the parts that its image is made of).
     points: (actors,) lidar points inside each annotated box. visible: (actors,) share of pixels.
     distance: (actors,) metres from the ego origin in the ground plane. ego: (4, 4)
     global_from_ego at the lidar's time."""
@@ -38,13 +39,14 @@ def frame_truth(scene: Scene, frame: int, size: tuple[int, int]) -> FrameTruth:
     items = items_at(scene.actors, scene.props, scene.seconds(times[LIDAR]))
     planes, gap = item_planes(items)
     views = {}
-    for name in CAMERAS:
-        mount = scene.rig.mounts[name]
-        global_from_camera = scene.ego_pose(times[name]) @ mount.ego_from_sensor
-        moved = items_at(scene.actors, scene.props, scene.seconds(times[name]))
-        views[name] = View(
-            moved, mount.intrinsic, np.linalg.inv(global_from_camera), size, planes, gap
-        )
+    for camera in scene.rig.cameras:
+        time = times[camera.channel]
+        moved = items_at(scene.actors, scene.props, scene.seconds(time))
+        for part in camera.parts(size):
+            pose = np.linalg.inv(scene.ego_pose(time) @ part.mount.ego_from_sensor)
+            views[part.mount.channel] = View(
+                moved, part.mount.intrinsic, pose, part.size, planes, gap, part.weight
+            )
     ego = scene.ego_pose(times[LIDAR])
     global_from_lidar = ego @ scene.rig.lidar.ego_from_sensor
     rng = np.random.default_rng([scene.look_seed, 1, frame])

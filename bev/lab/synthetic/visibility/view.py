@@ -20,7 +20,8 @@ class View:
     """A camera at its own time.
 
     items: everything, at that time. intrinsic: (3, 3). camera_from_global: (4, 4). size: (width,
-    height) in pixels. planes, gap: from ``ordering.item_planes`` at the key frame.
+    height) in pixels. planes, gap: from ``ordering.item_planes`` at the key frame. weight: of each
+    mask pixel in what is visible, see ``rig.Part``.
     """
 
     items: Items
@@ -29,6 +30,7 @@ class View:
     size: tuple[int, int]
     planes: np.ndarray
     gap: np.ndarray
+    weight: np.ndarray | None = None
 
     @cached_property
     def position(self) -> np.ndarray:

@@ -11,7 +11,7 @@ import cv2
 from bev.files import replacing
 from bev.lab.synthetic.config import SceneKey, WorldConfig
 from bev.lab.synthetic.rendering.render import Renderer
-from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.scene.scene import make_scene
 from bev.lab.synthetic.visibility.truth import frame_truth
 from bev.lab.synthetic.writing.map_expansion import street_tables
@@ -42,7 +42,7 @@ def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
     for frame in range(config.frames_per_scene):
         truth = frame_truth(scene, frame, config.image_size)
         images = renderer.images(truth, frame)
-        for channel in CAMERAS:
+        for channel in config.cameras:
             path = folder / sample_file(key.name, channel, scene.firings[frame][channel])
             done, data = cv2.imencode(
                 ".jpg", images[channel], [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality]

@@ -5,10 +5,11 @@ before it, nor on which process made it.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
-from bev.lab.synthetic.rig import CAMERAS, LIDAR
+from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.scene.actors import CATEGORIES
 from bev.lab.synthetic.scene.scene import Scene
 from bev.lab.synthetic.visibility.truth import FrameTruth, visibility_token
@@ -53,8 +54,8 @@ def sample_file(scene_name: str, channel: str, timestamp: int) -> str:
     return f"samples/{channel}/{scene_name}__{channel}__{timestamp}.{ending}"
 
 
-def shared_rows() -> dict[str, list[dict]]:
-    """Rows of the tables that do not depend on any scene."""
+def shared_rows(cameras: Sequence[str]) -> dict[str, list[dict]]:
+    """Rows of the tables that do not depend on any scene, for these channels and the lidar."""
     names = sorted({*CATEGORIES.values(), "human.pedestrian.child"})
     levels = (("1", "v0-40"), ("2", "v40-60"), ("3", "v60-80"), ("4", "v80-100"))
     return {
@@ -80,7 +81,7 @@ def shared_rows() -> dict[str, list[dict]]:
                 "channel": name,
                 "modality": "lidar" if name == LIDAR else "camera",
             }
-            for name in (*CAMERAS, LIDAR)
+            for name in (*cameras, LIDAR)
         ],
     }
 
@@ -155,9 +156,7 @@ def scene_rows(scene: Scene, truths: list[FrameTruth], size: tuple[int, int]) ->
             {
                 "token": key("calibrated", channel),
                 "sensor_token": token("sensor", channel),
-                "translation": _plain(mount.translation, 9),
-                "rotation": _plain(mount.rotation, 12),
-                "camera_intrinsic": [] if mount.intrinsic is None else mount.intrinsic.tolist(),
+                **mount.row(),
             }
         )
         for i in range(frames):
