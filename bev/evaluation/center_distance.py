@@ -96,7 +96,6 @@ def score_boxes(
         for name in names
     }
     absent = [name for name in names if not matches.classes[name].truth.any()]
-    reach = "" if math.isinf(within) else f", of boxes within {within:g} m of the ego origin"
     summary = {
         "label_aps": {
             name: {str(at): metrics.get_label_ap(name, at) for at in DISTANCES} for name in names
@@ -107,7 +106,8 @@ def score_boxes(
         "tp_errors": {error: _mean([own[error] for own in errors.values()]) for error in ERRORS},
         "within": None if math.isinf(within) else within,
         "note": f"AP: mean over hits within {', '.join(f'{at:g}' for at in DISTANCES)} m between"
-        f" centres; errors: of hits within {ERROR_DISTANCE:g} m{reach}."
+        f" centres; errors: of hits within {ERROR_DISTANCE:g} m;"
+        f" of boxes{_reach(within) or ' at any distance'}."
         + (f" Without ground truth, thus AP 0 and errors 1: {', '.join(absent)}." * bool(absent)),
     }
     details = {}
@@ -162,8 +162,8 @@ def match_boxes(
     if not there:
         raise DataError(
             f"None of the {len(truth)} samples has ground truth of"
-            f" {', '.join(labels.names) or 'any class'} within {within:g} m, so boxes cannot be"
-            " scored; name a split that has some."
+            f" {', '.join(labels.names) or 'any class'}{_reach(within)}, so boxes cannot be scored;"
+            " name a split that has some."
         )
     moving = {kind.name for kind in labels.classes if kind.moves}
     described = {kind.name for kind in labels.classes if kind.attributes}
@@ -206,6 +206,10 @@ def _counted(
 def attribute_by_speed(kind: ObjectClass, speed: float) -> str:
     """The attribute of a box that has none, by its speed in m/s; empty for none."""
     return kind.moving if speed > MOVING_SPEED else kind.at_rest
+
+
+def _reach(within: float) -> str:
+    return "" if math.isinf(within) else f" within {within:g} m of the ego origin"
 
 
 def _mean(values: list[float]) -> float:

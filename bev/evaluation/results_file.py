@@ -94,8 +94,8 @@ def write_boxes(
     content = {"frame": "ego", "dtype": str(dtype).removeprefix("torch."), "results": results}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial, partial.open("w") as file:
-        json.dump(content, file, allow_nan=False)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, allow_nan=False))
     return path
 
 
