@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bev.data.frame import Frame
-from bev.evaluation.submission import submission_rows
+from bev.evaluation.nuscenes.submission import submission_rows
 
 
 def truth_submission(frames: Iterable[Frame], least_points: int = 1) -> dict[str, list[dict]]:

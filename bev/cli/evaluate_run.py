@@ -14,7 +14,7 @@ from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.boxes import BoxEvaluator
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.evaluation import Result, evaluators
-from bev.evaluation.official import SUBMISSION, counted_boxes, evaluate_submission
+from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
 from bev.evaluation.robustness import Disturbance
 from bev.evaluation.scores import Scores

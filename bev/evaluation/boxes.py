@@ -1,7 +1,7 @@
 """The evaluation of predicted boxes: accumulated by sample, scored as their data source is.
 
 How a source's boxes are scored is registered for the class of its settings: nuScenes has the
-official metrics (``bev.evaluation.official_boxes``), any other source average precision by centre
+official metrics (``bev.evaluation.nuscenes.boxes``), any other source average precision by centre
 distance (``bev.evaluation.center_distance``).
 """
 
@@ -20,12 +20,10 @@ from bev.data.source import SourceConfig
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled, evaluator
 from bev.evaluation.center_distance import match_boxes, read_scores, score_boxes
-from bev.evaluation.results_file import read_boxes, write_boxes
+from bev.evaluation.results_file import RESULTS, read_boxes, write_boxes
 from bev.evaluation.scores import Scores
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
-
-RESULTS = "results.json"
 
 
 class BoxScorer:

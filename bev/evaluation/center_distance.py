@@ -32,13 +32,12 @@ from bev.evaluation.matches import (
     resample,
 )
 from bev.evaluation.results_file import check_boxes
-from bev.evaluation.scores import Scores
+from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.files import replacing
 from bev.geometry import Boxes3D
 
-SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
-MAX_BOXES = 500  # predicted, a sample
-MOVING_SPEED = 0.2  # m/s, above which a box without attribute has that of its class in motion
+MAX_BOXES = 500  # predicted, a sample, by the rules of nuScenes' benchmark
+MOVING_SPEED = 0.2  # m/s, the threshold of CenterPoint's and BEVDet's attribute rule
 
 # Columns by class of the devkit's errors; the means over classes have an "m" before them.
 _COLUMNS = {

@@ -12,7 +12,7 @@ import torch.distributed
 
 import bev.evaluation.boxes
 import bev.evaluation.depth
-import bev.evaluation.official_boxes
+import bev.evaluation.nuscenes.boxes
 import bev.evaluation.segmentation  # noqa: F401  (each registers its head's evaluator)
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig

@@ -11,17 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
-from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.common.utils import attr_acc, scale_iou, velocity_l2, yaw_diff
 from nuscenes.eval.detection.algo import calc_ap, calc_tp
 from nuscenes.eval.detection.constants import TP_METRICS
 from nuscenes.eval.detection.data_classes import DetectionBox, DetectionMetricData, DetectionMetrics
 
 from bev.data.labels import ObjectClass
-from bev.data.nuscenes.classes import NUSCENES
 
 # Settings of the devkit's ``detection_cvpr_2019``.
 DISTANCES = (0.5, 1.0, 2.0, 4.0)  # metres between centres, below which a detection is a hit
@@ -185,23 +183,6 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     if not known.any():
         return np.ones(len(values))
     return np.where(known, values, 0).cumsum() / np.maximum(known.cumsum(), 1)
-
-
-@runtime_checkable
-class Counted(Protocol):
-    """Boxes that count in the official metrics, see ``bev.evaluation.official.CountedBoxes``."""
-
-    predicted: EvalBoxes
-    truth: EvalBoxes
-    config: Any
-
-
-def match(boxes: Counted) -> Matches:
-    """Match the detections of a results file, as nuScenes' metrics do; for mAP and NDS."""
-    by_name = {kind.name: kind for kind in NUSCENES.classes}
-    kinds = [by_name[name] for name in boxes.config.class_names]
-    tokens = boxes.truth.sample_tokens
-    return match_classes(boxes.predicted.all, boxes.truth.all, tokens, kinds, ("mAP", "NDS"))
 
 
 def match_classes(

@@ -10,7 +10,7 @@ import pytest
 from commands import ROOT, SMALL, call, run
 
 from bev.config import load_file, save_config
-from bev.evaluation.official import read_metrics
+from bev.evaluation.nuscenes.official import read_metrics
 from bev.lab.ablation.study import Run, expand, read_study
 from bev.training.record import RunRecord
 from bev.training.run import train

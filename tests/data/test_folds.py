@@ -17,8 +17,8 @@ from bev.data.nuscenes.splits import split_rows
 from bev.data.sampling import SamplingConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError, DataError
-from bev.evaluation.official import evaluate_submission
-from bev.evaluation.submission import submission_rows, write_submission
+from bev.evaluation.nuscenes.official import evaluate_submission
+from bev.evaluation.nuscenes.submission import submission_rows, write_submission
 from bev.serialization import from_plain, to_plain
 
 lengths = st.lists(st.integers(1, 9), min_size=2, max_size=30)

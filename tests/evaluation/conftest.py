@@ -8,7 +8,7 @@ from nuscenes import NuScenes
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
-from bev.evaluation.submission import write_submission
+from bev.evaluation.nuscenes.submission import write_submission
 from bev.lab.benchmark.made_tables import VERSION, write_tables
 
 

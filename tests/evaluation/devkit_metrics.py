@@ -9,8 +9,8 @@ from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.detection.evaluate import DetectionEval
 
-from bev.evaluation.official import Metrics
-from bev.evaluation.submission import submission_rows
+from bev.evaluation.nuscenes.official import Metrics
+from bev.evaluation.nuscenes.submission import submission_rows
 
 
 def noisy(frames, seed=3):

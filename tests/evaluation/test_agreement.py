@@ -12,9 +12,10 @@ from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
-from bev.evaluation.ground_truth import counted, truth_of
-from bev.evaluation.official import evaluate_submission, read_details, read_metrics
-from bev.evaluation.submission import write_submission
+from bev.evaluation.nuscenes.ground_truth import counted, truth_of
+from bev.evaluation.nuscenes.official import evaluate_submission, read_metrics
+from bev.evaluation.nuscenes.submission import write_submission
+from bev.evaluation.scores import read_details
 from bev.lab.benchmark.made_tables import VERSION
 
 

@@ -8,15 +8,10 @@ from nuscenes.eval.common.data_classes import EvalBoxes
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
-from bev.evaluation.matches import (
-    DISTANCES,
-    ERROR_DISTANCE,
-    MIN_PRECISION,
-    MIN_RECALL,
-    match,
-)
-from bev.evaluation.official import counted_boxes, evaluate_submission
-from bev.evaluation.submission import write_submission
+from bev.evaluation.matches import DISTANCES, ERROR_DISTANCE, MIN_PRECISION, MIN_RECALL
+from bev.evaluation.nuscenes.boxes import match
+from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission
+from bev.evaluation.nuscenes.submission import write_submission
 
 SPLIT = "synthetic_train"
 

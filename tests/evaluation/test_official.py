@@ -10,8 +10,8 @@ from ground_truth import truth_submission
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import DataError, SubmissionError
-from bev.evaluation.official import evaluate_submission
-from bev.evaluation.submission import write_submission
+from bev.evaluation.nuscenes.official import evaluate_submission
+from bev.evaluation.nuscenes.submission import write_submission
 
 
 def test_every_annotated_box_as_prediction(index, frames, tmp_path):

@@ -9,7 +9,7 @@ from nuscenes.eval.detection.data_classes import DetectionBox
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
 from bev.errors import SubmissionError
-from bev.evaluation.submission import (
+from bev.evaluation.nuscenes.submission import (
     attribute_of,
     read_submission,
     submission_rows,

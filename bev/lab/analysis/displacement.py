@@ -17,7 +17,7 @@ from bev.data.nuscenes.boxes import detection_labels
 from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.evaluation.matches import greedy, ranking
-from bev.evaluation.official import CountedBoxes
+from bev.evaluation.nuscenes.official import CountedBoxes
 
 
 class Displacement(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bev.evaluation.official import read_details
+from bev.evaluation.scores import read_details
 
 _DISTANCE_COLORS = ("#7fd4c1", "#39a9b0", "#2274a5", "#1b3b6f")
 

@@ -13,7 +13,7 @@ from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.settings import DataConfig
 from bev.errors import DataError
-from bev.evaluation.submission import submission_rows
+from bev.evaluation.nuscenes.submission import submission_rows
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from ground_truth import truth_submission
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
-from bev.evaluation.official import counted_boxes
-from bev.evaluation.submission import write_submission
+from bev.evaluation.nuscenes.official import counted_boxes
+from bev.evaluation.nuscenes.submission import write_submission
 from bev.lab.analysis.displacement import Found, displacement_errors, errors_between
 
 SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart

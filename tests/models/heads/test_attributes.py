@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
-from bev.evaluation.submission import submission_rows
+from bev.evaluation.nuscenes.submission import submission_rows
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
 from bev.models.heads.center.attributes import attribute_loss, best_attribute

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bev.data.nuscenes.classes import CLASSES
-from bev.evaluation.official import Metrics
+from bev.evaluation.nuscenes.official import Metrics
 from bev.evaluation.table import metrics_table
 from bev.visualization.report.curves import draw_pr_curves
 from bev.visualization.report.page import write_page

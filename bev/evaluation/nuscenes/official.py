@@ -24,13 +24,12 @@ from bev.data.nuscenes.classes import CLASSES
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError, SubmissionError
-from bev.evaluation.ground_truth import counted, truth_of
-from bev.evaluation.scores import Scores
-from bev.evaluation.submission import read_submission
+from bev.evaluation.nuscenes.ground_truth import counted, truth_of
+from bev.evaluation.nuscenes.submission import read_submission
+from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.files import replacing
 
 SUBMISSION = "results_nusc.json"
-SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
 
 # The devkit's name of each true-positive error, and the name it has in papers.
 ERROR_NAMES = {
@@ -195,16 +194,6 @@ def evaluate_submission(
 def read_metrics(out_dir: Path | str) -> Metrics:
     """The figures that an evaluation left in ``out_dir``."""
     return Metrics.from_summary(json.loads((Path(out_dir) / SUMMARY).read_bytes()))
-
-
-def read_details(out_dir: Path | str) -> dict[str, dict[str, list[float]]]:
-    """The curves that an evaluation left in ``out_dir``.
-
-    Returns:
-        By ``class:distance`` (e.g. ``car:0.5``): ``recall``, ``precision``, ``confidence`` and the
-        five errors, each 101 numbers over recall 0 to 1.
-    """
-    return json.loads((Path(out_dir) / DETAILS).read_bytes())
 
 
 def _load_predictions(

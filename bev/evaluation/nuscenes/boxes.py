@@ -7,14 +7,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.labels import LabelSpace
+from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.source import NuScenesConfig
 from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.boxes import BoxScorer, box_scorer
-from bev.evaluation.matches import match
-from bev.evaluation.official import SUBMISSION, counted_boxes, evaluate_submission, read_metrics
+from bev.evaluation.matches import Matches, match_classes
+from bev.evaluation.nuscenes.official import (
+    SUBMISSION,
+    CountedBoxes,
+    counted_boxes,
+    evaluate_submission,
+    read_metrics,
+)
+from bev.evaluation.nuscenes.submission import submission_rows, write_submission
 from bev.evaluation.scores import Scores
-from bev.evaluation.submission import submission_rows, write_submission
 from bev.geometry import Boxes3D
+
+
+def match(boxes: CountedBoxes) -> Matches:
+    """Match the detections of a results file, as nuScenes' metrics do; for mAP and NDS."""
+    by_name = {kind.name: kind for kind in NUSCENES.classes}
+    kinds = [by_name[name] for name in boxes.config.class_names]
+    tokens = boxes.truth.sample_tokens
+    return match_classes(boxes.predicted.all, boxes.truth.all, tokens, kinds, ("mAP", "NDS"))
 
 
 class OfficialScorer(BoxScorer):

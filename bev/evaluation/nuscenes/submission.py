@@ -16,11 +16,9 @@ from torch import Tensor
 from bev.data.nuscenes.boxes import to_nuscenes
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.errors import SubmissionError
+from bev.evaluation.center_distance import MAX_BOXES, attribute_by_speed
 from bev.files import replacing
 from bev.geometry import Boxes3D
-
-MAX_BOXES = 500  # a sample, by the rules of the benchmark
-MOVING_SPEED = 0.2  # m/s, the threshold of CenterPoint's and BEVDet's attribute rule
 
 _META = {
     "use_camera": True,
@@ -45,7 +43,7 @@ def attribute_of(name: str, speed: float, attribute: int = -1) -> str:
     kind = NUSCENES.classes[CLASSES.index(name)]
     if attribute >= 0 and kind.attributes:
         return ATTRIBUTES[attribute]
-    return kind.moving if speed > MOVING_SPEED else kind.at_rest
+    return attribute_by_speed(kind, speed)
 
 
 def submission_rows(

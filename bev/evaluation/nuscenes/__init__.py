@@ -1,0 +1,1 @@
+"""Official nuScenes metrics: submissions, ground truth as the devkit reads it, scores."""
