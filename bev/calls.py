@@ -17,9 +17,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+from tyro.conf import Fixed, Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
 from bev.errors import ConfigError
+
+# Markers of a field that has no flag on the command line.
+FIXED, HIDDEN = Fixed, Suppress
 
 _LONGEST = 4000  # characters of a call's text
 

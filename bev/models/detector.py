@@ -6,8 +6,8 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
-from tyro.conf import Fixed, Suppress
 
+from bev.calls import FIXED, HIDDEN
 from bev.data.batch import Batch, Views
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError
@@ -48,7 +48,7 @@ class DetectorConfig:
             auxiliary ones.
     """
 
-    labels: Annotated[LabelSpace | None, Fixed, Suppress] = None  # no flag
+    labels: Annotated[LabelSpace | None, FIXED, HIDDEN] = None
     backbone: BackboneConfig = BackboneConfig()
     neck: NeckConfig = FpnConfig()
     grid: BevGrid = BevGrid()
