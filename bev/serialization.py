@@ -108,6 +108,8 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
         raise ConfigError(f"{where} should be a mapping, not {plain!r}.")
     kind = annotation
+    if "type" not in plain and compatibility.only_class(kind) != kind.__name__:
+        plain = {"type": compatibility.only_class(kind), **plain}
     if "type" in plain:
         kind = _class_named(annotation, plain["type"], where)
         plain = {name: value for name, value in plain.items() if name != "type"}

@@ -11,7 +11,7 @@ from bev.data.batch import Batch
 from bev.data.settings import DataConfig
 from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
 from bev.evaluation.scores import Scores
-from bev.models import DepthBins, DepthSupervisionConfig, DetectorConfig
+from bev.models import DepthBinning, DepthSupervisionConfig, DetectorConfig
 from bev.models.heads.depth import PredictedDepth
 
 
@@ -76,7 +76,7 @@ class DepthEvaluator(Evaluator):
 def compare_depth(
     depth_logits: Float[Tensor, "B N h w D"],
     nearest: Float[Tensor, "B N h w"],
-    bins: DepthBins,
+    bins: DepthBinning,
 ) -> DepthErrors:
     """Expected depth against the nearest lidar point in each feature cell.
 

@@ -19,7 +19,7 @@ from bev.models.image.backbone import BackboneConfig
 from bev.models.image.neck import FpnConfig, JoinedNeckConfig, NeckConfig, SecondFpnConfig
 from bev.models.view.base import ViewTransformConfig
 from bev.models.view.camera_aware import CameraAwareDepthNetConfig
-from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_bins import DepthBinning, DepthBins, ListedDepthBins
 from bev.models.view.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
 from bev.models.view.lift_splat import LiftSplatConfig
 from bev.models.view.refinement import RefinedLiftSplatConfig
@@ -32,6 +32,7 @@ __all__ = [
     "CenterHeadConfig",
     "ConvDepthNetConfig",
     "DecodeConfig",
+    "DepthBinning",
     "DepthBins",
     "DepthNetConfig",
     "DepthSupervisionConfig",
@@ -47,6 +48,7 @@ __all__ = [
     "ImageClassHeadConfig",
     "JoinedNeckConfig",
     "LiftSplatConfig",
+    "ListedDepthBins",
     "NeckConfig",
     "RefinedLiftSplatConfig",
     "SecondEncoderConfig",

@@ -16,7 +16,7 @@ from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
-from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_bins import DepthBinning
 
 if TYPE_CHECKING:
     from bev.data.settings import DataConfig
@@ -55,7 +55,7 @@ class FeatureSpec:
     labels: LabelSpace
     image_channels: int
     stride: float
-    depth: DepthBins | None = None
+    depth: DepthBinning | None = None
 
 
 class Note(NamedTuple):

@@ -17,7 +17,7 @@ from bev.errors import ConfigError, DataError, TrainingError
 from bev.geometry import Cameras, feature_cells, in_view
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig
 from bev.models.heads.losses import class_loss
-from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_bins import DepthBinning
 
 if TYPE_CHECKING:
     from bev.data.settings import DataConfig
@@ -69,7 +69,7 @@ class PredictedDepth(NamedTuple):
     """
 
     logits: Float[Tensor, "B N h w D"] | None
-    bins: DepthBins | None
+    bins: DepthBinning | None
     stride: float
 
     def nearest(self, batch: Batch) -> Float[Tensor, "B N h w"]:
@@ -147,7 +147,7 @@ def nearest_depth(
 def depth_loss(
     depth_logits: Float[Tensor, "B N h w D"],
     nearest: Float[Tensor, "B N h w"],
-    bins: DepthBins,
+    bins: DepthBinning,
     kind: str = "bce",
 ) -> Float[Tensor, ""]:
     """Mean loss over the cells with a lidar point within the bins' range, in float32.

@@ -12,7 +12,55 @@ from bev.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class DepthBins:
+class DepthBinning:
+    """Common base of the ways to cut depth into D bins: a subclass gives the edges between them."""
+
+    @property
+    def bins(self) -> int:
+        """Their number, D."""
+        return len(self.edges()) - 1
+
+    def edges(self, device: torch.device | str | None = None) -> Float[Tensor, " edges"]:
+        """Where bins begin and end, metres, rising: D + 1 of them."""
+        raise TypeError(f"{type(self).__name__} does not give the edges of its bins (edges).")
+
+    def centers(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
+        """The middle of each bin, metres: the mean of its edges."""
+        edges = self.edges(device)
+        return (edges[:-1] + edges[1:]) / 2
+
+    def index_of(self, depth: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """The bin that each depth (metres) lies in; -1 outside of all bins, and for NaN."""
+        edges = self.edges(depth.device)
+        depth = depth.to(edges.dtype)
+        index = torch.bucketize(depth, edges, right=True) - 1
+        return torch.where(depth < edges[-1], index, -1)
+
+
+@dataclass(frozen=True)
+class ListedDepthBins(DepthBinning):
+    """Bins between listed edges, metres.
+
+    Raises:
+        ConfigError: for fewer than two edges, a negative one, or edges that do not rise.
+    """
+
+    borders: tuple[float, ...] = (1.0, 60.0)
+
+    def __post_init__(self) -> None:
+        pairs = zip(self.borders, self.borders[1:], strict=False)
+        if len(self.borders) < 2 or self.borders[0] < 0 or any(b <= a for a, b in pairs):
+            raise ConfigError(
+                f"Depth bins with the edges {self.borders} need at least two, from 0 metres on,"
+                " that rise."
+            )
+
+    def edges(self, device: torch.device | str | None = None) -> Float[Tensor, " edges"]:
+        return torch.tensor(self.borders, device=device)
+
+
+@dataclass(frozen=True)
+class DepthBins(DepthBinning):
     """D = round((hi - lo) / step) intervals of depth, metres.
 
     Depth is what a camera's lens measures (:class:`bev.geometry.Lens`): of a pinhole the z
@@ -54,11 +102,9 @@ class DepthBins:
 
     @property
     def bins(self) -> int:
-        """Their number, D."""
         return round((self.hi - self.lo) / self.step)
 
     def edges(self, device: torch.device | str | None = None) -> Float[Tensor, " edges"]:
-        """Where bins begin and end, metres, rising: D + 1 of them."""
         index = torch.arange(self.bins + 1, device=device)
         if self.spacing == "log":
             return self.lo * torch.exp(index * (math.log(self.hi / self.lo) / self.bins))
@@ -71,14 +117,7 @@ class DepthBins:
         """The middle of each bin, metres: the mean of its edges, for "log" the geometric mean."""
         if self.spacing == "uniform":
             return self.lo + (torch.arange(self.bins, device=device) + 0.5) * self.step
-        edges = self.edges(device)
         if self.spacing == "log":
+            edges = self.edges(device)
             return (edges[:-1] * edges[1:]).sqrt()
-        return (edges[:-1] + edges[1:]) / 2
-
-    def index_of(self, depth: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """The bin that each depth (metres) lies in; -1 outside of all bins, and for NaN."""
-        edges = self.edges(depth.device)
-        depth = depth.to(edges.dtype)
-        index = torch.bucketize(depth, edges, right=True) - 1
-        return torch.where(depth < edges[-1], index, -1)
+        return super().centers(device)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.camera_mask import pack, unpack
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
-from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_bins import DepthBinning, DepthBins
 from bev.models.view.depth_net import ConvDepthNetConfig, DepthContext, DepthNetConfig
 from bev.ops import VoxelPlan, voxel_pool
 
@@ -36,7 +36,7 @@ class LiftSplatConfig(ViewTransformConfig):
             at which it would meet flat ground, and how near each of its depth points is to it.
     """
 
-    depth: DepthBins = DepthBins(1.0, 60.0, 1.0)
+    depth: DepthBinning = DepthBins(1.0, 60.0, 1.0)
     depth_net: DepthNetConfig = ConvDepthNetConfig()
     channels: int = 80
     frustum: Literal["centers", "corners"] = "centers"

@@ -22,7 +22,7 @@ from bev.geometry.grid import Axis
 from bev.models.camera_mask import pack, unpack
 from bev.models.layers import conv_bn_relu
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
-from bev.models.view.depth_bins import DepthBins
+from bev.models.view.depth_bins import DepthBinning
 from bev.models.view.image_sampling import (
     Sightings,
     column_points,
@@ -56,7 +56,7 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
             )
 
     @property
-    def depth(self) -> DepthBins:
+    def depth(self) -> DepthBinning:
         """The depth bins of ``lift``."""
         return self.lift.depth
 

@@ -1,0 +1,47 @@
+"""A view transform of one's own: every BEV cell reads the image at its place on flat ground.
+
+Inverse perspective mapping (Mallot et al., Inverse perspective mapping simplifies optical flow
+computation and obstacle detection, 1991): right for what is painted on the road, wrong for all that
+stands on it.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from einops import rearrange
+from lss_synthetic import config as base
+from torch import nn
+
+from bev.models import DepthSupervisionConfig, ViewTransformConfig
+from bev.models.camera_mask import pack, unpack
+from bev.models.view.base import BevFeatures, ViewTransform
+from bev.models.view.image_sampling import column_points, find_sightings, sample_features
+
+
+@dataclass(frozen=True)
+class FlatGroundConfig(ViewTransformConfig):
+    channels: int = 64
+
+    def build(self, in_channels, stride, grid):
+        return FlatGround(self, in_channels, stride, grid)
+
+
+class FlatGround(ViewTransform):
+    def __init__(self, config, in_channels, stride, grid):
+        super().__init__()
+        self.channels, self.stride, self.grid = config.channels, stride, grid
+        self.context = nn.Conv2d(in_channels, config.channels, 1)
+
+    def forward(self, features, image_size, cameras, bev_from_ego, present=None):
+        context = unpack(self.context(pack(features, present)), present, len(features))
+        points = column_points(self.grid, [0.0], context.device)
+        seen = find_sightings(
+            points, cameras, bev_from_ego, image_size, context.shape[-2:], self.stride
+        )
+        mean = torch.repeat_interleave(1 / seen.start.diff(), seen.start.diff())  # over cameras
+        bev = sample_features(context, seen, mean)
+        return BevFeatures(rearrange(bev, "b (y x) c -> b c y x", y=self.grid.shape[1]), None)
+
+
+model = replace(base.model, view=FlatGroundConfig(), depth_supervision=DepthSupervisionConfig(0.0))
+config = replace(base, model=model)
