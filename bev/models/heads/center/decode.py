@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
-from bev.models.heads.center.attributes import best_attribute
-from bev.models.heads.center.heading import sector_angle
 from bev.models.heads.center.nms import circle_nms, rotated_nms
-from bev.models.heads.center.targets import REGRESSION, GroupOutput
+from bev.models.heads.center.targets import REGRESSION, GroupOutput, sector_angle
 
 
 @dataclass(frozen=True)
@@ -154,3 +153,18 @@ def _suppress(
 
 def _by_label(values: Sequence[float], boxes: Boxes3D) -> Tensor:
     return boxes.center.new_tensor(values)[boxes.label]
+
+
+def best_attribute(
+    logits: Float[Tensor, "M A"], label: Int[Tensor, " M"], labels: LabelSpace
+) -> Int[Tensor, " M"]:
+    """The likeliest attribute of each box among those of its class; -1 for classes without any."""
+    possible = _possible(labels).to(label.device)[label]
+    best = logits.masked_fill(~possible, -torch.inf).argmax(dim=1)
+    return torch.where(possible.any(dim=1), best, -1)
+
+
+def _possible(labels: LabelSpace) -> Bool[Tensor, "classes A"]:
+    return torch.tensor(
+        [[name in one.attributes for name in labels.attributes] for one in labels.classes]
+    )

@@ -1,9 +1,10 @@
 """Outputs of the center head of a scene and of its mirror image, averaged."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from bev.models.flip_tta import averaged_logits
-from bev.models.heads.center.heading import mirrored_sectors
 from bev.models.heads.center.targets import GroupOutput
 
 _Y = 1  # of offset and velocity, (x, y)
@@ -34,3 +35,8 @@ def averaged(first: GroupOutput, second: GroupOutput) -> GroupOutput:
         for only, output in ((own & ~other, first), (other & ~own, second)):
             maps["heading"] = torch.where(only, output.heading, maps["heading"])
     return GroupOutput(**maps)
+
+
+def mirrored_sectors(logits: Float[Tensor, "B S Y X"]) -> Float[Tensor, "B S Y X"]:
+    """Logits of the sectors where left and right (y) are exchanged: yaw becomes -yaw."""
+    return logits.roll(-1, dims=1).flip(1)

@@ -20,11 +20,9 @@ from bev.errors import ConfigError
 from bev.geometry import Boxes3D
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.heads.center.adaptation import adapted_groups
-from bev.models.heads.center.attributes import attribute_loss
 from bev.models.heads.center.decode import DecodeConfig, decode
 from bev.models.heads.center.flip import averaged, mirrored_back
-from bev.models.heads.center.heading import sector_loss
-from bev.models.heads.center.loss import at_cells, center_loss
+from bev.models.heads.center.loss import at_cells, attribute_loss, center_loss, sector_loss
 from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.layers import conv_bn_relu
@@ -54,10 +52,11 @@ class CenterHeadConfig(HeadConfig):
         velocity_weight: weight of the two velocity channels within the L1 loss.
         velocity_beta: metres a second; smaller errors of velocity count by their square, see
             ``bev.models.heads.center.loss``. 0 is L1, as published.
-        attribute_weight: weight of the loss of attributes, see
-            ``bev.models.heads.center.attributes``. 0, as published, goes by the speed.
+        attribute_weight: weight of the loss of attributes, predicted by a branch of their own as in
+            FCOS3D (Wang et al. 2021): an image shows whether a cycle has a rider. 0, as published,
+            goes by the speed.
         sectors: into how many the circle of headings is cut, see
-            ``bev.models.heads.center.heading``; 1, as published, regresses sine and cosine alone.
+            ``bev.models.heads.center.targets``; 1, as published, regresses sine and cosine alone.
         sector_weight: weight of the loss of sectors.
         decode: settings of decoding and non-maximum suppression.
     """

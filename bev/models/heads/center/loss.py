@@ -1,4 +1,4 @@
-"""The centre head's loss: a heatmap loss, and L1 on the box parameters.
+"""The center head's losses: of the heatmap, L1 on the box parameters, and of choices among classes.
 
 L1 asks for the median. Most objects stand still, so a network that cannot yet tell what moves is
 held at velocity zero and learns nothing from the rest. Smooth L1 (Girshick, Fast R-CNN, 2015,
@@ -6,7 +6,7 @@ equation 3, with its corner at ``velocity_beta``) asks for the mean instead unti
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,3 +46,19 @@ def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Te
     """Values of maps at the centres' cells."""
     sample, row, column = targets.index.unbind(1)
     return maps.permute(0, 2, 3, 1)[sample, row, column]
+
+
+def attribute_loss(logits: Float[Tensor, "P A"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
+    """Cross-entropy of the A attributes, averaged over the boxes whose attribute is known.
+
+    Args:
+        target: the attribute, -1 where a box has none.
+    """
+    loss = F.cross_entropy(logits.float(), target, ignore_index=-1, reduction="sum")
+    return loss / (target >= 0).sum().clamp(min=1)
+
+
+def sector_loss(logits: Float[Tensor, "P S"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
+    """Cross-entropy of the S sectors, averaged over the boxes."""
+    loss = F.cross_entropy(logits.float(), target, reduction="sum")
+    return loss / max(len(target), 1)

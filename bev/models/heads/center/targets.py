@@ -4,8 +4,17 @@ Maps of box parameters are told apart by name from the convolution to the decode
 centre from its cell's lower corner (x, y, in cells), ``height`` of the centre (metres), log of
 length, width and height (``size``), sine and cosine of the yaw (``heading``; from the middle of its
 direction bin, where there are several), ``velocity`` (x, y, metres per second; NaN where unknown).
+
+Headings may be predicted in two parts: one of S sectors of the circle, and the turn from its
+middle. From afar a car may be heading one of several ways, and L1 asks for the median of sine and
+of cosine apart: of several answers it may lie where none is. A choice among sectors settles on one.
+After Mousavian et al., 3D Bounding Box Estimation Using Deep Learning and Geometry (2017), section
+3.2; theirs overlap and have a turn each, here they do not overlap and share one. Sector 0 is
+centred at yaw 0 (+x) and the others follow counter-clockwise, 2 pi / S wide each: with a multiple
+of four, what drives along and across the car's own road is far from borders.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +23,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bev.geometry import BevGrid, Boxes3D
-from bev.models.heads.center.heading import sector_angle, sector_of
 
 # Channels of each map of box parameters.
 REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
@@ -28,7 +36,7 @@ class GroupOutput(NamedTuple):
         offset, height, size, heading, velocity: box parameters, see above.
         attribute: (B, A, Y, X) logits of all attributes; A = 0 where none are predicted.
         sector: (B, S, Y, X) logits of the sectors of headings, see
-            ``bev.models.heads.center.heading``; S = 0 where there is but one.
+            above; S = 0 where there is but one.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
@@ -49,7 +57,7 @@ class CenterTargets(NamedTuple):
         index: (P, 3) sample, row and column of each box.
         regression: (P, c) values of each map of box parameters, by name; NaN where unknown.
         attribute: (P,) index into the label space's attributes; -1 for none.
-        sector: (P,) sector of the heading, see ``bev.models.heads.center.heading``.
+        sector: (P,) sector of the heading, see above.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
@@ -173,3 +181,13 @@ def _draw_gaussians(
     drawn = drawn & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
     index = (channel.view(-1, 1, 1) * rows + row) * columns + column
     heatmap.view(-1).scatter_reduce_(0, index[drawn], value.to(heatmap)[drawn], "amax")
+
+
+def sector_of(yaw: Float[Tensor, " M"], sectors: int) -> Int[Tensor, " M"]:
+    """The sector that a yaw (radians) lies in."""
+    return (yaw * (sectors / (2 * math.pi))).round().long() % sectors
+
+
+def sector_angle(sector: Int[Tensor, " M"], sectors: int) -> Float[Tensor, " M"]:
+    """The yaw of a sector's middle, radians in [0, 2 pi)."""
+    return sector * (2 * math.pi / sectors)
