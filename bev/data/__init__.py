@@ -1,1 +1,1 @@
-"""What the model is fed: nuScenes key frames, the image pipeline, augmentation and batches."""
+"""What the model is fed: key frames of data sources, the image pipeline, augmentation, batches."""

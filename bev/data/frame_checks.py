@@ -48,25 +48,25 @@ def _check_camera(camera: CameraFrame, where: str) -> None:
         raise DataError(
             f"{where}: size of {camera.name} is {size!r}; give (height, width) in pixels."
         )
-    lens = camera.intrinsics
-    _check_matrix(lens, (3, 3), f"{where}: intrinsics of {camera.name}")
-    if not (lens[0, 0] > 0 and lens[1, 1] > 0 and lens[2].tolist() == [0.0, 0.0, 1.0]):
+    _check_matrix(camera.intrinsics, (3, 3), f"{where}: intrinsics of {camera.name}")
+    rows = camera.intrinsics.tolist()
+    if not (rows[0][0] > 0 and rows[1][1] > 0 and rows[2] == [0.0, 0.0, 1.0]):
         raise DataError(
-            f"{where}: intrinsics of {camera.name} are {lens.tolist()}; give focal lengths above 0"
-            " on the diagonal and 0, 0, 1 in the last row."
+            f"{where}: intrinsics of {camera.name} are {rows}; give focal lengths above 0 on the"
+            " diagonal and 0, 0, 1 in the last row."
         )
 
 
 def _check_rigid(poses: dict[str, Tensor], where: str) -> None:
     for name, pose in poses.items():
         _check_matrix(pose, (4, 4), f"{where}: {name}")
-    matrices = torch.stack(list(poses.values()))
+    matrices = np.stack([pose.numpy() for pose in poses.values()])
     rotation = matrices[:, :3, :3]
-    product = rotation @ rotation.transpose(1, 2) - torch.eye(3, dtype=torch.float64)
-    good = (product.abs().amax(dim=(1, 2)) < _TOLERANCE) & (torch.linalg.det(rotation) > 0)
-    good &= (matrices[:, 3] == torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)).all(dim=1)
+    error = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
+    good = (error < _TOLERANCE) & (np.linalg.det(rotation) > 0)
+    good &= (matrices[:, 3] == (0.0, 0.0, 0.0, 1.0)).all(axis=1)
     if not good.all():
-        name = list(poses)[int(good.int().argmin())]
+        name = list(poses)[int(good.argmin())]
         raise DataError(
             f"{where}: {name} is {poses[name].tolist()}, no rigid transform; its first 3x3 must be"
             " a rotation and its last row 0, 0, 0, 1."
@@ -77,7 +77,7 @@ def _check_matrix(value: Tensor, shape: tuple[int, ...], what: str) -> None:
     if not isinstance(value, Tensor) or value.shape != shape or value.dtype != torch.float64:
         wanted = "x".join(map(str, shape))
         raise DataError(f"{what} is {_described(value)}; give a {wanted} tensor of torch.float64.")
-    if not torch.isfinite(value).all():
+    if not np.isfinite(value.numpy()).all():
         raise DataError(f"{what} is {value.tolist()}, which is not finite.")
 
 
@@ -93,14 +93,14 @@ def _check_boxes(boxes: Boxes3D, labels: LabelSpace, where: str) -> None:
                 f"{where}: boxes.{name} is {_described(value)}; give a tensor of shape"
                 f" {(count, *shape)} and {wanted}, as it has {count} centers."
             )
-    placed = torch.cat([boxes.center, boxes.size, boxes.yaw.unsqueeze(1)], dim=1)
-    if not (torch.isfinite(placed).all() and (boxes.size > 0).all()):
+    placed = [getattr(boxes, name).numpy() for name in ("center", "size", "yaw")]
+    if not (all(np.isfinite(part).all() for part in placed) and (placed[1] > 0).all()):
         raise DataError(
             f"{where} has a box that is not finite, or whose size is not above 0; leave it out."
         )
     limits = {"label": (0, labels.names), "attribute": (-1, labels.attributes)}
     for name, (least, known) in limits.items():
-        numbers = getattr(boxes, name)
+        numbers = getattr(boxes, name).numpy()
         wrong = numbers[(numbers < least) | (numbers >= len(known))]
         if len(wrong):
             raise DataError(

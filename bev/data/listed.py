@@ -122,7 +122,7 @@ class ListedFrames(Frames):
 
     def classes_held(self, min_points: int) -> Bool[np.ndarray, "n C"]:
         held = np.zeros((len(self), len(self.labels.classes)), bool)
-        for place, row in enumerate(self._rows):
+        for place, row in enumerate(self._rows.tolist()):
             frame = self._checked_frame(row)
             held[place, frame.boxes.label[frame.counted(min_points)].numpy()] = True
         return held

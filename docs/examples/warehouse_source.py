@@ -1,14 +1,14 @@
 """A data source of one's own: a cart in a warehouse, five cameras of two sizes, no lidar.
 
-A folder for each split holds a JSON file for each scene, with its images beside it:
+A folder for each split holds a JSON file for each scene, with its images beside it; lengths are in
+metres, and the cart's frame is on the floor, x forward, y left, z up:
 
     {"cameras": {"front": {"size": [width, height], "matrix": 3x3, "cart_from_camera": 4x4}, …},
      "frames": [{"seconds": 0.5, "hall_from_cart": 4x4, "images": {"front": "aisle-1/….jpg", …},
                  "objects": [{"class": "forklift", "state": "loaded", "center": [x, y, z],
                               "size": [length, width, height], "heading": radians,
                               "velocity": [vx, vy]}, …]}, …]}
-
-Metres; the cart's frame is on the floor, x forward, y left, z up."""
+"""
 
 import json
 from collections.abc import Callable, Sequence

@@ -30,13 +30,15 @@ def name(*args, **kwargs) -> str:
 
 def test_the_usual_evaluation_has_no_notice_and_a_short_name():
     assert found() == {} and name() == "mini_val_best"
-    same = DataChoice(root=TRAINED.root.absolute(), version="v1.0-mini", cameras=TRAINED.cameras)
+    same = DataChoice(
+        root=TRAINED.root.absolute(), version="v1.0-mini", cameras=TRAINED.camera_names
+    )
     assert found(same) == {}
 
 
 CHOICES = {
     "data.cameras": dict(choice=DataChoice(cameras=("CAM_FRONT",))),
-    "another order": dict(choice=DataChoice(cameras=TRAINED.cameras[::-1])),
+    "another order": dict(choice=DataChoice(cameras=TRAINED.camera_names[::-1])),
     "data.root": dict(choice=DataChoice(root=Path("a/nuscenes"))),
     "a root of the same name": dict(choice=DataChoice(root=Path("b/nuscenes"))),
     "data.version": dict(choice=DataChoice(version="v1.0-other")),

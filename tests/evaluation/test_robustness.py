@@ -21,7 +21,7 @@ def data(made_world) -> DataConfig:
 
 def errors(data: DataConfig, disturbance: Disturbance) -> torch.Tensor:
     """(frames, cameras, 4, 4) of true camera from believed camera."""
-    kept = [name for name in data.cameras if name not in disturbance.without]
+    kept = [name for name in data.camera_names if name not in disturbance.without]
     truth = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
     pairs = zip(truth, disturbance.frames(data, SPLIT), strict=True)
     return torch.stack([
@@ -35,12 +35,12 @@ def errors(data: DataConfig, disturbance: Disturbance) -> torch.Tensor:
 
 def test_cameras_are_left_out(data):
     frames = Disturbance(without=("CAM_FRONT", "CAM_BACK")).frames(data, SPLIT)
-    left = [name for name in data.cameras if name not in ("CAM_FRONT", "CAM_BACK")]
+    left = [name for name in data.camera_names if name not in ("CAM_FRONT", "CAM_BACK")]
     assert all([camera.name for camera in frame.cameras] == left for frame in frames)
     with pytest.raises(ConfigError, match="--without names CAM_SIDE; the cameras are CAM_FRONT_L"):
         Disturbance(without=("CAM_FRONT", "CAM_SIDE")).frames(data, SPLIT)
     with pytest.raises(ConfigError, match="leave at least one"):
-        Disturbance(without=data.cameras).frames(data, SPLIT)
+        Disturbance(without=data.camera_names).frames(data, SPLIT)
 
 
 def test_poses_are_wrong_by_as_much_as_asked(data):
@@ -62,7 +62,7 @@ def test_noise_is_a_function_of_seed_sample_and_camera(data):
     assert torch.equal(first, errors(data, noise))
     assert not torch.allclose(first, errors(data, replace(noise, noise_seed=1)))
     # The same errors with a camera fewer, and in proportion to what is asked for.
-    fewer = errors(data, replace(noise, without=data.cameras[:1]))
+    fewer = errors(data, replace(noise, without=data.camera_names[:1]))
     torch.testing.assert_close(fewer, first[:, 1:])
     double = errors(data, replace(noise, extrinsic_noise=(0.0, 0.1)))
     torch.testing.assert_close(double[..., :3, 3], 2 * first[..., :3, 3])

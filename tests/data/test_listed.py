@@ -1,0 +1,276 @@
+"""Sources that give a list of frames: the same as nuScenes' own, and each fault in one sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from opened import opened
+
+from bev.data.adjacent import AdjacentConfig, neighbours
+from bev.data.dataset import KeyFrames
+from bev.data.frame import CameraFrame, Frame
+from bev.data.labels import LabelSpace, ObjectClass
+from bev.data.listed import ListedFrames
+from bev.data.nuscenes.classes import NUSCENES
+from bev.data.nuscenes.sensor_data import CAMERAS
+from bev.data.polygons import OutlineConfig
+from bev.data.sampling import SamplingConfig
+from bev.data.settings import DataConfig
+from bev.data.source import SourceConfig
+from bev.errors import ConfigError, DataError
+from bev.geometry import Boxes3D, Outlines
+
+FRAMES: dict[str, Sequence[Frame]] = {}  # by split
+TWO = LabelSpace((ObjectClass("cup"), ObjectClass("plate")), ("full",))
+
+
+@dataclass(frozen=True)
+class MemoryConfig(SourceConfig):
+    """Frames in memory, of nuScenes' label space or another."""
+
+    labels: LabelSpace = TWO
+    cameras: tuple[str, ...] = ("a",)
+
+    def frames(self, data: DataConfig, split: str) -> Sequence[Frame]:
+        return FRAMES[split]
+
+
+@pytest.fixture(scope="module")
+def both(made_world) -> tuple[DataConfig, DataConfig]:
+    """nuScenes' own source of the made world, and the same frames as a list, lidar left out."""
+    own = DataConfig(
+        root=made_world, version="v1.0-synthetic", image_size=(64, 176),
+        adjacent=AdjacentConfig(previous=2, following=1), workers=0,
+    )  # fmt: skip
+    alone = opened(replace(own, adjacent=AdjacentConfig()))
+    for name, split in zip(("train", "val"), own.splits, strict=True):
+        FRAMES[name] = list(alone.frames(split))
+    return own, replace(own, source=MemoryConfig(NUSCENES, CAMERAS))
+
+
+def same(value, other):
+    if isinstance(value, Boxes3D):
+        for name in vars(value):
+            torch.testing.assert_close(
+                getattr(value, name), getattr(other, name), equal_nan=True, rtol=0, atol=1e-6
+            )
+    elif isinstance(value, torch.Tensor):
+        torch.testing.assert_close(value, other, rtol=0, atol=1e-6)
+    else:
+        assert value == other
+
+
+@pytest.mark.parametrize("rate", [1.0, -2.0])
+def test_listed_frames_are_those_of_nuscenes(both, rate):
+    """With adjacent key frames, at the scene's speed and backwards at twice that."""
+    own, listed = (opened(data).frames(data.splits[0]) for data in both)
+    assert listed.tokens == own.tokens and listed.scenes == own.scenes and len(listed) == 8
+    for place in range(8):
+        first, second = own.played(place, rate), listed.played(place, rate)
+        for name in ("token", "boxes", "global_from_ego"):
+            same(getattr(first, name), getattr(second, name))
+        for one, other in zip(first.adjacent, second.adjacent, strict=True):
+            assert one.name == other.name
+            # In nuScenes times are those of the readings, which differ a little from the sample's.
+            assert one.seconds == pytest.approx(other.seconds, abs=0.03)
+            same(one.ego_from_adjacent, other.ego_from_adjacent)
+            for camera, its in zip(one.cameras, other.cameras, strict=True):
+                assert (camera.name, camera.path) == (its.name, its.path)
+                same(camera.ego_from_camera, its.ego_from_camera)
+
+
+def test_sampling_folds_and_fractions_are_those_of_nuscenes(both):
+    own, listed = both
+    for settings in ({"fold": "1/3"}, {"fraction": 0.5, "fraction_seed": 4}, {}):
+        first, second = (opened(replace(data, **settings)) for data in (own, listed))
+        trained = first.training_frames(), second.training_frames()
+        assert sorted(trained[0].tokens) == sorted(trained[1].tokens)
+        split = first.data.splits[1], second.data.splits[1]
+        assert sorted(first.frames(split[0]).tokens) == sorted(second.frames(split[1]).tokens)
+    np.testing.assert_array_equal(trained[0].classes_held(5), trained[1].classes_held(5))
+    for by in ("frame", "class", "scene"):
+        plans = [SamplingConfig(by).build(frames, 1) for frames in trained]
+        np.testing.assert_array_equal(plans[0].order(1, 2), plans[1].order(1, 2))
+
+
+@given(
+    gaps=st.lists(st.integers(1, 900_000), min_size=1, max_size=9),
+    place=st.integers(0, 8),
+    step=st.floats(0.05, 3.0),
+    rate=st.sampled_from([1.0, -1.0, 2.0]),
+)
+def test_the_nearest_in_time_is_the_nearest_in_time(gaps, place, step, rate):
+    times = np.cumsum([0, *gaps])
+    place = min(place, len(gaps))
+    config = AdjacentConfig(2, 1, step, "seconds", (rate,))
+    for offset, other in zip(
+        config.offsets(rate), neighbours(times, place, config, rate), strict=True
+    ):
+        away = np.abs(times - (times[place] + round(offset * 1e6)))
+        side = times <= times[place] if offset < 0 else times >= times[place]
+        assert away[other] == away[side].min()
+
+
+# From here on: one camera, frames made here.
+
+
+def made(token="one", **settings) -> Frame:
+    eye = torch.eye(4, dtype=torch.float64)
+    lens = torch.tensor([[50.0, 0, 40], [0, 50, 30], [0, 0, 1]], dtype=torch.float64)
+    camera = CameraFrame("a", Path(__file__), (60, 80), lens, eye)
+    boxes = Boxes3D.make(torch.ones(2, 3), torch.ones(2, 3), torch.zeros(2))
+    return replace(Frame(token, (camera,), boxes), **settings)
+
+
+def with_camera(**settings) -> Frame:
+    (camera,) = made().cameras
+    return made(cameras=(replace(camera, **settings),))
+
+
+def with_boxes(**settings) -> Frame:
+    return made(boxes=replace(made().boxes, **settings))
+
+
+def serve(*frames, **settings):
+    return ListedFrames(frames, DataConfig(source=MemoryConfig(), **settings))
+
+
+@pytest.fixture()
+def unhooked(monkeypatch):
+    """Shapes are as the project checks them itself, in production."""
+    import jaxtyping
+
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_a_frame_needs_no_more_than_a_name_and_images():
+    frame = serve(Frame("one", made().cameras), Frame("two", made().cameras))
+    assert frame.scenes == ["one", "two"] and len(frame[0].boxes) == 0  # each a scene of its own
+    assert frame[0].counted(5).shape == (0,) and not frame[0].has_lidar
+    assert made().counted(5).tolist() == [True, True]  # nobody counted
+
+
+TILTED = torch.diag(torch.tensor([1.0, 1.0, 1.1, 1.0], dtype=torch.float64))
+FAULTS = {
+    "gives a str among its frames": lambda: ["one"],
+    "token is ''": lambda: [made("")],
+    "timestamp is 0.5": lambda: [made(timestamp=0.5)],
+    "a camera is a str": lambda: [made(cameras=("a",))],
+    "has camera 'a' twice": lambda: [made(cameras=2 * made().cameras)],
+    "has no camera a; it has b": lambda: [with_camera(name="b")],
+    "Frame 'one' comes twice": lambda: [made(), made()],
+    "'two' at 5 us follows 'one' at 5 us": lambda: [
+        made("one", scene="s", timestamp=5), made("two", scene="s", timestamp=5)
+    ],
+    "Image missing.jpg of frame 'one' is missing": lambda: [with_camera(path=Path("missing.jpg"))],
+    r"size of a is \(60, 80, 3\)": lambda: [with_camera(size=(60, 80, 3))],
+    r"intrinsics of a is a tensor of shape \(4, 4\)": lambda: [
+        with_camera(intrinsics=torch.eye(4, dtype=torch.float64))
+    ],
+    "focal lengths above 0": lambda: [with_camera(intrinsics=-made().cameras[0].intrinsics)],
+    "ego_from_camera of a is a ndarray": lambda: [with_camera(ego_from_camera=np.eye(4))],
+    "ego_from_camera of a is .* no rigid": lambda: [with_camera(ego_from_camera=TILTED)],
+    "global_from_ego is a tensor .* torch.float32": lambda: [made(global_from_ego=torch.eye(4))],
+    "global_from_ego is .* not finite": lambda: [made(global_from_ego=TILTED * torch.nan)],
+    "boxes are a list": lambda: [made(boxes=[])],
+    r"boxes.yaw is .* \(3,\)": lambda: [with_boxes(yaw=torch.zeros(3))],
+    "boxes.label is .* torch.float32": lambda: [with_boxes(label=torch.zeros(2))],
+    "boxes.label has 2; .* 0 to 1 .cup, plate": lambda: [with_boxes(label=torch.tensor([0, 2]))],
+    "boxes.attribute has 1; .* -1 to 0": lambda: [with_boxes(attribute=torch.tensor([1, -1]))],
+    "a box that is not finite, or whose size": lambda: [with_boxes(size=torch.zeros(2, 3))],
+    "points_on_box is .* it has 2 boxes": lambda: [made(points_on_box=torch.zeros(3).long())],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", FAULTS)
+def test_a_fault_of_the_first_frame_ends_at_the_start(unhooked, sentence):
+    with pytest.raises(DataError, match=sentence) as error:
+        serve(*FAULTS[sentence]())
+    assert "\n" not in str(error.value)
+
+
+def test_a_fault_of_a_later_frame_is_found_when_it_is_served(unhooked):
+    late = replace(with_boxes(label=torch.tensor([0, 7])), token="late")
+    frames = serve(made(), late)
+    frames[0]
+    for use in (lambda: frames[1], lambda: frames.classes_held(1)):
+        with pytest.raises(DataError, match="'late': boxes.label has 7"):
+            use()
+
+
+def test_splits_that_are_not_there_are_named(tmp_path, monkeypatch):
+    @dataclass(frozen=True)
+    class FolderConfig(MemoryConfig):
+        def frames(self, data, split):
+            return list((data.root / split).iterdir()) if split != "val" else "none"
+
+    source = opened(DataConfig(source=FolderConfig(), root=tmp_path))
+    with pytest.raises(DataError, match="cannot read split 'test' .*are train and val"):
+        source.frames("test")
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="no frame of split 'train' in .*are train and val"):
+        source.training_frames()
+    monkeypatch.setattr(FolderConfig, "frames", lambda self, data, split: iter(()))
+    with pytest.raises(DataError, match="gives a tuple_iterator; give a list of Frame"):
+        source.frames("val")
+
+
+class NoParts(SourceConfig):
+    pass
+
+
+class ListedLabels(MemoryConfig):
+    labels = ["cup"]
+
+
+PARTS = {
+    "source is a str, not a SourceConfig": lambda: DataConfig(source="warehouse"),
+    "NoParts does not give its label space": lambda: DataConfig(source=NoParts()),
+    "cameras is empty": lambda: DataConfig(source=MemoryConfig(cameras=())),
+    "'a' is named twice": lambda: DataConfig(source=MemoryConfig(cameras=("a", "a"))),
+    "data.cameras: 'b' is named twice": lambda: DataConfig(cameras=("b", "b")),
+    "has no classes": lambda: DataConfig(source=MemoryConfig(LabelSpace())),
+    "class 'cup' stands twice": lambda: LabelSpace(2 * TWO.classes[:1]),
+    "data.outlines.layers: 'vehicle' is unknown; known: none": lambda: DataConfig(
+        source=MemoryConfig(), outlines=OutlineConfig(("vehicle",))
+    ),
+    "class_weights: 'car' is unknown; known: cup, plate": lambda: DataConfig(
+        source=MemoryConfig(), sampling=SamplingConfig("weight", (("car", 2.0),))
+    ),
+    "has no sweeps": lambda: serve(made(), adjacent=AdjacentConfig(1, unit="sweeps")),
+    "set data.reference to ego": lambda: serve(made(), reference="lidar"),
+    "does not give its key frames": lambda: SourceConfig().frames(DataConfig(), "train"),
+    "does not give the outlines": lambda: SourceConfig().outlines(DataConfig(), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", PARTS)
+def test_a_part_that_is_missing_or_named_twice_is_refused(unhooked, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        PARTS[sentence]()
+
+
+def test_lidar_that_a_source_does_not_have_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setitem(FRAMES, "train", [made()])
+    with pytest.raises(DataError, match="data.lidar is on and MemoryConfig has no lidar"):
+        opened(DataConfig(source=MemoryConfig(), lidar=True)).training_frames()
+
+
+def test_outlines_are_checked(monkeypatch):
+    @dataclass(frozen=True)
+    class AreasConfig(MemoryConfig):
+        def outlines(self, data, frames):
+            return lambda frame: Outlines.of_boxes(frame.boxes, frame.timestamp)
+
+    data = DataConfig(source=AreasConfig(NUSCENES), outlines=OutlineConfig(("lane",)))
+    samples = KeyFrames([made()], data, training=False)
+    assert len(samples.outlines(made())) == 8
+    with pytest.raises(DataError, match=r"AreasConfig.outlines gives layers \[99\]"):
+        samples.outlines(made(timestamp=99))
