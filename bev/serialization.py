@@ -142,11 +142,16 @@ def _without_none(annotation: Any) -> Any:
 def _check_name(base: type, kind: type) -> None:
     """Refuse a class whose name another subclass has: read back, it might become that one."""
     for other in subclasses(base):
-        if other.__name__ == kind.__name__ and other.__module__ != kind.__module__:
+        if other.__name__ == kind.__name__ and _file_of(other) != _file_of(kind):
             raise ConfigError(
                 f"{kind.__name__} of {kind.__module__} has the name of a class of"
                 f" {other.__module__}, by which a config is saved; rename yours."
             )
+
+
+def _file_of(kind: type) -> str:
+    """The file that defines a dataclass; one that was run twice is still one file."""
+    return str(kind.__init__.__globals__.get("__file__", kind.__module__))
 
 
 def _class_named(base: type, saved: Any, where: str) -> type:

@@ -151,10 +151,6 @@ def test_it_is_saved_by_name_and_has_settings_of_its_own(data):
     assert len(opened(config.data).training_frames()) == 3 * FRAMES / 2
 
 
-# To be switched on where heads, scores and drawings are of the source's label space.
-whole = pytest.mark.skip(reason="the model is of nuScenes' label space yet")
-
-
 @pytest.fixture(scope="module")
 def trained(root, tmp_path_factory):
     """A run of two steps, and the arguments that made it."""
@@ -164,7 +160,6 @@ def trained(root, tmp_path_factory):
     return runs / "warehouse" / "own", arguments
 
 
-@whole
 def test_it_trains_and_resumes(trained):
     folder, arguments = trained
     assert "type: WarehouseConfig" in (folder / "config.yaml").read_text()
@@ -175,7 +170,6 @@ def test_it_trains_and_resumes(trained):
     assert json.loads((folder / "run.json").read_text())["steps"] == 4
 
 
-@whole
 def test_it_is_evaluated_and_drawn_in_a_process_of_its_own(trained, tmp_path):
     best = trained[0] / "checkpoints" / "best.ckpt"
     out, _ = run("evaluate.py", best, "--out", tmp_path / "scores", "--import", SOURCE)
@@ -187,7 +181,6 @@ def test_it_is_evaluated_and_drawn_in_a_process_of_its_own(trained, tmp_path):
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 2
 
 
-@whole
 def test_it_is_ablated(trained, tmp_path):
     arguments = trained[1][:-2]  # without its runs
     call("ablate.py", *arguments, "--train.max-steps", "1", "--vary", "train.lr=1e-3,2e-3",
@@ -196,7 +189,6 @@ def test_it_is_ablated(trained, tmp_path):
     assert "0.002" in table.read_text()
 
 
-@whole
 @pytest.mark.parametrize(
     "choice", [["--data.fold", "1/2"], ["--data.sampling.by", "class"]], ids=["fold", "class"]
 )
@@ -206,7 +198,6 @@ def test_it_is_folded_and_sampled_by_class(trained, tmp_path, choice):
     assert (tmp_path / "warehouse" / "own" / "run.json").is_file()
 
 
-@whole
 def test_it_segments(trained, tmp_path):
     call("train.py", *trained[1][:-2], "--train.runs", tmp_path, "--train.run-name", "areas",
          "--train.max-steps", "1", "--data.outlines.layers", "stored",
