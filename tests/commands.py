@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -41,6 +42,16 @@ def call(tool, *arguments, code=0):
     status, out, error = attempt(tool, *arguments)
     assert status == code, out[-2000:] + error[-4000:]
     return out, error
+
+
+def ablate(arguments, vary, runs, *options):
+    """Run a study's runs in this process, one after another; returns its table."""
+    command = [*arguments, "--vary", vary, "--runs", runs, "--replicates", "20", *options]
+    out, _ = call("ablate.py", *command, "--print")
+    for line in out.splitlines():
+        if line.startswith("bevlab train "):
+            call("train.py", *shlex.split(line)[2:])
+    return call("ablate.py", *command, "--table-only")[0]
 
 
 def attempt(tool, *arguments):

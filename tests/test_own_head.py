@@ -1,4 +1,4 @@
-"""A head in a user's own file, docs/examples/occupancy.py: through every command, no edit of bev."""
+"""A head in a user's own file, docs/examples/occupancy.py, through every command."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from commands import ROOT, SMALL, call
+from commands import ROOT, SMALL, ablate, call
 
 from bev.config import load_file
 from bev.data.batch import Batch, Views
@@ -103,10 +103,10 @@ def test_it_resumes_evaluates_and_is_drawn(trained, made_world, tmp_path):
 
 def test_it_is_ablated(trained, made_world, tmp_path):
     """Two runs of different weight; the table has its figure, with an interval."""
-    arguments = [a for a in settings(made_world, tmp_path) if a not in ("--train.runs", tmp_path)]
-    out, _ = call(
-        "ablate.py", EXAMPLE, "--vary", "model.occupancy.weight=1.0,4.0", "--runs", tmp_path,
-        *arguments, "--train.max-steps", "1", "--train.pictures", "0",
+    arguments = settings(made_world, tmp_path)[:-2]  # without its runs
+    out = ablate(
+        [EXAMPLE, *arguments, "--train.max-steps", "1", "--train.pictures", "0"],
+        "model.occupancy.weight=1.0,4.0", tmp_path,
     )  # fmt: skip
     header = next(line for line in out.splitlines() if line.startswith("| variant"))
     assert "| IoU_occupied | Δ IoU_occupied |" in header and "| NDS |" in header

@@ -4,7 +4,7 @@ Through a pinhole lines stay straight: they are cut exactly, before they are pro
 other lens they are curves: they are cut into pieces, and pieces that are seen whole are drawn.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
@@ -17,21 +17,28 @@ _PIECES = 32  # of a curve; an edge that spans half the view is cut every three 
 _MARGIN = 8.0  # pixels beyond the borders that still count, so that thick lines end out of sight
 
 
-class Sight(Protocol):
-    """What a camera shows of lines and faces."""
+class Sight(ABC):
+    """What a camera shows of lines and faces.
+
+    Attributes:
+        convex: whether convex faces are convex in its images.
+    """
 
     convex: bool
-    """Whether convex faces are convex in its images."""
 
+    @abstractmethod
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """Depth (...,) of points (..., 3) of the camera frame, metres."""
+        """Depth (...,) of points (..., 3) of the camera frame, metres, also of those not seen."""
 
+    @abstractmethod
     def lines(self, segments: np.ndarray) -> np.ndarray:
         """Segments (S, 2, 3) of the camera frame, as segments (S', 2, 2) of pixels."""
 
+    @abstractmethod
     def dashed(self, segments: np.ndarray, dash: float, gap: float) -> np.ndarray:
         """The same in dashes of the given lengths in pixels."""
 
+    @abstractmethod
     def face(self, polygon: np.ndarray) -> np.ndarray:
         """A flat convex polygon (P, 3) of the camera frame, as a polygon (P', 2) of pixels."""
 
@@ -44,7 +51,7 @@ def sight_of(camera: Cameras, size: tuple[int, int]) -> Sight:
     return _Curved(camera.lens.to(torch.float64), matrix, size)
 
 
-class _Straight:
+class _Straight(Sight):
     convex = True
 
     def __init__(self, image_from_camera: np.ndarray, size: tuple[int, int]) -> None:
@@ -64,14 +71,14 @@ class _Straight:
         return _pixels(clip_polygon(polygon, self._planes), self._matrix)
 
 
-class _Curved:
+class _Curved(Sight):
     convex = False
 
     def __init__(self, lens: Lens, image_from_plane: np.ndarray, size: tuple[int, int]) -> None:
         self._lens, self._matrix, self._size = lens, image_from_plane, size
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(points, axis=-1)  # also of what is not seen
+        return np.linalg.norm(points, axis=-1)
 
     def lines(self, segments: np.ndarray) -> np.ndarray:
         curves, seen = self._curves(segments)

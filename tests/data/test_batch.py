@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bev.data.batch import AdjacentViews, Batch, Views, collate
-from bev.geometry import Boxes3D, Cameras
+from bev.geometry import Boxes3D, Cameras, KannalaBrandt, MixedLens, Pinhole, stack_lenses
 
 
 def sample(cameras: int) -> Batch:
@@ -44,6 +44,36 @@ def test_samples_are_filled_up_to_the_largest_rig():
     assert absent.unproject(torch.rand(5, 7, 2), torch.ones(5, 7)).isnan().all()
     moved = batch.to("cpu")
     assert torch.equal(moved.views.present, expected) and moved.views.images.dtype == torch.uint8
+
+
+def with_lenses(*lenses) -> Batch:
+    """A sample whose cameras have these lenses."""
+    one = sample(len(lenses))
+    lens = stack_lenses([lens.to(torch.float32) for lens in lenses])[None]
+    return replace(one, views=replace(one.views, cameras=replace(one.views.cameras, lens=lens)))
+
+
+def test_rigs_of_differing_lenses():
+    """Each camera keeps its own through collating, filling up and moving."""
+    wide, wider = KannalaBrandt.make((0.02, 0, 0, 0), 1.5), KannalaBrandt.make((0, 0, 0, 0), 1.6)
+    samples = [
+        with_lenses(Pinhole(), wide), with_lenses(wider), with_lenses(*[Pinhole()] * 3)
+    ]  # fmt: skip
+    batch = collate(samples).to("cpu")
+    points = torch.randn(3, 3, 5, 3)
+    pixels, depth = batch.views.cameras.project(points)
+    for i, one in enumerate(samples):
+        count = one.views.images.shape[1]
+        alone = one.views.cameras.project(points[i : i + 1, :count])
+        torch.testing.assert_close(pixels[i, :count], alone[0][0], rtol=0, atol=0)
+        torch.testing.assert_close(depth[i, :count], alone[1][0], rtol=0, atol=0)
+    absent = batch.views.cameras[~batch.views.present]
+    assert not (absent.project(torch.rand(3, 7, 3))[1] > 0).any()
+    assert absent.unproject(torch.rand(3, 7, 2), torch.ones(3, 7)).isnan().all()
+    assert type(batch.views.cameras.lens) is MixedLens
+    assert collate(samples[2:]).views.cameras.lens == Pinhole()
+    same = collate([with_lenses(wide, wider), with_lenses(wider)]).views.cameras.lens
+    assert type(same) is KannalaBrandt and same.coefficients.shape == (2, 2, 4)
 
 
 @pytest.mark.parametrize("count", [1, 3])

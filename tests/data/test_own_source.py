@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, call, run
+from commands import ROOT, ablate, call
 from opened import opened
 from warehouse import CAMERAS, FRAMES, SPEED, write_warehouse
 
@@ -170,11 +170,12 @@ def test_it_trains_and_resumes(trained):
     assert json.loads((folder / "run.json").read_text())["steps"] == 4
 
 
-def test_it_is_evaluated_and_drawn_in_a_process_of_its_own(trained, tmp_path):
+def test_it_is_evaluated_and_drawn(trained, tmp_path):
     best = trained[0] / "checkpoints" / "best.ckpt"
-    out, _ = run("evaluate.py", best, "--out", tmp_path / "scores", "--import", SOURCE)
+    out, _ = call("evaluate.py", best, "--out", tmp_path / "scores", "--import", SOURCE)
     for name in ("pallet", "forklift", "worker"):
         assert name in out
+    assert "mAP" in out and "NDS" not in out
     call("visualize.py", best, "--samples", "1", "--out", tmp_path / "drawn", "--import", SOURCE)
     call("visualize.py", EXAMPLE, "--data.root", trained[1][2], "--check", "--samples", "1",
          "--out", tmp_path / "drawn")  # fmt: skip
@@ -183,23 +184,16 @@ def test_it_is_evaluated_and_drawn_in_a_process_of_its_own(trained, tmp_path):
 
 def test_it_is_ablated(trained, tmp_path):
     arguments = trained[1][:-2]  # without its runs
-    call("ablate.py", *arguments, "--train.max-steps", "1", "--vary", "train.lr=1e-3,2e-3",
-         "--resample", "scenes", "--replicates", "10", "--runs", tmp_path)  # fmt: skip
-    (table,) = tmp_path.rglob("table.md")
-    assert "0.002" in table.read_text()
+    table = ablate([*arguments, "--train.max-steps", "1", "--train.pictures", "0"],
+                   "train.lr=1e-3,2e-3", tmp_path, "--resample", "scenes")  # fmt: skip
+    assert "| 1e-3 | 1/1 |" in table and "| 2e-3 | 1/1 |" in table
+    assert "Δ mAP" in table and "NDS" not in table
 
 
-@pytest.mark.parametrize(
-    "choice", [["--data.fold", "1/2"], ["--data.sampling.by", "class"]], ids=["fold", "class"]
-)
-def test_it_is_folded_and_sampled_by_class(trained, tmp_path, choice):
+def test_it_is_folded_sampled_by_class_and_segmented(trained, tmp_path):
     call("train.py", *trained[1][:-2], "--train.runs", tmp_path, "--train.run-name", "own",
-         "--train.max-steps", "1", *choice)  # fmt: skip
-    assert (tmp_path / "warehouse" / "own" / "run.json").is_file()
-
-
-def test_it_segments(trained, tmp_path):
-    call("train.py", *trained[1][:-2], "--train.runs", tmp_path, "--train.run-name", "areas",
-         "--train.max-steps", "1", "--data.outlines.layers", "stored",
-         "--model.segmentation.layers", "stored")  # fmt: skip
-    assert "IoU_stored" in (tmp_path / "warehouse" / "areas" / "metrics.csv").read_text()
+         "--train.max-steps", "1", "--data.fold", "1/2", "--data.sampling.by", "class",
+         "--data.outlines.layers", "stored", "--model.segmentation.layers", "stored")  # fmt: skip
+    figures = (tmp_path / "warehouse" / "own" / "metrics.csv").read_text()
+    assert "val/IoU_stored" in figures and "val/mAP" in figures
+    assert (tmp_path / "warehouse" / "own" / "evaluation" / "fold1of2").is_dir()

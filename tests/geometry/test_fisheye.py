@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bev.errors import ConfigError
@@ -28,6 +28,7 @@ def directions(count: int, widest: float, seed: int = 0) -> torch.Tensor:
 
 
 @given(COEFFICIENT, st.integers(0, 9))
+@settings(max_examples=25)
 def test_projection_is_opencv_s(coefficients, seed):
     lens = KannalaBrandt.make(coefficients)
     points = directions(50, min(1.5, lens.max_angle.item()), seed)  # OpenCV's ends at 90 degrees

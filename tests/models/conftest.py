@@ -8,7 +8,17 @@ import torch
 
 from bev.data.batch import Batch, Views
 from bev.data.nuscenes.classes import NUSCENES
-from bev.geometry import BevGrid, Boxes3D, Cameras, image_affine, rigid_transform, rotation_z
+from bev.geometry import (
+    BevGrid,
+    Boxes3D,
+    Cameras,
+    KannalaBrandt,
+    Pinhole,
+    image_affine,
+    rigid_transform,
+    rotation_z,
+    stack_lenses,
+)
 from bev.models import (
     BackboneConfig,
     BevEncoderConfig,
@@ -33,6 +43,24 @@ def cameras() -> Cameras:
     intrinsics = torch.tensor([[80.0, 0, 80], [0, 80, 32], [0, 0, 1]]).expand(3, 3, 3)
     affine = image_affine(IMAGE).float().expand(3, 3, 3)
     return Cameras(intrinsics, ego_from_camera, affine)[None][[0, 0]]
+
+
+@pytest.fixture()
+def wide(cameras: Cameras) -> Cameras:
+    """The same with fisheyes of 184 and 150 degrees in the place of the second and third; the
+    second sample has a fisheye in the first place too. Corners of their images show nothing."""
+    one, two = (
+        KannalaBrandt.make(numbers, math.radians(angle)).to(torch.float32)
+        for numbers, angle in (((0.03, -0.006, 0, 0), 92), ((-0.02, 0.004, 0.001, 0), 75))
+    )
+    lenses = [stack_lenses(row) for row in ([Pinhole(), one, two], [two, one, two])]
+    lens = stack_lenses([lens for row in lenses for lens in row.each(3)])
+    scale = torch.diag(torch.tensor([0.6, 0.6, 1.0]))  # 48 pixels a radian, for all
+    scale[:2, 2] = torch.tensor([32.0, 12.8])
+    intrinsics = scale @ cameras.intrinsics
+    return replace(
+        cameras, intrinsics=intrinsics, lens=lens.map(lambda value: value.unflatten(0, (2, 3)))
+    )
 
 
 @pytest.fixture()

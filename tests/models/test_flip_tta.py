@@ -65,7 +65,11 @@ def test_a_turn_from_another_sector_does_not_count():
     torch.testing.assert_close(agreed.regression[0, 6:8, 0, 0], heading)
 
 
-def test_the_mirror_of_the_mirror_is_the_batch(batch):
+@pytest.mark.parametrize("rig", ["cameras", "wide"])
+def test_the_mirror_of_the_mirror_is_the_batch(batch, rig, request):
+    """Through any lens, as images are mirrored behind it."""
+    views = replace(batch.views, cameras=request.getfixturevalue(rig))
+    batch = replace(batch, views=views)
     again = mirrored(mirrored(batch))
     assert torch.equal(again.views.images, batch.views.images)
     torch.testing.assert_close(
@@ -75,14 +79,18 @@ def test_the_mirror_of_the_mirror_is_the_batch(batch):
     once = mirrored(batch)
     assert once.boxes[0].center[0, 1] == -batch.boxes[0].center[0, 1]
     # A point keeps its image row, and its column is mirrored.
-    points = torch.tensor([8.0, 1.0, 0.5]).expand(2, 3, 1, 3)
+    points = torch.tensor([[8.0, 1.0, 0.5], [-5.0, 7.0, 1.0]]).expand(2, 3, 2, 3)
     before, after = batch.views.cameras.project(points)[0], once.views.cameras.project(points)[0]
+    assert torch.equal(batch.views.cameras.project(points)[1] > 0,
+                       once.views.cameras.project(points)[1] > 0)  # fmt: skip
     torch.testing.assert_close(after[..., 1], before[..., 1])
     torch.testing.assert_close(after[..., 0], 160 - before[..., 0], atol=1e-3, rtol=1e-5)
 
 
-def test_a_mirrored_scene_gives_mirrored_boxes(batch, small):
+@pytest.mark.parametrize("rig", ["cameras", "wide"])
+def test_a_mirrored_scene_gives_mirrored_boxes(batch, small, rig, request):
     """With both opinions averaged, the network cannot tell a scene from its mirror image."""
+    batch = replace(batch, views=replace(batch.views, cameras=request.getfixturevalue(rig)))
     grid = replace(small.grid, y=(-16.0, 16.0, 1.0))
     decode_all = replace(small.head.decode, score=0.0, nms="none", peaks=20)
     config = replace(

@@ -55,8 +55,6 @@ class WorldConfig:
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give at least {least}.")
-        if self.lens not in ("pinhole", "fisheye"):
-            raise ConfigError(f"lens is {self.lens!r}; give pinhole or fisheye.")
         width, height = self.image_size
         if width * 9 != height * 16 or width < 160:
             raise ConfigError(
