@@ -186,7 +186,7 @@ def test_it_is_ablated(trained, tmp_path):
     arguments = trained[1][:-2]  # without its runs
     table = ablate([*arguments, "--train.max-steps", "1", "--train.pictures", "0"],
                    "train.lr=1e-3,2e-3", tmp_path, "--resample", "scenes")  # fmt: skip
-    assert "| 1e-3 | 1/1 |" in table and "| 2e-3 | 1/1 |" in table
+    assert table.count("| 1/1 |") == 2 and "2e-3" in table
     assert "Δ mAP" in table and "NDS" not in table
 
 
