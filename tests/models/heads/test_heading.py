@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from bev.models.heads.center.heading import mirrored_sectors, sector_angle, sector_loss, sector_of
 from hypothesis import given
 from hypothesis import strategies as st
 from specs import features, spec, truth_batch
@@ -14,6 +13,9 @@ from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
 from bev.models.heads.center.decode import DecodeConfig
+from bev.models.heads.center.flip import mirrored_sectors
+from bev.models.heads.center.loss import sector_loss
+from bev.models.heads.center.targets import sector_angle, sector_of
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 ANGLES = st.floats(-20, 20)
