@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from bev.models.heads.center.attributes import attribute_loss, best_attribute
 from specs import features, spec, truth_batch
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.evaluation.nuscenes.submission import submission_rows
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
-from bev.models.heads.center.decode import DecodeConfig
+from bev.models.heads.center.decode import DecodeConfig, best_attribute
+from bev.models.heads.center.loss import attribute_loss
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 RIDER, STANDING, PARKED = (
