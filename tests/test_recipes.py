@@ -12,6 +12,7 @@ from bev.config import Experiment, load_file
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.dataset import KeyFrames
 from bev.data.sampling import SamplingConfig
+from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.predict import predict
 from bev.lab.benchmark.step import random_batch
 from bev.serialization import from_plain, to_plain
@@ -53,7 +54,7 @@ def test_a_recipe_builds_steps_and_is_restored(path):
     torch.manual_seed(0)
     model = small.model.build()
     terms = model.loss(random_batch(small, torch.device("cpu")))
-    if config.model.detects:
+    if "head" in config.model.heads:
         assert set(terms) >= {"heatmap", "regression"}
     assert {name for name in terms if name.startswith("bev_")} == {
         f"bev_{layer}" for layer in config.model.segmentation.layers
@@ -91,7 +92,7 @@ def scene(request, made_scene) -> dict:
 def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_scene, tmp_path):
     config = shrunken(load_file(path))
     # The real frame's vehicles cover four cells: too few to learn areas from.
-    made = path.stem.endswith("_synthetic") or config.model.segments
+    made = path.stem.endswith("_synthetic") or "segmentation" in config.model.heads
     data = replace(
         config.data,
         **(made_scene if made else scene),
@@ -116,9 +117,11 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     # What the checkpoint alone tells is what training reported.
     saved, model = load_checkpoint(last)
     split = saved.data.val_split
-    held = KeyFrames(opened(saved.data).frames(split), saved.data, training=False)
+    source = opened(saved.data)
+    held = KeyFrames(source.frames(split), saved.data, training=False)
     found = predict(model, make_loader(held), torch.device("cpu"))
-    again = found.compute(opened(saved.data).index, split, tmp_path / "again").scalars()
+    place = EvaluatedSplit(source, split, tmp_path / "again")
+    again = found.compute(place).scalars()
     for name in ("mAP", "mIoU"):
         assert again.get(name) == pytest.approx(result.scalars().get(name), abs=1e-6)
         # An untrained network tells 0.00; how far 40 steps come depends on a CPU's roundings, too.

@@ -25,12 +25,9 @@ def supervised(config: Experiment) -> Experiment:
         image_augmentation=replace(config.data.image_augmentation, flip="mirror"),
     )
     view = replace(config.model.view, ray_features=True)
-    model = replace(
-        config.model,
-        view=view,
-        depth_supervision=replace(config.model.depth_supervision, weight=1.0),
-        image_head=ImageClassHeadConfig(0.5),
-    )
+    depth = replace(config.model.depth_supervision, weight=1.0)
+    image = ImageClassHeadConfig(0.5)
+    model = replace(config.model, view=view, depth_supervision=depth, image_head=image)
     return replace(config, model=model, data=data)
 
 
@@ -40,16 +37,17 @@ def two_frames(config: Experiment) -> Experiment:
     return replace(config, model=model, data=replace(config.data, adjacent=AdjacentConfig(1)))
 
 
+BLIND = "--model.depth-supervision.weight 0 --data.no-lidar"
+NO_RAYS = "--model.view.no-ray-features"
+AREAS = "--model.segmentation.layers vehicle --data.outlines.layers vehicle"
+
 study = Study(
     short,
     {
         "depth supervision": supervised,
-        "lift-splat": (supervised, "--model.depth-supervision.weight 0 --data.no-lidar"),
-        "depth supervision, no rays": (supervised, "--model.view.no-ray-features"),
-        "lift-splat, no rays": (
-            supervised,
-            "--model.view.no-ray-features --model.depth-supervision.weight 0 --data.no-lidar",
-        ),
+        "lift-splat": (supervised, BLIND),
+        "depth supervision, no rays": (supervised, NO_RAYS),
+        "lift-splat, no rays": (supervised, NO_RAYS, BLIND),
         "uniform depth": (supervised, uniform_depth),
         "two frames": (supervised, two_frames),
         "camera-aware": (supervised, camera_aware),
@@ -57,9 +55,6 @@ study = Study(
         "backward refinement": (supervised, refined),
         "independent flips": (supervised, "--data.image-augmentation.flip independent"),
         "no image loss": (supervised, "--model.image-head.weight 0"),
-        "areas too": (
-            supervised,
-            "--model.segmentation.layers vehicle --data.outlines.layers vehicle",
-        ),
+        "areas too": (supervised, AREAS),
     },
 )

@@ -18,11 +18,8 @@ from bev.models import (
 def with_view(config: Experiment, view: ViewTransformConfig) -> Experiment:
     """Depth is supervised wherever it is predicted."""
     weight = 1.0 if view.predicts_depth else 0.0
-    model = replace(
-        config.model,
-        view=view,
-        depth_supervision=replace(config.model.depth_supervision, weight=weight),
-    )
+    depth = replace(config.model.depth_supervision, weight=weight)
+    model = replace(config.model, view=view, depth_supervision=depth)
     return replace(config, model=model, data=replace(config.data, lidar=view.predicts_depth))
 
 

@@ -85,7 +85,7 @@ def test_the_table_shows_the_official_figures(ablated):
     assert [row["variant"] for row in rows] == ["shallow", "deep", "broken"]
     scores = []
     for row, made in zip(rows[:2], ablated.runs[:2], strict=True):
-        figures = read_metrics(made.folder / "evaluation" / "synthetic_val").scalars()
+        figures = read_metrics(made.folder / "evaluation" / "synthetic_val").scores().figures
         assert {name: float(row[name]) for name in figures} == pytest.approx(figures, abs=1e-12)
         parameters = sum(p.numel() for p in made.config.model.build().parameters())
         assert float(row["M params"]) == pytest.approx(parameters / 1e6)

@@ -77,7 +77,7 @@ def test_no_predictions_at_all(index, frames, tmp_path):
     path = write_submission(tmp_path / "results_nusc.json", {f.token: [] for f in frames})
     metrics = evaluate_submission(path, index, "mini_val", tmp_path)
     assert metrics.mean_ap == metrics.nd_score == 0
-    assert metrics.scalars()["mATE"] == 1.0
+    assert metrics.scores().figures["mATE"] == 1.0
     assert math.isnan(metrics.class_errors["traffic_cone"]["orient_err"])
 
 

@@ -1,17 +1,24 @@
 """Intersections and unions, against figures worked out by hand; their sums over parts."""
 
+from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from specs import truth_batch
 
-from bev.data.nuscenes.classes import LAYERS
+from bev.data.nuscenes.classes import LAYERS, NUSCENES
+from bev.data.settings import DataConfig, OutlineConfig
+from bev.data.source import FrameSource
+from bev.errors import DataError
+from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.depth import DepthErrors
-from bev.evaluation.evaluation import Evaluation, Measures, Result
-from bev.evaluation.segmentation import RULE, Overlaps, compare_maps
+from bev.evaluation.evaluation import Evaluation, Result
+from bev.evaluation.scores import Scores
+from bev.evaluation.segmentation import RULE, AreaOverlaps
 from bev.geometry import BevGrid, Boxes3D, Outlines
-from bev.models import Detector, SegmentationHeadConfig
+from bev.models import DetectorConfig, SegmentationHeadConfig
 
 GRID = BevGrid(x=(0.0, 6.0, 1.0), y=(0.0, 4.0, 1.0), z=(0.0, 1.0, 1.0))
 VEHICLE, ROAD = LAYERS.index("vehicle"), LAYERS.index("drivable_area")
@@ -27,7 +34,14 @@ def box(x: float, y: float, length: float, width: float, visibility: int = 0) ->
 BOTH = ("vehicle", "drivable_area")
 
 
-def measured(samples=slice(None), least_visibility: int = 1, layers=BOTH) -> Overlaps:
+def settings(least_visibility: int = 1, layers=BOTH) -> tuple[DetectorConfig, DataConfig]:
+    """A model of both layers, and data that bring some."""
+    areas = SegmentationHeadConfig(BOTH, least_visibility=least_visibility)
+    model = DetectorConfig(labels=NUSCENES, grid=GRID, segmentation=areas)
+    return model, DataConfig(outlines=OutlineConfig(layers))
+
+
+def measured(samples=slice(None), **chosen) -> AreaOverlaps:
     """Of two samples: 4 cells of vehicle in plain sight, 2 of one hardly visible, 12 of road."""
     vehicles = Boxes3D.cat([box(1.0, 1.0, 1.9, 1.9, 4), box(5.0, 0.5, 1.9, 0.9, 1)])
     road = Outlines.of_boxes(box(2.0, 1.5, 3.9, 2.9), ROAD)
@@ -37,9 +51,23 @@ def measured(samples=slice(None), least_visibility: int = 1, layers=BOTH) -> Ove
     logits[0, 1, :2] = 5.0  # tells 12 cells, 8 of them road
     logits[1, 0, 3, 3] = 9.0  # tells 1 cell where there is nothing
     logits[1, 0, 3, 4] = 0.0  # is not above 0
-    settings = {"least_visibility": least_visibility}
-    head = SegmentationHeadConfig(BOTH, **settings).build(4, GRID)
-    return compare_maps(logits[samples], outlines[samples], head, ["a", "b"][samples], layers)
+    model, data = settings(**chosen)
+    found = AreaOverlaps(model.segmentation, "segmentation", model, data)
+    batch = truth_batch(outlines=outlines[samples])
+    views = replace(batch.views, names=["a", "b"][samples])
+    found.update(logits[samples], replace(batch, views=views))
+    return found
+
+
+def split(folder, annotated: bool = True) -> EvaluatedSplit:
+    """Of a source that is asked for nothing but whether there is ground truth."""
+    source = Mock(spec=FrameSource, annotated=annotated, data=DataConfig(version="v1.0-none"))
+    return EvaluatedSplit(source, "val", folder)
+
+
+def figures(found: AreaOverlaps) -> dict[str, float]:
+    """Of all samples."""
+    return found.figures(sum(found.samples.values()))
 
 
 EXPECTED = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8, "IoU_drivable_area": 0.5}
@@ -47,43 +75,45 @@ EXPECTED = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8, "IoU_drivable_ar
 
 def test_figures_by_hand():
     found = measured()
-    assert found.names == tuple(EXPECTED)
+    assert tuple(name for name, _, _ in found.rows) == tuple(EXPECTED)
     assert found.samples["a"].tolist() == [[2, 8], [1, 7], [8, 16]]
     assert found.samples["b"].tolist() == [[0, 1], [0, 1], [0, 0]]
-    assert found.scalars() == pytest.approx({"mIoU": (2 / 9 + 0.5) / 2, **EXPECTED})
+    assert figures(found) == pytest.approx({"mIoU": (2 / 9 + 0.5) / 2, **EXPECTED})
 
 
 def test_layers_without_truth_are_not_compared():
     vehicles = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8}
-    assert measured(layers=["vehicle"]).scalars() == pytest.approx({"mIoU": 2 / 9, **vehicles})
-    road = measured(layers=["drivable_area", "ped_crossing"])
-    assert road.scalars() == {"mIoU": 0.5, "IoU_drivable_area": 0.5}
-    assert measured(layers=["ped_crossing"]).scalars() == {}
+    assert figures(measured(layers=("vehicle",))) == pytest.approx({"mIoU": 2 / 9, **vehicles})
+    road = measured(layers=("drivable_area", "ped_crossing"))
+    assert figures(road) == {"mIoU": 0.5, "IoU_drivable_area": 0.5}
+    assert figures(measured(layers=("ped_crossing",))) == {}
 
 
-def test_the_mean_takes_vehicles_by_the_truth_that_was_trained_on():
-    strict = measured(least_visibility=2).scalars()
-    assert strict == pytest.approx({"mIoU": (1 / 8 + 0.5) / 2, **EXPECTED})
-    assert (
-        Result(None, strict).note == RULE and "IoU_vehicle_visible" in Result(None, strict).text()
-    )
-    assert Result(None, {"depth_rmse": 1.0}).note == ""
+def test_the_mean_takes_vehicles_by_the_truth_that_was_trained_on(tmp_path):
+    scores = measured(least_visibility=2).compute(split(tmp_path))
+    assert scores.figures == pytest.approx({"mIoU": (1 / 8 + 0.5) / 2, **EXPECTED})
+    result = Result({"segmentation": scores})
+    assert result.note == RULE and "IoU_vehicle_visible" in result.text()
+    assert Result({"depth": Scores({"depth_rmse": 1.0})}).note == ""
 
 
 def test_parts_add_up_to_the_whole():
-    parts = [Measures(overlaps=measured(slice(i, i + 1))) for i in range(2)]
-    assert sum(parts, Measures()).scalars() == measured().scalars()
-    depth = DepthErrors(1.0, 4.0, 1)
-    both = Measures(depth) + parts[0] + parts[1]
-    assert both.scalars() == {"depth_abs_rel": 1.0, "depth_rmse": 2.0, **measured().scalars()}
-    assert Measures().scalars() == {}
+    whole, first, second = measured(), measured(slice(0, 1)), measured(slice(1, 2))
+    first.merge([first.state(), second.state()])
+    assert set(first.samples) == {"a", "b"} and figures(first) == figures(whole)
 
 
-def test_processes_add_up_to_the_whole(monkeypatch):
+def test_processes_add_up_to_the_whole(monkeypatch, tmp_path):
     """What rank 0 gathers of two ranks is what one process measures: to the last cell."""
-    found = Evaluation(Mock(spec=Detector), BOTH)
-    found.rows, found.measures = {"a": []}, Measures(overlaps=measured(slice(0, 1)))
-    other = {"b": []}, Measures(overlaps=measured(slice(1, 2)))
+    found = Evaluation(*settings())
+    found.evaluators["head"].records = {"a": []}
+    found.evaluators["segmentation"] = measured(slice(0, 1))
+    found.evaluators["depth_supervision"].errors = DepthErrors(1.0, 4.0, 1)
+    other = {
+        "head": {"b": []},
+        "segmentation": measured(slice(1, 2)).state(),
+        "depth_supervision": DepthErrors(1.0, 4.0, 1),
+    }
 
     def gather(own, parts):
         parts[:] = [own, other]
@@ -93,21 +123,37 @@ def test_processes_add_up_to_the_whole(monkeypatch):
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     monkeypatch.setattr("torch.distributed.gather_object", gather)
     found.gather()
-    assert set(found.rows) == {"a", "b"}
-    assert found.measures.scalars() == measured().scalars()
+    assert set(found.evaluators["head"].records) == {"a", "b"}
+    assert figures(found.evaluators["segmentation"]) == figures(measured())
+    depth = found.evaluators["depth_supervision"].compute(split(tmp_path))
+    assert depth.figures == {"depth_abs_rel": 1.0, "depth_rmse": 2.0}
 
 
-def test_a_sample_drawn_twice_counts_twice():
+def test_a_sample_drawn_twice_counts_twice(tmp_path):
     found = measured()
-    assert found.scores(("a", "b"), np.array([1, 1])) == found.scalars()
-    assert found.scores(("b", "a"), np.array([3, 2]))["IoU_vehicle"] == pytest.approx(4 / 19)
-    # Nothing there and nothing told.
-    assert found.scores(("a", "b"), np.array([0, 1]))["IoU_drivable_area"] == 0
+    found.compute(split(tmp_path))
+    resampled = found.resampled(split(tmp_path))
+    assert resampled.tokens == ("a", "b") and resampled.names == ("mIoU", *EXPECTED)
+
+    def drawn(*weights):
+        return dict(zip(resampled.names, resampled.score(np.array(weights)), strict=True))
+
+    assert drawn(1, 1) == figures(found)
+    assert drawn(2, 3)["IoU_vehicle"] == pytest.approx(4 / 19)
+    # Nothing there and nothing predicted.
+    assert drawn(0, 1)["IoU_drivable_area"] == 0
 
 
 def test_what_is_written_is_read_again(tmp_path):
     found = measured()
-    found.write(tmp_path / "evaluation")
-    again = Overlaps.read(tmp_path / "evaluation")
-    assert again.scalars() == found.scalars() and again.names == found.names
-    assert Overlaps.read(tmp_path).scalars() == {}
+    scores = found.compute(split(tmp_path / "evaluation"))
+    again = AreaOverlaps(found.config, "segmentation", found.model, found.data)
+    assert again.read(tmp_path / "evaluation") == scores
+    assert again.read(tmp_path) == Scores() and again.resampled(split(tmp_path)) is None
+
+
+def test_vehicles_without_annotations_are_not_scored(tmp_path):
+    with pytest.raises(DataError, match=r"v1\.0-none has no annotations, so vehicles cannot be"):
+        measured().compute(split(tmp_path, annotated=False))
+    road = measured(layers=("drivable_area",)).compute(split(tmp_path, annotated=False))
+    assert road.figures["mIoU"] == 0.5

@@ -91,12 +91,12 @@ def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, ve
         together = model(version(joined))
         for i, one in enumerate(alone):
             single, count = model(version(one)), len(kept[i])
-            for group, expected in zip(together.groups, single.groups, strict=True):
+            for group, expected in zip(together.heads["head"], single.heads["head"], strict=True):
                 for maps, wanted in zip(group, expected, strict=True):
                     torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
-            assert not together.features[i, count:].any()
+            assert not together.features.image[i, count:].any()
             if view.predicts_depth:
-                assert together.depth_logits[i, count:].isfinite().all()
+                assert together.features.depth_logits[i, count:].isfinite().all()
 
 
 def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
@@ -112,9 +112,9 @@ def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
     assert joined.views.present.sum(dim=1).tolist() == [2, 3]
     assert joined.adjacent[0].present.sum(dim=1).tolist() == [3, 1]
     with torch.no_grad():
-        together = model(joined).groups
+        together = model(joined).heads["head"]
         for i, one in enumerate(alone):
-            for group, expected in zip(together, model(one).groups, strict=True):
+            for group, expected in zip(together, model(one).heads["head"], strict=True):
                 for maps, wanted in zip(group, expected, strict=True):
                     torch.testing.assert_close(maps[i : i + 1], wanted, atol=1e-4, rtol=1e-4)
     with pytest.raises(DataError, match="needs frames that have all cameras"):
@@ -173,4 +173,4 @@ def test_a_sample_without_any_camera_has_an_empty_bev(batch, small):
             features, blind.image_size, blind.views.cameras, blind.bev_from_ego, present
         ).bev
         assert bev[0].any() and not bev[1].any()
-        assert all(g.heatmap.isfinite().all() for g in model(blind).groups)
+        assert all(g.heatmap.isfinite().all() for g in model(blind).heads["head"])

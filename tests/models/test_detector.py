@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bev.data.batch import Views
+from bev.data.nuscenes.classes import NUSCENES
 from bev.errors import ConfigError, DataError, WeightsError
 from bev.geometry import bev_transform
 from bev.models import (
@@ -65,17 +66,18 @@ def test_detection_does_not_depend_on_the_rest_of_the_batch(batch, small):
             global_from_ego=batch.global_from_ego[1:],
         )
     )
-    for group, single in zip(both.groups, alone.groups, strict=True):
+    for group, single in zip(both.heads["head"], alone.heads["head"], strict=True):
         torch.testing.assert_close(group.heatmap[1:], single.heatmap, atol=1e-4, rtol=1e-4)
 
 
 def test_parameter_counts_of_the_published_recipe():
-    model = DetectorConfig(backbone=BackboneConfig(pretrained=False)).build()
+    model = DetectorConfig(labels=NUSCENES, backbone=BackboneConfig(pretrained=False)).build()
     counts = {name: sum(p.numel() for p in part.parameters()) / 1e6
               for name, part in model.named_children()}  # fmt: skip
     # Millions; the BEV encoder is BEVDet's backbone (19.4) and neck (7.3).
     published = {
         "backbone": 23.5, "neck": 3.9, "view": 0.07, "temporal": 0.0, "encoder": 26.7, "head": 1.5,
+        "depth_supervision": 0.0,
     }  # fmt: skip
     assert counts == pytest.approx(published, rel=0.02)
 

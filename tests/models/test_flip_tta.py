@@ -7,11 +7,13 @@ import pytest
 import torch
 from perfect import perfect_output
 
+from bev.data.nuscenes.classes import NUSCENES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D, bev_transform
-from bev.models.flip_tta import averaged, mirrored, mirrored_back
+from bev.models.flip_tta import mirrored
 from bev.models.heads.center.decode import DecodeConfig, decode
-from bev.models.heads.center.targets import GroupOutput, center_targets
+from bev.models.heads.center.flip import averaged, mirrored_back
+from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets
 
 GRID = BevGrid(x=(-10.0, 30.0, 0.8), y=(-16.0, 16.0, 0.8))
 
@@ -33,7 +35,8 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
     back = mirrored_back(perfect(truth.transform(bev_transform(flip_y=True)), sectors))
     both = averaged(back, perfect(truth, sectors))
     for output in (back, both):
-        (found,) = decode(output, [0, 8], GRID, DecodeConfig(score=0.5))
+        config = DecodeConfig(score=0.5).resolved(NUSCENES)
+        (found,) = decode(output, ("car", "pedestrian"), NUSCENES, GRID, config)
         found = found[found.label.argsort()]
         assert found.label.tolist() == [0, 8] and found.attribute.tolist() == [7, 3]
         for name in ("center", "size", "velocity"):
@@ -46,23 +49,23 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
 def test_a_turn_from_another_sector_does_not_count():
     """At a border: one says sector 0 and 22 degrees left, the other sector 1 and 22 right."""
     left, right = (torch.tensor(math.radians(a)) for a in (22.0, -22.0))
-    empty = torch.zeros(1, 10, 1, 1)
 
     def said(sector, turn):
-        regression = empty.clone()
-        regression[0, 6:8, 0, 0] = torch.stack([turn.sin(), turn.cos()])
-        logits = torch.tensor(sector).view(1, -1, 1, 1)
-        return GroupOutput(empty[:, :2], regression, empty[:, :0], logits)
+        widths = {"heatmap": 2, **REGRESSION, "attribute": 0}
+        maps = {name: torch.zeros(1, width, 1, 1) for name, width in widths.items()}
+        maps["heading"] = torch.stack([turn.sin(), turn.cos()]).view(1, 2, 1, 1)
+        return GroupOutput(**maps, sector=torch.tensor(sector).view(1, -1, 1, 1))
 
     first = said([3.0, 2.0] + [0.0] * 6, left)
     second = said([0.0, 4.0] + [0.0] * 6, right)  # the surer
     for one, two in ((first, second), (second, first)):
         both = averaged(one, two)
         assert both.sector.argmax() == 1
-        torch.testing.assert_close(both.regression, second.regression)
+        for name in REGRESSION:
+            torch.testing.assert_close(getattr(both, name), getattr(second, name))
     agreed = averaged(said([3.0, 2.0], left), said([3.0, 2.0], -left))
     heading = torch.stack([torch.zeros(()), left.cos()])
-    torch.testing.assert_close(agreed.regression[0, 6:8, 0, 0], heading)
+    torch.testing.assert_close(agreed.heading[0, :, 0, 0], heading)
 
 
 @pytest.mark.parametrize("rig", ["cameras", "wide"])

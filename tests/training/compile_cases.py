@@ -77,7 +77,7 @@ def test_a_compiled_step_is_the_plain_one(config):
     with torch.no_grad():
         for p in twin.parameters():
             p.zero_()
-        assert not twin(batch).groups[0].heatmap.any()
+        assert not twin(batch).heads["head"][0].heatmap.any()
     assert any(p.any() for p in compiled.parameters())
 
 

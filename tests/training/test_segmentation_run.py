@@ -10,8 +10,10 @@ from commands import call
 from opened import opened
 
 from bev.data.dataset import KeyFrames
+from bev.data.nuscenes.classes import NUSCENES
 from bev.data.polygons import OutlineConfig
 from bev.errors import DataError, TrainingError
+from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.predict import predict
 from bev.lab.ablation.results import collect
 from bev.lab.ablation.study import Run
@@ -47,9 +49,9 @@ def test_a_run_that_detects_nothing_reports_iou_alone(finished):
     split = folder / "evaluation" / "synthetic_val"
     entry = json.loads((folder / "evaluation" / "history.jsonl").read_text())
     written = json.loads((split / "segmentation.json").read_text())["figures"]
-    assert result.metrics is None and "NDS" not in entry
+    assert not result.classes and "NDS" not in entry
     for name in ("mIoU", "IoU_vehicle", "IoU_vehicle_visible", "IoU_divider"):
-        assert entry[name] == written[name] == result.figures[name]
+        assert entry[name] == written[name] == result.scalars()[name]
     assert 0 < entry["IoU_drivable_area"] <= 1
     with (folder / "metrics.csv").open() as file:
         (row,) = [row for row in csv.DictReader(file) if row["val/mIoU"]]
@@ -62,14 +64,17 @@ def test_a_run_that_detects_nothing_reports_iou_alone(finished):
     assert len(list((folder / "pictures").glob("*.png"))) == 1
 
 
-def test_a_checkpoint_gives_the_same_figures(finished):
+def test_a_checkpoint_gives_the_same_figures(finished, tmp_path):
     folder, result = finished
     config, model = load_checkpoint(folder / "checkpoints" / "best.ckpt")
-    frames = opened(config.data).frames("synthetic_val")
+    source = opened(config.data)
+    frames = source.frames("synthetic_val")
     data = KeyFrames(frames, replace(config.data, batch_size=1), training=False)
     found = predict(model, make_loader(data), torch.device("cpu"))
-    assert all(not own for own in found.rows.values()) and len(found.rows) == len(frames)
-    assert found.measures.scalars() == pytest.approx(result.figures, abs=2e-3)  # trained in bf16
+    assert "head" not in found.evaluators
+    assert set(found.evaluators["segmentation"].samples) == set(frames.tokens)
+    again = found.compute(EvaluatedSplit(source, "synthetic_val", tmp_path)).scalars()
+    assert again == pytest.approx(result.scalars(), abs=2e-3)  # trained in bf16
 
 
 def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, areas, tmp_path):
@@ -85,7 +90,7 @@ def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, area
     call(*given, "--data.layers", "vehicle")
     figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]
     assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"}
-    assert figures["IoU_vehicle"] == pytest.approx(result.figures["IoU_vehicle"], abs=2e-3)
+    assert figures["IoU_vehicle"] == pytest.approx(result.scalars()["IoU_vehicle"], abs=2e-3)
 
 
 def test_the_street_is_where_the_car_is(areas):
@@ -93,12 +98,12 @@ def test_the_street_is_where_the_car_is(areas):
     data = replace(areas.data, outlines=OutlineConfig((*LAYERS, "walkway")))
     frames = opened(data).frames("synthetic_train")
     grid = replace(areas.model.grid, x=(-40.0, 40.0, 0.5), y=(-40.0, 40.0, 0.5))
-    head = SegmentationHeadConfig(data.outlines.layers).build(4, grid)
+    head = SegmentationHeadConfig(data.outlines.layers)
     for training in (False, True):
         plain = replace(data, bev_augmentation=type(data.bev_augmentation)())
         samples = KeyFrames(frames, plain, training)
         for index in range(0, len(frames), 3):
-            truth = head.truth(samples[index].outlines)[0]
+            truth = head.truth(samples[index].outlines, grid, NUSCENES)[0]
             vehicle, road, divider, walkway = truth.float()
             assert road[78:82, 78:82].all() and 0.05 < road.mean() < 0.7
             assert not (road * walkway).sum() > 0.05 * walkway.sum()
@@ -110,8 +115,9 @@ def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
     folder, result = finished
     runs = [Run(variant, areas) for variant in ("a", "b")]  # of one folder, so alike
     first, second = collect(runs, replicates=20)
-    assert first.figures["mIoU"] == [pytest.approx(result.figures["mIoU"])]
+    assert first.figures["mIoU"] == [pytest.approx(result.scalars()["mIoU"])]
     assert "NDS" not in first.figures and first.differences == {}
+    assert first.headlines == ("mIoU",)
     gain = second.differences["IoU_vehicle_visible"]
     assert (gain.value, gain.low, gain.high) == (0, 0, 0)
     assert {"mIoU", "Δ mIoU", "IoU_vehicle", "Δ IoU_divider"} <= set(cells([first, second])[0])

@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from bev.data.labels import LabelSpace, ObjectClass
+from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.geometry import BevGrid, Boxes3D
 from bev.visualization.areas import AreaMaps
 from bev.visualization.bev_view import BevView, draw_bev
-from bev.visualization.colors import CLASS_COLORS
+from bev.visualization.colors import PALETTE, class_color
 
 VIEW = BevView(pixels=400, reach=50.0)
+
+
+def color(name: str) -> tuple[int, int, int]:
+    return class_color(NUSCENES, CLASSES.index(name))
 
 
 def box(x: float, y: float, velocity=(0.0, 0.0), yaw: float = 0.0) -> Boxes3D:
@@ -42,8 +48,8 @@ def test_a_box_ahead_and_left_is_drawn_above_and_left(kind):
 
 
 def test_the_front_of_a_prediction_is_the_strong_edge():
-    image = draw_bev(VIEW, predictions=box(20.0, 10.0)).astype(int)
-    column = np.abs(image[:, 160] - CLASS_COLORS["car"]).sum(axis=-1) < 60
+    image = draw_bev(VIEW, predictions=box(20.0, 10.0), space=NUSCENES).astype(int)
+    column = np.abs(image[:, 160] - color("car")).sum(axis=-1) < 60
     # Front and rear edges lie at rows 200 - 4 * 23 and 200 - 4 * 17.
     assert column[104:112].sum() > column[128:136].sum() > 0
 
@@ -77,9 +83,14 @@ def test_things_far_outside_do_no_harm():
 
 
 def test_colours_of_classes_are_told_apart():
-    colors = np.array(list(CLASS_COLORS.values())).astype(float)
-    distance = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
-    assert distance[~np.eye(len(colors), dtype=bool)].min() > 40
+    """Those of a label space, and those of the palette, which has any number."""
+    for colors in ([color(name) for name in CLASSES], PALETTE):
+        colors = np.array(colors).astype(float)
+        distance = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
+        assert distance[~np.eye(len(colors), dtype=bool)].min() > 40
+    space = LabelSpace((ObjectClass("crate"), ObjectClass("pallet", color=(1, 2, 3))))
+    chosen = [class_color(space, label) for label in range(13)]
+    assert chosen == [PALETTE[0], (1, 2, 3), *PALETTE[2:], *PALETTE[:3]]
 
 
 def test_areas_lie_where_they_are_told_and_the_truth_has_a_border():
@@ -88,15 +99,19 @@ def test_areas_lie_where_they_are_told_and_the_truth_has_a_border():
     told, truth = torch.zeros(2, 2, 20, 40, dtype=torch.bool)
     told[0, 13, 30] = True  # x 20 to 22, y 9 to 12
     truth[0, 5, 10] = True  # x -20 to -18, y -15 to -12
-    layers = ("vehicle", "drivable_area")
-    tinted = changed(areas=AreaMaps(grid, layers, told, torch.zeros_like(truth)))
+    layers, colors = ("vehicle", "drivable_area"), ((250, 150, 20), (60, 110, 160))
+
+    def drawn(told, truth):
+        return changed(areas=[AreaMaps(grid, layers, colors, told, truth)])
+
+    tinted = drawn(told, torch.zeros_like(truth))
     # 4 pixels a metre, forward is up: rows 112 to 120, columns 152 to 164.
     assert tinted.min(axis=0).tolist() == pytest.approx([152, 112], abs=1)
     assert tinted.max(axis=0).tolist() == pytest.approx([163, 119], abs=1)
-    border = changed(areas=AreaMaps(grid, layers, torch.zeros_like(told), truth))
+    border = drawn(torch.zeros_like(told), truth)
     assert border.mean(axis=0).tolist() == pytest.approx([254, 276], abs=1)
     inside = (np.abs(border - [254, 276]) < [3, 1]).all(axis=1)
     assert len(border) > 20 and not inside.any()
     # Without anything told, the truth itself is tinted.
-    alone = changed(areas=AreaMaps(grid, layers, None, truth))
+    alone = drawn(None, truth)
     assert len(alone) == pytest.approx(12 * 8, abs=25)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bev.data.nuscenes.classes import CLASSES
+from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.geometry import Boxes3D, Cameras, rigid_transform
 from bev.visualization.camera_view import (
     depth_colors,
@@ -13,7 +13,7 @@ from bev.visualization.camera_view import (
     scaled_camera,
     upright_corners,
 )
-from bev.visualization.colors import CLASS_COLORS
+from bev.visualization.colors import class_color
 
 FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
 CAMERA = Cameras(
@@ -21,6 +21,10 @@ CAMERA = Cameras(
     rigid_transform(FORWARD, torch.tensor([0.0, 0.0, 1.5], dtype=torch.float64)),
     torch.eye(3, dtype=torch.float64),
 )
+
+
+def color(name: str) -> tuple[int, int, int]:
+    return class_color(NUSCENES, CLASSES.index(name))
 
 
 def blank() -> np.ndarray:
@@ -44,9 +48,9 @@ def inked(image: np.ndarray) -> np.ndarray:
 
 def test_a_box_lies_where_it_is_worked_out_by_hand():
     image = blank()
-    draw_boxes(image, CAMERA, box(10.0, 2.0), thickness=1)
+    draw_boxes(image, CAMERA, box(10.0, 2.0), space=NUSCENES, thickness=1)
     # The near face is 8 m away, 1 m to 3 m left, 1 m up and down: x 160 - 200 * (3, 1) / 8.
-    lines = np.abs(image.astype(int) - CLASS_COLORS["car"]).sum(axis=-1) < 100
+    lines = np.abs(image.astype(int) - color("car")).sum(axis=-1) < 100
     pixels = np.argwhere(lines)[:, ::-1]
     assert pixels.min(axis=0).tolist() == pytest.approx([84.5, 64.5], abs=1)
     assert pixels[:, 1].max() == pytest.approx(114.5, abs=1)
@@ -56,17 +60,17 @@ def test_a_box_lies_where_it_is_worked_out_by_hand():
 
 def test_prediction_has_its_class_colour_and_truth_is_white():
     prediction, truth = blank(), blank()
-    draw_boxes(prediction, CAMERA, box(8.0, 0.0, label="bus"), thickness=3)
+    draw_boxes(prediction, CAMERA, box(8.0, 0.0, label="bus"), space=NUSCENES, thickness=3)
     draw_boxes(truth, CAMERA, box(8.0, 0.0, label="bus"), truth=True)
-    assert (prediction == CLASS_COLORS["bus"]).all(axis=-1).any()
-    assert not (truth == CLASS_COLORS["bus"]).all(axis=-1).any()
+    assert (prediction == color("bus")).all(axis=-1).any()
+    assert not (truth == color("bus")).all(axis=-1).any()
     assert (truth == 255).all(axis=-1).any()
 
 
 def test_the_front_face_is_filled_and_the_rear_is_not():
     """Seen from behind, the front face is the far, smaller one."""
     image = blank()
-    draw_boxes(image, CAMERA, box(8.0, 0.0, length=6.0), thickness=1)
+    draw_boxes(image, CAMERA, box(8.0, 0.0, length=6.0), space=NUSCENES, thickness=1)
     # Front: 11 m, half a side 18 pixels; rear: 5 m, half a side 40 pixels.
     assert (image[90, 160] != 128).any()
     assert (image[90 - 30, 160] == 128).all()
@@ -74,7 +78,7 @@ def test_the_front_face_is_filled_and_the_rear_is_not():
 
 def test_a_box_that_reaches_behind_the_camera_is_cut_not_dropped():
     image = blank()
-    draw_boxes(image, CAMERA, box(0.0, 2.5, length=20.0), thickness=1)
+    draw_boxes(image, CAMERA, box(0.0, 2.5, length=20.0), space=NUSCENES, thickness=1)
     pixels = inked(image)
     assert len(pixels) > 100
     # It stands on the left, from 1.5 m away: nothing may be smeared to the right.
@@ -83,8 +87,8 @@ def test_a_box_that_reaches_behind_the_camera_is_cut_not_dropped():
 
 def test_boxes_behind_or_beside_leave_the_image_as_it_is():
     image = blank()
-    draw_boxes(image, CAMERA, Boxes3D.cat([box(-10.0, 0.0), box(10.0, 30.0)]))
-    draw_boxes(image, CAMERA, Boxes3D.empty())
+    draw_boxes(image, CAMERA, Boxes3D.cat([box(-10.0, 0.0), box(10.0, 30.0)]), space=NUSCENES)
+    draw_boxes(image, CAMERA, Boxes3D.empty(), space=NUSCENES)
     assert (image == 128).all()
 
 
@@ -92,15 +96,15 @@ def test_near_boxes_cover_far_ones_whatever_their_order():
     far, near = box(20.0, 4.5), box(6.0, 0.0, label="bus")
     for boxes in ([far, near], [near, far]):
         image = blank()
-        draw_boxes(image, CAMERA, Boxes3D.cat(boxes), thickness=3)
+        draw_boxes(image, CAMERA, Boxes3D.cat(boxes), space=NUSCENES, thickness=3)
         # The far box's upper edge (row 79) crosses the near one's left edge (column 110).
-        assert image[79, 110].tolist() == list(CLASS_COLORS["bus"])
+        assert image[79, 110].tolist() == list(color("bus"))
 
 
 def test_labels_write_the_score():
     plain, labelled = blank(), blank()
-    draw_boxes(plain, CAMERA, box(10.0, 0.0, score=0.5))
-    draw_boxes(labelled, CAMERA, box(10.0, 0.0, score=0.5), labels=True)
+    draw_boxes(plain, CAMERA, box(10.0, 0.0, score=0.5), space=NUSCENES)
+    draw_boxes(labelled, CAMERA, box(10.0, 0.0, score=0.5), space=NUSCENES, labels=True)
     assert (plain != labelled).any()
 
 

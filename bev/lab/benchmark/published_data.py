@@ -28,7 +28,7 @@ from bev.data.augmentation import draw as draw_ours
 from bev.data.batch import Batch, Views
 from bev.data.dataset import KeyFrames
 from bev.geometry import BevGrid, Boxes3D, Cameras
-from bev.models.heads.center.targets import CenterTargets
+from bev.models.heads.center.targets import REGRESSION, CenterTargets
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,12 @@ def center_targets(
             turn = torch.stack([yaw.sin(), yaw.cos()])
             values = [offset, z[None], size.log(), turn, boxes.velocity[box]]
             regression.append(torch.cat(values))
+    values = torch.stack(regression) if regression else torch.zeros(0, sum(REGRESSION.values()))
+    maps = values.split(list(REGRESSION.values()), dim=1)
     return CenterTargets(
         heatmap,
         torch.tensor(index, dtype=torch.long).reshape(-1, 3),
-        torch.stack(regression) if regression else torch.zeros(0, 10),
+        dict(zip(REGRESSION, maps, strict=True)),
         torch.tensor(attribute, dtype=torch.long),
         torch.zeros(len(index), dtype=torch.long),
     )

@@ -10,6 +10,8 @@ from bev.lab.ablation.results import Difference, Row
 from bev.lab.ablation.table import cells, latex, markdown, write_csv
 from bev.training.record import RunRecord
 
+HEADLINES = ("mAP", "NDS")
+
 
 @pytest.fixture
 def rows() -> list[Row]:
@@ -19,9 +21,19 @@ def rows() -> list[Row]:
     single = {"mAP": [0.15], "NDS": [0.25], "mATE": [0.75]}
     fault = ("c_seed0", "error: no | data", "logs/c_seed0.txt")
     return [
-        Row("lr=1e-3", 2, figures, {}, records, [], []),
-        Row("b_50%", 2, single, {"mAP": gain}, records[:1], [], ["b_50_seed1"]),
-        Row("c", 1, {}, {}, [], [fault], []),
+        Row("lr=1e-3", 2, figures, HEADLINES, ("mAP",), {}, records, [], []),
+        Row(
+            "b_50%",
+            2,
+            single,
+            HEADLINES,
+            ("mAP",),
+            {"mAP": gain},
+            records[:1],
+            [],
+            ["b_50_seed1"],
+        ),
+        Row("c", 1, {}, HEADLINES, (), {}, [], [fault], []),
     ]
 
 
@@ -35,6 +47,7 @@ def test_the_cells(rows):
     assert first["M params"] == "1.50" and first["GFLOPs"] == "7.0" and first["GiB"] == "2.00"
     assert first["minutes"] == "2.0" and first["ms/step"] == "1200"
     assert third["mAP"] == third["minutes"] == "-"
+    assert "Δ NDS" not in first and "Δ mATE" not in first  # nothing was resampled for them
 
 
 def test_markdown_is_a_table_that_names_what_failed_and_what_is_not_finished(rows):

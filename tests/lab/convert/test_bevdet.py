@@ -8,8 +8,11 @@ import torch
 from published_tables import made_up
 from small_inputs import IMAGE, assert_equal, small, two_cameras
 
+from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.lab.convert.published import convert
+from bev.models import Features
 from bev.models.heads.center.decode import decode
+from bev.models.heads.center.targets import REGRESSION
 
 FAMILIES = ("bevdet-first", "bevdet-dev2.0", "bevdet-dev2.1")
 
@@ -55,19 +58,20 @@ def test_the_network_gives_the_published_maps(pair):
     encoded = reference.fpn_lss(s, "img_bev_encoder_neck", stages[0], stages[2])
     assert_equal(model.encoder(bev), encoded)
 
-    tasks = len(config.model.head.groups)
+    tasks = len(config.model.head.resolved_groups(NUSCENES))
     maps = reference.center_head(s, "pts_bbox_head", encoded, tasks)
-    whole = model(batch).groups  # in one go, where roundings add up
-    for task, output in enumerate(model.head(encoded)):
+    whole = model(batch).heads["head"]  # in one go, where roundings add up
+    for task, output in enumerate(model.head(Features(encoded, features[None], None))):
         assert_equal(output.heatmap, maps[task]["heatmap"])
         assert_equal(whole[task].heatmap, maps[task]["heatmap"], 1e-4)
-        assert_equal(whole[task].regression, output.regression, 1e-4)
+        for name in REGRESSION:
+            assert_equal(getattr(whole[task], name), getattr(output, name), 1e-4)
         of_sample = {name: value[0] for name, value in maps[task].items()}
         grid = config.model.grid
         theirs = reference.decode(of_sample, (grid.x[0], grid.y[0]), grid.x[2], 40, first)
         options = replace(config.model.head.decode, score=0.0, nms="none", peaks=40)
-        labels = list(range(output.heatmap.shape[1]))
-        boxes = decode(output, labels, grid, options)[0]
+        group = CLASSES[: output.heatmap.shape[1]]
+        boxes = decode(output, group, NUSCENES, grid, options.resolved(NUSCENES))[0]
         expected = theirs[:, [*range(6), 7, 8, 9]]
         found = torch.cat(
             [boxes.center, boxes.size, boxes.velocity, boxes.score[:, None]], dim=1

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from specs import features, spec, truth_batch
 
-from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.evaluation.nuscenes.submission import submission_rows
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
-from bev.models.heads.center.attributes import attribute_loss, best_attribute
-from bev.models.heads.center.decode import DecodeConfig
+from bev.models.heads.center.decode import DecodeConfig, best_attribute
+from bev.models.heads.center.loss import attribute_loss
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 RIDER, STANDING, PARKED = (
@@ -23,7 +24,7 @@ RIDER, STANDING, PARKED = (
 def test_a_box_has_an_attribute_of_its_class_or_none(favourite):
     logits = torch.zeros(len(CLASSES), len(ATTRIBUTES))
     logits[:, favourite] = 5.0
-    best = best_attribute(logits, torch.arange(len(CLASSES))).tolist()
+    best = best_attribute(logits, torch.arange(len(CLASSES)), NUSCENES).tolist()
     kind = ATTRIBUTES[favourite].split(".")[0]
     for name, attribute in zip(CLASSES, best, strict=True):
         if name in ("barrier", "traffic_cone"):
@@ -48,7 +49,8 @@ def test_the_loss_by_hand():
     assert nothing == 0 and logits.grad is not None
     none = torch.zeros(0, 8, requires_grad=True)
     attribute_loss(none, torch.zeros(0, dtype=torch.long)).backward()
-    assert none.grad is not None and len(best_attribute(none, none[:, 0].long())) == 0
+    assert none.grad is not None
+    assert len(best_attribute(none, none[:, 0].long(), NUSCENES)) == 0
 
 
 def test_a_head_learns_them_and_they_are_submitted():
@@ -65,24 +67,24 @@ def test_a_head_learns_them_and_they_are_submitted():
         groups=(CLASSES,), shared=32, branch=0, attribute_weight=0.5,
         decode=DecodeConfig(nms="none", score=0.3),
     )  # fmt: skip
-    bev = torch.randn(1, 8, 8, 16)
-    head = config.build(8, GRID)
+    bev, batch = features(torch.randn(1, 8, 8, 16)), truth_batch([truth])
+    head = config.build(spec(8, GRID))
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(150):
-        terms = head.loss(head(bev), [truth])
+        terms = head.loss(head(bev), batch)
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
     assert set(terms) == {"heatmap", "regression", "attribute"} and terms["attribute"] < 0.01
-    (found,) = head.boxes(head(bev))
+    (found,) = head.decode(head(bev))
     rows = submission_rows("t", found, torch.eye(4, dtype=torch.float64))
     assert {row["detection_name"]: row["attribute_name"] for row in rows} == {
         "bicycle": "cycle.with_rider", "pedestrian": "pedestrian.standing",
         "car": "vehicle.parked", "barrier": "",
     }  # fmt: skip
 
-    plain = replace(config, attribute_weight=0.0).build(8, GRID)
-    assert set(plain.loss(plain(bev), [truth])) == {"heatmap", "regression"}
+    plain = replace(config, attribute_weight=0.0).build(spec(8, GRID))
+    assert set(plain.loss(plain(bev), batch)) == {"heatmap", "regression"}
     assert not any("attribute" in name for name in plain.state_dict())
     assert plain(bev)[0].attribute.shape == (1, 0, 8, 16)
-    assert all((boxes.attribute == -1).all() for boxes in plain.boxes(plain(bev)))
+    assert all((boxes.attribute == -1).all() for boxes in plain.decode(plain(bev)))

@@ -8,19 +8,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from perfect import perfect_output
+from specs import features, spec, truth_batch
 
-from bev.data.nuscenes.classes import ATTRIBUTES
+from bev.data.nuscenes.classes import ATTRIBUTES, NUSCENES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.decode import DecodeConfig, decode
 from bev.models.heads.center.head import CenterHeadConfig
 from bev.models.heads.center.loss import center_loss
-from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets, gaussian_radius
+from bev.models.heads.center.targets import (
+    REGRESSION,
+    GroupOutput,
+    center_targets,
+    gaussian_radius,
+)
 from bev.models.heads.losses import HeatmapLoss
 
 # Neither square nor centred, so that a swap of x and y fails.
 GRID = BevGrid(x=(-10.0, 54.0, 0.8), y=(-24.0, 16.0, 0.8), z=(-5.0, 3.0, 8.0))
 LABELS = [0, 8]
+GROUP = ("car", "pedestrian")
 
 
 def boxes_at(*rows):
@@ -31,14 +38,38 @@ def boxes_at(*rows):
     )
 
 
+def found_in(output: GroupOutput, config: DecodeConfig) -> Boxes3D:
+    """What is decoded of the one sample of an output."""
+    (found,) = decode(output, GROUP, NUSCENES, GRID, config.resolved(NUSCENES))
+    return found
+
+
+def map_of(name: str) -> torch.Tensor:
+    """Zeros, for a map of box parameters."""
+    return torch.zeros(1, REGRESSION[name], 50, 80)
+
+
+def output_of(heatmap: torch.Tensor, **maps) -> GroupOutput:
+    """With zeros for the maps that are not given."""
+    maps = {name: map_of(name) for name in REGRESSION} | maps
+    none = heatmap[:, :0]
+    return GroupOutput(heatmap, **maps, attribute=none, sector=none)
+
+
 def test_a_box_lands_in_the_cell_worked_out_by_hand():
     truth = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
     targets = center_targets([truth], LABELS, GRID)
     # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
     assert targets.index.tolist() == [[0, 26, 25]]
-    expected = [0.625, 0.125, 0.5, math.log(4), math.log(2), math.log(1.5), math.sin(0.3),
-                math.cos(0.3), 1.0, -2.0]  # fmt: skip
-    torch.testing.assert_close(targets.regression[0], torch.tensor(expected), rtol=0, atol=1e-4)
+    expected = {
+        "offset": [0.625, 0.125], "height": [0.5],
+        "size": [math.log(4), math.log(2), math.log(1.5)],
+        "heading": [math.sin(0.3), math.cos(0.3)], "velocity": [1.0, -2.0],
+    }  # fmt: skip
+    assert targets.regression.keys() == expected.keys()
+    for name, values in expected.items():
+        found = targets.regression[name]
+        torch.testing.assert_close(found, torch.tensor([values]), rtol=0, atol=1e-4)
     assert targets.heatmap[0, 0, 26, 25] == 1
     assert (targets.heatmap == 1).sum() == 1
     # Radius 2 (the least), sigma 5/6: one cell away exp(-1 / (2 * 25/36)) = 0.4868.
@@ -101,7 +132,7 @@ def test_truth_survives_targets_and_decoding(seed, count, nms, sectors):
     targets = center_targets([truth], LABELS, GRID, sectors=sectors)
     output = perfect_output(targets, sectors)
     config = DecodeConfig(nms=nms, score=0.5)
-    (found,) = decode(output, LABELS, GRID, config)
+    found = found_in(output, config)
     assert len(found) == count
     if count == 0:
         return
@@ -120,7 +151,7 @@ def test_circle_suppression_measures_squared_distances_as_published():
         (10.4, 4.7, 0, 4, 2, 1.5, 0, 0, 0, 0),
     )
     output = perfect_output(center_targets([truth], LABELS, GRID))
-    (found,) = decode(output, LABELS, GRID, DecodeConfig(nms="circle", score=0.5))
+    found = found_in(output, DecodeConfig(nms="circle", score=0.5))
     assert len(found) == 2  # the third is 1.8 m from the second
 
 
@@ -132,7 +163,7 @@ def test_a_group_with_a_named_class_is_suppressed_by_distance():
     truth = boxes_at((10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0))
     output = perfect_output(center_targets([truth], LABELS, GRID))
     counts = [
-        len(decode(output, LABELS, GRID, DecodeConfig(score=0.5, distance=names))[0])
+        len(found_in(output, DecodeConfig(score=0.5, distance=names)))
         for names in ((), ("barrier",), ("car",))
     ]
     assert counts == [1, 1, 2]
@@ -143,15 +174,14 @@ def test_scales_and_overlaps_of_the_suppression_are_the_configs():
     output = perfect_output(center_targets([truth], LABELS, GRID))
 
     def count(**options):
-        config = DecodeConfig(score=0.5, **options)
-        return len(decode(output, LABELS, GRID, config)[0])
+        return len(found_in(output, DecodeConfig(score=0.5, **options)))
 
     # Half of each lies in the other: 4 / 12 of the union.
     assert count() == 1
     assert count(nms_overlap=(0.34, *(0.2,) * 9)) == 2
     assert count(nms_scale=(0.4, *(1.0,) * 9)) == 2
     with pytest.raises(ConfigError, match="decode.nms_scale needs 10 numbers, one a class"):
-        DecodeConfig(nms_scale=(1.0,))
+        DecodeConfig(nms_scale=(1.0,)).resolved(NUSCENES)
 
 
 def test_without_a_window_every_cell_is_a_peak():
@@ -159,12 +189,11 @@ def test_without_a_window_every_cell_is_a_peak():
     row, column = torch.meshgrid(torch.arange(50.0), torch.arange(80.0), indexing="ij")
     tips = torch.tensor([[10.0, 20.0], [33.0, 61.0]]).view(2, 2, 1, 1)
     heatmap = -0.1 * torch.hypot(row - tips[:, 0], column - tips[:, 1]).unsqueeze(0)
-    regression = torch.zeros(1, 10, 50, 80)
-    output = GroupOutput(heatmap, regression, regression[:, :0], regression[:, :0])
+    output = output_of(heatmap)
     every = DecodeConfig(peaks=30, window=1, score=0.0, nms="none", group_boxes=30)
-    (found,) = decode(output, LABELS, GRID, every)
+    found = found_in(output, every)
     torch.testing.assert_close(found.score, heatmap.sigmoid().flatten().topk(30).values)
-    (peaks,) = decode(output, LABELS, GRID, replace(every, window=3, score=0.01))
+    peaks = found_in(output, replace(every, window=3, score=0.01))
     assert peaks.score.tolist() == [0.5, 0.5] and sorted(peaks.label.tolist()) == sorted(LABELS)
     with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
         DecodeConfig(window=2)
@@ -173,22 +202,23 @@ def test_without_a_window_every_cell_is_a_peak():
 def test_unknown_velocity_adds_nothing():
     truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
     targets = center_targets([truth], LABELS, GRID)
-    regression = torch.randn(1, 10, 50, 80, requires_grad=True)
-    _, loss = center_loss(torch.zeros(1, 2, 50, 80), regression, targets, HeatmapLoss(), 1.0)
+    maps = {name: torch.randn_like(map_of(name)).requires_grad_() for name in REGRESSION}
+    output = output_of(torch.zeros(1, 2, 50, 80), **maps)
+    _, loss = center_loss(output, targets, HeatmapLoss(), 1.0)
     loss.backward()
     assert loss.isfinite()
-    assert regression.grad[:, :8].any() and not regression.grad[:, 8:].any()
+    learnt = {name: bool(own.grad.any()) for name, own in maps.items()}
+    assert learnt == {name: name != "velocity" for name in REGRESSION}
 
 
 def velocity_loss(truth, guess, beta):
     """Of boxes that move at these speeds along x, all guessed to move at one."""
     rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(truth)]
     targets = center_targets([boxes_at(*rows)], LABELS, GRID)
-    regression = perfect_output(targets).regression
-    regression = torch.cat(
-        [regression[:, :8], guess.expand(1, 1, 50, 80), torch.zeros(1, 1, 50, 80)], dim=1
-    )
-    return center_loss(torch.zeros(1, 2, 50, 80), regression, targets, HeatmapLoss(), 1.0, beta)[1]
+    along = guess.expand(1, 1, 50, 80)
+    velocity = torch.cat([along, torch.zeros(1, 1, 50, 80)], dim=1)
+    output = perfect_output(targets)._replace(velocity=velocity)
+    return center_loss(output, targets, HeatmapLoss(), 1.0, beta)[1]
 
 
 @pytest.mark.parametrize(("speed", "value"), [(3.0, 9 / 8), (-3.0, 9 / 8), (6.0, 4.0)])
@@ -209,17 +239,19 @@ def test_few_moving_boxes_pull_the_mean_but_not_the_median(beta, pull):
 def test_no_boxes_at_all_still_trains_the_heatmap():
     targets = center_targets([Boxes3D.empty()], LABELS, GRID)
     heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
-    focal, l1 = center_loss(heatmap, torch.zeros(1, 10, 50, 80), targets, HeatmapLoss(), 0.2)
+    focal, l1 = center_loss(output_of(heatmap), targets, HeatmapLoss(), 0.2)
     (focal + l1).backward()
     assert l1 == 0 and (heatmap.grad > 0).all()
 
 
 def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
     car = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))
-    truth = [replace(car, attribute=torch.tensor([ATTRIBUTES.index("vehicle.moving")]))]
+    car = replace(car, attribute=torch.tensor([ATTRIBUTES.index("vehicle.moving")]))
+    truth = truth_batch([car])
     torch.manual_seed(0)
-    head = CenterHeadConfig(shared=4, branch=0, sectors=4, attribute_weight=0.1).build(3, GRID)
-    outputs = head(torch.randn(1, 3, 50, 80))
+    config = CenterHeadConfig(shared=4, branch=0, sectors=4, attribute_weight=0.1)
+    head = config.build(spec(3, GRID))
+    outputs = head(features(torch.randn(1, 3, 50, 80)))
     plain = head.loss(outputs, truth)
     head.config = replace(
         head.config, heatmap_weight=3.0, regression_weight=0.5, attribute_weight=0.4,
@@ -245,15 +277,11 @@ def test_outputs_read_straight_are_what_each_branch_says():
         groups=(("car", "bus"), ("pedestrian",)), shared=4, branch=0, attribute_weight=1.0,
         sectors=3,
     )  # fmt: skip
-    head = config.build(3, GRID)
+    head = config.build(spec(3, GRID))
     bev = torch.randn(1, 3, 50, 80)
-    for group, output in zip(head.groups, head(bev), strict=True):
+    for group, output in zip(head.groups, head(features(bev)), strict=True):
         shared = head.shared(bev)
-        parts = {name: branch(shared) for name, branch in group.items()}
-        apart = GroupOutput(
-            parts["heatmap"], torch.cat([parts[name] for name in REGRESSION], dim=1),
-            parts["attribute"], parts["sector"],
-        )  # fmt: skip
+        apart = GroupOutput(**{name: branch(shared) for name, branch in group.items()})
         branches = list(group.parameters())
         given = [torch.randn_like(maps) for maps in apart]
         gradients = []

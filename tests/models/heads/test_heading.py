@@ -6,13 +6,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from specs import features, spec, truth_batch
 
 from bev.data.nuscenes.classes import CLASSES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
 from bev.models.heads.center.decode import DecodeConfig
-from bev.models.heads.center.heading import mirrored_sectors, sector_angle, sector_loss, sector_of
+from bev.models.heads.center.flip import mirrored_sectors
+from bev.models.heads.center.loss import sector_loss
+from bev.models.heads.center.targets import sector_angle, sector_of
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 ANGLES = st.floats(-20, 20)
@@ -78,10 +81,10 @@ def trained(sectors, truth, bev):
         groups=(CLASSES,), shared=32, branch=0, sectors=sectors,
         decode=DecodeConfig(nms="none", score=0.3),
     )  # fmt: skip
-    head = config.build(bev.shape[1], GRID)
+    head, batch = config.build(spec(bev.bev.shape[1], GRID)), truth_batch([truth])
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(200):
-        terms = head.loss(head(bev), [truth])
+        terms = head.loss(head(bev), batch)
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
@@ -89,13 +92,14 @@ def trained(sectors, truth, bev):
 
 
 def test_a_head_learns_them():
-    truth, bev = cars([6.0, 97.0, -166.0, -69.0, 138.0]), torch.randn(1, 8, 8, 16)
+    truth = cars([6.0, 97.0, -166.0, -69.0, 138.0])
+    bev = features(torch.randn(1, 8, 8, 16))
     head = trained(8, truth, bev)
-    assert head.loss(head(bev), [truth])["sector"] < 0.02
-    (found,) = head.boxes(head(bev))
+    assert head.loss(head(bev), truth_batch([truth]))["sector"] < 0.02
+    (found,) = head.decode(head(bev))
     found = found[found.center[:, 0].argsort()]
     assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 0.05
-    plain = CenterHeadConfig(groups=(CLASSES,)).build(8, GRID)
+    plain = CenterHeadConfig(groups=(CLASSES,)).build(spec(8, GRID))
     assert not any("sector" in name for name in plain.state_dict())
     assert plain(bev)[0].sector.shape == (1, 0, 8, 16)
 
@@ -105,12 +109,13 @@ def test_of_several_headings_sectors_choose_one_and_medians_none():
 
     The medians of sine and cosine are 0 and -1/2: backwards, where no car is heading.
     """
-    truth, bev = cars([0.0, 120.0, -120.0, 0.0, 120.0, -120.0, 0.0]), torch.ones(1, 8, 8, 16)
+    truth = cars([0.0, 120.0, -120.0, 0.0, 120.0, -120.0, 0.0])
+    bev = features(torch.ones(1, 8, 8, 16))
     for sectors, expected in ((1, 180.0), (12, 0.0)):
         head = trained(sectors, truth, bev)
         with torch.no_grad():
             (output,) = head(bev)
-        sine, cosine = output.regression[0, 6:8, 4, 7]
+        sine, cosine = output.heading[0, :, 4, 7]
         yaw = math.degrees(torch.atan2(sine, cosine))
         if sectors > 1:
             yaw += output.sector[0, :, 4, 7].argmax().item() * 360 / sectors

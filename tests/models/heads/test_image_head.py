@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from specs import spec
 
-from bev.geometry import Boxes3D
-from bev.models import ImageClassHeadConfig
-from bev.models.heads.image import ImageClassHead, image_heatmaps
+from bev.geometry import BevGrid, Boxes3D
+from bev.models import Features, ImageClassHeadConfig
+from bev.models.heads.image import image_heatmaps
 
 IMAGE = (64, 160)
 
@@ -26,7 +27,7 @@ def boxes_at(*centers, visibility=0):
 def test_a_box_lands_in_the_cell_worked_out_by_hand(cameras):
     # Camera 0 stands at (0.5, 0.2, 1.5), f = 80, centre (80, 32): a box at (20.5, 5.2, 0.5) is seen
     # at x = 80 - 80 * 5 / 20 = 60, y = 32 + 80 * 1 / 20 = 36, so in column 7, row 4 at stride 8.
-    heatmaps = image_heatmaps(boxes_at((20.5, 5.2, 0.5)), cameras[0], IMAGE, (8, 20), 8)
+    heatmaps = image_heatmaps(boxes_at((20.5, 5.2, 0.5)), 10, cameras[0], IMAGE, (8, 20), 8)
     assert heatmaps.shape == (3, 10, 8, 20)
     assert heatmaps[0, 3, 4, 7] == 1
     assert (heatmaps == 1).sum() == 1
@@ -38,21 +39,26 @@ def test_a_box_lands_in_the_cell_worked_out_by_hand(cameras):
 
 def test_boxes_that_no_camera_sees_are_left_out(cameras):
     # Inside the camera ring, above the images, and hidden from sight.
-    close = image_heatmaps(boxes_at((0.5, 0.2, 1.0)), cameras[0], IMAGE, (8, 20), 8)
-    above = image_heatmaps(boxes_at((10.0, 0.2, 20.0)), cameras[0], IMAGE, (8, 20), 8)
-    hidden = image_heatmaps(boxes_at((20.5, 5.2, 0.5), visibility=1), cameras[0], IMAGE, (8, 20), 8)
+    close = image_heatmaps(boxes_at((0.5, 0.2, 1.0)), 10, cameras[0], IMAGE, (8, 20), 8)
+    above = image_heatmaps(boxes_at((10.0, 0.2, 20.0)), 10, cameras[0], IMAGE, (8, 20), 8)
+    hidden = image_heatmaps(
+        boxes_at((20.5, 5.2, 0.5), visibility=1), 10, cameras[0], IMAGE, (8, 20), 8
+    )
     assert not close.any() and not above.any() and not hidden.any()
 
 
 def test_the_loss_falls_where_the_truth_is_said(batch):
-    head = ImageClassHead(4)
-    features = torch.zeros(2, 3, 4, 8, 20, requires_grad=True)
-    arguments = (batch.boxes, batch.views, batch.bev_from_ego, 8)
-    loss = head.loss(features, *arguments)
-    (gradient,) = torch.autograd.grad(loss, features)
-    better = head.loss(features - 5 * gradient, *arguments)
-    assert better < loss
-    empty = head.loss(features, [Boxes3D.empty()] * 2, *arguments[1:])
+    head = ImageClassHeadConfig(1.0).build(spec(4, BevGrid()))
+
+    def loss_of(images, batch):
+        (value,) = head.loss(head(Features(images[:, 0], images, None)), batch).values()
+        return value
+
+    images = torch.zeros(2, 3, 4, 8, 20, requires_grad=True)
+    loss = loss_of(images, batch)
+    (gradient,) = torch.autograd.grad(loss, images)
+    assert loss_of(images - 5 * gradient, batch) < loss
+    empty = loss_of(images, replace(batch, boxes=[Boxes3D.empty()] * 2))
     assert empty.isfinite() and empty > 0
 
 

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from specs import features, spec, truth_batch
 from torch.nn import functional as F
 
-from bev.data.nuscenes.classes import LAYERS
+from bev.data.nuscenes.classes import LAYERS, NUSCENES
+from bev.data.settings import DataConfig, OutlineConfig
 from bev.errors import ConfigError, DataError
-from bev.evaluation.segmentation import Overlaps, overlaps
+from bev.evaluation.segmentation import AreaOverlaps
 from bev.geometry import BevGrid, Boxes3D, Outlines
 from bev.models import CenterHeadConfig, FeatureCache, SegmentationHeadConfig
 from bev.models.flip_tta import averaged_logits, mirrored
@@ -23,6 +25,13 @@ def box(x=0.5, y=0.5, visibility=0) -> Boxes3D:
         torch.tensor([[x, y, 0.0]]), torch.tensor([[2.5, 1.5, 1.0]]), torch.zeros(1),
         visibility=torch.tensor([visibility]),
     )  # fmt: skip
+
+
+def figures(config, found, batch, layers=("vehicle",)) -> dict[str, float]:
+    """Of the maps of one batch, where the data bring these layers."""
+    data = DataConfig(outlines=OutlineConfig(layers))
+    measured = AreaOverlaps(config.segmentation, "segmentation", config, data)
+    return measured.figures(measured.measure(found, batch).numpy().sum(0))
 
 
 @pytest.fixture()
@@ -47,15 +56,16 @@ def test_the_loss_of_worked_cells():
     config = SegmentationHeadConfig(
         ("vehicle", "drivable_area"), positive_weight=3.0, weight=(2.0, 0.5)
     )
-    head = config.build(4, GRID)
-    outlines = [Outlines.of_boxes(box(), VEHICLE)]
-    assert head.truth(outlines).flatten(2).sum(2).tolist() == [[3, 0]]
+    head = config.build(spec(4, GRID))
+    batch = truth_batch(outlines=[Outlines.of_boxes(box(), VEHICLE)])
+    truth = config.truth(batch.outlines, GRID, NUSCENES)
+    assert truth.flatten(2).sum(2).tolist() == [[3, 0]]
     logits = torch.full((1, 2, 8, 6), 0.7)
-    terms = head.loss(logits, outlines)
+    terms = head.loss(logits, batch)
     on, off = -math.log(1 / (1 + math.exp(-0.7))), -math.log(1 - 1 / (1 + math.exp(-0.7)))
     assert terms["bev_vehicle"].item() == pytest.approx(2 * (3 * 3 * on + 45 * off) / 48, rel=1e-5)
     assert terms["bev_drivable_area"].item() == pytest.approx(0.5 * off, rel=1e-5)
-    focal = replace(config, loss="focal").build(4, GRID).loss(logits, outlines)["bev_vehicle"]
+    focal = replace(config, loss="focal").build(spec(4, GRID)).loss(logits, batch)["bev_vehicle"]
     p = math.exp(-on)
     expected = 0.25 * (1 - p) ** 2 * 3 * on + 0.75 * p**2 * 45 * off
     assert focal.item() == pytest.approx(2 * expected / 48, rel=1e-5)
@@ -64,17 +74,16 @@ def test_the_loss_of_worked_cells():
 def test_hardly_visible_vehicles_are_no_truth_where_asked():
     outlines = [Outlines.of_boxes(box(visibility=level), VEHICLE) for level in (0, 1, 2)]
     logits = torch.zeros(3, 1, 8, 6, requires_grad=True)
-    head = SegmentationHeadConfig(("vehicle",), least_visibility=2).build(4, GRID)
-    head.loss(logits, outlines)["bev_vehicle"].backward()
+    head = SegmentationHeadConfig(("vehicle",), least_visibility=2).build(spec(4, GRID))
+    head.loss(logits, truth_batch(outlines=outlines))["bev_vehicle"].backward()
     assert (logits.grad < 0).flatten(1).sum(1).tolist() == [3, 0, 3]
-    assert SegmentationHeadConfig(("vehicle",)).build(4, GRID).truth(outlines).sum() == 9
+    assert SegmentationHeadConfig(("vehicle",)).truth(outlines, GRID, NUSCENES).sum() == 9
 
 
 def test_coarse_features_are_brought_to_the_grid():
-    head = SegmentationHeadConfig(("vehicle",), hidden=0).build(4, GRID)
-    assert (
-        head(torch.randn(2, 4, 4, 3)).shape == head(torch.randn(2, 4, 8, 6)).shape == (2, 1, 8, 6)
-    )
+    head = SegmentationHeadConfig(("vehicle",), hidden=0).build(spec(4, GRID))
+    for rows, columns in ((4, 3), (8, 6)):
+        assert head(features(torch.randn(2, 4, rows, columns))).shape == (2, 1, 8, 6)
 
 
 def test_segmentation_alone_has_no_boxes_and_no_idle_parameters(alone, seen):
@@ -85,21 +94,21 @@ def test_segmentation_alone_has_no_boxes_and_no_idle_parameters(alone, seen):
     assert all(p.grad is not None for p in model.parameters())
     found = model.eval().predict(seen)
     assert [len(boxes) for boxes in found.boxes] == [0, 0]
-    assert found.segmentation.shape == (2, 1, 32, 40)
-    assert torch.equal(found.segmentation, model.predict(seen, FeatureCache()).segmentation)
+    maps = found.results["segmentation"]
+    assert maps.shape == (2, 1, 32, 40)
+    assert torch.equal(maps, model.predict(seen, FeatureCache()).results["segmentation"])
 
 
 def test_both_tasks_train_together(small, seen):
-    both = replace(small, segmentation=SegmentationHeadConfig(("vehicle",), hidden=8)).build()
+    config = replace(small, segmentation=SegmentationHeadConfig(("vehicle",), hidden=8))
+    both = config.build()
     terms = both.loss(seen)
     assert set(terms) == {"heatmap", "regression", "bev_vehicle"}
     sum(terms.values()).backward()
     assert all(p.grad is not None for p in both.parameters())
-    assert small.build()(seen).segmentation is None
-    assert (
-        overlaps(small.build(), small.build().eval().predict(seen), seen, ["vehicle"]).scalars()
-        == {}
-    )
+    assert "segmentation" not in small.build()(seen).heads
+    found = both.eval().predict(seen).results["segmentation"]
+    assert figures(config, found, seen) and figures(config, found, seen, layers=()) == {}
 
 
 def test_a_small_network_learns_one_batch_by_heart(alone, batch):
@@ -114,14 +123,16 @@ def test_a_small_network_learns_one_batch_by_heart(alone, batch):
     torch.manual_seed(0)
     backbone = replace(alone.backbone, channels=(8, 16, 16, 16), stem=8)
     head = SegmentationHeadConfig(("vehicle",), positive_weight=1.0)
-    model = replace(alone, backbone=backbone, segmentation=head).build()
+    config = replace(alone, backbone=backbone, segmentation=head)
+    model = config.build()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(40):
         optimizer.zero_grad()
         sum(model.loss(data).values()).backward()
         optimizer.step()
-    figures = overlaps(model, model.predict(data), data, ["vehicle"]).scalars()  # batch statistics
-    assert figures["IoU_vehicle"] > 0.9 and figures["mIoU"] == figures["IoU_vehicle"]
+    maps = model.predict(data).results["segmentation"]  # batch statistics
+    found = figures(config, maps, data)
+    assert found["IoU_vehicle"] > 0.9 and found["mIoU"] == found["IoU_vehicle"]
 
 
 def test_mirroring_sees_the_mirrored_scene(alone, seen):
@@ -129,11 +140,14 @@ def test_mirroring_sees_the_mirrored_scene(alone, seen):
     symmetric = replace(alone, grid=replace(alone.grid, y=(-16.0, 16.0, 1.0)))
     torch.manual_seed(0)
     model = replace(symmetric, test_mirror=True).build().eval()
-    one, other = model.predict(seen).segmentation, model.predict(mirrored(seen)).segmentation
+    one, other = (model.predict(b).results["segmentation"] for b in (seen, mirrored(seen)))
     assert torch.allclose(one, other.flip(2), atol=1e-4) and one.std() > 0
-    assert not torch.allclose(one, model.predict(seen).output.segmentation, atol=1e-3)
-    truth = model.segmentation.truth(seen.outlines)
-    assert torch.equal(model.segmentation.truth(mirrored(seen).outlines), truth.flip(2))
+    assert not torch.allclose(one, model.predict(seen).output.heads["segmentation"], atol=1e-3)
+    truth, flipped = (
+        symmetric.segmentation.truth(b.outlines, symmetric.grid, NUSCENES)
+        for b in (seen, mirrored(seen))
+    )
+    assert torch.equal(flipped, truth.flip(2))
     logits = torch.tensor([-1.0, 2.0]).view(2, 1, 1, 1)
     mean = (F.sigmoid(logits[0]) + F.sigmoid(logits[1])) / 2
     found = averaged_logits(logits[:1], logits[1:])
@@ -142,15 +156,14 @@ def test_mirroring_sees_the_mirrored_scene(alone, seen):
 
 def test_settings_and_batches_that_do_not_fit(alone, batch):
     with pytest.raises(ConfigError, match="'car' is unknown"):
-        SegmentationHeadConfig(("car",))
+        SegmentationHeadConfig(("car",)).build(spec(4, GRID))
     with pytest.raises(ConfigError, match="'vehicle' is named twice"):
-        SegmentationHeadConfig(("vehicle", "vehicle"))
+        SegmentationHeadConfig(("vehicle", "vehicle")).build(spec(4, GRID))
     with pytest.raises(ConfigError, match="2 numbers for 1 layers"):
         SegmentationHeadConfig(("vehicle",), weight=(1.0, 2.0))
     with pytest.raises(ConfigError, match="least_visibility is 0; give 1 for all"):
         SegmentationHeadConfig(("vehicle",), least_visibility=0)
-    with pytest.raises(ConfigError, match="The model tells nothing"):
+    with pytest.raises(ConfigError, match="The model predicts nothing"):
         replace(alone, segmentation=SegmentationHeadConfig())
     with pytest.raises(DataError, match=r"--data\.outlines\.layers vehicle"):
         alone.build().loss(batch)
-    assert Overlaps().scalars() == {}

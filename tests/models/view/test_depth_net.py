@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError
-from bev.evaluation.depth import DepthErrors, depth_errors
+from bev.evaluation.depth import DepthErrors, DepthEvaluator
 from bev.geometry import BevGrid, bev_transform, feature_pixels
 from bev.models import (
     CameraAwareDepthNetConfig,
@@ -198,9 +199,16 @@ def test_a_detector_with_it_trains_and_detects(net, small, batch):
     assert ("depth" in terms) == net.predicts_depth
     sum(terms.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    boxes, output, _ = model.eval().predict(batch)
-    assert (output.depth_logits is not None) == net.predicts_depth
+    boxes, results, output = model.eval().predict(batch)
+    assert (output.features.depth_logits is not None) == net.predicts_depth
     assert [len(b) for b in boxes] == [len(b) for b in model.detect(batch)]
-    assert (depth_errors(model, output, batch).cells > 0) == net.predicts_depth
+
+    def errors(batch):
+        name = "depth_supervision"
+        evaluator = DepthEvaluator(config.depth_supervision, name, config, DataConfig())
+        evaluator.update(results[name], batch)
+        return evaluator.errors
+
+    assert (errors(batch).cells > 0) == net.predicts_depth
     blind = replace(batch, lidar=[points[:0] for points in batch.lidar])
-    assert depth_errors(model, output, blind) == DepthErrors()
+    assert errors(blind) == DepthErrors()

@@ -155,7 +155,7 @@ def test_mixed_precision_leaves_the_geometry_alone(cameras):
 def test_the_detector_trains_every_parameter_and_asks_for_no_depth(batch, small):
     config = replace(small, view=VoxelSamplingConfig(z=(-1.0, 3.0, 2.0), channels=8))
     model = config.build()
-    assert model(batch).depth_logits is None
+    assert model(batch).features.depth_logits is None
     sum(model.loss(batch).values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     with pytest.raises(ConfigError, match=r"depth_supervision.weight = 1.0 .* predicts none"):

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from specs import features, spec
 
 from bev.errors import WeightsError
 from bev.geometry import BevGrid
 from bev.models import CenterHeadConfig
-from bev.models.weights.adaptation import matched_by_classes
+from bev.models.heads.center.adaptation import matched_by_classes
+from bev.models.heads.center.targets import REGRESSION
 from bev.models.weights.loading import load_weights
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-8.0, 8.0, 1.0), z=(-4.0, 4.0, 8.0))
@@ -16,7 +18,7 @@ HERE = (("pedestrian",), ("bus", "trailer", "truck"), ("barrier",))
 
 def detector(groups, branch) -> torch.nn.ModuleDict:
     """A head where a detector has it, its norms made unlike those of a fresh one."""
-    head = CenterHeadConfig(groups=groups, shared=8, branch=branch).build(8, GRID)
+    head = CenterHeadConfig(groups=groups, shared=8, branch=branch).build(spec(8, GRID))
     for value in head.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.5, 1.5)
@@ -29,20 +31,21 @@ def test_shared_classes_keep_what_they_say(branch):
     source, target = detector(THERE, branch).eval(), detector(HERE, branch).eval()
     before = {name: value.clone() for name, value in target.state_dict().items()}
     lightning = {f"model.{name}": value for name, value in source.state_dict().items()}
-    state, notes = matched_by_classes(lightning, THERE, HERE, target.state_dict())
+    state, notes = matched_by_classes(lightning, THERE, HERE, target["head"].state_dict())
     report = load_weights(target, state, "a run")
     assert notes == [
         "head.groups.0: heatmap rows carried over for pedestrian",
         "head.groups.1: heatmap rows carried over for bus, truck; new for trailer",
         "head.groups.2 (barrier): no class of it is there",
     ]
-    bev = torch.randn(1, 8, 16, 16)
+    bev = features(torch.randn(1, 8, 16, 16))
     old, new = source["head"](bev), target["head"](bev)
     torch.testing.assert_close(new[0].heatmap[:, 0], old[2].heatmap[:, 0])
     torch.testing.assert_close(new[1].heatmap[:, 0], old[1].heatmap[:, 1])
     torch.testing.assert_close(new[1].heatmap[:, 2], old[1].heatmap[:, 0])
-    torch.testing.assert_close(new[0].regression, old[2].regression)
-    torch.testing.assert_close(new[1].regression, old[1].regression)
+    for name in REGRESSION:
+        torch.testing.assert_close(getattr(new[0], name), getattr(old[2], name))
+        torch.testing.assert_close(getattr(new[1], name), getattr(old[1], name))
     # What is new is as it was built, and what has no place here is named with its classes.
     assert all(name.startswith("head.groups.2.") for name in report.missing) and report.missing
     for name in report.missing:

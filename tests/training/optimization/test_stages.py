@@ -260,7 +260,7 @@ def test_other_classes_on_top_of_trained_weights(small, whole):
     other = replace(small, model=replace(small.model, head=head))
     other = named(other, "other", init=InitConfig(weights), stages=HEAD_FIRST[:1], max_steps=2)
     model, _ = starting_model(other.model, other.train.init, other.data.image_size)
-    classes = small.model.head.groups[0]
+    classes = small.model.head.resolved_groups(small.model.labels)[0]
     row = model.head.groups[0]["heatmap"][-1].weight[0]
     old = there["model.head.groups.0.heatmap.0.weight"][classes.index("pedestrian")]
     assert torch.equal(row, old)

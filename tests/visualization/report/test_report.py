@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bev.data.nuscenes.classes import CLASSES
+from bev.evaluation.evaluation import Result
 from bev.evaluation.nuscenes.official import Metrics
-from bev.evaluation.table import metrics_table
 from bev.visualization.report.curves import draw_pr_curves
 from bev.visualization.report.page import write_page
 
@@ -42,7 +42,7 @@ def details(height: float = 0.8) -> dict:
 
 
 def test_the_table_shows_every_figure_in_its_column(metrics):
-    lines = metrics_table(metrics).splitlines()
+    lines = Result({"head": metrics.scores()}).text().splitlines()
     head = dict(zip(lines[0].split(), map(float, lines[1].split()), strict=True))
     assert head == {
         "mAP": 0.1234, "NDS": 0.2345, "mATE": 0.61, "mASE": 0.32, "mAOE": 0.53, "mAVE": 1.24,
@@ -74,7 +74,7 @@ def test_the_page_holds_figures_config_and_relative_links(metrics, tmp_path):
         folder,
         title="lss <r50>",
         notice="A rehearsal",
-        metrics=metrics,
+        result=Result({"head": metrics.scores()}),
         curves=draw_pr_curves(details(), folder / "pr_curves.png"),
         pictures=pictures,
         config_text="lr: 0.1 < 1",
