@@ -53,13 +53,14 @@ def with_lenses(*lenses) -> Batch:
     return replace(one, views=replace(one.views, cameras=replace(one.views.cameras, lens=lens)))
 
 
-def test_rigs_of_differing_lenses():
-    """Each camera keeps its own through collating, filling up and moving."""
+def test_rigs_of_differing_lenses(monkeypatch):
+    """Each camera keeps its own through collating, filling up, pinning and moving."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)  # a GPU's
     wide, wider = KannalaBrandt.make((0.02, 0, 0, 0), 1.5), KannalaBrandt.make((0, 0, 0, 0), 1.6)
     samples = [
         with_lenses(Pinhole(), wide), with_lenses(wider), with_lenses(*[Pinhole()] * 3)
     ]  # fmt: skip
-    batch = collate(samples).to("cpu")
+    batch = collate(samples).pin_memory().to("cpu")
     points = torch.randn(3, 3, 5, 3)
     pixels, depth = batch.views.cameras.project(points)
     for i, one in enumerate(samples):

