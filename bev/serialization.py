@@ -150,8 +150,11 @@ def _check_name(base: type, kind: type) -> None:
 
 
 def _file_of(kind: type) -> str:
-    """The file that defines a dataclass; one that was run twice is still one file."""
-    return str(kind.__init__.__globals__.get("__file__", kind.__module__))
+    """The file that defines a dataclass: one that was run twice, as two modules, is still one."""
+    names = kind.__init__.__globals__
+    return str(
+        names.get("__file__") if names.get("__name__") == kind.__module__ else kind.__module__
+    )
 
 
 def _class_named(base: type, saved: Any, where: str) -> type:
