@@ -8,12 +8,17 @@ import pytest
 import torch
 import yaml
 
-from bev.config import Experiment, load_config, load_file, save_config
+from bev.config import Experiment, load_config, load_file, override, save_config
 from bev.data.images.photometric import photometric_transform
+from bev.data.labels import LabelSpace, ObjectClass
+from bev.data.nuscenes.classes import NUSCENES
+from bev.data.settings import DataConfig
+from bev.data.source import SourceConfig
 from bev.errors import ConfigError
 from bev.models import (
     CameraAwareDepthNetConfig,
     DepthBins,
+    DetectorConfig,
     LiftSplatConfig,
     ViewTransformConfig,
 )
@@ -188,3 +193,44 @@ def test_foreign_and_damaged_configs_are_refused(change, message):
     plain["model"]["view"].update(change)
     with pytest.raises(ConfigError, match=message):
         from_plain(Experiment, plain)
+
+
+@dataclass(frozen=True)
+class YardConfig(SourceConfig):
+    """A user's own source, whose classes are a setting."""
+
+    kinds: tuple[str, ...] = ("van", "crate")
+
+    @property
+    def labels(self) -> LabelSpace:
+        return LabelSpace(tuple(ObjectClass(name) for name in self.kinds))
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        return ("front",)
+
+
+def test_the_labels_of_an_experiment_are_those_of_its_source(tmp_path):
+    assert Experiment().model.labels == NUSCENES
+    yard = Experiment(data=DataConfig(source=YardConfig()))
+    assert yard.model.labels.names == ("van", "crate")
+    groups = yard.model.head.resolved_groups(yard.model.labels)
+    assert groups == (("van",), ("crate",))
+    save_config(yard, tmp_path / "config.yaml")
+    again = load_file(tmp_path / "config.yaml")
+    assert again == yard and again.model.labels == yard.data.source.labels
+    # What a checkpoint was trained on stays what it predicts, whatever the source names later.
+    plain = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    plain["data"]["source"]["kinds"] = ["digger"]
+    assert from_plain(Experiment, plain).model.labels.names == ("van", "crate")
+
+
+def test_labels_follow_a_source_that_the_command_line_changes():
+    yard = Experiment(data=DataConfig(source=YardConfig()))
+    flags = ["--data.source.kinds", "digger", "van", "crate"]
+    changed = override(yard, flags, "x")
+    assert changed.data.source.kinds == changed.model.labels.names == ("digger", "van", "crate")
+    assert override(yard, ["--train.lr", "1"], "x").model == yard.model
+    # A config that names labels of its own keeps them.
+    own = DetectorConfig(labels=NUSCENES)
+    assert override(replace(yard, model=own), flags, "x").model == own

@@ -239,7 +239,7 @@ class Detector(nn.Module):
         return Prediction(boxes, results, output)
 
 
-def check_terms(terms: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
     """A head's loss terms, as they are.
 
     Raises:

@@ -1,0 +1,130 @@
+"""What a head must be, whoever wrote it: each fault is one sentence that names it."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from torch import nn
+
+from bev.config import Experiment
+from bev.data.settings import DataConfig
+from bev.errors import ConfigError
+from bev.evaluation.base import evaluator
+from bev.evaluation.evaluation import evaluators, headline
+from bev.models import DetectorConfig, Head, HeadConfig
+from bev.training.settings_check import check_settings
+
+
+@dataclass(frozen=True)
+class MeanConfig(HeadConfig):
+    """Predicts one number of a sample, and is trained to predict 1.
+
+    Attributes:
+        term: name of its loss.
+        form: shape of its loss; () for a scalar.
+        mapping: whether the loss is a mapping.
+    """
+
+    term: str = "mean"
+    form: tuple[int, ...] = ()
+    mapping: bool = True
+
+    def build(self, spec):
+        return Mean(self, spec)
+
+
+class Mean(Head):
+    def __init__(self, config, spec):
+        super().__init__()
+        self.config = config
+        self.layer = nn.Linear(spec.channels, 1)
+
+    def forward(self, features):
+        return self.layer(features.bev.mean(dim=(2, 3)))
+
+    def loss(self, output, batch):
+        value = (output - 1).square().mean().expand(self.config.form)
+        return {self.config.term: value} if self.config.mapping else value
+
+
+@dataclass(frozen=True)
+class WithMean(DetectorConfig):
+    """A detector with such a head."""
+
+    mean: MeanConfig = field(default_factory=MeanConfig)
+
+
+def with_mean(config: DetectorConfig, **chosen) -> WithMean:
+    return WithMean(**vars(config), mean=MeanConfig(**chosen))
+
+
+def test_a_field_of_a_subclass_is_a_head(small, batch):
+    """It is built, trained and predicted with the others, under the field's name."""
+    config = with_mean(small)
+    assert [*config.heads] == ["head", "depth_supervision", "mean"]
+    model = config.build()
+    terms = model.loss(batch)
+    assert set(terms) == {"heatmap", "regression", "mean"}
+    sum(terms.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    found = model.eval().predict(batch)
+    assert found.results["mean"].shape == (2, 1) and len(found.boxes) == 2
+    assert torch.equal(found.results["mean"], found.output.heads["mean"])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        ({"term": "heatmap"}, r"Head model\.mean: the loss term 'heatmap' is that of another head"),
+        ({"form": (3,)}, r"Head model\.mean: its loss gives no mapping of names to scalar tensors"),
+        ({"mapping": False}, r"Head model\.mean: its loss gives no mapping of names to scalar"),
+    ],
+)
+def test_a_loss_that_cannot_be_summed_is_named(small, batch, chosen, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        with_mean(small, **chosen).build().loss(batch)
+
+
+def test_a_head_that_cannot_be_flipped_is_named(small, batch):
+    symmetric = replace(small, grid=replace(small.grid, y=(-16.0, 16.0, 1.0)), test_mirror=True)
+    model = with_mean(symmetric).build().eval()
+    with pytest.raises(ConfigError, match=r"Mean does not define `averaged`.*no-test-mirror"):
+        model.predict(batch)
+
+
+def test_a_head_without_an_evaluator_is_refused_before_training(small):
+    config = with_mean(small)
+    sentence = r"Head model\.mean \(MeanConfig\) has no evaluator; register one"
+    with pytest.raises(ConfigError, match=sentence):
+        evaluators(config, DataConfig())
+    with pytest.raises(ConfigError, match=sentence):
+        check_settings(Experiment(config, DataConfig()))
+
+    @dataclass(frozen=True)
+    class Auxiliary(MeanConfig):
+        @property
+        def auxiliary(self) -> bool:
+            return True
+
+    assert evaluator(Auxiliary(), "mean", config, DataConfig()) is None
+
+
+def test_a_model_without_labels_is_not_built(small):
+    with pytest.raises(ConfigError, match=r"model\.labels is not set"):
+        replace(small, labels=None).build()
+
+
+def test_labels_of_model_and_source_must_be_the_same(small):
+    labels = small.labels
+    fewer = {
+        "classes": replace(labels, classes=labels.classes[:9]),
+        "attributes": replace(labels, attributes=labels.attributes[::-1]),
+        "layers": replace(labels, layers=labels.layers[:2]),
+    }
+    for kind, own in fewer.items():
+        sentence = rf"The model's {kind} are .* and those of data\.source NuScenesConfig are"
+        with pytest.raises(ConfigError, match=sentence):
+            evaluators(replace(small, labels=own), DataConfig())
+    # Colours, and how boxes are suppressed, are no names.
+    grey = tuple(replace(one, color=(9, 9, 9)) for one in labels.classes)
+    assert headline(replace(small, labels=replace(labels, classes=grey)), DataConfig()) == "NDS"
