@@ -7,24 +7,20 @@ and it is scored once, at the end. Which one a head has is registered for the cl
     class OccupancyIou(SampleSums): ...
 """
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
 from bev.errors import ConfigError
 from bev.evaluation.scores import Scores
-from bev.files import replacing
 from bev.models import DetectorConfig, HeadConfig
 
 
@@ -103,91 +99,6 @@ class Evaluator:
     def resampled(self, split: EvaluatedSplit) -> Resampled | None:
         """The evaluation that was left in the split's folder; None where it cannot be resampled."""
         return None
-
-
-class SampleSums(Evaluator):
-    """Base of evaluators whose figures follow from sums over samples: IoU, accuracy, mean errors.
-
-    A subclass gives :meth:`measure` and :meth:`figures`; the rest (several processes, files, the
-    bootstrap) is done here.
-
-    Attributes:
-        samples: by sample token, the numbers that are summed; any shape.
-        note: definition of the figures, see ``Scores``.
-    """
-
-    note: str = ""
-
-    def __init__(
-        self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
-    ) -> None:
-        super().__init__(config, name, model, data)
-        self.samples: dict[str, np.ndarray] = {}
-
-    def measure(self, decoded: Any, batch: Batch) -> Float[Tensor, "B ..."]:
-        """The numbers of each sample of a batch."""
-        raise NotImplementedError
-
-    def figures(self, sums: np.ndarray) -> dict[str, float]:
-        """Figures by name, of summed numbers; the names are the same for all sums."""
-        raise NotImplementedError
-
-    def update(self, decoded: Any, batch: Batch) -> None:
-        numbers = self.measure(decoded, batch).cpu().numpy()
-        if len(numbers) != len(batch):
-            raise ConfigError(
-                f"{type(self).__name__}.measure gives numbers of {len(numbers)} samples for a batch"
-                f" of {len(batch)}."
-            )
-        self.samples |= dict(zip(batch.tokens, numbers, strict=True))
-
-    def state(self) -> dict[str, np.ndarray]:
-        return self.samples
-
-    def merge(self, states: Sequence[dict[str, np.ndarray]]) -> None:
-        self.samples = {token: own for state in states for token, own in state.items()}
-
-    def compute(self, split: EvaluatedSplit) -> Scores:
-        """Score the samples, and write ``<name>.json``."""
-        scores = self._scores(self.samples)
-        split.folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            "figures": dict(scores.figures),
-            "note": scores.note,
-            "samples": {token: numbers.tolist() for token, numbers in self.samples.items()},
-        }
-        with replacing(self._file(split.folder)) as partial:
-            partial.write_text(json.dumps(content))
-        return scores
-
-    def read(self, folder: Path) -> Scores:
-        return self._scores(self._read(folder))
-
-    def resampled(self, split: EvaluatedSplit) -> Resampled | None:
-        samples = self._read(split.folder)
-        if not samples:
-            return None
-        tokens = tuple(sorted(samples))
-        counts = np.stack([samples[token] for token in tokens])
-
-        def score(weights: np.ndarray) -> list[float]:
-            return list(self.figures(np.tensordot(weights, counts, axes=1)).values())
-
-        return Resampled(tokens, tuple(self.figures(counts.sum(0))), score)
-
-    def _file(self, folder: Path) -> Path:
-        return folder / f"{self.name}.json"
-
-    def _read(self, folder: Path) -> dict[str, np.ndarray]:
-        path = self._file(folder)
-        if not path.is_file():
-            return {}
-        content = json.loads(path.read_bytes())["samples"]
-        return {token: np.array(numbers) for token, numbers in content.items()}
-
-    def _scores(self, samples: Mapping[str, np.ndarray]) -> Scores:
-        figures = self.figures(sum(samples.values())) if samples else {}
-        return Scores(figures, note=self.note if figures else "")
 
 
 @singledispatch

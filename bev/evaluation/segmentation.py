@@ -12,7 +12,8 @@ from torch import Tensor
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
 from bev.errors import DataError
-from bev.evaluation.base import EvaluatedSplit, SampleSums, evaluator
+from bev.evaluation.base import EvaluatedSplit, evaluator
+from bev.evaluation.sample_sums import SampleSums
 from bev.evaluation.scores import Scores
 from bev.models import DetectorConfig, SegmentationHeadConfig
 

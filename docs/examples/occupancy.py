@@ -7,7 +7,8 @@ from lss_synthetic import config as base
 from torch import nn
 
 from bev.config import Experiment
-from bev.evaluation.base import SampleSums, evaluator
+from bev.evaluation.base import evaluator
+from bev.evaluation.sample_sums import SampleSums
 from bev.geometry import apply_transform
 from bev.models import DetectorConfig, Head, HeadConfig
 from bev.models.flip_tta import averaged_logits
