@@ -5,7 +5,7 @@ The idea: an accumulator takes predictions batch by batch, whoever drives the lo
 at the end. What is measured is each head's own affair, see ``bev.evaluation.base``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch.distributed
@@ -18,6 +18,7 @@ from bev.data.batch import Batch
 from bev.data.settings import DataConfig
 from bev.errors import BevError, ConfigError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
+from bev.evaluation.sample_sums import SampleSums
 from bev.evaluation.scores import Scores
 from bev.evaluation.table import scores_table
 from bev.models import Detector, DetectorConfig
@@ -128,13 +129,9 @@ class Evaluation:
             DataError: where the data have no ground truth to score against.
         """
         result = Result({name: one.compute(split) for name, one in self.evaluators.items()})
+        owners: dict[str, str] = {}
         for name, one in result.heads.items():
-            others = {n for m, two in result.heads.items() if m != name for n in two.figures}
-            if twice := others & set(one.figures):
-                raise ConfigError(
-                    f"Head model.{name}: the figure {min(twice)!r} is that of another head; give"
-                    " its evaluator names of its own."
-                )
+            _claim(owners, "figure", one.figures, name)
         return result
 
 
@@ -148,20 +145,26 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
         ConfigError: names the head, what was tried, and what went wrong.
         BevError: of the heads themselves.
     """
-    evaluation, training = Evaluation(model.config, data), model.training
+    own, training = evaluators(model.config, data), model.training
     features = model.eval().features(batch)
+    terms: dict[str, str] = {}  # loss terms and figures, and the head that has them
     for name in model.config.heads:
-        head, one = getattr(model, name), evaluation.evaluators.get(name)
+        head, one = getattr(model, name), own.get(name)
         step = "forward"
         try:
             output = head(features)
             step = "loss"
-            check_terms(head.loss(output, batch), name)
+            _claim(terms, "loss term", check_terms(head.loss(output, batch), name), name)
+            step = "averaged"
+            if model.config.test_mirror:
+                output = head.averaged(output, output)
             step = "decode"
             decoded = head.decode(output)
             step = f"evaluator {type(one).__name__}"
             if one is not None:
                 one.update(decoded, batch)
+            if isinstance(one, SampleSums):
+                _claim(terms, "figure", one.figures(sum(one.samples.values())), name)
         except BevError:
             raise
         except Exception as error:
@@ -171,3 +174,18 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
                 f" {batch.tokens[0]}: {type(error).__name__}: {text}"
             ) from error
     model.train(training)
+
+
+def _claim(owners: dict[str, str], what: str, names: Iterable[str], head: str) -> None:
+    """Note whose the names are.
+
+    Raises:
+        ConfigError: where one is another head's.
+    """
+    for name in names:
+        key = f"{what} {name!r}"
+        if owners.setdefault(key, head) != head:
+            raise ConfigError(
+                f"Head model.{head}: the {key} is that of head model.{owners[key]}; give it a name"
+                " of its own."
+            )
