@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from bev.models.view.depth_supervision import nearest_depth
+from bev.models.heads.depth import nearest_depth
 from slow_sampling import looked_at, read, sightings
 
 from bev.geometry import BevGrid, Boxes3D, bev_transform, feature_pixels
