@@ -18,9 +18,6 @@ RENAMED_FIELDS: dict[tuple[str, str], str] = {
     ("DetectorConfig", "image_weight"): "image_head.weight",
 }
 
-# Annotated class -> the class of what was saved without a class name, when there was only one.
-ONLY_CLASSES: dict[str, str] = {"DepthBinning": "DepthBins"}
-
 # (class, removed field) -> its default, and the latest version that reads other values.
 REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
     ("LiftSplatConfig", "plan_cache"): (0, "0.1.0"),
@@ -34,11 +31,6 @@ def current_class(saved: str) -> str:
     """The class name of today for a saved one; 0.1.0 saved ``module:Class``."""
     name = saved.rpartition(":")[2].rpartition(".")[2]
     return RENAMED_CLASSES.get(name, name)
-
-
-def only_class(annotated: type) -> str:
-    """The class name of what is saved without one, where it is annotated with this class."""
-    return ONLY_CLASSES.get(annotated.__name__, annotated.__name__)
 
 
 def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import sys
 import types
+import weakref
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import tyro
 import yaml
 
 from bev.calls import Call
+from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.models import DetectorConfig
@@ -29,6 +31,9 @@ from bev.training.settings import TrainConfig
 _HERE = Path(__file__).resolve().parent
 # Within an installed package; beside it in a checkout.
 CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
+
+# Label spaces that experiments took from their sources, by identity.
+_taken: weakref.WeakValueDictionary[int, LabelSpace] = weakref.WeakValueDictionary()
 
 _sources: dict[str, Path] = {}  # by module: the config file that first imported it, or itself
 
@@ -41,7 +46,8 @@ class Experiment:
         model, data, train: settings of the network, of the data and of the run.
         name: of the config file, names the run folder.
 
-    A model without a label space takes that of the data's source.
+    A model without a label space takes that of the data's source, and follows where the source is
+    replaced. One that was given, or loaded with a saved config, stays.
     """
 
     model: DetectorConfig = field(default_factory=DetectorConfig)
@@ -50,9 +56,10 @@ class Experiment:
     name: str = "experiment"
 
     def __post_init__(self) -> None:
-        if self.model.labels is None:
-            model = dataclasses.replace(self.model, labels=self.data.source.labels)
-            object.__setattr__(self, "model", model)
+        labels, own = self.model.labels, self.data.source.labels
+        if labels is None or (labels is _taken.get(id(labels)) and labels != own):
+            _taken[id(own)] = own
+            object.__setattr__(self, "model", dataclasses.replace(self.model, labels=own))
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -69,16 +76,7 @@ def override(config: Experiment, overrides: Sequence[str], name: str) -> Experim
     """An experiment with command-line overrides; ``name`` is what messages call it."""
     if not overrides:
         return config  # as it is, without the time of reading its fields
-    return relabelled(tyro.cli(Experiment, default=config, args=list(overrides), prog=name), config)
-
-
-def relabelled(config: Experiment, before: Experiment) -> Experiment:
-    """An overridden experiment, with the labels of its source where it had those of its source."""
-    own = config.model.labels == before.model.labels == before.data.source.labels
-    if own and config.data.source.labels != before.data.source.labels:
-        model = dataclasses.replace(config.model, labels=config.data.source.labels)
-        return dataclasses.replace(config, model=model)
-    return config
+    return tyro.cli(Experiment, default=config, args=list(overrides), prog=name)
 
 
 def load_file(path: str | Path) -> Experiment:

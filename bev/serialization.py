@@ -108,8 +108,6 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
         raise ConfigError(f"{where} should be a mapping, not {plain!r}.")
     kind = annotation
-    if "type" not in plain and compatibility.only_class(kind) != kind.__name__:
-        plain = {"type": compatibility.only_class(kind), **plain}
     if "type" in plain:
         kind = _class_named(annotation, plain["type"], where)
         plain = {name: value for name, value in plain.items() if name != "type"}
@@ -123,13 +121,29 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
             f"{where} has unknown fields {unknown}"
             f"{f' (did you mean {near[0]}?)' if near else ''}; {kind.__name__} has {sorted(names)}."
         )
-    values = {n: from_plain(hints[n], v, f"{where}.{n}") for n, v in plain.items()}
+    usual = {f.name: f.default for f in dataclasses.fields(kind)}
+    values = {
+        name: from_plain(hints[name], _typed(value, hints[name], usual[name]), f"{where}.{name}")
+        for name, value in plain.items()
+    }
     try:
         return kind(**values)
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where} cannot be made: {error}") from error
+
+
+def _typed(plain: Any, annotation: Any, usual: Any) -> Any:
+    """A saved dataclass with its class named: that of the field's default, where none was saved.
+
+    It was saved when the field was annotated with this class, and not yet with its base.
+    """
+    untyped = isinstance(plain, dict) and "type" not in plain
+    if untyped and dataclasses.is_dataclass(annotation) and isinstance(usual, annotation):
+        if type(usual) is not annotation:
+            return {"type": type(usual).__name__, **plain}
+    return plain
 
 
 def _without_none(annotation: Any) -> Any:

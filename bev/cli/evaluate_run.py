@@ -11,7 +11,6 @@ from bev.data.nuscenes.source import NuScenesConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.base import EvaluatedSplit
-from bev.evaluation.boxes import BoxEvaluator
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.evaluation import Result, evaluators
 from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes, evaluate_submission
@@ -71,7 +70,7 @@ def evaluate_checkpoint(
     device = default_device()
     loader = make_loader(KeyFrames(rig.frames(data, split), data, training=False))
     evaluated = evaluators(config.model, data).values()
-    boxes = any(isinstance(one, BoxEvaluator) for one in evaluated)
+    boxes = any(one.of_boxes for one in evaluated)
     if (math.isfinite(within) or displacement) and not boxes:
         raise ConfigError(
             "--within and --displacement are of boxes, and this model detects none; leave them out."
@@ -80,7 +79,7 @@ def evaluate_checkpoint(
         raise ConfigError("--displacement needs data in nuScenes' format; leave it out.")
     with ending_workers():
         found = predict(model.to(device), loader, device, blank)
-    place = EvaluatedSplit(data.source.open(data), split, folder, within)
+    place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
     result = found.compute(place)
     result = _with_displacement(result, folder / SUBMISSION, place, displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
@@ -108,7 +107,7 @@ def _report(
         subtitle=str(source),
         notice=notice,
         result=result,
-        curves=draw_evaluation(folder) if result.classes else None,
+        curves=draw_evaluation(folder),
         config_text=config_text,
     )
     print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from bev.config import Experiment, load_file, relabelled
+from bev.config import Experiment, load_file
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 
@@ -32,10 +32,10 @@ def main(arguments: list[str], prog: str) -> None:
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"Name a config first, a file or a shipped one: {prog} lss_r50")
     path, arguments = arguments[0], arguments[1:]
-    base = load_file(path)
-    command = tyro.cli(Command, default=Command(base), args=arguments, prog=f"{prog} {path}")
+    command = tyro.cli(
+        Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
+    )
     config, resume, notice, last_words = command.experiment, command.resume, "", None
-    config = relabelled(config, base)
 
     from bev.training.folder import named_folder
     from bev.training.record import is_finished, last_checkpoint

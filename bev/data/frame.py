@@ -119,7 +119,7 @@ class Frame:
             DataError: where the sample has no lidar row, or the file is missing or damaged.
         """
         if self.lidar_path is None:
-            raise DataError(f"Sample {self.token} has no LIDAR_TOP row; switch lidar off.")
+            raise DataError(f"Sample {self.token} has no lidar; switch it off (--data.no-lidar).")
         if not self.lidar_path.is_file():
             raise DataError(
                 f"Lidar file {self.lidar_path} of sample {self.token} is missing; restore it, or"

@@ -34,6 +34,10 @@ def check_frame(frame: Frame, labels: LabelSpace) -> None:
         poses[f"ego_from_camera of {camera.name}"] = camera.ego_from_camera
     _check_rigid(poses, where)
     _check_boxes(frame.boxes, labels, where)
+    if not isinstance(frame.lidar_path, Path | None):
+        raise DataError(
+            f"{where}: lidar_path is {frame.lidar_path!r}; give a pathlib.Path, or None."
+        )
     points, count = frame.points_on_box, len(frame.boxes)
     if points is not None and (not isinstance(points, Tensor) or points.shape != (count,)):
         raise DataError(
@@ -44,7 +48,17 @@ def check_frame(frame: Frame, labels: LabelSpace) -> None:
 
 def _check_camera(camera: CameraFrame, where: str) -> None:
     size = camera.size
-    if len(size) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in size):
+    if not isinstance(camera.path, Path):
+        raise DataError(f"{where}: path of {camera.name} is {camera.path!r}; give a pathlib.Path.")
+    if not isinstance(camera.lens, Lens):
+        raise DataError(
+            f"{where}: lens of {camera.name} is {_described(camera.lens)}; give a bev.geometry.Lens."
+        )
+    if (
+        not isinstance(size, tuple | list)
+        or len(size) != 2
+        or not all(isinstance(n, int | np.integer) and n > 0 for n in size)
+    ):
         raise DataError(
             f"{where}: size of {camera.name} is {size!r}; give (height, width) in pixels."
         )

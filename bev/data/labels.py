@@ -114,6 +114,15 @@ class LabelSpace:
             found[key] = (*found.get(key, ()), one.name)
         return tuple(found.values())
 
+    def renamed(self, other: "LabelSpace") -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """The kinds of names in which another label space differs: what, own, the other's."""
+        pairs = {
+            "classes": (self.names, other.names),
+            "attributes": (self.attributes, other.attributes),
+            "layers": (self.layer_names, other.layer_names),
+        }
+        return [(what, *pair) for what, pair in pairs.items() if pair[0] != pair[1]]
+
     def check(self, where: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
         """Refuse names, chosen in a setting, that are not known or stand twice.
 

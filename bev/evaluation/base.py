@@ -67,9 +67,11 @@ class Evaluator:
     Attributes:
         headlines: the figures that stand for the head, in charts of studies; the first decides
             which checkpoint is the best, the greatest value being the best.
+        of_boxes: whether it scores boxes, and heeds ``EvaluatedSplit.within``.
     """
 
     headlines: tuple[str, ...] = ()
+    of_boxes: bool = False
 
     def __init__(
         self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig

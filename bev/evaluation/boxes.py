@@ -21,7 +21,7 @@ from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled, evaluator
 from bev.evaluation.center_distance import match_boxes, read_scores, score_boxes
 from bev.evaluation.results_file import RESULTS, read_boxes, write_boxes
-from bev.evaluation.scores import Scores
+from bev.evaluation.scores import SUMMARY, Scores
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
 
@@ -63,8 +63,8 @@ class BoxScorer:
         return found.scores
 
     def read(self, folder: Path) -> Scores:
-        """The scores that :meth:`compute` left in a folder."""
-        return read_scores(folder)
+        """The scores that :meth:`compute` left in a folder; empty where it left none."""
+        return read_scores(folder) if (folder / SUMMARY).is_file() else Scores()
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         """The evaluation that was left in a split's folder."""
@@ -95,6 +95,8 @@ class BoxEvaluator(Evaluator):
     Attributes:
         records: of each sample, by token, see ``BoxScorer.record``.
     """
+
+    of_boxes = True
 
     def __init__(
         self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig

@@ -58,20 +58,21 @@ def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
     """The evaluator of each head that has one, by the head's name.
 
     Raises:
-        ConfigError: where a head has none and needs one, and where the model's labels are not
-            those of the data.
+        ConfigError: where a head has none and needs one, where two have one headline, and where the
+            model's labels are not those of the data.
     """
-    own, there = model.labels, data.source.labels
-    for kind in ("names", "attributes", "layer_names"):
-        if getattr(own, kind) != getattr(there, kind):
-            what = {"names": "classes", "layer_names": "layers"}.get(kind, kind)
-            texts = [", ".join(getattr(space, kind)) or "none" for space in (own, there)]
-            raise ConfigError(
-                f"The model's {what} are {texts[0]} and those of data.source"
-                f" {type(data.source).__name__} are {texts[1]}; use a source with the same."
-            )
+    for what, own, there in model.labels.renamed(data.source.labels):
+        raise ConfigError(
+            f"The model's {what} are {', '.join(own) or 'none'} and those of data.source"
+            f" {type(data.source).__name__} are {', '.join(there) or 'none'}; use a source with the"
+            " same, or train a model with labels = None, which takes the source's."
+        )
     found = {name: evaluator(head, name, model, data) for name, head in model.heads.items()}
-    return {name: one for name, one in found.items() if one is not None}
+    found = {name: one for name, one in found.items() if one is not None}
+    owners: dict[str, str] = {}
+    for name, one in found.items():
+        _claim(owners, "figure", one.headlines, name)
+    return found
 
 
 def headline(model: DetectorConfig, data: DataConfig) -> str:
@@ -164,7 +165,13 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
             if one is not None:
                 one.update(decoded, batch)
             if isinstance(one, SampleSums):
-                _claim(terms, "figure", one.figures(sum(one.samples.values())), name)
+                figures = one.figures(sum(one.samples.values()))
+                _claim(terms, "figure", figures, name)
+                if missing := [n for n in one.headlines if figures and n not in figures]:
+                    raise ConfigError(
+                        f"Head model.{name}: {type(one).__name__} has the headline {missing[0]!r},"
+                        f" and its figures are {', '.join(figures)}."
+                    )
         except BevError:
             raise
         except Exception as error:

@@ -46,8 +46,18 @@ class Disturbance:
         """Key frames of a split as the disturbed rig records them.
 
         Raises:
-            ConfigError: where ``without`` names a camera that the data do not use, or all of them.
+            ConfigError: see :meth:`rigged`.
             DataError: see ``FrameSource.frames``.
+        """
+        data = self.rigged(data)
+        frames = data.source.open(data).frames(split)
+        return _Miscalibrated(frames, self) if any(self.extrinsic_noise) else frames
+
+    def rigged(self, data: DataConfig) -> DataConfig:
+        """The data with the cameras that are left.
+
+        Raises:
+            ConfigError: where ``without`` names a camera that the data do not use, or all of them.
         """
         cameras = data.camera_names
         if unknown := [name for name in self.without if name not in cameras]:
@@ -57,9 +67,7 @@ class Disturbance:
         kept = tuple(name for name in cameras if name not in self.without)
         if not kept:
             raise ConfigError("--without names all cameras; leave at least one.")
-        data = replace(data, cameras=kept, drop_cameras=0)
-        frames = data.source.open(data).frames(split)
-        return _Miscalibrated(frames, self) if any(self.extrinsic_noise) else frames
+        return replace(data, cameras=kept, drop_cameras=0) if self.without else data
 
 
 class _Miscalibrated(Sequence[Frame]):

@@ -50,7 +50,10 @@ class SampleSums(Evaluator):
         raise NotImplementedError
 
     def update(self, decoded: Any, batch: Batch) -> None:
-        numbers = self.measure(decoded, batch).cpu().numpy()
+        measured = self.measure(decoded, batch)
+        if measured.is_floating_point():
+            measured = measured.double()  # NumPy has no bfloat16, and sums are kept exact
+        numbers = measured.cpu().numpy()
         if len(numbers) != len(batch):
             raise ConfigError(
                 f"{type(self).__name__}.measure gives numbers of {len(numbers)} samples for a batch"

@@ -20,9 +20,9 @@ from bev.models import DetectorConfig, SegmentationHeadConfig
 MEAN = "mIoU"
 RULE = (
     "IoU: cells whose logit is above 0 against cells whose centre lies inside an area; intersection"
-    " and union summed over all samples. IoU_vehicle takes every annotated vehicle as truth;"
-    " IoU_vehicle_visible leaves out those of nuScenes visibility 1 (0-40 %), whose cells count as"
-    " background."
+    " and union summed over all samples. Of areas of boxes (vehicles), IoU takes every annotated box"
+    " as ground truth; IoU_..._visible leaves out those of visibility 1 (0-40 %), whose cells count"
+    " as background."
 )
 _VISIBLE = 2  # the nuScenes level from which a box is seen to more than 40 %
 
@@ -87,7 +87,7 @@ class AreaOverlaps(SampleSums):
             measured = any(name == f"IoU_{layer.name}" for name, _, _ in self.rows)
             if layer.of_boxes and measured and not split.source.annotated:
                 raise DataError(
-                    f"Version {split.source.data.version} has no annotations, so {layer.name}s"
+                    f"The data in {split.source.data.root} have no annotations, so {layer.name}s"
                     f" cannot be scored on split {split.name!r}."
                 )
         return super().compute(split)

@@ -21,7 +21,7 @@ from torch import Tensor
 from bev.errors import ConfigError
 from bev.geometry.lens import Lens
 
-_NEWTON_STEPS = 12  # float64 rounding after 6 for usual lenses
+_NEWTON_STEPS = 24  # float64 rounding after 6 for usual lenses, more near a turning point
 _SHORT_OF_TURN = 0.999  # of the angle where theta_d stops rising: there nothing can be inverted
 
 

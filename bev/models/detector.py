@@ -55,10 +55,10 @@ class DetectorConfig:
     view: ViewTransformConfig = LiftSplatConfig()
     temporal: TemporalConfig = TemporalConfig()
     encoder: BevEncoderConfig = BevEncoderConfig()
-    head: CenterHeadConfig = CenterHeadConfig()
-    segmentation: SegmentationHeadConfig = SegmentationHeadConfig()
-    depth_supervision: DepthSupervisionConfig = DepthSupervisionConfig()
-    image_head: ImageClassHeadConfig = ImageClassHeadConfig()
+    head: HeadConfig = CenterHeadConfig()
+    segmentation: HeadConfig = SegmentationHeadConfig()
+    depth_supervision: HeadConfig = DepthSupervisionConfig()
+    image_head: HeadConfig = ImageClassHeadConfig()
     test_mirror: bool = False
 
     def __post_init__(self) -> None:
@@ -142,6 +142,10 @@ class Detector(nn.Module):
             config.view.depth if config.view.predicts_depth else None,
         )
         for name, head in config.heads.items():
+            if hasattr(self, name):
+                raise ConfigError(
+                    f"Head model.{name} has the name of another part of a Detector; rename it."
+                )
             self.add_module(name, head.build(spec))
         self.to(memory_format=torch.channels_last)
 
@@ -245,6 +249,10 @@ def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
     Raises:
         ConfigError: where they are no mapping of scalar tensors.
     """
+    if isinstance(terms, dict) and "loss" in terms:
+        raise ConfigError(
+            f"Head model.{name}: a loss term has the name 'loss', which is that of the sum; rename it."
+        )
     sound = isinstance(terms, dict) and all(
         isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()
     )

@@ -9,7 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 
 from bev.config import Experiment
 from bev.data.batch import Batch
-from bev.errors import BevError
+from bev.data.source import FrameSource
+from bev.errors import BevError, TrainingError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import Evaluation, Result
 from bev.models.detector import Prediction
@@ -34,6 +35,7 @@ class ValidationMetrics(Callback):
 
     def __init__(self, run: Path, config: Experiment) -> None:
         self.run, self.config = run, config
+        self.source: FrameSource | None = None
         self.evaluation: Evaluation | None = None
         self.result: Result | None = None
         self.validated_step = -1
@@ -70,6 +72,12 @@ class ValidationMetrics(Callback):
                 scalars = self._evaluate(trainer)
             except BevError as error:  # for all ranks: the others wait
                 scalars = error
+            except Exception as error:
+                if trainer.world_size == 1:
+                    raise
+                scalars = TrainingError(
+                    f"The evaluation failed on rank 0: {type(error).__name__}: {error}"
+                )
         scalars = trainer.strategy.broadcast(scalars)
         if isinstance(scalars, BevError):
             raise scalars
@@ -94,7 +102,8 @@ class ValidationMetrics(Callback):
     def _evaluate(self, trainer: Trainer) -> dict[str, float]:
         data = self.config.data
         split = data.splits[1]
-        place = EvaluatedSplit(data.source.open(data), split, self.run / "evaluation" / split)
+        self.source = self.source or data.source.open(data)
+        place = EvaluatedSplit(self.source, split, self.run / "evaluation" / split)
         found = self.evaluation.compute(place)
         self.result, scalars = found, found.scalars()
         minutes = self.training_seconds / 60

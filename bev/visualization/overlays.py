@@ -54,6 +54,6 @@ def _(config: SegmentationHeadConfig, decoded: Any, batch: Batch, model: Detecto
         config.layers,
         [layer_color(space, space.layer_names.index(name)) for name in config.layers],
         None if decoded is None else decoded[0].cpu() > 0,
-        config.truth([batch.outlines[0].to("cpu")], model.grid, space)[0],
+        config.truth([own.to("cpu") for own in batch.outlines], model.grid, space)[0],
     )
     return Overlay(areas=maps)

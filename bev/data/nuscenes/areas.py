@@ -12,7 +12,7 @@ from bev.geometry import Outlines
 _LINE_WIDTH = 1.0  # metres, of dividers
 
 
-class Areas:
+class AreaReader:
     """From a frame to its areas, in its reference ego frame; a layer's map is read once.
 
     Args:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
-from bev.data.nuscenes.areas import Areas
+from bev.data.nuscenes.areas import AreaReader
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.frames import IndexFrames, read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import default_splits
 from bev.data.source import Frames, FrameSource, SourceConfig
+from bev.errors import ConfigError
 from bev.geometry import Outlines
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class NuScenesConfig(SourceConfig):
         self, data: "bev.data.settings.DataConfig", frames: Sequence[Frame]
     ) -> Callable[[Frame], Outlines]:
         scenes = frames.scenes if isinstance(frames, Frames) else [f.scene for f in frames]
-        return Areas(data.outlines, data.root, data.version, scenes)
+        return AreaReader(data.outlines, data.root, data.version, scenes)
 
     def open(self, data: "bev.data.settings.DataConfig") -> "NuScenes":
         return NuScenes(data)
@@ -56,6 +57,11 @@ class NuScenes(FrameSource):
 
     def __init__(self, data: "bev.data.settings.DataConfig") -> None:
         super().__init__(data)
+        if data.source.labels.names != NUSCENES.names:
+            raise ConfigError(
+                f"{type(data.source).__name__} reads nuScenes' tables, whose classes are"
+                f" {', '.join(NUSCENES.names)}; other labels need a source of their own."
+            )
         self.index = open_index(data.root, data.version)
 
     @property

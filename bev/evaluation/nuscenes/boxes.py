@@ -20,7 +20,7 @@ from bev.evaluation.nuscenes.official import (
     read_metrics,
 )
 from bev.evaluation.nuscenes.submission import submission_rows, write_submission
-from bev.evaluation.scores import Scores
+from bev.evaluation.scores import SUMMARY, Scores
 from bev.geometry import Boxes3D
 
 
@@ -48,7 +48,7 @@ class OfficialScorer(BoxScorer):
         return evaluate_submission(path, index, split.name, split.folder, split.within).scores()
 
     def read(self, folder: Path) -> Scores:
-        return read_metrics(folder).scores()
+        return read_metrics(folder).scores() if (folder / SUMMARY).is_file() else Scores()
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         path = split.folder / SUBMISSION

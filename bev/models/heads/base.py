@@ -1,7 +1,7 @@
 """The one interface of all heads: features in; output, loss and decoded result out.
 
 A head is one class and its settings. Its evaluation (``bev.evaluation.base.evaluator``) and its
-drawing (``bev.visualization.drawing.overlay``) are registered for the class of its settings, in a
+drawing (``bev.visualization.overlays.overlay``) are registered for the class of its settings, in a
 file of the project or in a user's own.
 """
 
@@ -70,11 +70,11 @@ class Head(nn.Module):
 
     def forward(self, features: Features) -> Any:
         """The head's raw output: tensors, also in tuples, lists or mappings."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.forward is not defined")
 
     def loss(self, output: Any, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Weighted loss terms by name; names are unique among all heads of a model."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.loss is not defined")
 
     def decode(self, output: Any) -> Any:
         """The result of an output, for users, evaluation and drawing."""
@@ -146,4 +146,4 @@ class HeadConfig:
 
     def build(self, spec: FeatureSpec) -> Head:
         """Build for features of this kind."""
-        raise TypeError(f"{type(self).__name__} does not define what it builds.")
+        raise ConfigError(f"{type(self).__name__} does not define what it builds (build).")

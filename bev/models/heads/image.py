@@ -4,6 +4,7 @@ The BEV loss reaches the backbone through depth and pooling, and says little unt
 one tells the image features directly what they look at. It is used in training only.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,12 +93,15 @@ class ImageClassHead(Head):
         self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
     ) -> tuple[dict[str, Tensor], list[Note]]:
         """Heatmaps of another label space's classes start anew."""
+        own = re.compile(rf"(^|\.){re.escape(name)}\.classify\.")
+        kept = {key: value for key, value in state.items() if not own.search(key)}
         labels = saved.get("labels")
+        if len(kept) == len(state):
+            return kept, []
         if not isinstance(labels, Mapping):
-            return dict(state), []
-        names = from_plain(LabelSpace, labels, "labels").names
-        kept = {key: value for key, value in state.items() if f"{name}.classify." not in key}
-        if names == self.space.names or len(kept) == len(state):
+            text = f"{name}: the file does not name its classes; taken in the order of those here"
+            return dict(state), [Note((f"{name}.",), text)] if saved else []
+        if from_plain(LabelSpace, labels, "labels").names == self.space.names:
             return dict(state), []
         return kept, [Note(("",), f"{name}: other classes there: it starts anew")]
 

@@ -4,6 +4,7 @@ After Philion and Fidler, Lift, Splat, Shoot (2020), section 4: every layer is t
 rest by itself, since areas overlap. Ground truth is made of the batch's outlines, on the device.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -176,7 +177,8 @@ class SegmentationHead(Head):
         if layers is None or layers == list(self.config.layers):
             return dict(state), []
         last = f"{name}.layers.{len(self.layers) - 1}."
-        kept = {key: value for key, value in state.items() if last not in key}
+        anew = re.compile(rf"(^|\.){re.escape(last)}")
+        kept = {key: value for key, value in state.items() if not anew.search(key)}
         if len(kept) == len(state):
             return kept, []
         text = f"{last}* predicts {list(self.config.layers)} here and {layers} there"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras
 
 
@@ -70,4 +71,4 @@ class ViewTransformConfig:
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:
         """Build for image features of this width and stride (pixels)."""
-        raise TypeError(f"{type(self).__name__} does not say what it builds.")
+        raise ConfigError(f"{type(self).__name__} does not define what it builds (build).")

@@ -22,7 +22,7 @@ class DepthBinning:
 
     def edges(self, device: torch.device | str | None = None) -> Float[Tensor, " edges"]:
         """Where bins begin and end, metres, rising: D + 1 of them."""
-        raise TypeError(f"{type(self).__name__} does not give the edges of its bins (edges).")
+        raise ConfigError(f"{type(self).__name__} does not give the edges of its bins (edges).")
 
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The middle of each bin, metres: the mean of its edges."""

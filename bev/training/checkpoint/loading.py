@@ -22,7 +22,7 @@ _POSITION = [
     *(
         ("data", name)
         for name in (
-            "version", "train_split", "fold", "fraction", "fraction_seed", "sampling",
+            "source", "version", "train_split", "fold", "fraction", "fraction_seed", "sampling",
             "least_points", "batch_size",
         )
     ),
@@ -120,6 +120,8 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
             " with --train.ema 0."
         )
     saved = _experiment(content, path)
+    if not saved.model.labels.renamed(model.labels):  # colours and the like may change
+        model = dataclasses.replace(model, labels=saved.model.labels)
     free = (".backbone.pretrained", ".backbone.weights", ".decode.")
     differing = [
         f"{name} was {before}, now {after}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bev.evaluation.scores import read_details
+from bev.evaluation.scores import DETAILS, read_details
 
 _DISTANCE_COLORS = ("#7fd4c1", "#39a9b0", "#2274a5", "#1b3b6f")
 
@@ -45,8 +45,10 @@ def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path 
     return path
 
 
-def draw_evaluation(folder: Path) -> Path:
-    """Draw the curves of the evaluation in this folder, as ``pr_curves.png`` there."""
+def draw_evaluation(folder: Path) -> Path | None:
+    """Draw the curves of the evaluation in this folder, as ``pr_curves.png``; None without any."""
+    if not (folder / DETAILS).is_file():
+        return None
     return draw_pr_curves(read_details(folder), folder / "pr_curves.png")
 
 

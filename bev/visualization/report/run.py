@@ -27,7 +27,7 @@ def report_run(run: FinishedRun, notice: str = "") -> Path:
         subtitle=str(folder),
         notice=notice,
         result=result,
-        curves=draw_evaluation(folder / "evaluation" / split) if result.classes else None,
+        curves=draw_evaluation(folder / "evaluation" / split),
         pictures=draw_samples(run),
         config_text=(folder / "config.yaml").read_text(),
     )

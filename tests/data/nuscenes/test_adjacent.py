@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from opened import opened
 from torchvision.transforms import v2
 
+from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
 from bev.data.images.grid_mask import GridMask
-from bev.data.nuscenes.adjacent import AdjacentConfig, adjacent_moments
+from bev.data.nuscenes.adjacent import adjacent_moments
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.settings import DataConfig

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from bev.models.heads.depth import nearest_depth
 from slow_sampling import looked_at, read, sightings
 
 from bev.geometry import BevGrid, Boxes3D, bev_transform, feature_pixels
 from bev.models import RefinedLiftSplatConfig, VoxelSamplingConfig
+from bev.models.heads.depth import nearest_depth
 from bev.models.heads.image import image_heatmaps
 from bev.models.view.depth_bins import DepthBins
 from bev.models.view.lift_splat import (
