@@ -11,6 +11,7 @@ from shrunken import shrunken
 from bev.config import load_file
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
+from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models import ListedDepthBins
 
 EXAMPLES = ROOT / "docs" / "examples"
@@ -42,8 +43,19 @@ def test_a_view_transform_in_45_lines(made_world):
     """A cell reads the pixel that its centre at height 0 projects to."""
     path = EXAMPLES / "flat_ground.py"
     assert len(path.read_text().splitlines()) <= 50
-    model = step(load_file(path), made_world)
-    assert type(model.view).__name__ == "FlatGround"
+    step(load_file(path), made_world)
+    # A camera 2 m above the ground looks straight down, f = 8 and the image's middle at (16, 16): the
+    # ground at (x, y) is seen at (16 - 4 y, 16 - 4 x), and features tell the pixel's x and y.
+    grid = BevGrid(x=(0.0, 4.0, 2.0), y=(-1.0, 1.0, 2.0), z=(-1.0, 1.0, 2.0))
+    view = load_file(path).model.view.build(2, 8, grid)
+    view.context = torch.nn.Identity()
+    ego_from_camera = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, -1, 2], [0, 0, 0, 1]])
+    matrix = torch.tensor([[8.0, 0, 16], [0, 8, 16], [0, 0, 1]])
+    cameras = Cameras(*(m[None, None] for m in (matrix, ego_from_camera, torch.eye(3))))
+    features = feature_pixels((32, 32), (4, 4), 8).permute(2, 0, 1)[None, None]
+    bev = view(features, (32, 32), cameras, torch.eye(4)[None]).bev
+    # Cells centred at (1, 0) and (3, 0): pixels (16, 12) and (16, 4).
+    torch.testing.assert_close(bev[0, :, 0], torch.tensor([[16.0, 16.0], [12.0, 4.0]]))
 
 
 @pytest.mark.parametrize(("name", "most"), [("occupancy", 80), ("warehouse_source", 100)])

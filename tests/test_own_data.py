@@ -106,7 +106,7 @@ def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
     positions = torch.stack([camera.ego_from_camera[:3, 3] for camera in frame.cameras])
     expected = torch.tensor([[0.5 + 0.16 * i, 0.0, 1.5] for i in range(4)], dtype=torch.float64)
     torch.testing.assert_close(positions, expected)
-    with pytest.raises(DataError, match="has no LIDAR_TOP row"):
+    with pytest.raises(DataError, match="has no lidar; switch it off"):
         frame.load_lidar()
 
 

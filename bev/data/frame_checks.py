@@ -1,5 +1,7 @@
 """Checks of the frames that a source gives: the first fault, in a sentence that names the frame."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from bev.data.frame import CameraFrame, Frame
 from bev.data.labels import LabelSpace
 from bev.errors import DataError
-from bev.geometry import Boxes3D
+from bev.geometry import Boxes3D, Lens
 
 _TOLERANCE = 1e-3  # of a rotation's products; rounding to three decimals stays below
 _SHAPES = {"center": (3,), "size": (3,), "yaw": (), "velocity": (2,), "score": ()}
@@ -52,7 +54,8 @@ def _check_camera(camera: CameraFrame, where: str) -> None:
         raise DataError(f"{where}: path of {camera.name} is {camera.path!r}; give a pathlib.Path.")
     if not isinstance(camera.lens, Lens):
         raise DataError(
-            f"{where}: lens of {camera.name} is {_described(camera.lens)}; give a bev.geometry.Lens."
+            f"{where}: lens of {camera.name} is {_described(camera.lens)}; give one of"
+            " bev.geometry.Lens."
         )
     if (
         not isinstance(size, tuple | list)

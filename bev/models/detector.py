@@ -251,7 +251,7 @@ def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
     """
     if isinstance(terms, dict) and "loss" in terms:
         raise ConfigError(
-            f"Head model.{name}: a loss term has the name 'loss', which is that of the sum; rename it."
+            f"Head model.{name}: a loss term has the name 'loss', that of their sum; rename it."
         )
     sound = isinstance(terms, dict) and all(
         isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()

@@ -1,12 +1,12 @@
 """A head of one's own: occupied BEV cells, learnt from lidar (``--import`` this to evaluate)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from lss_synthetic import config as base
 from torch import nn
 
-from bev.config import Experiment
+from bev.errors import ConfigError
 from bev.evaluation.base import evaluator
 from bev.evaluation.sample_sums import SampleSums
 from bev.geometry import apply_transform
@@ -20,11 +20,14 @@ class OccupancyConfig(HeadConfig):
     weight: float = 1.0
     z: tuple[float, float] = (0.3, 3.0)  # metres, of the points that count
 
+    def check_data(self, model, data):
+        if not data.lidar:
+            raise ConfigError("Occupancy is learnt from lidar points: set --data.lidar.")
+
     def build(self, spec):
         return OccupancyHead(self, spec)
 
-    def truth(self, batch, grid):
-        """(B, 1, Y, X) whether a lidar point lies in the cell."""
+    def truth(self, batch, grid):  # (B, 1, Y, X): does a lidar point lie in the cell?
         occupied = torch.zeros(len(batch), 1, *grid.shape[1:], device=batch.bev_from_ego.device)
         for sample, points in enumerate(batch.lidar):
             points = apply_transform(batch.bev_from_ego[sample], points)
@@ -41,8 +44,7 @@ class OccupancyHead(Head):
         self.logits = nn.Conv2d(spec.channels, 1, 3, padding=1)
 
     def forward(self, features):
-        size = self.grid.shape[1:]
-        return nn.functional.interpolate(self.logits(features.bev), size, mode="bilinear")
+        return nn.functional.interpolate(self.logits(features.bev), self.grid.shape[1:])
 
     def loss(self, output, batch):
         target = self.config.truth(batch, self.grid).float()
@@ -77,4 +79,4 @@ class WithOccupancy(DetectorConfig):
     occupancy: OccupancyConfig = OccupancyConfig()
 
 
-config = Experiment(WithOccupancy(**vars(base.model)), base.data, base.train)
+config = replace(base, model=WithOccupancy(**vars(base.model)))

@@ -10,7 +10,7 @@ from bev.config import Experiment
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.base import evaluator
-from bev.evaluation.evaluation import evaluators, headline
+from bev.evaluation.evaluation import evaluators, headline, try_out
 from bev.models import DetectorConfig, Head, HeadConfig
 from bev.training.settings_check import check_settings
 
@@ -107,6 +107,44 @@ def test_a_head_without_an_evaluator_is_refused_before_training(small):
             return True
 
     assert evaluator(Auxiliary(), "mean", config, DataConfig()) is None
+
+
+@dataclass(frozen=True)
+class FaultyConfig(MeanConfig):
+    """Fails in one of its parts.
+
+    Attributes:
+        part: that fails.
+    """
+
+    part: str = "forward"
+
+    @property
+    def auxiliary(self) -> bool:
+        return True
+
+    def build(self, spec):
+        head = Mean(self, spec)
+
+        def fail(*_):
+            raise IndexError("index 7 is out of bounds")
+
+        setattr(head, self.part, fail)
+        return head
+
+
+@pytest.mark.parametrize("part", ["forward", "loss", "decode"])
+def test_a_head_that_fails_ends_a_run_at_its_start(small, batch, part):
+    """In one sentence that names head, part and sample; the model is left as it was."""
+    model = WithMean(**vars(small), mean=FaultyConfig(part=part)).build().train()
+    sentence = rf"Head model\.mean \(Mean\) fails in its {part} for sample one: IndexError: index 7"
+    with pytest.raises(ConfigError, match=sentence):
+        try_out(model, batch, DataConfig())
+    sound = small.build().train()
+    before = {name: value.clone() for name, value in sound.state_dict().items()}
+    try_out(sound, batch, DataConfig())
+    assert sound.training
+    assert all(torch.equal(value, before[name]) for name, value in sound.state_dict().items())
 
 
 def test_a_model_without_labels_is_not_built(small):

@@ -1,0 +1,64 @@
+"""What each head adds to the picture of a sample."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from specs import truth_batch
+
+from bev.data.nuscenes.classes import LAYERS, NUSCENES
+from bev.geometry import BevGrid, Boxes3D, Outlines
+from bev.models import (
+    CenterHeadConfig,
+    DepthSupervisionConfig,
+    DetectorConfig,
+    HeadConfig,
+    SegmentationHeadConfig,
+)
+from bev.visualization.areas import AreaMaps
+from bev.visualization.overlays import Overlay, overlay
+
+GRID = BevGrid(x=(-4.0, 4.0, 1.0), y=(-3.0, 3.0, 1.0), z=(-4.0, 4.0, 8.0))
+AREAS = SegmentationHeadConfig(("drivable_area", "vehicle"))
+MODEL = DetectorConfig(labels=NUSCENES, grid=GRID, segmentation=AREAS)
+
+
+@pytest.fixture()
+def batch():
+    """A vehicle that covers two cells, and no road."""
+    box = Boxes3D.make(
+        torch.tensor([[1.0, 0.5, 0.0]]), torch.tensor([[1.8, 0.8, 1.0]]), torch.zeros(1)
+    )
+    return truth_batch([box], [Outlines.of_boxes(box, LAYERS.index("vehicle"))])
+
+
+def test_areas_have_the_names_colours_and_truth_of_their_layers(batch):
+    logits = torch.full((1, 2, 6, 8), -1.0)
+    logits[0, 0, 2, 3] = 1.0
+    boxes, maps = overlay(AREAS, logits, batch, MODEL)
+    colors = {layer.name: layer.color for layer in NUSCENES.layers}
+    assert boxes is None and tuple(maps.layers) == AREAS.layers
+    assert list(maps.colors) == [colors["drivable_area"], colors["vehicle"]]
+    assert maps.predicted.nonzero().tolist() == [[0, 2, 3]]
+    assert maps.truth.nonzero().tolist() == [[1, 3, 4], [1, 3, 5]]
+    alone = overlay(AREAS, None, batch, MODEL).areas
+    assert alone.predicted is None and torch.equal(alone.truth, maps.truth)
+
+
+def test_boxes_are_those_of_the_sample(batch):
+    head = CenterHeadConfig()
+    assert overlay(head, [batch.boxes[0]], batch, MODEL).boxes is batch.boxes[0]
+    assert overlay(head, None, batch, MODEL) == Overlay()
+
+
+def test_a_head_without_a_drawing_adds_nothing_and_ones_own_is_found(batch):
+    @dataclass(frozen=True)
+    class Own(HeadConfig):
+        """Settings of a user's own head."""
+
+    assert overlay(DepthSupervisionConfig(), None, batch, MODEL) == Overlay()
+    assert overlay(Own(), None, batch, MODEL) == Overlay()
+    everywhere = AreaMaps(GRID, ["all"], [(1, 2, 3)], None, torch.ones(1, 6, 8, dtype=torch.bool))
+    overlay.register(Own, lambda config, decoded, batch, model: Overlay(areas=everywhere))
+    assert overlay(Own(), None, batch, MODEL).areas is everywhere
+    assert overlay(AREAS, None, batch, replace(MODEL)).areas is not everywhere
