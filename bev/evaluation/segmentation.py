@@ -21,8 +21,8 @@ MEAN = "mIoU"
 RULE = (
     "IoU: cells whose logit is above 0 against cells whose centre lies inside an area; intersection"
     " and union summed over all samples. Of areas of boxes (vehicles) IoU takes every annotated"
-    " box as ground truth; IoU_..._visible leaves out those of visibility 1 (0-40 %), whose cells count"
-    " as background."
+    " box as ground truth; IoU_..._visible leaves out those of visibility 1 (0-40 %), whose cells"
+    " count as background."
 )
 _VISIBLE = 2  # the nuScenes level from which a box is seen to more than 40 %
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from lss_synthetic import config as base
-from torch import nn
 
 from bev.errors import ConfigError
 from bev.evaluation.base import evaluator
@@ -29,10 +28,9 @@ class OccupancyConfig(HeadConfig):
 
     def truth(self, batch, grid):  # (B, 1, Y, X): does a lidar point lie in the cell?
         occupied = torch.zeros(len(batch), 1, *grid.shape[1:], device=batch.bev_from_ego.device)
+        slab = replace(grid, z=(*self.z, self.z[1] - self.z[0]))
         for sample, points in enumerate(batch.lidar):
-            points = apply_transform(batch.bev_from_ego[sample], points)
-            points = points[(points[:, 2] > self.z[0]) & (points[:, 2] < self.z[1])]
-            cell, inside = grid.locate(points)
+            cell, inside = slab.locate(apply_transform(batch.bev_from_ego[sample], points))
             occupied[sample, 0, cell[inside, 1], cell[inside, 2]] = 1
         return occupied > 0
 
@@ -41,14 +39,14 @@ class OccupancyHead(Head):
     def __init__(self, config, spec):
         super().__init__()
         self.config, self.grid = config, spec.grid
-        self.logits = nn.Conv2d(spec.channels, 1, 3, padding=1)
+        self.logits = torch.nn.Conv2d(spec.channels, 1, 3, padding=1)
 
     def forward(self, features):
-        return nn.functional.interpolate(self.logits(features.bev), self.grid.shape[1:])
+        return torch.nn.functional.interpolate(self.logits(features.bev), self.grid.shape[1:])
 
     def loss(self, output, batch):
         target = self.config.truth(batch, self.grid).float()
-        loss = nn.functional.binary_cross_entropy_with_logits(output.float(), target)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(output.float(), target)
         return {"occupancy": self.config.weight * loss}
 
     def averaged(self, output, flipped):
