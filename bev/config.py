@@ -58,6 +58,7 @@ class Experiment:
     def __post_init__(self) -> None:
         labels, own = self.model.labels, self.data.source.labels
         if labels is None or (labels is _taken.get(id(labels)) and labels != own):
+            own = dataclasses.replace(own)  # a copy, unlike the same labels where they are given
             _taken[id(own)] = own
             object.__setattr__(self, "model", dataclasses.replace(self.model, labels=own))
 

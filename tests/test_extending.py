@@ -44,8 +44,8 @@ def test_a_view_transform_in_45_lines(made_world):
     path = EXAMPLES / "flat_ground.py"
     assert len(path.read_text().splitlines()) <= 50
     step(load_file(path), made_world)
-    # A camera 2 m above the ground looks straight down, f = 8 and the image's middle at (16, 16): it
-    # has the ground at (x, y) at (16 - 4 y, 16 - 4 x), and features hold the pixel's x and y.
+    # A camera 2 m above the ground looks straight down, f = 8, its middle at (16, 16): it has
+    # the ground at (x, y) at (16 - 4 y, 16 - 4 x), and features hold the pixel's x and y.
     grid = BevGrid(x=(0.0, 4.0, 2.0), y=(-1.0, 1.0, 2.0), z=(-1.0, 1.0, 2.0))
     view = load_file(path).model.view.build(2, 8, grid)
     view.context = torch.nn.Identity()
