@@ -231,6 +231,9 @@ def test_labels_follow_a_source_that_the_command_line_changes():
     changed = override(yard, flags, "x")
     assert changed.data.source.kinds == changed.model.labels.names == ("digger", "van", "crate")
     assert override(yard, ["--train.lr", "1"], "x").model == yard.model
+    # As in a config file that takes another's, in which the labels were nuScenes'.
+    moved = replace(Experiment(), data=replace(Experiment().data, source=YardConfig()))
+    assert moved.model.labels.names == ("van", "crate")
     # A config that names labels of its own keeps them.
     own = DetectorConfig(labels=NUSCENES)
     assert override(replace(yard, model=own), flags, "x").model == own

@@ -42,7 +42,7 @@ class CameraFrame:
 
 @dataclass(frozen=True)
 class AdjacentFrame:
-    """What the cameras saw at another time, seen from a key frame.
+    """Images of the cameras at another time than the key frame's.
 
     Attributes:
         name: token of a key frame, else the names of the image files.

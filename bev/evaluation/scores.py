@@ -11,10 +11,10 @@ SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
 
 @dataclass(frozen=True)
 class Scores:
-    """What the evaluation of a head found.
+    """Figures of the evaluation of a head.
 
     Attributes:
-        figures: by name, in the order that they are shown in; the first is the head's headline.
+        figures: by name, in the order that they are shown in.
         classes: by class, the value of each column ("AP", ...); NaN where one has no meaning, and
             empty for heads without classes.
         note: definition of the figures, where it is needed to compare them; else empty.

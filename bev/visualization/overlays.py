@@ -17,7 +17,7 @@ from bev.visualization.colors import layer_color
 
 
 class Overlay(NamedTuple):
-    """What a head adds to the picture of one sample.
+    """Additions of a head to the picture of one sample.
 
     Attributes:
         boxes: predicted, in the ego frame; None where nothing detects.
@@ -30,7 +30,7 @@ class Overlay(NamedTuple):
 
 @singledispatch
 def overlay(config: HeadConfig, decoded: Any, batch: Batch, model: DetectorConfig) -> Overlay:
-    """What a head adds to the picture of a sample; nothing where no drawing is registered.
+    """The additions of a head to the picture of a sample; none where no drawing is registered.
 
     Args:
         config: the head's settings, by whose class the function is chosen.

@@ -18,7 +18,7 @@ _MARGIN = 8.0  # pixels beyond the borders that still count, so that thick lines
 
 
 class Sight(ABC):
-    """What a camera shows of lines and faces.
+    """Projection of lines and faces by a camera, cut to its image.
 
     Attributes:
         convex: whether convex faces are convex in its images.

@@ -12,6 +12,7 @@ from bev.errors import ConfigError
 from bev.evaluation.base import evaluator
 from bev.evaluation.evaluation import evaluators, headline, try_out
 from bev.models import DetectorConfig, Head, HeadConfig
+from bev.serialization import from_plain, to_plain
 from bev.training.settings_check import check_settings
 
 
@@ -90,6 +91,25 @@ def test_a_head_that_cannot_be_flipped_is_named(small, batch):
     model = with_mean(symmetric).build().eval()
     with pytest.raises(ConfigError, match=r"Mean does not define `averaged`.*no-test-mirror"):
         model.predict(batch)
+
+
+def test_a_head_of_ones_own_in_the_place_of_another_is_saved(small, tmp_path):
+    """Settings of 0.1.0, which name no class there, are those of the usual head."""
+    config = Experiment(replace(small, segmentation=MeanConfig(term="own")))
+    plain = to_plain(config)
+    assert plain["model"]["segmentation"]["type"] == "MeanConfig"
+    assert from_plain(Experiment, plain) == config
+    plain["model"]["segmentation"] = {"layers": ["vehicle"]}
+    assert from_plain(Experiment, plain).model.segmentation.layers == ("vehicle",)
+
+
+def test_a_head_has_no_name_of_another_part(small):
+    @dataclass(frozen=True)
+    class Clashing(DetectorConfig):
+        features: MeanConfig = field(default_factory=MeanConfig)
+
+    with pytest.raises(ConfigError, match=r"Head model\.features has the name of another part"):
+        Clashing(**vars(small)).build()
 
 
 def test_a_head_without_an_evaluator_is_refused_before_training(small):
