@@ -11,6 +11,7 @@ from shrunken import shrunken
 from bev.config import load_file
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
+from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models import ListedDepthBins
 
@@ -29,8 +30,15 @@ def step(config, root):
 
 
 def test_listed_depth_bins_of_the_page(made_world, tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.S)
-    (tmp_path / "bins.py").write_text(code)
+    codes = re.findall(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.S)
+    for name, code in zip(("bins", "squares"), codes, strict=True):
+        (tmp_path / f"{name}.py").write_text(code)
+    squares = load_file(tmp_path / "squares.py")
+    assert squares.model.view.depth.edges().tolist() == [1, 4, 9, 16, 25, 36, 49, 64]
+    step(squares, made_world)
+    broken = replace(squares.model.view, depth=replace(squares.model.view.depth, last=1))
+    with pytest.raises(ConfigError, match="SquareBins.edges gives .* two or more depths"):
+        replace(squares.model, view=broken).build()
     config = load_file(tmp_path / "bins.py")
     bins = config.model.view.depth
     assert isinstance(bins, ListedDepthBins) and bins.bins == 8

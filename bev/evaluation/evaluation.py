@@ -5,6 +5,7 @@ The idea: an accumulator takes predictions batch by batch, whoever drives the lo
 at the end. What is measured is each head's own affair, see ``bev.evaluation.base``.
 """
 
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -149,6 +150,8 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
     own, training = evaluators(model.config, data), model.training
     features = model.eval().features(batch)
     terms: dict[str, str] = {}  # loss terms and figures, and the head that has them
+    for name, one in own.items():
+        _claim(terms, "figure", one.headlines, name)
     for name in model.config.heads:
         head, one = getattr(model, name), own.get(name)
         step = "forward"
@@ -175,10 +178,11 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
         except BevError:
             raise
         except Exception as error:
-            text = " ".join(str(error).split())
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            last = traceback.extract_tb(error.__traceback__)[-1]
             raise ConfigError(
                 f"Head model.{name} ({type(head).__name__}) fails in its {step} for sample"
-                f" {batch.tokens[0]}: {type(error).__name__}: {text}"
+                f" {batch.tokens[0]}: {text} ({last.filename}, line {last.lineno})"
             ) from error
     model.train(training)
 

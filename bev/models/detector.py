@@ -257,8 +257,14 @@ def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
         isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()
     )
     if not sound:
+        items = terms.items() if isinstance(terms, dict) else [("it", terms)]
+        found = ", ".join(f"{key} is {_described(value)}" for key, value in items)
         raise ConfigError(
-            f"Head model.{name}: its loss gives no mapping of names to scalar tensors, but"
-            f" {str(terms)[:200]}."
+            f"Head model.{name}: its loss gives no mapping of names to scalar tensors: {found}."
         )
     return terms
+
+
+def _described(value: Any) -> str:
+    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+    return f"a {type(value).__name__}{shape}"

@@ -24,6 +24,24 @@ class DepthBinning:
         """Where bins begin and end, metres, rising: D + 1 of them."""
         raise ConfigError(f"{type(self).__name__} does not give the edges of its bins (edges).")
 
+    def check(self) -> None:
+        """Refuse edges that are none.
+
+        Raises:
+            ConfigError: where ``edges()`` fails, or gives no tensor of two or more that rise.
+        """
+        name = type(self).__name__
+        try:
+            edges = self.edges()
+        except TypeError as error:
+            raise ConfigError(f"{name}.edges(device=None) cannot be called: {error}.") from error
+        sound = isinstance(edges, Tensor) and edges.ndim == 1 and len(edges) >= 2
+        if not sound or not (edges.diff() > 0).all() or edges[0] < 0:
+            raise ConfigError(
+                f"{name}.edges gives {edges}; give a tensor of two or more depths in metres, from 0"
+                " on, that rise."
+            )
+
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
         """The middle of each bin, metres: the mean of its edges."""
         edges = self.edges(device)

@@ -66,6 +66,7 @@ class LiftSplat(ViewTransform):
     ) -> None:
         super().__init__()
         self.config, self.stride, self.grid = config, stride, grid
+        config.depth.check()
         self.channels = config.channels * grid.shape[0]
         bins = config.depth.bins
         width = in_channels + (4 + bins if config.ray_features else 0)
