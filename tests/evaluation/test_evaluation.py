@@ -12,8 +12,9 @@ from bev.data.nuscenes.classes import NUSCENES
 from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
 from bev.errors import ConfigError
-from bev.evaluation.base import EvaluatedSplit, SampleSums, evaluator
+from bev.evaluation.base import EvaluatedSplit, evaluator
 from bev.evaluation.evaluation import Evaluation, Result, headline
+from bev.evaluation.sample_sums import SampleSums
 from bev.evaluation.scores import Scores
 from bev.evaluation.table import class_rows
 from bev.geometry import Boxes3D
