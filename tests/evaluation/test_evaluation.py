@@ -102,8 +102,11 @@ def test_the_first_headline_decides():
 
 
 def test_a_figure_that_two_heads_have_is_named(tmp_path):
-    found = evaluated(TwoCounts(second=CountConfig()))
-    sentence = r"Head model\.first: the figure 'count' is that of another head"
+    """At the start where it is a headline, else when it is there."""
+    sentence = r"Head model\.second: the figure 'count' is that of head model\.first"
+    with pytest.raises(ConfigError, match=sentence):
+        evaluated(TwoCounts(second=CountConfig()))
+    found = evaluated(TwoCounts(second=CountConfig(headline=False)))
     with pytest.raises(ConfigError, match=sentence):
         found.compute(split(tmp_path))
 
