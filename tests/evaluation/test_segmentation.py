@@ -153,9 +153,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 def test_vehicles_without_annotations_are_not_scored(tmp_path):
-    with pytest.raises(
-        DataError, match="The data in .* have no annotations, so vehicles cannot be"
-    ):
+    with pytest.raises(DataError, match="have no annotations, so vehicles cannot be scored"):
         measured().compute(split(tmp_path, annotated=False))
     road = measured(layers=("drivable_area",)).compute(split(tmp_path, annotated=False))
     assert road.figures["mIoU"] == 0.5
