@@ -12,8 +12,9 @@ from bev.data.nuscenes.classes import NUSCENES
 from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
 from bev.errors import ConfigError
-from bev.evaluation.base import EvaluatedSplit, SampleSums, evaluator
+from bev.evaluation.base import EvaluatedSplit, evaluator
 from bev.evaluation.evaluation import Evaluation, Result, headline
+from bev.evaluation.sample_sums import SampleSums
 from bev.evaluation.scores import Scores
 from bev.evaluation.table import class_rows
 from bev.geometry import Boxes3D
@@ -101,8 +102,11 @@ def test_the_first_headline_decides():
 
 
 def test_a_figure_that_two_heads_have_is_named(tmp_path):
-    found = evaluated(TwoCounts(second=CountConfig()))
-    sentence = r"Head model\.first: the figure 'count' is that of another head"
+    """At the start where it is a headline, else when it is there."""
+    sentence = r"Head model\.second: the figure 'count' is that of head model\.first"
+    with pytest.raises(ConfigError, match=sentence):
+        evaluated(TwoCounts(second=CountConfig()))
+    found = evaluated(TwoCounts(second=CountConfig(headline=False)))
     with pytest.raises(ConfigError, match=sentence):
         found.compute(split(tmp_path))
 
