@@ -36,9 +36,10 @@ def test_listed_depth_bins_of_the_page(made_world, tmp_path):
     squares = load_file(tmp_path / "squares.py")
     assert squares.model.view.depth.edges().tolist() == [1, 4, 9, 16, 25, 36, 49, 64]
     step(squares, made_world)
-    broken = replace(squares.model.view, depth=replace(squares.model.view.depth, last=1))
+    small = shrunken(squares).model
+    broken = replace(small.view, depth=replace(small.view.depth, last=1))
     with pytest.raises(ConfigError, match="SquareBins.edges gives .* two or more depths"):
-        replace(squares.model, view=broken).build()
+        replace(small, view=broken).build()
     config = load_file(tmp_path / "bins.py")
     bins = config.model.view.depth
     assert isinstance(bins, ListedDepthBins) and bins.bins == 8

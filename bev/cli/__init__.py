@@ -15,7 +15,7 @@ from bev.errors import ConfigError, run_command
 
 COMMANDS = {
     "train": "train a config, evaluate it and draw a few samples",
-    "evaluate": "official metrics of a checkpoint or a results file",
+    "evaluate": "metrics of a checkpoint or a nuScenes results file",
     "visualize": "pictures of samples: predictions, ground truth, calibration",
     "check-data": "list all damage of a data set",
     "make-synthetic": "make a synthetic driving world in nuScenes' format",

@@ -1,4 +1,4 @@
-"""Official metrics of a checkpoint or a results file, and the IoU of a checkpoint that segments.
+"""Metrics of a checkpoint on a split, or the official ones of a nuScenes results file.
 
 bevlab evaluate CHECKPOINT [--split mini_val]
 bevlab evaluate results_nusc.json --data.root DIR --data.version V --split SPLIT
@@ -17,7 +17,7 @@ from bev.evaluation.robustness import Disturbance
 
 @dataclass(frozen=True)
 class Command:
-    """Evaluate with the official nuScenes metrics.
+    """Evaluate a split: boxes of nuScenes by its official metrics, each head by its own.
 
     Attributes:
         source: a checkpoint of a run, or a submission (.json).

@@ -85,8 +85,8 @@ def _check_rigid(poses: dict[str, Tensor], where: str) -> None:
     if not good.all():
         name = list(poses)[int(good.argmin())]
         raise DataError(
-            f"{where}: {name} is {poses[name].tolist()}, no rigid transform; its first 3x3 must be"
-            " a rotation and its last row 0, 0, 0, 1."
+            f"{where}: {name} is no rigid transform: its first 3x3 must be a rotation (the products"
+            f" of its rows are off by {error[list(poses).index(name)]:.2g}) and its last row 0, 0, 0, 1."
         )
 
 
@@ -110,11 +110,16 @@ def _check_boxes(boxes: Boxes3D, labels: LabelSpace, where: str) -> None:
                 f"{where}: boxes.{name} is {_described(value)}; give a tensor of shape"
                 f" {(count, *shape)} and {wanted}, as it has {count} centers."
             )
-    placed = [getattr(boxes, name).numpy() for name in ("center", "size", "yaw")]
-    if not (all(np.isfinite(part).all() for part in placed) and (placed[1] > 0).all()):
-        raise DataError(
-            f"{where} has a box that is not finite, or whose size is not above 0; leave it out."
-        )
+    for name in ("center", "size", "yaw"):
+        values = getattr(boxes, name).numpy().reshape(count, 1 if name == "yaw" else 3)
+        good = np.isfinite(values) & (values > 0 if name == "size" else True)
+        if not good.all():
+            row = int((~good.all(axis=1)).argmax())
+            wanted = "above 0" if name == "size" else "finite"
+            raise DataError(
+                f"{where}: boxes.{name} of box {row} is {values[row].tolist()}; give numbers that"
+                f" are {wanted}, or leave the box out."
+            )
     limits = {"label": (0, labels.names), "attribute": (-1, labels.attributes)}
     for name, (least, known) in limits.items():
         numbers = getattr(boxes, name).numpy()

@@ -62,7 +62,7 @@ class ListedSource(FrameSource):
 class ListedFrames(Frames):
     """Frames of any sequence, with the cameras and adjacent frames that the settings ask for.
 
-    Every frame is checked when it is first served, see ``bev.data.frame_checks``.
+    Every frame is checked when they are opened, see ``bev.data.frame_checks``.
 
     Args:
         frames: those of a scene in the order of time, with all their cameras.
@@ -70,8 +70,8 @@ class ListedFrames(Frames):
 
     Raises:
         ConfigError: where the settings ask for sweeps or for the lidar's frame.
-        DataError: for what is no frame, a token that comes twice, a scene whose times do not
-            ascend, a camera that a frame lacks, or a first frame that is not as it must be.
+        DataError: for what is no frame, or not as it must be, a token that comes twice, a scene
+            whose times do not ascend, a camera that a frame lacks, or an image that is missing.
     """
 
     def __init__(self, frames: Sequence[Frame], data: DataConfig) -> None:
@@ -97,14 +97,7 @@ class ListedFrames(Frames):
         by_scene = np.argsort(self._scene, kind="stable")
         self._members = np.split(by_scene, np.cumsum(np.bincount(self._scene))[:-1])
         self._rows = np.arange(len(seen))
-        self._checked: set[int] = set()
         self._check_order()
-        for camera in self._checked_frame(0).cameras:
-            if not camera.path.is_file():
-                raise DataError(
-                    f"Image {camera.path} of frame {self._tokens[0]!r} is missing; restore it, or"
-                    f" mend --data.root or {source}."
-                )
 
     @property
     def scene(self) -> Int[np.ndarray, " n"]:
@@ -123,13 +116,13 @@ class ListedFrames(Frames):
     def classes_held(self, min_points: int) -> Bool[np.ndarray, "n C"]:
         held = np.zeros((len(self), len(self.labels.classes)), bool)
         for place, row in enumerate(self._rows.tolist()):
-            frame = self._checked_frame(row)
+            frame = self.frames[row]
             held[place, frame.boxes.label[frame.counted(min_points)].numpy()] = True
         return held
 
     def played(self, item: int, rate: float) -> Frame:
         row = int(self._rows[item])
-        frame = self._checked_frame(row)
+        frame = self.frames[row]
         own = {camera.name: camera for camera in frame.cameras}
         cameras = tuple(own[name] for name in self.cameras if name in own)
         scene = self._members[self._scene[row]]
@@ -147,7 +140,7 @@ class ListedFrames(Frames):
     def _adjacent(
         self, row: int, own_row: int, cameras: Sequence[CameraFrame], own: Frame, rate: float
     ) -> AdjacentFrame:
-        other = self._checked_frame(row)
+        other = self.frames[row]
         there = {camera.name: camera for camera in other.cameras}
         ego_from_global = inverse_rigid(own.global_from_ego)
         seconds = int(self._times[row] - self._times[own_row]) * 1e-6
@@ -180,9 +173,16 @@ class ListedFrames(Frames):
         missing = [name for name in self.cameras if name not in names]
         if missing and (self.data.missing_cameras == "error" or len(missing) == len(self.cameras)):
             raise DataError(
-                f"Frame {frame.token!r} has no camera {missing[0]}; it has"
+                f"Frame {frame.token!r} has no camera {missing[0]} (data.cameras); it has"
                 f" {', '.join(names) or 'none'}."
             )
+        check_frame(frame, self.labels)
+        for camera in frame.cameras:
+            if camera.name in self.cameras and not camera.path.is_file():
+                raise DataError(
+                    f"Image {camera.path} of frame {frame.token!r} (camera {camera.name}) is"
+                    f" missing; restore it, or mend --data.root or {type(self.data.source).__name__}."
+                )
         return frame.token, frame.scene or frame.token, int(frame.timestamp)
 
     def _check_order(self) -> None:
@@ -198,10 +198,3 @@ class ListedFrames(Frames):
                     f" {self._tokens[before]!r} at {self._times[before]} us; times must ascend"
                     f" within scene {self.scene_names[self._scene[after]]!r}."
                 )
-
-    def _checked_frame(self, row: int) -> Frame:
-        frame = self.frames[row]
-        if row not in self._checked:
-            check_frame(frame, self.labels)
-            self._checked.add(row)
-        return frame

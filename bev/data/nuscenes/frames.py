@@ -55,10 +55,13 @@ class IndexFrames(Frames):
             lacks = rows if channel is None else rows[data[rows, channel] == NO_ROW]
             if len(lacks) and (channel is None or missing == "error"):
                 first = int(lacks[0])
-                found = sorted(n for n, c in index.channels.items() if data[first, c] != NO_ROW)
+                cameras = index.sensor.modality == b"camera"
+                found = sorted(
+                    n for n, c in index.channels.items() if cameras[c] and data[first, c] != NO_ROW
+                )
                 raise DataError(
-                    f"Sample {index.token_of(first)} has no camera {name}; it has"
-                    f" {', '.join(found) or 'none'}."
+                    f"Sample {index.token_of(first)} has no camera {name} (data.cameras); it"
+                    f" has {', '.join(found) or 'none'}."
                 )
         channels = [index.channels[name] for name in self.cameras]
         blind = rows[(data[rows][:, channels] == NO_ROW).all(axis=1)] if channels else ()
