@@ -86,7 +86,8 @@ def _check_rigid(poses: dict[str, Tensor], where: str) -> None:
         name = list(poses)[int(good.argmin())]
         raise DataError(
             f"{where}: {name} is no rigid transform: its first 3x3 must be a rotation (the products"
-            f" of its rows are off by {error[list(poses).index(name)]:.2g}) and its last row 0, 0, 0, 1."
+            f" of its rows are off by {error[list(poses).index(name)]:.2g}) and its last row"
+            " 0, 0, 0, 1."
         )
 
 

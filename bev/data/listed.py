@@ -181,7 +181,8 @@ class ListedFrames(Frames):
             if camera.name in self.cameras and not camera.path.is_file():
                 raise DataError(
                     f"Image {camera.path} of frame {frame.token!r} (camera {camera.name}) is"
-                    f" missing; restore it, or mend --data.root or {type(self.data.source).__name__}."
+                    " missing; restore it, or mend --data.root or"
+                    f" {type(self.data.source).__name__}."
                 )
         return frame.token, frame.scene or frame.token, int(frame.timestamp)
 

@@ -169,7 +169,9 @@ FAULTS = {
     "'two' at 5 us follows 'one' at 5 us": lambda: [
         made("one", scene="s", timestamp=5), made("two", scene="s", timestamp=5)
     ],
-    r"Image missing.jpg of frame 'one' .camera a. is missing": lambda: [with_camera(path=Path("missing.jpg"))],
+    r"Image missing.jpg of frame 'one' .camera a. is missing": lambda: [
+        with_camera(path=Path("missing.jpg"))
+    ],
     r"size of a is \(60, 80, 3\)": lambda: [with_camera(size=(60, 80, 3))],
     r"intrinsics of a is a tensor of shape \(4, 4\)": lambda: [
         with_camera(intrinsics=torch.eye(4, dtype=torch.float64))
@@ -184,7 +186,9 @@ FAULTS = {
     "boxes.label is .* torch.float32": lambda: [with_boxes(label=torch.zeros(2))],
     "boxes.label has 2; .* 0 to 1 .cup, plate": lambda: [with_boxes(label=torch.tensor([0, 2]))],
     "boxes.attribute has 1; .* -1 to 0": lambda: [with_boxes(attribute=torch.tensor([1, -1]))],
-    r"boxes.size of box 0 is \[0.0, 0.0, 0.0\]; give numbers that are above 0": lambda: [with_boxes(size=torch.zeros(2, 3))],
+    r"boxes.size of box 0 is \[0.0, 0.0, 0.0\]; give numbers that are above 0": lambda: [
+        with_boxes(size=torch.zeros(2, 3))
+    ],
     "points_on_box is .* it has 2 boxes": lambda: [made(points_on_box=torch.zeros(3).long())],
 }  # fmt: skip
 
