@@ -17,6 +17,7 @@ from bev.data.nuscenes.boxes import to_nuscenes
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.errors import SubmissionError
 from bev.evaluation.center_distance import MAX_BOXES, attribute_by_speed
+from bev.evaluation.results_file import check_boxes
 from bev.files import replacing
 from bev.geometry import Boxes3D
 
@@ -57,18 +58,10 @@ def submission_rows(
         global_from_ego: (4, 4) float64, the reference ego pose.
 
     Raises:
-        SubmissionError: where a box has a centre, size, heading or score that is not finite, or a
-            size that is not positive.
+        SubmissionError: see ``bev.evaluation.results_file.check_boxes``.
     """
     boxes = boxes.to("cpu")
-    numbers = torch.cat([boxes.center, boxes.size, boxes.yaw[:, None], boxes.score[:, None]], dim=1)
-    good = numbers.isfinite().all(dim=1) & (boxes.size > 0).all(dim=1)
-    if not good.all():
-        raise SubmissionError(
-            f"Sample {token} has {int((~good).sum())} of {len(boxes)} boxes with a centre, size,"
-            " heading or score that is not finite or a size that is not positive; look at the"
-            " model's outputs for this sample."
-        )
+    check_boxes(token, boxes, NUSCENES)
     order = torch.argsort(boxes.score, descending=True, stable=True)[:MAX_BOXES]
     boxes = boxes[order]
     rows = []
