@@ -43,6 +43,9 @@ _EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
 _EGO_WINDOW = ((1.2, 0.68), (1.9, 0.6), (1.9, -0.6), (1.2, -0.68))
 
 
+REACH = 54.0  # metres, a little more than most BEV grids on nuScenes
+
+
 @dataclass(frozen=True)
 class BevView:
     """A square view centred on the car.
@@ -53,7 +56,7 @@ class BevView:
     """
 
     pixels: int = 580
-    reach: float = 54.0
+    reach: float = REACH
 
     def locate(self, points: np.ndarray) -> np.ndarray:
         """Continuous pixels (..., 2) of ego points (..., 2 or 3) in metres."""

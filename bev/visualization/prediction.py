@@ -8,6 +8,7 @@ from bev.data.batch import Batch
 from bev.data.frame import Frame
 from bev.models import Detector, DetectorConfig
 from bev.models.detector import Prediction
+from bev.visualization.bev_view import REACH
 from bev.visualization.overlays import overlay
 from bev.visualization.sheet import draw_sheet
 
@@ -44,4 +45,6 @@ def draw_heads(
         found = overlay(head, prediction and prediction.results[name], batch, model)
         boxes = found.boxes if boxes is None else boxes
         areas += [] if found.areas is None else [found.areas]
-    return draw_sheet(frame, boxes, areas=areas, space=model.labels, **drawn)
+    farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
+    reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # a smaller grid fills the picture
+    return draw_sheet(frame, boxes, areas=areas, space=model.labels, reach=reach, **drawn)

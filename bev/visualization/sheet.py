@@ -10,7 +10,7 @@ from bev.data.frame import Frame
 from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D
 from bev.visualization.areas import AreaMaps
-from bev.visualization.bev_view import BevView, draw_bev
+from bev.visualization.bev_view import REACH, BevView, draw_bev
 from bev.visualization.camera_view import draw_boxes, scaled_camera
 from bev.visualization.colors import class_color, class_name
 from bev.visualization.composition import (
@@ -37,6 +37,7 @@ def draw_sheet(
     labels: bool = False,
     title: str = "",
     camera_width: int = 480,
+    reach: float = REACH,
 ) -> np.ndarray:
     """Draw a key frame with its truth and, where given, predictions.
 
@@ -55,6 +56,7 @@ def draw_sheet(
             counts from 1).
         labels: write class and score at each box in the cameras.
         title: what is shown, e.g. the model's name; before the sample token.
+        reach: metres from the car to each border of the BEV.
         camera_width: of each camera image, pixels; 480 makes a sheet of 2086 x 660 (six cameras).
 
     Returns:
@@ -81,7 +83,7 @@ def draw_sheet(
         draw_boxes(tile, entry, thin, truth=True, global_from_ego=pose)
         draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose, space=space)
         place_tile(sheet, layout, index, tile, camera.name)
-    view = BevView(layout.bev_pixels)
+    view = BevView(layout.bev_pixels, reach)
     bev = draw_bev(view, truth=thin, predictions=strong, lidar=lidar, areas=areas, space=space)
     place_bev(sheet, layout, bev)
 
