@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from commands import ROOT, attempt
+from opened import opened
 from own_data import CAMERAS, VERSION
 from test_own_data import SMALL
 

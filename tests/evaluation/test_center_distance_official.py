@@ -103,7 +103,7 @@ def assert_official(index, frames, folder):
     official = evaluate_submission(path, index, [*rows], folder / "official")
     boxes = counted_boxes(path, index, [*rows])
     found = score_boxes(from_devkit(boxes.predicted), from_devkit(boxes.truth), NUSCENES)
-    figures = {name: value for name, value in official.scalars().items() if name != "NDS"}
+    figures = {name: value for name, value in official.scores().figures.items() if name != "NDS"}
     assert found.scores.figures == pytest.approx(figures, rel=0, abs=1e-12)
     for name, own in found.scores.classes.items():
         theirs = [official.class_ap[name], *official.class_errors[name].values()]

@@ -32,7 +32,7 @@ class DepthBinning:
         """
         name = type(self).__name__
         try:
-            edges = self.edges()
+            edges = self.edges("cpu")  # also where a model is built on no device
         except TypeError as error:
             raise ConfigError(f"{name}.edges(device=None) cannot be called: {error}.") from error
         sound = isinstance(edges, Tensor) and edges.ndim == 1 and len(edges) >= 2

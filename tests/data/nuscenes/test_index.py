@@ -296,5 +296,7 @@ def test_a_config_opens_its_data(tables):
     config = DataConfig(root=tables, version=VERSION, cameras=("CAM_BACK",))
     assert len(opened(config).frames("train")) == 8
     missing = replace(config, cameras=("CAM_SIDE",))
-    with pytest.raises(DataError, match=r"no camera CAM_SIDE; it has CAM_BACK, .*LIDAR_TOP"):
+    with pytest.raises(
+        DataError, match=r"no camera CAM_SIDE .data.cameras.; it has CAM_BACK, .*CAM_FRONT_RIGHT\."
+    ):
         opened(missing).frames("train")
