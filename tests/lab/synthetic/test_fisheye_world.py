@@ -182,7 +182,7 @@ def test_image_targets_stand_on_objects(scene, truth, frame, masks):
             if masks[entry.name][actor].sum() < 100:
                 continue
             box = box_of(scene, truth, actor, entry.name)
-            heatmaps = image_heatmaps(box, camera, SIZE[::-1], (45, 80), 4)
+            heatmaps = image_heatmaps(box, 10, camera, SIZE[::-1], (45, 80), 4)
             peaks = (heatmaps[0, 0] == 1).nonzero().tolist()
             shown = masks[entry.name][actor].reshape(45, 4, 80, 4).any((1, 3))
             total += len(peaks)
@@ -223,7 +223,7 @@ def test_a_detector_trains_on_it(world):
     """Augmented, with depth and image losses: some steps learn, and no number is lost."""
     config = shrunken(load_file(Path(__file__).parents[3] / "configs" / "lss_synthetic.py"))
     data = replace(config.data, root=world, cameras=tuple(FISHEYES), workers=0)
-    frames = KeyFrames(data.frames("synthetic_train"), data, training=True)
+    frames = KeyFrames(data.source.open(data).frames("synthetic_train"), data, training=True)
     batch = collate([frames[0], frames[1]])
     lens = batch.views.cameras.lens
     assert type(lens) is KannalaBrandt and lens.coefficients.shape == (2, 4, 4)

@@ -161,7 +161,7 @@ def test_the_image_loss_marks_the_projected_centres(wide):
     )
     for center, count in ((side, 1), (behind, 0)):
         boxes = Boxes3D.make(center[None], torch.ones(1, 3), torch.zeros(1))
-        heatmaps = image_heatmaps(boxes, wide[0], IMAGE, (8, 20), 8)
+        heatmaps = image_heatmaps(boxes, 10, wide[0], IMAGE, (8, 20), 8)
         peaks = (heatmaps[1, 0] == 1).nonzero()
         assert len(peaks) == count
         if count:
