@@ -182,6 +182,7 @@ def test_it_is_evaluated_and_drawn(trained, tmp_path):
     assert len(list((tmp_path / "drawn").glob("*.png"))) == 2
 
 
+@pytest.mark.slow
 def test_it_is_ablated(trained, tmp_path):
     arguments = trained[1][:-2]  # without its runs
     table = ablate([*arguments, "--train.max-steps", "1", "--train.pictures", "0"],
