@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -103,6 +104,7 @@ def test_it_resumes_evaluates_and_is_drawn(trained, made_world, tmp_path):
 
 def test_it_is_ablated(trained, made_world, tmp_path):
     """Two runs of different weight; the table has its figure, with an interval."""
+    before = signal.getsignal(signal.SIGTERM)
     arguments = settings(made_world, tmp_path)[:-2]  # without its runs
     out = ablate(
         [EXAMPLE, *arguments, "--train.max-steps", "1", "--train.pictures", "0"],
@@ -112,6 +114,7 @@ def test_it_is_ablated(trained, made_world, tmp_path):
     assert "| IoU_occupied | Δ IoU_occupied |" in header and "| NDS |" in header
     row = next(line for line in out.splitlines() if "4.0" in line and line.startswith("|"))
     assert len(re.findall(r"[+-]\d\.\d{3} \[[+-]\d\.\d{3}, [+-]\d\.\d{3}\]", row)) == 3
+    assert signal.getsignal(signal.SIGTERM) == before  # as whoever called had it
 
 
 def test_a_head_alone_is_the_model(example):

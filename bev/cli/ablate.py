@@ -10,6 +10,8 @@ with what was cut off. Any field of the experiment can be overridden, for all ru
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -80,16 +82,27 @@ def main(arguments: list[str], prog: str) -> None:
         print("\n".join(printed(run) for run in runs if not run.finished))
         return
     failed = []
-    # A signal, or a terminal that is closed, ends the runs, too; not so under nohup.
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
     if not command.table_only:
         check_data(runs)
-        failed = run_all(runs, gpu_slots() if command.one_per_gpu else [{}])
+        with _exits_on_signals():
+            failed = run_all(runs, gpu_slots() if command.one_per_gpu else [{}])
     text = write_report(runs, command.resample, command.replicates)
     print(f"\n{text}\nwritten to {runs[0].study}")
     if failed:
         names = ", ".join(run.name for run in failed)
         raise ConfigError(f"{len(failed)} of {len(runs)} runs failed: {names}; see their logs.")
+
+
+@contextmanager
+def _exits_on_signals() -> Iterator[None]:
+    """Within it a signal, or a terminal that is closed, ends the runs too; not so under nohup."""
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -90,14 +90,14 @@ def test_the_best_five_hundred_are_kept_in_order():
 def test_numbers_that_are_not_finite_are_refused_with_the_token(field):
     bad = boxes(3)
     getattr(bad, field)[1] = torch.nan
-    with pytest.raises(SubmissionError, match="Sample abc has 1 of 3 boxes"):
+    with pytest.raises(SubmissionError, match="Sample abc has 1 of 3 predicted boxes"):
         submission_rows("abc", bad, POSE)
 
 
 def test_a_size_of_zero_is_refused():
     bad = boxes(2)
     bad.size[0, 1] = 0
-    with pytest.raises(SubmissionError, match="1 of 2 boxes"):
+    with pytest.raises(SubmissionError, match="1 of 2 predicted boxes"):
         submission_rows("abc", bad, POSE)
 
 
