@@ -1,1 +1,1 @@
-"""Evaluation: the official nuScenes metrics, and depth and map figures beside them."""
+"""Evaluation of a split: one evaluator a head, boxes scored as their data source is."""

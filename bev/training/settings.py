@@ -123,7 +123,7 @@ class TrainConfig:
         devices: processes on this machine; 0 for all GPUs, or 1 process without any.
         strategy: Lightning's; "auto" is DDP for several devices.
         threads: CPU threads a process; 0 for cores / devices.
-        validate_every: epochs between evaluations with the official metrics; 0 only at the end.
+        validate_every: epochs between evaluations of the validation split; 0 only at the end.
         save_minutes: least time between two writes of ``last.ckpt``; 0 writes after every step.
         pictures: samples drawn at the end.
         seed: of everything random.
