@@ -50,10 +50,10 @@ class SampleSums(Evaluator):
         raise NotImplementedError
 
     def update(self, decoded: Any, batch: Batch) -> None:
-        measured = self.measure(decoded, batch)
+        measured = self.measure(decoded, batch).cpu()  # not every device has float64
         if measured.is_floating_point():
             measured = measured.double()  # NumPy has no bfloat16, and sums are kept exact
-        numbers = measured.cpu().numpy()
+        numbers = measured.numpy()
         if len(numbers) != len(batch):
             raise ConfigError(
                 f"{type(self).__name__}.measure gives numbers of {len(numbers)} samples for a batch"
