@@ -20,7 +20,7 @@ class DepthErrors:
     """Sums over feature cells with a lidar point in the bins' range; those of parts add up.
 
     Attributes:
-        relative: sum of |predicted - measured| / measured.
+        relative: sum of ``|predicted - measured| / measured``.
         squared: sum of (predicted - measured)^2, square metres.
         cells: how many.
     """

@@ -21,10 +21,11 @@ class Cameras:
     """A batch of calibrated cameras; ``*batch`` is usually (B, N).
 
     Attributes:
-        intrinsics: (*batch, 3, 3), original pixels from the lens's plane.
-        ego_from_camera: (*batch, 4, 4), rigid, metres. The reference ego frame is that of the
+        intrinsics: ``(*batch, 3, 3)``, original pixels from the lens's plane.
+        ego_from_camera: ``(*batch, 4, 4)``, rigid, metres. The reference ego frame is that of the
             sample; the ego motion up to each camera's own time is part of the matrix.
-        image_from_original: (*batch, 3, 3), pixels of the network's image from original pixels.
+        image_from_original: ``(*batch, 3, 3)``, pixels of the network's image from original
+            pixels.
         lens: the camera model, of the same batch; see :class:`bev.geometry.Lens`.
     """
 

@@ -32,9 +32,9 @@ class KannalaBrandt(Lens):
     Made by :meth:`make`, which checks the numbers.
 
     Attributes:
-        coefficients: (*batch, 4) k1 to k4.
-        max_angle: (*batch) half the field of view, radians; what lies beyond is not seen. theta_d
-            rises up to there.
+        coefficients: ``(*batch, 4)`` k1 to k4.
+        max_angle: ``(*batch)`` half the field of view, radians; what lies beyond is not seen.
+            theta_d rises up to there.
     """
 
     coefficients: Float[Tensor, "*batch 4"]

@@ -36,7 +36,7 @@ class Lens:
         """Points of the camera frame to homogeneous coordinates on the plane, and depth.
 
         Args:
-            points: (*batch, P, 3), metres; for a single camera (..., P, 3).
+            points: ``(*batch, P, 3)``, metres; for a single camera (..., P, 3).
 
         Returns:
             The plane's coordinates, finite wherever depth is above 0, and the depth in metres: what
@@ -98,7 +98,7 @@ class MixedLens(Lens):
 
     Attributes:
         lenses: one of each class, for all cameras of the batch.
-        kind: (*batch) which of them each camera has.
+        kind: ``(*batch)`` which of them each camera has.
     """
 
     lenses: tuple[Lens, ...]

@@ -37,7 +37,7 @@ def apply_transform(
     """Points of the source frame, expressed in the target frame.
 
     A matrix of shape (4, 4) takes points of any shape (..., 3). A batch of matrices
-    (*batch, 4, 4) takes points of shape (*batch, P, 3).
+    ``(*batch, 4, 4)`` takes points of shape ``(*batch, P, 3)``.
     """
     rotation, translation = target_from_source[..., :3, :3], target_from_source[..., :3, 3]
     if target_from_source.dim() > 2:

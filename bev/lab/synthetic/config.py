@@ -25,16 +25,19 @@ KEY_FRAME_PERIOD = 0.5
 class WorldConfig:
     """Size and seed of a synthetic world.
 
-    train_scenes, val_scenes: number of scenes of each split.
-    frames_per_scene: key frames of a scene, at 2 Hz; at least 2.
-    seed: any non-negative integer; each scene's own seed is derived from (seed, split, index), so
-        no two scenes share one.
-    image_size: (width, height) in pixels; intrinsics scale with it from the real 1600x900.
-    jpeg_quality: 1 to 100.
-    lens: "pinhole" for nuScenes' six cameras, "fisheye" for four wide ones around the car; the
-        scenes are the same.
+    Attributes:
+        train_scenes: number of training scenes.
+        val_scenes: number of held-out scenes.
+        frames_per_scene: key frames of a scene, at 2 Hz; at least 2.
+        seed: any non-negative integer; each scene's own seed is derived from (seed, split, index),
+            so no two scenes share one.
+        image_size: (width, height) in pixels; intrinsics scale with it from the real 1600x900.
+        jpeg_quality: 1 to 100.
+        lens: "pinhole" for nuScenes' six cameras, "fisheye" for four wide ones around the car; the
+            scenes are the same.
 
-    Raises ConfigError for a value out of range.
+    Raises:
+        ConfigError: for a value out of range.
     """
 
     train_scenes: int = 100

@@ -34,22 +34,22 @@ class Road:
 
     @property
     def bike(self) -> float:
-        """|t| of the middle of the bicycle strip."""
+        """``|t|`` of the middle of the bicycle strip."""
         return self.lanes * self.lane_width + 0.5 * self.bike_width
 
     @property
     def parking(self) -> float:
-        """|t| of the middle of the parking strip."""
+        """``|t|`` of the middle of the parking strip."""
         return self.lanes * self.lane_width + self.bike_width + 0.5 * self.parking_width
 
     @property
     def kerb(self) -> float:
-        """|t| of the kerb."""
+        """``|t|`` of the kerb."""
         return self.lanes * self.lane_width + self.bike_width + self.parking_width
 
     @property
     def plots(self) -> float:
-        """|t| where the pavement ends and the plots begin."""
+        """``|t|`` where the pavement ends and the plots begin."""
         return self.kerb + self.sidewalk_width
 
     def lane_centre(self, lane: int, forward: bool) -> float:

@@ -25,7 +25,7 @@ class DecodeConfig:
         window: a cell is a peak where none of the window's (cells a side, odd) has a greater score;
             1, as published, takes every cell and leaves the rest to the suppression.
         score: least score.
-        range: greatest |x| and |y| of a centre, metres.
+        range: greatest ``|x|`` and ``|y|`` of a centre, metres.
         nms: "rotated" (scale-NMS on rotated overlaps), "circle" (distance of centres) or "none".
         distance: tasks with one of these classes are suppressed by distance of centres where
             ``nms`` is "rotated" (published for barriers).
