@@ -158,6 +158,7 @@ def lens_fault(coefficients: Sequence[float], max_angle: float) -> str:
     if (turn := rising_until(numbers)) <= max_angle:
         return (
             f"with coefficients {numbers} stops widening at {turn:.4g} radians from its axis,"
-            f" before its max_angle {max_angle:.4g}; give a smaller max_angle or correct the coefficients"
+            f" before its max_angle {max_angle:.4g}; give a smaller max_angle or correct the"
+            " coefficients"
         )
     return ""
