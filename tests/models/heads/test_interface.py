@@ -76,7 +76,7 @@ def test_a_field_of_a_subclass_is_a_head(small, batch):
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
-        ({"term": "heatmap"}, r"Head model\.mean: the loss term 'heatmap' is that of another head"),
+        ({"term": "heatmap"}, r"Head model\.mean: another head has the loss term 'heatmap' too"),
         ({"form": (3,)}, r"Head model\.mean: its loss gives no mapping of names to scalar tensors"),
         ({"mapping": False}, r"Head model\.mean: its loss gives no mapping of names to scalar"),
     ],
