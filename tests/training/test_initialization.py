@@ -76,11 +76,9 @@ def test_parts_and_shapes_decide(short, last):
 
 def test_other_classes_take_the_rows_that_they_share(short, last):
     groups = (("pedestrian",), ("bus", "car"))
-    other = replace(
-        short, model=replace(short.model, head=replace(short.model.head, tasks=groups))
-    )
+    other = replace(short, model=replace(short.model, head=replace(short.model.head, tasks=groups)))
     model, (report,) = start(starting(other, last))
-    assert any("heatmap rows carried over for pedestrian" in note for note in report.notes)
+    assert any("heatmap rows loaded for pedestrian" in note for note in report.notes)
     before = short.model.head.resolved_tasks(short.model.labels)
     there = next(n for n, group in enumerate(before) if "pedestrian" in group)
     row = before[there].index("pedestrian")
@@ -94,7 +92,10 @@ def test_headings_predicted_by_other_direction_bins_start_anew(short, last):
     """Their tensors have the shapes of those of another meaning."""
     head = replace(short.model.head, direction_bins=4)
     model, (report,) = start(starting(replace(short, model=replace(short.model, head=head)), last))
-    assert any("heading: 4 direction_bins here, 1 there" in note for note in report.notes)
+    assert any(
+        "heading not loaded: the model has 4 direction bins and the file 1" in note
+        for note in report.notes
+    )
     state = read_checkpoint(last)["state_dict"]
     for name, taken in (("heading", False), ("size", True)):
         there = state[f"model.head.tasks.0.{name}.0.weight"]
