@@ -132,12 +132,12 @@ class HeadConfig:
 
     @property
     def active(self) -> bool:
-        """Whether the head predicts anything; an inactive head is not built."""
+        """True if the head predicts anything; an inactive head is not built."""
         return True
 
     @property
     def auxiliary(self) -> bool:
-        """Whether the head only serves the training of other parts, and needs no evaluation."""
+        """True if the head only serves the training of other parts, and needs no evaluation."""
         return False
 
     def check_model(self, model: "DetectorConfig") -> None:

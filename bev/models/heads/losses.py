@@ -63,9 +63,8 @@ def gaussian_focal_loss(
     """
     centre = target == 1
     signed = torch.where(centre, logits, -logits)
-    log_true = F.logsigmoid(
-        signed
-    )  # log-probability of the true label; log_true - signed of the other
+    # log_true is the log-probability of the true label, log_true - signed of the other one.
+    log_true = F.logsigmoid(signed)
     weight = torch.where(centre, 1.0, (1 - target) ** beta)
     return -(weight * torch.exp(alpha * (log_true - signed)) * log_true).sum()
 

@@ -72,12 +72,12 @@ class ViewTransformConfig:
 
     @property
     def predicts_depth(self) -> bool:
-        """Whether the transform outputs depth logits, over the bins of the field ``depth``."""
+        """True if the transform outputs depth logits, over the bins of the field ``depth``."""
         return False
 
     @property
     def assumes_ground(self) -> bool:
-        """Whether the transform assumes that the ground is at z = 0 of the ego frame."""
+        """True if the transform assumes that the ground is at z = 0 of the ego frame."""
         return False
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:
