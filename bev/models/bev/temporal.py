@@ -88,6 +88,6 @@ class TemporalJoin(nn.Module):
         if not self.times:
             return torch.cat(maps, dim=1)
         planes = [time.to(bev.dtype).view(-1, 1, 1, 1).expand_as(bev[:, :1]) for time in seconds]
-        # The memory format of one-channel planes is ambiguous, and cat would pick the format that the
-        # convolutions would have to copy.
+        # The memory format of one-channel planes is ambiguous, and cat would pick the format that
+        # the convolutions would have to copy.
         return torch.cat([*maps, *planes], dim=1).contiguous(memory_format=torch.channels_last)
