@@ -66,7 +66,7 @@ REFUSED = {
         partial(v2.MixUp, num_classes=3),
         v2.ToPILImage,
     ],
-    "cannot be made": [
+    "cannot be created": [
         v2.Lambda,
         v2.RandomPosterize,
         partial(v2.RandomGrayscale, p="often"),
