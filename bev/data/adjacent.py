@@ -70,7 +70,7 @@ class AdjacentConfig:
 
     @property
     def plays(self) -> bool:
-        """Whether training plays scenes back at other rates than 1."""
+        """True if training plays scenes back at other rates than 1."""
         return set(self.playback) != {1.0}
 
     def offsets(self, rate: float = 1.0) -> tuple[float, ...]:

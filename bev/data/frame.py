@@ -102,7 +102,7 @@ class Frame:
 
     @property
     def shows_other_times(self) -> bool:
-        """Whether an adjacent frame at another time has an image of one of the cameras."""
+        """True if an adjacent frame at another time has an image of one of the cameras."""
         own = {camera.name for camera in self.cameras}
         return any(
             other.seconds != 0 and any(camera.name in own for camera in other.cameras)
@@ -111,7 +111,7 @@ class Frame:
 
     @property
     def has_lidar(self) -> bool:
-        """Whether the lidar file exists on disk."""
+        """True if the lidar file exists on disk."""
         return self.lidar_path is not None and self.lidar_path.is_file()
 
     def load_lidar(self) -> Float[Tensor, "P 3"]:

@@ -73,7 +73,7 @@ class Frames(Sequence[Frame]):
         raise NotImplementedError
 
     def classes_held(self, min_points: int) -> Bool[np.ndarray, "n C"]:
-        """Whether each frame has a ground-truth box of each class of ``labels``.
+        """Mask of the classes of ``labels`` that each frame has ground-truth boxes of.
 
         Args:
             min_points: boxes with fewer lidar and radar points are ignored.
@@ -102,7 +102,7 @@ class FrameSource:
 
     @property
     def annotated(self) -> bool:
-        """Whether the data have ground truth."""
+        """True if the data have ground truth."""
         return True
 
     def frames(self, split: str) -> Frames:

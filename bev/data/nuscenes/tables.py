@@ -67,7 +67,7 @@ class Column:
         return column.reshape(len(rows), *self.shape)
 
     def lost(self, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Whether each token should be in the target table but is missing (its row is negative)."""
+        """Mask of tokens that are missing in the target table (negative row) but needed."""
         needed = tokens != b"" if self.needed == "named" else self.needed == "all"
         return (rows < 0) & needed
 
