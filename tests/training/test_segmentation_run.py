@@ -134,5 +134,5 @@ def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
         check_settings(replace(areas, data=near))
     frames = opened(areas.data).frames("synthetic_val")
     elsewhere = replace(areas.data, root=tmp_path)
-    with pytest.raises(DataError, match=r"scene\.json, which says on which map"):
+    with pytest.raises(DataError, match=r"scene\.json, which is needed for the maps"):
         KeyFrames(frames, elsewhere, training=False)

@@ -209,7 +209,7 @@ DAMAGES = [
     Damage(cut_off, check_files.IMAGE_CUT, "Image .* is truncated"),
     Damage(emptied, check_files.IMAGE_EMPTY, r"Image .* is truncated \(0 bytes"),
     Damage(not_an_image, check_files.IMAGE_UNREADABLE, "Image .* is not an image"),
-    Damage(scaled, check_files.IMAGE_SIZE, "Image .* is 100x60, but the tables say"),
+    Damage(scaled, check_files.IMAGE_SIZE, "Image .* is 100x60, but its size in"),
     Damage(lidar_cut_off, check_files.LIDAR_DAMAGED, "Lidar file .* it is damaged"),
     Damage(nan_place, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[nan, 1.0, 0.0"),
     Damage(null_place, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[0.0, nan"),
@@ -228,7 +228,7 @@ DAMAGES = [
     Damage(token_twice, check_tables.TOKEN_TWICE, "attribute.json has token {} twice"),
     Damage(leads_nowhere, check_tables.DANGLING, "attribute_tokens 'gone' that attribute.json"),
     Damage(row_without_field, check_tables.TABLE_DAMAGED, "category_token is 'missing'"),
-    Damage(table_cut_off, check_tables.TABLE_DAMAGED, "scene.json is damaged or cut off"),
+    Damage(table_cut_off, check_tables.TABLE_DAMAGED, "scene.json is damaged or truncated"),
     Damage(table_missing, check_tables.TABLE_MISSING, "category.json missing"),
     Damage(splits_cut_off, SPLITS_DAMAGED, "splits.json"),
 ]
