@@ -76,9 +76,7 @@ def test_parts_and_shapes_decide(short, last):
 
 def test_other_classes_take_the_rows_that_they_share(short, last):
     groups = (("pedestrian",), ("bus", "car"))
-    other = replace(
-        short, model=replace(short.model, head=replace(short.model.head, tasks=groups))
-    )
+    other = replace(short, model=replace(short.model, head=replace(short.model.head, tasks=groups)))
     model, (report,) = start(starting(other, last))
     assert any("heatmap rows carried over for pedestrian" in note for note in report.notes)
     before = short.model.head.resolved_tasks(short.model.labels)
