@@ -103,7 +103,7 @@ class BoxEvaluator(Evaluator):
         self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
     ) -> None:
         super().__init__(config, name, model, data)
-        self.scorer = box_scorer(data.source, model.labels)
+        self.scorer = box_scorer(data.source, model.label_space)
         self.headlines = self.scorer.headlines
         self.records: dict[str, Any] = {}
 

@@ -62,7 +62,7 @@ def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
         ConfigError: if a head needs an evaluator and none is registered, if two heads share a
             headline, or if the labels of the model differ from those of the data.
     """
-    for what, predicted, annotated in model.labels.renamed(data.source.labels):
+    for what, predicted, annotated in model.label_space.renamed(data.source.labels):
         raise ConfigError(
             f"The {what} of the model are {', '.join(predicted) or 'none'} and those of data.source"
             f" ({type(data.source).__name__}) are {', '.join(annotated) or 'none'}; use a source"

@@ -45,11 +45,12 @@ class SegmentationSums(SampleSums):
         super().__init__(config, name, model, data)
         self.rows: list[tuple[str, int, int]] = []  # figure, layer, min. visibility
         self.averaged: list[str] = []
+        space = model.label_space
         for number, layer in enumerate(config.layers):
             if layer not in data.polygons.layers:
                 continue
             rows = [(f"IoU_{layer}", number, 0)]
-            if model.labels.layers[model.labels.layer_names.index(layer)].of_boxes:
+            if space.layers[space.layer_names.index(layer)].of_boxes:
                 rows.append((f"IoU_{layer}_visible", number, _VISIBLE))
             self.averaged.append(rows[-1 if config.min_visibility > 1 else 0][0])
             self.rows += rows
@@ -62,7 +63,7 @@ class SegmentationSums(SampleSums):
         predicted = decoded > 0
         ground_truths = {
             level: self.config.ground_truth(
-                batch.polygons, self.model.grid, self.model.labels, level
+                batch.polygons, self.model.grid, self.model.label_space, level
             )
             for level in {level for _, _, level in self.rows}
         }
@@ -86,7 +87,7 @@ class SegmentationSums(SampleSums):
         Raises:
             DataError: if layers of boxes are evaluated and the data have no annotations.
         """
-        for layer in self.model.labels.layers:
+        for layer in self.model.label_space.layers:
             measured = any(name == f"IoU_{layer.name}" for name, _, _ in self.rows)
             if layer.of_boxes and measured and not split.source.annotated:
                 raise DataError(

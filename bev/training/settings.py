@@ -90,7 +90,7 @@ class StageConfig:
 
     @property
     def is_fraction(self) -> bool:
-        """Whether the start depends on the length of the run."""
+        """True if the start depends on the length of the run."""
         return 0 < self.start < 1
 
 

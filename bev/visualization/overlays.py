@@ -49,7 +49,7 @@ def _(config: CenterHeadConfig, decoded: Any, batch: Batch, model: DetectorConfi
 
 @overlay.register
 def _(config: SegmentationHeadConfig, decoded: Any, batch: Batch, model: DetectorConfig) -> Overlay:
-    space = model.labels
+    space = model.label_space
     maps = SegmentationMaps(
         model.grid,
         config.layers,

@@ -48,5 +48,5 @@ def draw_heads(
     farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
     reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # smaller grids fill the picture
     return draw_sheet(
-        frame, boxes, segmentation=segmentation, space=model.labels, reach=reach, **drawn
+        frame, boxes, segmentation=segmentation, space=model.label_space, reach=reach, **drawn
     )

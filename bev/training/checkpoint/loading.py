@@ -120,9 +120,7 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
             " weights, not with --train.ema 0."
         )
     saved = _experiment(content, path)
-    if not saved.model.labels.renamed(
-        model.labels
-    ):  # other label settings, e.g. colours, may differ
+    if not saved.model.label_space.renamed(model.label_space):  # e.g. colours may differ
         model = dataclasses.replace(model, labels=saved.model.labels)
     free = (".backbone.pretrained", ".backbone.weights", ".decode.")
     differing = [
