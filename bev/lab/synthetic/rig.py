@@ -233,7 +233,7 @@ def make_rig(rng: np.random.Generator, image_width: int) -> Rig:
 
 
 def firing_time(channel: str, key_frame_time_us: int, rng: np.random.Generator) -> int:
-    """Firing time of ``channel`` for a key frame, microseconds; the lidar fires at the key frame."""
+    """Firing time of ``channel`` for a key frame, microseconds; the lidar fires at its time."""
     if channel == LIDAR:
         return key_frame_time_us
     return key_frame_time_us + round(1e6 * _FIRING_OFFSET[channel] + rng.normal(0.0, 250.0))

@@ -1,4 +1,4 @@
-"""Statistics of a synthetic world's difficulty, for the limits that the project guarantees."""
+"""Statistics of a synthetic world's difficulty, which the tests compare with guaranteed limits."""
 
 import json
 import math

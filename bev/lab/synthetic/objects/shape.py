@@ -117,7 +117,7 @@ class ShapeBuilder:
             pitch: rotation about the centre, front upwards, radians.
 
         Returns:
-            Index of the front face. Faces: 0 front, 1 left, 2 back, 3 right, 4 top, 5 bottom.
+            Index of the front face; left, back, right, top and bottom face follow in this order.
         """
         rings = []
         for (x0, x1), (y0, y1), height in ((x, y, z[0]), (top_x or x, top_y or y, z[1])):

@@ -46,9 +46,9 @@ def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
     """Paint the item indices of a view, far to near.
 
     Returns:
-        mask: (height / 2, width / 2) int32 item indices, -1 for none.
-        alone: (N,) weighted number of mask pixels that each actor would cover if nothing occluded
-            it; 0 for props and for actors out of view.
+        The mask, (height / 2, width / 2) int32 item indices with -1 for none, and (N,) weighted
+        numbers of mask pixels that each actor would cover if nothing occluded it; 0 for props and
+        for actors out of view.
 
     Raises:
         ValueError: if the view contains more than 254 items.

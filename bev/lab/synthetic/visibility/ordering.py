@@ -17,9 +17,9 @@ def item_planes(items: Items) -> tuple[np.ndarray, np.ndarray]:
     """Best separating face plane of box a for each ordered pair of items (a, b).
 
     Returns:
-        planes: (N, N, 4) planes n . x + d in the global frame, positive on b's side.
-        gap: (N, N) least distance of b from the plane, metres; negative if no face of a separates
-            the two boxes.
+        The planes, (N, N, 4) as n . x + d in the global frame, positive on b's side, and the gaps,
+        (N, N) least distances of b from the plane in metres; negative if no face of a separates
+        the two boxes.
     """
     rotation, half, centre = items.rotation, items.half_size, items.centre
     normal = np.einsum("nij,fj->nfi", rotation, _SIGNS)  # (N, 6, 3)
@@ -49,7 +49,7 @@ def paint_rank(before: np.ndarray, depth: np.ndarray) -> np.ndarray:
 
     Args:
         before: (..., P, P) bool, True if row must be painted before column.
-        depth: (..., P) depths, which decide within cycles.
+        depth: (..., P) depths, larger is farther; they decide within cycles.
 
     Returns:
         (..., P) int ranks.

@@ -47,7 +47,7 @@ class View:
         return points @ self.camera_from_global[:3, :3].T + self.camera_from_global[:3, 3]
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixels of points (..., 3), camera frame, z > 0 (pixel centres at .5)."""
+        """(..., 2) pixels of camera-frame points with z > 0 (pixel centres at integer + 0.5)."""
         k = self.intrinsic
         depth = np.maximum(points[..., 2:], 1e-6)
         pixels = points[..., :2] / depth * (k[0, 0], k[1, 1]) + (k[0, 2], k[1, 2])
