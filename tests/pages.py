@@ -48,11 +48,30 @@ def shell_commands() -> list[Shell]:
     for page in PAGES:
         for block in blocks(page, "bash"):
             for line in block.replace("\\\n", " ").splitlines():
-                words: list[str] = []
-                for word in [*shlex.split(line, comments=True), "&&"]:
-                    if word != "&&":
-                        words.append(word)
-                    elif words:
-                        found.setdefault(tuple(words), page.name)
-                        words = []
+                for words in _split(line):
+                    found.setdefault(words, page.name)
     return [Shell(page, words) for words, page in found.items()]
+
+
+def inline_commands() -> list[Shell]:
+    """Calls of this project's commands within lines of text, with all of their arguments."""
+    found = {}
+    for page in PAGES:
+        for span in re.findall(r"`((?:\w+=\S+ )?(?:python\s+tools/|bevlab )[^`]+)`", page.read_text()):
+            for words in _split(" ".join(span.split())) if "…" not in span else ():
+                if len(words) > 2 and not {"NAME", "FILE", "CHECKPOINT"} & {words[1], words[2]}:
+                    found.setdefault(words, page.name)
+    return [Shell(page, words) for words, page in found.items()]
+
+
+def _split(line: str) -> list[tuple[str, ...]]:
+    """The commands of a line that are joined by ``&&``, without variables set before them."""
+    commands: list[tuple[str, ...]] = []
+    words: list[str] = []
+    for word in [*shlex.split(line, comments=True), "&&"]:
+        if word == "&&":
+            commands += [tuple(words)] if words else []
+            words = []
+        elif words or not re.match(r"[A-Z_]+=", word):
+            words.append(word)
+    return commands

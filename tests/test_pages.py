@@ -13,13 +13,13 @@ import pytest
 import torch
 import tyro
 from commands import ROOT, attempt
-from pages import PAGES, Shell, blocks, shell_commands
+from pages import PAGES, Shell, blocks, inline_commands, shell_commands
 from shrunken import shrunken
 
 from bev.config import load_config, load_file, save_config
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-COMMANDS = [command for command in shell_commands() if command.tool]
+COMMANDS = list(dict.fromkeys(c for c in [*shell_commands(), *inline_commands()] if c.tool))
 # Their blocks are executed by tests of their own: test_extending.py, geometry/test_own_lens.py.
 TESTED_ELSEWHERE = {"extending.md", "cameras.md"}
 
