@@ -1,4 +1,4 @@
-"""The work of ``bevlab evaluate``; arguments are the options of the command."""
+"""Implementation of ``bevlab evaluate``; arguments are the options of the command."""
 
 import math
 from collections.abc import Sequence
@@ -35,10 +35,11 @@ def score_results(
     within: float,
     displacement: Sequence[int],
 ) -> None:
-    """Score a submission file."""
+    """Compute the official metrics of a results file."""
     if not (data.root and data.version and split):
         raise ConfigError(
-            "A results file does not name its data: give --data.root, --data.version and --split."
+            f"Results file {source} does not name its data:"
+            " give --data.root, --data.version and --split."
         )
     notices = range_limit(within)
     folder = out or source.parent / "_".join(notices).replace(" ", "_")
@@ -60,7 +61,7 @@ def evaluate_checkpoint(
     flip_tta: bool,
     blank: bool,
 ) -> None:
-    """Run a checkpoint's detector over a split, and score what it predicts."""
+    """Run the detector of a checkpoint on a split and compute metrics of its predictions."""
     config, model = load_checkpoint(source, flip_tta=flip_tta)
     data = choice.apply(config.data)
     check_flip_tta(data.reference, {"no --flip-tta": config.model.flip_tta})
@@ -73,10 +74,10 @@ def evaluate_checkpoint(
     boxes = any(one.of_boxes for one in evaluated)
     if (math.isfinite(within) or displacement) and not boxes:
         raise ConfigError(
-            "--within and --displacement are of boxes, and this model detects none; leave them out."
+            "--within and --displacement apply to boxes, and this model detects none; omit them."
         )
     if displacement and not isinstance(data.source, NuScenesConfig):
-        raise ConfigError("--displacement needs data in nuScenes' format; leave it out.")
+        raise ConfigError("--displacement needs data in nuScenes format; omit it.")
     with ending_workers():
         found = predict(model.to(device), loader, device, blank)
     place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
@@ -89,7 +90,7 @@ def evaluate_checkpoint(
 def _with_displacement(
     result: Result, submission: Path, place: EvaluatedSplit, displacement: Sequence[int]
 ) -> Result:
-    """The result, with errors of velocities by displacement where they are asked for."""
+    """Add velocity errors by displacement to the result if ``displacement`` is not empty."""
     if not displacement:
         return result
     boxes = counted_boxes(submission, place.source.index, place.name, place.within)
@@ -100,7 +101,7 @@ def _with_displacement(
 def _report(
     result: Result, source: Path, split: str, folder: Path, notice: str, config_text: str = ""
 ) -> None:
-    """Write the page and print the table."""
+    """Write the report page and print the table of metrics."""
     page = write_page(
         folder,
         title=f"{source.stem} on {split}",
