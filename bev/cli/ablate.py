@@ -95,7 +95,7 @@ def main(arguments: list[str], prog: str) -> None:
 
 @contextmanager
 def _exits_on_signals() -> Iterator[None]:
-    """Exit on SIGTERM or SIGHUP (a closed terminal), which ends the runs too; nohup is respected."""
+    """Exit, and so end the runs, on SIGTERM and SIGHUP (a closed terminal); nohup is respected."""
     before = {}
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.source import NuScenesConfig
+from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.base import EvaluatedSplit
@@ -26,6 +26,8 @@ from bev.training.settings_check import check_flip_tta
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.page import write_page
 
+_NO_DISPLACEMENT = "--displacement needs data in nuScenes format; omit it."
+
 
 def score_results(
     source: Path,
@@ -43,9 +45,10 @@ def score_results(
         )
     notices = range_limit(within)
     folder = out or source.parent / "_".join(notices).replace(" ", "_")
-    settings = DataConfig(NuScenesConfig(), root=data.root, version=data.version)
-    place = EvaluatedSplit(settings.source.open(settings), split, folder, within)
-    metrics = evaluate_submission(source, place.source.index, split, folder, within)
+    nuscenes = NuScenesConfig()
+    opened = nuscenes.open(DataConfig(nuscenes, root=data.root, version=data.version))
+    place = EvaluatedSplit(opened, split, folder, within)
+    metrics = evaluate_submission(source, opened.index, split, folder, within)
     result = _with_displacement(Result({"head": metrics.scores()}), source, place, displacement)
     _report(result, source, split, folder, " ".join(notices.values()))
 
@@ -77,11 +80,11 @@ def evaluate_checkpoint(
             "--within and --displacement apply to boxes, and this model detects none; omit them."
         )
     if displacement and not isinstance(data.source, NuScenesConfig):
-        raise ConfigError("--displacement needs data in nuScenes format; omit it.")
+        raise ConfigError(_NO_DISPLACEMENT)
     with ending_workers():
-        found = predict(model.to(device), loader, device, blank)
+        evaluation = predict(model.to(device), loader, device, blank)
     place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
-    result = found.compute(place)
+    result = evaluation.compute(place)
     result = _with_displacement(result, folder / SUBMISSION, place, displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     _report(result, source, split, folder, " ".join(notices.values()), text)
@@ -93,8 +96,11 @@ def _with_displacement(
     """Add velocity errors by displacement to the result if ``displacement`` is not empty."""
     if not displacement:
         return result
-    boxes = counted_boxes(submission, place.source.index, place.name, place.within)
-    figures = displacement_figures(boxes, place.source.index, displacement)
+    if not isinstance(place.source, NuScenes):
+        raise ConfigError(_NO_DISPLACEMENT)
+    index = place.source.index
+    boxes = counted_boxes(submission, index, place.name, place.within)
+    figures = displacement_figures(boxes, index, displacement)
     return Result({**result.heads, "displacement": Scores(figures)})
 
 

@@ -62,8 +62,8 @@ def main(arguments: list[str], prog: str) -> None:
     if command.check:
         data = replace(data, polygons=PolygonConfig())  # polygons are not drawn
     split = command.split or data.splits[1]
-    frames = data.source.open(data).frames(split)
-    frames = spread(frames, command.samples or len(frames))
+    every = data.source.open(data).frames(split)
+    frames = spread(every, command.samples or len(every))
     folder = command.out or home / "pictures" / split
     device = default_device()
     batches = KeyFrames(frames, data, training=False)

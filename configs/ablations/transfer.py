@@ -1,6 +1,6 @@
-"""Transfer: all ten classes from a model that was trained on five, against starting anew.
+"""Transfer: all ten classes from a model trained on five, against training from scratch.
 
-The same 2000 steps for each, 8 to 10 minutes of two cores, after as many for the five classes:
+2000 steps for each variant, 8 to 10 minutes on two cores, after as many for the five classes:
 
     python tools/train.py configs/lss_half_synthetic.py --train.run-name pretrained
     python tools/ablate.py configs/ablations/transfer.py
