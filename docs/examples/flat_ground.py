@@ -1,7 +1,7 @@
 """A custom view transform: each BEV cell samples the images at its position on flat ground.
 
 Inverse perspective mapping (Mallot et al., Inverse perspective mapping simplifies optical flow
-computation and obstacle detection, 1991): correct for road markings, wrong for objects above ground.
+computation and obstacle detection, 1991): right for road markings, wrong for objects above ground.
 """
 
 from dataclasses import dataclass, replace

@@ -58,9 +58,8 @@ class OccupancyIou(SampleSums):
     headlines = ("IoU_occupied",)
 
     def measure(self, decoded, batch):
-        predicted, ground_truth = decoded > 0, self.config.ground_truth(batch, self.model.grid)
-        pair = [predicted & ground_truth, predicted | ground_truth]
-        return torch.stack(pair, dim=1).sum((2, 3, 4))
+        predicted, occupied = decoded > 0, self.config.ground_truth(batch, self.model.grid)
+        return torch.stack([predicted & occupied, predicted | occupied], dim=1).sum((2, 3, 4))
 
     def figures(self, sums):
         return {"IoU_occupied": float(sums[0] / max(sums[1], 1))}
@@ -69,10 +68,8 @@ class OccupancyIou(SampleSums):
 @overlay.register(OccupancyConfig)
 def draw_occupancy(config, decoded, batch, model):
     predicted = None if decoded is None else decoded[0].cpu() > 0
-    ground_truth = config.ground_truth(batch, model.grid)[0].cpu()
-    colors = [(90, 190, 255)]
-    maps = SegmentationMaps(model.grid, ["occupied"], colors, predicted, ground_truth)
-    return Overlay(segmentation=maps)
+    occupied, colors = config.ground_truth(batch, model.grid)[0].cpu(), [(90, 190, 255)]
+    return Overlay(None, SegmentationMaps(model.grid, ["occupied"], colors, predicted, occupied))
 
 
 @dataclass(frozen=True)
