@@ -71,6 +71,21 @@ class DetectorConfig:
             )
 
     @property
+    def label_space(self) -> LabelSpace:
+        """The label space, which must be set to build the model.
+
+        Raises:
+            ConfigError: if ``labels`` is None.
+        """
+        if self.labels is None:
+            raise ConfigError(
+                "model.labels is not set, so classes and map layers have no names: build the"
+                " model of an Experiment, which takes the labels of its data source, or set"
+                " model.labels."
+            )
+        return self.labels
+
+    @property
     def heads(self) -> dict[str, HeadConfig]:
         """Settings of the heads that have anything to predict, by name."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
@@ -120,11 +135,7 @@ class Detector(nn.Module):
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        if config.labels is None:
-            raise ConfigError(
-                "model.labels is not set, which says what boxes and areas are called: build the"
-                " model of an Experiment, which takes the labels of its data source, or set it."
-            )
+        labels = config.label_space  # raises before any module is built
         self.config = config
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
@@ -136,7 +147,7 @@ class Detector(nn.Module):
         spec = FeatureSpec(
             self.encoder.channels,
             config.grid,
-            config.labels,
+            labels,
             self.neck.channels,
             self.view.stride,
             config.view.depth if config.view.predicts_depth else None,
