@@ -34,9 +34,9 @@ class Command:
 
 def main(arguments: list[str], prog: str) -> None:
     command = tyro.cli(Command, args=arguments, prog=prog)
-    if command.version:
-        versions, skipped = [command.version], []
-    else:
+    versions: list[str] = [command.version]
+    skipped: list[str] = []
+    if not command.version:
         versions, skipped = versions_in(command.root)
     errors = 0
     for version in versions:

@@ -55,7 +55,7 @@ def run(
 
     Args:
         out: output folder.
-        scenes: number of scenes of the tables, see ``write_tables`` for this and the following.
+        scenes: number of scenes of the tables, at most 850.
         frames: key frames per scene.
         boxes: boxes per key frame.
         sweeps: sweeps of each sensor between two key frames.
