@@ -19,7 +19,7 @@ from bev.lab.benchmark.traffic import LeastTime, Traffic, count
 from bev.models.view.depth_bins import DepthBins
 from bev.ops import VoxelPlan, voxel_pool
 
-OURS, ANEW, PREFIX = "ours", "ours, plan anew", "prefix sum"
+OURS, NEW_PLAN, PREFIX = "ours", "ours, new plan", "prefix sum"
 _FRUSTUM_COPIES = 6  # maximum number of frustum feature tensors that a formulation holds at once
 
 Pool = Callable[[Tensor, Tensor], Tensor]
@@ -61,7 +61,7 @@ def formulations(points: Tensor, grid: BevGrid, plan: VoxelPlan) -> dict[str, Po
         "scatter add": partial(scatter_add, points=points, grid=grid),
         "interval sum": partial(interval_sum, plan=plan, grid=grid),
         "sparse product": partial(sparse_product, plan=plan, grid=grid),
-        ANEW: lambda d, c: voxel_pool(d, c, VoxelPlan.from_points(points, grid)),
+        NEW_PLAN: lambda d, c: voxel_pool(d, c, VoxelPlan.from_points(points, grid)),
         OURS: partial(voxel_pool, plan=plan),
     }
 
@@ -109,7 +109,7 @@ def measure(
     plan = VoxelPlan.from_points(points, shape.grid)
     pools = formulations(points, shape.grid, plan)
     if 4 * points.numel() // 3 * shape.channels * _FRUSTUM_COPIES > memory:
-        pools = {name: pools[name] for name in ("sparse product", ANEW, OURS)}
+        pools = {name: pools[name] for name in ("sparse product", NEW_PLAN, OURS)}
     depth, context = (t.requires_grad_() for t in random_inputs(points, shape.channels))
     grad = torch.randn_like(voxel_pool(depth, context, plan))
 
