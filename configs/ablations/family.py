@@ -7,7 +7,7 @@ Each variant is depth-supervised lift-splat with one change, or two in the varia
 from dataclasses import replace
 
 from lss_synthetic import config as base
-from view_transform import camera_aware, refined, uniform_depth, voxel_sampling
+from view_transform import camera_aware, dual_view, uniform_depth, voxel_sampling
 
 from bev.config import Experiment
 from bev.data.adjacent import AdjacentConfig
@@ -52,7 +52,7 @@ study = Study(
         "two frames": (supervised, two_frames),
         "camera-aware": (supervised, camera_aware),
         "bilinear sampling": (supervised, voxel_sampling),
-        "backward refinement": (supervised, refined),
+        "dual view": (supervised, dual_view),
         "independent flips": (supervised, "--data.image-augmentation.flip independent"),
         "no image loss": (supervised, "--model.image-head.weight 0"),
         "segmentation too": (supervised, SEGMENTATION),

@@ -41,7 +41,7 @@ def voxel_sampling(config: Experiment) -> Experiment:
     return with_view(config, VoxelSamplingConfig(z=(-1.0, 3.0, 1.0), channels=channels))
 
 
-def refined(config: Experiment) -> Experiment:
+def dual_view(config: Experiment) -> Experiment:
     return with_view(config, DualViewTransformConfig(lift=config.model.view, z=(-1.0, 3.0, 1.0)))
 
 
@@ -53,6 +53,6 @@ study = Study(
         "uniform depth": uniform_depth,
         "camera-aware depth": camera_aware,
         "voxel sampling": voxel_sampling,
-        "refined": refined,
+        "dual view": dual_view,
     },
 )

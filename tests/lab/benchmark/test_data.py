@@ -199,8 +199,9 @@ def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys
 
 def test_the_command_line(synthetic_world, tmp_path):
     out, _ = call(
-        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
-        "--data.version", "v1.0-synthetic", "--workers", "0", "--seconds", "0.01",
+        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py",
+        "--data.root", synthetic_world, "--data.version", "v1.0-synthetic",
+        "--workers", "0", "--seconds", "0.01",
         "--out", tmp_path, "--batch-size", "1",
     )  # fmt: skip
     assert "6 images of 800x450" in out and "data.csv is written" in out
