@@ -45,7 +45,8 @@ def ablated(synthetic_world, tmp_path_factory) -> Ablated:
     study = folder / "mine.py"
     study.write_text(STUDY + BROKEN)
     overrides = [
-        *SMALL, "--data.root", str(synthetic_world), "--data.batch-size", "2", "--train.epochs", "2",
+        *SMALL, "--data.root", str(synthetic_world), "--data.batch-size", "2",
+        "--train.epochs", "2",
         "--train.max-steps", "-1", "--train.devices", "1", "--model.no-flip-tta",
         "--train.validate-every", "1",
     ]  # fmt: skip
