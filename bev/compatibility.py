@@ -1,30 +1,84 @@
-"""Saved configs of earlier versions: classes and fields that were renamed or removed since.
+"""Names of earlier versions: classes, fields, flags and tensors that were renamed or removed since.
 
-One table for each. A config file (Python) is code and is mended by hand; what is read here are the
+One table for each. A config file (Python) is code and is mended by hand; the saved configs are the
 ``config.yaml`` of runs, and the configs inside checkpoints and exported weights.
 """
 
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bev.errors import ConfigError
 
 # Old class name -> new one.
-RENAMED_CLASSES: dict[str, str] = {}
+RENAMED_CLASSES: dict[str, str] = {
+    "JoinedNeckConfig": "ConcatNeckConfig",
+    "OutlineConfig": "PolygonConfig",
+    "RefinedLiftSplatConfig": "DualViewTransformConfig",
+    "SecondEncoderConfig": "SECONDEncoderConfig",
+    "SecondFpnConfig": "SECONDFPNConfig",
+}
 
 # (class, old field) -> new field, also within a part of the class ("part.field").
 RENAMED_FIELDS: dict[tuple[str, str], str] = {
     ("DetectorConfig", "depth_weight"): "depth_supervision.weight",
     ("DetectorConfig", "depth_loss"): "depth_supervision.loss",
     ("DetectorConfig", "image_weight"): "image_head.weight",
+    ("DetectorConfig", "test_mirror"): "flip_tta",
+    ("TemporalConfig", "frames"): "num_adjacent",
+    ("CenterHeadConfig", "groups"): "tasks",
+    ("CenterHeadConfig", "overlap"): "gaussian_overlap",
+    ("CenterHeadConfig", "sectors"): "direction_bins",
+    ("CenterHeadConfig", "sector_weight"): "direction_weight",
+    ("DecodeConfig", "peaks"): "pre_max_size",
+    ("DecodeConfig", "group_boxes"): "post_max_size",
+    ("DecodeConfig", "nms_scale"): "nms_rescale_factor",
+    ("SegmentationHeadConfig", "least_visibility"): "min_visibility",
+    ("DataConfig", "outlines"): "polygons",
+    ("DataConfig", "least_points"): "min_points",
+    ("ObjectClass", "nms_scale"): "nms_rescale_factor",
+    ("TrainConfig", "clip"): "max_grad_norm",
 }
 
 # (class, removed field) -> its default, and the latest version that reads other values.
 REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
     ("LiftSplatConfig", "plan_cache"): (0, "0.1.0"),
-    ("RefinedLiftSplatConfig", "squeeze"): (4, "0.1.0"),
+    ("DualViewTransformConfig", "squeeze"): (4, "0.1.0"),
     ("VoxelSamplingConfig", "kernel"): (3, "0.1.0"),
-    ("OutlineConfig", "line_width"): (1.0, "0.1.0"),
+    ("PolygonConfig", "line_width"): (1.0, "0.1.0"),
 }
+
+# Old flag -> new one, accepted with a warning until the release after the one that renamed it.
+RENAMED_FLAGS: dict[str, str] = {
+    "--model.test-mirror": "--model.flip-tta",
+    "--model.no-test-mirror": "--model.no-flip-tta",
+    "--model.temporal.frames": "--model.temporal.num-adjacent",
+    "--model.head.groups": "--model.head.tasks",
+    "--model.head.overlap": "--model.head.gaussian-overlap",
+    "--model.head.sectors": "--model.head.direction-bins",
+    "--model.head.sector-weight": "--model.head.direction-weight",
+    "--model.head.decode.peaks": "--model.head.decode.pre-max-size",
+    "--model.head.decode.group-boxes": "--model.head.decode.post-max-size",
+    "--model.head.decode.nms-scale": "--model.head.decode.nms-rescale-factor",
+    "--model.segmentation.least-visibility": "--model.segmentation.min-visibility",
+    "--data.outlines.layers": "--data.polygons.layers",
+    "--data.outlines.reach": "--data.polygons.reach",
+    "--data.least-points": "--data.min-points",
+    "--train.clip": "--train.max-grad-norm",
+    "--mirror": "--flip-tta",
+}
+
+# Old part of a tensor's name -> new one.
+RENAMED_TENSORS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(^|\.)groups(\.\d+\.)sector\."), r"\1tasks\2direction."),
+    (
+        re.compile(
+            r"(^|\.)groups(\.\d+\.(?:heatmap|offset|height|size|heading|velocity|attribute)\.)"
+        ),
+        r"\1tasks\2",
+    ),
+)
 
 
 def current_class(saved: str) -> str:
@@ -63,3 +117,31 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
         else:
             fields[part] = value
     return fields
+
+
+def current_flags(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with renamed flags under their names of today, each with a warning."""
+    result = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        new = RENAMED_FLAGS.get(flag.replace("_", "-"))
+        if new is not None:
+            warnings.warn(f"{flag} is now {new}.", FutureWarning, stacklevel=2)
+        result.append(f"{new or flag}{equals}{value}")
+    return result
+
+
+def current_tensors(content: Any) -> Any:
+    """The content of a weights file or checkpoint with renamed tensors under their names of today.
+
+    Mappings are walked to any depth; what is no mapping stays as it is.
+    """
+    if not isinstance(content, Mapping):
+        return content
+    return {_current_tensor(name): current_tensors(value) for name, value in content.items()}
+
+
+def _current_tensor(name: Any) -> Any:
+    for old, new in RENAMED_TENSORS if isinstance(name, str) else ():
+        name = old.sub(new, name)
+    return name

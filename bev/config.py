@@ -21,6 +21,7 @@ import tyro
 import yaml
 
 from bev.calls import Call
+from bev.compatibility import current_flags
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
@@ -77,7 +78,7 @@ def override(config: Experiment, overrides: Sequence[str], name: str) -> Experim
     """An experiment with command-line overrides; ``name`` is what messages call it."""
     if not overrides:
         return config  # as it is, without the time of reading its fields
-    return tyro.cli(Experiment, default=config, args=list(overrides), prog=name)
+    return tyro.cli(Experiment, default=config, args=current_flags(overrides), prog=name)
 
 
 def load_file(path: str | Path) -> Experiment:

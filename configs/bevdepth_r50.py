@@ -22,18 +22,18 @@ from bev.models import (
     CameraAwareDepthNetConfig,
     DepthBins,
     DepthSupervisionConfig,
-    SecondFpnConfig,
+    SECONDFPNConfig,
     TemporalConfig,
 )
 
 model = replace(
     base.model,
     backbone=replace(base.model.backbone, strides=(4, 8, 16, 32)),
-    neck=SecondFpnConfig(channels=128, stride=16),
+    neck=SECONDFPNConfig(channels=128, stride=16),
     view=replace(
         base.model.view, depth=DepthBins(2.0, 58.0, 0.5), depth_net=CameraAwareDepthNetConfig()
     ),
-    temporal=TemporalConfig(frames=1),
+    temporal=TemporalConfig(num_adjacent=1),
     head=replace(base.model.head, velocity_weight=1.0),
     depth_supervision=DepthSupervisionConfig(3.0, "bce"),
 )

@@ -13,7 +13,7 @@ from bev.data.adjacent import AdjacentConfig
 
 model = replace(
     base.model,
-    temporal=replace(base.model.temporal, frames=0),
+    temporal=replace(base.model.temporal, num_adjacent=0),
     head=replace(base.model.head, velocity_weight=0.5),
 )
 config = replace(base, model=model, data=replace(base.data, adjacent=AdjacentConfig()))

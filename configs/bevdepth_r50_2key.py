@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from bevdepth_r50 import config as base
 
-from bev.models import CameraAwareDepthNetConfig, SecondEncoderConfig
+from bev.models import CameraAwareDepthNetConfig, SECONDEncoderConfig
 
 depth_net = CameraAwareDepthNetConfig(deformable=True, batch_norm=True, parameters="published")
 model = replace(
@@ -29,7 +29,7 @@ model = replace(
     neck=replace(base.model.neck, eps=1e-3),
     view=replace(base.model.view, depth_net=depth_net),
     temporal=replace(base.model.temporal, times=False),
-    encoder=SecondEncoderConfig(),
+    encoder=SECONDEncoderConfig(),
     head=replace(base.model.head, decode=replace(base.model.head.decode, window=1, nms="circle")),
 )
 config = replace(base, model=model)

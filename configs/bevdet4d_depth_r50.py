@@ -22,7 +22,7 @@ model = replace(
     view=replace(
         base.model.view, depth=DepthBins(1.0, 60.0, 0.5), depth_net=CameraAwareDepthNetConfig()
     ),
-    temporal=TemporalConfig(frames=1, blocks=2),
+    temporal=TemporalConfig(num_adjacent=1, blocks=2),
     head=replace(base.model.head, velocity_weight=1.0),
     depth_supervision=DepthSupervisionConfig(3.0, "bce"),
 )

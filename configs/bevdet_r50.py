@@ -1,7 +1,7 @@
 """BEVDet as published: pixels seen through corners, each image flipped by itself, boxes alone.
 
-``lss_r50`` without its skip, heading sectors, attributes told by the head and class loss in the
-images. Huang et al. 2021; values of its dev2 code with six class groups. Published by others on
+``lss_r50`` without its skip, heading direction_bins, attributes told by the head and class loss in the
+images. Huang et al. 2021; values of its dev2 code with six tasks. Published by others on
 nuScenes val, mAP / NDS:
 
     BEVDet-R50 dev2.1, 24 epochs                28.3 / 35.0
@@ -19,7 +19,7 @@ model = replace(
     base.model,
     view=replace(base.model.view, frustum="corners"),
     encoder=replace(base.model.encoder, skip=False),
-    head=replace(base.model.head, attribute_weight=0.0, sectors=1, sector_weight=0.2),
+    head=replace(base.model.head, attribute_weight=0.0, direction_bins=1, direction_weight=0.2),
     image_head=ImageClassHeadConfig(0.0),
 )
 flips = replace(base.data.image_augmentation, flip="independent")

@@ -1,6 +1,6 @@
 """BEVDet-R50 of the dev2.0 code, for its published weights: ``bevdet_r50`` and how it is read out.
 
-Rebuilds ``configs/bevdet/bevdet-r50.py`` (and ``-cbgs``) with six class groups of BEVDet's dev2.0
+Rebuilds ``configs/bevdet/bevdet-r50.py`` (and ``-cbgs``) with six tasks of BEVDet's dev2.0
 branch. Published by others on nuScenes val, mAP / NDS: 28.3 / 35.0, with CBGS 31.3 / 39.8.
 
 The published images are normalised as BGR with the mean and deviation of RGB; here red and blue of

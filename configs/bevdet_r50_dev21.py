@@ -17,15 +17,15 @@ from bev.data.nuscenes.classes import CLASSES
 decode = replace(
     base.model.head.decode,
     distance=(),
-    nms_scale=(1.0, 0.7, 0.7, 0.4, 0.55, 1.1, 1.0, 1.0, 1.5, 3.5),
+    nms_rescale_factor=(1.0, 0.7, 0.7, 0.4, 0.55, 1.1, 1.0, 1.0, 1.5, 3.5),
     nms_overlap=(0.2,) * 10,
-    group_boxes=500,
+    post_max_size=500,
 )
 model = replace(
     base.model,
     neck=replace(base.model.neck, channels=256),
     view=replace(base.model.view, channels=64),
     encoder=replace(base.model.encoder, stages=(128, 256, 512)),
-    head=replace(base.model.head, groups=(tuple(CLASSES),), decode=decode),
+    head=replace(base.model.head, tasks=(tuple(CLASSES),), decode=decode),
 )
 config = replace(base, model=model)

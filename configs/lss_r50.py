@@ -1,8 +1,8 @@
 """Lift-splat detection, ResNet-50, 256x704, one frame: the project's default.
 
 ``bevdet_r50``, which restores the published values and has the published figures, with what helped
-on the made world (docs/results.md) and needs neither lidar nor flat ground: headings told by eight
-sectors; attributes by the head, not by the speed, which one frame does not show; a BEV encoder
+on the synthetic world (docs/results.md) and needs neither lidar nor flat ground: headings told by eight
+direction_bins; attributes by the head, not by the speed, which one frame does not show; a BEV encoder
 whose end sees the grid itself; a class loss in the images. Images are flipped together with the
 scene and pixels seen through their centres, as geometry has it; neither is measured to help mAP.
 The camera-aware depth net was not measured without lidar and is left out. Measured here on
@@ -40,8 +40,8 @@ config = Experiment(
             branch=64,
             velocity_weight=0.2,
             attribute_weight=0.2,
-            sectors=8,
-            sector_weight=0.5,
+            direction_bins=8,
+            direction_weight=0.5,
         ),
         image_head=ImageClassHeadConfig(0.5),
     ),

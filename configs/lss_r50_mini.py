@@ -3,7 +3,7 @@
 Random weights and no augmentation, so that it runs offline and overfits: its use is to check the
 path from real images to official metrics, not to compare methods. ``--model.backbone.pretrained``
 takes ImageNet weights. Measured: one real frame, 130 steps in 13 minutes on two CPU cores without
-AMX, evaluated on itself: mAP 0.431, where the truth written as predictions scores 0.500. Its BEV
+AMX, evaluated on itself: mAP 0.431, where the ground truth written as predictions scores 0.500. Its BEV
 encoder is narrow and has no skip.
 """
 

@@ -1,6 +1,6 @@
 """Lift-Splat-Shoot's own task: vehicles in the BEV, EfficientNet-B0, 128x352, 5 of 6 cameras.
 
-Philion and Fidler 2020. Published by others on nuScenes val, vehicle IoU; truth is every vehicle,
+Philion and Fidler 2020. Published by others on nuScenes val, vehicle IoU; ground truth is every vehicle,
 or those seen to more than 40 % (which changes the figure by several points):
 
     Lift-Splat-Shoot, paper / authors' code     32.07 / 33.03    all
@@ -11,7 +11,7 @@ or those seen to more than 40 % (which changes the figure by several points):
 
 Deviations: features look through cell centres and stand at the middle of depth bins; the BEV
 encoder has no 7x7 stem; crops reach 0-0.32 of the window up from the bottom, which is 0-0.22 of the
-image's height; truth is a cell's centre, where published code fills polygons in OpenCV, border
+image's height; ground truth is a cell's centre, where published code fills polygons in OpenCV, border
 pixels included. One GPU, as published: a batch of four and 300,000 steps. Measured here: nothing
 yet.
 """
@@ -23,16 +23,16 @@ from lss_r50 import config as base
 
 from bev import models
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.geometry import BevGrid
 
 model = models.DetectorConfig(
     backbone=models.BackboneConfig("efficientnet_b0", pretrained=True, strides=(16, 32)),
-    neck=models.JoinedNeckConfig(channels=512),
+    neck=models.ConcatNeckConfig(channels=512),
     grid=BevGrid(x=(-50.0, 50.0, 0.5), y=(-50.0, 50.0, 0.5), z=(-10.0, 10.0, 20.0)),
     view=models.LiftSplatConfig(depth=models.DepthBins(4.0, 45.0, 1.0), channels=64),
     encoder=models.BevEncoderConfig(stages=(64, 128, 256), blocks=2, neck=256, channels=128),
-    head=models.CenterHeadConfig(groups=()),
+    head=models.CenterHeadConfig(tasks=()),
     segmentation=models.SegmentationHeadConfig(("vehicle",), positive_weight=2.13),
 )
 data = replace(
@@ -42,11 +42,11 @@ data = replace(
     image_augmentation=ImageAugmentation(scale=(-0.054, 0.01), crop_top=(0.0, 0.32), rotation=5.4),
     bev_augmentation=BevAugmentation.off(),
     drop_cameras=1,
-    outlines=OutlineConfig(("vehicle",)),
+    polygons=PolygonConfig(("vehicle",)),
     batch_size=4,
 )
 train = replace(
     base.train, epochs=43, max_steps=300_000, lr=1e-3, lr_batch=0, weight_decay=1e-7,
-    warmup_steps=0, clip=5.0, ema=0.0, precision="32", optimizer=torch.optim.Adam, devices=1,
+    warmup_steps=0, max_grad_norm=5.0, ema=0.0, precision="32", optimizer=torch.optim.Adam, devices=1,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

@@ -1,6 +1,6 @@
-"""Vehicles in the BEV on the made world, CPU-sized: ``lss_synthetic`` that segments, not detects.
+"""Vehicles in the BEV on the synthetic world, CPU-sized: ``lss_synthetic`` that segments, not detects.
 
-The truth is every vehicle, cycles too. Depth stays supervised by lidar, and image features by the
+The ground truth is every vehicle, cycles too. Depth stays supervised by lidar, and image features by the
 classes of boxes. No published figure compares: the data are made. Measured on the 140 held-out
 frames after 2000 steps (``--train.max-steps 2000``, 9 minutes on two cores with AMX): vehicle IoU
 0.269 of all vehicles, 0.319 of those seen to more than 40 %.
@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.models import SegmentationHeadConfig
 
 model = replace(
     base.model,
-    head=replace(base.model.head, groups=()),
+    head=replace(base.model.head, tasks=()),
     segmentation=SegmentationHeadConfig(("vehicle",)),
 )
-data = replace(base.data, outlines=OutlineConfig(("vehicle",)))
+data = replace(base.data, polygons=PolygonConfig(("vehicle",)))
 config = replace(base, model=model, data=data)

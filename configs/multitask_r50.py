@@ -3,7 +3,7 @@
 With nuScenes' map expansion, it learns drivable area and lanes too:
 
     --model.segmentation.layers vehicle drivable_area divider
-    --data.outlines.layers vehicle drivable_area divider
+    --data.polygons.layers vehicle drivable_area divider
 
 Published by others on nuScenes val, each task alone: 28.3 mAP / 35.0 NDS (BEVDet-R50 dev2.1, 24
 epochs); vehicle IoU 38.69 of all vehicles and 43.97 of those seen to more than 40 % (PointBeV,
@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from lss_r50 import config as base
 
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.models import SegmentationHeadConfig
 
 config = replace(
     base,
     model=replace(base.model, segmentation=SegmentationHeadConfig(("vehicle",))),
-    data=replace(base.data, outlines=OutlineConfig(("vehicle",))),
+    data=replace(base.data, polygons=PolygonConfig(("vehicle",))),
 )

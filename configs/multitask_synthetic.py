@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.models import SegmentationHeadConfig
 
 config = replace(
     base,
     model=replace(base.model, segmentation=SegmentationHeadConfig(("vehicle",))),
-    data=replace(base.data, outlines=OutlineConfig(("vehicle",))),
+    data=replace(base.data, polygons=PolygonConfig(("vehicle",))),
 )

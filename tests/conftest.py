@@ -1,4 +1,4 @@
-"""Shape annotations are checked while tests run; real samples and a small made world on request."""
+"""Shape annotations are checked while tests run; real samples and a small synthetic world on request."""
 
 import os
 from collections.abc import Iterator
@@ -82,15 +82,15 @@ def real_frames(nuscenes_root):
 
 @pytest.fixture(scope="session")
 def made_config():
-    """Settings of ``made_world``: two training scenes and one held-out scene of four frames."""
+    """Settings of ``synthetic_world``: two training scenes and one held-out scene of four frames."""
     from bev.lab.synthetic import PRESETS
 
     return replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4, seed=5)
 
 
 @pytest.fixture(scope="session")
-def made_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small made world, made once for all tests of all parallel workers; not to be written to."""
+def synthetic_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic world, made once for all tests of all parallel workers; not to be written to."""
     from filelock import FileLock
 
     from bev.lab.synthetic import make_world

@@ -21,9 +21,9 @@ def features(bev: torch.Tensor) -> Features:
     return Features(bev, bev.new_zeros(len(bev), 1, 1, 1, 1), None)
 
 
-def truth_batch(boxes=(), outlines=()) -> Batch:
+def gt_batch(boxes=(), polygons=()) -> Batch:
     """Ground truth alone, with images of one pixel."""
-    count = max(len(boxes), len(outlines))
+    count = max(len(boxes), len(polygons))
     eye = torch.eye(4).expand(count, 1, 4, 4)
     cameras = Cameras(eye[..., :3, :3], eye, eye[..., :3, :3])
     images = torch.zeros(count, 1, 3, 1, 1, dtype=torch.uint8)
@@ -33,5 +33,5 @@ def truth_batch(boxes=(), outlines=()) -> Batch:
         boxes=list(boxes),
         lidar=[],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(count, 4, 4),
-        outlines=list(outlines),
+        polygons=list(polygons),
     )

@@ -20,22 +20,27 @@ from bev.errors import ConfigError
 from bev.models import (
     CameraAwareDepthNetConfig,
     DepthSupervisionConfig,
+    DualViewTransformConfig,
     ImageClassHeadConfig,
-    RefinedLiftSplatConfig,
-    SecondFpnConfig,
+    SECONDFPNConfig,
 )
 from bev.serialization import from_plain, to_plain
 from bev.training.settings import OptimizerCall
 
 KEPT = ROOT / "tests" / "kept"
-# Of the kept checkpoint on the made world's held-out scene, as 0.1.0 evaluated it.
+# Of the kept checkpoint on the synthetic world's held-out scene, as 0.1.0 evaluated it.
 FIGURES = {"NDS": 0.015217, "mATE": 1.153252, "mAVE": 0.878292}
 DEPTH = {"depth_abs_rel": 2.792008, "depth_rmse": 21.499240}
 
 
-def test_a_checkpoint_of_0_1_0_is_evaluated(made_world, tmp_path):
+def test_a_checkpoint_of_0_1_0_is_evaluated(synthetic_world, tmp_path):
     out, _ = call(
-        "evaluate.py", KEPT / "checkpoint_0_1_0.ckpt", "--data.root", made_world, "--out", tmp_path
+        "evaluate.py",
+        KEPT / "checkpoint_0_1_0.ckpt",
+        "--data.root",
+        synthetic_world,
+        "--out",
+        tmp_path,
     )
     summary = json.loads((tmp_path / "metrics_summary.json").read_text())
     found = {
@@ -48,17 +53,17 @@ def test_a_checkpoint_of_0_1_0_is_evaluated(made_world, tmp_path):
     assert {n: float(v) for n, v in printed.items()} == pytest.approx(DEPTH, rel=2e-3)
 
 
-def test_a_config_of_0_1_0_starts_a_new_run(made_world, tmp_path):
+def test_a_config_of_0_1_0_starts_a_new_run(synthetic_world, tmp_path):
     config = load_file(KEPT / "config_0_1_0.yaml")
-    assert isinstance(config.model.neck, SecondFpnConfig)
-    assert isinstance(config.model.view, RefinedLiftSplatConfig)
+    assert isinstance(config.model.neck, SECONDFPNConfig)
+    assert isinstance(config.model.view, DualViewTransformConfig)
     assert isinstance(config.model.view.lift.depth_net, CameraAwareDepthNetConfig)
     assert config.model.depth_supervision == DepthSupervisionConfig(1.0, "ce")
     assert config.model.image_head == ImageClassHeadConfig(0.5)
     assert str(config.train.optimizer) == "torch.optim.AdamW(fused=True)"
     assert {name for name in class_names(to_plain(config)) if not name.isidentifier()} == set()
     call(
-        "train.py", KEPT / "config_0_1_0.yaml", "--data.root", made_world, "--train.runs", tmp_path,
+        "train.py", KEPT / "config_0_1_0.yaml", "--data.root", synthetic_world, "--train.runs", tmp_path,
         "--train.run-name", "again", "--train.max-steps", "1",
         "--train.init.weights", KEPT / "checkpoint_0_1_0.ckpt",
     )  # fmt: skip

@@ -214,7 +214,7 @@ def test_the_labels_of_an_experiment_are_those_of_its_source(tmp_path):
     assert Experiment().model.labels == NUSCENES
     yard = Experiment(data=DataConfig(source=YardConfig()))
     assert yard.model.labels.names == ("van", "crate")
-    groups = yard.model.head.resolved_groups(yard.model.labels)
+    groups = yard.model.head.resolved_tasks(yard.model.labels)
     assert groups == (("van",), ("crate",))
     save_config(yard, tmp_path / "config.yaml")
     again = load_file(tmp_path / "config.yaml")

@@ -19,7 +19,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 def step(config, root):
-    """One training step of a config on the made world, in an eighth of its size."""
+    """One training step of a config on the synthetic world, in an eighth of its size."""
     data = replace(shrunken(config).data, root=root, version="v1.0-synthetic", workers=0)
     frames = KeyFrames(data.source.open(data).training_frames(), data, training=True)
     model = shrunken(config).model.build()
@@ -29,13 +29,13 @@ def step(config, root):
     return model
 
 
-def test_listed_depth_bins_of_the_page(made_world, tmp_path):
+def test_listed_depth_bins_of_the_page(synthetic_world, tmp_path):
     codes = re.findall(r"```python\n(.*?)```", (ROOT / "docs/extending.md").read_text(), re.S)
     for name, code in zip(("bins", "squares"), codes, strict=True):
         (tmp_path / f"{name}.py").write_text(code)
     squares = load_file(tmp_path / "squares.py")
     assert squares.model.view.depth.edges().tolist() == [1, 4, 9, 16, 25, 36, 49, 64]
-    step(squares, made_world)
+    step(squares, synthetic_world)
     small = shrunken(squares).model
     broken = replace(small.view, depth=replace(small.view.depth, last=1))
     with pytest.raises(ConfigError, match="SquareBins.edges gives .* two or more depths"):
@@ -45,14 +45,14 @@ def test_listed_depth_bins_of_the_page(made_world, tmp_path):
     assert isinstance(bins, ListedDepthBins) and bins.bins == 8
     assert bins.index_of(torch.tensor([0.5, 1.0, 34.9, 59.0, 60.0])).tolist() == [-1, 0, 6, 7, -1]
     assert bins.centers()[:2].tolist() == [1.5, 3.0]
-    assert step(config, made_world).view.depth_net is not None
+    assert step(config, synthetic_world).view.depth_net is not None
 
 
-def test_a_view_transform_in_45_lines(made_world):
+def test_a_view_transform_in_45_lines(synthetic_world):
     """A cell reads the pixel that its centre at height 0 projects to."""
     path = EXAMPLES / "flat_ground.py"
     assert len(path.read_text().splitlines()) <= 50
-    step(load_file(path), made_world)
+    step(load_file(path), synthetic_world)
     # A camera 2 m above the ground looks straight down, f = 8, its middle at (16, 16): it has
     # the ground at (x, y) at (16 - 4 y, 16 - 4 x), and features hold the pixel's x and y.
     grid = BevGrid(x=(0.0, 4.0, 2.0), y=(-1.0, 1.0, 2.0), z=(-1.0, 1.0, 2.0))

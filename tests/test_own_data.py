@@ -26,7 +26,7 @@ SMALL = [
     "16", "16", "--model.encoder.neck", "16", "--model.encoder.channels", "16",
     "--model.encoder.blocks", "1", "--model.head.shared", "16", "--model.head.branch", "8",
     "--model.grid.x", "-25.6", "25.6", "1.6", "--model.grid.y", "-25.6", "25.6", "1.6",
-    "--model.head.decode.group-boxes", "20", "--model.view.depth.hi", "25",
+    "--model.head.decode.post-max-size", "20", "--model.view.depth.hi", "25",
     "--model.view.depth.step", "2",
     "--data.image-size", "96", "176", "--data.batch-size", "2", "--train.max-steps", "1",
     "--train.pictures", "1", "--train.threads", "1", "--train.precision", "32",
@@ -79,7 +79,10 @@ def test_sizes_and_lenses_may_differ(own, chosen):
     seen = torch.zeros(len(chosen), dtype=torch.long)
     for epoch in range(8):
         batch = collate([data[(epoch, i)] for i in range(FRAMES)])
-        assert batch.views.present is None and batch.views.images.shape[:2] == (FRAMES, len(chosen))
+        assert batch.views.camera_mask is None and batch.views.images.shape[:2] == (
+            FRAMES,
+            len(chosen),
+        )
         for sample in range(FRAMES):
             boxes = batch.boxes[sample].transform(torch.linalg.inv(batch.bev_from_ego[sample]))
             points = boxes.center.expand(len(chosen), -1, 3)
@@ -117,9 +120,9 @@ def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own
     data = KeyFrames(opened(config).frames("mine_train"), config, training=True)
     batch = collate([data[0], data[1]])
     before, after = batch.adjacent
-    assert batch.views.present.sum(dim=1).tolist() == [4, 3]
-    assert before.present.sum(dim=1).tolist() == [4, 3]  # the first frame is its own past
-    assert after.present is None and after.images.shape[1] == 3
+    assert batch.views.camera_mask.sum(dim=1).tolist() == [4, 3]
+    assert before.camera_mask.sum(dim=1).tolist() == [4, 3]  # the first frame is its own past
+    assert after.camera_mask is None and after.images.shape[1] == 3
     # The second frame's past: the first one's AHEAD, BEHIND and RIGHT, as the second is augmented.
     for of_camera in ("intrinsics", "image_from_original"):
         pair = (getattr(views.cameras, of_camera)[1, :3] for views in (batch.views, before))
@@ -133,7 +136,7 @@ def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own
 
 def test_training_evaluation_and_pictures(own, tmp_path):
     data = KeyFrames(opened(own).frames("mine_train"), own, training=True)
-    assert collate([data[0], data[1]]).views.present.sum(dim=1).tolist() == [4, 3]
+    assert collate([data[0], data[1]]).views.camera_mask.sum(dim=1).tolist() == [4, 3]
     config = ROOT / "configs" / "lss_r50_mini.py"
     folder = tmp_path / "lss_r50_mini" / "own"
     call(

@@ -43,10 +43,10 @@ def test_cells_and_overlap_worked_out_by_hand(example):
     """Of three points one is too low; the others lie in two cells, of which one is predicted."""
     points = [(0.5, -2.5, 1.0), (3.2, 1.1, 2.0), (1.0, 1.0, 0.1)]
     batch, config = batch_of(points, []), example.model.occupancy
-    truth = config.truth(batch, GRID)
-    assert truth.nonzero().tolist() == [[0, 0, 1, 2], [0, 0, 5, 5]]
+    ground_truth = config.ground_truth(batch, GRID)
+    assert ground_truth.nonzero().tolist() == [[0, 0, 1, 2], [0, 0, 5, 5]]
     turned = batch_of(points, bev=bev_transform(flip_y=True))
-    assert torch.equal(config.truth(turned, GRID)[0], truth[0].flip(1))
+    assert torch.equal(config.ground_truth(turned, GRID)[0], ground_truth[0].flip(1))
     own = evaluators(replace(example.model, grid=GRID), example.data)["occupancy"]
     logits = torch.full((2, 1, 8, 6), -1.0)
     logits[0, 0, 1, 2] = logits[0, 0, 0, 0] = logits[1, 0, 7, 5] = 1.0
@@ -68,9 +68,9 @@ def settings(root, runs) -> list:
 
 
 @pytest.fixture(scope="module")
-def trained(made_world, tmp_path_factory):
+def trained(synthetic_world, tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
-    arguments = settings(made_world, runs)
+    arguments = settings(synthetic_world, runs)
     call("train.py", EXAMPLE, *arguments, "--train.run-name", "own", "--train.max-steps", "2")
     return runs / "occupancy" / "own"
 
@@ -86,7 +86,7 @@ def test_it_trains_and_is_reported(trained):
     assert list((trained / "pictures").glob("*.png"))
 
 
-def test_it_resumes_evaluates_and_is_drawn(trained, made_world, tmp_path):
+def test_it_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_path):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     own = ["--import", EXAMPLE]
     out, _ = call("evaluate.py", checkpoint, *own, "--out", tmp_path / "evaluation")
@@ -96,16 +96,16 @@ def test_it_resumes_evaluates_and_is_drawn(trained, made_world, tmp_path):
     # Flip test-time augmentation, which this config has, is part of both; without it is another.
     call("visualize.py", checkpoint, *own, "--out", tmp_path / "pictures", "--samples", "1")
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
-    arguments = settings(made_world, trained.parents[1])
+    arguments = settings(synthetic_world, trained.parents[1])
     call("train.py", EXAMPLE, *arguments, "--resume", checkpoint, "--train.max-steps", "3",
          "--train.epochs", "2")  # fmt: skip
     assert json.loads((trained / "run.json").read_text())["steps"] == 3
 
 
-def test_it_is_ablated(trained, made_world, tmp_path):
+def test_it_is_ablated(trained, synthetic_world, tmp_path):
     """Two runs of different weight; the table has its figure, with an interval."""
     before = signal.getsignal(signal.SIGTERM)
-    arguments = settings(made_world, tmp_path)[:-2]  # without its runs
+    arguments = settings(synthetic_world, tmp_path)[:-2]  # without its runs
     out = ablate(
         [EXAMPLE, *arguments, "--train.max-steps", "1", "--train.pictures", "0"],
         "model.occupancy.weight=1.0,4.0", tmp_path,
@@ -121,10 +121,10 @@ def test_a_head_alone_is_the_model(example):
     """Nothing needs boxes: a model of this head alone is built, and its figure is the headline."""
     from bev.evaluation.evaluation import headline
 
-    plain = replace(example.model, head=CenterHeadConfig(groups=()))
+    plain = replace(example.model, head=CenterHeadConfig(tasks=()))
     assert headline(plain, example.data) == "IoU_occupied"
     with pytest.raises(ConfigError, match="The model predicts nothing"):
-        DetectorConfig(head=CenterHeadConfig(groups=()))
+        DetectorConfig(head=CenterHeadConfig(tasks=()))
 
 
 def test_it_learns_better_than_a_constant(example):
@@ -142,7 +142,7 @@ def test_it_learns_better_than_a_constant(example):
         optimizer.step()
     own = evaluators(replace(example.model, grid=GRID), example.data)["occupancy"]
     own.update(head(features), batch)
-    share = example.model.occupancy.truth(batch, GRID).float().mean().item()
+    share = example.model.occupancy.ground_truth(batch, GRID).float().mean().item()
     assert 0.3 < share < 0.7
     assert own.figures(sum(own.samples.values()))["IoU_occupied"] > share + 0.2
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import tyro
 
+from bev.compatibility import current_flags
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError
-from bev.evaluation.robustness import Disturbance
+from bev.evaluation.robustness import Perturbation
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Command:
         split: official or custom split; empty for the config's validation split.
         out: where the results go; empty for evaluation/<split>_<checkpoint>[_<what is unusual>]/ of
             the run, or beside the results file.
-        mirror: detect in each scene and in its mirror image, and average (twice the time).
+        flip_tta: detect in each scene and in its mirror image, and average (twice the time).
         blank: show the model grey images, to measure what it knows without seeing.
         within: metres; boxes farther from the ego car do not count, nor those beyond their class's
             official range.
@@ -36,11 +37,11 @@ class Command:
     source: tyro.conf.Positional[Path]
     split: str = ""
     out: Path | None = None
-    mirror: bool = False
+    flip_tta: bool = False
     blank: bool = False
     within: float = math.inf
     displacement: tuple[int, ...] = ()
-    rig: tyro.conf.OmitArgPrefixes[Disturbance] = field(default_factory=Disturbance)
+    rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
     data: DataChoice = field(default_factory=DataChoice)
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = tyro.cli(Command, args=current_flags(arguments), prog=prog)
 
     from bev.cli.evaluate_run import evaluate_checkpoint, score_results
 
@@ -64,4 +65,4 @@ def main(arguments: list[str], prog: str) -> None:
     if command.source.suffix == ".json":
         score_results(*shared)
     else:
-        evaluate_checkpoint(*shared, command.rig, command.mirror, command.blank)
+        evaluate_checkpoint(*shared, command.rig, command.flip_tta, command.blank)

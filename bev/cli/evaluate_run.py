@@ -15,14 +15,14 @@ from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.evaluation import Result, evaluators
 from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes, evaluate_submission
 from bev.evaluation.predict import predict
-from bev.evaluation.robustness import Disturbance
+from bev.evaluation.robustness import Perturbation
 from bev.evaluation.scores import Scores
 from bev.lab.analysis.displacement import displacement_figures
 from bev.machine import default_device
 from bev.serialization import to_plain
 from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import ending_workers, make_loader
-from bev.training.settings_check import check_mirror
+from bev.training.settings_check import check_flip_tta
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.page import write_page
 
@@ -56,16 +56,16 @@ def evaluate_checkpoint(
     out: Path | None,
     within: float,
     displacement: Sequence[int],
-    rig: Disturbance,
-    mirror: bool,
+    rig: Perturbation,
+    flip_tta: bool,
     blank: bool,
 ) -> None:
     """Run a checkpoint's detector over a split, and score what it predicts."""
-    config, model = load_checkpoint(source, test_mirror=mirror)
+    config, model = load_checkpoint(source, flip_tta=flip_tta)
     data = choice.apply(config.data)
-    check_mirror(data.reference, {"no --mirror": config.model.test_mirror})
+    check_flip_tta(data.reference, {"no --flip-tta": config.model.flip_tta})
     split = split or data.splits[1]
-    notices = circumstances(config.data, data, rig, mirror=mirror, blank=blank, within=within)
+    notices = circumstances(config.data, data, rig, flip_tta=flip_tta, blank=blank, within=within)
     folder = out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
     loader = make_loader(KeyFrames(rig.frames(data, split), data, training=False))

@@ -1,4 +1,4 @@
-"""Pictures of samples: predictions of a checkpoint, the truth, or the calibration.
+"""Pictures of samples: predictions of a checkpoint, the ground truth, or the calibration.
 
 bevlab visualize CHECKPOINT [--split SPLIT] [--out DIR]
 bevlab visualize lss_r50_mini --data.root DIR [--check]
@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from bev.config import load_file
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataChoice
 
 
@@ -59,7 +59,7 @@ def main(arguments: list[str], prog: str) -> None:
         home = home_of(command.source)
     data = command.data.apply(config.data)
     if command.check:
-        data = replace(data, outlines=OutlineConfig())  # no areas are drawn
+        data = replace(data, polygons=PolygonConfig())  # no areas are drawn
     split = command.split or data.splits[1]
     frames = data.source.open(data).frames(split)
     frames = spread(frames, command.samples or len(frames))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from bev.geometry import Boxes3D, Cameras, Outlines, stack_lenses
+from bev.geometry import Boxes3D, Cameras, Polygons, stack_lenses
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Views:
         cameras: (B, N) calibrations that match the images; ``ego`` is the reference ego frame of
             that time.
         names: of what was seen, one a sample: the token of a key frame, or the image files.
-        present: (B, N) which cameras are there; None where all are.
+        camera_mask: (B, N) which cameras are there; None where all are.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
     cameras: Cameras
     names: Sequence[str]
-    present: Bool[Tensor, "B N"] | None = None
+    camera_mask: Bool[Tensor, "B N"] | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -46,7 +46,7 @@ class Views:
             self,
             images=self.images.to(**move),
             cameras=self.cameras.to(**move),
-            present=None if self.present is None else self.present.to(**move),
+            camera_mask=None if self.camera_mask is None else self.camera_mask.to(**move),
         )
 
 
@@ -79,11 +79,11 @@ class Batch:
     Attributes:
         views: of the sample's own time; their names are the frames' tokens.
         bev_from_ego: (B, 4, 4) BEV augmentation; the identity outside training.
-        boxes: truth of each sample in the BEV frame.
+        boxes: ground truth of each sample in the BEV frame.
         lidar: points of each sample in the ego frame (P, 3), metres; no points where not asked for.
         global_from_ego: (B, 4, 4) float64, the reference ego poses.
         adjacent: views of other times, nearest first, as many as the data are asked for.
-        outlines: areas of each sample in the BEV frame, the truth of segmentation; none where the
+        polygons: areas of each sample in the BEV frame, the ground truth of segmentation; none where the
             data are not asked for any.
     """
 
@@ -93,7 +93,7 @@ class Batch:
     lidar: Sequence[Tensor]
     global_from_ego: Float[Tensor, "B 4 4"]
     adjacent: Sequence[AdjacentViews] = ()
-    outlines: Sequence[Outlines] = ()
+    polygons: Sequence[Polygons] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -121,7 +121,7 @@ class Batch:
             bev_from_ego=self.bev_from_ego.to(**move),
             boxes=[boxes.to(**move) for boxes in self.boxes],
             lidar=[points.to(**move) for points in self.lidar],
-            outlines=[outlines.to(**move) for outlines in self.outlines],
+            polygons=[polygons.to(**move) for polygons in self.polygons],
         )
 
     def pin_memory(self) -> "Batch":
@@ -146,7 +146,7 @@ def collate(samples: Sequence[Batch]) -> Batch:
             )
             for views in times
         ],
-        outlines=[outlines for s in samples for outlines in s.outlines],
+        polygons=[polygons for s in samples for polygons in s.polygons],
     )
 
 
@@ -154,7 +154,7 @@ def join_views(views: Sequence[Views]) -> Views:
     """Join single samples' views of one time, filled up with absent cameras."""
     counts = [v.images.shape[1] for v in views]
     most = max(counts)
-    present = torch.arange(most) < torch.tensor(counts).unsqueeze(1)
+    camera_mask = torch.arange(most) < torch.tensor(counts).unsqueeze(1)
     # An absent camera's lens is another's: what it sees is NaN anyway, from its pose.
     lenses = [(v.cameras.lens[0].each(n), n) for v, n in zip(views, counts, strict=True)]
     flat = [own[min(i, n - 1)] for own, n in lenses for i in range(most)]
@@ -172,7 +172,7 @@ def join_views(views: Sequence[Views]) -> Views:
         images=torch.cat([_filled(v.images, most, torch.tensor(0)) for v in views]),
         cameras=Cameras(**cameras),
         names=[name for v in views for name in v.names],
-        present=None if present.all() else present,
+        camera_mask=None if camera_mask.all() else camera_mask,
     )
 
 

@@ -24,7 +24,7 @@ from bev.data.images.photometric import change_colours, photometric_transform
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
-from bev.geometry import Cameras, Outlines, stack_lenses
+from bev.geometry import Cameras, Polygons, stack_lenses
 
 
 class KeyFrames(Dataset):
@@ -33,7 +33,7 @@ class KeyFrames(Dataset):
     Args:
         frames: what to serve; ``Frames`` where training plays scenes at other rates.
         config: settings.
-        training: augment, drop cameras, and leave out truth without points.
+        training: augment, drop cameras, and leave out ground truth without points.
         seed: of the augmentation.
 
     Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
@@ -63,8 +63,8 @@ class KeyFrames(Dataset):
             )
         photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
         room = int(config.image_cache * 2**30)
-        asked = config.outlines.layers
-        self._areas = config.source.outlines(config, frames) if asked else None
+        asked = config.polygons.layers
+        self._areas = config.source.polygons(config, frames) if asked else None
         self.decoded = ImageCache.open(config.root, room).decode if room else None
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class KeyFrames(Dataset):
         )
         boxes = frame.boxes
         if self.training:
-            boxes = boxes[frame.counted(self.config.least_points)]
+            boxes = boxes[frame.counted(self.config.min_points)]
         lidar = torch.zeros(0, 3)
         if self.config.lidar and (self.training or frame.has_lidar):
             lidar = frame.load_lidar()
@@ -100,23 +100,23 @@ class KeyFrames(Dataset):
                 self._adjacent(other, itself, matrices, drawn.colour_seed)
                 for other in frame.adjacent
             ],
-            outlines=[self.outlines(frame).transform(drawn.bev_from_ego)] if self._areas else [],
+            polygons=[self.polygons(frame).transform(drawn.bev_from_ego)] if self._areas else [],
         )
 
-    def outlines(self, frame: Frame) -> Outlines:
+    def polygons(self, frame: Frame) -> Polygons:
         """The areas around a frame, in its reference ego frame; none where none are asked for.
 
         Raises:
-            DataError: where the source gives no outlines, or a layer that it does not have.
+            DataError: where the source gives no polygons, or a layer that it does not have.
         """
         if self._areas is None:
-            return Outlines.empty()
+            return Polygons.empty()
         found, count = self._areas(frame), len(self.config.source.labels.layers)
-        given = found.layer.unique().tolist() if isinstance(found, Outlines) else [type(found)]
+        given = found.layer.unique().tolist() if isinstance(found, Polygons) else [type(found)]
         if not all(number in range(count) for number in given):
             raise DataError(
-                f"{type(self.config.source).__name__}.outlines gives layers {given} for frame"
-                f" {frame.token!r}; give Outlines whose layers are 0 to {count - 1}."
+                f"{type(self.config.source).__name__}.polygons gives layers {given} for frame"
+                f" {frame.token!r}; give Polygons whose layers are 0 to {count - 1}."
             )
         return found
 

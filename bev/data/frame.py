@@ -75,7 +75,7 @@ class Frame:
         scene: scene name; empty for a frame that stands alone, a scene of its own.
         timestamp: microseconds.
         global_from_ego: (4, 4) float64, the reference ego pose.
-        points_on_box: (M,) lidar and radar points on each box; None where nobody counted them.
+        num_points: (M,) lidar and radar points on each box; None where nobody counted them.
         lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without lidar.
         ego_from_lidar: (4, 4) float64; the identity without lidar.
         adjacent: frames before and after, as asked for.
@@ -87,16 +87,16 @@ class Frame:
     scene: str = ""
     timestamp: int = 0
     global_from_ego: Float[Tensor, "4 4"] = field(default_factory=_identity)
-    points_on_box: Int[Tensor, " M"] | None = None
+    num_points: Int[Tensor, " M"] | None = None
     lidar_path: Path | None = None
     ego_from_lidar: Float[Tensor, "4 4"] = field(default_factory=_identity)
     adjacent: tuple[AdjacentFrame, ...] = ()
 
     def counted(self, min_points: int) -> Bool[Tensor, " M"]:
         """Boxes with at least so many lidar and radar points; all where nobody counted them."""
-        if self.points_on_box is None:
+        if self.num_points is None:
             return torch.ones(len(self.boxes), dtype=torch.bool)
-        return self.points_on_box >= min_points
+        return self.num_points >= min_points
 
     @property
     def shows_other_times(self) -> bool:

@@ -40,10 +40,10 @@ def check_frame(frame: Frame, labels: LabelSpace) -> None:
         raise DataError(
             f"{where}: lidar_path is {frame.lidar_path!r}; give a pathlib.Path, or None."
         )
-    points, count = frame.points_on_box, len(frame.boxes)
+    points, count = frame.num_points, len(frame.boxes)
     if points is not None and (not isinstance(points, Tensor) or points.shape != (count,)):
         raise DataError(
-            f"{where}: points_on_box is {_described(points)}; it has {count} boxes: give a tensor"
+            f"{where}: num_points is {_described(points)}; it has {count} boxes: give a tensor"
             " of one number each, or None."
         )
 

@@ -22,7 +22,7 @@ class ObjectClass:
         at_rest, moving: the attribute of a box without one, by its speed; empty for none.
         task: classes of one task share a branch of the center head and suppress one another; empty
             for a task of its own.
-        nms_scale: factor on length and width before overlaps are computed (scale-NMS, Huang et al.,
+        nms_rescale_factor: factor on length and width before overlaps are computed (scale-NMS, Huang et al.,
             BEVDet 2021, section 3.5): large for thin objects.
         nms_overlap: rotated overlap above which the lower box goes.
         nms_radius: metres between centres below which the lower box goes ("circle" suppression).
@@ -37,7 +37,7 @@ class ObjectClass:
     at_rest: str = ""
     moving: str = ""
     task: str = ""
-    nms_scale: float = 1.0
+    nms_rescale_factor: float = 1.0
     nms_overlap: float = 0.2
     nms_radius: float = 1.0
     heading: Literal["full", "axis", "none"] = "full"
@@ -53,7 +53,7 @@ class Layer:
         name: unique within its label space.
         color: (red, green, blue) 0-255 in pictures; None for one chosen by its number.
         of_boxes: its areas are footprints of annotated boxes, which have a visibility.
-        of_map: known within ``data.outlines.reach`` of the car alone, as layers of a map are.
+        of_map: known within ``data.polygons.reach`` of the car alone, as layers of a map are.
     """
 
     name: str
@@ -69,7 +69,7 @@ class LabelSpace:
     Attributes:
         classes: of boxes, ``Boxes3D.label``.
         attributes: of boxes, ``Boxes3D.attribute``.
-        layers: of areas, ``Outlines.layer``.
+        layers: of areas, ``Polygons.layer``.
 
     Raises:
         ConfigError: for a name that stands twice or is empty, and for an attribute of a class that

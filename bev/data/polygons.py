@@ -6,7 +6,7 @@ from bev.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class OutlineConfig:
+class PolygonConfig:
     """Which areas come with each sample.
 
     Attributes:
@@ -20,4 +20,4 @@ class OutlineConfig:
 
     def __post_init__(self) -> None:
         if self.reach <= 0:
-            raise ConfigError(f"data.outlines.reach = {self.reach} must be above 0 m.")
+            raise ConfigError(f"data.polygons.reach = {self.reach} must be above 0 m.")

@@ -9,7 +9,7 @@ from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.folds import fold_splits
 from bev.data.frame import Reference
 from bev.data.nuscenes.source import NuScenesConfig
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.data.sampling import SamplingConfig
 from bev.data.source import SourceConfig, check_cameras, check_source
 from bev.errors import ConfigError
@@ -44,10 +44,10 @@ class DataConfig:
             ``ImageAugmentation.still`` has them.
         test_scale: by how much images are enlarged outside training, counted as
             ``ImageAugmentation.scale`` is; the rest is cropped.
-        least_points: truth with fewer lidar and radar points is not trained on.
+        min_points: ground truth with fewer lidar and radar points is not trained on.
         lidar: load lidar points: depth supervision needs them in training, and evaluation measures
             depth on the frames whose lidar file is there.
-        outlines: the areas that BEV segmentation is to tell.
+        polygons: the areas that BEV segmentation is to tell.
         image_cache: GiB of disk for decoded images, see ``bev.data.images.cache``; 0 is off.
         batch_size: samples a step and device.
         workers: loader processes a device; -1 for what the machine has.
@@ -71,9 +71,9 @@ class DataConfig:
     image_augmentation: ImageAugmentation = ImageAugmentation()
     bev_augmentation: BevAugmentation = BevAugmentation()
     test_scale: float = 0.0
-    least_points: int = 1
+    min_points: int = 1
     lidar: bool = False
-    outlines: OutlineConfig = OutlineConfig()
+    polygons: PolygonConfig = PolygonConfig()
     image_cache: float = 0.0
     batch_size: int = 8
     workers: int = -1
@@ -81,7 +81,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_source(self.source)
         labels, weighted = self.source.labels, [name for name, _ in self.sampling.class_weights]
-        labels.check("data.outlines.layers", self.outlines.layers, labels.layer_names)
+        labels.check("data.polygons.layers", self.polygons.layers, labels.layer_names)
         labels.check("data.sampling.class_weights", tuple(weighted), labels.names)
         check_cameras("data.cameras", self.camera_names)
         if not 0 <= self.drop_cameras < len(self.camera_names):
@@ -147,13 +147,13 @@ class DataChoice:
         if self.cameras:
             data = replace(data, cameras=self.cameras, drop_cameras=0)
         if self.layers:
-            unknown = [name for name in self.layers if name not in data.outlines.layers]
+            unknown = [name for name in self.layers if name not in data.polygons.layers]
             if unknown:
                 raise ConfigError(
                     f"--data.layers names {', '.join(unknown)}; the config's areas are"
-                    f" {', '.join(data.outlines.layers) or 'none'}."
+                    f" {', '.join(data.polygons.layers) or 'none'}."
                 )
-            data = replace(data, outlines=replace(data.outlines, layers=self.layers))
+            data = replace(data, polygons=replace(data.polygons, layers=self.layers))
         if self.version is not None and self.version != data.version:
             data = replace(data, version=self.version, train_split="", val_split="", fold="")
         return data

@@ -17,7 +17,7 @@ from bev.data.folds import keep_fraction
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError
-from bev.geometry import Outlines
+from bev.geometry import Polygons
 
 if TYPE_CHECKING:
     import bev.data.settings
@@ -148,19 +148,19 @@ class SourceConfig:
         """
         raise ConfigError(f"{type(self).__name__} does not give its key frames (frames).")
 
-    def outlines(
+    def polygons(
         self, data: "bev.data.settings.DataConfig", frames: Sequence[Frame]
-    ) -> Callable[[Frame], Outlines]:
+    ) -> Callable[[Frame], Polygons]:
         """A function from a frame to the areas around it, in its reference ego frame.
 
-        Asked for where ``data.outlines.layers`` names some; areas of other layers may be among
+        Asked for where ``data.polygons.layers`` names some; areas of other layers may be among
         them. It is pickled where loader processes are not forked.
 
         Args:
             frames: that the function will be called with; what is read here is shared by the loader
                 processes.
         """
-        raise ConfigError(f"{type(self).__name__} does not give the outlines of areas (outlines).")
+        raise ConfigError(f"{type(self).__name__} does not give the polygons of areas (polygons).")
 
     def open(self, data: "bev.data.settings.DataConfig") -> FrameSource:
         """The source, opened; a simple one is made of :meth:`frames`."""

@@ -58,7 +58,7 @@ class BoxScorer:
             DataError: where the split has no ground truth.
         """
         write_boxes(split.folder / RESULTS, records, self.labels)
-        found = score_boxes(records, self._truth(split), self.labels, split.within)
+        found = score_boxes(records, self._gt_boxes(split), self.labels, split.within)
         found.write(split.folder)
         return found.scores
 
@@ -69,10 +69,10 @@ class BoxScorer:
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         """The evaluation that was left in a split's folder."""
         predicted = read_boxes(split.folder / RESULTS, self.labels)
-        matches = match_boxes(predicted, self._truth(split), self.labels, split.within)
+        matches = match_boxes(predicted, self._gt_boxes(split), self.labels, split.within)
         return Resampled(matches.tokens, matches.names, matches.scores)
 
-    def _truth(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
+    def _gt_boxes(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
         if not split.source.annotated:
             raise DataError(
                 f"The data in {split.source.data.root} have no annotations, so boxes cannot be"

@@ -82,19 +82,19 @@ def read_scores(folder: Path) -> Scores:
 
 def score_boxes(
     predicted: Mapping[str, Boxes3D],
-    truth: Mapping[str, Boxes3D],
+    gt_boxes: Mapping[str, Boxes3D],
     labels: LabelSpace,
     within: float = math.inf,
 ) -> BoxScores:
     """Score predicted boxes; for the arguments and errors raised see :func:`match_boxes`."""
-    matches = match_boxes(predicted, truth, labels, within)
+    matches = match_boxes(predicted, gt_boxes, labels, within)
     once = np.ones(len(matches.tokens), dtype=int)
     metrics, names = matches.metrics(once), [kind.name for kind in matches.kinds]
     errors = {
         name: {error: float(metrics.get_label_tp(name, error)) for error in ERRORS}
         for name in names
     }
-    absent = [name for name in names if not matches.classes[name].truth.any()]
+    absent = [name for name in names if not matches.classes[name].num_gt.any()]
     summary = {
         "label_aps": {
             name: {str(at): metrics.get_label_ap(name, at) for at in DISTANCES} for name in names
@@ -120,7 +120,7 @@ def score_boxes(
 
 def match_boxes(
     predicted: Mapping[str, Boxes3D],
-    truth: Mapping[str, Boxes3D],
+    gt_boxes: Mapping[str, Boxes3D],
     labels: LabelSpace,
     within: float = math.inf,
 ) -> Matches:
@@ -132,7 +132,7 @@ def match_boxes(
         predicted: by sample token, in the sample's reference ego frame; of each sample the best
             500. An unknown velocity is 0, and an unknown attribute follows from the speed, as in a
             nuScenes submission. Samples without ground truth are left out.
-        truth: of every sample, in the same frame; velocity NaN and attribute -1 where unknown.
+        gt_boxes: of every sample, in the same frame; velocity NaN and attribute -1 where unknown.
         labels: classes and attributes of both.
         within: metres in x and y; boxes whose centre is not nearer to the ego origin than this do
             not count.
@@ -143,24 +143,24 @@ def match_boxes(
         DataError: where ground truth cannot be scored, or there is none at all: no figure has a
             meaning then.
     """
-    missing = sorted(set(truth) - set(predicted))
+    missing = sorted(set(gt_boxes) - set(predicted))
     if missing:
         raise SubmissionError(
-            f"Predictions lack {len(missing)} of {len(truth)} samples, the first is {missing[0]};"
+            f"Predictions lack {len(missing)} of {len(gt_boxes)} samples, the first is {missing[0]};"
             " predict for every sample, with no boxes where nothing is found."
         )
     found, there = [], []
-    for token in sorted(truth):
+    for token in sorted(gt_boxes):
         best = predicted[token].to("cpu")
         check_boxes(token, best, labels)
         best = best[torch.argsort(best.score, descending=True, stable=True)[:MAX_BOXES]]
         found += _counted(token, best, labels, within, predicted=True)
-        own = truth[token].to("cpu")
+        own = gt_boxes[token].to("cpu")
         check_boxes(token, own, labels, "ground-truth", DataError)
         there += _counted(token, own, labels, within, predicted=False)
     if not there:
         raise DataError(
-            f"None of the {len(truth)} samples has ground truth of"
+            f"None of the {len(gt_boxes)} samples has ground truth of"
             f" {', '.join(labels.names) or 'any class'}{_reach(within)}, so boxes cannot be scored;"
             " name a split that has some."
         )
@@ -173,7 +173,7 @@ def match_boxes(
         "attr_err": any(b.detection_name in described and b.attribute_name for b in there),
     }
     errors = tuple(error for error in ERRORS if known.get(error, True))
-    return match_classes(found, there, truth, labels.classes, errors=errors)
+    return match_classes(found, there, gt_boxes, labels.classes, errors=errors)
 
 
 def _counted(

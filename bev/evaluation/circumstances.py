@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bev.data.settings import DataConfig
-from bev.evaluation.robustness import Disturbance
+from bev.evaluation.robustness import Perturbation
 
 
 def circumstances(
     trained: DataConfig,
     data: DataConfig,
-    rig: Disturbance,
+    rig: Perturbation,
     *,
-    mirror: bool,
+    flip_tta: bool,
     blank: bool,
     within: float,
 ) -> dict[str, str]:
@@ -29,13 +29,13 @@ def circumstances(
         data: evaluated on. Its root and version are told where they differ from ``trained``'s,
             its cameras and areas where they or their order do.
         rig: what is done to it.
-        mirror: detections of the mirrored scene are averaged in.
+        flip_tta: detections of the mirrored scene are averaged in.
         blank: images are grey.
         within: see :func:`range_limit`.
     """
     found = range_limit(within)
-    if mirror:
-        found["mirror"] = "Detections were averaged with those of the mirrored scene."
+    if flip_tta:
+        found["flip_tta"] = "Detections were averaged with those of the flipped scene."
     if blank:
         found["blank"] = "Images were blanked."
     if str(rig):
@@ -43,8 +43,8 @@ def circumstances(
     if data.camera_names != trained.camera_names:
         names, before = " ".join(data.camera_names), len(trained.camera_names)
         found[f"with {names}"] = f"The cameras were {names}; trained with {before}."
-    if data.outlines.layers != trained.outlines.layers:
-        names = " ".join(data.outlines.layers)
+    if data.polygons.layers != trained.polygons.layers:
+        names = " ".join(data.polygons.layers)
         found[f"areas {names}"] = f"Areas measured: {names}."
     if data.version != trained.version:
         found[data.version] = f"The data were {data.version}; trained on {trained.version}."

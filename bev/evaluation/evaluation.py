@@ -160,7 +160,7 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
             step = "loss"
             _claim(terms, "loss term", check_terms(head.loss(output, batch), name), name)
             step = "averaged"
-            if model.config.test_mirror:
+            if model.config.flip_tta:
                 output = head.averaged(output, output)
             step = "decode"
             decoded = head.decode(output)

@@ -74,14 +74,14 @@ class ClassMatches:
         hits: (T, K) whether it matches, for each distance threshold.
         errors: by the devkit's name, (T, K); NaN where the detection is no hit, or the error is
             unknown.
-        truth: (S,) ground-truth boxes of the class in each sample.
+        num_gt: (S,) ground-truth boxes of the class in each sample.
     """
 
     sample: np.ndarray
     score: np.ndarray
     hits: np.ndarray
     errors: dict[str, np.ndarray]
-    truth: np.ndarray
+    num_gt: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ def resample(found: ClassMatches, weights: np.ndarray) -> Resampled:
     """A class with each sample's detections and ground truth counted ``weights`` times."""
     rows = np.repeat(np.arange(len(found.sample)), weights[found.sample])
     hits = found.hits[:, rows].cumsum(axis=1)
-    truth = int(weights @ found.truth)
-    if not truth:  # as the devkit: a class without ground truth has found nothing
+    num_gt = int(weights @ found.num_gt)
+    if not num_gt:  # as the devkit: a class without ground truth has found nothing
         rows, hits = rows[:0], hits[:, :0]
-    recall = hits / max(truth, 1)
+    recall = hits / max(num_gt, 1)
     precision = hits / np.arange(1, len(rows) + 1)
     interpolated = np.zeros((len(hits), len(_RECALL)))
     for row, (x, y) in enumerate(zip(recall, precision, strict=True)):
@@ -187,7 +187,7 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
 
 def match_classes(
     predicted: Iterable[AnyBox],
-    truth: Iterable[AnyBox],
+    gt_boxes: Iterable[AnyBox],
     tokens: Iterable[str],
     kinds: Sequence[ObjectClass],
     names: tuple[str, ...] = ("mAP",),
@@ -197,7 +197,7 @@ def match_classes(
 
     Args:
         predicted: among equal scores the later comes first, as in the devkit.
-        truth: of the same samples, in the same frames.
+        gt_boxes: of the same samples, in the same frames.
         tokens: of all samples, with and without boxes.
         kinds: of all boxes; means over classes are taken in this order.
         names, errors: see :class:`Matches`.
@@ -207,7 +207,7 @@ def match_classes(
     found, there = defaultdict(list), defaultdict(lambda: defaultdict(list))
     for box in predicted:
         found[box.detection_name].append(box)
-    for box in truth:
+    for box in gt_boxes:
         there[box.detection_name][box.sample_token].append(box)
     classes = {k.name: _match_class(found[k.name], there[k.name], place, k) for k in kinds}
     return Matches(tokens, tuple(kinds), classes, names, errors)
@@ -215,7 +215,7 @@ def match_classes(
 
 def _match_class(
     predicted: Sequence[AnyBox],
-    truth: dict[str, list[AnyBox]],
+    gt_boxes: dict[str, list[AnyBox]],
     place: dict[str, int],
     kind: ObjectClass,
 ) -> ClassMatches:
@@ -228,7 +228,7 @@ def _match_class(
     for rank, box in enumerate(predicted):
         ranks[box.sample_token].append(rank)
     for token, own in ranks.items():
-        there = truth.get(token)
+        there = gt_boxes.get(token)
         if not there:
             continue
         centers = np.array([predicted[rank].translation[:2] for rank in own])
@@ -245,7 +245,7 @@ def _match_class(
                 for name, value in pairs[pair].items():
                     errors[name][row, rank] = value
     count = np.zeros(len(place), dtype=np.int64)
-    for token, there in truth.items():
+    for token, there in gt_boxes.items():
         count[place[token]] = len(there)
     sample = np.array([place[box.sample_token] for box in predicted], dtype=np.int64)
     return ClassMatches(sample, np.array(scores)[order], hits, errors, count)
@@ -257,7 +257,7 @@ def ranking(scores: Sequence[float]) -> list[int]:
 
 
 def greedy(distance: np.ndarray, threshold: float) -> list[tuple[int, int]]:
-    """(detection, truth) pairs; each detection in turn takes the nearest truth that is left."""
+    """(detection, ground truth) pairs; each detection in turn takes the nearest ground truth that is left."""
     left, pairs = distance.copy(), []
     for rank in np.flatnonzero((distance < threshold).any(axis=1)):
         nearest = int(left[rank].argmin())
@@ -267,12 +267,12 @@ def greedy(distance: np.ndarray, threshold: float) -> list[tuple[int, int]]:
     return pairs
 
 
-def _errors(box: AnyBox, truth: AnyBox, distance: float, kind: ObjectClass) -> dict[str, float]:
+def _errors(box: AnyBox, gt_box: AnyBox, distance: float, kind: ObjectClass) -> dict[str, float]:
     period = np.pi if kind.heading == "axis" else 2 * np.pi
     return {
         "trans_err": distance,
-        "vel_err": velocity_l2(truth, box),
-        "scale_err": 1 - scale_iou(truth, box),
-        "orient_err": yaw_diff(truth, box, period=period),
-        "attr_err": 1 - attr_acc(truth, box),
+        "vel_err": velocity_l2(gt_box, box),
+        "scale_err": 1 - scale_iou(gt_box, box),
+        "orient_err": yaw_diff(gt_box, box, period=period),
+        "attr_err": 1 - attr_acc(gt_box, box),
     }

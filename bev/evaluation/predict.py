@@ -24,7 +24,7 @@ def predict(
         blank: give the model uniform grey images, to measure what it predicts from priors alone.
     """
     # In the order of time, what was the present is the past of the next frames.
-    times, data = model.config.temporal.frames, loader.dataset.config
+    times, data = model.config.temporal.num_adjacent, loader.dataset.config
     keep = times and data.missing_cameras == "error"
     cache = FeatureCache(loader.batch_size + 8 * times) if keep else None
     evaluation = Evaluation(model.config, data)

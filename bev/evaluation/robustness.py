@@ -19,7 +19,7 @@ from bev.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Perturbation:
     """What is done to the rig.
 
     Attributes:
@@ -73,8 +73,8 @@ class Disturbance:
 class _Miscalibrated(Sequence[Frame]):
     """Key frames whose cameras stand and look a little differently than they say."""
 
-    def __init__(self, frames: Sequence[Frame], disturbance: Disturbance) -> None:
-        self.frames, self.disturbance = frames, disturbance
+    def __init__(self, frames: Sequence[Frame], perturbation: Perturbation) -> None:
+        self.frames, self.perturbation = frames, perturbation
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -93,9 +93,9 @@ class _Miscalibrated(Sequence[Frame]):
 
     def _error(self, token: str, camera: str) -> Float[Tensor, "4 4"]:
         """(4, 4) float64, the true camera from the one that is believed in."""
-        degrees, metres = self.disturbance.extrinsic_noise
+        degrees, metres = self.perturbation.extrinsic_noise
         place = zlib.crc32(f"{token} {camera}".encode())
-        rng = np.random.default_rng([self.disturbance.noise_seed, place])
+        rng = np.random.default_rng([self.perturbation.noise_seed, place])
         error = np.eye(4)
         from scipy.spatial.transform import Rotation
 

@@ -28,7 +28,7 @@ _VISIBLE = 2  # the nuScenes level from which a box is seen to more than 40 %
 
 
 @evaluator.register(SegmentationHeadConfig)
-class AreaOverlaps(SampleSums):
+class SegmentationSums(SampleSums):
     """Intersections and unions of the layers whose ground truth the data bring.
 
     Layers of boxes have two figures: of all, and of those visible to more than 40 %. ``mIoU`` is
@@ -45,12 +45,12 @@ class AreaOverlaps(SampleSums):
         self.rows: list[tuple[str, int, int]] = []  # figure, layer, least visibility
         self.averaged: list[str] = []
         for number, layer in enumerate(config.layers):
-            if layer not in data.outlines.layers:
+            if layer not in data.polygons.layers:
                 continue
             rows = [(f"IoU_{layer}", number, 0)]
             if model.labels.layers[model.labels.layer_names.index(layer)].of_boxes:
                 rows.append((f"IoU_{layer}_visible", number, _VISIBLE))
-            self.averaged.append(rows[-1 if config.least_visibility > 1 else 0][0])
+            self.averaged.append(rows[-1 if config.min_visibility > 1 else 0][0])
             self.rows += rows
 
     @torch.no_grad()
@@ -59,13 +59,15 @@ class AreaOverlaps(SampleSums):
         if not self.rows:
             return torch.zeros(len(batch), 0, 2, dtype=torch.long)
         predicted = decoded > 0
-        truths = {
-            level: self.config.truth(batch.outlines, self.model.grid, self.model.labels, level)
+        ground_truths = {
+            level: self.config.ground_truth(
+                batch.polygons, self.model.grid, self.model.labels, level
+            )
             for level in {level for _, _, level in self.rows}
         }
         cells = []
         for _, number, level in self.rows:
-            here, there = predicted[:, number], truths[level][:, number]
+            here, there = predicted[:, number], ground_truths[level][:, number]
             cells.append(torch.stack([here & there, here | there], dim=1).sum((2, 3)))
         return torch.stack(cells, dim=1)
 

@@ -11,7 +11,7 @@ from bev.geometry.fisheye import KannalaBrandt
 from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
 from bev.geometry.lens import Lens, MixedLens, Pinhole, stack_lenses
-from bev.geometry.polygons import Outlines, covered
+from bev.geometry.polygons import Polygons, covered
 from bev.geometry.transforms import (
     apply_transform,
     bev_transform,
@@ -27,7 +27,7 @@ __all__ = [
     "KannalaBrandt",
     "Lens",
     "MixedLens",
-    "Outlines",
+    "Polygons",
     "Pinhole",
     "apply_transform",
     "bev_transform",

@@ -19,7 +19,7 @@ from bev.geometry.grid import BevGrid
 
 
 @dataclass(frozen=True)
-class Outlines:
+class Polygons:
     """E edges in one frame. Outer borders turn one way, the borders of holes the other.
 
     Attributes:
@@ -34,13 +34,13 @@ class Outlines:
     visibility: Int[Tensor, " E"]
 
     @classmethod
-    def make(cls, edges: Float[Tensor, "E 2 2"], layer: int) -> "Outlines":
-        """Outlines of one layer, their visibility unknown."""
+    def make(cls, edges: Float[Tensor, "E 2 2"], layer: int) -> "Polygons":
+        """Polygons of one layer, their visibility unknown."""
         numbers = torch.full((len(edges),), layer, dtype=torch.long, device=edges.device)
         return cls(edges, numbers, torch.zeros_like(numbers))
 
     @classmethod
-    def of_boxes(cls, boxes: Boxes3D, layer: int) -> "Outlines":
+    def of_boxes(cls, boxes: Boxes3D, layer: int) -> "Polygons":
         """The footprints of boxes, which keep their visibility."""
         corners = boxes.footprint()
         edges = torch.stack([corners, corners.roll(-1, dims=1)], dim=2).flatten(0, 1)
@@ -48,12 +48,12 @@ class Outlines:
         return cls(edges, torch.full_like(visibility, layer), visibility)
 
     @classmethod
-    def empty(cls) -> "Outlines":
+    def empty(cls) -> "Polygons":
         """No edges."""
         return cls.make(torch.zeros(0, 2, 2), 0)
 
     @classmethod
-    def cat(cls, parts: Sequence["Outlines"]) -> "Outlines":
+    def cat(cls, parts: Sequence["Polygons"]) -> "Polygons":
         """All edges of the parts; no parts give no edges."""
         parts = parts or [cls.empty()]
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
@@ -61,51 +61,51 @@ class Outlines:
     def __len__(self) -> int:
         return len(self.edges)
 
-    def __getitem__(self, index: Tensor) -> "Outlines":
+    def __getitem__(self, index: Tensor) -> "Polygons":
         """Edges chosen by a mask or indices; whole polygons must stay together."""
-        return Outlines(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return Polygons(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Outlines":
-        """The same outlines on another device."""
-        return Outlines(
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Polygons":
+        """The same polygons on another device."""
+        return Polygons(
             **{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
                for f in fields(self)}
         )  # fmt: skip
 
-    def transform(self, target_from_source: Float[Tensor, "4 4"]) -> "Outlines":
-        """The outlines in the target frame: where their points at height 0 lie in x and y."""
+    def transform(self, target_from_source: Float[Tensor, "4 4"]) -> "Polygons":
+        """The polygons in the target frame: where their points at height 0 lie in x and y."""
         matrix = target_from_source.to(self.edges)
         # Number by number: the two edges of a corner must move to the same bits.
         x, y = self.edges.unbind(-1)
         moved = [matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 3] for i in range(2)]
-        return Outlines(torch.stack(moved, dim=-1), self.layer, self.visibility)
+        return Polygons(torch.stack(moved, dim=-1), self.layer, self.visibility)
 
 
 @torch.no_grad()
 def covered(
-    outlines: Sequence[Outlines], layers: Sequence[int], grid: BevGrid, least_visibility: int = 0
+    polygons: Sequence[Polygons], layers: Sequence[int], grid: BevGrid, min_visibility: int = 0
 ) -> Bool[Tensor, "B K Y X"]:
     """Cells of each of B samples whose centre lies inside an area of each of K layers.
 
     A centre within rounding of a border may fall on either side.
 
     Args:
-        outlines: of each sample, BEV frame.
+        polygons: of each sample, BEV frame.
         layers: the number of each of the K layers.
         grid: gives the cells; its z range does not matter.
-        least_visibility: areas of a known visibility below this level are left out.
+        min_visibility: areas of a known visibility below this level are left out.
     """
     _, rows, columns = grid.shape
-    joined = Outlines.cat(list(outlines))
+    joined = Polygons.cat(list(polygons))
     device = joined.edges.device
     sample = torch.repeat_interleave(
-        torch.arange(len(outlines), device=device),
-        torch.tensor([len(own) for own in outlines], device=device),
+        torch.arange(len(polygons), device=device),
+        torch.tensor([len(own) for own in polygons], device=device),
     )
     channel = torch.full_like(joined.layer, -1)
     for number, layer in enumerate(layers):
         channel[joined.layer == layer] = number
-    kept = (channel >= 0) & ((joined.visibility == 0) | (joined.visibility >= least_visibility))
+    kept = (channel >= 0) & ((joined.visibility == 0) | (joined.visibility >= min_visibility))
     edges, plane = joined.edges[kept], (sample * len(layers) + channel)[kept]
 
     # Each edge, at every row of centres that it passes: from there on, columns wind once more.
@@ -116,9 +116,9 @@ def covered(
     x = x0 + (y[row] - y0) * (x1 - x0) / (y1 - y0)
     column = ((x - grid.x[0]) / grid.x[2] - 0.5).ceil().clamp(0, columns).long()
     turns = torch.zeros(
-        len(outlines) * len(layers) * rows * (columns + 1), dtype=torch.int32, device=device
+        len(polygons) * len(layers) * rows * (columns + 1), dtype=torch.int32, device=device
     )
     place = (plane[edge] * rows + row) * (columns + 1) + column
     turns.scatter_add_(0, place, torch.where(y1 > y0, 1, -1).to(turns.dtype))
-    winding = turns.view(len(outlines), len(layers), rows, columns + 1).cumsum(dim=-1)
+    winding = turns.view(len(polygons), len(layers), rows, columns + 1).cumsum(dim=-1)
     return winding[..., :columns] != 0

@@ -1,4 +1,4 @@
-"""The rehearsal: the whole job in minutes, on the made world, where no data is at hand.
+"""The rehearsal: the whole job in minutes, on the synthetic world, where no data is at hand.
 
 It changes a few fields of the experiment, prints which, and labels its metrics for what they are: a
 check that every part works. A few dozen steps from random weights learn next to nothing.
@@ -20,11 +20,11 @@ from bev.training.settings import TrainConfig
 WORLD = Path("data/synthetic-tiny")
 MINUTES = 3.0
 
-LABEL = "Rehearsal on a made world, not nuScenes: the metrics only show that every part works."
+LABEL = "Rehearsal on a synthetic world, not nuScenes: the metrics only show that every part works."
 
 NOTICE = """
 ==========================================================================================
- REHEARSAL: there is no data in {root}, so this run uses a made driving world.
+ REHEARSAL: there is no data in {root}, so this run uses a synthetic driving world.
  This is NOT nuScenes: the metrics below only show that every part works.
 ==========================================================================================
  Changed for the rehearsal:
@@ -34,13 +34,13 @@ NOTICE = """
 _NEXT = """
 ==========================================================================================
  {losses}
- That was a rehearsal on a made world; its metrics mean nothing beyond "every part works".
+ That was a rehearsal on a synthetic world; its metrics mean nothing beyond "every part works".
 
  With nuScenes (https://www.nuscenes.org/nuscenes#download) unpacked so that
  data/nuscenes/v1.0-trainval, data/nuscenes/samples and data/nuscenes/maps exist:
    bevlab train {config}
 
- A model that truly learns on a CPU, on a larger made world (about half an hour on 2 cores):
+ A model that truly learns on a CPU, on a larger synthetic world (about half an hour on 2 cores):
    bevlab make-synthetic data/synthetic-default
    bevlab train lss_synthetic
 ==========================================================================================

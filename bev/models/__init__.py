@@ -4,7 +4,7 @@ Nothing here imports Lightning: every module works in a plain PyTorch loop.
 """
 
 from bev.models.bev.encoder import BevEncoderConfig
-from bev.models.bev.second import SecondEncoderConfig
+from bev.models.bev.second import SECONDEncoderConfig
 from bev.models.bev.temporal import TemporalConfig
 from bev.models.detector import Detector, DetectorConfig
 from bev.models.feature_cache import FeatureCache
@@ -16,13 +16,13 @@ from bev.models.heads.image import ImageClassHeadConfig
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.heads.segmentation import SegmentationHeadConfig
 from bev.models.image.backbone import BackboneConfig
-from bev.models.image.neck import FpnConfig, JoinedNeckConfig, NeckConfig, SecondFpnConfig
+from bev.models.image.neck import ConcatNeckConfig, FpnConfig, NeckConfig, SECONDFPNConfig
 from bev.models.view.base import ViewTransformConfig
 from bev.models.view.camera_aware import CameraAwareDepthNetConfig
 from bev.models.view.depth_bins import DepthBinning, DepthBins, ListedDepthBins
 from bev.models.view.depth_net import ConvDepthNetConfig, DepthNetConfig, UniformDepthConfig
+from bev.models.view.dual_view import DualViewTransformConfig
 from bev.models.view.lift_splat import LiftSplatConfig
-from bev.models.view.refinement import RefinedLiftSplatConfig
 from bev.models.view.voxel_sampling import VoxelSamplingConfig
 
 __all__ = [
@@ -46,13 +46,13 @@ __all__ = [
     "HeadConfig",
     "HeatmapLoss",
     "ImageClassHeadConfig",
-    "JoinedNeckConfig",
+    "ConcatNeckConfig",
     "LiftSplatConfig",
     "ListedDepthBins",
     "NeckConfig",
-    "RefinedLiftSplatConfig",
-    "SecondEncoderConfig",
-    "SecondFpnConfig",
+    "DualViewTransformConfig",
+    "SECONDEncoderConfig",
+    "SECONDFPNConfig",
     "SegmentationHeadConfig",
     "TemporalConfig",
     "UniformDepthConfig",

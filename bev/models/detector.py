@@ -14,9 +14,9 @@ from bev.errors import ConfigError, DataError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.bev.encoder import BevEncoderConfig
 from bev.models.bev.temporal import TemporalConfig
-from bev.models.camera_mask import pack, unpack
+from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.feature_cache import FeatureCache
-from bev.models.flip_tta import check_mirrors, mirrored
+from bev.models.flip_tta import check_flip, flipped
 from bev.models.heads.base import Features, FeatureSpec, HeadConfig
 from bev.models.heads.center.head import CenterHeadConfig
 from bev.models.heads.depth import DepthSupervisionConfig
@@ -37,11 +37,11 @@ class DetectorConfig:
     Attributes:
         labels: classes, attributes and layers that boxes and areas are numbered by. None in a
             config file: an ``Experiment`` takes those of the data's source.
-        head: detects boxes; without class groups there is no detection.
+        head: detects boxes; without tasks there is no detection.
         segmentation: predicts areas of the BEV; without layers there is no segmentation.
         depth_supervision: of the view transform, by lidar.
         image_head: auxiliary class loss in image space.
-        test_mirror: predict for the scene and for its mirror image, and average (twice the time).
+        flip_tta: predict for the scene and for its mirror image, and average (twice the time).
 
     Raises:
         ConfigError: where a head does not work in this model, and where there is none beside
@@ -59,14 +59,14 @@ class DetectorConfig:
     segmentation: HeadConfig = SegmentationHeadConfig()
     depth_supervision: HeadConfig = DepthSupervisionConfig()
     image_head: HeadConfig = ImageClassHeadConfig()
-    test_mirror: bool = False
+    flip_tta: bool = False
 
     def __post_init__(self) -> None:
         for head in self.heads.values():
             head.check_model(self)
         if all(head.auxiliary for head in self.heads.values()):
             raise ConfigError(
-                "The model predicts nothing: name classes in model.head.groups, or layers in"
+                "The model predicts nothing: name classes in model.head.tasks, or layers in"
                 " model.segmentation.layers."
             )
 
@@ -99,7 +99,7 @@ class Prediction(NamedTuple):
     Attributes:
         boxes: of each sample, see :meth:`Detector.detect`.
         results: of each head, by name.
-        output: raw outputs, of the scene as it is (also with ``test_mirror``).
+        output: raw outputs, of the scene as it is (also with ``flip_tta``).
     """
 
     boxes: list[Boxes3D]
@@ -114,7 +114,7 @@ class Detector(nn.Module):
         ConfigError: where the config has no label space; errors of its parts.
 
     Raises (in use):
-        DataError: where the batch carries other than ``temporal.frames`` adjacent frames, or lacks
+        DataError: where the batch carries other than ``temporal.num_adjacent`` adjacent frames, or lacks
             what a head's loss needs.
     """
 
@@ -131,8 +131,8 @@ class Detector(nn.Module):
         self.view = config.view.build(self.neck.channels, self.neck.stride, config.grid)
         self.temporal = config.temporal.build(self.view.channels)
         self.encoder = config.encoder.build(self.temporal.channels)
-        if config.test_mirror:
-            check_mirrors(config.grid)
+        if config.flip_tta:
+            check_flip(config.grid)
         spec = FeatureSpec(
             self.encoder.channels,
             config.grid,
@@ -157,10 +157,10 @@ class Detector(nn.Module):
 
     def features(self, batch: Batch, cache: FeatureCache | None = None) -> Features:
         """Everything that heads are computed from."""
-        if len(batch.adjacent) != self.config.temporal.frames:
+        if len(batch.adjacent) != self.config.temporal.num_adjacent:
             raise DataError(
                 f"The batch carries {len(batch.adjacent)} adjacent frames and the model joins"
-                f" {self.config.temporal.frames}: data.adjacent must fit model.temporal.frames."
+                f" {self.config.temporal.num_adjacent}: data.adjacent must fit model.temporal.num_adjacent."
             )
         # The sample's own time goes first: autocast keeps the weights that it casts, and those
         # cast without gradients would be reused with them.
@@ -189,16 +189,18 @@ class Detector(nn.Module):
             bev_from_ego: the sample's BEV frame from the ego frame of the views' time.
         """
         if cache is None:
-            features = self._image_features(views.images, views.present)
+            features = self._image_features(views.images, views.camera_mask)
         else:
             features = cache.get(views, self._image_features)
-        present = views.present
-        return features, self.view(features, image_size, views.cameras, bev_from_ego, present)
+        camera_mask = views.camera_mask
+        return features, self.view(features, image_size, views.cameras, bev_from_ego, camera_mask)
 
     def _image_features(
-        self, images: UInt8[Tensor, "B N 3 H W"], present: Bool[Tensor, "B N"] | None = None
+        self, images: UInt8[Tensor, "B N 3 H W"], camera_mask: Bool[Tensor, "B N"] | None = None
     ) -> Float[Tensor, "B N C h w"]:
-        return unpack(self.neck(self.backbone(pack(images, present))), present, len(images))
+        return scatter_valid(
+            self.neck(self.backbone(gather_valid(images, camera_mask))), camera_mask, len(images)
+        )
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms; their sum is what training minimises.
@@ -233,8 +235,8 @@ class Detector(nn.Module):
         """The decoded result of every head, and the outputs that they were decoded from."""
         output = self(batch, cache)
         found = output.heads
-        if self.config.test_mirror:
-            other = self(mirrored(batch), None if cache is None else cache.mirrored).heads
+        if self.config.flip_tta:
+            other = self(flipped(batch), None if cache is None else cache.flipped).heads
             found = {n: getattr(self, n).averaged(own, other[n]) for n, own in found.items()}
         results = {name: getattr(self, name).decode(own) for name, own in found.items()}
         every = (getattr(self, name).boxes(own) for name, own in results.items())

@@ -34,7 +34,7 @@ class FeatureCache:
         return len(self._features)
 
     @cached_property
-    def mirrored(self) -> "FeatureCache":
+    def flipped(self) -> "FeatureCache":
         """Of the same frames' mirror images."""
         return FeatureCache(self.limit)
 
@@ -51,7 +51,7 @@ class FeatureCache:
             DataError: where a frame is not kept and its images are empty, which is named, and
                 where one lacks a camera.
         """
-        if views.present is not None:
+        if views.camera_mask is not None:
             raise DataError("A feature cache needs frames that have all cameras; use none.")
         names, images = views.names, views.images
         absent = [i for i, name in enumerate(names) if name not in self._features]

@@ -16,23 +16,23 @@ from bev.errors import ConfigError
 from bev.geometry import BevGrid, bev_transform
 
 
-def check_mirrors(grid: BevGrid) -> None:
+def check_flip(grid: BevGrid) -> None:
     """Raises ConfigError for a grid that is not its own mirror image in y."""
     if abs(grid.y[0] + grid.y[1]) > 1e-6:
         raise ConfigError(
             f"Test-time mirroring needs a grid that is symmetric in y, not {grid.y}; set"
-            " --model.no-test-mirror."
+            " --model.no-flip-tta."
         )
 
 
-def mirrored(batch: Batch) -> Batch:
+def flipped(batch: Batch) -> Batch:
     """The mirror image of a batch: flipped images, their calibration, and the BEV frame."""
     device = batch.bev_from_ego.device
     flip = torch.eye(3, device=device)
     flip[0, 0], flip[0, 2] = -1, batch.image_size[1]
     mirror = bev_transform(flip_y=True).to(batch.bev_from_ego)
 
-    def flipped(views: Views) -> Views:
+    def flipped_views(views: Views) -> Views:
         matrix = flip @ views.cameras.image_from_original
         cameras = replace(views.cameras, image_from_original=matrix)
         return replace(views, images=views.images.flip(-1), cameras=cameras)
@@ -40,10 +40,10 @@ def mirrored(batch: Batch) -> Batch:
     # Geometry stays in float32, also where the network computes in half precision.
     with torch.autocast(device.type, enabled=False):
         return replace(
-            batch.map_views(flipped),
+            batch.map_views(flipped_views),
             bev_from_ego=mirror @ batch.bev_from_ego,
             boxes=[boxes.transform(mirror) for boxes in batch.boxes],
-            outlines=[outlines.transform(mirror) for outlines in batch.outlines],
+            polygons=[polygons.transform(mirror) for polygons in batch.polygons],
         )
 
 

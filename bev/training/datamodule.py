@@ -51,7 +51,7 @@ class KeyFrameData(LightningDataModule):
             source = data.source.open(data)
             train = source.training_frames()
             self.frames = {"train": train, "val": source.frames(data.splits[1])}
-            self.plan = data.sampling.build(train, data.least_points)
+            self.plan = data.sampling.build(train, data.min_points)
 
     def train_dataloader(self) -> DataLoader:
         trainer, seed, batch = self.trainer, self.seed, self.config.batch_size

@@ -112,7 +112,7 @@ class TrainConfig:
             are floats; see ``bev.training.optimization.schedule`` for what is filled in.
         stages: what trains from which step on, and at which part of the rate; one stage that
             trains everything is the ordinary run.
-        clip: greatest gradient norm; 0 is off.
+        max_grad_norm: greatest gradient norm; 0 is off.
         accumulate: batches an optimiser step.
         ema: greatest decay of the averaged weights; 0 is off. Averaged weights are what is
             validated, and what a checkpoint's ``state_dict`` holds.
@@ -144,7 +144,7 @@ class TrainConfig:
     warmup_steps: int = 200
     schedule: Schedule = ScheduleCall(ConstantLR, factor=1.0)
     stages: tuple[StageConfig, ...] = (StageConfig(),)
-    clip: float = 5.0
+    max_grad_norm: float = 5.0
     accumulate: int = 1
     ema: float = 0.999
     ema_start: int = 10_560

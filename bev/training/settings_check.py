@@ -27,21 +27,21 @@ def check_settings(config: Experiment) -> None:
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
         )
-    if train.clip > 0 and train.strategy.startswith("fsdp"):
+    if train.max_grad_norm > 0 and train.strategy.startswith("fsdp"):
         raise TrainingError(
             f"Gradients are not clipped with the sharded strategy {train.strategy!r}; set"
-            " --train.clip 0, or --train.strategy ddp."
+            " --train.max-grad-norm 0, or --train.strategy ddp."
         )
     if train.stages != TrainConfig.stages and train.strategy.startswith(_SHARDED):
         raise TrainingError(
             f"Stages of training (train.stages) do not work with the sharded strategy"
             f" {train.strategy!r}; set --train.strategy ddp."
         )
-    joined, brought = config.model.temporal.frames, len(config.data.adjacent.offsets())
+    joined, brought = config.model.temporal.num_adjacent, len(config.data.adjacent.offsets())
     if joined != brought:
         raise TrainingError(
             f"The model joins {joined} adjacent frames and the data bring {brought};"
-            " --model.temporal.frames must be --data.adjacent.previous plus .following."
+            " --model.temporal.num-adjacent must be --data.adjacent.previous plus .following."
         )
     if config.data.adjacent.plays and not config.model.temporal.times:
         raise TrainingError(
@@ -64,11 +64,11 @@ def check_settings(config: Experiment) -> None:
             " lidar's frame; set --data.reference ego, or the lift-splat's ray_features off."
         )
     flips = config.data.image_augmentation.flip == "mirror"
-    check_mirror(
+    check_flip_tta(
         config.data.reference,
         {
             "--data.image-augmentation.flip independent": flips,
-            "--model.no-test-mirror": config.model.test_mirror,
+            "--model.no-flip-tta": config.model.flip_tta,
         },
     )
     for head in config.model.heads.values():
@@ -83,7 +83,7 @@ def check_settings(config: Experiment) -> None:
     photometric_transform(config.data.image_augmentation.photometric)
 
 
-def check_mirror(reference: Reference, asked: Mapping[str, bool]) -> None:
+def check_flip_tta(reference: Reference, asked: Mapping[str, bool]) -> None:
     """Raises TrainingError where scenes are to be mirrored in a frame whose y is not the left.
 
     Args:

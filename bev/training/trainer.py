@@ -68,7 +68,7 @@ def build_trainer(
         log_every_n_steps=config.log_every,
         enable_model_summary=False,
         accumulate_grad_batches=config.accumulate,
-        gradient_clip_val=config.clip or None,
+        gradient_clip_val=config.max_grad_norm or None,
         deterministic=config.deterministic,
         use_distributed_sampler=False,
     )

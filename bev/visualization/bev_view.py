@@ -15,7 +15,6 @@ from torch import Tensor
 
 from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D
-from bev.visualization.areas import AreaMaps, draw_areas
 from bev.visualization.canvas import (
     BITS,
     dashes,
@@ -28,12 +27,13 @@ from bev.visualization.colors import (
     EGO,
     FAINT_TEXT,
     GRID,
+    GROUND_TRUTH,
     LIDAR,
     PANEL,
-    TRUTH,
     Color,
     class_color,
 )
+from bev.visualization.segmentation import SegmentationMaps, draw_segmentation
 
 _FINE = 2  # drawing scale before reduction
 _MOVING = 0.5  # m/s, from which a box has an arrow
@@ -68,23 +68,23 @@ class BevView:
 def draw_bev(
     view: BevView = BevView(),
     *,
-    truth: Boxes3D | None = None,
+    gt_boxes: Boxes3D | None = None,
     predictions: Boxes3D | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     lidar_colors: np.ndarray | None = None,
-    areas: Sequence[AreaMaps] = (),
+    segmentation: Sequence[SegmentationMaps] = (),
     space: LabelSpace = UNNAMED,
 ) -> np.ndarray:
     """The scene from above.
 
     Args:
         view: size and reach.
-        truth: thin white dashed outlines with a tick at the front.
+        gt_boxes: thin white dashed outlines with a tick at the front.
         predictions: outlines in the class colours, filled, with a strong front edge. Both are in
             the ego frame; the arrow of a moving box ends where it will be in one second.
         lidar: points in the ego frame, metres.
         lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
-        areas: below all else, predicted cells tinted and ground truth with a thin white border.
+        segmentation: below all else, predicted cells tinted and ground truth with a thin white border.
         space: gives the colours of classes.
 
     Returns:
@@ -92,8 +92,8 @@ def draw_bev(
     """
     fine = BevView(view.pixels * _FINE, view.reach)
     image = np.full((fine.pixels, fine.pixels, 3), PANEL, np.uint8)
-    for maps in areas:
-        draw_areas(image, maps, fine.locate)
+    for maps in segmentation:
+        draw_segmentation(image, maps, fine.locate)
     rings = [r for r in (10, 20, 30, 40, 50) if r < view.reach]
     for ring in rings:
         _circle(image, fine, ring)
@@ -104,7 +104,7 @@ def draw_bev(
         _scatter(image, fine, lidar.numpy(), lidar_colors)
     _draw_ego(image, fine)
     moving = False
-    for boxes, color in ((truth, TRUTH), (predictions, None)):
+    for boxes, color in ((gt_boxes, GROUND_TRUTH), (predictions, None)):
         if boxes is not None:
             moving |= _draw_outlines(image, fine, boxes.to("cpu"), color, space)
     image = cv2.resize(image, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA)

@@ -15,7 +15,7 @@ from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.canvas import draw_dots, draw_segments, draw_text, fill_polygon
 from bev.visualization.clipping import NEAR
-from bev.visualization.colors import TRUTH, class_color, class_name
+from bev.visualization.colors import GROUND_TRUTH, class_color, class_name
 from bev.visualization.sight import sight_of
 
 # Edges of a box by corner (see Boxes3D.corners), and the diagonals that mark the front.
@@ -24,7 +24,7 @@ EDGES = np.array(
 )
 FRONT_CROSS = np.array([(0, 2), (1, 3)])
 _SHADOW = (12, 14, 18)
-# Longer side on the image, pixels, from which there is room for truth's cross and for thick lines.
+# Longer side on the image, pixels, from which there is room for ground truth's cross and for thick lines.
 _CROSS_FROM, _THICK_FROM = 36, 48
 
 
@@ -57,7 +57,7 @@ def draw_boxes(
     camera: Cameras,
     boxes: Boxes3D,
     *,
-    truth: bool = False,
+    ground_truth: bool = False,
     labels: bool = False,
     thickness: int = 2,
     space: LabelSpace = UNNAMED,
@@ -69,7 +69,7 @@ def draw_boxes(
         image: (H, W, 3) uint8 RGB.
         camera: one camera (no batch dimensions) whose pixels are those of ``image``.
         boxes: in the ego frame.
-        truth: draw in truth's style (thin, white, dashed, crossed front).
+        ground_truth: draw in ground truth's style (thin, white, dashed, crossed front).
         labels: write class and score above each box.
         thickness: of predictions' lines, pixels; small boxes have lines of one pixel.
         space: names and colours of classes.
@@ -84,12 +84,12 @@ def draw_boxes(
         if not len(edges):
             continue
         extent = np.ptp(edges.reshape(-1, 2), axis=0).max()
-        if truth:
+        if ground_truth:
             lines = sight.dashed(box[EDGES], dash=4.0, gap=3.0)
             if extent >= _CROSS_FROM:
                 lines = np.concatenate([lines, sight.lines(box[FRONT_CROSS])])
             draw_segments(image, edges, _SHADOW, 1)
-            draw_segments(image, lines, TRUTH, 1)
+            draw_segments(image, lines, GROUND_TRUTH, 1)
         else:
             fill_polygon(image, sight.face(box[:4]), color, 0.42, convex=sight.convex)
             width = thickness if extent >= _THICK_FROM else 1
@@ -97,7 +97,7 @@ def draw_boxes(
             draw_segments(image, edges, color, width)
         if labels:
             name = class_name(space, int(boxes.label[index]))
-            text = name if truth else f"{name} {float(boxes.score[index]):.2f}"
+            text = name if ground_truth else f"{name} {float(boxes.score[index]):.2f}"
             top = edges.reshape(-1, 2)[edges.reshape(-1, 2)[:, 1].argmin()]
             draw_text(image, text, (top[0], top[1] - 6), 10, color, anchor="ms", plate=_SHADOW)
 

@@ -45,20 +45,20 @@ def draw_check(
     """
     has_lidar = frame.lidar_path is not None
     lidar = frame.load_lidar() if has_lidar else torch.zeros(0, 3)
-    truth = frame.boxes[frame.counted(1)] if has_lidar else frame.boxes
+    gt_boxes = frame.boxes[frame.counted(1)] if has_lidar else frame.boxes
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)
         entry = scaled_camera(camera, tile.shape[:2])
         draw_points(tile, entry, lidar, _FARTHEST)
-        draw_boxes(tile, entry, truth, truth=True, global_from_ego=frame.global_from_ego)
+        draw_boxes(tile, entry, gt_boxes, ground_truth=True, global_from_ego=frame.global_from_ego)
         place_tile(sheet, layout, index, tile, camera.name)
     distance = lidar[:, :2].norm(dim=1).numpy()
     colors = depth_colors(distance, _FARTHEST)
     view = BevView(layout.bev_pixels)
-    place_bev(sheet, layout, draw_bev(view, truth=truth, lidar=lidar, lidar_colors=colors))
+    place_bev(sheet, layout, draw_bev(view, gt_boxes=gt_boxes, lidar=lidar, lidar_colors=colors))
     points = f"{len(lidar)} lidar points" if has_lidar else "no LIDAR_TOP"
-    note = f"{points} · {len(truth)} annotated boxes"
+    note = f"{points} · {len(gt_boxes)} annotated boxes"
     draw_header(sheet, layout, frame, "Calibration check", note)
     if has_lidar:
         bar = depth_colors(np.linspace(0, _FARTHEST, 220), _FARTHEST)

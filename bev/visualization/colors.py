@@ -18,7 +18,7 @@ PANEL: Color = (24, 28, 36)
 GRID: Color = (58, 66, 80)
 TEXT: Color = (226, 232, 240)
 FAINT_TEXT: Color = (140, 150, 166)
-TRUTH: Color = (255, 255, 255)
+GROUND_TRUTH: Color = (255, 255, 255)
 LIDAR: Color = (96, 112, 136)
 EGO: Color = (203, 213, 225)
 

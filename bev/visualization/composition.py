@@ -7,7 +7,7 @@ import numpy as np
 
 from bev.data.frame import Frame
 from bev.visualization.canvas import dashes, draw_segments, draw_text, load_image, text_size
-from bev.visualization.colors import BACKGROUND, FAINT_TEXT, TEXT, TRUTH, Color
+from bev.visualization.colors import BACKGROUND, FAINT_TEXT, GROUND_TRUTH, TEXT, Color
 from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
 
@@ -70,23 +70,23 @@ def draw_legend(
     styles: Sequence[tuple[str, bool]],
     shown: Sequence[tuple[str, Color]] = (),
 ) -> None:
-    """The strip below the cameras: line styles (name, whether truth's), then what is shown.
+    """The strip below the cameras: line styles (name, whether ground truth's), then what is shown.
 
     Where the sheet is too narrow for all, entries run on to a second line.
     """
     left, baseline = layout.legend
     limit = layout.bev[0] - MARGIN if layout.tiles else layout.size[1]
-    entries = [(name, None, truth) for name, truth in styles]
+    entries = [(name, None, ground_truth) for name, ground_truth in styles]
     entries += [(name, color, False) for name, color in shown]
     x, y = left, baseline - 14
-    for name, color, is_truth in entries:
+    for name, color, is_ground_truth in entries:
         width = (38 if color is None else 22) + text_size(name, 12)[0] + 20
         if x + width > limit and x > left:
             x, y = left, y + 18
         if color is None:
             line = np.array([[[x + 2, y - 4], [x + 30, y - 4]]], dtype=float)
-            if is_truth:
-                draw_segments(sheet, dashes(line, 4.0, 3.0), TRUTH, 1)
+            if is_ground_truth:
+                draw_segments(sheet, dashes(line, 4.0, 3.0), GROUND_TRUTH, 1)
             else:
                 draw_segments(sheet, line, FAINT_TEXT, 3)
             draw_text(sheet, name, (x + 38, y), 12, TEXT)

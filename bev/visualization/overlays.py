@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from bev.data.batch import Batch
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig, SegmentationHeadConfig
-from bev.visualization.areas import AreaMaps
 from bev.visualization.colors import layer_color
+from bev.visualization.segmentation import SegmentationMaps
 
 
 class Overlay(NamedTuple):
@@ -21,11 +21,11 @@ class Overlay(NamedTuple):
 
     Attributes:
         boxes: predicted, in the ego frame; None where nothing detects.
-        areas: maps of the BEV; None for none.
+        segmentation: maps of the BEV; None for none.
     """
 
     boxes: Boxes3D | None = None
-    areas: AreaMaps | None = None
+    segmentation: SegmentationMaps | None = None
 
 
 @singledispatch
@@ -49,11 +49,11 @@ def _(config: CenterHeadConfig, decoded: Any, batch: Batch, model: DetectorConfi
 @overlay.register
 def _(config: SegmentationHeadConfig, decoded: Any, batch: Batch, model: DetectorConfig) -> Overlay:
     space = model.labels
-    maps = AreaMaps(
+    maps = SegmentationMaps(
         model.grid,
         config.layers,
         [layer_color(space, space.layer_names.index(name)) for name in config.layers],
         None if decoded is None else decoded[0].cpu() > 0,
-        config.truth([own.to("cpu") for own in batch.outlines], model.grid, space)[0],
+        config.ground_truth([own.to("cpu") for own in batch.polygons], model.grid, space)[0],
     )
-    return Overlay(areas=maps)
+    return Overlay(segmentation=maps)

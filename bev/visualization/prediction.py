@@ -40,11 +40,13 @@ def draw_heads(
         prediction: of the batch; None to draw ground truth alone.
         drawn: further arguments of ``draw_sheet``.
     """
-    boxes, areas = None, []
+    boxes, segmentation = None, []
     for name, head in model.heads.items():
         found = overlay(head, prediction and prediction.results[name], batch, model)
         boxes = found.boxes if boxes is None else boxes
-        areas += [] if found.areas is None else [found.areas]
+        segmentation += [] if found.segmentation is None else [found.segmentation]
     farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
     reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # a smaller grid fills the picture
-    return draw_sheet(frame, boxes, areas=areas, space=model.labels, reach=reach, **drawn)
+    return draw_sheet(
+        frame, boxes, segmentation=segmentation, space=model.labels, reach=reach, **drawn
+    )

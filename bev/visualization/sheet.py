@@ -9,7 +9,6 @@ from torch import Tensor
 from bev.data.frame import Frame
 from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D
-from bev.visualization.areas import AreaMaps
 from bev.visualization.bev_view import REACH, BevView, draw_bev
 from bev.visualization.camera_view import draw_boxes, scaled_camera
 from bev.visualization.colors import class_color, class_name
@@ -21,6 +20,7 @@ from bev.visualization.composition import (
     place_tile,
     start_sheet,
 )
+from bev.visualization.segmentation import SegmentationMaps
 
 
 def draw_sheet(
@@ -28,31 +28,31 @@ def draw_sheet(
     predictions: Boxes3D | None = None,
     images: Sequence[np.ndarray] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
-    areas: Sequence[AreaMaps] = (),
+    segmentation: Sequence[SegmentationMaps] = (),
     *,
     space: LabelSpace = UNNAMED,
     score_threshold: float = 0.3,
-    show_truth: bool = True,
-    least_points: int = 1,
+    show_ground_truth: bool = True,
+    min_points: int = 1,
     labels: bool = False,
     title: str = "",
     camera_width: int = 480,
     reach: float = REACH,
 ) -> np.ndarray:
-    """Draw a key frame with its truth and, where given, predictions.
+    """Draw a key frame with its ground truth and, where given, predictions.
 
     Args:
         frame: the key frame, any number of cameras.
-        predictions: in the frame's reference ego frame. Without them the truth takes their style.
+        predictions: in the frame's reference ego frame. Without them the ground truth takes their style.
         images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``, showing each camera's whole
             view at any size; read from the cameras' files by default.
         lidar: points in the reference ego frame; by default read from the frame's file where there
             is one, and left away where there is none.
-        areas: maps of the BEV, drawn in this order.
+        segmentation: maps of the BEV, drawn in this order.
         space: names and colours of classes.
         score_threshold: predictions below it are not drawn.
         show_truth: draw the annotated boxes.
-        least_points: leave out truth with fewer lidar and radar points (the official evaluation
+        min_points: leave out ground truth with fewer lidar and radar points (the official evaluation
             counts from 1).
         labels: write class and score at each box in the cameras.
         title: what is shown, e.g. the model's name; before the sample token.
@@ -67,39 +67,41 @@ def draw_sheet(
     """
     if lidar is None and frame.lidar_path is not None and frame.lidar_path.is_file():
         lidar = frame.load_lidar()
-    truth = frame.boxes[frame.counted(least_points)] if show_truth else Boxes3D.empty()
+    gt_boxes = frame.boxes[frame.counted(min_points)] if show_ground_truth else Boxes3D.empty()
     if predictions is not None:
         predictions = predictions.to("cpu")
         predictions = predictions[predictions.score >= score_threshold]
-    alone = predictions is None and all(maps.predicted is None for maps in areas)
-    strong = truth if alone else Boxes3D.empty() if predictions is None else predictions
-    thin = Boxes3D.empty() if alone else truth
+    alone = predictions is None and all(maps.predicted is None for maps in segmentation)
+    strong = gt_boxes if alone else Boxes3D.empty() if predictions is None else predictions
+    thin = Boxes3D.empty() if alone else gt_boxes
 
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)
         entry = scaled_camera(camera, tile.shape[:2])
         pose = frame.global_from_ego
-        draw_boxes(tile, entry, thin, truth=True, global_from_ego=pose)
+        draw_boxes(tile, entry, thin, ground_truth=True, global_from_ego=pose)
         draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose, space=space)
         place_tile(sheet, layout, index, tile, camera.name)
     view = BevView(layout.bev_pixels, reach)
-    bev = draw_bev(view, truth=thin, predictions=strong, lidar=lidar, areas=areas, space=space)
+    bev = draw_bev(
+        view, gt_boxes=thin, predictions=strong, lidar=lidar, segmentation=segmentation, space=space
+    )
     place_bev(sheet, layout, bev)
 
     note = (
-        f"{len(truth)} annotated boxes"
+        f"{len(gt_boxes)} annotated boxes"
         if predictions is None
         else f"{len(predictions)} predictions with score ≥ {score_threshold:g}"
-        + (f" · {len(truth)} annotated boxes" if show_truth else "")
+        + (f" · {len(gt_boxes)} annotated boxes" if show_ground_truth else "")
     )
     draw_header(sheet, layout, frame, title or ("Truth" if alone else ""), note)
-    styles = [("truth", False)] if alone else []
+    styles = [("ground truth", False)] if alone else []
     styles += [("prediction", False)] if predictions is not None else []
-    styles += [("truth", True)] if show_truth and not alone else []
+    styles += [("ground truth", True)] if show_ground_truth and not alone else []
     shown = sorted(set(strong.label.tolist()))
     entries = [(class_name(space, label), class_color(space, label)) for label in shown]
-    for maps in areas:
+    for maps in segmentation:
         names = (f"area: {name.replace('_', ' ')}" for name in maps.layers)
         entries += zip(names, maps.colors, strict=True)
     draw_legend(sheet, layout, styles, entries)

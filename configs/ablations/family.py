@@ -1,4 +1,4 @@
-"""The recipe family: what each part is worth on the made world, the same budget for all.
+"""The recipe family: what each part is worth on the synthetic world, the same budget for all.
 
 Each variant is depth-supervised lift-splat with one thing changed, or, without rays, two; 2000
 steps, 8 to 10 minutes of two cores each.
@@ -33,13 +33,13 @@ def supervised(config: Experiment) -> Experiment:
 
 def two_frames(config: Experiment) -> Experiment:
     head = replace(config.model.head, velocity_weight=1.0)
-    model = replace(config.model, head=head, temporal=TemporalConfig(frames=1))
+    model = replace(config.model, head=head, temporal=TemporalConfig(num_adjacent=1))
     return replace(config, model=model, data=replace(config.data, adjacent=AdjacentConfig(1)))
 
 
 BLIND = "--model.depth-supervision.weight 0 --data.no-lidar"
 NO_RAYS = "--model.view.no-ray-features"
-AREAS = "--model.segmentation.layers vehicle --data.outlines.layers vehicle"
+AREAS = "--model.segmentation.layers vehicle --data.polygons.layers vehicle"
 
 study = Study(
     short,

@@ -4,7 +4,7 @@ Each goes on from the same network of one frame. Images are looked at as before;
 the head learn in 1000 steps what the frames before tell:
 
     python tools/train.py configs/bevdet4d_synthetic.py --train.run-name alone \\
-        --model.temporal.frames 0 --data.adjacent.previous 0 --train.max-steps 2500 --train.epochs 5
+        --model.temporal.num-adjacent 0 --data.adjacent.previous 0 --train.max-steps 2500 --train.epochs 5
     python tools/ablate.py configs/ablations/frames.py
 """
 
@@ -39,7 +39,7 @@ short = replace(
 def frames(count: int, step: int) -> str:
     """Flags: so many earlier frames, so many key frames apart."""
     return (
-        f"--model.temporal.frames {count} --data.adjacent.previous {count}"
+        f"--model.temporal.num-adjacent {count} --data.adjacent.previous {count}"
         f" --data.adjacent.step {step}"
     )
 

@@ -8,7 +8,7 @@ from bev.config import Experiment
 from bev.lab.ablation import Study
 from bev.models import (
     CameraAwareDepthNetConfig,
-    RefinedLiftSplatConfig,
+    DualViewTransformConfig,
     UniformDepthConfig,
     ViewTransformConfig,
     VoxelSamplingConfig,
@@ -42,7 +42,7 @@ def voxel_sampling(config: Experiment) -> Experiment:
 
 
 def refined(config: Experiment) -> Experiment:
-    return with_view(config, RefinedLiftSplatConfig(lift=config.model.view, z=(-1.0, 3.0, 1.0)))
+    return with_view(config, DualViewTransformConfig(lift=config.model.view, z=(-1.0, 3.0, 1.0)))
 
 
 study = Study(

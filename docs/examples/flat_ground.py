@@ -13,7 +13,7 @@ from lss_synthetic import config as base
 from torch import nn
 
 from bev.models import DepthSupervisionConfig, ViewTransformConfig
-from bev.models.camera_mask import pack, unpack
+from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.view.base import BevFeatures, ViewTransform
 from bev.models.view.image_sampling import column_points, find_sightings, sample_features
 
@@ -32,8 +32,10 @@ class FlatGround(ViewTransform):
         self.channels, self.stride, self.grid = config.channels, stride, grid
         self.context = nn.Conv2d(in_channels, config.channels, 1)
 
-    def forward(self, features, image_size, cameras, bev_from_ego, present=None):
-        context = unpack(self.context(pack(features, present)), present, len(features))
+    def forward(self, features, image_size, cameras, bev_from_ego, camera_mask=None):
+        context = scatter_valid(
+            self.context(gather_valid(features, camera_mask)), camera_mask, len(features)
+        )
         points = column_points(self.grid, [0.0], context.device)
         seen = find_sightings(
             points, cameras, bev_from_ego, image_size, context.shape[-2:], self.stride

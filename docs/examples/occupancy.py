@@ -11,7 +11,7 @@ from bev.evaluation.sample_sums import SampleSums
 from bev.geometry import apply_transform
 from bev.models import DetectorConfig, Head, HeadConfig
 from bev.models.flip_tta import averaged_logits
-from bev.visualization.overlays import AreaMaps, Overlay, overlay
+from bev.visualization.overlays import Overlay, SegmentationMaps, overlay
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class OccupancyConfig(HeadConfig):
     def build(self, spec):
         return OccupancyHead(self, spec)
 
-    def truth(self, batch, grid):  # (B, 1, Y, X): does a lidar point lie in the cell?
+    def ground_truth(self, batch, grid):  # (B, 1, Y, X): does a lidar point lie in the cell?
         occupied = torch.zeros(len(batch), 1, *grid.shape[1:], device=batch.bev_from_ego.device)
         slab = replace(grid, z=(*self.z, self.z[1] - self.z[0]))
         for sample, points in enumerate(batch.lidar):
@@ -45,7 +45,7 @@ class OccupancyHead(Head):
         return torch.nn.functional.interpolate(self.logits(features.bev), self.grid.shape[1:])
 
     def loss(self, output, batch):
-        target = self.config.truth(batch, self.grid).float()
+        target = self.config.ground_truth(batch, self.grid).float()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(output.float(), target)
         return {"occupancy": self.config.weight * loss}
 
@@ -58,7 +58,7 @@ class OccupancyIou(SampleSums):
     headlines = ("IoU_occupied",)
 
     def measure(self, decoded, batch):
-        here, there = decoded > 0, self.config.truth(batch, self.model.grid)
+        here, there = decoded > 0, self.config.ground_truth(batch, self.model.grid)
         return torch.stack([here & there, here | there], dim=1).sum((2, 3, 4))
 
     def figures(self, sums):
@@ -68,8 +68,10 @@ class OccupancyIou(SampleSums):
 @overlay.register(OccupancyConfig)
 def draw_occupancy(config, decoded, batch, model):
     predicted = None if decoded is None else decoded[0].cpu() > 0
-    truth = config.truth(batch, model.grid)[0].cpu()
-    return Overlay(areas=AreaMaps(model.grid, ["occupied"], [(90, 190, 255)], predicted, truth))
+    ground_truth = config.ground_truth(batch, model.grid)[0].cpu()
+    return Overlay(
+        segmentation=SegmentationMaps(model.grid, ["occupied"], [(90, 190, 255)], predicted, ground_truth)
+    )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from bev.data.frame import CameraFrame, Frame
 from bev.data.labels import LabelSpace, Layer, ObjectClass
 from bev.data.settings import DataConfig
 from bev.data.source import SourceConfig
-from bev.geometry import Boxes3D, Outlines
+from bev.geometry import Boxes3D, Polygons
 
 STATES = ("empty", "loaded")
 matrix = partial(torch.tensor, dtype=torch.float64)
@@ -30,7 +30,7 @@ LABELS = LabelSpace(
     classes=(
         ObjectClass("pallet", heading="axis", moves=False, color=(214, 158, 96)),
         ObjectClass("forklift", attributes=STATES, color=(250, 224, 80)),
-        ObjectClass("worker", nms_radius=0.4, nms_scale=4.0, color=(56, 189, 248)),
+        ObjectClass("worker", nms_radius=0.4, nms_rescale_factor=4.0, color=(56, 189, 248)),
     ),
     attributes=STATES,
     layers=(Layer("stored", (214, 158, 96)),),
@@ -55,13 +55,13 @@ class WarehouseConfig(SourceConfig):
         scenes = sorted((data.root / split).glob("*.json"))
         return [frame for path in scenes for frame in read_scene(path)[:: self.every]]
 
-    def outlines(self, data: DataConfig, frames: Sequence[Frame]) -> Callable[[Frame], Outlines]:
+    def polygons(self, data: DataConfig, frames: Sequence[Frame]) -> Callable[[Frame], Polygons]:
         return stored
 
 
-def stored(frame: Frame) -> Outlines:
+def stored(frame: Frame) -> Polygons:
     """The floor below pallets (class 0) is layer 0."""
-    return Outlines.of_boxes(frame.boxes[frame.boxes.label == 0], layer=0)
+    return Polygons.of_boxes(frame.boxes[frame.boxes.label == 0], layer=0)
 
 
 def read_scene(path: Path) -> list[Frame]:

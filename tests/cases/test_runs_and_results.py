@@ -13,7 +13,7 @@ from commands import attempt
 from own_data import VERSION
 from own_runs import CONFIG, checkpoint_of, sentence, train
 
-AREAS = ["--model.segmentation.layers", "vehicle", "--data.outlines.layers", "vehicle"]
+AREAS = ["--model.segmentation.layers", "vehicle", "--data.polygons.layers", "vehicle"]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_set(own, tmp_path) -> Path:
         ),
     ],
 )
-def test_the_results_of_a_split_without_truth_are_written(own, test_set, tmp_path, model):
+def test_the_results_of_a_split_without_ground_truth_are_written(own, test_set, tmp_path, model):
     """BEVDet#345, BEVFormer#273, CenterFusion#30, bevfusion#233, #399: for the server to score."""
     checkpoint, out = checkpoint_of(own, tmp_path, *model), tmp_path / "out"
     status, _, error = attempt(
@@ -138,9 +138,9 @@ def test_a_run_at_work_keeps_its_folder(own, tmp_path, monkeypatch):
 )
 def test_a_results_file_with_a_bad_row_is_one_sentence(own, tmp_path, spoil):
     """Results files that other tools wrote for the devkit."""
-    truth = json.loads((own / VERSION / "sample_annotation.json").read_text())
+    gt_boxes = json.loads((own / VERSION / "sample_annotation.json").read_text())
     results: dict[str, list[dict]] = {}
-    for box in truth:
+    for box in gt_boxes:
         row = {key: box[key] for key in ("sample_token", "translation", "size", "rotation")}
         found = {"velocity": [8.0, 0.0], "detection_name": "car", "detection_score": 1.0}
         row |= {**found, "attribute_name": "vehicle.moving"}

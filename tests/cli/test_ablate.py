@@ -35,7 +35,7 @@ class Ablated(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ablated(made_world, tmp_path_factory) -> Ablated:
+def ablated(synthetic_world, tmp_path_factory) -> Ablated:
     """Three runs: one from its start, one cut off after its first epoch, one that fails."""
     folder = tmp_path_factory.mktemp("study")
     base = ROOT / "configs" / "lss_synthetic.py"
@@ -45,8 +45,8 @@ def ablated(made_world, tmp_path_factory) -> Ablated:
     study = folder / "mine.py"
     study.write_text(STUDY + BROKEN)
     overrides = [
-        *SMALL, "--data.root", str(made_world), "--data.batch-size", "2", "--train.epochs", "2",
-        "--train.max-steps", "-1", "--train.devices", "1", "--model.no-test-mirror",
+        *SMALL, "--data.root", str(synthetic_world), "--data.batch-size", "2", "--train.epochs", "2",
+        "--train.max-steps", "-1", "--train.devices", "1", "--model.no-flip-tta",
         "--train.validate-every", "1",
     ]  # fmt: skip
     runs = expand(read_study(study), overrides=overrides, runs=folder / "runs")

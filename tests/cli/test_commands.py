@@ -11,11 +11,11 @@ from commands import ROOT, SMALL, call, run
 
 
 @pytest.fixture(scope="module")
-def trained(made_world, tmp_path_factory) -> Path:
+def trained(synthetic_world, tmp_path_factory) -> Path:
     """A run of lss_synthetic, shrunk, on two processes, from the command line."""
     runs = tmp_path_factory.mktemp("runs")
     out, _ = run(
-        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
+        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
         "--train.runs", runs, "--train.run-name", "a", "--train.devices", "2", *SMALL,
     )  # fmt: skip
     assert "synthetic_val after" in out and "NDS" in out
@@ -114,12 +114,12 @@ def test_bad_input_is_one_sentence(arguments, message):
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
-def test_a_damaged_image_is_one_sentence(made_world, tmp_path):
+def test_a_damaged_image_is_one_sentence(synthetic_world, tmp_path):
     """The sentence survives the way out of a loader's worker process."""
     import shutil
 
     root = tmp_path / "damaged"
-    shutil.copytree(made_world, root)
+    shutil.copytree(synthetic_world, root)
     for image in (root / "samples" / "CAM_BACK").iterdir():
         image.write_bytes(image.read_bytes()[:1000])
     _, error = run(
@@ -136,10 +136,10 @@ def test_unknown_flags_name_the_nearest():
 
 
 @pytest.mark.slow
-def test_a_fold_from_training_to_pictures(made_world, tmp_path):
+def test_a_fold_from_training_to_pictures(synthetic_world, tmp_path):
     """A checkpoint of a fold is evaluated and drawn on that fold."""
     run(
-        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
+        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
         "--train.runs", tmp_path, "--train.run-name", "f", "--train.devices", "1",
         "--data.fold", "2/3", "--data.sampling.by", "class", "--train.max-steps", "2", *SMALL,
     )  # fmt: skip
@@ -154,12 +154,12 @@ def test_a_fold_from_training_to_pictures(made_world, tmp_path):
 
 
 @pytest.mark.slow
-def test_torchrun(made_world, tmp_path):
+def test_torchrun(synthetic_world, tmp_path):
     """Two processes started by torchrun share one run folder and one evaluation."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
         str(ROOT / "tools" / "train.py"), str(ROOT / "configs" / "lss_synthetic.py"),
-        "--data.root", str(made_world), "--train.runs", str(tmp_path), *SMALL,
+        "--data.root", str(synthetic_world), "--train.runs", str(tmp_path), *SMALL,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode != 0 and "--train.run-name" in done.stderr

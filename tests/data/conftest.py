@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from bev.data.nuscenes import index_cache
-from bev.lab.benchmark.made_tables import write_tables
+from bev.lab.benchmark.synthetic_tables import write_tables
 
 
 @pytest.fixture(scope="session")
-def made_tables(tmp_path_factory) -> Path:
+def synthetic_tables(tmp_path_factory) -> Path:
     return write_tables(tmp_path_factory.mktemp("made") / "root", scenes=3, frames=4, boxes=6)
 
 
 @pytest.fixture()
-def root(made_tables, tmp_path) -> Path:
+def root(synthetic_tables, tmp_path) -> Path:
     """A data root of the test's own, that may be written."""
-    return shutil.copytree(made_tables, tmp_path / "root")
+    return shutil.copytree(synthetic_tables, tmp_path / "root")
 
 
 @pytest.fixture()

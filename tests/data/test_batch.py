@@ -29,7 +29,7 @@ def test_samples_are_filled_up_to_the_largest_rig():
     samples = [sample(2), sample(4), sample(1)]
     batch = collate(samples)
     expected = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]).bool()
-    assert torch.equal(batch.views.present, expected)
+    assert torch.equal(batch.views.camera_mask, expected)
     assert not batch.views.images[~expected].any()
     for i, one in enumerate(samples):
         count = one.views.images.shape[1]
@@ -43,7 +43,9 @@ def test_samples_are_filled_up_to_the_largest_rig():
     assert not (depth > 0).any() and not (pixels >= 0).any()
     assert absent.unproject(torch.rand(5, 7, 2), torch.ones(5, 7)).isnan().all()
     moved = batch.to("cpu")
-    assert torch.equal(moved.views.present, expected) and moved.views.images.dtype == torch.uint8
+    assert (
+        torch.equal(moved.views.camera_mask, expected) and moved.views.images.dtype == torch.uint8
+    )
 
 
 def with_lenses(*lenses) -> Batch:
@@ -68,7 +70,7 @@ def test_rigs_of_differing_lenses(monkeypatch):
         alone = one.views.cameras.project(points[i : i + 1, :count])
         torch.testing.assert_close(pixels[i, :count], alone[0][0], rtol=0, atol=0)
         torch.testing.assert_close(depth[i, :count], alone[1][0], rtol=0, atol=0)
-    absent = batch.views.cameras[~batch.views.present]
+    absent = batch.views.cameras[~batch.views.camera_mask]
     assert not (absent.project(torch.rand(3, 7, 3))[1] > 0).any()
     assert absent.unproject(torch.rand(3, 7, 2), torch.ones(3, 7)).isnan().all()
     assert type(batch.views.cameras.lens) is MixedLens
@@ -80,7 +82,7 @@ def test_rigs_of_differing_lenses(monkeypatch):
 @pytest.mark.parametrize("count", [1, 3])
 def test_equal_rigs_are_whole(count):
     batch = collate([sample(count), sample(count)])
-    assert batch.views.present is None and batch.to("cpu").views.present is None
+    assert batch.views.camera_mask is None and batch.to("cpu").views.camera_mask is None
     assert replace(batch).views.images.shape == (2, count, 3, 4, 6)
 
 

@@ -16,16 +16,16 @@ from bev.data.dataset import KeyFrames, drop_cameras
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import default_splits, split_rows
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError, DataError
 from bev.geometry import apply_transform
 
 
 @pytest.fixture(scope="module")
-def made(made_world):
+def made(synthetic_world):
     config = DataConfig(
-        root=made_world, version="v1.0-synthetic", image_size=(64, 176), lidar=True, workers=0
+        root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176), lidar=True, workers=0
     )
     return config, opened(config).frames("synthetic_train")
 
@@ -42,7 +42,7 @@ def test_boxes_follow_images_and_bev_through_augmentation(made):
         before, after = plain[(0, index)], strong[(5, index)]
         corners = before.boxes[0].corners().reshape(1, 1, -1, 3).expand(1, 6, -1, 3)
         pixels, depth = before.views.cameras.project(corners)
-        # The truth, moved back from the augmented BEV frame.
+        # The ground truth, moved back from the augmented BEV frame.
         ego_from_bev = torch.linalg.inv(after.bev_from_ego[0])
         returned = after.boxes[0].transform(ego_from_bev)
         order = torch.cdist(before.boxes[0].center, returned.center).argmin(dim=1)
@@ -156,7 +156,7 @@ def test_every_camera_has_its_own_ego_pose(made):
 
 def test_samples_without_boxes_are_served(made):
     config, frames = made
-    empty = replace(frames[0], boxes=frames[0].boxes[:0], points_on_box=frames[0].points_on_box[:0])
+    empty = replace(frames[0], boxes=frames[0].boxes[:0], num_points=frames[0].num_points[:0])
     batch = KeyFrames([empty], config, True)[0]
     assert len(batch.boxes[0]) == 0
 
@@ -167,7 +167,7 @@ def test_real_frames(nuscenes_root):
     batch = KeyFrames([frame], config, training=True)[0]
     assert batch.views.images.shape == (1, 6, 3, 256, 704)
     assert len(batch.lidar[0]) == 34688
-    assert len(batch.boxes[0]) == int((frame.points_on_box >= 1).sum())
+    assert len(batch.boxes[0]) == int((frame.num_points >= 1).sum())
     # The mini_val frames' lidar files are missing: fine without lidar, named with it.
     missing = opened(config).frames("mini_val")[:1]
     assert len(KeyFrames(missing, replace(config, lidar=False), True)[0].lidar[0]) == 0
@@ -193,26 +193,26 @@ def test_wrong_roots_versions_and_splits_are_named(nuscenes_root, tmp_path):
         default_splits("v2")
 
 
-def test_outlines_are_all_vehicles_whatever_their_points(made_world):
+def test_polygons_are_all_vehicles_whatever_their_points(synthetic_world):
     """Also in training, where boxes without points are left out; under BEV augmentation."""
     data = DataConfig(
-        root=made_world, version="v1.0-synthetic", image_size=(64, 176),
-        outlines=OutlineConfig(("vehicle",)),
+        root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176),
+        polygons=PolygonConfig(("vehicle",)),
     )  # fmt: skip
     frame = opened(data).frames("synthetic_train")[2]
-    hidden = replace(frame, points_on_box=torch.zeros_like(frame.points_on_box))
+    hidden = replace(frame, num_points=torch.zeros_like(frame.num_points))
     batch = KeyFrames([hidden], data, training=True)[0]
-    assert len(batch.boxes[0]) == 0 and len(batch.outlines[0]) == 4 * len(frame.vehicles) > 0
+    assert len(batch.boxes[0]) == 0 and len(batch.polygons[0]) == 4 * len(frame.vehicles) > 0
     matrix = batch.bev_from_ego[0]
     corners = torch.nn.functional.pad(frame.vehicles.footprint(), (0, 1))
     expected = apply_transform(matrix, corners)[..., :2]
-    starts = batch.outlines[0].edges[:, 0].view(-1, 4, 2)
+    starts = batch.polygons[0].edges[:, 0].view(-1, 4, 2)
     torch.testing.assert_close(starts, expected, rtol=0, atol=1e-4)
-    assert batch.to("cpu").outlines[0].visibility.tolist() == [
+    assert batch.to("cpu").polygons[0].visibility.tolist() == [
         level for level in frame.vehicles.visibility.tolist() for _ in range(4)
     ]
-    off = KeyFrames([frame], replace(data, outlines=OutlineConfig()), training=True)[0]
-    assert list(off.outlines) == []
+    off = KeyFrames([frame], replace(data, polygons=PolygonConfig()), training=True)[0]
+    assert list(off.polygons) == []
 
 
 def test_emergency_vehicles_are_vehicles_though_not_detected(tmp_path):

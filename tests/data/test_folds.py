@@ -84,11 +84,11 @@ def test_fractions_are_nested_and_of_whole_scenes(lengths, small, great, seed):
     assert len(keep_fraction(scene, names, 1.0, seed)) == len(scene)
 
 
-def test_a_fold_is_trained_on_validated_and_evaluated(made_world, tmp_path):
+def test_a_fold_is_trained_on_validated_and_evaluated(synthetic_world, tmp_path):
     """Training and validation share no scene; the metrics are of the fold's samples alone; nothing
     is written into the data root."""
-    before = sorted(made_world.rglob("*"))
-    data = DataConfig(root=made_world, version="v1.0-synthetic", fold="1/3")
+    before = sorted(synthetic_world.rglob("*"))
+    data = DataConfig(root=synthetic_world, version="v1.0-synthetic", fold="1/3")
     train, val = opened(data).training_frames(), opened(data).frames(data.splits[1])
     assert data.splits == ("fold1of3_train", "fold1of3")
     assert (len(train), len(val)) == (8, 4)
@@ -100,12 +100,12 @@ def test_a_fold_is_trained_on_validated_and_evaluated(made_world, tmp_path):
     by_split = evaluate_submission(path, index, "fold1of3", tmp_path / "split")
     by_token = evaluate_submission(path, index, list(rows), tmp_path / "tokens")
     assert by_split == by_token and by_split.mean_ap > 0.3
-    assert sorted(made_world.rglob("*")) == before
+    assert sorted(synthetic_world.rglob("*")) == before
 
 
-def test_a_split_of_ones_own_with_a_folds_name_is_refused(made_world, tmp_path):
+def test_a_split_of_ones_own_with_a_folds_name_is_refused(synthetic_world, tmp_path):
     root = tmp_path / "root"
-    shutil.copytree(made_world / "v1.0-synthetic", root / "v1.0-synthetic")
+    shutil.copytree(synthetic_world / "v1.0-synthetic", root / "v1.0-synthetic")
     path = root / "v1.0-synthetic" / "splits.json"
     path.write_text(json.dumps({"fold0of2": []}))
     with pytest.raises(DataError, match="fold0of2.*rename it"):

@@ -18,12 +18,12 @@ from bev.data.labels import LabelSpace, ObjectClass
 from bev.data.listed import ListedFrames
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.sensor_data import CAMERAS
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.data.sampling import SamplingConfig
 from bev.data.settings import DataConfig
 from bev.data.source import SourceConfig
 from bev.errors import ConfigError, DataError
-from bev.geometry import Boxes3D, Outlines
+from bev.geometry import Boxes3D, Polygons
 
 FRAMES: dict[str, Sequence[Frame]] = {}  # by split
 TWO = LabelSpace((ObjectClass("cup"), ObjectClass("plate")), ("full",))
@@ -41,10 +41,10 @@ class MemoryConfig(SourceConfig):
 
 
 @pytest.fixture(scope="module")
-def both(made_world) -> tuple[DataConfig, DataConfig]:
-    """nuScenes' own source of the made world, and the same frames as a list, lidar left out."""
+def both(synthetic_world) -> tuple[DataConfig, DataConfig]:
+    """nuScenes' own source of the synthetic world, and the same frames as a list, lidar left out."""
     own = DataConfig(
-        root=made_world, version="v1.0-synthetic", image_size=(64, 176),
+        root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176),
         adjacent=AdjacentConfig(previous=2, following=1), workers=0,
     )  # fmt: skip
     alone = opened(replace(own, adjacent=AdjacentConfig()))
@@ -189,7 +189,7 @@ FAULTS = {
     r"boxes.size of box 0 is \[0.0, 0.0, 0.0\]; give numbers that are above 0": lambda: [
         with_boxes(size=torch.zeros(2, 3))
     ],
-    "points_on_box is .* it has 2 boxes": lambda: [made(points_on_box=torch.zeros(3).long())],
+    "num_points is .* it has 2 boxes": lambda: [made(num_points=torch.zeros(3).long())],
 }  # fmt: skip
 
 
@@ -239,8 +239,8 @@ PARTS = {
     "data.cameras: 'b' is named twice": lambda: DataConfig(cameras=("b", "b")),
     "has no classes": lambda: DataConfig(source=MemoryConfig(LabelSpace())),
     "class 'cup' stands twice": lambda: LabelSpace(2 * TWO.classes[:1]),
-    "data.outlines.layers: 'vehicle' is unknown; known: none": lambda: DataConfig(
-        source=MemoryConfig(), outlines=OutlineConfig(("vehicle",))
+    "data.polygons.layers: 'vehicle' is unknown; known: none": lambda: DataConfig(
+        source=MemoryConfig(), polygons=PolygonConfig(("vehicle",))
     ),
     "class_weights: 'car' is unknown; known: cup, plate": lambda: DataConfig(
         source=MemoryConfig(), sampling=SamplingConfig("weight", (("car", 2.0),))
@@ -248,7 +248,7 @@ PARTS = {
     "has no sweeps": lambda: serve(made(), adjacent=AdjacentConfig(1, unit="sweeps")),
     "set data.reference to ego": lambda: serve(made(), reference="lidar"),
     "does not give its key frames": lambda: SourceConfig().frames(DataConfig(), "train"),
-    "does not give the outlines": lambda: SourceConfig().outlines(DataConfig(), []),
+    "does not give the polygons": lambda: SourceConfig().polygons(DataConfig(), []),
 }  # fmt: skip
 
 
@@ -264,14 +264,14 @@ def test_lidar_that_a_source_does_not_have_is_refused_at_the_start(monkeypatch):
         opened(DataConfig(source=MemoryConfig(), lidar=True)).training_frames()
 
 
-def test_outlines_are_checked(monkeypatch):
+def test_polygons_are_checked(monkeypatch):
     @dataclass(frozen=True)
     class AreasConfig(MemoryConfig):
-        def outlines(self, data, frames):
-            return lambda frame: Outlines.of_boxes(frame.boxes, frame.timestamp)
+        def polygons(self, data, frames):
+            return lambda frame: Polygons.of_boxes(frame.boxes, frame.timestamp)
 
-    data = DataConfig(source=AreasConfig(NUSCENES), outlines=OutlineConfig(("lane",)))
+    data = DataConfig(source=AreasConfig(NUSCENES), polygons=PolygonConfig(("lane",)))
     samples = KeyFrames([made()], data, training=False)
-    assert len(samples.outlines(made())) == 8
-    with pytest.raises(DataError, match=r"AreasConfig.outlines gives layers \[99\]"):
-        samples.outlines(made(timestamp=99))
+    assert len(samples.polygons(made())) == 8
+    with pytest.raises(DataError, match=r"AreasConfig.polygons gives layers \[99\]"):
+        samples.polygons(made(timestamp=99))

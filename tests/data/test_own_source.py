@@ -14,7 +14,7 @@ from bev.config import Experiment, load_file
 from bev.data.adjacent import AdjacentConfig
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.data.sampling import SamplingConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
@@ -134,11 +134,11 @@ def test_folds_deal_out_the_scenes_of_both_splits(data):
 
 
 def test_the_floor_below_pallets_is_segmented(data):
-    areas = replace(data, outlines=OutlineConfig(("stored",)))
+    areas = replace(data, polygons=PolygonConfig(("stored",)))
     frames = opened(areas).frames("val")
     batch = KeyFrames(frames, areas, training=False)[0]
     grid = BevGrid(x=(-12.8, 12.8, 0.1), y=(-12.8, 12.8, 0.1))
-    cells = covered(batch.outlines, [0], grid).sum().item()
+    cells = covered(batch.polygons, [0], grid).sum().item()
     pallets = int((frames[0].boxes.label == 0).sum())
     assert cells * 0.01 == pytest.approx(pallets * 1.2 * 0.8, rel=0.15)
 
@@ -194,7 +194,7 @@ def test_it_is_ablated(trained, tmp_path):
 def test_it_is_folded_sampled_by_class_and_segmented(trained, tmp_path):
     call("train.py", *trained[1][:-2], "--train.runs", tmp_path, "--train.run-name", "own",
          "--train.max-steps", "1", "--data.fold", "1/2", "--data.sampling.by", "class",
-         "--data.outlines.layers", "stored", "--model.segmentation.layers", "stored")  # fmt: skip
+         "--data.polygons.layers", "stored", "--model.segmentation.layers", "stored")  # fmt: skip
     figures = (tmp_path / "warehouse" / "own" / "metrics.csv").read_text()
     assert "val/IoU_stored" in figures and "val/mAP" in figures
     assert (tmp_path / "warehouse" / "own" / "evaluation" / "fold1of2").is_dir()

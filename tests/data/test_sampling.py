@@ -14,8 +14,10 @@ from bev.errors import ConfigError, DataError
 
 
 @pytest.fixture()
-def made(made_world):
-    return opened(DataConfig(root=made_world, version="v1.0-synthetic")).frames("synthetic_train")
+def made(synthetic_world):
+    return opened(DataConfig(root=synthetic_world, version="v1.0-synthetic")).frames(
+        "synthetic_train"
+    )
 
 
 def test_balancing_two_classes_by_hand():
@@ -47,13 +49,13 @@ def test_every_class_is_drawn_equally_often(frames, classes, seed):
     assert len(plan) == draws * len(present)
 
 
-@pytest.mark.parametrize("least_points", [0, 1, 20])
-def test_classes_held_are_those_of_the_boxes_trained_on(made, least_points):
+@pytest.mark.parametrize("min_points", [0, 1, 20])
+def test_classes_held_are_those_of_the_boxes_trained_on(made, min_points):
     frames = made[::-1]
-    held = frames.classes_held(least_points)
+    held = frames.classes_held(min_points)
     assert held.shape == (8, 10) and held.any()
     for frame, found in zip(frames, held, strict=True):
-        kept = frame.boxes.label[frame.points_on_box >= least_points]
+        kept = frame.boxes.label[frame.num_points >= min_points]
         assert set(np.flatnonzero(found)) == set(kept.tolist())
 
 

@@ -1,4 +1,4 @@
-"""Real truth, noisy predictions of it, and made tables with bicycles in racks."""
+"""Real ground truth, noisy predictions of it, and made tables with bicycles in racks."""
 
 import json
 
@@ -9,7 +9,7 @@ from nuscenes import NuScenes
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.evaluation.nuscenes.submission import write_submission
-from bev.lab.benchmark.made_tables import VERSION, write_tables
+from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ PARK = LabelSpace(
 def crowd(seed: int, labels: LabelSpace, samples: int = 8, ties: bool = False):
     """Predictions and ground truth in which no figure is trivial, float64."""
     rng = np.random.default_rng(seed)
-    predicted, truth = {}, {}
+    predicted, gt_boxes = {}, {}
     for number in rng.permutation(samples):
         count = int(rng.integers(0, 25 if samples > 3 else 10))
         label = torch.from_numpy(rng.integers(0, len(labels.classes), count))
@@ -48,8 +48,8 @@ def crowd(seed: int, labels: LabelSpace, samples: int = 8, ties: bool = False):
             attribute=attribute[torch.from_numpy(rng.permutation(count))],
         )
         guess = guess[torch.from_numpy(rng.random(count) < 0.8)]
-        predicted[f"sample {number}"], truth[f"sample {number}"] = guess, real
-    return predicted, truth
+        predicted[f"sample {number}"], gt_boxes[f"sample {number}"] = guess, real
+    return predicted, gt_boxes
 
 
 def official_keys(summary: dict) -> dict[str, float]:

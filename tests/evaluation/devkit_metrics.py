@@ -52,14 +52,14 @@ def devkit_metrics(nusc, path, split, folder) -> Metrics:
 class Given(DetectionEval):
     """The devkit's evaluation of boxes that it is given, in which all count."""
 
-    def __init__(self, predicted: EvalBoxes, truth: EvalBoxes) -> None:
-        self.pred_boxes, self.gt_boxes, self.verbose = predicted, truth, False
+    def __init__(self, predicted: EvalBoxes, gt_boxes: EvalBoxes) -> None:
+        self.pred_boxes, self.gt_boxes, self.verbose = predicted, gt_boxes, False
         self.cfg = config_factory("detection_cvpr_2019")
 
 
-def given_metrics(predicted: EvalBoxes, truth: EvalBoxes) -> tuple[dict, dict]:
+def given_metrics(predicted: EvalBoxes, gt_boxes: EvalBoxes) -> tuple[dict, dict]:
     """What the devkit finds for these boxes: content of its summary and of its details."""
-    metrics, details = Given(predicted, truth).evaluate()
+    metrics, details = Given(predicted, gt_boxes).evaluate()
     return json.loads(json.dumps(metrics.serialize())), details.serialize()
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from devkit_metrics import assert_equal, devkit_metrics, noisy
-from ground_truth import truth_submission
+from ground_truth import gt_submission
 from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 
@@ -12,11 +12,11 @@ from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
-from bev.evaluation.nuscenes.ground_truth import counted, truth_of
+from bev.evaluation.nuscenes.ground_truth import counted, gt_boxes_of
 from bev.evaluation.nuscenes.official import evaluate_submission, read_metrics
 from bev.evaluation.nuscenes.submission import write_submission
 from bev.evaluation.scores import read_details
-from bev.lab.benchmark.made_tables import VERSION
+from bev.lab.benchmark.synthetic_tables import VERSION
 
 
 def test_figures_and_files_are_the_devkits_own(index, nusc, noisy_file, tmp_path, capsys):
@@ -59,16 +59,16 @@ def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path
 def test_bicycles_in_racks_do_not_count(rack_tables):
     """So that agreement on these tables proves something about racks."""
     index = open_index(rack_tables, VERSION)
-    truth = truth_of(index, range(len(index.sample.token)))
-    cycles = [box for box in truth.all if box.detection_name in ("bicycle", "motorcycle")]
-    kept = counted(index, truth, config_factory("detection_cvpr_2019")).all
+    gt_boxes = gt_boxes_of(index, range(len(index.sample.token)))
+    cycles = [box for box in gt_boxes.all if box.detection_name in ("bicycle", "motorcycle")]
+    kept = counted(index, gt_boxes, config_factory("detection_cvpr_2019")).all
     # Now the boxes know how far away they are.
     in_range = [box for box in cycles if box.num_pts > 0 and box.ego_dist < 40]
     left = sum(box.detection_name in ("bicycle", "motorcycle") for box in kept)
     assert 0 < left < len(in_range)
 
 
-def test_made_tables_agree_with_the_devkit(rack_tables, tmp_path):
+def test_synthetic_tables_agree_with_the_devkit(rack_tables, tmp_path):
     index = open_index(rack_tables, VERSION)
     nusc = NuScenes(VERSION, str(rack_tables), verbose=False)
     frames = list(read_frames(index, "train", cameras=()))
@@ -82,9 +82,9 @@ def test_made_tables_agree_with_the_devkit(rack_tables, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["synthetic_train", "synthetic_val"])
-def test_the_made_world_agrees_with_the_devkit(made_world, tmp_path, split):
-    index = open_index(made_world, "v1.0-synthetic")
-    nusc = NuScenes("v1.0-synthetic", str(made_world), verbose=False)
+def test_the_synthetic_world_agrees_with_the_devkit(synthetic_world, tmp_path, split):
+    index = open_index(synthetic_world, "v1.0-synthetic")
+    nusc = NuScenes("v1.0-synthetic", str(synthetic_world), verbose=False)
     path = write_submission(tmp_path / "r.json", noisy(read_frames(index, split)))
     theirs = devkit_metrics(nusc, path, split, tmp_path / "theirs")
     assert_equal(evaluate_submission(path, index, split, tmp_path / "ours"), theirs)
@@ -95,7 +95,7 @@ def test_samples_without_lidar_are_measured_from_the_camera(rack_tables, tmp_pat
     tables = rack_tables / VERSION
     whole = open_index(rack_tables, VERSION)
     frames = read_frames(whole, "train", cameras=())
-    path = write_submission(tmp_path / "results_nusc.json", truth_submission(frames))
+    path = write_submission(tmp_path / "results_nusc.json", gt_submission(frames))
     with_lidar = evaluate_submission(path, whole, "train", tmp_path / "with")
     rows = json.loads((tables / "sample_data.json").read_text())
     kept = [row for row in rows if "LIDAR_TOP" not in row["filename"]]

@@ -35,9 +35,9 @@ def boxes_at(*places, label=0, score=1.0, yaw=0.0) -> Boxes3D:
 
 def test_one_found_one_off_one_missed():
     """Worked by hand: of three vans one is found exactly, the next 1.5 m beside it."""
-    truth = {"a": boxes_at((10, 0), (20, 0), (30, 0))}
+    gt_boxes = {"a": boxes_at((10, 0), (20, 0), (30, 0))}
     predicted = {"a": Boxes3D.cat([boxes_at((20, 1.5), score=0.8), boxes_at((10, 0), score=0.9)])}
-    found = score_boxes(predicted, truth, VAN)
+    found = score_boxes(predicted, gt_boxes, VAN)
     # Precision is 1 up to a recall of 1/3 below 1.5 m, of 2/3 above; recalls 0.11 to 1 count.
     assert found.summary["label_aps"]["van"] == pytest.approx(
         {"0.5": 23 / 90, "1.0": 23 / 90, "2.0": 56 / 90, "4.0": 56 / 90}
@@ -51,47 +51,49 @@ def test_one_found_one_off_one_missed():
 
 
 def test_a_box_of_half_the_volume_has_half_the_scale_error():
-    truth = {"a": boxes_at((10, 0))}
-    half = replace(truth["a"], size=torch.tensor([[2.0, 2.0, 2.0]]))
-    assert score_boxes({"a": half}, truth, VAN).scores.figures["mASE"] == pytest.approx(0.5)
+    gt_boxes = {"a": boxes_at((10, 0))}
+    half = replace(gt_boxes["a"], size=torch.tensor([[2.0, 2.0, 2.0]]))
+    assert score_boxes({"a": half}, gt_boxes, VAN).scores.figures["mASE"] == pytest.approx(0.5)
 
 
 def test_headings_turned_by_pi_count_as_the_class_has_it():
     kinds = range(len(PARK.classes))
-    truth = {"a": Boxes3D.cat([boxes_at((9 * k, 5), label=k, yaw=0.3) for k in kinds])}
-    turned = {"a": replace(truth["a"], yaw=truth["a"].yaw + math.pi)}
-    scores = score_boxes(turned, truth, PARK).scores
+    gt_boxes = {"a": Boxes3D.cat([boxes_at((9 * k, 5), label=k, yaw=0.3) for k in kinds])}
+    turned = {"a": replace(gt_boxes["a"], yaw=gt_boxes["a"].yaw + math.pi)}
+    scores = score_boxes(turned, gt_boxes, PARK).scores
     assert scores.classes["van"]["AOE"] == pytest.approx(math.pi, abs=1e-6)
     assert scores.classes["gate"]["AOE"] == pytest.approx(0, abs=1e-6)
     assert math.isnan(scores.classes["post"]["AOE"])
     assert scores.figures["mAOE"] == pytest.approx(math.pi / 2, abs=1e-6)
-    quarter = {"a": replace(truth["a"], yaw=truth["a"].yaw + math.pi / 2)}
-    assert score_boxes(quarter, truth, PARK).scores.figures["mAOE"] == pytest.approx(math.pi / 2)
+    quarter = {"a": replace(gt_boxes["a"], yaw=gt_boxes["a"].yaw + math.pi / 2)}
+    assert score_boxes(quarter, gt_boxes, PARK).scores.figures["mAOE"] == pytest.approx(math.pi / 2)
 
 
 def test_errors_that_no_ground_truth_knows_are_no_figures():
-    truth = {"a": boxes_at((10, 0))}
-    plain = score_boxes(truth, truth, PARK).scores
+    gt_boxes = {"a": boxes_at((10, 0))}
+    plain = score_boxes(gt_boxes, gt_boxes, PARK).scores
     assert list(plain.figures) == ["mAP", "mATE", "mASE", "mAOE"]
     assert list(plain.classes["van"]) == ["AP", "ATE", "ASE", "AOE"]
-    moving = {"a": replace(truth["a"], velocity=torch.tensor([[3.0, 0.0]]))}
-    scores = score_boxes(truth, moving, PARK).scores  # unknown velocity: predicted to stand still
+    moving = {"a": replace(gt_boxes["a"], velocity=torch.tensor([[3.0, 0.0]]))}
+    scores = score_boxes(
+        gt_boxes, moving, PARK
+    ).scores  # unknown velocity: predicted to stand still
     assert list(scores.figures) == ["mAP", "mATE", "mASE", "mAOE", "mAVE"]
     assert scores.classes["van"]["AVE"] == pytest.approx(3)
     assert math.isnan(scores.classes["gate"]["AVE"])
     posts = LabelSpace(PARK.classes[2:])
-    assert list(score_boxes(truth, moving, posts).scores.figures) == ["mAP", "mATE", "mASE"]
+    assert list(score_boxes(gt_boxes, moving, posts).scores.figures) == ["mAP", "mATE", "mASE"]
 
 
 def test_attributes_follow_from_the_speed_where_none_is_predicted():
     names = ("parked", "driving")
     labels = LabelSpace((ObjectClass("van", names, at_rest="parked", moving="driving"),), names)
     still = boxes_at((10, 0), (20, 0))
-    truth = {"a": replace(still, attribute=torch.tensor([0, 1]))}
+    gt_boxes = {"a": replace(still, attribute=torch.tensor([0, 1]))}
     fast = replace(still, velocity=torch.tensor([[0.1, 0.0], [3.0, 0.0]]))
-    assert score_boxes({"a": fast}, truth, labels).scores.figures["mAAE"] == 0
+    assert score_boxes({"a": fast}, gt_boxes, labels).scores.figures["mAAE"] == 0
     wrong = replace(fast, attribute=torch.tensor([1, 0]))
-    assert score_boxes({"a": wrong}, truth, labels).scores.figures["mAAE"] == 1
+    assert score_boxes({"a": wrong}, gt_boxes, labels).scores.figures["mAAE"] == 1
     assert "mAAE" not in score_boxes({"a": fast}, {"a": still}, labels).scores.figures
 
 
@@ -102,8 +104,8 @@ few = settings(max_examples=15)
 @few
 @given(seeds)
 def test_ground_truth_scores_all_there_is(seed):
-    _, truth = crowd(seed, PARK, samples=3)
-    own = {"more": boxes_at((1, 1)).double(), **truth}
+    _, gt_boxes = crowd(seed, PARK, samples=3)
+    own = {"more": boxes_at((1, 1)).double(), **gt_boxes}
     found = score_boxes(own, own, PARK)
     for kind, name in enumerate(PARK.names):
         there = any((boxes.label == kind).any() for boxes in own.values())
@@ -115,24 +117,24 @@ def test_ground_truth_scores_all_there_is(seed):
 @few
 @given(seeds)
 def test_the_order_of_samples_and_boxes_does_not_matter(seed):
-    predicted, truth = crowd(seed, PARK, samples=3)
-    truth["sample 0"] = Boxes3D.cat([truth["sample 0"], boxes_at((1, 1)).double()])
+    predicted, gt_boxes = crowd(seed, PARK, samples=3)
+    gt_boxes["sample 0"] = Boxes3D.cat([gt_boxes["sample 0"], boxes_at((1, 1)).double()])
     other = {
         token: predicted[token][torch.randperm(len(predicted[token]))]
         for token in sorted(predicted)
     }
-    first, second = (score_boxes(found, truth, PARK) for found in (predicted, other))
+    first, second = (score_boxes(found, gt_boxes, PARK) for found in (predicted, other))
     assert json.dumps(first.summary) == json.dumps(second.summary)
 
 
 @few
 @given(seeds, st.integers(0, 2))
 def test_a_false_box_below_all_others_never_raises_ap(seed, label):
-    predicted, truth = crowd(seed, PARK, samples=2)
-    truth["sample 0"] = Boxes3D.cat([truth["sample 0"], boxes_at((1, 1)).double()])
+    predicted, gt_boxes = crowd(seed, PARK, samples=2)
+    gt_boxes["sample 0"] = Boxes3D.cat([gt_boxes["sample 0"], boxes_at((1, 1)).double()])
     false = boxes_at((500, 0), label=label, score=0.01).double()
     more = {**predicted, "sample 1": Boxes3D.cat([predicted["sample 1"], false])}
-    before, after = (score_boxes(some, truth, PARK).summary for some in (predicted, more))
+    before, after = (score_boxes(some, gt_boxes, PARK).summary for some in (predicted, more))
     for name, aps in before["label_aps"].items():
         assert all(after["label_aps"][name][at] <= ap for at, ap in aps.items())
 
@@ -140,15 +142,15 @@ def test_a_false_box_below_all_others_never_raises_ap(seed, label):
 @few
 @given(seeds, st.floats(-3, 3), st.floats(-50, 50))
 def test_the_frame_does_not_matter(seed, turn, shift):
-    predicted, truth = crowd(seed, PARK, samples=2)
-    truth["sample 0"] = Boxes3D.cat([truth["sample 0"], boxes_at((1, 1)).double()])
+    predicted, gt_boxes = crowd(seed, PARK, samples=2)
+    gt_boxes["sample 0"] = Boxes3D.cat([gt_boxes["sample 0"], boxes_at((1, 1)).double()])
     matrix = torch.eye(4, dtype=torch.float64)
     matrix[:2, :2] = torch.tensor(
         [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
     )
     matrix[0, 3] = shift
-    moved = [{t: b.transform(matrix) for t, b in some.items()} for some in (predicted, truth)]
-    here, there = score_boxes(predicted, truth, PARK), score_boxes(*moved, PARK)
+    moved = [{t: b.transform(matrix) for t, b in some.items()} for some in (predicted, gt_boxes)]
+    here, there = score_boxes(predicted, gt_boxes, PARK), score_boxes(*moved, PARK)
     assert official_keys(there.summary) == pytest.approx(
         official_keys(here.summary), rel=0, abs=1e-6, nan_ok=True
     )
@@ -160,23 +162,23 @@ def test_nothing_predicted_scores_nothing():
 
 
 def test_boxes_count_within_a_range_predicted_and_true_alike():
-    truth = {"a": boxes_at((10, 0), (0, -30))}
+    gt_boxes = {"a": boxes_at((10, 0), (0, -30))}
     near = {"a": Boxes3D.cat([boxes_at((10, 0)), boxes_at((0, 25), (20, 20), score=2.0)])}
-    assert score_boxes(near, truth, VAN, within=25).scores.figures["mAP"] == pytest.approx(1)
-    assert score_boxes(near, truth, VAN).scores.figures["mAP"] < 0.5
-    summary = score_boxes(near, truth, VAN, within=25).summary
+    assert score_boxes(near, gt_boxes, VAN, within=25).scores.figures["mAP"] == pytest.approx(1)
+    assert score_boxes(near, gt_boxes, VAN).scores.figures["mAP"] < 0.5
+    summary = score_boxes(near, gt_boxes, VAN, within=25).summary
     assert summary["within"] == 25 and "within 25 m of the ego origin" in summary["note"]
 
 
 def test_the_best_500_of_a_sample_count():
-    truth = {"a": boxes_at((10, 0))}
+    gt_boxes = {"a": boxes_at((10, 0))}
     false = boxes_at(*[(20, 0)] * 499, score=0.9)
     lowest = {"a": Boxes3D.cat([false, boxes_at((10, 0), score=0.5)])}
-    assert score_boxes(lowest, truth, VAN).details["van:0.5"]["precision"][100] == 1 / 500
+    assert score_boxes(lowest, gt_boxes, VAN).details["van:0.5"]["precision"][100] == 1 / 500
     beyond = {"a": Boxes3D.cat([boxes_at((20, 0), score=0.9), lowest["a"]])}
-    assert score_boxes(beyond, truth, VAN).details["van:0.5"]["precision"][100] == 0
+    assert score_boxes(beyond, gt_boxes, VAN).details["van:0.5"]["precision"][100] == 0
     best = {"a": Boxes3D.cat([beyond["a"], boxes_at((10, 0), score=0.95)])}
-    assert score_boxes(best, truth, VAN).details["van:0.5"]["precision"][99] == 1
+    assert score_boxes(best, gt_boxes, VAN).details["van:0.5"]["precision"][99] == 1
 
 
 def test_what_cannot_be_scored_is_refused_in_a_sentence():
@@ -207,25 +209,25 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence():
 
 
 def test_weights_are_copies_of_samples():
-    predicted, truth = crowd(1, PARK)
-    matches = match_boxes(predicted, truth, PARK)
-    assert matches.names == ("mAP",) and matches.tokens == tuple(sorted(truth))
+    predicted, gt_boxes = crowd(1, PARK)
+    matches = match_boxes(predicted, gt_boxes, PARK)
+    assert matches.names == ("mAP",) and matches.tokens == tuple(sorted(gt_boxes))
     for weights in draws(np.arange(len(matches.tokens)), 5):
         copies = {
             f"{token} {number}": token
             for token, weight in zip(matches.tokens, weights, strict=True)
             for number in range(weight)
         }
-        again = [{new: some[old] for new, old in copies.items()} for some in (predicted, truth)]
+        again = [{new: some[old] for new, old in copies.items()} for some in (predicted, gt_boxes)]
         expected = score_boxes(*again, PARK).scores.figures["mAP"]
         assert matches.scores(weights) == pytest.approx((expected,), rel=0, abs=1e-12)
 
 
 def test_a_difference_beyond_luck_has_an_interval_above_zero():
     """A result and the same without half of its boxes, on the same draws."""
-    predicted, truth = crowd(2, PARK, samples=30)
+    predicted, gt_boxes = crowd(2, PARK, samples=30)
     worse = {token: boxes[::2] for token, boxes in predicted.items()}
-    scores = [match_boxes(some, truth, PARK).scores for some in (predicted, worse, predicted)]
+    scores = [match_boxes(some, gt_boxes, PARK).scores for some in (predicted, worse, predicted)]
     weights = draws(np.arange(30), 40)
     better, other, same = (replicate([score], weights) for score in scores)
     low, high = interval(better - other)

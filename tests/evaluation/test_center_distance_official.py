@@ -77,9 +77,9 @@ def from_devkit(boxes: EvalBoxes) -> dict[str, Boxes3D]:
 @pytest.mark.parametrize("seed", range(3))
 def test_ten_classes_score_as_in_the_devkit(seed):
     """Every figure and curve, among equal scores, whose order counts; AP to the bit."""
-    predicted, truth = crowd(seed, NUSCENES, ties=True)
-    found = score_boxes(predicted, truth, NUSCENES)
-    theirs, details = given_metrics(devkit_boxes(predicted, True), devkit_boxes(truth, False))
+    predicted, gt_boxes = crowd(seed, NUSCENES, ties=True)
+    found = score_boxes(predicted, gt_boxes, NUSCENES)
+    theirs, details = given_metrics(devkit_boxes(predicted, True), devkit_boxes(gt_boxes, False))
     assert json.loads(json.dumps(found.summary))["label_aps"] == theirs["label_aps"]
     assert official_keys(found.summary) == pytest.approx(
         official_keys(theirs), rel=0, abs=1e-12, nan_ok=True
@@ -102,7 +102,7 @@ def assert_official(index, frames, folder):
     path = write_submission(folder / "results_nusc.json", rows)
     official = evaluate_submission(path, index, [*rows], folder / "official")
     boxes = counted_boxes(path, index, [*rows])
-    found = score_boxes(from_devkit(boxes.predicted), from_devkit(boxes.truth), NUSCENES)
+    found = score_boxes(from_devkit(boxes.predicted), from_devkit(boxes.gt_boxes), NUSCENES)
     figures = {name: value for name, value in official.scores().figures.items() if name != "NDS"}
     assert found.scores.figures == pytest.approx(figures, rel=0, abs=1e-12)
     for name, own in found.scores.classes.items():
@@ -111,18 +111,18 @@ def assert_official(index, frames, folder):
     assert 0.1 < official.mean_ap < 0.6
 
 
-def test_the_made_world_scores_as_officially(made_world, tmp_path):
-    index = open_index(made_world, "v1.0-synthetic")
+def test_the_synthetic_world_scores_as_officially(synthetic_world, tmp_path):
+    index = open_index(synthetic_world, "v1.0-synthetic")
     assert_official(index, list(read_frames(index, "synthetic_train", cameras=())), tmp_path)
 
 
-def test_real_truth_scores_as_officially(index, frames, tmp_path):
+def test_real_ground_truth_scores_as_officially(index, frames, tmp_path):
     assert_official(index, frames[::6], tmp_path)
 
 
 def test_what_is_written_is_read_as_the_official_files_are(tmp_path):
-    predicted, truth = crowd(0, NUSCENES)
-    found = score_boxes(predicted, truth, NUSCENES)
+    predicted, gt_boxes = crowd(0, NUSCENES)
+    found = score_boxes(predicted, gt_boxes, NUSCENES)
     found.write(tmp_path / "evaluation")
     again = read_scores(tmp_path / "evaluation")
     assert repr(again) == repr(found.scores)  # NaN does not equal itself

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name
-from bev.evaluation.robustness import Disturbance
+from bev.evaluation.robustness import Perturbation
 
-AREAS = OutlineConfig(("vehicle", "drivable_area"))
+AREAS = PolygonConfig(("vehicle", "drivable_area"))
 TRAINED = DataConfig(
-    root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1, outlines=AREAS
+    root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1, polygons=AREAS
 )
 CHECKPOINT = Path("run/checkpoints/best.ckpt")
-USUAL, AS_IT_IS = DataChoice(), Disturbance()
+USUAL, AS_IT_IS = DataChoice(), Perturbation()
 
 
-def found(choice=USUAL, rig=AS_IT_IS, mirror=False, blank=False, within=math.inf):
+def found(choice=USUAL, rig=AS_IT_IS, flip_tta=False, blank=False, within=math.inf):
     data = choice.apply(TRAINED)
-    return circumstances(TRAINED, data, rig, mirror=mirror, blank=blank, within=within)
+    return circumstances(TRAINED, data, rig, flip_tta=flip_tta, blank=blank, within=within)
 
 
 def name(*args, **kwargs) -> str:
@@ -43,9 +43,9 @@ CHOICES = {
     "a root of the same name": dict(choice=DataChoice(root=Path("b/nuscenes"))),
     "data.version": dict(choice=DataChoice(version="v1.0-other")),
     "data.layers": dict(choice=DataChoice(layers=("vehicle",))),
-    "without": dict(rig=Disturbance(without=("CAM_FRONT",))),
-    "noise": dict(rig=Disturbance(extrinsic_noise=(1.0, 0.1))),
-    "mirror": dict(mirror=True),
+    "without": dict(rig=Perturbation(without=("CAM_FRONT",))),
+    "noise": dict(rig=Perturbation(extrinsic_noise=(1.0, 0.1))),
+    "flip_tta": dict(flip_tta=True),
     "blank": dict(blank=True),
     "within": dict(within=35.0),
     "two of them": dict(choice=DataChoice(cameras=("CAM_FRONT",)), blank=True),
@@ -76,7 +76,7 @@ def test_names_and_notices_say_what_was_chosen(choice, folder, notice):
 
 
 def test_areas_that_the_config_lacks_are_refused():
-    assert DataChoice(layers=("vehicle",)).apply(TRAINED).outlines.layers == ("vehicle",)
+    assert DataChoice(layers=("vehicle",)).apply(TRAINED).polygons.layers == ("vehicle",)
     for data, known in ((TRAINED, "vehicle, drivable_area"), (DataConfig(), "none")):
         with pytest.raises(ConfigError, match=f"names walkway; the config's areas are {known}"):
             DataChoice(layers=("walkway",)).apply(data)

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from specs import truth_batch
+from specs import gt_batch
 
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.settings import DataConfig
@@ -57,7 +57,7 @@ class TwoCounts(DetectorConfig):
     """A model of two such heads, and no boxes."""
 
     labels: object = NUSCENES
-    head: CenterHeadConfig = CenterHeadConfig(groups=())
+    head: CenterHeadConfig = CenterHeadConfig(tasks=())
     first: CountConfig = CountConfig()
     second: CountConfig = field(default_factory=lambda: CountConfig("other", headline=False))
 
@@ -67,7 +67,7 @@ def evaluated(model: TwoCounts, first=(1.0, 2.0), second=(3.0, 5.0)) -> Evaluati
     found = Evaluation(model, DataConfig())
     results = {"first": torch.tensor(first), "second": torch.tensor(second)}
     found.evaluators.pop("depth_supervision")
-    batch = truth_batch([Boxes3D.empty()] * 2)
+    batch = gt_batch([Boxes3D.empty()] * 2)
     found.update(Prediction([], results, DetectorOutput({}, None)), batch)
     return found
 

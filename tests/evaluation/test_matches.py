@@ -25,8 +25,8 @@ def assert_official(path, index, split, folder):
 
 
 @pytest.fixture(scope="module")
-def made(made_world):
-    return open_index(made_world, "v1.0-synthetic")
+def made(synthetic_world):
+    return open_index(synthetic_world, "v1.0-synthetic")
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -36,7 +36,7 @@ def test_all_weights_one_is_the_official_metric(made, tmp_path, seed):
     assert_official(path, made, SPLIT, tmp_path)
 
 
-def test_all_weights_one_is_the_official_metric_on_real_truth(index, noisy_file, tmp_path):
+def test_all_weights_one_is_the_official_metric_on_real_ground_truth(index, noisy_file, tmp_path):
     assert_official(noisy_file, index, "mini_val", tmp_path)
 
 
@@ -54,8 +54,8 @@ def test_weights_are_copies_of_samples(made, tmp_path):
             for token, weight in zip(matches.tokens, weights, strict=True)
             for number in range(weight)
         ]
-        predicted, truth = (_copied(some, copies) for some in (boxes.predicted, boxes.truth))
-        summary, _ = given_metrics(predicted, truth)
+        predicted, gt_boxes = (_copied(some, copies) for some in (boxes.predicted, boxes.gt_boxes))
+        summary, _ = given_metrics(predicted, gt_boxes)
         expected = (summary["mean_ap"], summary["nd_score"])
         assert matches.scores(weights) == pytest.approx(expected, rel=0, abs=1e-9)
 

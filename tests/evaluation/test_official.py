@@ -1,11 +1,11 @@
-"""The official metrics on real annotations: truth as predictions, and what is refused."""
+"""The official metrics on real annotations: ground truth as predictions, and what is refused."""
 
 import math
 
 import numpy as np
 import pytest
 from devkit_metrics import noisy
-from ground_truth import truth_submission
+from ground_truth import gt_submission
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
@@ -15,13 +15,13 @@ from bev.evaluation.nuscenes.submission import write_submission
 
 
 def test_every_annotated_box_as_prediction(index, frames, tmp_path):
-    path = write_submission(tmp_path / "results_nusc.json", truth_submission(frames, 0))
+    path = write_submission(tmp_path / "results_nusc.json", gt_submission(frames, 0))
     metrics = evaluate_submission(path, index, "mini_val", tmp_path)
     assert metrics.mean_ap == pytest.approx(0.630, abs=0.0005)
 
 
 def test_boxes_with_points_as_prediction_score_all_there_is(index, frames, tmp_path):
-    path = write_submission(tmp_path / "results_nusc.json", truth_submission(frames))
+    path = write_submission(tmp_path / "results_nusc.json", gt_submission(frames))
     metrics = evaluate_submission(path, index, "mini_val", tmp_path)
     # Seven of the ten classes occur, and nothing about them is wrong.
     absent = {"construction_vehicle", "trailer", "barrier"}
@@ -56,7 +56,7 @@ def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_pat
 def test_boxes_beyond_a_range_do_not_count(index, frames, tmp_path):
     """Only boxes beyond it are wrong, so that within it all is right, at any range below theirs."""
     some = frames[:20]
-    rows = truth_submission(some)
+    rows = gt_submission(some)
     poses = {f.token: f.global_from_ego[:2, 3].numpy() for f in some}
     kept = {
         token: [b for b in boxes if np.hypot(*(b["translation"][:2] - poses[token])) < 20]
@@ -82,7 +82,7 @@ def test_no_predictions_at_all(index, frames, tmp_path):
 
 
 def test_missing_samples_are_counted_and_named(index, frames, tmp_path):
-    rows = truth_submission(frames)
+    rows = gt_submission(frames)
     gone = [frames[5].token, frames[9].token]
     kept = {token: row for token, row in rows.items() if token not in gone}
     path = write_submission(tmp_path / "results_nusc.json", kept)
@@ -91,7 +91,7 @@ def test_missing_samples_are_counted_and_named(index, frames, tmp_path):
 
 
 def test_samples_beyond_the_split_are_left_out(index, frames, tmp_path):
-    rows = truth_submission(frames)
+    rows = gt_submission(frames)
     path = write_submission(
         tmp_path / "results_nusc.json", {**rows, "another": rows[frames[0].token]}
     )
@@ -99,7 +99,7 @@ def test_samples_beyond_the_split_are_left_out(index, frames, tmp_path):
 
 
 def test_more_boxes_than_allowed_and_bad_rows_are_refused(index, frames, tmp_path):
-    rows = truth_submission(frames)
+    rows = gt_submission(frames)
     token = frames[0].token
     path = tmp_path / "results_nusc.json"
     write_submission(path, {**rows, token: rows[token][:1] * 501})
@@ -115,10 +115,10 @@ def test_an_unknown_split_is_named(index, noisy_file, tmp_path):
         evaluate_submission(noisy_file, index, "nowhere", tmp_path)
 
 
-def test_truth_of_the_made_world_scores_full_marks(made_world, tmp_path):
+def test_ground_truth_of_the_synthetic_world_scores_full_marks(synthetic_world, tmp_path):
     """Boxes read, moved to the ego frame and back, written, scored: nothing is lost on the way."""
-    index = open_index(made_world, "v1.0-synthetic")
-    rows = truth_submission(read_frames(index, "synthetic_train"))
+    index = open_index(synthetic_world, "v1.0-synthetic")
+    rows = gt_submission(read_frames(index, "synthetic_train"))
     path = write_submission(tmp_path / "results_nusc.json", rows)
     metrics = evaluate_submission(path, index, "synthetic_train", tmp_path)
     present = {row["detection_name"] for boxes in rows.values() for row in boxes}

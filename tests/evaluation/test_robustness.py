@@ -9,21 +9,21 @@ from opened import opened
 from bev.data.adjacent import AdjacentConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
-from bev.evaluation.robustness import Disturbance
+from bev.evaluation.robustness import Perturbation
 
 SPLIT = "synthetic_train"
 
 
 @pytest.fixture(scope="module")
-def data(made_world) -> DataConfig:
-    return DataConfig(root=made_world, version="v1.0-synthetic", drop_cameras=5)
+def data(synthetic_world) -> DataConfig:
+    return DataConfig(root=synthetic_world, version="v1.0-synthetic", drop_cameras=5)
 
 
-def errors(data: DataConfig, disturbance: Disturbance) -> torch.Tensor:
+def errors(data: DataConfig, perturbation: Perturbation) -> torch.Tensor:
     """(frames, cameras, 4, 4) of true camera from believed camera."""
-    kept = [name for name in data.camera_names if name not in disturbance.without]
-    truth = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
-    pairs = zip(truth, disturbance.frames(data, SPLIT), strict=True)
+    kept = [name for name in data.camera_names if name not in perturbation.without]
+    gt_boxes = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
+    pairs = zip(gt_boxes, perturbation.frames(data, SPLIT), strict=True)
     return torch.stack([
         torch.stack([
             torch.linalg.inv(a.ego_from_camera) @ b.ego_from_camera
@@ -34,17 +34,17 @@ def errors(data: DataConfig, disturbance: Disturbance) -> torch.Tensor:
 
 
 def test_cameras_are_left_out(data):
-    frames = Disturbance(without=("CAM_FRONT", "CAM_BACK")).frames(data, SPLIT)
+    frames = Perturbation(without=("CAM_FRONT", "CAM_BACK")).frames(data, SPLIT)
     left = [name for name in data.camera_names if name not in ("CAM_FRONT", "CAM_BACK")]
     assert all([camera.name for camera in frame.cameras] == left for frame in frames)
     with pytest.raises(ConfigError, match="--without names CAM_SIDE; the cameras are CAM_FRONT_L"):
-        Disturbance(without=("CAM_FRONT", "CAM_SIDE")).frames(data, SPLIT)
+        Perturbation(without=("CAM_FRONT", "CAM_SIDE")).frames(data, SPLIT)
     with pytest.raises(ConfigError, match="leave at least one"):
-        Disturbance(without=data.camera_names).frames(data, SPLIT)
+        Perturbation(without=data.camera_names).frames(data, SPLIT)
 
 
 def test_poses_are_wrong_by_as_much_as_asked(data):
-    found = errors(data, Disturbance(extrinsic_noise=(2.0, 0.1)))
+    found = errors(data, Perturbation(extrinsic_noise=(2.0, 0.1)))
     rotation, shift = found[..., :3, :3].flatten(0, 1), found[..., :3, 3].flatten(0, 1)
     eye = torch.eye(3, dtype=rotation.dtype).expand_as(rotation)
     torch.testing.assert_close(rotation @ rotation.transpose(-1, -2), eye)
@@ -53,11 +53,11 @@ def test_poses_are_wrong_by_as_much_as_asked(data):
     assert angle.square().mean().sqrt().item() == pytest.approx(2.0 * 3**0.5, rel=0.25)
     assert shift.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.25)
     assert len(shift[:, 0].unique()) == len(shift)  # every camera of every sample its own
-    assert torch.equal(errors(data, Disturbance()), errors(data, Disturbance(noise_seed=4)))
+    assert torch.equal(errors(data, Perturbation()), errors(data, Perturbation(noise_seed=4)))
 
 
 def test_noise_is_a_function_of_seed_sample_and_camera(data):
-    noise = Disturbance(extrinsic_noise=(1.0, 0.05))
+    noise = Perturbation(extrinsic_noise=(1.0, 0.05))
     first = errors(data, noise)
     assert torch.equal(first, errors(data, noise))
     assert not torch.allclose(first, errors(data, replace(noise, noise_seed=1)))
@@ -69,7 +69,7 @@ def test_noise_is_a_function_of_seed_sample_and_camera(data):
 
 
 def test_the_past_is_seen_by_the_same_wrong_cameras(data):
-    noise = Disturbance(extrinsic_noise=(1.0, 0.05))
+    noise = Perturbation(extrinsic_noise=(1.0, 0.05))
     config = replace(data, adjacent=AdjacentConfig(previous=1))
     true, found = opened(config).frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
     for camera in range(6):
@@ -82,15 +82,15 @@ def test_the_past_is_seen_by_the_same_wrong_cameras(data):
 
 
 @pytest.mark.parametrize(
-    ("disturbance", "text"),
+    ("perturbation", "text"),
     [
-        (Disturbance(noise_seed=3), ""),
-        (Disturbance(without=("CAM_BACK",)), "without CAM_BACK"),
+        (Perturbation(noise_seed=3), ""),
+        (Perturbation(without=("CAM_BACK",)), "without CAM_BACK"),
         (
-            Disturbance(("A", "B"), (0.5, 0.0), 2),
+            Perturbation(("A", "B"), (0.5, 0.0), 2),
             "without A B, noise 0.5 deg 0 m seed 2",
         ),
     ],
 )
-def test_it_says_what_it_does(disturbance, text):
-    assert str(disturbance) == text
+def test_it_says_what_it_does(perturbation, text):
+    assert str(perturbation) == text

@@ -6,18 +6,18 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from specs import truth_batch
+from specs import gt_batch
 
 from bev.data.nuscenes.classes import LAYERS, NUSCENES
-from bev.data.settings import DataConfig, OutlineConfig
+from bev.data.settings import DataConfig, PolygonConfig
 from bev.data.source import FrameSource
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.depth import DepthErrors
 from bev.evaluation.evaluation import Evaluation, Result
 from bev.evaluation.scores import Scores
-from bev.evaluation.segmentation import RULE, AreaOverlaps
-from bev.geometry import BevGrid, Boxes3D, Outlines
+from bev.evaluation.segmentation import RULE, SegmentationSums
+from bev.geometry import BevGrid, Boxes3D, Polygons
 from bev.models import DetectorConfig, SegmentationHeadConfig
 
 GRID = BevGrid(x=(0.0, 6.0, 1.0), y=(0.0, 4.0, 1.0), z=(0.0, 1.0, 1.0))
@@ -34,26 +34,26 @@ def box(x: float, y: float, length: float, width: float, visibility: int = 0) ->
 BOTH = ("vehicle", "drivable_area")
 
 
-def settings(least_visibility: int = 1, layers=BOTH) -> tuple[DetectorConfig, DataConfig]:
+def settings(min_visibility: int = 1, layers=BOTH) -> tuple[DetectorConfig, DataConfig]:
     """A model of both layers, and data that bring some."""
-    areas = SegmentationHeadConfig(BOTH, least_visibility=least_visibility)
+    areas = SegmentationHeadConfig(BOTH, min_visibility=min_visibility)
     model = DetectorConfig(labels=NUSCENES, grid=GRID, segmentation=areas)
-    return model, DataConfig(outlines=OutlineConfig(layers))
+    return model, DataConfig(polygons=PolygonConfig(layers))
 
 
-def measured(samples=slice(None), **chosen) -> AreaOverlaps:
+def measured(samples=slice(None), **chosen) -> SegmentationSums:
     """Of two samples: 4 cells of vehicle in plain sight, 2 of one hardly visible, 12 of road."""
     vehicles = Boxes3D.cat([box(1.0, 1.0, 1.9, 1.9, 4), box(5.0, 0.5, 1.9, 0.9, 1)])
-    road = Outlines.of_boxes(box(2.0, 1.5, 3.9, 2.9), ROAD)
-    outlines = [Outlines.cat([road, Outlines.of_boxes(vehicles, VEHICLE)]), Outlines.empty()]
+    road = Polygons.of_boxes(box(2.0, 1.5, 3.9, 2.9), ROAD)
+    polygons = [Polygons.cat([road, Polygons.of_boxes(vehicles, VEHICLE)]), Polygons.empty()]
     logits = torch.full((2, 2, 4, 6), -0.1)
     logits[0, 0, 0, 1:5] = 0.1  # tells 4 cells: 1 of the first vehicle, 1 of the second
     logits[0, 1, :2] = 5.0  # tells 12 cells, 8 of them road
     logits[1, 0, 3, 3] = 9.0  # tells 1 cell where there is nothing
     logits[1, 0, 3, 4] = 0.0  # is not above 0
     model, data = settings(**chosen)
-    found = AreaOverlaps(model.segmentation, "segmentation", model, data)
-    batch = truth_batch(outlines=outlines[samples])
+    found = SegmentationSums(model.segmentation, "segmentation", model, data)
+    batch = gt_batch(polygons=polygons[samples])
     views = replace(batch.views, names=["a", "b"][samples])
     found.update(logits[samples], replace(batch, views=views))
     return found
@@ -65,7 +65,7 @@ def split(folder, annotated: bool = True) -> EvaluatedSplit:
     return EvaluatedSplit(source, "val", folder)
 
 
-def figures(found: AreaOverlaps) -> dict[str, float]:
+def figures(found: SegmentationSums) -> dict[str, float]:
     """Of all samples."""
     return found.figures(sum(found.samples.values()))
 
@@ -81,7 +81,7 @@ def test_figures_by_hand():
     assert figures(found) == pytest.approx({"mIoU": (2 / 9 + 0.5) / 2, **EXPECTED})
 
 
-def test_layers_without_truth_are_not_compared():
+def test_layers_without_ground_truth_are_not_compared():
     vehicles = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8}
     assert figures(measured(layers=("vehicle",))) == pytest.approx({"mIoU": 2 / 9, **vehicles})
     road = measured(layers=("drivable_area", "ped_crossing"))
@@ -89,8 +89,8 @@ def test_layers_without_truth_are_not_compared():
     assert figures(measured(layers=("ped_crossing",))) == {}
 
 
-def test_the_mean_takes_vehicles_by_the_truth_that_was_trained_on(tmp_path):
-    scores = measured(least_visibility=2).compute(split(tmp_path))
+def test_the_mean_takes_vehicles_by_the_ground_truth_that_was_trained_on(tmp_path):
+    scores = measured(min_visibility=2).compute(split(tmp_path))
     assert scores.figures == pytest.approx({"mIoU": (1 / 8 + 0.5) / 2, **EXPECTED})
     result = Result({"segmentation": scores})
     assert result.note == RULE and "IoU_vehicle_visible" in result.text()
@@ -147,7 +147,7 @@ def test_a_sample_drawn_twice_counts_twice(tmp_path):
 def test_what_is_written_is_read_again(tmp_path):
     found = measured()
     scores = found.compute(split(tmp_path / "evaluation"))
-    again = AreaOverlaps(found.config, "segmentation", found.model, found.data)
+    again = SegmentationSums(found.config, "segmentation", found.model, found.data)
     assert again.read(tmp_path / "evaluation") == scores
     assert again.read(tmp_path) == Scores() and again.resampled(split(tmp_path)) is None
 

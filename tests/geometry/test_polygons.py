@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon
 from shapely.ops import unary_union
 
-from bev.geometry import BevGrid, Boxes3D, Outlines, bev_transform, covered
+from bev.geometry import BevGrid, Boxes3D, Polygons, bev_transform, covered
 
 GRID = BevGrid(x=(-3.0, 9.0, 0.75), y=(-8.0, 4.0, 0.5), z=(-1.0, 1.0, 2.0))  # 16 columns, 24 rows
 
@@ -25,10 +25,10 @@ def boxes(*rows) -> Boxes3D:
     )
 
 
-def polygon(points, layer=0) -> Outlines:
+def polygon(points, layer=0) -> Polygons:
     """In the order given."""
     ring = torch.tensor(points, dtype=torch.float32)
-    return Outlines.make(torch.stack([ring, ring.roll(-1, 0)], dim=1), layer)
+    return Polygons.make(torch.stack([ring, ring.roll(-1, 0)], dim=1), layer)
 
 
 def slow(shape, margin=1e-3):
@@ -41,12 +41,12 @@ def slow(shape, margin=1e-3):
 def test_a_box_by_hand():
     # x from 1 to 3.25, y from -2 to -0.6: columns of centres 1.125, 1.875, 2.625; rows -1.75 to
     # -0.75.
-    found = covered([Outlines.of_boxes(boxes((2.125, -1.3, 2.25, 1.4, 0.0)), 0)], [0], GRID)[0, 0]
+    found = covered([Polygons.of_boxes(boxes((2.125, -1.3, 2.25, 1.4, 0.0)), 0)], [0], GRID)[0, 0]
     expected = torch.zeros(24, 16, dtype=torch.bool)
     expected[12:15, 5:8] = True
     assert torch.equal(found, expected)
     turned = covered(
-        [Outlines.of_boxes(boxes((2.125, -1.3, 1.4, 2.25, math.pi / 2)), 0)], [0], GRID
+        [Polygons.of_boxes(boxes((2.125, -1.3, 1.4, 2.25, math.pi / 2)), 0)], [0], GRID
     )
     assert torch.equal(turned[0, 0], expected)
 
@@ -64,10 +64,10 @@ def test_boxes_under_bev_augmentation_are_those_of_point_in_polygon(rows, turn, 
     """Overlapping, turned, mirrored, partly or wholly outside the grid."""
     moved = boxes(*rows).transform(bev_transform(turn, 1.05, flip_x, flip_y))
     inside, clear = slow(unary_union([Polygon(p) for p in moved.footprint().tolist()]))
-    found = covered([Outlines.of_boxes(moved, 0)], [0], GRID)[0, 0]
+    found = covered([Polygons.of_boxes(moved, 0)], [0], GRID)[0, 0]
     assert torch.equal(found & clear, inside & clear)
-    # The same by moving the outlines.
-    own = Outlines.of_boxes(boxes(*rows), 0).transform(bev_transform(turn, 1.05, flip_x, flip_y))
+    # The same by moving the polygons.
+    own = Polygons.of_boxes(boxes(*rows), 0).transform(bev_transform(turn, 1.05, flip_x, flip_y))
     assert torch.equal(covered([own], [0], GRID)[0, 0] & clear, inside & clear)
 
 
@@ -83,17 +83,17 @@ def test_areas_with_holes_and_other_areas_over_the_holes(shifts, inner):
     square = [(2.0, -3.0), (4.0, -3.0), (4.0, -1.5), (2.0, -1.5)]
     parts = [polygon(outer), polygon(hole[::-1].copy()), polygon(square)]
     inside, clear = slow(shape)
-    found = covered([Outlines.cat(parts[:2])], [0], GRID)[0, 0]
+    found = covered([Polygons.cat(parts[:2])], [0], GRID)[0, 0]
     assert torch.equal(found & clear, inside & clear)
     inside, clear = slow(unary_union([shape, Polygon(square)]))
-    found = covered([Outlines.cat(parts)], [0], GRID)[0, 0]
+    found = covered([Polygons.cat(parts)], [0], GRID)[0, 0]
     assert torch.equal(found & clear, inside & clear)
 
 
 def test_samples_and_layers_do_not_mix():
     here, there = boxes((0.0, 0.0, 2.0, 2.0, 0.3)), boxes((5.0, -6.0, 3.0, 2.0, 1.0))
-    parts = [Outlines.of_boxes(here, 4), Outlines.of_boxes(there, 1)]
-    found = covered([Outlines.cat(parts), Outlines.empty(), parts[1]], [1, 4], GRID)
+    parts = [Polygons.of_boxes(here, 4), Polygons.of_boxes(there, 1)]
+    found = covered([Polygons.cat(parts), Polygons.empty(), parts[1]], [1, 4], GRID)
     alone = [
         covered([part], [layer], GRID)[0, 0] for part, layer in zip(parts, (4, 1), strict=True)
     ]
@@ -106,13 +106,13 @@ def test_samples_and_layers_do_not_mix():
 def test_boxes_of_a_known_low_visibility_are_left_out(least, count):
     rows = boxes((0.0, 0.0, 2.0, 2.0, 0.0), (0.0, -5.0, 2.0, 2.0, 0.0), (6.0, 0.0, 2.0, 2.0, 0.0))
     rows.visibility[:] = torch.tensor([1, 0, 3])
-    found = covered([Outlines.of_boxes(rows, 0)], [0], GRID, least)[0, 0]
+    found = covered([Polygons.of_boxes(rows, 0)], [0], GRID, least)[0, 0]
     cells, _ = GRID.locate(rows.center - torch.tensor([0.0, 0.0, 1.0]))
     assert int(found[cells[:, 1], cells[:, 2]].sum()) == count
 
 
-def test_half_precision_of_the_network_does_not_reach_the_truth():
-    parts = [Outlines.of_boxes(boxes((3.0, -2.0, 5.0, 2.1, 0.4)), 0)]
+def test_half_precision_of_the_network_does_not_reach_the_ground_truth():
+    parts = [Polygons.of_boxes(boxes((3.0, -2.0, 5.0, 2.1, 0.4)), 0)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(covered(parts, [0], GRID), covered(parts, [0], GRID))
         moved = parts[0].transform(bev_transform(0.3))

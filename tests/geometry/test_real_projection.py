@@ -43,7 +43,7 @@ def test_every_box_projects_where_the_devkit_puts_it(mini, real_frames):
             entry = Cameras(camera.intrinsics, camera.ego_from_camera, identity)
             theirs = devkit_pixels(mini, frame, camera)
             assert len(theirs) == len(corners)
-            for index in torch.nonzero(frame.points_on_box > 0).flatten().tolist():
+            for index in torch.nonzero(frame.num_points > 0).flatten().tolist():
                 pixels, depth = entry.project(corners[index])
                 x = theirs[index][:, 0]
                 # A box that is partly beside or behind the camera has corners thousands of pixels
@@ -88,11 +88,11 @@ def whole_split(nuscenes_root):
 
 def test_round_trip_to_nuscenes_over_the_whole_split(whole_split):
     nusc, frames = whole_split
-    truth = load_gt_of_sample_tokens(nusc, [f.token for f in frames], DetectionBox)
+    gt_boxes = load_gt_of_sample_tokens(nusc, [f.token for f in frames], DetectionBox)
     assert sum(len(frame.boxes) for frame in frames) > 4000
     for frame in frames:
         rows = to_nuscenes(frame.boxes, frame.global_from_ego)
-        for row, box in zip(rows, truth[frame.token], strict=True):
+        for row, box in zip(rows, gt_boxes[frame.token], strict=True):
             assert row["translation"] == pytest.approx(box.translation, abs=1e-4)
             assert row["size"] == pytest.approx(box.size, abs=1e-5)
             turn = Quaternion(row["rotation"]).inverse * Quaternion(box.rotation)

@@ -30,10 +30,10 @@ def test_it_happens_only_where_nobody_chose_a_root(tmp_path, monkeypatch):
     assert not wants_rehearsal(config, [])
 
 
-def test_it_runs_to_its_end(made_world, made_config, tmp_path, monkeypatch, capsys):
+def test_it_runs_to_its_end(synthetic_world, made_config, tmp_path, monkeypatch, capsys):
     """In seconds instead of minutes, with a narrow model and the tests' own world."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(rehearsal, "WORLD", made_world)
+    monkeypatch.setattr(rehearsal, "WORLD", synthetic_world)
     monkeypatch.setattr(rehearsal, "PRESETS", {"tiny": made_config})
     monkeypatch.setattr(rehearsal, "MINUTES", 0.15)
     config = load_file(CONFIG)
@@ -50,7 +50,7 @@ def test_it_runs_to_its_end(made_world, made_config, tmp_path, monkeypatch, caps
     assert "model.backbone.pretrained: True -> False" in notice
     folder, metrics = train(config, finish=[partial(report_run, notice=rehearsal.LABEL)])
     assert metrics is not None and folder.parts[:2] == ("runs", "rehearsal")
-    assert "made world, not nuScenes" in (folder / "report.html").read_text()
+    assert "synthetic world, not nuScenes" in (folder / "report.html").read_text()
     assert len(list((folder / "pictures").glob("*.png"))) == 2
     assert "The loss went from" in rehearsal.losses(folder)
     assert (folder / "checkpoints" / "last.ckpt").exists()

@@ -3,11 +3,11 @@
 import torch
 
 from bev.data.nuscenes.classes import ATTRIBUTES
-from bev.models.heads.center.targets import CenterTargets, GroupOutput
+from bev.models.heads.center.targets import CenterTargets, TaskOutput
 
 
-def perfect_output(targets: CenterTargets, sectors: int = 1) -> GroupOutput:
-    """Says the attributes of those that have one, and sectors where there are several."""
+def perfect_output(targets: CenterTargets, direction_bins: int = 1) -> TaskOutput:
+    """Says the attributes of those that have one, and direction_bins where there are several."""
     batch, _, rows, columns = targets.heatmap.shape
     sample, row, column = targets.index.unbind(1)
     regression = {}
@@ -16,8 +16,8 @@ def perfect_output(targets: CenterTargets, sectors: int = 1) -> GroupOutput:
         regression[name][sample, :, row, column] = values
     attribute = torch.zeros(batch, len(ATTRIBUTES), rows, columns)
     attribute[sample, targets.attribute.clamp(min=0), row, column] = 1.0
-    sector = torch.zeros(batch, sectors, rows, columns)
-    sector[sample, targets.sector, row, column] = 1.0
+    direction = torch.zeros(batch, direction_bins, rows, columns)
+    direction[sample, targets.direction, row, column] = 1.0
     heatmap = torch.logit(targets.heatmap.clamp(1e-6, 1 - 1e-6))
-    sector = sector if sectors > 1 else sector[:, :0]
-    return GroupOutput(heatmap=heatmap, **regression, attribute=attribute, sector=sector)
+    direction = direction if direction_bins > 1 else direction[:, :0]
+    return TaskOutput(heatmap=heatmap, **regression, attribute=attribute, direction=direction)

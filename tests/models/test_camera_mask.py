@@ -14,15 +14,15 @@ from bev.models import (
     CameraAwareDepthNetConfig,
     DepthBins,
     DepthSupervisionConfig,
+    DualViewTransformConfig,
     FeatureCache,
     ImageClassHeadConfig,
     LiftSplatConfig,
-    RefinedLiftSplatConfig,
     TemporalConfig,
     VoxelSamplingConfig,
 )
-from bev.models.camera_mask import pack, unpack
-from bev.models.flip_tta import mirrored
+from bev.models.camera_mask import gather_valid, scatter_valid
+from bev.models.flip_tta import flipped
 
 LIFT = LiftSplatConfig(
     depth=DepthBins(1.0, 25.0, 1.0),
@@ -61,32 +61,32 @@ def config(small):
 
 
 @given(
-    present=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=3),
+    camera_mask=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=3),
     rest=st.sampled_from([(), (2,), (2, 3)]),
 )
-def test_packing_and_unpacking(present, rest):
-    present = torch.tensor(present)
-    values = torch.rand(*present.shape, *rest)
-    packed = pack(values, present)
-    assert packed.shape == (int(present.sum()), *rest)
-    back = unpack(packed, present, len(present))
-    assert torch.equal(back[present], values[present]) and not back[~present].any()
-    assert torch.equal(unpack(pack(values, None), None, len(present)), values)
+def test_gathering_and_scattering(camera_mask, rest):
+    camera_mask = torch.tensor(camera_mask)
+    values = torch.rand(*camera_mask.shape, *rest)
+    valid = gather_valid(values, camera_mask)
+    assert valid.shape == (int(camera_mask.sum()), *rest)
+    back = scatter_valid(valid, camera_mask, len(camera_mask))
+    assert torch.equal(back[camera_mask], values[camera_mask]) and not back[~camera_mask].any()
+    assert torch.equal(scatter_valid(gather_valid(values, None), None, len(camera_mask)), values)
 
 
 @pytest.mark.parametrize(
     ("kept", "version", "view"),
     [
-        (([0, 1, 2], [0, 1]), mirrored, LIFT),
+        (([0, 1, 2], [0, 1]), flipped, LIFT),
         (([2], [0, 1, 2]), replace, VoxelSamplingConfig(channels=8)),
-        (([1, 0], [2]), replace, RefinedLiftSplatConfig(lift=LIFT)),
+        (([1, 0], [2]), replace, DualViewTransformConfig(lift=LIFT)),
     ],
 )
 def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, version, view):
     model = replace(small, view=view).build().eval()
     alone = [sample(batch, i, own) for i, own in enumerate(kept)]
     joined = collate(alone)
-    assert not joined.views.present.all()
+    assert not joined.views.camera_mask.all()
     with torch.no_grad():
         together = model(version(joined))
         for i, one in enumerate(alone):
@@ -100,7 +100,7 @@ def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, ve
 
 
 def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
-    model = replace(small, temporal=TemporalConfig(frames=1)).build().eval()
+    model = replace(small, temporal=TemporalConfig(num_adjacent=1)).build().eval()
     alone = []
     for i, (now, before) in enumerate([([0, 1], [0, 1, 2]), ([0, 1, 2], [2])]):
         views = sample(batch, i, before).views
@@ -109,8 +109,8 @@ def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
         )
         alone.append(replace(sample(batch, i, now), adjacent=[other]))
     joined = collate(alone)
-    assert joined.views.present.sum(dim=1).tolist() == [2, 3]
-    assert joined.adjacent[0].present.sum(dim=1).tolist() == [3, 1]
+    assert joined.views.camera_mask.sum(dim=1).tolist() == [2, 3]
+    assert joined.adjacent[0].camera_mask.sum(dim=1).tolist() == [3, 1]
     with torch.no_grad():
         together = model(joined).heads["head"]
         for i, one in enumerate(alone):
@@ -163,14 +163,14 @@ def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, 
 def test_a_sample_without_any_camera_has_an_empty_bev(batch, small):
     model = small.build().eval()
     joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [0])])
-    present = torch.tensor([[True] * 3, [False] * 3])
-    blind = replace(joined, views=replace(joined.views, present=present))
+    camera_mask = torch.tensor([[True] * 3, [False] * 3])
+    blind = replace(joined, views=replace(joined.views, camera_mask=camera_mask))
     nan = torch.full_like(blind.views.cameras.ego_from_camera[1], torch.nan)
     blind.views.cameras.ego_from_camera[1] = nan
     with torch.no_grad():
-        features = unpack(torch.rand(3, 16, 8, 20), present, 2)
+        features = scatter_valid(torch.rand(3, 16, 8, 20), camera_mask, 2)
         bev = model.view(
-            features, blind.image_size, blind.views.cameras, blind.bev_from_ego, present
+            features, blind.image_size, blind.views.cameras, blind.bev_from_ego, camera_mask
         ).bev
         assert bev[0].any() and not bev[1].any()
         assert all(g.heatmap.isfinite().all() for g in model(blind).heads["head"])

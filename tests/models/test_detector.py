@@ -164,7 +164,7 @@ def test_settings_that_cannot_work_are_named(small, batch):
     with pytest.raises(ConfigError, match="divides the range"):
         DepthBins(1.0, 60.0, 0.7)
     with pytest.raises(ConfigError, match="'lorry' is unknown"):
-        replace(small, head=replace(small.head, groups=(("lorry",),))).build()
+        replace(small, head=replace(small.head, tasks=(("lorry",),))).build()
     with pytest.raises(DataError, match="--data.lidar"):
         empty = replace(batch, lidar=[points[:0] for points in batch.lidar])
         replace(small, depth_supervision=DepthSupervisionConfig(1.0)).build().loss(empty)
@@ -177,11 +177,11 @@ def test_mirrored_images_with_a_mirrored_bev_give_a_mirrored_scene(batch, small)
     features = torch.randn(2, 3, 16, 8, 20)
     plain = view(features, (64, 160), batch.views.cameras, batch.bev_from_ego).bev
     flip = torch.tensor([[-1.0, 0, 160], [0, 1, 0], [0, 0, 1]])
-    mirrored_cameras = replace(
+    flipped_cameras = replace(
         batch.views.cameras, image_from_original=flip @ batch.views.cameras.image_from_original
     )
     # Mirror in y about the grid's own middle (y = 4), where rows reverse.
     mirror = bev_transform(flip_y=True)
     mirror[1, 3] = 8.0
-    mirrored = view(features.flip(-1), (64, 160), mirrored_cameras, mirror.expand(2, 4, 4)).bev
+    mirrored = view(features.flip(-1), (64, 160), flipped_cameras, mirror.expand(2, 4, 4)).bev
     torch.testing.assert_close(mirrored.flip(2), plain, atol=1e-4, rtol=1e-4)

@@ -10,21 +10,23 @@ from perfect import perfect_output
 from bev.data.nuscenes.classes import NUSCENES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D, bev_transform
-from bev.models.flip_tta import mirrored
+from bev.models.flip_tta import flipped
 from bev.models.heads.center.decode import DecodeConfig, decode
-from bev.models.heads.center.flip import averaged, mirrored_back
-from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets
+from bev.models.heads.center.flip import averaged, flipped_back
+from bev.models.heads.center.targets import REGRESSION, TaskOutput, center_targets
 
 GRID = BevGrid(x=(-10.0, 30.0, 0.8), y=(-16.0, 16.0, 0.8))
 
 
-def perfect(boxes, sectors):
-    return perfect_output(center_targets([boxes], [0, 8], GRID, sectors=sectors), sectors)
+def perfect(boxes, direction_bins):
+    return perfect_output(
+        center_targets([boxes], [0, 8], GRID, direction_bins=direction_bins), direction_bins
+    )
 
 
-@pytest.mark.parametrize("sectors", [1, 7, 8])
-def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
-    truth = Boxes3D.make(
+@pytest.mark.parametrize("direction_bins", [1, 7, 8])
+def test_maps_of_the_mirrored_ground_truth_mirror_back_to_the_ground_truth(direction_bins):
+    gt_boxes = Boxes3D.make(
         center=torch.tensor([[5.1, 7.3, 0.5], [20.2, -3.7, 1.0]]),
         size=torch.tensor([[4.5, 1.9, 1.6], [0.7, 0.6, 1.8]]),
         yaw=torch.tensor([0.4, -2.5]),
@@ -32,8 +34,8 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
         label=torch.tensor([0, 8]),
         attribute=torch.tensor([7, 3]),
     )
-    back = mirrored_back(perfect(truth.transform(bev_transform(flip_y=True)), sectors))
-    both = averaged(back, perfect(truth, sectors))
+    back = flipped_back(perfect(gt_boxes.transform(bev_transform(flip_y=True)), direction_bins))
+    both = averaged(back, perfect(gt_boxes, direction_bins))
     for output in (back, both):
         config = DecodeConfig(score=0.5).resolved(NUSCENES)
         (found,) = decode(output, ("car", "pedestrian"), NUSCENES, GRID, config)
@@ -41,26 +43,26 @@ def test_maps_of_the_mirrored_truth_mirror_back_to_the_truth(sectors):
         assert found.label.tolist() == [0, 8] and found.attribute.tolist() == [7, 3]
         for name in ("center", "size", "velocity"):
             torch.testing.assert_close(
-                getattr(found, name), getattr(truth, name), atol=1e-3, rtol=0
+                getattr(found, name), getattr(gt_boxes, name), atol=1e-3, rtol=0
             )
-        assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-3
+        assert torch.sin((found.yaw - gt_boxes.yaw) / 2).abs().max() < 1e-3
 
 
-def test_a_turn_from_another_sector_does_not_count():
-    """At a border: one says sector 0 and 22 degrees left, the other sector 1 and 22 right."""
+def test_a_turn_from_another_direction_bin_does_not_count():
+    """At a border: one says direction 0 and 22 degrees left, the other direction 1 and 22 right."""
     left, right = (torch.tensor(math.radians(a)) for a in (22.0, -22.0))
 
-    def said(sector, turn):
+    def said(direction, turn):
         widths = {"heatmap": 2, **REGRESSION, "attribute": 0}
         maps = {name: torch.zeros(1, width, 1, 1) for name, width in widths.items()}
         maps["heading"] = torch.stack([turn.sin(), turn.cos()]).view(1, 2, 1, 1)
-        return GroupOutput(**maps, sector=torch.tensor(sector).view(1, -1, 1, 1))
+        return TaskOutput(**maps, direction=torch.tensor(direction).view(1, -1, 1, 1))
 
     first = said([3.0, 2.0] + [0.0] * 6, left)
     second = said([0.0, 4.0] + [0.0] * 6, right)  # the surer
     for one, two in ((first, second), (second, first)):
         both = averaged(one, two)
-        assert both.sector.argmax() == 1
+        assert both.direction.argmax() == 1
         for name in REGRESSION:
             torch.testing.assert_close(getattr(both, name), getattr(second, name))
     agreed = averaged(said([3.0, 2.0], left), said([3.0, 2.0], -left))
@@ -73,13 +75,13 @@ def test_the_mirror_of_the_mirror_is_the_batch(batch, rig, request):
     """Through any lens, as images are mirrored behind it."""
     views = replace(batch.views, cameras=request.getfixturevalue(rig))
     batch = replace(batch, views=views)
-    again = mirrored(mirrored(batch))
+    again = flipped(flipped(batch))
     assert torch.equal(again.views.images, batch.views.images)
     torch.testing.assert_close(
         again.views.cameras.image_from_camera, batch.views.cameras.image_from_camera
     )
     torch.testing.assert_close(again.bev_from_ego, batch.bev_from_ego)
-    once = mirrored(batch)
+    once = flipped(batch)
     assert once.boxes[0].center[0, 1] == -batch.boxes[0].center[0, 1]
     # A point keeps its image row, and its column is mirrored.
     points = torch.tensor([[8.0, 1.0, 0.5], [-5.0, 7.0, 1.0]]).expand(2, 3, 2, 3)
@@ -95,24 +97,22 @@ def test_a_mirrored_scene_gives_mirrored_boxes(batch, small, rig, request):
     """With both opinions averaged, the network cannot tell a scene from its mirror image."""
     batch = replace(batch, views=replace(batch.views, cameras=request.getfixturevalue(rig)))
     grid = replace(small.grid, y=(-16.0, 16.0, 1.0))
-    decode_all = replace(small.head.decode, score=0.0, nms="none", peaks=20)
-    config = replace(
-        small, grid=grid, test_mirror=True, head=replace(small.head, decode=decode_all)
-    )
+    decode_all = replace(small.head.decode, score=0.0, nms="none", pre_max_size=20)
+    config = replace(small, grid=grid, flip_tta=True, head=replace(small.head, decode=decode_all))
     model = config.build().eval()
-    plain, other = model.detect(batch)[0], model.detect(mirrored(batch))[0]
+    plain, other = model.detect(batch)[0], model.detect(flipped(batch))[0]
     other = other.transform(bev_transform(flip_y=True))
     best = plain[:5]
     nearest = torch.cdist(best.center, other.center).min(dim=1).values
     assert nearest.max() < 0.05
     with pytest.raises(ConfigError, match="symmetric in y"):
-        replace(small, test_mirror=True).build()
+        replace(small, flip_tta=True).build()
 
 
 def test_mixed_precision_leaves_the_mirror_exact(batch):
-    exact = mirrored(batch)
+    exact = flipped(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = mirrored(batch)
+        mixed = flipped(batch)
     assert torch.equal(
         mixed.views.cameras.image_from_original, exact.views.cameras.image_from_original
     )

@@ -36,7 +36,7 @@ def config():
         grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-51.2, 51.2, 3.2)),
         view=replace(base.model.view, channels=8, depth=DepthBins(2.0, 58.0, 4.0)),
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
-        head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
+        head=replace(CenterHeadConfig(), tasks=base.model.head.tasks, shared=16, branch=0),
     )
     return replace(base, model=model, data=replace(base.data, image_size=(64, 176), batch_size=2))
 

@@ -13,7 +13,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="module")
-def quick(made_world, tmp_path_factory) -> Experiment:
+def quick(synthetic_world, tmp_path_factory) -> Experiment:
     """lss_synthetic, shrunk until a step takes a fraction of a second."""
     base = load_file(CONFIGS / "lss_synthetic.py")
     model = replace(
@@ -23,9 +23,9 @@ def quick(made_world, tmp_path_factory) -> Experiment:
         grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-51.2, 51.2, 3.2)),
         view=replace(base.model.view, channels=8, depth=DepthBins(2.0, 58.0, 4.0)),
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
-        head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
+        head=replace(CenterHeadConfig(), tasks=base.model.head.tasks, shared=16, branch=0),
     )
-    data = replace(base.data, root=made_world, image_size=(64, 176), batch_size=2)
+    data = replace(base.data, root=synthetic_world, image_size=(64, 176), batch_size=2)
     train_config = TrainConfig(
         epochs=2, lr=3e-3, lr_batch=0, warmup_steps=2, ema_start=0, devices=1, threads=1,
         validate_every=1, pictures=1, log_every=1, deterministic=True,

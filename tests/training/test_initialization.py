@@ -12,7 +12,7 @@ from opened import opened
 from bev.config import load_file
 from bev.data.adjacent import AdjacentConfig
 from bev.errors import ConfigError, WeightsError
-from bev.models import FpnConfig, RefinedLiftSplatConfig, TemporalConfig
+from bev.models import DualViewTransformConfig, FpnConfig, TemporalConfig
 from bev.models.weights.adaptation import load_adapted
 from bev.serialization import from_plain, to_plain
 from bev.training.checkpoint.loading import export_weights, load_checkpoint, read_checkpoint
@@ -77,29 +77,29 @@ def test_parts_and_shapes_decide(short, last):
 def test_other_classes_take_the_rows_that_they_share(short, last):
     groups = (("pedestrian",), ("bus", "car"))
     other = replace(
-        short, model=replace(short.model, head=replace(short.model.head, groups=groups))
+        short, model=replace(short.model, head=replace(short.model.head, tasks=groups))
     )
     model, (report,) = start(starting(other, last))
     assert any("heatmap rows carried over for pedestrian" in note for note in report.notes)
-    before = short.model.head.resolved_groups(short.model.labels)
+    before = short.model.head.resolved_tasks(short.model.labels)
     there = next(n for n, group in enumerate(before) if "pedestrian" in group)
     row = before[there].index("pedestrian")
     state = read_checkpoint(last)["state_dict"]
-    own = model.head.groups[0]["heatmap"][-1].weight[0]
-    assert torch.equal(own, state[f"model.head.groups.{there}.heatmap.0.weight"][row])
+    own = model.head.tasks[0]["heatmap"][-1].weight[0]
+    assert torch.equal(own, state[f"model.head.tasks.{there}.heatmap.0.weight"][row])
     assert not report.mismatched
 
 
-def test_headings_told_by_other_sectors_start_anew(short, last):
+def test_headings_predicted_by_other_direction_bins_start_anew(short, last):
     """Their tensors have the shapes of those of another meaning."""
-    head = replace(short.model.head, sectors=4)
+    head = replace(short.model.head, direction_bins=4)
     model, (report,) = start(starting(replace(short, model=replace(short.model, head=head)), last))
-    assert any("heading: 4 sectors here, 1 there" in note for note in report.notes)
+    assert any("heading: 4 direction_bins here, 1 there" in note for note in report.notes)
     state = read_checkpoint(last)["state_dict"]
     for name, taken in (("heading", False), ("size", True)):
-        there = state[f"model.head.groups.0.{name}.0.weight"]
-        assert torch.equal(model.head.groups[0][name][0].weight, there) == taken
-    assert {name.split(".")[3] for name in report.missing} == {"heading", "sector"}
+        there = state[f"model.head.tasks.0.{name}.0.weight"]
+        assert torch.equal(model.head.tasks[0][name][0].weight, there) == taken
+    assert {name.split(".")[3] for name in report.missing} == {"heading", "direction"}
 
 
 def with_times(config, frames, times=True):
@@ -124,7 +124,7 @@ def joined(config, width):
     maps = torch.randn(1, 3 * width, 16, 16, generator=torch.Generator().manual_seed(1))
     planes = torch.tensor([-0.5, -1.0])[None, :, None, None].expand(1, 2, 16, 16)
     temporal = config.model.temporal
-    parts = [maps[:, : (temporal.frames + 1) * width], planes[:, : temporal.frames]]
+    parts = [maps[:, : (temporal.num_adjacent + 1) * width], planes[:, : temporal.num_adjacent]]
     return torch.cat(parts if temporal.times else parts[:1], dim=1)
 
 
@@ -167,7 +167,7 @@ def test_frames_are_not_told_of_where_what_reads_them_is_not_loaded(short, tmp_p
 
 
 def test_any_view_transform_starts_from_a_run_of_its_own(short, tmp_path):
-    view = RefinedLiftSplatConfig(lift=short.model.view)
+    view = DualViewTransformConfig(lift=short.model.view)
     refined = replace(short, model=replace(short.model, view=view))
     _, _, report = taken_over(refined, refined, tmp_path / "refined.ckpt")
     assert not report.mismatched and not report.missing and not report.notes

@@ -1,4 +1,4 @@
-"""Segmentation from a made world with maps to its figures: alone, and in a study's table."""
+"""Segmentation from a synthetic world with maps to its figures: alone, and in a study's table."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from opened import opened
 
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.classes import NUSCENES
-from bev.data.polygons import OutlineConfig
+from bev.data.polygons import PolygonConfig
 from bev.errors import DataError, TrainingError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.predict import predict
@@ -32,10 +32,10 @@ LAYERS = ("vehicle", "drivable_area", "divider")
 def areas(quick):
     """``quick`` that segments vehicles and the street, and detects nothing."""
     model = replace(
-        quick.model, head=CenterHeadConfig(groups=()), segmentation=SegmentationHeadConfig(LAYERS)
+        quick.model, head=CenterHeadConfig(tasks=()), segmentation=SegmentationHeadConfig(LAYERS)
     )
     train_config = replace(quick.train, epochs=1, run_name="areas")
-    data = replace(quick.data, outlines=OutlineConfig(LAYERS))
+    data = replace(quick.data, polygons=PolygonConfig(LAYERS))
     return replace(quick, model=model, data=data, train=train_config)
 
 
@@ -94,17 +94,17 @@ def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, area
 
 
 def test_the_street_is_where_the_car_is(areas):
-    """In a made world: the car drives on drivable area, between dividers, beside pavements."""
-    data = replace(areas.data, outlines=OutlineConfig((*LAYERS, "walkway")))
+    """In a synthetic world: the car drives on drivable area, between dividers, beside pavements."""
+    data = replace(areas.data, polygons=PolygonConfig((*LAYERS, "walkway")))
     frames = opened(data).frames("synthetic_train")
     grid = replace(areas.model.grid, x=(-40.0, 40.0, 0.5), y=(-40.0, 40.0, 0.5))
-    head = SegmentationHeadConfig(data.outlines.layers)
+    head = SegmentationHeadConfig(data.polygons.layers)
     for training in (False, True):
         plain = replace(data, bev_augmentation=type(data.bev_augmentation)())
         samples = KeyFrames(frames, plain, training)
         for index in range(0, len(frames), 3):
-            truth = head.truth(samples[index].outlines, grid, NUSCENES)[0]
-            vehicle, road, divider, walkway = truth.float()
+            gt_boxes = head.gt_boxes(samples[index].polygons, grid, NUSCENES)[0]
+            vehicle, road, divider, walkway = gt_boxes.float()
             assert road[78:82, 78:82].all() and 0.05 < road.mean() < 0.7
             assert not (road * walkway).sum() > 0.05 * walkway.sum()
             assert (divider * road).sum() > 0.9 * divider.sum() > 0
@@ -124,11 +124,11 @@ def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
 
 
 def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
-    blind = replace(areas, data=replace(areas.data, outlines=OutlineConfig(("vehicle",))))
-    with pytest.raises(TrainingError, match="bring no drivable_area, divider; set --data.outlines"):
+    blind = replace(areas, data=replace(areas.data, polygons=PolygonConfig(("vehicle",))))
+    with pytest.raises(TrainingError, match="bring no drivable_area, divider; set --data.polygons"):
         check_settings(blind)
-    near = replace(areas.data, outlines=OutlineConfig(LAYERS, reach=40.0))
-    with pytest.raises(TrainingError, match=r"--data\.outlines\.reach to at least 72 metres"):
+    near = replace(areas.data, polygons=PolygonConfig(LAYERS, reach=40.0))
+    with pytest.raises(TrainingError, match=r"--data\.polygons\.reach to at least 72 metres"):
         check_settings(replace(areas, data=near))
     frames = opened(areas.data).frames("synthetic_val")
     elsewhere = replace(areas.data, root=tmp_path)

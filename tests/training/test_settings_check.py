@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 
 from bev.data.adjacent import AdjacentConfig
 from bev.errors import ConfigError, TrainingError
-from bev.models import RefinedLiftSplatConfig, TemporalConfig
+from bev.models import DualViewTransformConfig, TemporalConfig
 from bev.training.run import train
 from bev.training.settings import InitConfig
 from bev.training.settings_check import check_settings
@@ -18,7 +18,7 @@ def test_settings_that_contradict_are_refused(quick):
     sharded = replace(quick, train=replace(quick.train, strategy="fsdp"))
     with pytest.raises(TrainingError, match="--train.ema 0"):
         check_settings(sharded)
-    with pytest.raises(TrainingError, match="--train.clip 0"):
+    with pytest.raises(TrainingError, match="--train.max-grad-norm 0"):
         check_settings(replace(sharded, train=replace(sharded.train, ema=0.0)))
     endless = replace(quick.train, max_minutes=1.0, schedule=CosineAnnealingLR)
     with pytest.raises(TrainingError, match="--train.max-steps"):
@@ -43,7 +43,7 @@ def test_parts_of_no_weights_are_refused(quick):
 
 def test_ray_features_are_refused_where_the_ground_lies_elsewhere(quick):
     lift = replace(quick.model.view, ray_features=True)
-    for view in (lift, RefinedLiftSplatConfig(lift, z=(-1.0, 3.0, 1.0))):
+    for view in (lift, DualViewTransformConfig(lift, z=(-1.0, 3.0, 1.0))):
         rays = replace(quick, model=replace(quick.model, view=view))
         check_settings(rays)
         with pytest.raises(TrainingError, match="set --data.reference ego"):
@@ -54,12 +54,12 @@ def test_mirroring_is_refused_where_y_is_not_the_left(quick):
     flips = replace(quick.data.image_augmentation, flip="independent")
     data = replace(quick.data, reference="lidar", image_augmentation=flips)
     lift = replace(quick.model.view, ray_features=False)
-    lidar = replace(quick, data=data, model=replace(quick.model, view=lift, test_mirror=False))
+    lidar = replace(quick, data=data, model=replace(quick.model, view=lift, flip_tta=False))
     check_settings(lidar)
     mirrored = replace(data, image_augmentation=replace(flips, flip="mirror"))
     for config, flag in (
         (replace(lidar, data=mirrored), "--data.image-augmentation.flip independent"),
-        (replace(lidar, model=replace(lidar.model, test_mirror=True)), "--model.no-test-mirror"),
+        (replace(lidar, model=replace(lidar.model, flip_tta=True)), "--model.no-flip-tta"),
     ):
         with pytest.raises(TrainingError, match=rf"leave it out \({flag}\)"):
             check_settings(config)
@@ -68,8 +68,8 @@ def test_mirroring_is_refused_where_y_is_not_the_left(quick):
 def test_other_rates_are_refused_where_times_are_not_told(quick):
     played = AdjacentConfig(previous=1, playback=(1.0, -1.0))
     data = replace(quick.data, adjacent=played)
-    told = replace(quick.model, temporal=TemporalConfig(frames=1))
+    told = replace(quick.model, temporal=TemporalConfig(num_adjacent=1))
     check_settings(replace(quick, data=data, model=told))
-    untold = replace(quick.model, temporal=TemporalConfig(frames=1, times=False))
+    untold = replace(quick.model, temporal=TemporalConfig(num_adjacent=1, times=False))
     with pytest.raises(TrainingError, match="--data.adjacent.playback 1"):
         check_settings(replace(quick, data=data, model=untold))

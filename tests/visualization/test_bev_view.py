@@ -7,9 +7,9 @@ import torch
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.geometry import BevGrid, Boxes3D
-from bev.visualization.areas import AreaMaps
 from bev.visualization.bev_view import BevView, draw_bev
 from bev.visualization.colors import PALETTE, class_color
+from bev.visualization.segmentation import SegmentationMaps
 
 VIEW = BevView(pixels=400, reach=50.0)
 
@@ -39,7 +39,7 @@ def test_pixels_by_hand():
     assert VIEW.locate(np.array([-25.0, -50.0, 7.0])).tolist() == [400, 300]
 
 
-@pytest.mark.parametrize("kind", ["truth", "predictions"])
+@pytest.mark.parametrize("kind", ["gt_boxes", "predictions"])
 def test_a_box_ahead_and_left_is_drawn_above_and_left(kind):
     pixels = changed(**{kind: box(20.0, 10.0)})
     assert pixels.mean(axis=0).tolist() == pytest.approx([160, 120], abs=3)
@@ -66,8 +66,8 @@ def test_the_arrow_points_where_the_box_goes():
 
 
 def test_unknown_velocity_has_no_arrow():
-    assert len(changed(truth=box(0.0, 20.0, (np.nan, np.nan)))) == len(
-        changed(truth=box(0.0, 20.0))
+    assert len(changed(gt_boxes=box(0.0, 20.0, (np.nan, np.nan)))) == len(
+        changed(gt_boxes=box(0.0, 20.0))
     )
 
 
@@ -93,25 +93,25 @@ def test_colours_of_classes_are_told_apart():
     assert chosen == [PALETTE[0], (1, 2, 3), *PALETTE[2:], *PALETTE[:3]]
 
 
-def test_areas_lie_where_they_are_told_and_the_truth_has_a_border():
+def test_areas_lie_where_they_are_told_and_the_ground_truth_has_a_border():
     """One cell 20 m ahead and 10 m left is told, one behind and right is there."""
     grid = BevGrid(x=(-40.0, 40.0, 2.0), y=(-30.0, 30.0, 3.0), z=(-1.0, 1.0, 2.0))
-    told, truth = torch.zeros(2, 2, 20, 40, dtype=torch.bool)
+    told, ground_truth = torch.zeros(2, 2, 20, 40, dtype=torch.bool)
     told[0, 13, 30] = True  # x 20 to 22, y 9 to 12
-    truth[0, 5, 10] = True  # x -20 to -18, y -15 to -12
+    ground_truth[0, 5, 10] = True  # x -20 to -18, y -15 to -12
     layers, colors = ("vehicle", "drivable_area"), ((250, 150, 20), (60, 110, 160))
 
-    def drawn(told, truth):
-        return changed(areas=[AreaMaps(grid, layers, colors, told, truth)])
+    def drawn(told, ground_truth):
+        return changed(segmentation=[SegmentationMaps(grid, layers, colors, told, ground_truth)])
 
-    tinted = drawn(told, torch.zeros_like(truth))
+    tinted = drawn(told, torch.zeros_like(ground_truth))
     # 4 pixels a metre, forward is up: rows 112 to 120, columns 152 to 164.
     assert tinted.min(axis=0).tolist() == pytest.approx([152, 112], abs=1)
     assert tinted.max(axis=0).tolist() == pytest.approx([163, 119], abs=1)
-    border = drawn(torch.zeros_like(told), truth)
+    border = drawn(torch.zeros_like(told), ground_truth)
     assert border.mean(axis=0).tolist() == pytest.approx([254, 276], abs=1)
     inside = (np.abs(border - [254, 276]) < [3, 1]).all(axis=1)
     assert len(border) > 20 and not inside.any()
-    # Without anything told, the truth itself is tinted.
-    alone = drawn(None, truth)
+    # Without anything told, the ground truth itself is tinted.
+    alone = drawn(None, ground_truth)
     assert len(alone) == pytest.approx(12 * 8, abs=25)

@@ -58,13 +58,13 @@ def test_a_box_lies_where_it_is_worked_out_by_hand():
     assert pixels[:, 0].max() == pytest.approx(142.8, abs=1)
 
 
-def test_prediction_has_its_class_colour_and_truth_is_white():
-    prediction, truth = blank(), blank()
+def test_prediction_has_its_class_colour_and_ground_truth_is_white():
+    prediction, ground_truth = blank(), blank()
     draw_boxes(prediction, CAMERA, box(8.0, 0.0, label="bus"), space=NUSCENES, thickness=3)
-    draw_boxes(truth, CAMERA, box(8.0, 0.0, label="bus"), truth=True)
+    draw_boxes(ground_truth, CAMERA, box(8.0, 0.0, label="bus"), ground_truth=True)
     assert (prediction == color("bus")).all(axis=-1).any()
-    assert not (truth == color("bus")).all(axis=-1).any()
-    assert (truth == 255).all(axis=-1).any()
+    assert not (ground_truth == color("bus")).all(axis=-1).any()
+    assert (ground_truth == 255).all(axis=-1).any()
 
 
 def test_the_front_face_is_filled_and_the_rear_is_not():

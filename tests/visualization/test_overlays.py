@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from specs import truth_batch
+from specs import gt_batch
 
 from bev.data.nuscenes.classes import LAYERS, NUSCENES
-from bev.geometry import BevGrid, Boxes3D, Outlines
+from bev.geometry import BevGrid, Boxes3D, Polygons
 from bev.models import (
     CenterHeadConfig,
     DepthSupervisionConfig,
@@ -15,8 +15,8 @@ from bev.models import (
     HeadConfig,
     SegmentationHeadConfig,
 )
-from bev.visualization.areas import AreaMaps
 from bev.visualization.overlays import Overlay, overlay
+from bev.visualization.segmentation import SegmentationMaps
 
 GRID = BevGrid(x=(-4.0, 4.0, 1.0), y=(-3.0, 3.0, 1.0), z=(-4.0, 4.0, 8.0))
 AREAS = SegmentationHeadConfig(("drivable_area", "vehicle"))
@@ -29,10 +29,10 @@ def batch():
     box = Boxes3D.make(
         torch.tensor([[1.0, 0.5, 0.0]]), torch.tensor([[1.8, 0.8, 1.0]]), torch.zeros(1)
     )
-    return truth_batch([box], [Outlines.of_boxes(box, LAYERS.index("vehicle"))])
+    return gt_batch([box], [Polygons.of_boxes(box, LAYERS.index("vehicle"))])
 
 
-def test_areas_have_the_names_colours_and_truth_of_their_layers(batch):
+def test_areas_have_the_names_colours_and_ground_truth_of_their_layers(batch):
     logits = torch.full((1, 2, 6, 8), -1.0)
     logits[0, 0, 2, 3] = 1.0
     boxes, maps = overlay(AREAS, logits, batch, MODEL)
@@ -40,9 +40,9 @@ def test_areas_have_the_names_colours_and_truth_of_their_layers(batch):
     assert boxes is None and tuple(maps.layers) == AREAS.layers
     assert list(maps.colors) == [colors["drivable_area"], colors["vehicle"]]
     assert maps.predicted.nonzero().tolist() == [[0, 2, 3]]
-    assert maps.truth.nonzero().tolist() == [[1, 3, 4], [1, 3, 5]]
-    alone = overlay(AREAS, None, batch, MODEL).areas
-    assert alone.predicted is None and torch.equal(alone.truth, maps.truth)
+    assert maps.ground_truth.nonzero().tolist() == [[1, 3, 4], [1, 3, 5]]
+    alone = overlay(AREAS, None, batch, MODEL).segmentation
+    assert alone.predicted is None and torch.equal(alone.ground_truth, maps.ground_truth)
 
 
 def test_boxes_are_those_of_the_sample(batch):
@@ -58,7 +58,9 @@ def test_a_head_without_a_drawing_adds_nothing_and_ones_own_is_found(batch):
 
     assert overlay(DepthSupervisionConfig(), None, batch, MODEL) == Overlay()
     assert overlay(Own(), None, batch, MODEL) == Overlay()
-    everywhere = AreaMaps(GRID, ["all"], [(1, 2, 3)], None, torch.ones(1, 6, 8, dtype=torch.bool))
-    overlay.register(Own, lambda config, decoded, batch, model: Overlay(areas=everywhere))
-    assert overlay(Own(), None, batch, MODEL).areas is everywhere
-    assert overlay(AREAS, None, batch, replace(MODEL)).areas is not everywhere
+    everywhere = SegmentationMaps(
+        GRID, ["all"], [(1, 2, 3)], None, torch.ones(1, 6, 8, dtype=torch.bool)
+    )
+    overlay.register(Own, lambda config, decoded, batch, model: Overlay(segmentation=everywhere))
+    assert overlay(Own(), None, batch, MODEL).segmentation is everywhere
+    assert overlay(AREAS, None, batch, replace(MODEL)).segmentation is not everywhere

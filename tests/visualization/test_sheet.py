@@ -33,7 +33,7 @@ def frame(names=CAMERAS) -> Frame:
         torch.zeros(2),
     )
     points = torch.tensor([12, 0])
-    return Frame("abc", cameras, boxes, "scene-1", points_on_box=points)
+    return Frame("abc", cameras, boxes, "scene-1", num_points=points)
 
 
 def grey(count: int) -> list[np.ndarray]:
@@ -86,12 +86,12 @@ def test_the_score_threshold_decides_what_is_drawn():
     assert (none != low).any()
 
 
-def test_truth_without_points_is_left_out_unless_asked_for():
+def test_ground_truth_without_points_is_left_out_unless_asked_for():
     images = grey(6)
     usual = draw_sheet(frame(), images=images)
-    every = draw_sheet(frame(), images=images, least_points=0)
+    every = draw_sheet(frame(), images=images, min_points=0)
     assert (usual != every).any()
-    alone = replace(frame(), boxes=frame().boxes[:1], points_on_box=torch.tensor([12]))
+    alone = replace(frame(), boxes=frame().boxes[:1], num_points=torch.tensor([12]))
     assert (usual == draw_sheet(alone, images=images)).all()
 
 
@@ -134,7 +134,7 @@ def test_the_check_reads_the_lidar_that_there_is(real_frames):
 
 def test_the_check_of_a_rig_without_lidar_shows_its_boxes():
     alone = frame()
-    bare = replace(alone, boxes=alone.boxes[:0], points_on_box=alone.points_on_box[:0])
+    bare = replace(alone, boxes=alone.boxes[:0], num_points=alone.num_points[:0])
     shown, empty = draw_check(alone, grey(6)), draw_check(bare, grey(6))
     left, top = sheet_layout(CAMERAS, 450 / 800).tiles[1]
     assert (shown[top : top + 270, left : left + 480] != 90).any(axis=2).sum() > 500
@@ -148,7 +148,7 @@ def test_images_of_other_proportions_are_not_stretched():
     mixed = replace(frame(("a", "b")), cameras=(cameras[0], other))
     tall = np.full((600, 800, 3), 90, np.uint8)
     tall[200:400, 300:500] = 250
-    sheet = draw_sheet(mixed, Boxes3D.empty(), [grey(1)[0], tall], show_truth=False)
+    sheet = draw_sheet(mixed, Boxes3D.empty(), [grey(1)[0], tall], show_ground_truth=False)
     rows, columns = ((sheet == 250).all(axis=2)).nonzero()
     side = 200 * 270 / 600
     assert np.ptp(rows) + 1 == pytest.approx(side, abs=2)

@@ -72,9 +72,11 @@ def test_a_box_beside_the_camera_is_drawn_around_it():
     assert (depth > 0).any()
     for corner in expected[depth > 0].numpy():
         assert np.abs(pixels + 0.5 - corner).max(axis=1).min() < 1.5
-    truth = blank()
-    draw_boxes(truth, WIDE, Boxes3D.cat([beside, box(9.0, 1.0)]), truth=True, labels=True)
-    assert (truth > 220).all(axis=-1).any()
+    ground_truth = blank()
+    draw_boxes(
+        ground_truth, WIDE, Boxes3D.cat([beside, box(9.0, 1.0)]), ground_truth=True, labels=True
+    )
+    assert (ground_truth > 220).all(axis=-1).any()
 
 
 def test_a_long_lens_of_small_angles_draws_as_a_pinhole():

@@ -55,7 +55,7 @@ def attribute_numbers(index: Index) -> np.ndarray:
     return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
 
 
-class Truth(NamedTuple):
+class GroundTruth(NamedTuple):
     """The annotated boxes of a sample, in the ego frame.
 
     Attributes:
@@ -69,7 +69,7 @@ class Truth(NamedTuple):
     vehicles: Boxes3D
 
 
-def truth_boxes(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]) -> Truth:
+def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]) -> GroundTruth:
     """The annotated boxes of a sample (float32; velocity NaN where the data set has none).
 
     Args:
@@ -84,7 +84,7 @@ def truth_boxes(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
     wanted = (label >= 0) | vehicle
     label, vehicle, rows = label[wanted], vehicle[wanted], first + np.flatnonzero(wanted)
     if not len(rows):
-        return Truth(Boxes3D.empty(), torch.zeros(0, dtype=torch.long), Boxes3D.empty())
+        return GroundTruth(Boxes3D.empty(), torch.zeros(0, dtype=torch.long), Boxes3D.empty())
     headings = [Quaternion(rotation).rotation_matrix[:, 0] for rotation in table.rotation[rows]]
     points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
     width, length, height = table.size[rows].T
@@ -104,7 +104,7 @@ def truth_boxes(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
         **single, label=boxes.label, attribute=boxes.attribute, visibility=boxes.visibility
     )
     counted = torch.from_numpy(label >= 0)
-    return Truth(
+    return GroundTruth(
         boxes[counted], torch.from_numpy(points)[counted], boxes[torch.from_numpy(vehicle)]
     )
 

@@ -30,30 +30,30 @@ _PERSON = _of("pedestrian", "standing", "moving")
 _CLASSES = (
     ObjectClass("car", **_PARKED, nms_radius=4.0**0.5, color=(255, 158, 27)),
     ObjectClass(
-        "truck", **_PARKED, task="truck", nms_scale=0.7, nms_radius=12.0**0.5, color=(255, 92, 77)
+        "truck", **_PARKED, task="truck", nms_rescale_factor=0.7, nms_radius=12.0**0.5, color=(255, 92, 77)
     ),
     ObjectClass(
-        "construction_vehicle", **_PARKED, task="truck", nms_scale=0.7, nms_radius=12.0**0.5,
+        "construction_vehicle", **_PARKED, task="truck", nms_rescale_factor=0.7, nms_radius=12.0**0.5,
         color=(214, 158, 96),
     ),
     ObjectClass(
-        "bus", **_STOPPED, task="bus", nms_scale=0.4, nms_radius=10.0**0.5, color=(255, 111, 186)
+        "bus", **_STOPPED, task="bus", nms_rescale_factor=0.4, nms_radius=10.0**0.5, color=(255, 111, 186)
     ),
     ObjectClass(
-        "trailer", **_PARKED, task="bus", nms_scale=0.55, nms_radius=10.0**0.5,
+        "trailer", **_PARKED, task="bus", nms_rescale_factor=0.55, nms_radius=10.0**0.5,
         color=(198, 120, 255),
     ),
-    ObjectClass("barrier", nms_scale=1.1, heading="axis", moves=False, color=(148, 163, 184)),
+    ObjectClass("barrier", nms_rescale_factor=1.1, heading="axis", moves=False, color=(148, 163, 184)),
     ObjectClass(
         "motorcycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(250, 224, 80)
     ),
     ObjectClass("bicycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(163, 230, 53)),
     ObjectClass(
-        "pedestrian", **_PERSON, task="small", nms_scale=4.5, nms_overlap=0.5,
+        "pedestrian", **_PERSON, task="small", nms_rescale_factor=4.5, nms_overlap=0.5,
         nms_radius=0.175**0.5, color=(56, 189, 248),
     ),
     ObjectClass(
-        "traffic_cone", task="small", nms_scale=9.0, nms_overlap=0.5, nms_radius=0.175**0.5,
+        "traffic_cone", task="small", nms_rescale_factor=9.0, nms_overlap=0.5, nms_radius=0.175**0.5,
         heading="none", moves=False, color=(45, 212, 170),
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from bev.data.adjacent import ALONE, AdjacentConfig
 from bev.data.frame import AdjacentFrame, Frame, Reference
 from bev.data.nuscenes.adjacent import Moment, adjacent_moments
-from bev.data.nuscenes.boxes import truth_boxes
+from bev.data.nuscenes.boxes import gt_boxes_of
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.data.nuscenes.sensor_data import (
     CAMERAS,
@@ -49,7 +49,7 @@ def read_frame(
 ) -> NuScenesFrame:
     """One key frame, of a sample's row, with those of the cameras that it has.
 
-    At another rate the velocities of its ``boxes`` are so many times those of the truth, and the
+    At another rate the velocities of its ``boxes`` are so many times those of the ground truth, and the
     times of its adjacent frames are told accordingly, see ``bev.data.adjacent``.
     """
     global_from_ego = global_from_reference(index, sample, reference)
@@ -60,15 +60,15 @@ def read_frame(
     readings = [row_of[name] for name in cameras]
     lidar_row = row_of.get("LIDAR_TOP", NO_ROW)
     has_lidar = lidar_row != NO_ROW
-    truth = truth_boxes(index, sample, torch.from_numpy(ego_from_global))
+    gt_boxes = gt_boxes_of(index, sample, torch.from_numpy(ego_from_global))
     return NuScenesFrame(
         token=index.token_of(sample),
         scene=index.scene.name[index.sample.scene[sample]].decode(),
         timestamp=int(index.sample.timestamp[sample]),
         cameras=camera_frames(index, cameras, readings, ego_from_global),
         global_from_ego=torch.from_numpy(global_from_ego),
-        boxes=replace(truth.boxes, velocity=truth.boxes.velocity * rate),
-        points_on_box=truth.points,
+        boxes=replace(gt_boxes.boxes, velocity=gt_boxes.boxes.velocity * rate),
+        num_points=gt_boxes.points,
         lidar_path=file_of(index, lidar_row) if has_lidar else None,
         ego_from_lidar=torch.from_numpy(
             ego_from_sensor(index, lidar_row, ego_from_global) if has_lidar else np.eye(4)
@@ -77,7 +77,7 @@ def read_frame(
             _adjacent_frame(index, cameras, moment, ego_from_global)
             for moment in adjacent_moments(index, sample, channels, adjacent, rate)
         ),
-        vehicles=truth.vehicles,
+        vehicles=gt_boxes.vehicles,
     )
 
 

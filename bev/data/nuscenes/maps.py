@@ -1,4 +1,4 @@
-"""Layers of nuScenes' map expansion as outlines around the car.
+"""Layers of nuScenes' map expansion as polygons around the car.
 
 The idea: the expansion's polygons are kept as edges, wound one way (holes the other), so that
 whatever overlaps may overlap; a sample takes the polygons near the car and moves their edges into
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bev.data.nuscenes.classes import DIVIDER, LAYERS
 from bev.errors import DataError
-from bev.geometry import Outlines
+from bev.geometry import Polygons
 
 _DIVIDERS = ("road_divider", "lane_divider")
 _ARC = 4  # edges of a quarter of the round end of a line
@@ -56,7 +56,7 @@ class MapLayers:
         version: nuScenes version, the name of the tables' folder.
         layers: of ``bev.data.nuscenes.classes.LAYERS``, without "vehicle".
         line_width: metres, of dividers.
-        reach: metres ahead, behind and beside the car within which the outlines are whole.
+        reach: metres ahead, behind and beside the car within which the polygons are whole.
 
     Raises (also in use):
         DataError: where a map's expansion is missing or damaged, or a scene names no place.
@@ -78,10 +78,10 @@ class MapLayers:
         for scene in dict.fromkeys(scenes):
             self._areas(scene)
 
-    def around(self, scene: str, global_from_ego: Float[Tensor, "4 4"]) -> Outlines:
-        """The layers around a car, in its ego frame; no layers give no outlines."""
+    def around(self, scene: str, global_from_ego: Float[Tensor, "4 4"]) -> Polygons:
+        """The layers around a car, in its ego frame; no layers give no polygons."""
         if not self.layers:
-            return Outlines.empty()
+            return Polygons.empty()
         pose = global_from_ego.double().numpy()
         ego_from_global, height = np.linalg.inv(pose), pose[2, 3]
         parts = []
@@ -92,14 +92,14 @@ class MapLayers:
             # so that the two edges of a corner move to the same bits.
             moved = [a * x + b * y + (c * height + d) for a, b, c, d in ego_from_global[:2]]
             moved = torch.from_numpy(np.stack(moved, axis=-1)).float()
-            parts.append(Outlines.make(moved, LAYERS.index(name)))
-        return Outlines.cat(parts)
+            parts.append(Polygons.make(moved, LAYERS.index(name)))
+        return Polygons.cat(parts)
 
     def _areas(self, scene: str) -> tuple[Areas, ...]:
         if scene not in self.locations:
             raise DataError(
                 f"Scene {scene} of {self.root} names no log with a location, which says whose map"
-                " is its; leave the map's layers out of --data.outlines.layers."
+                " is its; leave the map's layers out of --data.polygons.layers."
             )
         path = self.root / "maps" / "expansion" / f"{self.locations[scene]}.json"
         return read_layers(path, tuple(self.layers), self.line_width)
@@ -180,7 +180,7 @@ def _read(path: Path) -> dict:
         raise DataError(
             f"Map expansion {path} is missing; unpack nuScenes' map expansion (v1.3, from"
             f" https://www.nuscenes.org/nuscenes#download) into {path.parents[1]}, or leave the"
-            " map's layers out: of training by --data.outlines.layers and"
+            " map's layers out: of training by --data.polygons.layers and"
             " --model.segmentation.layers, of evaluation by --data.layers and the others' names."
         )
     try:

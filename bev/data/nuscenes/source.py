@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
-from bev.data.nuscenes.areas import AreaReader
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.frames import IndexFrames, read_frames
 from bev.data.nuscenes.index_cache import open_index
+from bev.data.nuscenes.polygons import PolygonReader
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import default_splits
 from bev.data.source import Frames, FrameSource, SourceConfig
 from bev.errors import ConfigError
-from bev.geometry import Outlines
+from bev.geometry import Polygons
 
 if TYPE_CHECKING:
     import bev.data.settings
@@ -35,11 +35,11 @@ class NuScenesConfig(SourceConfig):
     def splits(self, data: "bev.data.settings.DataConfig") -> tuple[str, str]:
         return default_splits(data.version)
 
-    def outlines(
+    def polygons(
         self, data: "bev.data.settings.DataConfig", frames: Sequence[Frame]
-    ) -> Callable[[Frame], Outlines]:
+    ) -> Callable[[Frame], Polygons]:
         scenes = frames.scenes if isinstance(frames, Frames) else [f.scene for f in frames]
-        return AreaReader(data.outlines, data.root, data.version, scenes)
+        return PolygonReader(data.polygons, data.root, data.version, scenes)
 
     def open(self, data: "bev.data.settings.DataConfig") -> "NuScenes":
         return NuScenes(data)

@@ -28,8 +28,8 @@ def match(boxes: CountedBoxes) -> Matches:
     """Match the detections of a results file, as nuScenes' metrics do; for mAP and NDS."""
     by_name = {kind.name: kind for kind in NUSCENES.classes}
     kinds = [by_name[name] for name in boxes.config.class_names]
-    tokens = boxes.truth.sample_tokens
-    return match_classes(boxes.predicted.all, boxes.truth.all, tokens, kinds, ("mAP", "NDS"))
+    tokens = boxes.gt_boxes.sample_tokens
+    return match_classes(boxes.predicted.all, boxes.gt_boxes.all, tokens, kinds, ("mAP", "NDS"))
 
 
 class OfficialScorer(BoxScorer):

@@ -1,4 +1,4 @@
-"""The truth as the devkit's evaluation wants it, and which boxes count, from the index.
+"""The ground truth as the devkit's evaluation wants it, and which boxes count, from the index.
 
 The idea: the devkit's own filter runs as it is. It asks its tables four things about a sample, and
 ``_AskedTables`` answers them from the index; of a sample's annotations it gets to see the bicycle
@@ -22,7 +22,7 @@ from bev.errors import DataError
 _BICYCLE_RACK = b"static_object.bicycle_rack"
 
 
-def truth_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
+def gt_boxes_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
     """The annotated boxes of the ten classes in the global frame, every sample a key.
 
     Args:
@@ -33,7 +33,7 @@ def truth_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
     """
     table, labels = index.sample_annotation, detection_labels(index)
     attributes = [name.decode() for name in index.attribute.name] + [""]  # NO_ROW is the last
-    truth = EvalBoxes()
+    gt_boxes = EvalBoxes()
     for sample in samples:
         token = index.token_of(sample)
         first, last = index.sample.annotations[sample : sample + 2]
@@ -60,8 +60,8 @@ def truth_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
                     attribute_name=attribute,
                 )
             )
-        truth.add_boxes(token, boxes)
-    return truth
+        gt_boxes.add_boxes(token, boxes)
+    return gt_boxes
 
 
 def counted(index: Index, boxes: EvalBoxes, config: DetectionConfig) -> EvalBoxes:

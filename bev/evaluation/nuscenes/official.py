@@ -24,7 +24,7 @@ from bev.data.nuscenes.classes import CLASSES
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError, SubmissionError
-from bev.evaluation.nuscenes.ground_truth import counted, truth_of
+from bev.evaluation.nuscenes.ground_truth import counted, gt_boxes_of
 from bev.evaluation.nuscenes.submission import read_submission
 from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.files import replacing
@@ -104,21 +104,21 @@ class Metrics:
 class _QuietEvaluation(DetectionEval):
     """``DetectionEval`` that is given its boxes; ``evaluate()`` is the devkit's own."""
 
-    def __init__(self, predicted: EvalBoxes, truth: EvalBoxes, config: DetectionConfig) -> None:
-        self.pred_boxes, self.gt_boxes, self.cfg, self.verbose = predicted, truth, config, False
+    def __init__(self, predicted: EvalBoxes, gt_boxes: EvalBoxes, config: DetectionConfig) -> None:
+        self.pred_boxes, self.gt_boxes, self.cfg, self.verbose = predicted, gt_boxes, config, False
 
 
 class CountedBoxes(NamedTuple):
     """What an evaluation compares: the boxes that count, by sample.
 
     Attributes:
-        predicted, truth: the devkit's boxes, in its order.
+        predicted, gt_boxes: the devkit's boxes, in its order.
         config: the devkit's settings.
         meta: of the results file.
     """
 
     predicted: EvalBoxes
-    truth: EvalBoxes
+    gt_boxes: EvalBoxes
     config: DetectionConfig
     meta: dict
 
@@ -126,7 +126,7 @@ class CountedBoxes(NamedTuple):
 def counted_boxes(
     path: Path | str, index: Index, samples: str | Sequence[str], within: float = math.inf
 ) -> CountedBoxes:
-    """The boxes of a results file and of the truth that count in the official metrics.
+    """The boxes of a results file and of the ground truth that count in the official metrics.
 
     Samples in the file beyond those asked for are left out.
 
@@ -162,10 +162,10 @@ def counted_boxes(
     tokens = [index.token_of(row) for row in rows]
     by_file = is_split and is_predefined_split(samples)
     predicted, meta = _load_predictions(Path(path), tokens, name, by_file, config)
-    predicted, truth = (
-        counted(index, boxes, config) for boxes in (predicted, truth_of(index, rows))
+    predicted, gt_boxes = (
+        counted(index, boxes, config) for boxes in (predicted, gt_boxes_of(index, rows))
     )
-    return CountedBoxes(predicted, truth, config, meta)
+    return CountedBoxes(predicted, gt_boxes, config, meta)
 
 
 def evaluate_submission(
@@ -181,8 +181,8 @@ def evaluate_submission(
     into ``out_dir``, which is made where needed; prints nothing. For the other arguments and the
     errors raised see :func:`counted_boxes`.
     """
-    predicted, truth, config, meta = counted_boxes(path, index, samples, within)
-    metrics, details = _QuietEvaluation(predicted, truth, config).evaluate()
+    predicted, gt_boxes, config, meta = counted_boxes(path, index, samples, within)
+    metrics, details = _QuietEvaluation(predicted, gt_boxes, config).evaluate()
     summary = {**metrics.serialize(), "meta": meta}
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)

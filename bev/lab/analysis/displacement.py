@@ -49,7 +49,7 @@ def displacement_errors(
     """The errors of displacement over time of the objects found at two times.
 
     The mean over classes that have a velocity, of the mean over their objects. Found is what is a
-    hit at the threshold of the official errors (2 m), whatever its score. The truth is the object's
+    hit at the threshold of the official errors (2 m), whatever its score. The ground truth is the object's
     displacement between the same two key frames.
 
     Args:
@@ -61,7 +61,7 @@ def displacement_errors(
     Returns:
         By the number of key frames; NaN where no object is found twice.
     """
-    tokens = boxes.truth.sample_tokens
+    tokens = boxes.gt_boxes.sample_tokens
     rows = index.rows_of(tokens).tolist()
     found = {row: _hits(boxes, index, token, row) for token, row in zip(tokens, rows, strict=True)}
     return {back: _mean_errors(found, index, back) for back in apart}
@@ -119,15 +119,15 @@ def _hits(boxes: CountedBoxes, index: Index, token: str, sample: int) -> Hits:
     }
     hits: Hits = defaultdict(dict)
     for name in boxes.config.class_names:
-        truth = [box for box in boxes.truth[token] if box.detection_name == name]
+        gt_boxes = [box for box in boxes.gt_boxes[token] if box.detection_name == name]
         told = [box for box in boxes.predicted[token] if box.detection_name == name]
-        if not (NUSCENES.classes[CLASSES.index(name)].moves and truth and told):
+        if not (NUSCENES.classes[CLASSES.index(name)].moves and gt_boxes and told):
             continue
         told = [told[rank] for rank in ranking([box.detection_score for box in told])]
-        is_at = np.array([box.translation[:2] for box in truth])
+        is_at = np.array([box.translation[:2] for box in gt_boxes])
         found_at = np.array([box.translation[:2] for box in told])
         distance = np.linalg.norm(found_at[:, None] - is_at, axis=-1)
         for rank, nearest in greedy(distance, boxes.config.dist_th_tp):
-            thing = objects[(CLASSES.index(name), *truth[nearest].translation)]
+            thing = objects[(CLASSES.index(name), *gt_boxes[nearest].translation)]
             hits[name][thing] = Found(found_at[rank], is_at[nearest])
     return hits

@@ -161,13 +161,13 @@ def _paths(
 
 
 def _targets(config: Experiment, how: Callable) -> Callable[[list], list]:
-    """From boxes to the targets of all the head's groups."""
+    """From boxes to the targets of all the head's tasks."""
     head, grid = config.model.head, config.model.grid
     names = config.model.labels.names
-    chosen = head.resolved_groups(config.model.labels)
+    chosen = head.resolved_tasks(config.model.labels)
     groups = [[names.index(name) for name in group] for group in chosen]
-    return lambda truth: [
-        how(truth, labels, grid, head.overlap, head.min_radius) for labels in groups
+    return lambda gt_boxes: [
+        how(gt_boxes, labels, grid, head.gaussian_overlap, head.min_radius) for labels in groups
     ]
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import bev
 from bev.errors import ConfigError
-from bev.lab.benchmark.made_tables import SCENES, VERSION, write_tables
 from bev.lab.benchmark.records import write_csv
+from bev.lab.benchmark.synthetic_tables import SCENES, VERSION, write_tables
 
 _MB = 1e6
 _FRAMES_READ = 1000

@@ -3,7 +3,7 @@
 Written from the descriptions of BEVDet (Huang et al. 2021) and BEVDepth (Li et al. 2022): every
 image is decoded whole by Pillow, then resized (bicubic), cropped, mirrored and rotated (nearest
 pixel), each a pass of its own with a matrix of its own; targets are drawn box by box (CenterPoint,
-Yin et al. 2021). Key frames, truth boxes and their transform are this project's own in both paths,
+Yin et al. 2021). Key frames, ground truth boxes and their transform are this project's own in both paths,
 and both leave off before the images are normalised (there on the CPU, here on the device): what is
 compared is the work on pixels and targets.
 
@@ -98,7 +98,7 @@ def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
         for camera in frame.cameras
     ]
     bev_from_ego = draw_ours(data.image_augmentation, data.bev_augmentation, [], size, rng)
-    boxes = frame.boxes[frame.counted(data.config.least_points)]
+    boxes = frame.boxes[frame.counted(data.config.min_points)]
     images = torch.stack([image for image, _ in loaded])
     cameras = Cameras(
         intrinsics=torch.stack([camera.intrinsics for camera in frame.cameras]),
@@ -115,7 +115,7 @@ def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
 
 
 def center_targets(
-    truth: Sequence[Boxes3D],
+    gt_boxes: Sequence[Boxes3D],
     labels: Sequence[int],
     grid: BevGrid,
     overlap: float = 0.1,
@@ -123,9 +123,9 @@ def center_targets(
 ) -> CenterTargets:
     """What ``bev.models.heads.center.targets.center_targets`` gives, box by box."""
     _, rows, columns = grid.shape
-    heatmap = torch.zeros(len(truth), len(labels), rows, columns)
+    heatmap = torch.zeros(len(gt_boxes), len(labels), rows, columns)
     index, regression, attribute = [], [], []
-    for sample, boxes in enumerate(truth):
+    for sample, boxes in enumerate(gt_boxes):
         for box in range(len(boxes)):
             label = int(boxes.label[box])
             if label not in labels:

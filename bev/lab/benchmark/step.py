@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bev.config import Experiment
 from bev.data.batch import AdjacentViews, Batch, Views
-from bev.geometry import Boxes3D, Outlines
+from bev.geometry import Boxes3D, Polygons
 from bev.lab.benchmark.shapes import ring
 from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.view_parts import PARTS, view_parts
@@ -39,12 +39,12 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             label=torch.randint(0, len(config.model.labels.classes), (BOXES,), generator=generator),
         )
 
-    def areas(own: Boxes3D) -> Outlines:
-        """The footprints of the boxes, as the truth of every layer that is asked for."""
+    def areas(own: Boxes3D) -> Polygons:
+        """The footprints of the boxes, as the ground truth of every layer that is asked for."""
         layers = [
-            config.model.labels.layer_names.index(name) for name in config.data.outlines.layers
+            config.model.labels.layer_names.index(name) for name in config.data.polygons.layers
         ]
-        return Outlines.cat([Outlines.of_boxes(own, layer) for layer in layers])
+        return Polygons.cat([Polygons.of_boxes(own, layer) for layer in layers])
 
     def views(when: str) -> Views:
         images = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
@@ -61,15 +61,15 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             seconds=torch.full((batch,), -0.5 * time),
         )
 
-    truth = [boxes() for _ in range(batch)]
+    gt_boxes = [boxes() for _ in range(batch)]
     return Batch(
         views=views(""),
         bev_from_ego=torch.eye(4).expand(batch, 4, 4),
-        boxes=truth,
+        boxes=gt_boxes,
         lidar=[uniform([-50, -50, -1], [50, 50, 3], 20_000) for _ in range(batch)],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(batch, 4, 4),
-        adjacent=[before(time + 1) for time in range(config.model.temporal.frames)],
-        outlines=[areas(own) for own in truth],
+        adjacent=[before(time + 1) for time in range(config.model.temporal.num_adjacent)],
+        polygons=[areas(own) for own in gt_boxes],
     ).to(device)
 
 
@@ -126,7 +126,7 @@ def step_stages(
         place = (batch.image_size, batch.views.cameras, batch.bev_from_ego)
         lifted = view(features, *place)
         bev = lifted.bev
-        others = [bev] * config.model.temporal.frames
+        others = [bev] * config.model.temporal.num_adjacent
         bev = model.temporal(bev, others, [views.seconds for views in batch.adjacent])
         encoded = model.encoder(bev)
     parameters = list(model.parameters())

@@ -9,9 +9,9 @@ from torch import Tensor
 from bev.data.batch import Batch
 from bev.geometry import feature_pixels
 from bev.models.view.base import ViewTransform
+from bev.models.view.dual_view import DualViewTransform
 from bev.models.view.image_sampling import Sightings, column_points, find_sightings, sample_features
 from bev.models.view.lift_splat import LiftSplat, frustum_points
-from bev.models.view.refinement import RefinedLiftSplat
 from bev.models.view.voxel_sampling import VoxelSampling
 from bev.ops import VoxelPlan, voxel_pool
 
@@ -29,7 +29,7 @@ def view_parts(
         features: (B, N, C, h, w), what the view transform is given.
         trained: makes a function's forward and backward pass on given tensors.
     """
-    if isinstance(view, RefinedLiftSplat):
+    if isinstance(view, DualViewTransform):
         forth = _lift_parts(view.lift, batch, features, trained)
         return forth | _sampling_parts(view, batch, features, trained)
     if isinstance(view, VoxelSampling):
@@ -70,10 +70,10 @@ def _pooling_inputs(points: Tensor, channels: int, dtype: torch.dtype) -> tuple[
 
 
 def _sampling_parts(
-    view: VoxelSampling | RefinedLiftSplat, batch: Batch, features: Tensor, trained: Trained
+    view: VoxelSampling | DualViewTransform, batch: Batch, features: Tensor, trained: Trained
 ) -> dict[str, Callable[[], object]]:
     # The way back sums over each column, by factors that are learned.
-    back = isinstance(view, RefinedLiftSplat)
+    back = isinstance(view, DualViewTransform)
     size, channels = features.shape[-2:], view.context.out_channels
 
     def sightings() -> Sightings:

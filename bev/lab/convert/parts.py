@@ -64,7 +64,7 @@ def center_head(theirs: str, lidar_boxes: bool) -> list[Rule]:
     if lidar_boxes:
         changes = {"heading": lambda t: -t.flip(0), "size": lambda t: t[[1, 0, 2]]}
     for ours, name in _OUTPUTS.items():
-        branch, task = rf"head\.groups\.(\d)\.{ours}", rf"{theirs}.task_heads.\1.{name}"
+        branch, task = rf"head\.tasks\.(\d)\.{ours}", rf"{theirs}.task_heads.\1.{name}"
         rules += [
             Rule(rf"{branch}\.0\.0\.weight", (f"{task}.0.conv.weight",)),
             Rule(rf"{branch}\.0\.1\.(\w+)", (rf"{task}.0.bn.\2",)),

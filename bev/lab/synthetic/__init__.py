@@ -1,10 +1,10 @@
-"""A made driving world, written to disk as a nuScenes data set.
+"""A synthetic driving world, written to disk as a nuScenes data set.
 
     from bev.lab.synthetic import PRESETS, make_world
     root = make_world(Path("data/synthetic"), PRESETS["tiny"])
 
 Nothing outside this package knows that the data is made: nuscenes-devkit reads it like any other.
-The data's way through the package: ``scene`` (what is there) -> ``truth`` (lidar, visibility) ->
+The data's way through the package: ``scene`` (what is there) -> ``ground_truth`` (lidar, visibility) ->
 ``render`` (images) -> ``scene_writer`` and ``world`` (files).
 """
 

@@ -1,4 +1,4 @@
-"""What a made world is: its size, seed and names.
+"""What a synthetic world is: its size, seed and names.
 
 A world is fully described by a ``WorldConfig`` and the generator's version; both are written into
 the data root, so that a finished world is recognised and never silently mixed with another one.
@@ -23,7 +23,7 @@ KEY_FRAME_PERIOD = 0.5
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Size and seed of a made world.
+    """Size and seed of a synthetic world.
 
     Attributes:
         train_scenes: number of training scenes.

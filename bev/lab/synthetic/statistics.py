@@ -1,4 +1,4 @@
-"""How hard a made world is, in the figures that the project promises to keep."""
+"""How hard a synthetic world is, in the figures that the project promises to keep."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from bev.data.nuscenes.classes import CLASS_RANGE
 from bev.lab.synthetic.config import VERSION, SceneKey, WorldConfig
 from bev.lab.synthetic.scene.actors import CATEGORIES
 from bev.lab.synthetic.scene.scene import make_scene
-from bev.lab.synthetic.visibility.truth import frame_truth, visibility_token
+from bev.lab.synthetic.visibility.ground_truth import frame_ground_truth, visibility_token
 
 
 @dataclass
@@ -68,17 +68,17 @@ class Statistics:
 
 
 def scene_statistics(config: WorldConfig, keys: Iterable[SceneKey], every: int = 1) -> Statistics:
-    """Statistics of these scenes (of each ``every``-th key frame) from their truth alone; nothing
+    """Statistics of these scenes (of each ``every``-th key frame) from their ground truth alone; nothing
     is read or written."""
     total = Statistics()
     for key in keys:
         scene, before = make_scene(key, config), Counter(total.by_class)
         for frame in range(0, config.frames_per_scene, every):
-            truth = frame_truth(scene, frame, config.image_size)
+            ground_truth = frame_ground_truth(scene, frame, config.image_size)
             total.frames += 1
             for i, actor in enumerate(scene.actors):
-                token = visibility_token(truth.visible[i])
-                total.add(actor.label, truth.distance[i], int(truth.points[i]), token)
+                token = visibility_token(ground_truth.visible[i])
+                total.add(actor.label, ground_truth.distance[i], int(ground_truth.points[i]), token)
         total.scenes += 1
         total.scenes_with_class.update(set(total.by_class - before))
     return total

@@ -2,7 +2,7 @@
 
 Everything is written into a hidden sibling folder, scene by scene, and renamed to the wanted name
 at the very end. A run that was cut off leaves that folder; the next run with the same settings
-goes on from its finished scenes. A finished world carries ``made_world.json`` with its settings.
+goes on from its finished scenes. A finished world carries ``synthetic_world.json`` with its settings.
 """
 
 import json
@@ -24,7 +24,7 @@ from bev.lab.synthetic.writing.scene_writer import SHARDS, prepare_process, shar
 from bev.lab.synthetic.writing.tables import EXPANSIONS, MAP_FILE, TABLES, shared_rows
 from bev.machine import usable_cores
 
-MARKER = "made_world.json"
+MARKER = "synthetic_world.json"
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -38,12 +38,14 @@ def find_world(root: Path, config: WorldConfig) -> Path | None:
         return None
     marker = root / MARKER
     if not marker.is_file():
-        raise DataError(f"{root} holds something that is not a made world; give another folder.")
+        raise DataError(
+            f"{root} holds something that is not a synthetic world; give another folder."
+        )
     found = json.loads(marker.read_text())
     wanted = config.fingerprint()
     if found != wanted:
         raise DataError(
-            f"{root} holds a made world of other settings ({_difference(found, wanted)}); "
+            f"{root} holds a synthetic world of other settings ({_difference(found, wanted)}); "
             "delete it or give another folder."
         )
     return root

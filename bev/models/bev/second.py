@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from bev.errors import ConfigError
 from bev.models.bev.encoder import BevEncoderConfig
-from bev.models.image.neck import SecondFpnConfig
+from bev.models.image.neck import SECONDFPNConfig
 from bev.models.recompute import blocks, recompute
 
 
 @dataclass(frozen=True)
-class SecondEncoderConfig(BevEncoderConfig):
-    """Settings of :class:`SecondEncoder`.
+class SECONDEncoderConfig(BevEncoderConfig):
+    """Settings of :class:`SECONDEncoder`.
 
     Attributes:
         stages: width of each residual stage; the first stands at half the grid's resolution, each
@@ -41,17 +41,17 @@ class SecondEncoderConfig(BevEncoderConfig):
         if self.channels % levels:
             raise ConfigError(
                 f"encoder.channels = {self.channels} must be a multiple of {levels}: a"
-                f" SecondEncoder joins {levels} levels of equal width."
+                f" SECONDEncoder joins {levels} levels of equal width."
             )
 
-    def build(self, in_channels: int) -> "SecondEncoder":
-        return SecondEncoder(self, in_channels)
+    def build(self, in_channels: int) -> "SECONDEncoder":
+        return SECONDEncoder(self, in_channels)
 
 
-class SecondEncoder(nn.Module):
+class SECONDEncoder(nn.Module):
     """(B, C, Y, X) to (B, channels, Y, X); Y and X are multiples of 2 to the number of stages."""
 
-    def __init__(self, config: SecondEncoderConfig, in_channels: int) -> None:
+    def __init__(self, config: SECONDEncoderConfig, in_channels: int) -> None:
         super().__init__()
         self.channels = config.channels
         width = config.stages[0]
@@ -67,7 +67,7 @@ class SecondEncoder(nn.Module):
             self.stages.append(nn.Sequential(first, *rest))
             width = stage
         strides = [2**level for level in range(len(config.stages) + 1)]
-        neck = SecondFpnConfig(config.channels // len(strides), stride=1, eps=config.eps)
+        neck = SECONDFPNConfig(config.channels // len(strides), stride=1, eps=config.eps)
         self.neck = neck.build((in_channels, *config.stages), strides)
         if config.checkpointing:
             recompute([self.stem, *blocks(self.stages)])

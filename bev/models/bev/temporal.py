@@ -21,7 +21,7 @@ class TemporalConfig:
     """Settings of :class:`TemporalJoin`.
 
     Attributes:
-        frames: adjacent frames that are joined with the sample's own, as many as the data bring
+        num_adjacent: adjacent frames that are joined with the sample's own, as many as the data bring
             (``data.adjacent``); 0 is a network of one time.
         blocks: residual blocks that the features of each time pass before they are joined, with the
             same weights at all times (BEVDet4D's additional encoder).
@@ -29,19 +29,19 @@ class TemporalConfig:
         times: tell the network each adjacent frame's time; published networks are not told.
     """
 
-    frames: int = 0
+    num_adjacent: int = 0
     blocks: int = 0
     gradient: bool = False
     times: bool = True
 
     def __post_init__(self) -> None:
-        if self.frames < 0 or self.blocks < 0:
+        if self.num_adjacent < 0 or self.blocks < 0:
             raise ConfigError(f"model.temporal = {self} needs counts of at least 0.")
 
     @property
     def described(self) -> str:
         """How many frames are joined, in words."""
-        return f"{self.frames} adjacent frames{'' if self.times else ' without their times'}"
+        return f"{self.num_adjacent} adjacent frames{'' if self.times else ' without their times'}"
 
     def layout(self, channels: int) -> list[tuple[str, int, int]]:
         """What each channel of the join is: ("features" or "time", number of the frame, channel).
@@ -49,8 +49,8 @@ class TemporalConfig:
         Args:
             channels: of one time; frame 0 is the sample's own.
         """
-        maps = [("features", t, c) for t in range(self.frames + 1) for c in range(channels)]
-        return maps + [("time", t, 0) for t in range(1, self.frames + 1) if self.times]
+        maps = [("features", t, c) for t in range(self.num_adjacent + 1) for c in range(channels)]
+        return maps + [("time", t, 0) for t in range(1, self.num_adjacent + 1) if self.times]
 
     def build(self, channels: int) -> "TemporalJoin":
         """Build for BEV features of this width."""
@@ -70,7 +70,7 @@ class TemporalJoin(nn.Module):
 
     def __init__(self, config: TemporalConfig, channels: int) -> None:
         super().__init__()
-        blocks = config.blocks if config.frames else 0
+        blocks = config.blocks if config.num_adjacent else 0
         self.encode = nn.Sequential(*(BasicBlock(channels, channels) for _ in range(blocks)))
         self.times = config.times
         self.channels = len(config.layout(channels))

@@ -89,7 +89,7 @@ class Head(nn.Module):
         """
         raise ConfigError(
             f"{type(self).__name__} does not define `averaged`, which flip test-time augmentation"
-            " needs; set --model.no-test-mirror."
+            " needs; set --model.no-flip-tta."
         )
 
     def boxes(self, decoded: Any) -> list[Boxes3D] | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
-from bev.models.camera_mask import pack
+from bev.models.camera_mask import gather_valid
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.heads.losses import HeatmapLoss
 from bev.serialization import from_plain
@@ -65,7 +65,7 @@ class ImageClassHead(Head):
         Absent cameras do not count.
         """
         views = batch.views
-        logits = self.classify(pack(output, views.present))
+        logits = self.classify(gather_valid(output, views.camera_mask))
         targets = torch.stack(
             [
                 image_heatmaps(
@@ -79,7 +79,7 @@ class ImageClassHead(Head):
                 for sample, own in enumerate(batch.boxes)
             ]
         )
-        targets = pack(targets, views.present)
+        targets = gather_valid(targets, views.camera_mask)
         centres = (targets == 1).sum().clamp(min=1)
         return {"image": self.config.weight * (HeatmapLoss()(logits, targets) / centres)}
 

@@ -1,7 +1,7 @@
 """BEV segmentation: for each layer, the logit that a cell's centre lies inside one of its areas.
 
 After Philion and Fidler, Lift, Splat, Shoot (2020), section 4: every layer is told apart from the
-rest by itself, since areas overlap. Ground truth is made of the batch's outlines, on the device.
+rest by itself, since areas overlap. Ground truth is made of the batch's polygons, on the device.
 """
 
 import re
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError, TrainingError
-from bev.geometry import BevGrid, Outlines, covered
+from bev.geometry import BevGrid, Polygons, covered
 from bev.models.flip_tta import averaged_logits
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.layers import conv_bn_relu
@@ -38,7 +38,7 @@ class SegmentationHeadConfig(HeadConfig):
         loss: "bce", or "focal" (Lin et al. 2017) with alpha 0.25 and gamma 2; mean over all cells.
         positive_weight: of covered cells in "bce"; 2.13 as published by Lift-Splat-Shoot.
         weight: of the loss of each layer, in their order; one weight stands for all.
-        least_visibility: boxes of a known nuScenes visibility level below this are no truth: 1
+        min_visibility: boxes of a known nuScenes visibility level below this are no ground truth: 1
             takes all, 2 those seen to more than 40 %. Evaluation gives both.
     """
 
@@ -47,7 +47,7 @@ class SegmentationHeadConfig(HeadConfig):
     loss: Literal["bce", "focal"] = "bce"
     positive_weight: float = 2.13
     weight: tuple[float, ...] = (1.0,)
-    least_visibility: int = 1
+    min_visibility: int = 1
 
     def __post_init__(self) -> None:
         if len(self.weight) not in (1, len(self.layers)):
@@ -55,9 +55,9 @@ class SegmentationHeadConfig(HeadConfig):
                 f"model.segmentation.weight has {len(self.weight)} numbers for {len(self.layers)}"
                 " layers; give one for each, or one for all."
             )
-        if self.least_visibility not in (1, 2):
+        if self.min_visibility not in (1, 2):
             raise ConfigError(
-                f"model.segmentation.least_visibility is {self.least_visibility}; give 1 for all"
+                f"model.segmentation.min_visibility is {self.min_visibility}; give 1 for all"
                 " vehicles, or 2 for those seen to more than 40 %."
             )
 
@@ -68,19 +68,19 @@ class SegmentationHeadConfig(HeadConfig):
     def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
         """Areas of all layers must come with the data, whole over the grid."""
         self.check_layers(data.source.labels)
-        missing = [name for name in self.layers if name not in data.outlines.layers]
+        missing = [name for name in self.layers if name not in data.polygons.layers]
         if missing:
             raise TrainingError(
                 f"The model segments {', '.join(self.layers)} and the data bring no"
-                f" {', '.join(missing)}; set --data.outlines.layers {' '.join(self.layers)}."
+                f" {', '.join(missing)}; set --data.polygons.layers {' '.join(self.layers)}."
             )
         grid, scale = model.grid, data.bev_augmentation.scale[0]
         needed = max(map(abs, (*grid.x[:2], *grid.y[:2]))) * 2**0.5 / scale
-        layers = (one for one in data.source.labels.layers if one.name in data.outlines.layers)
-        if any(one.of_map for one in layers) and data.outlines.reach < needed:
+        layers = (one for one in data.source.labels.layers if one.name in data.polygons.layers)
+        if any(one.of_map for one in layers) and data.polygons.reach < needed:
             raise TrainingError(
-                "Maps must be whole over the grid however it turns: set --data.outlines.reach to at"
-                f" least {needed:.0f} metres, not {data.outlines.reach:g}."
+                "Maps must be whole over the grid however it turns: set --data.polygons.reach to at"
+                f" least {needed:.0f} metres, not {data.polygons.reach:g}."
             )
 
     def check_layers(self, labels: LabelSpace) -> None:
@@ -96,31 +96,31 @@ class SegmentationHeadConfig(HeadConfig):
         self.check_layers(spec.labels)
         return SegmentationHead(self, spec)
 
-    def truth(
+    def ground_truth(
         self,
-        outlines: Sequence[Outlines],
+        polygons: Sequence[Polygons],
         grid: BevGrid,
         labels: LabelSpace,
-        least_visibility: int = 0,
+        min_visibility: int = 0,
     ) -> Bool[Tensor, "B K Y X"]:
         """Which cells each of the K layers covers.
 
         Args:
-            outlines: of each sample, BEV frame.
+            polygons: of each sample, BEV frame.
             grid: gives the cells.
-            labels: the label space of the outlines.
-            least_visibility: areas of a known level below it are left out; 0 takes all.
+            labels: the label space of the polygons.
+            min_visibility: areas of a known level below it are left out; 0 takes all.
 
         Raises:
             DataError: where there are none.
         """
-        if not outlines:
+        if not polygons:
             raise DataError(
-                "BEV segmentation needs outlines, and the batch carries none; set"
-                f" --data.outlines.layers {' '.join(self.layers)}."
+                "BEV segmentation needs polygons, and the batch carries none; set"
+                f" --data.polygons.layers {' '.join(self.layers)}."
             )
         numbers = [labels.layer_names.index(name) for name in self.layers]
-        return covered(outlines, numbers, grid, least_visibility)
+        return covered(polygons, numbers, grid, min_visibility)
 
 
 class SegmentationHead(Head):
@@ -142,9 +142,9 @@ class SegmentationHead(Head):
         return self.layers(bev)
 
     def loss(self, output: Float[Tensor, "B K Y X"], batch: Batch) -> dict[str, Tensor]:
-        """The weighted loss of each layer, float32: ``bev_vehicle`` and so on; see ``truth``."""
+        """The weighted loss of each layer, float32: ``bev_vehicle`` and so on; see ``ground_truth``."""
         config = self.config
-        target = config.truth(batch.outlines, self.grid, self.space, config.least_visibility)
+        target = config.ground_truth(batch.polygons, self.grid, self.space, config.min_visibility)
         logits, target = output, target.float()
         with torch.autocast(logits.device.type, enabled=False):
             if config.loss == "focal":

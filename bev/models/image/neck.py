@@ -61,8 +61,8 @@ class Fpn(nn.Module):
 
 
 @dataclass(frozen=True)
-class SecondFpnConfig(NeckConfig):
-    """Settings of :class:`SecondFpn`.
+class SECONDFPNConfig(NeckConfig):
+    """Settings of :class:`SECONDFPN`.
 
     Attributes:
         channels: width that each level is brought to; the result has all of them.
@@ -74,11 +74,11 @@ class SecondFpnConfig(NeckConfig):
     stride: int = 16
     eps: float = 1e-5
 
-    def build(self, channels: Sequence[int], strides: Sequence[int]) -> "SecondFpn":
-        return SecondFpn(self, channels, strides)
+    def build(self, channels: Sequence[int], strides: Sequence[int]) -> "SECONDFPN":
+        return SECONDFPN(self, channels, strides)
 
 
-class SecondFpn(nn.Module):
+class SECONDFPN(nn.Module):
     """Every level brought to one resolution by a (transposed) convolution, and joined.
 
     After Yan et al., SECOND (2018), as BEVDepth (Li et al. 2022) has it over all four stages. The
@@ -89,7 +89,7 @@ class SecondFpn(nn.Module):
     """
 
     def __init__(
-        self, config: SecondFpnConfig, channels: Sequence[int], strides: Sequence[int]
+        self, config: SECONDFPNConfig, channels: Sequence[int], strides: Sequence[int]
     ) -> None:
         super().__init__()
         if config.stride not in strides:
@@ -112,23 +112,23 @@ class SecondFpn(nn.Module):
 
 
 @dataclass(frozen=True)
-class JoinedNeckConfig(NeckConfig):
-    """Settings of :class:`JoinedNeck`: the width of both convolutions."""
+class ConcatNeckConfig(NeckConfig):
+    """Settings of :class:`ConcatNeck`: the width of both convolutions."""
 
     channels: int = 512
 
-    def build(self, channels: Sequence[int], strides: Sequence[int]) -> "JoinedNeck":
-        return JoinedNeck(self, channels, strides)
+    def build(self, channels: Sequence[int], strides: Sequence[int]) -> "ConcatNeck":
+        return ConcatNeck(self, channels, strides)
 
 
-class JoinedNeck(nn.Module):
+class ConcatNeck(nn.Module):
     """Every level brought to the finest one's size, joined, and mixed by two 3x3 convolutions.
 
     As Lift-Splat-Shoot (Philion and Fidler 2020) joins the last two levels of its EfficientNet.
     """
 
     def __init__(
-        self, config: JoinedNeckConfig, channels: Sequence[int], strides: Sequence[int]
+        self, config: ConcatNeckConfig, channels: Sequence[int], strides: Sequence[int]
     ) -> None:
         super().__init__()
         self.channels, self.stride = config.channels, strides[0]

@@ -40,7 +40,7 @@ class ViewTransform(nn.Module):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-        present: Bool[Tensor, "B N"] | None = None,
+        camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
         """BEV features of N cameras.
 
@@ -49,7 +49,7 @@ class ViewTransform(nn.Module):
             image_size: (H, W), pixels.
             cameras: (B, N), of the network's images.
             bev_from_ego: BEV augmentation.
-            present: which cameras are there, see ``Views``; None where all are. The others give
+            camera_mask: which cameras are there, see ``Views``; None where all are. The others give
                 nothing: their poses are NaN, and their features must not reach a network.
         """
         raise NotImplementedError

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.geometry import BevGrid, Cameras, feature_pixels
-from bev.models.camera_mask import pack, unpack
+from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.models.view.depth_bins import DepthBinning, DepthBins
 from bev.models.view.depth_net import ConvDepthNetConfig, DepthContext, DepthNetConfig
@@ -78,7 +78,7 @@ class LiftSplat(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-        present: Bool[Tensor, "B N"] | None = None,
+        camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
         looks: list[Tensor] = []  # beside the features, what each pixel sees of the geometry
         # Geometry stays in float32: half precision would move far points by metres.
@@ -96,7 +96,7 @@ class LiftSplat(ViewTransform):
                 rays = ray_features(pixels, cameras, bev_from_ego)
                 looks = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
         logits, context = self._depth_context(
-            _joined(features, looks), image_size, cameras, bev_from_ego, present
+            _joined(features, looks), image_size, cameras, bev_from_ego, camera_mask
         )
         if logits is None:
             batch, count, bins, height, width = points.shape[:-1]
@@ -114,19 +114,21 @@ class LiftSplat(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-        present: Bool[Tensor, "B N"] | None,
+        camera_mask: Bool[Tensor, "B N"] | None,
     ) -> DepthContext:
         """The depth net's answer; a net looks at each camera on its own, and at no absent one."""
-        if present is None:
+        if camera_mask is None:
             return self.depth_net(features, image_size, cameras, bev_from_ego)
         # Each camera that is there as a sample of its own.
-        one = pack(features, present).unsqueeze(1)
-        bev_from_ego = bev_from_ego[present.nonzero()[:, 0]]
-        logits, context = self.depth_net(one, image_size, cameras[present][:, None], bev_from_ego)
+        one = gather_valid(features, camera_mask).unsqueeze(1)
+        bev_from_ego = bev_from_ego[camera_mask.nonzero()[:, 0]]
+        logits, context = self.depth_net(
+            one, image_size, cameras[camera_mask][:, None], bev_from_ego
+        )
         batch = len(features)
         return DepthContext(
-            None if logits is None else unpack(logits.squeeze(1), present, batch),
-            unpack(context.squeeze(1), present, batch),
+            None if logits is None else scatter_valid(logits.squeeze(1), camera_mask, batch),
+            scatter_valid(context.squeeze(1), camera_mask, batch),
         )
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:

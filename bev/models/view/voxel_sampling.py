@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
-from bev.models.camera_mask import pack, unpack
+from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.layers import conv_bn_relu
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.models.view.image_sampling import column_points, find_sightings, planes, sample_features
@@ -64,9 +64,11 @@ class VoxelSampling(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-        present: Bool[Tensor, "B N"] | None = None,
+        camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        context = unpack(self.context(pack(features, present)), present, len(features))
+        context = scatter_valid(
+            self.context(gather_valid(features, camera_mask)), camera_mask, len(features)
+        )
         volume = self.sample(context, image_size, cameras, bev_from_ego)
         return BevFeatures(self.reduce(rearrange(volume, "b c z y x -> b (z c) y x")), None)
 

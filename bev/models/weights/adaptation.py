@@ -40,7 +40,7 @@ def load_adapted(
 
     Raises:
         WeightsError: as ``read_weights`` and ``load_weights``, and where the file's config names no
-            class groups, or others than its tensors have.
+            tasks, or others than its tensors have.
     """
     content = read_file(path)
     saved = _within(_within(content, CONFIG), "model")

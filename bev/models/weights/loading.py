@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from bev.compatibility import current_tensors
 from bev.errors import WeightsError
 from bev.files import replacing
 from bev.models.weights.parts import unknown_part, within, within_any
@@ -45,10 +46,10 @@ def read_file(path: Path) -> Any:
                 about = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             config = {CONFIG: json.loads(about[CONFIG])} if CONFIG in about else {}
-            return {"state_dict": state, **config}
+            return current_tensors({"state_dict": state, **config})
         # timm's own training leaves its command line in a checkpoint.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return current_tensors(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         why = (

@@ -1,7 +1,7 @@
 """Parts of a model by name: the beginning of its tensors' names, ``view.depth_net``.
 
 Words between dots are matched one by one and may hold wildcards: ``backbone.body.layer*``,
-``head.groups.*.heatmap``.
+``head.tasks.*.heatmap``.
 """
 
 import difflib

@@ -21,6 +21,7 @@ from lightning import Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from bev.compatibility import current_tensors
 from bev.errors import TrainingError
 from bev.models.weights.loading import first_line
 
@@ -49,6 +50,9 @@ class CheckedCheckpointIO(TorchCheckpointIO):
             if alone or distributed.get_world_size() == 1:
                 raise
             self.fault = str(error)
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return current_tensors(super().load_checkpoint(*args, **kwargs))
 
     def _save(self, checkpoint: dict[str, Any], path: Path) -> None:
         """Write a checkpoint, in place of the one of that name.

@@ -23,13 +23,13 @@ _POSITION = [
         ("data", name)
         for name in (
             "source", "version", "train_split", "fold", "fraction", "fraction_seed", "sampling",
-            "least_points", "batch_size",
+            "min_points", "batch_size",
         )
     ),
 ]  # fmt: skip
 
 
-def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, Detector]:
+def load_checkpoint(path: Path, flip_tta: bool = False) -> tuple[Experiment, Detector]:
     """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
 
     Of a run's checkpoint, or of what :func:`export_weights` wrote. Only plain data and tensors are
@@ -37,7 +37,7 @@ def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, 
 
     Args:
         path: the file.
-        test_mirror: detect with test-time mirroring, whatever the config says.
+        flip_tta: detect with test-time mirroring, whatever the config says.
 
     Raises:
         CheckpointError: where the file is missing, damaged, not one of this project's, or its
@@ -47,7 +47,7 @@ def load_checkpoint(path: Path, test_mirror: bool = False) -> tuple[Experiment, 
     config = _experiment(content, path)
     # The weights come from the checkpoint: nothing is to be fetched.
     model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
-    detector = dataclasses.replace(model, test_mirror=test_mirror or model.test_mirror).build()
+    detector = dataclasses.replace(model, flip_tta=flip_tta or model.flip_tta).build()
     weights = _detector_weights(content)
     fault = _misfit(detector.state_dict(), weights)
     if fault:

@@ -41,10 +41,10 @@ def build_optimizer(
             f"train.optimizer = {call} knows no weight decay; set --train.weight-decay 0."
         )
     optimizer = call.build(stages.groups(), fill=lambda target, given: {**given, **own})
-    if config.clip and config.precision == "16" and unscales(optimizer):
+    if config.max_grad_norm and config.precision == "16" and unscales(optimizer):
         raise ConfigError(
             f"train.optimizer = {call} takes the scale of float16 losses from the gradients itself,"
-            " after they are clipped; set --train.clip 0, --train.precision bf16, or fused=False."
+            " after they are clipped; set --train.max-grad-norm 0, --train.precision bf16, or fused=False."
         )
     return optimizer
 

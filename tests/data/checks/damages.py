@@ -1,4 +1,4 @@
-"""Ways to damage a made world: each spoils one thing and says what a check must name."""
+"""Ways to damage a synthetic world: each spoils one thing and says what a check must name."""
 
 import json
 from collections.abc import Callable

@@ -19,9 +19,9 @@ from bev.errors import DataError
 
 
 @pytest.fixture()
-def world(made_world, tmp_path) -> Path:
+def world(synthetic_world, tmp_path) -> Path:
     """A copy to spoil."""
-    return shutil.copytree(made_world, tmp_path / "world")
+    return shutil.copytree(synthetic_world, tmp_path / "world")
 
 
 def found_in(root: Path, **config) -> Findings:
@@ -72,8 +72,8 @@ def test_all_of_it_is_listed_at_once_by_the_command(world):
     assert errors < warnings
 
 
-def test_a_whole_data_set_has_nothing_wrong(made_world):
-    out = told(made_world, "--lidar", "--decode", "--sweeps", code=0)
+def test_a_whole_data_set_has_nothing_wrong(synthetic_world):
+    out = told(synthetic_world, "--lidar", "--decode", "--sweeps", code=0)
     assert out.splitlines()[0].endswith("72 images, 12 lidar files")
     assert out.splitlines()[1:] == ["nothing wrong"]
 
@@ -130,20 +130,20 @@ def test_a_root_without_versions_is_named(tmp_path):
         check_data(tmp_path, "v1.0-mini", CheckConfig())
 
 
-def test_a_quaternion_is_normalised(world, made_world):
+def test_a_quaternion_is_normalised(world, synthetic_world):
     """The rule: training sees what it sees with unit quaternions, to rounding."""
     next(damage for damage in DAMAGES if str(damage) == "twice_as_long").spoil(world)
-    for ours, theirs in zip(samples(world), samples(made_world), strict=True):
+    for ours, theirs in zip(samples(world), samples(synthetic_world), strict=True):
         assert torch.allclose(ours.boxes[0].yaw, theirs.boxes[0].yaw, atol=1e-5)
         poses = ours.views.cameras.ego_from_camera, theirs.views.cameras.ego_from_camera
         assert torch.allclose(*poses, atol=1e-5)
 
 
-def test_boxes_that_are_none_are_left_out(world, made_world, capfd):
+def test_boxes_that_are_none_are_left_out(world, synthetic_world, capfd):
     """The rule: only these, from training and evaluation alike, and the build says how many."""
     flat_box(world), endless_box(world)
     number = {row["token"]: i for i, row in enumerate(rows_of(world, "sample"))}
-    kept = sorted(rows_of(made_world, "sample_annotation")[2:],
+    kept = sorted(rows_of(synthetic_world, "sample_annotation")[2:],
                   key=lambda row: number[row["sample_token"]])  # fmt: skip
     boxes = opened(DataConfig(root=world, version=VERSION)).index.sample_annotation
     assert boxes.translation.tolist() == [row["translation"] for row in kept]

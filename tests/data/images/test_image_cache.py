@@ -257,9 +257,9 @@ def test_the_cache_lies_beside_the_data_or_else_in_the_users_folder(tmp_path, us
         root.chmod(0o755)
 
 
-def test_samples_are_the_same_bits_with_and_without(made_world, tmp_path, monkeypatch):
+def test_samples_are_the_same_bits_with_and_without(synthetic_world, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
-    config = DataConfig(root=made_world, version="v1.0-synthetic", image_size=(128, 352))
+    config = DataConfig(root=synthetic_world, version="v1.0-synthetic", image_size=(128, 352))
     frames = opened(config).frames("synthetic_train")[:2]
     plain = KeyFrames(frames, config, training=True)
     cached = KeyFrames(frames, replace(config, image_cache=0.1), training=True)
@@ -270,9 +270,9 @@ def test_samples_are_the_same_bits_with_and_without(made_world, tmp_path, monkey
     assert list((tmp_path / "images").glob("*/??/*"))
 
 
-def test_no_cache_is_made_unless_asked_for(made_world, tmp_path, monkeypatch):
+def test_no_cache_is_made_unless_asked_for(synthetic_world, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
-    config = DataConfig(root=made_world, version="v1.0-synthetic")
+    config = DataConfig(root=synthetic_world, version="v1.0-synthetic")
     KeyFrames(opened(config).frames("synthetic_train"), config, training=True)[0]
     assert not (tmp_path / "images").exists()
     with pytest.raises(ConfigError, match="image_cache"):

@@ -59,7 +59,7 @@ def devkit_frame(nusc: NuScenes, sample: dict, cameras) -> Frame:
         cameras=tuple(frames),
         global_from_ego=torch.from_numpy(global_from_ego),
         boxes=boxes,
-        points_on_box=points,
+        num_points=points,
         lidar_path=Path(nusc.dataroot) / lidar["filename"] if lidar else None,
         ego_from_lidar=ego_from_sensor(lidar) if lidar else torch.eye(4, dtype=torch.float64),
         vehicles=vehicles,

@@ -22,7 +22,7 @@ from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.geometry import apply_transform
-from bev.lab.benchmark.made_tables import write_tables
+from bev.lab.benchmark.synthetic_tables import write_tables
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,9 @@ def test_settings_without_meaning_are_refused(settings):
 
 
 @pytest.fixture(scope="module")
-def made(made_world):
+def made(synthetic_world):
     return DataConfig(
-        root=made_world,
+        root=synthetic_world,
         version="v1.0-synthetic",
         image_size=(64, 176),
         adjacent=AdjacentConfig(previous=1, following=1),

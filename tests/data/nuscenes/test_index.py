@@ -21,7 +21,7 @@ from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import split_rows
 from bev.errors import DataError
-from bev.lab.benchmark.made_tables import VERSION, write_tables
+from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
 
 def same(ours, theirs) -> None:
@@ -65,9 +65,9 @@ def test_real_frames_are_the_devkits(nuscenes_root, version, split, boxes):
 
 
 @pytest.mark.parametrize("split", ["synthetic_train", "synthetic_val"])
-def test_frames_of_the_made_world_are_the_devkits(made_world, split):
+def test_frames_of_the_synthetic_world_are_the_devkits(synthetic_world, split):
     """Its splits are custom ones, from the version's splits.json."""
-    assert compare(made_world, "v1.0-synthetic", split) > 20
+    assert compare(synthetic_world, "v1.0-synthetic", split) > 20
 
 
 def edit(root: Path, table: str, change) -> None:

@@ -11,7 +11,7 @@ from index_files import content, names
 from bev.data.nuscenes import index_cache
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import DataError
-from bev.lab.benchmark.made_tables import VERSION
+from bev.lab.benchmark.synthetic_tables import VERSION
 
 pytestmark = pytest.mark.usefixtures("user_cache")
 

@@ -19,7 +19,7 @@ from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.lab.benchmark.index import family
-from bev.lab.benchmark.made_tables import VERSION, write_tables
+from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
 pytestmark = pytest.mark.usefixtures("user_cache")
 

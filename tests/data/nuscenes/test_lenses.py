@@ -9,7 +9,7 @@ import torch
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.sensor_data import camera_frames, lens_of
 from bev.geometry import KannalaBrandt, Pinhole
-from bev.lab.benchmark.made_tables import write_tables
+from bev.lab.benchmark.synthetic_tables import write_tables
 
 FISHEYE = {"camera_model": "fisheye", "camera_distortion": [0.02, -0.003, 0.0, 0.0]}
 

@@ -76,8 +76,8 @@ def pose(x: float, y: float, yaw: float, height: float = 0.0) -> torch.Tensor:
 
 def masks(root, layers, where=(*CENTER, YAW), grid=GRID, reach=40.0, width=1.0):
     maps = MapLayers(root, "v1.0-own", layers, width, reach)
-    outlines = maps.around("here", pose(*where))
-    return covered([outlines], [LAYERS.index(name) for name in layers], grid)[0].numpy()
+    polygons = maps.around("here", pose(*where))
+    return covered([polygons], [LAYERS.index(name) for name in layers], grid)[0].numpy()
 
 
 @pytest.mark.parametrize("layer", ["drivable_area", "walkway"])
@@ -127,12 +127,12 @@ def test_a_street_by_hand_seen_from_a_car_that_is_turned_left(root):
     assert areas.bounds.tolist() == [[98, 51, 104, 53]] and areas.starts.tolist() == [0, 8]
     maps = MapLayers(root, "v1.0-own", ("drivable_area",), 1.0, 40.0)
     # At (100, 50) and 7 m up a hill; the car's x is global y, its y is global -x.
-    outlines = maps.around("up", pose(100, 50, math.pi / 2, 7.0))
+    polygons = maps.around("up", pose(100, 50, math.pi / 2, 7.0))
     grid = BevGrid(x=(0.0, 4.0, 1.0), y=(-5.0, 3.0, 1.0), z=(0.0, 1.0, 1.0))
     expected = torch.zeros(8, 4, dtype=torch.bool)
     expected[1:7, 1:3] = True  # y from -4 to 2, x from 1 to 3
     expected[6, 1] = False  # the hole: y from 0.8 to 1.8, x from 1.2 to 1.8
-    assert torch.equal(covered([outlines], [LAYERS.index("drivable_area")], grid)[0, 0], expected)
+    assert torch.equal(covered([polygons], [LAYERS.index("drivable_area")], grid)[0, 0], expected)
 
 
 def test_maps_follow_bev_augmentation(root):
@@ -141,10 +141,10 @@ def test_maps_follow_bev_augmentation(root):
     layers = ("drivable_area", "divider")
     numbers = [LAYERS.index(name) for name in layers]
     maps = MapLayers(root, "v1.0-own", layers, 1.0, 60.0)
-    outlines = maps.around("here", pose(*CENTER, YAW))
+    polygons = maps.around("here", pose(*CENTER, YAW))
     square = BevGrid(x=(-20.0, 20.0, 0.5), y=(-20.0, 20.0, 0.5), z=(-1.0, 1.0, 2.0))
-    plain = covered([outlines], numbers, square)[0]
-    turned = outlines.transform(bev_transform(math.pi / 2, 1.0, flip_y=True))
+    plain = covered([polygons], numbers, square)[0]
+    turned = polygons.transform(bev_transform(math.pi / 2, 1.0, flip_y=True))
     # (x, y) goes to (-y, x), then to (-y, -x): rows and columns change places, both reversed.
     expected = plain.transpose(1, 2).flip(1, 2)
     assert (covered([turned], numbers, square)[0] != expected).float().mean() < 2e-3

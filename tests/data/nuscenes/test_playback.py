@@ -20,10 +20,10 @@ SHOWN = [(1, 1.0, 0), (1, -1.0, 2), (2, 2.0, 0), (0, -2.0, 2)]
 
 
 @pytest.fixture(scope="module")
-def made(made_world):
+def made(synthetic_world):
     """Half a second before: one key frame."""
     return DataConfig(
-        root=made_world,
+        root=synthetic_world,
         version="v1.0-synthetic",
         image_size=(64, 176),
         adjacent=AdjacentConfig(previous=1, playback=RATES),
@@ -67,7 +67,7 @@ def test_what_moves_was_where_its_told_velocity_says(made, at, rate, other):
 
 def still(config, **settings):
     """Without chance but for rates and cameras."""
-    return replace(config, least_points=0, bev_augmentation=BevAugmentation.off(), **settings)
+    return replace(config, min_points=0, bev_augmentation=BevAugmentation.off(), **settings)
 
 
 def test_where_a_scene_ends_it_is_played_as_it_is(made):

@@ -17,9 +17,9 @@ from bev.evaluation.nuscenes.submission import submission_rows
 
 
 @pytest.fixture(scope="module")
-def frames(made_world):
+def frames(synthetic_world):
     """The same key frames in the car's frame and in the lidar's, with the key frame before."""
-    data = DataConfig(root=made_world, version="v1.0-synthetic")
+    data = DataConfig(root=synthetic_world, version="v1.0-synthetic")
     return [opened(replace(data, reference=r)).frames("synthetic_val") for r in ("ego", "lidar")]
 
 
@@ -47,8 +47,8 @@ def test_what_is_submitted_does_not_depend_on_the_frame(frames):
             assert mine["velocity"] == pytest.approx(theirs["velocity"], abs=2e-2, nan_ok=True)
 
 
-def test_cameras_see_a_box_at_the_same_pixel(made_world):
-    data = DataConfig(root=made_world, version="v1.0-synthetic", image_size=(64, 176))
+def test_cameras_see_a_box_at_the_same_pixel(synthetic_world):
+    data = DataConfig(root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176))
     pixels = []
     for reference in ("ego", "lidar"):
         config = replace(data, reference=reference)
@@ -58,8 +58,8 @@ def test_cameras_see_a_box_at_the_same_pixel(made_world):
     torch.testing.assert_close(*pixels, atol=0.05, rtol=1e-4)
 
 
-def test_a_sample_without_lidar_has_no_such_frame(made_world, monkeypatch):
-    index = open_index(made_world, "v1.0-synthetic")
+def test_a_sample_without_lidar_has_no_such_frame(synthetic_world, monkeypatch):
+    index = open_index(synthetic_world, "v1.0-synthetic")
     frames = read_frames(index, "synthetic_val", reference="lidar")
     assert frames[:1][0].token == frames[0].token
     monkeypatch.delitem(index.channels, "LIDAR_TOP")
@@ -67,13 +67,13 @@ def test_a_sample_without_lidar_has_no_such_frame(made_world, monkeypatch):
         frames[0]
 
 
-def test_images_are_enlarged_outside_training(made_world):
+def test_images_are_enlarged_outside_training(synthetic_world):
     """BEVDet's first release: scale 0.48 instead of 0.44, 32 columns and 176 rows cropped."""
     rng, none = np.random.default_rng(0), BevAugmentation.off()
     drawn = draw(ImageAugmentation.off(0.04), none, [(900, 1600)], (256, 704), rng)
     expected = torch.tensor([[0.48, 0, -32], [0, 0.48, -176], [0, 0, 1]]).double()
     torch.testing.assert_close(drawn.image_from_original[0], expected)
-    data = DataConfig(root=made_world, version="v1.0-synthetic", image_size=(64, 176))
+    data = DataConfig(root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176))
     scales = []
     for test_scale in (0.0, 0.04):
         config = replace(data, test_scale=test_scale)

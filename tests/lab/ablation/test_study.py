@@ -61,7 +61,7 @@ def test_the_variant_that_is_the_base_goes_first():
 
 def test_settings_that_contradict_are_found_before_the_first_run():
     with pytest.raises(ConfigError, match=r"Variant 'frames=1': The model joins 1 .* bring 0"):
-        expanded("model.temporal.frames=0,1")
+        expanded("model.temporal.num_adjacent=0,1")
 
 
 def test_axes_one_at_a_time_stand_beside_the_base():
@@ -124,12 +124,15 @@ def test_a_config_file_without_axes_varies_nothing():
 
 def test_variants_made_in_python(tmp_path):
     def deeper(config: Experiment) -> Experiment:
-        return replace(config, train=replace(config.train, clip=config.train.clip + 1))
+        return replace(config, train=replace(config.train, clip=config.train.max_grad_norm + 1))
 
     base, other = load_file(BASE), load_file(CONFIGS / "lss_r50.py")
     study = Study(base, {"a": "", "b": deeper, "c": (deeper, "--train.lr 1"), "d": other}, name="s")
     configs = {run.variant: run.config for run in expand(study, runs=tmp_path)}
-    assert configs["c"].train.clip == base.train.clip + 1 and configs["c"].train.lr == 1
+    assert (
+        configs["c"].train.max_grad_norm == base.train.max_grad_norm + 1
+        and configs["c"].train.lr == 1
+    )
     assert configs["d"].model == other.model and configs["d"].name == "s"
     with pytest.raises(ConfigError, match=r"'x' makes None, which is no Experiment"):
         expand(Study(base, {"x": lambda config: None}))
@@ -166,11 +169,13 @@ def test_a_study_imports_configs_of_the_folder_above(tmp_path):
 def test_another_experiment_of_the_same_name_is_refused(tmp_path):
     run = expanded("train.lr=1e-3", runs=tmp_path)[0]
     run.folder.mkdir(parents=True)
-    changed = replace(run.config, train=replace(run.config.train, clip=1.0, pictures=9))
+    changed = replace(run.config, train=replace(run.config.train, max_grad_norm=1.0, pictures=9))
     save_config(changed, run.folder / "config.yaml")
     expanded("train.lr=1e-3", runs=tmp_path)  # it failed: nothing is lost
     (run.folder / "run.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"another experiment \(train.clip was 1.0, now 5.0\)"):
+    with pytest.raises(
+        ConfigError, match=r"another experiment \(train.max_grad_norm was 1.0, now 5.0\)"
+    ):
         expanded("train.lr=1e-3", runs=tmp_path)
     elsewhere = replace(run.config, data=replace(run.config.data, root=Path("other")))
     save_config(elsewhere, run.folder / "config.yaml")

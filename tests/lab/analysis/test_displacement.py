@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from ground_truth import truth_submission
+from ground_truth import gt_submission
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
@@ -16,17 +16,17 @@ SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart
 
 
 @pytest.fixture(scope="module")
-def told(made_world, tmp_path_factory):
+def told(synthetic_world, tmp_path_factory):
     """The displacement's error after some key frames, where each frame's boxes lie beside.
 
     By ``beside(number of the frame in its scene, class)``, metres.
     """
-    index = open_index(made_world, "v1.0-synthetic")
+    index = open_index(synthetic_world, "v1.0-synthetic")
     frames = list(read_frames(index, SPLIT, cameras=()))
     folder = tmp_path_factory.mktemp("told")
 
     def error(back, beside):
-        rows = truth_submission(frames)
+        rows = gt_submission(frames)
         for number, frame in enumerate(frames):
             for row in rows[frame.token]:
                 off = beside(number % 4, row["detection_name"])
@@ -38,7 +38,7 @@ def told(made_world, tmp_path_factory):
 
 
 def test_an_error_that_stays_does_not_count(told):
-    """Objects that move are among them: the truth is their own displacement."""
+    """Objects that move are among them: the ground truth is their own displacement."""
     for back in (1, 2, 3):
         assert told(back, lambda *_: (0.3, -0.2)) == pytest.approx(0, abs=1e-4)
 

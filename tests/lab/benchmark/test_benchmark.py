@@ -120,7 +120,7 @@ def test_medians_are_of_turns():
     ("name", "parts", "heads"),
     [
         ("simplebev_synthetic", ["sightings", "sampling"], ["head"]),
-        ("refined_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"], ["head"]),
+        ("dual_view_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"], ["head"]),
         ("lss_seg_synthetic", ["frustum", "plan", "pooling"], ["segmentation"]),
         ("multitask_synthetic", ["frustum", "plan", "pooling"], ["head", "segmentation"]),
     ],

@@ -33,15 +33,15 @@ SIZE = (256, 704)
 
 
 @pytest.fixture(scope="module")
-def world_config(made_world):
-    return DataConfig(root=made_world, version="v1.0-synthetic", image_size=(128, 352))
+def world_config(synthetic_world):
+    return DataConfig(root=synthetic_world, version="v1.0-synthetic", image_size=(128, 352))
 
 
 @pytest.fixture(scope="module")
-def photograph(made_world, tmp_path_factory):
-    """An image of the made world at nuScenes' size."""
+def photograph(synthetic_world, tmp_path_factory):
+    """An image of the synthetic world at nuScenes' size."""
     path = tmp_path_factory.mktemp("photograph") / "image.jpg"
-    made = cv2.imread(str(next(made_world.glob("samples/CAM_FRONT/*.jpg"))))
+    made = cv2.imread(str(next(synthetic_world.glob("samples/CAM_FRONT/*.jpg"))))
     cv2.imwrite(str(path), cv2.resize(made, (1600, 900), interpolation=cv2.INTER_CUBIC))
     return path
 
@@ -124,10 +124,10 @@ def test_the_published_targets_are_ours():
         label=torch.randint(0, 4, (count,), generator=generator),
         attribute=torch.randint(-1, 8, (count,), generator=generator),
     )
-    truth = [boxes[:40], Boxes3D.empty(), boxes[40:]]
+    gt_boxes = [boxes[:40], Boxes3D.empty(), boxes[40:]]
     for labels in ([0], [2, 1], [7]):
-        ours = center_targets(truth, labels, grid)
-        theirs = published_data.center_targets(truth, labels, grid)
+        ours = center_targets(gt_boxes, labels, grid)
+        theirs = published_data.center_targets(gt_boxes, labels, grid)
         torch.testing.assert_close(theirs.heatmap, ours.heatmap)
         assert torch.equal(theirs.index, ours.index)
         assert torch.equal(theirs.attribute, ours.attribute)
@@ -197,9 +197,9 @@ def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys
     assert not (tmp_path / "none").exists()
 
 
-def test_the_command_line(made_world, tmp_path):
+def test_the_command_line(synthetic_world, tmp_path):
     out, _ = call(
-        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py", "--data.root", made_world,
+        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
         "--data.version", "v1.0-synthetic", "--workers", "0", "--seconds", "0.01",
         "--out", tmp_path, "--batch-size", "1",
     )  # fmt: skip

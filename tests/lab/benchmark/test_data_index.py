@@ -6,10 +6,10 @@ import pytest
 from nuscenes import NuScenes
 
 from bev.lab.benchmark import index
-from bev.lab.benchmark.made_tables import VERSION, write_tables
+from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
 
-def test_made_tables_have_the_size_asked_for(tmp_path):
+def test_synthetic_tables_have_the_size_asked_for(tmp_path):
     root = write_tables(tmp_path / "root", scenes=3, frames=4, boxes=5, sweeps=2)
     nusc = NuScenes(VERSION, str(root), verbose=False)
     assert len(nusc.scene) == 3 and len(nusc.sample) == 12 and len(nusc.sample_annotation) == 60

@@ -58,7 +58,7 @@ def test_the_network_gives_the_published_maps(pair):
     encoded = reference.fpn_lss(s, "img_bev_encoder_neck", stages[0], stages[2])
     assert_equal(model.encoder(bev), encoded)
 
-    tasks = len(config.model.head.resolved_groups(NUSCENES))
+    tasks = len(config.model.head.resolved_tasks(NUSCENES))
     maps = reference.center_head(s, "pts_bbox_head", encoded, tasks)
     whole = model(batch).heads["head"]  # in one go, where roundings add up
     for task, output in enumerate(model.head(Features(encoded, features[None], None))):
@@ -69,7 +69,7 @@ def test_the_network_gives_the_published_maps(pair):
         of_sample = {name: value[0] for name, value in maps[task].items()}
         grid = config.model.grid
         theirs = reference.decode(of_sample, (grid.x[0], grid.y[0]), grid.x[2], 40, first)
-        options = replace(config.model.head.decode, score=0.0, nms="none", peaks=40)
+        options = replace(config.model.head.decode, score=0.0, nms="none", pre_max_size=40)
         group = CLASSES[: output.heatmap.shape[1]]
         boxes = decode(output, group, NUSCENES, grid, options.resolved(NUSCENES))[0]
         expected = theirs[:, [*range(6), 7, 8, 9]]

@@ -1,4 +1,4 @@
-"""The made world, opened by the devkit."""
+"""The synthetic world, opened by the devkit."""
 
 import pytest
 from nuscenes import NuScenes
@@ -7,5 +7,5 @@ from bev.lab.synthetic import VERSION
 
 
 @pytest.fixture(scope="session")
-def devkit(made_world) -> NuScenes:
-    return NuScenes(VERSION, str(made_world), verbose=False)
+def devkit(synthetic_world) -> NuScenes:
+    return NuScenes(VERSION, str(synthetic_world), verbose=False)

@@ -1,4 +1,4 @@
-"""nuscenes-devkit reads, renders and evaluates the made world as it does the real one."""
+"""nuscenes-devkit reads, renders and evaluates the synthetic world as it does the real one."""
 
 import json
 
@@ -18,14 +18,14 @@ from bev.lab.synthetic.writing.tables import TABLES
 matplotlib.use("Agg")
 
 
-def test_all_tables_and_files_are_there(devkit, made_world, made_config):
-    assert {p.stem for p in (made_world / VERSION).iterdir()} == {*TABLES, "splits"}
+def test_all_tables_and_files_are_there(devkit, synthetic_world, made_config):
+    assert {p.stem for p in (synthetic_world / VERSION).iterdir()} == {*TABLES, "splits"}
     assert len(devkit.scene) == 3 and len(devkit.sample) == 12
-    splits = json.loads((made_world / VERSION / "splits.json").read_text())
+    splits = json.loads((synthetic_world / VERSION / "splits.json").read_text())
     assert [len(splits[s]) for s in (TRAIN_SPLIT, VAL_SPLIT)] == [2, 1]
     assert not set(splits[TRAIN_SPLIT]) & set(splits[VAL_SPLIT])
     for row in devkit.sample_data:
-        assert (made_world / row["filename"]).is_file()
+        assert (synthetic_world / row["filename"]).is_file()
     for sample in devkit.sample:
         assert set(sample["data"]) == {*CAMERAS, LIDAR}
     times = np.array([s["timestamp"] for s in devkit.sample]).reshape(3, 4)
@@ -42,7 +42,7 @@ def test_renders(devkit, tmp_path):
     assert (tmp_path / "box.png").is_file()
 
 
-def test_lidar_counts_are_the_points_in_the_boxes(devkit, made_world):
+def test_lidar_counts_are_the_points_in_the_boxes(devkit, synthetic_world):
     for sample in devkit.sample:
         path, boxes, _ = devkit.get_sample_data(sample["data"][LIDAR])
         points = LidarPointCloud.from_file(path).points[:3]
@@ -94,7 +94,7 @@ def test_cameras_have_their_own_times_and_poses(devkit, made_config):
 
 
 @pytest.mark.parametrize("split", [TRAIN_SPLIT, VAL_SPLIT])
-def test_truth_as_prediction_scores_full_marks(devkit, made_config, tmp_path, split):
+def test_ground_truth_as_prediction_scores_full_marks(devkit, made_config, tmp_path, split):
     names = {key.name for key in made_config.scene_keys() if key.split == split}
     results = {}
     for sample in devkit.sample:

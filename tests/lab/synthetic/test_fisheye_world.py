@@ -25,8 +25,8 @@ from bev.lab.synthetic import VERSION, WorldConfig, find_world, make_world
 from bev.lab.synthetic.rendering.painter import paint_items
 from bev.lab.synthetic.rig import FISHEYES
 from bev.lab.synthetic.scene.scene import make_scene
+from bev.lab.synthetic.visibility.ground_truth import frame_ground_truth
 from bev.lab.synthetic.visibility.masks import item_mask
-from bev.lab.synthetic.visibility.truth import frame_truth
 from bev.models.heads.image import image_heatmaps
 from bev.visualization.camera_view import EDGES, draw_points, scaled_camera, upright_corners
 
@@ -53,18 +53,18 @@ def scene():
 
 
 @pytest.fixture(scope="module")
-def truth(scene):
-    return frame_truth(scene, 1, SIZE)
+def ground_truth(scene):
+    return frame_ground_truth(scene, 1, SIZE)
 
 
 @pytest.fixture(scope="module")
-def masks(scene, truth) -> dict[str, np.ndarray]:
+def masks(scene, ground_truth) -> dict[str, np.ndarray]:
     """camera -> (items, H, W) whether an item is seen at each pixel of the fisheye image."""
     found = {}
     for camera in scene.rig.cameras:
-        views = [truth.views[part.mount.channel] for part in camera.parts(SIZE)]
+        views = [ground_truth.views[part.mount.channel] for part in camera.parts(SIZE)]
         shown = [item_mask(view)[0] for view in views]
-        found[camera.channel] = np.zeros((len(truth.items.shapes), *SIZE[::-1]), bool)
+        found[camera.channel] = np.zeros((len(ground_truth.items.shapes), *SIZE[::-1]), bool)
         for item in np.unique(np.concatenate([mask.ravel() for mask in shown])):
             if item >= 0:
                 parts = [255 * (mask == item).astype(np.uint8) for mask in shown]
@@ -73,10 +73,10 @@ def masks(scene, truth) -> dict[str, np.ndarray]:
     return found
 
 
-def box_of(scene, truth, actor: int, camera: str) -> Boxes3D:
+def box_of(scene, ground_truth, actor: int, camera: str) -> Boxes3D:
     """An actor's box in the ego frame of the lidar's time, where it is at the camera's."""
-    items = truth.views[f"{camera} 0"].items
-    ego_from_global = torch.from_numpy(np.linalg.inv(truth.ego)).float()
+    items = ground_truth.views[f"{camera} 0"].items
+    ego_from_global = torch.from_numpy(np.linalg.inv(ground_truth.ego)).float()
     return Boxes3D.make(
         torch.from_numpy(items.centre[[actor]]).float(),
         torch.from_numpy(2 * items.half_size[[actor]]).float(),
@@ -98,17 +98,17 @@ def hull(camera: Cameras, box: Boxes3D) -> np.ndarray | None:
     return filled.astype(bool)
 
 
-def measures(scene, truth, frame, masks, lens=None) -> np.ndarray:
+def measures(scene, ground_truth, frame, masks, lens=None) -> np.ndarray:
     """(objects, 3) of each that nothing hides: intersection over union of its pixels and its
     projected box, share of its pixels in the box, and degrees from the lens's axis."""
     rows = []
-    alone = truth.visible > 0.999
+    alone = ground_truth.visible > 0.999
     for entry in frame.cameras:
         camera = scaled_camera(entry, SIZE[::-1])
         used = camera if lens is None else replace(camera, lens=lens)
         for actor in np.flatnonzero(alone):
             shown = masks[entry.name][actor]
-            box = box_of(scene, truth, actor, entry.name)
+            box = box_of(scene, ground_truth, actor, entry.name)
             if shown.sum() < 40 or hull(camera, box) is None:
                 continue
             inside = hull(used, box)
@@ -126,30 +126,30 @@ def measures(scene, truth, frame, masks, lens=None) -> np.ndarray:
     return np.array(rows)
 
 
-def test_projected_boxes_lie_on_the_objects_pixels(scene, truth, frame, masks):
+def test_projected_boxes_lie_on_the_objects_pixels(scene, ground_truth, frame, masks):
     """Also towards the rim; with the lens taken for a pinhole they lie elsewhere."""
-    overlap, covered, angle = measures(scene, truth, frame, masks).T
+    overlap, covered, angle = measures(scene, ground_truth, frame, masks).T
     assert len(overlap) >= 15 and angle.max() > 80
     assert np.median(overlap) > 0.6 and overlap.min() > 0.4
     assert np.median(covered) > 0.99 and covered.min() > 0.95
-    wrong, outside, _ = measures(scene, truth, frame, masks, Pinhole()).T
+    wrong, outside, _ = measures(scene, ground_truth, frame, masks, Pinhole()).T
     assert np.median(wrong) < 0.1 and np.median(outside) < 0.1
 
 
-def test_other_coefficients_fit_less_well(scene, truth, frame, masks):
+def test_other_coefficients_fit_less_well(scene, ground_truth, frame, masks):
     """A lens that is no pinhole, but not the right one either, already misses objects."""
-    right = measures(scene, truth, frame, masks)[:, 1].mean()
+    right = measures(scene, ground_truth, frame, masks)[:, 1].mean()
     for numbers in ((-0.06, 0.0, 0.0, 0.0), (0.12, 0.0, 0.0, 0.0)):
         other = KannalaBrandt.make(numbers, 1.6)
-        assert measures(scene, truth, frame, masks, other)[:, 1].mean() < right - 0.3
+        assert measures(scene, ground_truth, frame, masks, other)[:, 1].mean() < right - 0.3
 
 
-def test_images_show_what_the_masks_say(scene, truth, masks):
+def test_images_show_what_the_masks_say(scene, ground_truth, masks):
     for camera in scene.rig.cameras[:2]:
         painted = []
         for part in camera.parts(SIZE):
             image = np.full((*part.size[::-1], 3), 128, np.uint8)
-            paint_items(image, truth.views[part.mount.channel], scene.weather)
+            paint_items(image, ground_truth.views[part.mount.channel], scene.weather)
             painted.append(255 * (image != 128).any(-1).astype(np.uint8))
         changed, shown = camera.assembled(painted) > 127, masks[camera.channel].any(0)
         near = cv2.dilate(shown.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
@@ -157,31 +157,35 @@ def test_images_show_what_the_masks_say(scene, truth, masks):
         assert changed[sure].mean() > 0.99 and changed[~near].mean() < 0.01
 
 
-def test_visibility_counts_the_pixels_of_the_fisheye_image(scene, truth, masks):
-    pixels = np.zeros(truth.items.actors)
+def test_visibility_counts_the_pixels_of_the_fisheye_image(scene, ground_truth, masks):
+    pixels = np.zeros(ground_truth.items.actors)
     for camera in scene.rig.cameras:
         for part in camera.parts(SIZE):
-            view = truth.views[part.mount.channel]
+            view = ground_truth.views[part.mount.channel]
             mask, alone = item_mask(view)
-            own = np.bincount(mask[mask >= 0], view.weight[mask >= 0], len(truth.items.shapes))
-            assert (own <= alone + 1e-9)[: truth.items.actors].mean() > 0.9
-            pixels += own[: truth.items.actors]
-    counted = sum(mask[: truth.items.actors].sum((1, 2)) for mask in masks.values())
+            own = np.bincount(
+                mask[mask >= 0], view.weight[mask >= 0], len(ground_truth.items.shapes)
+            )
+            assert (own <= alone + 1e-9)[: ground_truth.items.actors].mean() > 0.9
+            pixels += own[: ground_truth.items.actors]
+    counted = sum(mask[: ground_truth.items.actors].sum((1, 2)) for mask in masks.values())
     large = counted > 60
     assert large.sum() > 8
     np.testing.assert_allclose(pixels[large], counted[large], rtol=0.15)
-    assert ((truth.visible >= 0) & (truth.visible <= 1)).all() and (truth.visible > 0.9).sum() > 5
+    assert ((ground_truth.visible >= 0) & (ground_truth.visible <= 1)).all() and (
+        ground_truth.visible > 0.9
+    ).sum() > 5
 
 
-def test_image_targets_stand_on_objects(scene, truth, frame, masks):
+def test_image_targets_stand_on_objects(scene, ground_truth, frame, masks):
     """The cell of each peak shows an object, for large objects that nothing hides."""
     met = total = 0
     for entry in frame.cameras:
         camera = scaled_camera(entry, SIZE[::-1]).to(torch.float32)[None]
-        for actor in np.flatnonzero(truth.visible > 0.999):
+        for actor in np.flatnonzero(ground_truth.visible > 0.999):
             if masks[entry.name][actor].sum() < 100:
                 continue
-            box = box_of(scene, truth, actor, entry.name)
+            box = box_of(scene, ground_truth, actor, entry.name)
             heatmaps = image_heatmaps(box, 10, camera, SIZE[::-1], (45, 80), 4)
             peaks = (heatmaps[0, 0] == 1).nonzero().tolist()
             shown = masks[entry.name][actor].reshape(45, 4, 80, 4).any((1, 3))

@@ -1,4 +1,4 @@
-"""The command line of the made world."""
+"""The command line of the synthetic world."""
 
 from commands import call, run
 

@@ -11,10 +11,10 @@ from bev.lab.synthetic.rendering.render import Renderer
 from bev.lab.synthetic.rig import CAMERAS
 from bev.lab.synthetic.scene.actors import Prop
 from bev.lab.synthetic.scene.scene import make_scene
+from bev.lab.synthetic.visibility.ground_truth import frame_ground_truth
 from bev.lab.synthetic.visibility.items import Items
 from bev.lab.synthetic.visibility.masks import MASK_SCALE, item_mask, visible_share
 from bev.lab.synthetic.visibility.ordering import item_planes, paint_rank
-from bev.lab.synthetic.visibility.truth import frame_truth
 from bev.lab.synthetic.visibility.view import View
 
 
@@ -24,8 +24,8 @@ def scene(made_config):
 
 
 @pytest.fixture(scope="module")
-def truth(scene, made_config):
-    return frame_truth(scene, 1, made_config.image_size)
+def ground_truth(scene, made_config):
+    return frame_ground_truth(scene, 1, made_config.image_size)
 
 
 def nearest_item(view: View, pixels: np.ndarray) -> np.ndarray:
@@ -50,8 +50,8 @@ def nearest_item(view: View, pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
-def test_mask_shows_the_first_item_on_each_ray(truth, camera):
-    view = truth.views[camera]
+def test_mask_shows_the_first_item_on_each_ray(ground_truth, camera):
+    view = ground_truth.views[camera]
     mask, _ = item_mask(view)
     rng = np.random.default_rng(0)
     rows, columns = rng.integers(0, mask.shape[0], 1500), rng.integers(0, mask.shape[1], 1500)
@@ -66,15 +66,15 @@ def test_mask_shows_the_first_item_on_each_ray(truth, camera):
     assert (mask[rows, columns] == near).mean() > 0.95
 
 
-def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, truth, made_config):
+def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, ground_truth, made_config):
     sample = devkit.sample[1]
     checked = 0
     for camera in CAMERAS:
-        view = truth.views[camera]
+        view = ground_truth.views[camera]
         mask, alone = item_mask(view)
         shown = np.bincount(mask[mask >= 0], minlength=len(alone))
         _, boxes, intrinsic = devkit.get_sample_data(sample["data"][camera])
-        centres = truth.items.centre[: truth.items.actors]
+        centres = ground_truth.items.centre[: ground_truth.items.actors]
         for box in boxes:
             row = devkit.get("sample_annotation", box.token)
             i = int(np.linalg.norm(centres - row["translation"], axis=1).argmin())
@@ -92,9 +92,9 @@ def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, truth, mad
     assert checked >= 5
 
 
-def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, truth, made_config):
+def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, ground_truth, made_config):
     camera = "CAM_FRONT"
-    view = truth.views[camera]
+    view = ground_truth.views[camera]
     mask, _ = item_mask(view)
     big = int(np.bincount(mask[mask >= 0]).argmax())
     blank = np.full((450, 800, 3), 128, np.uint8)
@@ -108,9 +108,9 @@ def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, truth, made
     assert changed[sure].mean() > 0.99 and changed[~near].mean() < 0.01
 
 
-def test_images_are_small_and_deterministic(scene, truth, made_config):
-    first = Renderer(scene, made_config.image_size).images(truth, 1)
-    again = Renderer(scene, made_config.image_size).images(truth, 1)
+def test_images_are_small_and_deterministic(scene, ground_truth, made_config):
+    first = Renderer(scene, made_config.image_size).images(ground_truth, 1)
+    again = Renderer(scene, made_config.image_size).images(ground_truth, 1)
     total = 0
     for camera in CAMERAS:
         assert np.array_equal(first[camera], again[camera])

@@ -1,4 +1,4 @@
-"""The made world stays hard enough to be worth something."""
+"""The synthetic world stays hard enough to be worth something."""
 
 import pytest
 
@@ -33,6 +33,6 @@ def test_all_of_default_is_hard():
     assert_hard(scene_statistics(config, config.scene_keys()), with_class=0.75)
 
 
-def test_tables_and_truth_give_the_same_figures(made_world, made_config):
-    truth = scene_statistics(made_config, made_config.scene_keys())
-    assert world_statistics(made_world, made_config) == truth
+def test_tables_and_ground_truth_give_the_same_figures(synthetic_world, made_config):
+    ground_truth = scene_statistics(made_config, made_config.scene_keys())
+    assert world_statistics(synthetic_world, made_config) == ground_truth

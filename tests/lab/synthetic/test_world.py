@@ -50,7 +50,7 @@ def test_other_settings_are_an_error_that_names_them(mini_world):
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "v1.0-mini").mkdir()
-    with pytest.raises(DataError, match="not a made world"):
+    with pytest.raises(DataError, match="not a synthetic world"):
         make_world(tmp_path, MINI, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ["v1.0-mini"]
 

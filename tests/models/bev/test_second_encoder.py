@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from bev.errors import ConfigError
-from bev.models import SecondEncoderConfig
+from bev.models import SECONDEncoderConfig
 
-SMALL = SecondEncoderConfig(stages=(8, 16, 24), blocks=2, channels=16)
+SMALL = SECONDEncoderConfig(stages=(8, 16, 24), blocks=2, channels=16)
 
 
 def test_the_result_has_the_grids_resolution_and_every_parameter_learns():
@@ -29,4 +29,4 @@ def test_a_cell_of_the_grid_reaches_its_own_level_at_its_own_place():
 
 def test_a_width_that_levels_cannot_share_equally_is_refused():
     with pytest.raises(ConfigError, match="encoder.channels = 130 must be a multiple of 4"):
-        SecondEncoderConfig(channels=130)
+        SECONDEncoderConfig(channels=130)

@@ -9,7 +9,7 @@ from bev.data.batch import AdjacentViews, Views
 from bev.errors import ConfigError, DataError
 from bev.geometry import bev_transform
 from bev.models import FeatureCache, TemporalConfig
-from bev.models.flip_tta import mirrored
+from bev.models.flip_tta import flipped
 
 
 def views_of(batch, ego_from_adjacent, seconds=-0.5, names=("before one", "before two")):
@@ -33,7 +33,7 @@ def driven(metres):
 @pytest.fixture()
 def two_times(small):
     grid = replace(small.grid, y=(-16.0, 16.0, 1.0))  # its own mirror image
-    return replace(small, grid=grid, temporal=TemporalConfig(frames=1))
+    return replace(small, grid=grid, temporal=TemporalConfig(num_adjacent=1))
 
 
 def bev_parts(model, batch):
@@ -61,7 +61,7 @@ def test_the_past_is_lifted_into_the_present_frame(batch, two_times):
 
 
 def test_a_network_that_is_not_told_the_time_gets_features_alone():
-    join = TemporalConfig(frames=2, times=False).build(4)
+    join = TemporalConfig(num_adjacent=2, times=False).build(4)
     maps = [torch.randn(1, 4, 3, 5) for _ in range(3)]
     joined = join(maps[0], maps[1:], [torch.tensor([-0.5]), torch.tensor([-1.0])])
     assert join.channels == 12
@@ -104,11 +104,11 @@ def test_the_number_of_frames_must_fit(batch, two_times):
     with pytest.raises(DataError, match="carries 0 adjacent frames and the model joins 1"):
         two_times.build()(batch)
     with pytest.raises(ConfigError, match="at least 0"):
-        TemporalConfig(frames=-1)
+        TemporalConfig(num_adjacent=-1)
 
 
 def test_training_and_mirroring_take_several_frames(batch, two_times):
-    config = replace(two_times, temporal=TemporalConfig(frames=2, blocks=1), test_mirror=True)
+    config = replace(two_times, temporal=TemporalConfig(num_adjacent=2, blocks=1), flip_tta=True)
     both = [views_of(batch, driven(2.0)), views_of(batch, driven(4.0), seconds=-1.0)]
     batch = replace(batch, adjacent=both)
     model = config.build()
@@ -122,7 +122,7 @@ def test_training_and_mirroring_take_several_frames(batch, two_times):
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
     assert len(model.eval().detect(batch)) == 2
-    again = mirrored(mirrored(batch)).adjacent[1]
+    again = flipped(flipped(batch)).adjacent[1]
     assert torch.equal(again.images, batch.views.images)
     torch.testing.assert_close(
         again.cameras.image_from_camera, batch.views.cameras.image_from_camera
@@ -152,7 +152,7 @@ def stream(batch):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_stream_with_a_cache_gives_what_recomputing_gives(batch, two_times, mirror):
     """Without looking at past images: they are not even there."""
-    model = replace(two_times, test_mirror=mirror).build().eval()
+    model = replace(two_times, flip_tta=mirror).build().eval()
     looked = []
     model.backbone.register_forward_pre_hook(lambda _, args: looked.append(len(args[0])))
     whole, bare = stream(batch)

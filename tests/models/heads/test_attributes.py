@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from specs import features, spec, truth_batch
+from specs import features, gt_batch, spec
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.evaluation.nuscenes.submission import submission_rows
@@ -55,7 +55,7 @@ def test_the_loss_by_hand():
 
 def test_a_head_learns_them_and_they_are_submitted():
     """Four boxes that nothing but their cell tells apart, all at rest by their speed."""
-    truth = Boxes3D.make(
+    gt_boxes = Boxes3D.make(
         torch.tensor([[-5.5, -2.5, 0.0], [-1.5, 2.5, 0.0], [2.5, -2.5, 0.0], [6.5, 1.5, 0.0]]),
         torch.tensor([[2.0, 1.0, 1.5]]).expand(4, 3),
         torch.zeros(4),
@@ -64,10 +64,10 @@ def test_a_head_learns_them_and_they_are_submitted():
         attribute=torch.tensor([RIDER, STANDING, PARKED, -1]),
     )
     config = CenterHeadConfig(
-        groups=(CLASSES,), shared=32, branch=0, attribute_weight=0.5,
+        tasks=(CLASSES,), shared=32, branch=0, attribute_weight=0.5,
         decode=DecodeConfig(nms="none", score=0.3),
     )  # fmt: skip
-    bev, batch = features(torch.randn(1, 8, 8, 16)), truth_batch([truth])
+    bev, batch = features(torch.randn(1, 8, 8, 16)), gt_batch([gt_boxes])
     head = config.build(spec(8, GRID))
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(150):

@@ -1,4 +1,4 @@
-"""The centre head's targets, loss and decoding: exact cases, and truth -> targets -> truth."""
+"""The centre head's targets, loss and decoding: exact cases, and ground truth -> targets -> truth."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from perfect import perfect_output
-from specs import features, spec, truth_batch
+from specs import features, gt_batch, spec
 
 from bev.data.nuscenes.classes import ATTRIBUTES, NUSCENES
 from bev.errors import ConfigError
@@ -18,7 +18,7 @@ from bev.models.heads.center.head import CenterHeadConfig
 from bev.models.heads.center.loss import center_loss
 from bev.models.heads.center.targets import (
     REGRESSION,
-    GroupOutput,
+    TaskOutput,
     center_targets,
     gaussian_radius,
 )
@@ -38,7 +38,7 @@ def boxes_at(*rows):
     )
 
 
-def found_in(output: GroupOutput, config: DecodeConfig) -> Boxes3D:
+def found_in(output: TaskOutput, config: DecodeConfig) -> Boxes3D:
     """What is decoded of the one sample of an output."""
     (found,) = decode(output, GROUP, NUSCENES, GRID, config.resolved(NUSCENES))
     return found
@@ -49,16 +49,16 @@ def map_of(name: str) -> torch.Tensor:
     return torch.zeros(1, REGRESSION[name], 50, 80)
 
 
-def output_of(heatmap: torch.Tensor, **maps) -> GroupOutput:
+def output_of(heatmap: torch.Tensor, **maps) -> TaskOutput:
     """With zeros for the maps that are not given."""
     maps = {name: map_of(name) for name in REGRESSION} | maps
     none = heatmap[:, :0]
-    return GroupOutput(heatmap, **maps, attribute=none, sector=none)
+    return TaskOutput(heatmap, **maps, attribute=none, direction=none)
 
 
 def test_a_box_lands_in_the_cell_worked_out_by_hand():
-    truth = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
-    targets = center_targets([truth], LABELS, GRID)
+    gt_boxes = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
+    targets = center_targets([gt_boxes], LABELS, GRID)
     # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
     assert targets.index.tolist() == [[0, 26, 25]]
     expected = {
@@ -91,15 +91,17 @@ def test_the_published_radius_of_a_worked_case():
 
 
 def test_overlapping_objects_keep_the_greater_value():
-    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.0, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0))
-    together = center_targets([truth], LABELS, GRID).heatmap
-    alone = [center_targets([truth[i : i + 1]], LABELS, GRID).heatmap for i in range(2)]
+    gt_boxes = boxes_at(
+        (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.0, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0)
+    )
+    together = center_targets([gt_boxes], LABELS, GRID).heatmap
+    alone = [center_targets([gt_boxes[i : i + 1]], LABELS, GRID).heatmap for i in range(2)]
     torch.testing.assert_close(together, torch.maximum(*alone))
 
 
 def test_boxes_outside_the_grid_are_left_out():
-    truth = boxes_at((53.9, 0, 0, 4, 2, 1.5, 0, 0, 0, 0), (54.5, 0, 0, 4, 2, 1.5, 0, 0, 0, 0))
-    targets = center_targets([truth, Boxes3D.empty()], LABELS, GRID)
+    gt_boxes = boxes_at((53.9, 0, 0, 4, 2, 1.5, 0, 0, 0, 0), (54.5, 0, 0, 4, 2, 1.5, 0, 0, 0, 0))
+    targets = center_targets([gt_boxes, Boxes3D.empty()], LABELS, GRID)
     assert len(targets.index) == 1
     assert targets.heatmap.shape == (2, 2, 50, 80)
 
@@ -108,10 +110,10 @@ def test_boxes_outside_the_grid_are_left_out():
     seed=st.integers(0, 10_000),
     count=st.integers(0, 12),
     nms=st.sampled_from(["rotated", "circle", "none"]),
-    sectors=st.sampled_from([1, 2, 8, 12]),
+    direction_bins=st.sampled_from([1, 2, 8, 12]),
 )
 @settings(max_examples=40, deadline=None)
-def test_truth_survives_targets_and_decoding(seed, count, nms, sectors):
+def test_ground_truth_survives_targets_and_decoding(seed, count, nms, direction_bins):
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low, high):
@@ -119,7 +121,7 @@ def test_truth_survives_targets_and_decoding(seed, count, nms, sectors):
 
     # On a coarse raster, far enough apart that nothing suppresses anything.
     places = torch.randperm(15, generator=generator)[:count]
-    truth = Boxes3D.make(
+    gt_boxes = Boxes3D.make(
         center=torch.stack(
             [places % 5 * 12.5 - 8 + uniform(0, 2), places // 5 * 12.5 - 21 + uniform(0, 2),
              uniform(-2, 2)], dim=1,
@@ -129,28 +131,30 @@ def test_truth_survives_targets_and_decoding(seed, count, nms, sectors):
         velocity=torch.stack([uniform(-9, 9), uniform(-9, 9)], dim=1),
         label=torch.randint(0, 2, (count,), generator=generator) * 8,
     )  # fmt: skip
-    targets = center_targets([truth], LABELS, GRID, sectors=sectors)
-    output = perfect_output(targets, sectors)
+    targets = center_targets([gt_boxes], LABELS, GRID, direction_bins=direction_bins)
+    output = perfect_output(targets, direction_bins)
     config = DecodeConfig(nms=nms, score=0.5)
     found = found_in(output, config)
     assert len(found) == count
     if count == 0:
         return
-    found = found[torch.cdist(truth.center, found.center).argmin(dim=1)]
+    found = found[torch.cdist(gt_boxes.center, found.center).argmin(dim=1)]
     for name in ("center", "size", "velocity"):
-        torch.testing.assert_close(getattr(found, name), getattr(truth, name), atol=1e-3, rtol=1e-4)
-    assert (found.label == truth.label).all()
-    assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 1e-4
+        torch.testing.assert_close(
+            getattr(found, name), getattr(gt_boxes, name), atol=1e-3, rtol=1e-4
+        )
+    assert (found.label == gt_boxes.label).all()
+    assert torch.sin((found.yaw - gt_boxes.yaw) / 2).abs().max() < 1e-4
 
 
 def test_circle_suppression_measures_squared_distances_as_published():
     """The listed 4 for cars means 2 m: cars side by side, 2.5 m apart, are two cars."""
-    truth = boxes_at(
+    gt_boxes = boxes_at(
         (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0),
         (10.4, 2.9, 0, 4, 2, 1.5, 0, 0, 0, 0),
         (10.4, 4.7, 0, 4, 2, 1.5, 0, 0, 0, 0),
     )
-    output = perfect_output(center_targets([truth], LABELS, GRID))
+    output = perfect_output(center_targets([gt_boxes], LABELS, GRID))
     found = found_in(output, DecodeConfig(nms="circle", score=0.5))
     assert len(found) == 2  # the third is 1.8 m from the second
 
@@ -160,8 +164,10 @@ def test_a_group_with_a_named_class_is_suppressed_by_distance():
 
     The group holds cars and pedestrians.
     """
-    truth = boxes_at((10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0))
-    output = perfect_output(center_targets([truth], LABELS, GRID))
+    gt_boxes = boxes_at(
+        (10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0)
+    )
+    output = perfect_output(center_targets([gt_boxes], LABELS, GRID))
     counts = [
         len(found_in(output, DecodeConfig(score=0.5, distance=names)))
         for names in ((), ("barrier",), ("car",))
@@ -170,8 +176,10 @@ def test_a_group_with_a_named_class_is_suppressed_by_distance():
 
 
 def test_scales_and_overlaps_of_the_suppression_are_the_configs():
-    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0))
-    output = perfect_output(center_targets([truth], LABELS, GRID))
+    gt_boxes = boxes_at(
+        (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0)
+    )
+    output = perfect_output(center_targets([gt_boxes], LABELS, GRID))
 
     def count(**options):
         return len(found_in(output, DecodeConfig(score=0.5, **options)))
@@ -179,9 +187,11 @@ def test_scales_and_overlaps_of_the_suppression_are_the_configs():
     # Half of each lies in the other: 4 / 12 of the union.
     assert count() == 1
     assert count(nms_overlap=(0.34, *(0.2,) * 9)) == 2
-    assert count(nms_scale=(0.4, *(1.0,) * 9)) == 2
-    with pytest.raises(ConfigError, match="decode.nms_scale needs 10 numbers, one a class"):
-        DecodeConfig(nms_scale=(1.0,)).resolved(NUSCENES)
+    assert count(nms_rescale_factor=(0.4, *(1.0,) * 9)) == 2
+    with pytest.raises(
+        ConfigError, match="decode.nms_rescale_factor needs 10 numbers, one a class"
+    ):
+        DecodeConfig(nms_rescale_factor=(1.0,)).resolved(NUSCENES)
 
 
 def test_without_a_window_every_cell_is_a_peak():
@@ -190,18 +200,20 @@ def test_without_a_window_every_cell_is_a_peak():
     tips = torch.tensor([[10.0, 20.0], [33.0, 61.0]]).view(2, 2, 1, 1)
     heatmap = -0.1 * torch.hypot(row - tips[:, 0], column - tips[:, 1]).unsqueeze(0)
     output = output_of(heatmap)
-    every = DecodeConfig(peaks=30, window=1, score=0.0, nms="none", group_boxes=30)
+    every = DecodeConfig(pre_max_size=30, window=1, score=0.0, nms="none", post_max_size=30)
     found = found_in(output, every)
     torch.testing.assert_close(found.score, heatmap.sigmoid().flatten().topk(30).values)
-    peaks = found_in(output, replace(every, window=3, score=0.01))
-    assert peaks.score.tolist() == [0.5, 0.5] and sorted(peaks.label.tolist()) == sorted(LABELS)
+    pre_max_size = found_in(output, replace(every, window=3, score=0.01))
+    assert pre_max_size.score.tolist() == [0.5, 0.5] and sorted(
+        pre_max_size.label.tolist()
+    ) == sorted(LABELS)
     with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
         DecodeConfig(window=2)
 
 
 def test_unknown_velocity_adds_nothing():
-    truth = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
-    targets = center_targets([truth], LABELS, GRID)
+    gt_boxes = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
+    targets = center_targets([gt_boxes], LABELS, GRID)
     maps = {name: torch.randn_like(map_of(name)).requires_grad_() for name in REGRESSION}
     output = output_of(torch.zeros(1, 2, 50, 80), **maps)
     _, loss = center_loss(output, targets, HeatmapLoss(), 1.0)
@@ -211,9 +223,9 @@ def test_unknown_velocity_adds_nothing():
     assert learnt == {name: name != "velocity" for name in REGRESSION}
 
 
-def velocity_loss(truth, guess, beta):
+def velocity_loss(gt_boxes, guess, beta):
     """Of boxes that move at these speeds along x, all guessed to move at one."""
-    rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(truth)]
+    rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(gt_boxes)]
     targets = center_targets([boxes_at(*rows)], LABELS, GRID)
     along = guess.expand(1, 1, 50, 80)
     velocity = torch.cat([along, torch.zeros(1, 1, 50, 80)], dim=1)
@@ -247,26 +259,26 @@ def test_no_boxes_at_all_still_trains_the_heatmap():
 def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
     car = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))
     car = replace(car, attribute=torch.tensor([ATTRIBUTES.index("vehicle.moving")]))
-    truth = truth_batch([car])
+    gt_boxes = gt_batch([car])
     torch.manual_seed(0)
-    config = CenterHeadConfig(shared=4, branch=0, sectors=4, attribute_weight=0.1)
+    config = CenterHeadConfig(shared=4, branch=0, direction_bins=4, attribute_weight=0.1)
     head = config.build(spec(3, GRID))
     outputs = head(features(torch.randn(1, 3, 50, 80)))
-    plain = head.loss(outputs, truth)
+    plain = head.loss(outputs, gt_boxes)
     head.config = replace(
         head.config, heatmap_weight=3.0, regression_weight=0.5, attribute_weight=0.4,
-        sector_weight=1.0,
+        direction_weight=1.0,
     )  # fmt: skip
-    weighted = head.loss(outputs, truth)
-    assert plain["attribute"] > 0 and plain["sector"] > 0
+    weighted = head.loss(outputs, gt_boxes)
+    assert plain["attribute"] > 0 and plain["direction"] > 0
     torch.testing.assert_close(weighted["attribute"], 4 * plain["attribute"])
-    torch.testing.assert_close(weighted["sector"], 5 * plain["sector"])
+    torch.testing.assert_close(weighted["direction"], 5 * plain["direction"])
     torch.testing.assert_close(weighted["heatmap"], 3 * plain["heatmap"])
     torch.testing.assert_close(weighted["regression"], 2 * plain["regression"])
     kinds = {plain["heatmap"].item()}
     for kind in ("focal", "bce"):
         head.config = replace(head.config, heatmap_weight=1.0, heatmap_loss=HeatmapLoss(kind))
-        kinds.add(head.loss(outputs, truth)["heatmap"].item())
+        kinds.add(head.loss(outputs, gt_boxes)["heatmap"].item())
     assert len(kinds) == 3
 
 
@@ -274,14 +286,14 @@ def test_outputs_read_straight_are_what_each_branch_says():
     """One convolution for all, with the branches' own weights: same values and gradients."""
     torch.manual_seed(0)
     config = CenterHeadConfig(
-        groups=(("car", "bus"), ("pedestrian",)), shared=4, branch=0, attribute_weight=1.0,
-        sectors=3,
+        tasks=(("car", "bus"), ("pedestrian",)), shared=4, branch=0, attribute_weight=1.0,
+        direction_bins=3,
     )  # fmt: skip
     head = config.build(spec(3, GRID))
     bev = torch.randn(1, 3, 50, 80)
-    for group, output in zip(head.groups, head(features(bev)), strict=True):
+    for group, output in zip(head.tasks, head(features(bev)), strict=True):
         shared = head.shared(bev)
-        apart = GroupOutput(**{name: branch(shared) for name, branch in group.items()})
+        apart = TaskOutput(**{name: branch(shared) for name, branch in group.items()})
         branches = list(group.parameters())
         given = [torch.randn_like(maps) for maps in apart]
         gradients = []

@@ -1,4 +1,4 @@
-"""Headings told by sectors of the circle."""
+"""Headings told by direction_bins of the circle."""
 
 import math
 
@@ -6,58 +6,58 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from specs import features, spec, truth_batch
+from specs import features, gt_batch, spec
 
 from bev.data.nuscenes.classes import CLASSES
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
 from bev.models.heads.center.decode import DecodeConfig
-from bev.models.heads.center.flip import mirrored_sectors
-from bev.models.heads.center.loss import sector_loss
-from bev.models.heads.center.targets import sector_angle, sector_of
+from bev.models.heads.center.flip import flipped_directions
+from bev.models.heads.center.loss import direction_loss
+from bev.models.heads.center.targets import bin_angle, direction_bin
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 ANGLES = st.floats(-20, 20)
 
 
-def test_eight_sectors_by_hand():
+def test_eight_direction_bins_by_hand():
     degrees = torch.tensor([0.0, 22.0, 23.0, 90.0, -90.0, 180.0, -179.0, 540.0, -23.0])
-    sector = sector_of(torch.deg2rad(degrees), 8)
-    assert sector.tolist() == [0, 0, 1, 2, 6, 4, 4, 4, 7]
-    middle = torch.rad2deg(sector_angle(sector, 8))
+    direction = direction_bin(torch.deg2rad(degrees), 8)
+    assert direction.tolist() == [0, 0, 1, 2, 6, 4, 4, 4, 7]
+    middle = torch.rad2deg(bin_angle(direction, 8))
     torch.testing.assert_close(middle, torch.tensor([0, 0, 45, 90, 270, 180, 180, 180, 315.0]))
 
 
-@given(yaw=ANGLES, sectors=st.integers(1, 36))
-def test_a_yaw_lies_within_half_a_sector_of_its_middle(yaw, sectors):
+@given(yaw=ANGLES, direction_bins=st.integers(1, 36))
+def test_a_yaw_lies_within_half_a_bin_of_its_middle(yaw, direction_bins):
     yaw = torch.tensor([yaw], dtype=torch.float64)
-    sector = sector_of(yaw, sectors)
-    assert 0 <= sector < sectors
-    turn = math.remainder(float(yaw - sector_angle(sector, sectors)), 2 * math.pi)
-    assert abs(turn) <= math.pi / sectors + 1e-6
+    direction = direction_bin(yaw, direction_bins)
+    assert 0 <= direction < direction_bins
+    turn = math.remainder(float(yaw - bin_angle(direction, direction_bins)), 2 * math.pi)
+    assert abs(turn) <= math.pi / direction_bins + 1e-6
 
 
-@given(yaw=ANGLES, sectors=st.integers(2, 36))
-def test_the_mirror_image_of_a_yaw_lies_in_the_mirrored_sector(yaw, sectors):
+@given(yaw=ANGLES, direction_bins=st.integers(2, 36))
+def test_the_mirror_image_of_a_yaw_lies_in_the_flipped_bin(yaw, direction_bins):
     yaw = torch.tensor([yaw], dtype=torch.float64)
-    logits = torch.zeros(1, sectors, 1, 1)
-    logits[0, sector_of(yaw, sectors)] = 1.0
-    seen = mirrored_sectors(logits).argmax(dim=1).item()
-    # On the border between two sectors either is right.
-    near = {sector_of(-yaw + e, sectors).item() for e in (-1e-6, 1e-6)}
+    logits = torch.zeros(1, direction_bins, 1, 1)
+    logits[0, direction_bin(yaw, direction_bins)] = 1.0
+    seen = flipped_directions(logits).argmax(dim=1).item()
+    # On the border between two direction_bins either is right.
+    near = {direction_bin(-yaw + e, direction_bins).item() for e in (-1e-6, 1e-6)}
     assert seen in near
-    assert torch.equal(mirrored_sectors(mirrored_sectors(logits)), logits)
+    assert torch.equal(flipped_directions(flipped_directions(logits)), logits)
 
 
 def test_the_loss_by_hand():
     """-log of 1/8 and of 1/2."""
     logits = torch.zeros(2, 8)
     logits[1, 3] = math.log(7)  # beside seven zeros: a half
-    loss = sector_loss(logits, torch.tensor([1, 3]))
+    loss = direction_loss(logits, torch.tensor([1, 3]))
     assert loss.item() == pytest.approx((math.log(8) + math.log(2)) / 2, abs=1e-6)
     none = torch.zeros(0, 8, requires_grad=True)
-    sector_loss(none, torch.zeros(0, dtype=torch.long)).backward()
+    direction_loss(none, torch.zeros(0, dtype=torch.long)).backward()
     assert none.grad is not None
 
 
@@ -74,14 +74,14 @@ def cars(degrees):
     )
 
 
-def trained(sectors, truth, bev):
+def trained(direction_bins, gt_boxes, bev):
     """A head that was trained on one scene."""
     torch.manual_seed(0)
     config = CenterHeadConfig(
-        groups=(CLASSES,), shared=32, branch=0, sectors=sectors,
+        tasks=(CLASSES,), shared=32, branch=0, direction_bins=direction_bins,
         decode=DecodeConfig(nms="none", score=0.3),
     )  # fmt: skip
-    head, batch = config.build(spec(bev.bev.shape[1], GRID)), truth_batch([truth])
+    head, batch = config.build(spec(bev.bev.shape[1], GRID)), gt_batch([gt_boxes])
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(200):
         terms = head.loss(head(bev), batch)
@@ -92,37 +92,37 @@ def trained(sectors, truth, bev):
 
 
 def test_a_head_learns_them():
-    truth = cars([6.0, 97.0, -166.0, -69.0, 138.0])
+    gt_boxes = cars([6.0, 97.0, -166.0, -69.0, 138.0])
     bev = features(torch.randn(1, 8, 8, 16))
-    head = trained(8, truth, bev)
-    assert head.loss(head(bev), truth_batch([truth]))["sector"] < 0.02
+    head = trained(8, gt_boxes, bev)
+    assert head.loss(head(bev), gt_batch([gt_boxes]))["direction"] < 0.02
     (found,) = head.decode(head(bev))
     found = found[found.center[:, 0].argsort()]
-    assert torch.sin((found.yaw - truth.yaw) / 2).abs().max() < 0.05
-    plain = CenterHeadConfig(groups=(CLASSES,)).build(spec(8, GRID))
-    assert not any("sector" in name for name in plain.state_dict())
-    assert plain(bev)[0].sector.shape == (1, 0, 8, 16)
+    assert torch.sin((found.yaw - gt_boxes.yaw) / 2).abs().max() < 0.05
+    plain = CenterHeadConfig(tasks=(CLASSES,)).build(spec(8, GRID))
+    assert not any("direction" in name for name in plain.state_dict())
+    assert plain(bev)[0].direction.shape == (1, 0, 8, 16)
 
 
-def test_of_several_headings_sectors_choose_one_and_medians_none():
+def test_of_several_headings_direction_bins_choose_one_and_medians_none():
     """Three cars of seven head along x, two and two 120 degrees to its sides; nothing tells which.
 
     The medians of sine and cosine are 0 and -1/2: backwards, where no car is heading.
     """
-    truth = cars([0.0, 120.0, -120.0, 0.0, 120.0, -120.0, 0.0])
+    gt_boxes = cars([0.0, 120.0, -120.0, 0.0, 120.0, -120.0, 0.0])
     bev = features(torch.ones(1, 8, 8, 16))
-    for sectors, expected in ((1, 180.0), (12, 0.0)):
-        head = trained(sectors, truth, bev)
+    for direction_bins, expected in ((1, 180.0), (12, 0.0)):
+        head = trained(direction_bins, gt_boxes, bev)
         with torch.no_grad():
             (output,) = head(bev)
         sine, cosine = output.heading[0, :, 4, 7]
         yaw = math.degrees(torch.atan2(sine, cosine))
-        if sectors > 1:
-            yaw += output.sector[0, :, 4, 7].argmax().item() * 360 / sectors
+        if direction_bins > 1:
+            yaw += output.direction[0, :, 4, 7].argmax().item() * 360 / direction_bins
         assert math.remainder(yaw - expected, 360) == pytest.approx(0, abs=20)
 
 
-@pytest.mark.parametrize(("key", "value"), [("sectors", 0), ("sector_weight", 0.0)])
+@pytest.mark.parametrize(("key", "value"), [("direction_bins", 0), ("direction_weight", 0.0)])
 def test_settings_that_make_no_sense_are_refused(key, value):
     with pytest.raises(ConfigError, match=key):
         CenterHeadConfig(**{key: value})

@@ -47,7 +47,7 @@ def test_boxes_that_no_camera_sees_are_left_out(cameras):
     assert not close.any() and not above.any() and not hidden.any()
 
 
-def test_the_loss_falls_where_the_truth_is_said(batch):
+def test_the_loss_falls_where_the_ground_truth_is_said(batch):
     head = ImageClassHeadConfig(1.0).build(spec(4, BevGrid()))
 
     def loss_of(images, batch):

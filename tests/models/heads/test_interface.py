@@ -87,9 +87,9 @@ def test_a_loss_that_cannot_be_summed_is_named(small, batch, chosen, sentence):
 
 
 def test_a_head_that_cannot_be_flipped_is_named(small, batch):
-    symmetric = replace(small, grid=replace(small.grid, y=(-16.0, 16.0, 1.0)), test_mirror=True)
+    symmetric = replace(small, grid=replace(small.grid, y=(-16.0, 16.0, 1.0)), flip_tta=True)
     model = with_mean(symmetric).build().eval()
-    with pytest.raises(ConfigError, match=r"Mean does not define `averaged`.*no-test-mirror"):
+    with pytest.raises(ConfigError, match=r"Mean does not define `averaged`.*no-flip-tta"):
         model.predict(batch)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from perfect import perfect_output
-from specs import features, spec, truth_batch
+from specs import features, gt_batch, spec
 
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.errors import ConfigError
@@ -17,8 +17,8 @@ GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 6.0, 1.0), z=(-4.0, 4.0, 8.0))
 YARD = LabelSpace(
     classes=(
         ObjectClass("van", task="machine", nms_overlap=0.3),
-        ObjectClass("crate", nms_scale=3.0),
-        ObjectClass("digger", ("empty", "full"), task="machine", nms_scale=0.4),
+        ObjectClass("crate", nms_rescale_factor=3.0),
+        ObjectClass("digger", ("empty", "full"), task="machine", nms_rescale_factor=0.4),
     ),
     attributes=("empty", "full"),
 )
@@ -38,9 +38,9 @@ def boxes() -> Boxes3D:
 
 def test_groups_are_the_tasks_and_suppression_is_the_classes_own():
     config = CenterHeadConfig(shared=8, branch=0, attribute_weight=0.2)
-    assert config.resolved_groups(YARD) == (("van", "digger"), ("crate",))
+    assert config.resolved_tasks(YARD) == (("van", "digger"), ("crate",))
     head = config.build(spec(4, GRID, YARD))
-    assert head.suppression.nms_scale == (1.0, 3.0, 0.4)
+    assert head.suppression.nms_rescale_factor == (1.0, 3.0, 0.4)
     assert head.suppression.nms_overlap == (0.3, 0.2, 0.2)
     first, second = head(features(torch.randn(2, 4, 10, 16)))
     assert first.heatmap.shape == (2, 2, 10, 16) and second.heatmap.shape == (2, 1, 10, 16)
@@ -49,17 +49,19 @@ def test_groups_are_the_tasks_and_suppression_is_the_classes_own():
 
 def test_its_boxes_survive_targets_and_decoding():
     config = CenterHeadConfig(attribute_weight=0.2, decode=DecodeConfig(score=0.5, nms="rotated"))
-    head, truth = config.build(spec(4, GRID, YARD)), boxes()
+    head, gt_boxes = config.build(spec(4, GRID, YARD)), boxes()
     output = []
     for group in head.classes:
         labels = [YARD.names.index(name) for name in group]
-        own = perfect_output(center_targets([truth], labels, GRID))
+        own = perfect_output(center_targets([gt_boxes], labels, GRID))
         output.append(own._replace(attribute=own.attribute[:, :2]))
     (found,) = head.decode(output)
     found = found[found.label.argsort()]
     assert found.label.tolist() == [0, 1, 2] and found.attribute.tolist() == [-1, -1, 1]
     for name in ("center", "size", "velocity"):
-        torch.testing.assert_close(getattr(found, name), getattr(truth, name), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            getattr(found, name), getattr(gt_boxes, name), atol=1e-4, rtol=1e-4
+        )
 
 
 def test_it_is_learned():
@@ -67,7 +69,7 @@ def test_it_is_learned():
     head = CenterHeadConfig(
         shared=32, branch=0, attribute_weight=0.5, decode=DecodeConfig(score=0.3)
     ).build(spec(8, GRID, YARD))
-    bev, batch = features(torch.randn(1, 8, 10, 16)), truth_batch([boxes()])
+    bev, batch = features(torch.randn(1, 8, 10, 16)), gt_batch([boxes()])
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(150):
         terms = head.loss(head(bev), batch)
@@ -83,9 +85,11 @@ def test_it_is_learned():
 
 def test_classes_of_another_label_space_are_refused():
     with pytest.raises(ConfigError, match=r"'car' is unknown; known: van, crate, digger"):
-        CenterHeadConfig(groups=(("car",),)).build(spec(4, GRID, YARD))
-    with pytest.raises(ConfigError, match=r"decode\.nms_scale needs 3 numbers, one a class, not 2"):
-        decode = DecodeConfig(nms_scale=(1.0, 2.0))
+        CenterHeadConfig(tasks=(("car",),)).build(spec(4, GRID, YARD))
+    with pytest.raises(
+        ConfigError, match=r"decode\.nms_rescale_factor needs 3 numbers, one a class, not 2"
+    ):
+        decode = DecodeConfig(nms_rescale_factor=(1.0, 2.0))
         CenterHeadConfig(decode=decode).build(spec(4, GRID, YARD))
 
 
@@ -105,13 +109,13 @@ def test_weights_of_another_label_space_are_taken_where_classes_are_the_same():
     tensors = {f"model.head.{name}": value for name, value in source.state_dict().items()}
     state, notes = head.adapted("head", tensors, saved(there, head=config))
     # There: crate; van and bicycle. Here: van and digger; crate.
-    old = source.groups[1]["heatmap"][-1].weight
-    own = state["model.head.groups.0.heatmap.0.weight"]
+    old = source.tasks[1]["heatmap"][-1].weight
+    own = state["model.head.tasks.0.heatmap.0.weight"]
     assert torch.equal(own[0], old[0]) and torch.equal(
-        own[1], head.groups[0]["heatmap"][-1].weight[1]
+        own[1], head.tasks[0]["heatmap"][-1].weight[1]
     )
     assert torch.equal(
-        state["model.head.groups.1.size.0.weight"], source.groups[0]["size"][-1].weight
+        state["model.head.tasks.1.size.0.weight"], source.tasks[0]["size"][-1].weight
     )
     assert not any(".attribute." in name for name in state)
     texts = [note.text for note in notes]

@@ -1,20 +1,20 @@
-"""The segmentation head: its truth, its loss, the detector with and without boxes, mirroring."""
+"""The segmentation head: its ground truth, its loss, the detector with and without boxes, mirroring."""
 
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from specs import features, spec, truth_batch
+from specs import features, gt_batch, spec
 from torch.nn import functional as F
 
 from bev.data.nuscenes.classes import LAYERS, NUSCENES
-from bev.data.settings import DataConfig, OutlineConfig
+from bev.data.settings import DataConfig, PolygonConfig
 from bev.errors import ConfigError, DataError
-from bev.evaluation.segmentation import AreaOverlaps
-from bev.geometry import BevGrid, Boxes3D, Outlines
+from bev.evaluation.segmentation import SegmentationSums
+from bev.geometry import BevGrid, Boxes3D, Polygons
 from bev.models import CenterHeadConfig, FeatureCache, SegmentationHeadConfig
-from bev.models.flip_tta import averaged_logits, mirrored
+from bev.models.flip_tta import averaged_logits, flipped
 
 GRID = BevGrid(x=(-2.0, 4.0, 1.0), y=(-5.0, 3.0, 1.0), z=(-4.0, 4.0, 8.0))  # 6 columns, 8 rows
 VEHICLE, ROAD = LAYERS.index("vehicle"), LAYERS.index("drivable_area")
@@ -29,8 +29,8 @@ def box(x=0.5, y=0.5, visibility=0) -> Boxes3D:
 
 def figures(config, found, batch, layers=("vehicle",)) -> dict[str, float]:
     """Of the maps of one batch, where the data bring these layers."""
-    data = DataConfig(outlines=OutlineConfig(layers))
-    measured = AreaOverlaps(config.segmentation, "segmentation", config, data)
+    data = DataConfig(polygons=PolygonConfig(layers))
+    measured = SegmentationSums(config.segmentation, "segmentation", config, data)
     return measured.figures(measured.measure(found, batch).numpy().sum(0))
 
 
@@ -38,7 +38,7 @@ def figures(config, found, batch, layers=("vehicle",)) -> dict[str, float]:
 def seen(batch):
     """The batch of two samples, with a vehicle in the first."""
     vehicles = batch.boxes[0][:1]
-    return replace(batch, outlines=[Outlines.of_boxes(vehicles, VEHICLE), Outlines.empty()])
+    return replace(batch, polygons=[Polygons.of_boxes(vehicles, VEHICLE), Polygons.empty()])
 
 
 @pytest.fixture()
@@ -46,7 +46,7 @@ def alone(small):
     """A network that segments and detects nothing."""
     return replace(
         small,
-        head=CenterHeadConfig(groups=()),
+        head=CenterHeadConfig(tasks=()),
         segmentation=SegmentationHeadConfig(("vehicle",), hidden=8),
     )
 
@@ -57,9 +57,9 @@ def test_the_loss_of_worked_cells():
         ("vehicle", "drivable_area"), positive_weight=3.0, weight=(2.0, 0.5)
     )
     head = config.build(spec(4, GRID))
-    batch = truth_batch(outlines=[Outlines.of_boxes(box(), VEHICLE)])
-    truth = config.truth(batch.outlines, GRID, NUSCENES)
-    assert truth.flatten(2).sum(2).tolist() == [[3, 0]]
+    batch = gt_batch(polygons=[Polygons.of_boxes(box(), VEHICLE)])
+    ground_truth = config.ground_truth(batch.polygons, GRID, NUSCENES)
+    assert ground_truth.flatten(2).sum(2).tolist() == [[3, 0]]
     logits = torch.full((1, 2, 8, 6), 0.7)
     terms = head.loss(logits, batch)
     on, off = -math.log(1 / (1 + math.exp(-0.7))), -math.log(1 - 1 / (1 + math.exp(-0.7)))
@@ -71,13 +71,13 @@ def test_the_loss_of_worked_cells():
     assert focal.item() == pytest.approx(2 * expected / 48, rel=1e-5)
 
 
-def test_hardly_visible_vehicles_are_no_truth_where_asked():
-    outlines = [Outlines.of_boxes(box(visibility=level), VEHICLE) for level in (0, 1, 2)]
+def test_hardly_visible_vehicles_are_no_ground_truth_where_asked():
+    polygons = [Polygons.of_boxes(box(visibility=level), VEHICLE) for level in (0, 1, 2)]
     logits = torch.zeros(3, 1, 8, 6, requires_grad=True)
-    head = SegmentationHeadConfig(("vehicle",), least_visibility=2).build(spec(4, GRID))
-    head.loss(logits, truth_batch(outlines=outlines))["bev_vehicle"].backward()
+    head = SegmentationHeadConfig(("vehicle",), min_visibility=2).build(spec(4, GRID))
+    head.loss(logits, gt_batch(polygons=polygons))["bev_vehicle"].backward()
     assert (logits.grad < 0).flatten(1).sum(1).tolist() == [3, 0, 3]
-    assert SegmentationHeadConfig(("vehicle",)).truth(outlines, GRID, NUSCENES).sum() == 9
+    assert SegmentationHeadConfig(("vehicle",)).ground_truth(polygons, GRID, NUSCENES).sum() == 9
 
 
 def test_coarse_features_are_brought_to_the_grid():
@@ -112,14 +112,16 @@ def test_both_tasks_train_together(small, seen):
 
 
 def test_a_small_network_learns_one_batch_by_heart(alone, batch):
-    """To an IoU above 0.9, all of whose parts are in the loop: truth, loss, head, figure."""
+    """To an IoU above 0.9, all of whose parts are in the loop: ground truth, loss, head, figure."""
     vehicles = Boxes3D.make(
         torch.tensor([[8.0, 3.0, 0.8], [15.0, -6.0, 1.0], [-6.0, 8.0, 0.8]]),
         torch.tensor([[6.5, 3.9, 1.6], [8.0, 4.0, 2.5], [5.0, 5.0, 1.5]]),
         torch.tensor([0.3, -2.0, 1.0]),
     )
-    truth = [Outlines.of_boxes(vehicles[part], VEHICLE) for part in (slice(0, 2), slice(2, 3))]
-    data = replace(batch, outlines=truth)
+    ground_truth = [
+        Polygons.of_boxes(vehicles[part], VEHICLE) for part in (slice(0, 2), slice(2, 3))
+    ]
+    data = replace(batch, polygons=ground_truth)
     torch.manual_seed(0)
     backbone = replace(alone.backbone, channels=(8, 16, 16, 16), stem=8)
     head = SegmentationHeadConfig(("vehicle",), positive_weight=1.0)
@@ -139,15 +141,15 @@ def test_mirroring_sees_the_mirrored_scene(alone, seen):
     """The mirror image of a scene is told as the mirror image of what is told of the scene."""
     symmetric = replace(alone, grid=replace(alone.grid, y=(-16.0, 16.0, 1.0)))
     torch.manual_seed(0)
-    model = replace(symmetric, test_mirror=True).build().eval()
-    one, other = (model.predict(b).results["segmentation"] for b in (seen, mirrored(seen)))
+    model = replace(symmetric, flip_tta=True).build().eval()
+    one, other = (model.predict(b).results["segmentation"] for b in (seen, flipped(seen)))
     assert torch.allclose(one, other.flip(2), atol=1e-4) and one.std() > 0
     assert not torch.allclose(one, model.predict(seen).output.heads["segmentation"], atol=1e-3)
-    truth, flipped = (
-        symmetric.segmentation.truth(b.outlines, symmetric.grid, NUSCENES)
-        for b in (seen, mirrored(seen))
+    ground_truth, turned = (
+        symmetric.segmentation.ground_truth(b.polygons, symmetric.grid, NUSCENES)
+        for b in (seen, flipped(seen))
     )
-    assert torch.equal(flipped, truth.flip(2))
+    assert torch.equal(turned, ground_truth.flip(2))
     logits = torch.tensor([-1.0, 2.0]).view(2, 1, 1, 1)
     mean = (F.sigmoid(logits[0]) + F.sigmoid(logits[1])) / 2
     found = averaged_logits(logits[:1], logits[1:])
@@ -161,9 +163,9 @@ def test_settings_and_batches_that_do_not_fit(alone, batch):
         SegmentationHeadConfig(("vehicle", "vehicle")).build(spec(4, GRID))
     with pytest.raises(ConfigError, match="2 numbers for 1 layers"):
         SegmentationHeadConfig(("vehicle",), weight=(1.0, 2.0))
-    with pytest.raises(ConfigError, match="least_visibility is 0; give 1 for all"):
-        SegmentationHeadConfig(("vehicle",), least_visibility=0)
+    with pytest.raises(ConfigError, match="min_visibility is 0; give 1 for all"):
+        SegmentationHeadConfig(("vehicle",), min_visibility=0)
     with pytest.raises(ConfigError, match="The model predicts nothing"):
         replace(alone, segmentation=SegmentationHeadConfig())
-    with pytest.raises(DataError, match=r"--data\.outlines\.layers vehicle"):
+    with pytest.raises(DataError, match=r"--data\.polygons\.layers vehicle"):
         alone.build().loss(batch)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bev.errors import ConfigError
-from bev.models import FpnConfig, SecondFpnConfig
+from bev.models import FpnConfig, SECONDFPNConfig
 
 CHANNELS, STRIDES = (4, 8, 16, 32), (4, 8, 16, 32)
 
@@ -19,7 +19,7 @@ def levels(height=64, width=96):
 
 @pytest.mark.parametrize(
     ("config", "stride", "channels"),
-    [(FpnConfig(12), 4, 12), (SecondFpnConfig(6, 16), 16, 24), (SecondFpnConfig(6, 8), 8, 24)],
+    [(FpnConfig(12), 4, 12), (SECONDFPNConfig(6, 16), 16, 24), (SECONDFPNConfig(6, 8), 8, 24)],
 )
 def test_the_result_has_the_stride_and_width_that_the_neck_says(config, stride, channels):
     neck = config.build(CHANNELS, STRIDES)
@@ -29,7 +29,7 @@ def test_the_result_has_the_stride_and_width_that_the_neck_says(config, stride, 
 
 def test_each_level_fills_its_own_channels_where_it_lies():
     """A change in one cell of one level changes that level's channels there, and nothing else."""
-    neck = SecondFpnConfig(6, 16).build(CHANNELS, STRIDES).eval()
+    neck = SECONDFPNConfig(6, 16).build(CHANNELS, STRIDES).eval()
     before = levels()
     whole = neck(before)
     for number, stride in enumerate(STRIDES):
@@ -42,18 +42,18 @@ def test_each_level_fills_its_own_channels_where_it_lies():
 
 
 def test_levels_of_a_backbone_that_does_not_pad_are_fitted():
-    neck = SecondFpnConfig(6, 16).build(CHANNELS, STRIDES)
+    neck = SECONDFPNConfig(6, 16).build(CHANNELS, STRIDES)
     uneven = [level[..., : level.shape[-1] - 1] for level in levels()]
     assert neck(uneven).shape == (2, 24, 4, 5)
 
 
 def test_a_stride_that_no_level_has_is_refused():
     with pytest.raises(ConfigError, match=r"neck.stride = 16 is none of the backbone's: \(4, 8\)"):
-        SecondFpnConfig(6, 16).build((4, 8), (4, 8))
+        SECONDFPNConfig(6, 16).build((4, 8), (4, 8))
 
 
 def test_the_parameters_of_bevdepths_neck():
     """Kernels 4x4, 2x2, 1x1 and 2x2 from ResNet-50's stages to 128 channels each, and norms."""
-    neck = SecondFpnConfig().build((256, 512, 1024, 2048), STRIDES)
+    neck = SECONDFPNConfig().build((256, 512, 1024, 2048), STRIDES)
     kernels = 128 * (256 * 16 + 512 * 4 + 1024 * 1 + 2048 * 4)
     assert sum(p.numel() for p in neck.parameters()) == kernels + 4 * 2 * 128

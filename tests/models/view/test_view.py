@@ -15,10 +15,10 @@ from bev.models import (
     CenterHeadConfig,
     DepthBins,
     DepthSupervisionConfig,
+    DualViewTransformConfig,
     FpnConfig,
     ImageClassHeadConfig,
     LiftSplatConfig,
-    RefinedLiftSplatConfig,
     VoxelSamplingConfig,
 )
 from bev.serialization import from_plain, to_plain
@@ -29,12 +29,12 @@ Z = (-1.0, 3.0, 2.0)
 VIEWS = {
     "lift-splat": LIFT,
     "voxel sampling": VoxelSamplingConfig(z=Z, channels=8),
-    "refined": RefinedLiftSplatConfig(lift=LIFT, z=Z),
+    "refined": DualViewTransformConfig(lift=LIFT, z=Z),
 }
 
 
 @pytest.fixture(scope="module")
-def shrunk(made_world) -> Experiment:
+def shrunk(synthetic_world) -> Experiment:
     """lss_synthetic with a coarse grid and narrow layers, without the losses on lift-splat."""
     base = load_file(CONFIGS / "lss_synthetic.py")
     model = replace(
@@ -43,11 +43,11 @@ def shrunk(made_world) -> Experiment:
         neck=FpnConfig(16),
         grid=replace(base.model.grid, x=(-51.2, 51.2, 3.2), y=(-38.4, 38.4, 3.2)),
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
-        head=replace(CenterHeadConfig(), groups=base.model.head.groups, shared=16, branch=0),
+        head=replace(CenterHeadConfig(), tasks=base.model.head.tasks, shared=16, branch=0),
         depth_supervision=DepthSupervisionConfig(0.0),
         image_head=ImageClassHeadConfig(0.0),
     )
-    return replace(base, model=model, data=replace(base.data, root=made_world, lidar=False))
+    return replace(base, model=model, data=replace(base.data, root=synthetic_world, lidar=False))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_each_learns_one_batch_and_reads_its_images(shrunk, two_frames, name):
             lambda view: VoxelSamplingConfig(z=(-2.0, 4.0, 1.5), channels=32),
         ),
         (
-            "refined_synthetic",
+            "dual_view_synthetic",
             ["--model.view.lift.channels", "32"],
             lambda view: replace(view, lift=replace(view.lift, channels=32)),
         ),

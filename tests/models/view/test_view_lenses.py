@@ -8,7 +8,7 @@ import torch
 from slow_sampling import looked_at, read, sightings
 
 from bev.geometry import BevGrid, Boxes3D, bev_transform, feature_pixels
-from bev.models import RefinedLiftSplatConfig, VoxelSamplingConfig
+from bev.models import DualViewTransformConfig, VoxelSamplingConfig
 from bev.models.heads.depth import nearest_depth
 from bev.models.heads.image import image_heatmaps
 from bev.models.view.depth_bins import DepthBins
@@ -128,7 +128,7 @@ def test_the_ground_is_as_far_as_ray_features_say(wide):
     "config",
     [
         LiftSplatConfig(depth=DEPTH, channels=4, ray_features=True),
-        RefinedLiftSplatConfig(LiftSplatConfig(depth=DEPTH, channels=4), z=(-1.0, 3.0, 2.0)),
+        DualViewTransformConfig(LiftSplatConfig(depth=DEPTH, channels=4), z=(-1.0, 3.0, 2.0)),
         VoxelSamplingConfig(z=(-1.0, 3.0, 2.0), channels=4),
     ],
     ids=["lift", "refined", "sampling"],
@@ -162,8 +162,8 @@ def test_the_image_loss_marks_the_projected_centres(wide):
     for center, count in ((side, 1), (behind, 0)):
         boxes = Boxes3D.make(center[None], torch.ones(1, 3), torch.zeros(1))
         heatmaps = image_heatmaps(boxes, 10, wide[0], IMAGE, (8, 20), 8)
-        peaks = (heatmaps[1, 0] == 1).nonzero()
-        assert len(peaks) == count
+        pre_max_size = (heatmaps[1, 0] == 1).nonzero()
+        assert len(pre_max_size) == count
         if count:
             pixels, _ = wide[0, 1].project(center[None])
-            assert peaks[0].tolist() == (pixels[0].flip(0) / 8).floor().int().tolist()
+            assert pre_max_size[0].tolist() == (pixels[0].flip(0) / 8).floor().int().tolist()

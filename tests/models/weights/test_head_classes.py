@@ -18,7 +18,7 @@ HERE = (("pedestrian",), ("bus", "trailer", "truck"), ("barrier",))
 
 def detector(groups, branch) -> torch.nn.ModuleDict:
     """A head where a detector has it, its norms made unlike those of a fresh one."""
-    head = CenterHeadConfig(groups=groups, shared=8, branch=branch).build(spec(8, GRID))
+    head = CenterHeadConfig(tasks=groups, shared=8, branch=branch).build(spec(8, GRID))
     for value in head.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.5, 1.5)
@@ -34,9 +34,9 @@ def test_shared_classes_keep_what_they_say(branch):
     state, notes = matched_by_classes(lightning, THERE, HERE, target["head"].state_dict())
     report = load_weights(target, state, "a run")
     assert notes == [
-        "head.groups.0: heatmap rows carried over for pedestrian",
-        "head.groups.1: heatmap rows carried over for bus, truck; new for trailer",
-        "head.groups.2 (barrier): no class of it is there",
+        "head.tasks.0: heatmap rows carried over for pedestrian",
+        "head.tasks.1: heatmap rows carried over for bus, truck; new for trailer",
+        "head.tasks.2 (barrier): no class of it is there",
     ]
     bev = features(torch.randn(1, 8, 16, 16))
     old, new = source["head"](bev), target["head"](bev)
@@ -47,11 +47,11 @@ def test_shared_classes_keep_what_they_say(branch):
         torch.testing.assert_close(getattr(new[0], name), getattr(old[2], name))
         torch.testing.assert_close(getattr(new[1], name), getattr(old[1], name))
     # What is new is as it was built, and what has no place here is named with its classes.
-    assert all(name.startswith("head.groups.2.") for name in report.missing) and report.missing
+    assert all(name.startswith("head.tasks.2.") for name in report.missing) and report.missing
     for name in report.missing:
         assert torch.equal(target.state_dict()[name], before[name])
     assert report.unused and all(name.endswith("(of car)") for name in report.unused)
-    last = [n for n in before if n.startswith("head.groups.1.heatmap.") and n.endswith(".bias")][-1]
+    last = [n for n in before if n.startswith("head.tasks.1.heatmap.") and n.endswith(".bias")][-1]
     assert torch.equal(target.state_dict()[last][1], before[last][1])
 
 
@@ -61,7 +61,7 @@ def test_the_same_groups_are_left_alone():
     assert list(same) == list(state) and notes == []
 
 
-def test_tensors_of_more_groups_than_the_config_names_are_refused():
+def test_tensors_of_more_tasks_than_the_config_names_are_refused():
     state = detector(THERE, 0).state_dict()
-    with pytest.raises(WeightsError, match="more groups"):
+    with pytest.raises(WeightsError, match="more tasks"):
         matched_by_classes(state, THERE[:1], HERE, state)

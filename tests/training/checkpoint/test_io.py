@@ -155,12 +155,12 @@ def test_an_error_of_the_process_that_writes_is_raised_on_all(last, monkeypatch)
 
 
 @pytest.mark.slow
-def test_two_processes_end_together_where_one_cannot_write(made_world, tmp_path):
+def test_two_processes_end_together_where_one_cannot_write(synthetic_world, tmp_path):
     folder = tmp_path / "lss_synthetic" / "together"
     folder.mkdir(parents=True)
     (folder / "checkpoints").write_text("in the way of a folder")
     _, error = run(
-        "train.py", ROOT / "configs" / "lss_synthetic.py", *SMALL, "--data.root", made_world,
+        "train.py", ROOT / "configs" / "lss_synthetic.py", *SMALL, "--data.root", synthetic_world,
         "--train.runs", tmp_path, "--train.run-name", "together", "--train.devices", "2",
         "--train.save-minutes", "0", code=1,
     )  # fmt: skip

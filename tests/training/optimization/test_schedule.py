@@ -194,7 +194,10 @@ def test_every_optimiser_of_torch_takes_the_rate():
         ({"optimizer": torch.optim.Rprop, "weight_decay": 0.1}, "--train.weight-decay 0"),
         ({"optimizer": partial(torch.optim.SGD, nesterov=True)}, "cannot be made: Nesterov"),
         ({"optimizer": partial(torch.optim.SGD, speed=1)}, "cannot be made: .*speed"),
-        ({"optimizer": partial(torch.optim.SGD, fused=True), "precision": "16"}, "--train.clip 0"),
+        (
+            {"optimizer": partial(torch.optim.SGD, fused=True), "precision": "16"},
+            "--train.max-grad-norm 0",
+        ),
         ({"schedule": ReduceLROnPlateau}, "waits for a metric"),
         ({"schedule": StepLR}, "cannot be made: .*step_size"),
         ({"schedule": LambdaLR}, "cannot be made: .*lr_lambda"),

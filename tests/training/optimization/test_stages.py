@@ -159,7 +159,9 @@ def test_settings_that_cannot_work_are_refused():
     for stages in ((), (StageConfig(0.5),)):
         with pytest.raises(ConfigError, match="a stage that starts at 0"):
             TrainConfig(stages=stages)
-    config = Experiment(train=TrainConfig(stages=HEAD_FIRST, ema=0.0, clip=0.0, strategy="fsdp"))
+    config = Experiment(
+        train=TrainConfig(stages=HEAD_FIRST, ema=0.0, max_grad_norm=0.0, strategy="fsdp")
+    )
     with pytest.raises(TrainingError, match="Stages of training .*'fsdp'"):
         check_settings(config)
     with pytest.raises(TrainingError, match="a stage that starts at a fraction"):
@@ -256,18 +258,18 @@ def test_other_classes_on_top_of_trained_weights(small, whole):
     weights = whole / "checkpoints" / "last.ckpt"
     there = read_checkpoint(weights)["state_dict"]
     groups = (("pedestrian", "bus"), ("car",))
-    head = replace(small.model.head, groups=groups)
+    head = replace(small.model.head, tasks=groups)
     other = replace(small, model=replace(small.model, head=head))
     other = named(other, "other", init=InitConfig(weights), stages=HEAD_FIRST[:1], max_steps=2)
     model, _ = starting_model(other.model, other.train.init, other.data.image_size)
-    classes = small.model.head.resolved_groups(small.model.labels)[0]
-    row = model.head.groups[0]["heatmap"][-1].weight[0]
-    old = there["model.head.groups.0.heatmap.0.weight"][classes.index("pedestrian")]
+    classes = small.model.head.resolved_tasks(small.model.labels)[0]
+    row = model.head.tasks[0]["heatmap"][-1].weight[0]
+    old = there["model.head.tasks.0.heatmap.0.weight"][classes.index("pedestrian")]
     assert torch.equal(row, old)
     folder, _ = train(other)
     after = read_checkpoint(folder / "checkpoints" / "last.ckpt")["current_model_state"]
     for name, value in after.items():
         if not name.startswith("model.head."):
             assert torch.equal(value, there[name]), name
-    trained = after["model.head.groups.0.heatmap.0.weight"][0]
+    trained = after["model.head.tasks.0.heatmap.0.weight"][0]
     assert not torch.equal(trained, old) and torch.allclose(trained, old, atol=0.1)

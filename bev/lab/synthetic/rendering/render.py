@@ -1,4 +1,4 @@
-"""From a scene's truth to its camera images."""
+"""From a scene's ground truth to its camera images."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from bev.lab.synthetic.rendering.ground import make_ground, paint_ground
 from bev.lab.synthetic.rendering.painter import paint_items, paint_shadows, shadow_outlines
 from bev.lab.synthetic.rendering.sky import make_backdrop, make_panorama, paint_haze, paint_sky
 from bev.lab.synthetic.scene.scene import Scene
-from bev.lab.synthetic.visibility.truth import FrameTruth
+from bev.lab.synthetic.visibility.ground_truth import FrameGroundTruth
 from bev.lab.synthetic.visibility.view import View
 
 NOISE = 1.6
@@ -36,16 +36,16 @@ class Renderer:
         light = scene.weather.ambient + scene.weather.direct * scene.weather.sun[2]
         self._ground_light = float(min(1.15, light))
 
-    def images(self, truth: FrameTruth, frame: int) -> dict[str, np.ndarray]:
+    def images(self, ground_truth: FrameGroundTruth, frame: int) -> dict[str, np.ndarray]:
         """camera -> (H, W, 3) uint8 BGR image of a key frame."""
         scene, rng = self._scene, np.random.default_rng([self._scene.look_seed, 3, frame])
-        outlines = shadow_outlines(truth.items, scene.weather)
+        outlines = shadow_outlines(ground_truth.items, scene.weather)
         images = {}
         for camera in scene.rig.cameras:
             pose = scene.ego_pose(scene.firings[frame][camera.channel])
             yaw = float(np.arctan2(pose[1, 0], pose[0, 0]))
             names = [part.mount.channel for part in camera.parts(self._size)]
-            painted = [self._paint(truth.views[name], name, outlines, yaw) for name in names]
+            painted = [self._paint(ground_truth.views[name], name, outlines, yaw) for name in names]
             image = cv2.LUT(camera.assembled(painted), self._curve)
             dy, dx = rng.integers(0, 64, 2)
             grain = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]

@@ -13,7 +13,7 @@ from bev.lab.synthetic.config import SceneKey, WorldConfig
 from bev.lab.synthetic.rendering.render import Renderer
 from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.scene.scene import make_scene
-from bev.lab.synthetic.visibility.truth import frame_truth
+from bev.lab.synthetic.visibility.ground_truth import frame_ground_truth
 from bev.lab.synthetic.writing.map_expansion import street_tables
 from bev.lab.synthetic.writing.tables import EXPANSIONS, sample_file, scene_rows
 
@@ -38,10 +38,10 @@ def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
     folder, config, key = job
     scene = make_scene(key, config)
     renderer = Renderer(scene, config.image_size)
-    truths = []
+    ground_truths = []
     for frame in range(config.frames_per_scene):
-        truth = frame_truth(scene, frame, config.image_size)
-        images = renderer.images(truth, frame)
+        ground_truth = frame_ground_truth(scene, frame, config.image_size)
+        images = renderer.images(ground_truth, frame)
         for channel in config.cameras:
             path = folder / sample_file(key.name, channel, scene.firings[frame][channel])
             done, data = cv2.imencode(
@@ -51,11 +51,11 @@ def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
                 raise OSError(f"OpenCV could not encode {path}; check that it was built with JPEG.")
             path.write_bytes(data.tobytes())
         path = folder / sample_file(key.name, LIDAR, scene.firings[frame][LIDAR])
-        path.write_bytes(truth.sweep.points.tobytes())
-        truths.append(truth)
+        path.write_bytes(ground_truth.sweep.points.tobytes())
+        ground_truths.append(ground_truth)
     tables = street_tables(scene.road, scene.lots, scene.travel)
     (folder / EXPANSIONS / f"{key.name}.json").write_text(json.dumps(tables))
     shard = shard_file(folder, key)
     with replacing(shard) as partial:
-        partial.write_text(json.dumps(scene_rows(scene, truths, config.image_size)))
-    return len(truths)
+        partial.write_text(json.dumps(scene_rows(scene, ground_truths, config.image_size)))
+    return len(ground_truths)

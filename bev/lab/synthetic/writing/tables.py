@@ -1,4 +1,4 @@
-"""The nuScenes tables of a made world: rows of one scene, and the rows that all scenes share.
+"""The nuScenes tables of a synthetic world: rows of one scene, and the rows that all scenes share.
 
 Tokens are hashes of what they name, so a scene's rows do not depend on which scenes were made
 before it, nor on which process made it.
@@ -12,7 +12,7 @@ import numpy as np
 from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.scene.actors import CATEGORIES
 from bev.lab.synthetic.scene.scene import Scene
-from bev.lab.synthetic.visibility.truth import FrameTruth, visibility_token
+from bev.lab.synthetic.visibility.ground_truth import FrameGroundTruth, visibility_token
 
 TABLES = (
     "attribute",
@@ -101,11 +101,13 @@ def annotated_frames(points: np.ndarray) -> np.ndarray:
     return (frame >= first) & (frame <= last) & seen
 
 
-def scene_rows(scene: Scene, truths: list[FrameTruth], size: tuple[int, int]) -> dict[str, list]:
+def scene_rows(
+    scene: Scene, ground_truths: list[FrameGroundTruth], size: tuple[int, int]
+) -> dict[str, list]:
     """All rows that one scene adds to the tables."""
     name = scene.key.name
     seed = scene.key.world_seed
-    frames = len(truths)
+    frames = len(ground_truths)
 
     def key(*parts: object) -> str:
         return token(seed, name, *parts)
@@ -161,7 +163,7 @@ def scene_rows(scene: Scene, truths: list[FrameTruth], size: tuple[int, int]) ->
         )
         for i in range(frames):
             _sensor_rows(rows, scene, channel, i, samples[i], key, size)
-    _annotation_rows(rows, scene, truths, samples, key)
+    _annotation_rows(rows, scene, ground_truths, samples, key)
     return rows
 
 
@@ -196,8 +198,10 @@ def _sensor_rows(rows, scene: Scene, channel: str, frame: int, sample: str, key,
     )
 
 
-def _annotation_rows(rows, scene: Scene, truths: list[FrameTruth], samples, key) -> None:
-    kept = annotated_frames(np.stack([truth.points for truth in truths]))
+def _annotation_rows(
+    rows, scene: Scene, ground_truths: list[FrameGroundTruth], samples, key
+) -> None:
+    kept = annotated_frames(np.stack([ground_truth.points for ground_truth in ground_truths]))
     for i, actor in enumerate(scene.actors):
         frames = np.flatnonzero(kept[:, i])
         if len(frames) == 0:
@@ -215,20 +219,20 @@ def _annotation_rows(rows, scene: Scene, truths: list[FrameTruth], samples, key)
         length, width, height = actor.shape.size
         attributes = [token("attribute", actor.attribute)] if actor.attribute else []
         for n, frame in enumerate(frames):
-            truth = truths[frame]
+            ground_truth = ground_truths[frame]
             rows["sample_annotation"].append(
                 {
                     "token": tokens[n],
                     "sample_token": samples[frame],
                     "instance_token": key("instance", i),
-                    "visibility_token": visibility_token(truth.visible[i]),
+                    "visibility_token": visibility_token(ground_truth.visible[i]),
                     "attribute_tokens": attributes,
-                    "translation": _plain(truth.items.centre[i], 6),
+                    "translation": _plain(ground_truth.items.centre[i], 6),
                     "size": _plain((width, length, height), 6),
-                    "rotation": _turn(truth.items.yaw[i]),
+                    "rotation": _turn(ground_truth.items.yaw[i]),
                     "prev": tokens[n - 1] if n else "",
                     "next": tokens[n + 1] if n + 1 < len(tokens) else "",
-                    "num_lidar_pts": int(truth.points[i]),
+                    "num_lidar_pts": int(ground_truth.points[i]),
                     "num_radar_pts": 0,
                 }
             )

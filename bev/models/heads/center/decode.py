@@ -1,4 +1,4 @@
-"""From the centre head's maps back to boxes: peaks, box parameters, non-maximum suppression."""
+"""Decoding of the center head: heatmap peaks, box parameters, non-maximum suppression."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.nms import circle_nms, rotated_nms
-from bev.models.heads.center.targets import REGRESSION, GroupOutput, sector_angle
+from bev.models.heads.center.targets import REGRESSION, TaskOutput, bin_angle
 
 
 @dataclass(frozen=True)
@@ -21,32 +21,32 @@ class DecodeConfig:
     """Settings of :func:`decode`.
 
     Attributes:
-        peaks: the best cells of a group that are looked at.
+        pre_max_size: the best cells of a task that are looked at.
         window: a cell is a peak where none of the window's (cells a side, odd) has a greater score;
             1, as published, takes every cell and leaves the rest to the suppression.
         score: least score.
         range: greatest ``|x|`` and ``|y|`` of a centre, metres.
         nms: "rotated" (scale-NMS on rotated overlaps), "circle" (distance of centres) or "none".
-        distance: groups with one of these classes are suppressed by distance of centres where
+        distance: tasks with one of these classes are suppressed by distance of centres where
             ``nms`` is "rotated" (published for barriers).
-        nms_scale: of each class of the label space, in its order, the factor on length and width;
-            empty for the classes' own (``ObjectClass.nms_scale``).
+        nms_rescale_factor: of each class of the label space, in its order, the factor on length and width;
+            empty for the classes' own (``ObjectClass.nms_rescale_factor``).
         nms_overlap: of each class, the rotated overlap above which the lower box goes; likewise.
-        by_class: let boxes suppress their own class only, instead of their whole group.
-        group_boxes: most boxes of a group after suppression.
+        by_class: let boxes suppress their own class only, instead of their whole task.
+        post_max_size: most boxes of a task after suppression.
         max_boxes: most boxes of a sample (500 is the official limit).
     """
 
-    peaks: int = 500
+    pre_max_size: int = 500
     window: int = 3
     score: float = 0.1
     range: float = 61.2
     nms: Literal["rotated", "circle", "none"] = "rotated"
     distance: tuple[str, ...] = ()
-    nms_scale: tuple[float, ...] = ()
+    nms_rescale_factor: tuple[float, ...] = ()
     nms_overlap: tuple[float, ...] = ()
     by_class: bool = False
-    group_boxes: int = 83
+    post_max_size: int = 83
     max_boxes: int = 500
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class DecodeConfig:
             ConfigError: where there are some, and not one a class.
         """
         values = {}
-        for name in ("nms_scale", "nms_overlap"):
+        for name in ("nms_rescale_factor", "nms_overlap"):
             given = getattr(self, name)
             values[name] = given or tuple(getattr(one, name) for one in labels.classes)
             if len(values[name]) != len(labels.classes):
@@ -73,20 +73,20 @@ class DecodeConfig:
 
 @torch.no_grad()
 def decode(
-    output: GroupOutput,
-    group: Sequence[str],
+    output: TaskOutput,
+    task: Sequence[str],
     labels: LabelSpace,
     grid: BevGrid,
     config: DecodeConfig,
 ) -> list[Boxes3D]:
-    """Boxes of one group for each sample, best first, in the BEV frame (metres), on the CPU.
+    """Boxes of one task for each sample, best first, in the BEV frame (metres), on the CPU.
 
     Peaks are found on the device; the few boxes that remain are suppressed on the CPU, since that
     goes in rounds of small operations.
 
     Args:
-        output: maps of the group; boxes have no attribute where none is predicted.
-        group: the class of each heatmap channel.
+        output: maps of the task; boxes have no attribute where none is predicted.
+        task: the class of each heatmap channel.
         labels: the label space, in which boxes are labelled.
         grid: gives the cells.
         config: with a factor and an overlap a class, see :meth:`DecodeConfig.resolved`.
@@ -96,18 +96,18 @@ def decode(
         best_near = F.max_pool2d(score, config.window, stride=1, padding=config.window // 2)
         score = score * (score == best_near)
     batch, _, rows, columns = score.shape
-    best, index = score.flatten(1).topk(min(config.peaks, score[0].numel()), dim=1)
+    best, index = score.flatten(1).topk(min(config.pre_max_size, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
-    maps = {name: getattr(output, name) for name in (*REGRESSION, "attribute", "sector")}
+    maps = {name: getattr(output, name) for name in (*REGRESSION, "attribute", "direction")}
     widths = [own.shape[1] for own in maps.values()]
-    attributes, sectors = output.attribute.shape[1], output.sector.shape[1]
+    attributes, direction_bins = output.attribute.shape[1], output.direction.shape[1]
     places = cell.unsqueeze(1)
     values = torch.cat(
         [m.flatten(2).gather(2, places.expand(-1, m.shape[1], -1)).float() for m in maps.values()],
         dim=1,
     )
     best, channel, cell, values = (t.cpu() for t in (best, channel, cell, values))
-    class_of_channel = torch.tensor([labels.names.index(name) for name in group])
+    class_of_channel = torch.tensor([labels.names.index(name) for name in task])
     results = []
     for sample in range(batch):
         row, column = cell[sample] // columns, cell[sample] % columns
@@ -116,8 +116,8 @@ def decode(
         x = grid.x[0] + (column + found["offset"][:, 0]) * grid.x[2]
         y = grid.y[0] + (row + found["offset"][:, 1]) * grid.y[2]
         yaw = torch.atan2(*found["heading"].T)
-        if sectors:
-            yaw = yaw + sector_angle(found["sector"].argmax(dim=1), sectors)
+        if direction_bins:
+            yaw = yaw + bin_angle(found["direction"].argmax(dim=1), direction_bins)
         boxes = Boxes3D.make(
             center=torch.stack([x, y, found["height"][:, 0]], dim=1),
             size=found["size"].clamp(-5, 5).exp(),
@@ -129,26 +129,26 @@ def decode(
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]
-        results.append(boxes[_suppress(boxes, group, labels, config)])
+        results.append(boxes[_suppress(boxes, task, labels, config)])
     return results
 
 
 def _suppress(
-    boxes: Boxes3D, group: Sequence[str], labels: LabelSpace, config: DecodeConfig
+    boxes: Boxes3D, task: Sequence[str], labels: LabelSpace, config: DecodeConfig
 ) -> Tensor:
-    """Indices of the boxes (sorted, best first) of a group that survive."""
+    """Indices of the boxes (sorted, best first) of a task that survive."""
     if config.nms == "none":
-        return torch.arange(min(len(boxes), config.group_boxes))
+        return torch.arange(min(len(boxes), config.post_max_size))
     separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
-    if config.nms == "circle" or any(name in config.distance for name in group):
+    if config.nms == "circle" or any(name in config.distance for name in task):
         radii = _by_label([one.nms_radius for one in labels.classes], boxes)
-        return circle_nms(boxes.center[:, :2], radii, separate, config.group_boxes)
-    scale = _by_label(config.nms_scale, boxes).unsqueeze(1)
+        return circle_nms(boxes.center[:, :2], radii, separate, config.post_max_size)
+    scale = _by_label(config.nms_rescale_factor, boxes).unsqueeze(1)
     rectangles = torch.cat(
         [boxes.center[:, :2], boxes.size[:, :2] * scale, boxes.yaw.unsqueeze(1)], dim=1
     )
     overlap = _by_label(config.nms_overlap, boxes)
-    return rotated_nms(rectangles, overlap, separate, config.group_boxes)
+    return rotated_nms(rectangles, overlap, separate, config.post_max_size)
 
 
 def _by_label(values: Sequence[float], boxes: Boxes3D) -> Tensor:

@@ -1,7 +1,7 @@
-"""CenterPoint's head: class heatmaps, and box parameters at every cell, by groups of classes.
+"""CenterPoint's head: class heatmaps, and box parameters at every cell, by tasks (groups of classes).
 
 After Yin et al., Center-based 3D Object Detection and Tracking (2021), section 4, with BEVDet's
-class groups. Targets, loss and decoding stand beside this file.
+groups of classes as tasks. Targets, loss and decoding stand beside this file.
 """
 
 import math
@@ -19,11 +19,11 @@ from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import Boxes3D
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
-from bev.models.heads.center.adaptation import adapted_groups
+from bev.models.heads.center.adaptation import adapted_tasks
 from bev.models.heads.center.decode import DecodeConfig, decode
-from bev.models.heads.center.flip import averaged, mirrored_back
-from bev.models.heads.center.loss import at_cells, attribute_loss, center_loss, sector_loss
-from bev.models.heads.center.targets import REGRESSION, GroupOutput, center_targets
+from bev.models.heads.center.flip import averaged, flipped_back
+from bev.models.heads.center.loss import at_cells, attribute_loss, center_loss, direction_loss
+from bev.models.heads.center.targets import REGRESSION, TaskOutput, center_targets
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.layers import conv_bn_relu
 
@@ -37,13 +37,13 @@ class CenterHeadConfig(HeadConfig):
     """Settings of :class:`CenterHead`.
 
     Attributes:
-        groups: the classes, in groups that share a branch and suppress one another; by default the
+        tasks: the classes, in groups that share a branch and suppress one another; by default the
             tasks of the label space. Empty for no detection.
-        shared: width of the convolution that all groups share.
+        shared: width of the convolution that all tasks share.
         branch: width of the hidden convolution of each output; 0 reads outputs straight from the
             shared features, by a 1x1 convolution.
         prior: probability that the heatmaps start with; 0.1 as published (bias -2.19).
-        overlap: least overlap that a shifted box may have while still counting as near, sets the
+        gaussian_overlap: least overlap that a shifted box may have while still counting as near, sets the
             radius of the Gaussian targets.
         min_radius: least radius of a Gaussian, cells.
         heatmap_loss: kind of the heatmap loss.
@@ -55,17 +55,17 @@ class CenterHeadConfig(HeadConfig):
         attribute_weight: weight of the loss of attributes, predicted by a branch of their own as in
             FCOS3D (Wang et al. 2021): an image shows whether a cycle has a rider. 0, as published,
             goes by the speed.
-        sectors: into how many the circle of headings is cut, see
+        direction_bins: into how many the circle of headings is cut, see
             ``bev.models.heads.center.targets``; 1, as published, regresses sine and cosine alone.
-        sector_weight: weight of the loss of sectors.
+        direction_weight: weight of the loss of direction_bins.
         decode: settings of decoding and non-maximum suppression.
     """
 
-    groups: tuple[tuple[str, ...], ...] | None = None
+    tasks: tuple[tuple[str, ...], ...] | None = None
     shared: int = 64
     branch: int = 64
     prior: float = 0.1
-    overlap: float = 0.1
+    gaussian_overlap: float = 0.1
     min_radius: int = 2
     heatmap_loss: HeatmapLoss = HeatmapLoss()
     heatmap_weight: float = 1.0
@@ -73,8 +73,8 @@ class CenterHeadConfig(HeadConfig):
     velocity_weight: float = 0.2
     velocity_beta: float = 0.0
     attribute_weight: float = 0.0
-    sectors: int = 1
-    sector_weight: float = 0.2
+    direction_bins: int = 1
+    direction_weight: float = 0.2
     decode: DecodeConfig = DecodeConfig()
 
     def __post_init__(self) -> None:
@@ -84,28 +84,28 @@ class CenterHeadConfig(HeadConfig):
                 f" {self.attribute_weight} must be at least 0, and model.head.prior = {self.prior}"
                 " inside (0, 1)."
             )
-        if self.sectors < 1 or self.sector_weight <= 0:
+        if self.direction_bins < 1 or self.direction_weight <= 0:
             raise ConfigError(
-                f"model.head.sectors = {self.sectors} must be at least 1, and"
-                f" model.head.sector_weight = {self.sector_weight} more than 0."
+                f"model.head.direction_bins = {self.direction_bins} must be at least 1, and"
+                f" model.head.direction_weight = {self.direction_weight} more than 0."
             )
 
     @property
     def active(self) -> bool:
-        return self.groups != ()
+        return self.tasks != ()
 
-    def resolved_groups(self, labels: LabelSpace) -> tuple[tuple[str, ...], ...]:
-        """The groups of classes of a label space.
+    def resolved_tasks(self, labels: LabelSpace) -> tuple[tuple[str, ...], ...]:
+        """The tasks (groups of classes) of a label space.
 
         Raises:
             ConfigError: for a class that is unknown or stands twice.
         """
-        groups = labels.tasks if self.groups is None else self.groups
-        labels.check("model.head.groups", tuple(n for group in groups for n in group), labels.names)
-        return groups
+        tasks = labels.tasks if self.tasks is None else self.tasks
+        labels.check("model.head.tasks", tuple(n for task in tasks for n in task), labels.names)
+        return tasks
 
     def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
-        self.resolved_groups(data.source.labels)
+        self.resolved_tasks(data.source.labels)
         self.decode.resolved(data.source.labels)
 
     def build(self, spec: FeatureSpec) -> "CenterHead":
@@ -119,60 +119,58 @@ class CenterHeadConfig(HeadConfig):
 
 
 class CenterHead(Head):
-    """BEV features to a :class:`GroupOutput` per group."""
+    """BEV features to a :class:`TaskOutput` per task."""
 
     def __init__(self, config: CenterHeadConfig, spec: FeatureSpec) -> None:
         super().__init__()
         self.config, self.grid, self.space = config, spec.grid, spec.labels
-        self.classes = config.resolved_groups(spec.labels)
+        self.classes = config.resolved_tasks(spec.labels)
         self.suppression = config.decode.resolved(spec.labels)
         self.shared = conv_bn_relu(spec.channels, config.shared)
         self.widths = REGRESSION | {
             "attribute": len(spec.labels.attributes) if config.attribute_weight > 0 else 0,
-            "sector": config.sectors if config.sectors > 1 else 0,
+            "direction": config.direction_bins if config.direction_bins > 1 else 0,
         }
-        self.groups = nn.ModuleList(
+        self.tasks = nn.ModuleList(
             nn.ModuleDict(
                 {
                     name: _branch(config.shared, config.branch, width)
-                    for name, width in {"heatmap": len(group), **self.widths}.items()
+                    for name, width in {"heatmap": len(task), **self.widths}.items()
                     if width
                 }
             )
-            for group in self.classes
+            for task in self.classes
         )
-        for group in self.groups:
+        for task in self.tasks:
             # Few cells hold an object (Lin et al. 2017, Focal Loss, section 3.3).
-            nn.init.constant_(
-                group["heatmap"][-1].bias, math.log(config.prior / (1 - config.prior))
-            )
+            nn.init.constant_(task["heatmap"][-1].bias, math.log(config.prior / (1 - config.prior)))
 
-    def forward(self, features: Features) -> list[GroupOutput]:
+    def forward(self, features: Features) -> list[TaskOutput]:
         shared = self.shared(features.bev)
         outputs = []
-        for group, classes in zip(self.groups, self.classes, strict=True):
+        for task, classes in zip(self.tasks, self.classes, strict=True):
             widths = {"heatmap": len(classes), **self.widths}
-            maps = _maps(group, shared).split(list(widths.values()), dim=1)
-            outputs.append(GroupOutput(**dict(zip(widths, maps, strict=True))))
+            maps = _maps(task, shared).split(list(widths.values()), dim=1)
+            outputs.append(TaskOutput(**dict(zip(widths, maps, strict=True))))
         return outputs
 
-    def loss(self, output: list[GroupOutput], batch: Batch) -> dict[str, Tensor]:
-        """Weighted loss terms, summed over groups.
+    def loss(self, output: list[TaskOutput], batch: Batch) -> dict[str, Tensor]:
+        """Weighted loss terms, summed over tasks.
 
-        They are ``heatmap``, ``regression`` and, where predicted, ``attribute`` and ``sector``.
+        They are ``heatmap``, ``regression`` and, where predicted, ``attribute`` and ``direction``.
         """
-        groups = [
-            self._group_loss(own, classes, batch.boxes)
+        tasks = [
+            self._task_loss(own, classes, batch.boxes)
             for own, classes in zip(output, self.classes, strict=True)
         ]
-        return {name: sum(terms[name] for terms in groups) for name in groups[0]}
+        return {name: sum(terms[name] for terms in tasks) for name in tasks[0]}
 
-    def _group_loss(
-        self, output: GroupOutput, classes: Sequence[str], truth: Sequence[Boxes3D]
+    def _task_loss(
+        self, output: TaskOutput, classes: Sequence[str], gt_boxes: Sequence[Boxes3D]
     ) -> dict[str, Tensor]:
         config, labels = self.config, [self.space.names.index(name) for name in classes]
         targets = center_targets(
-            truth, labels, self.grid, config.overlap, config.min_radius, config.sectors
+            gt_boxes, labels, self.grid, config.gaussian_overlap, config.min_radius, config.direction_bins
         )
         heatmap, regression = center_loss(
             output, targets, config.heatmap_loss, config.velocity_weight, config.velocity_beta
@@ -184,37 +182,37 @@ class CenterHead(Head):
         if self.widths["attribute"]:
             logits = at_cells(output.attribute, targets)
             terms["attribute"] = config.attribute_weight * attribute_loss(logits, targets.attribute)
-        if self.widths["sector"]:
-            logits = at_cells(output.sector, targets)
-            terms["sector"] = config.sector_weight * sector_loss(logits, targets.sector)
+        if self.widths["direction"]:
+            logits = at_cells(output.direction, targets)
+            terms["direction"] = config.direction_weight * direction_loss(logits, targets.direction)
         return terms
 
     @torch.no_grad()
-    def decode(self, output: list[GroupOutput]) -> list[Boxes3D]:
+    def decode(self, output: list[TaskOutput]) -> list[Boxes3D]:
         """Boxes of each sample, best first, in the BEV frame, on the CPU."""
-        per_group = [
+        per_task = [
             decode(own, classes, self.space, self.grid, self.suppression)
             for own, classes in zip(output, self.classes, strict=True)
         ]
-        merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_group, strict=True)]
+        merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_task, strict=True)]
         limit = self.config.decode.max_boxes
         return [boxes[boxes.score.argsort(descending=True)[:limit]] for boxes in merged]
 
     def boxes(self, decoded: list[Boxes3D]) -> list[Boxes3D]:
         return decoded
 
-    def averaged(self, output: list[GroupOutput], flipped: list[GroupOutput]) -> list[GroupOutput]:
-        return [averaged(*pair) for pair in zip(output, map(mirrored_back, flipped), strict=True)]
+    def averaged(self, output: list[TaskOutput], flipped: list[TaskOutput]) -> list[TaskOutput]:
+        return [averaged(*pair) for pair in zip(output, map(flipped_back, flipped), strict=True)]
 
     def adapted(
         self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
     ) -> tuple[dict[str, Tensor], list[Note]]:
-        return adapted_groups(self, name, state, saved)
+        return adapted_tasks(self, name, state, saved)
 
 
-def _maps(group: nn.ModuleDict, shared: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B M Y X"]:
-    """The maps of a group's branches; those read straight are one convolution, in one pass."""
-    branches = list(group.values())
+def _maps(task: nn.ModuleDict, shared: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B M Y X"]:
+    """The maps of a task's branches; those read straight are one convolution, in one pass."""
+    branches = list(task.values())
     if any(len(branch) > 1 for branch in branches):
         return torch.cat([branch(shared) for branch in branches], dim=1)
     weight = torch.cat([branch[0].weight for branch in branches])

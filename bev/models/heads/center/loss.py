@@ -10,18 +10,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.models.heads.center.targets import CenterTargets, GroupOutput
+from bev.models.heads.center.targets import CenterTargets, TaskOutput
 from bev.models.heads.losses import HeatmapLoss
 
 
 def center_loss(
-    output: GroupOutput,
+    output: TaskOutput,
     targets: CenterTargets,
     heatmap_loss: HeatmapLoss,
     velocity_weight: float,
     velocity_beta: float = 0.0,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Heatmap loss and regression loss of one group, each divided by its number of boxes.
+    """Heatmap loss and regression loss of one task, each divided by its number of boxes.
 
     Unknown (NaN) targets add nothing to the regression loss.
     """
@@ -58,7 +58,7 @@ def attribute_loss(logits: Float[Tensor, "P A"], target: Int[Tensor, " P"]) -> F
     return loss / (target >= 0).sum().clamp(min=1)
 
 
-def sector_loss(logits: Float[Tensor, "P S"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
-    """Cross-entropy of the S sectors, averaged over the boxes."""
+def direction_loss(logits: Float[Tensor, "P S"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
+    """Cross-entropy of the S direction bins, averaged over the boxes."""
     loss = F.cross_entropy(logits.float(), target, reduction="sum")
     return loss / max(len(target), 1)

@@ -5,11 +5,11 @@ centre from its cell's lower corner (x, y, in cells), ``height`` of the centre (
 length, width and height (``size``), sine and cosine of the yaw (``heading``; from the middle of its
 direction bin, where there are several), ``velocity`` (x, y, metres per second; NaN where unknown).
 
-Headings may be predicted in two parts: one of S sectors of the circle, and the turn from its
+Headings may be predicted in two parts: one of S bins of the circle, and the turn from its
 middle. From afar a car may be heading one of several ways, and L1 asks for the median of sine and
-of cosine apart: of several answers it may lie where none is. A choice among sectors settles on one.
+of cosine apart: of several answers it may lie where none is. A choice among bins settles on one.
 After Mousavian et al., 3D Bounding Box Estimation Using Deep Learning and Geometry (2017), section
-3.2; theirs overlap and have a turn each, here they do not overlap and share one. Sector 0 is
+3.2; theirs overlap and have a turn each, here they do not overlap and share one. Bin 0 is
 centred at yaw 0 (+x) and the others follow counter-clockwise, 2 pi / S wide each: with a multiple
 of four, what drives along and across the car's own road is far from borders.
 """
@@ -28,14 +28,14 @@ from bev.geometry import BevGrid, Boxes3D
 REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
 
 
-class GroupOutput(NamedTuple):
-    """Output maps of one group of K classes.
+class TaskOutput(NamedTuple):
+    """Output maps of one task of K classes.
 
     Attributes:
         heatmap: (B, K, Y, X) logits.
         offset, height, size, heading, velocity: box parameters, see above.
         attribute: (B, A, Y, X) logits of all attributes; A = 0 where none are predicted.
-        sector: (B, S, Y, X) logits of the sectors of headings, see
+        direction: (B, S, Y, X) logits of the direction bins, see
             above; S = 0 where there is but one.
     """
 
@@ -46,51 +46,51 @@ class GroupOutput(NamedTuple):
     heading: Float[Tensor, "B 2 Y X"]
     velocity: Float[Tensor, "B 2 Y X"]
     attribute: Float[Tensor, "B A Y X"]
-    sector: Float[Tensor, "B S Y X"]
+    direction: Float[Tensor, "B S Y X"]
 
 
 class CenterTargets(NamedTuple):
-    """Targets of one group of K classes; P is the number of boxes of the group in the grid.
+    """Targets of one task of K classes; P is the number of boxes of the task in the grid.
 
     Attributes:
         heatmap: (B, K, Y, X) in [0, 1], exactly 1 at the cell of each centre.
         index: (P, 3) sample, row and column of each box.
         regression: (P, c) values of each map of box parameters, by name; NaN where unknown.
         attribute: (P,) index into the label space's attributes; -1 for none.
-        sector: (P,) sector of the heading, see above.
+        direction: (P,) bin of the heading, see above.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
     index: Int[Tensor, "P 3"]
     regression: dict[str, Float[Tensor, "P _"]]
     attribute: Int[Tensor, " P"]
-    sector: Int[Tensor, " P"]
+    direction: Int[Tensor, " P"]
 
 
 @torch.no_grad()
 def center_targets(
-    truth: Sequence[Boxes3D],
+    gt_boxes: Sequence[Boxes3D],
     labels: Sequence[int],
     grid: BevGrid,
-    overlap: float = 0.1,
+    gaussian_overlap: float = 0.1,
     min_radius: int = 2,
-    sectors: int = 1,
+    direction_bins: int = 1,
 ) -> CenterTargets:
     """Targets of a batch for the classes ``labels``; boxes outside the grid are left out.
 
     Args:
-        truth: one set of boxes a sample, BEV frame.
+        gt_boxes: one set of boxes a sample, BEV frame.
         labels: the class index of each heatmap channel.
         grid: gives the cells; its z range does not limit the boxes.
-        overlap: least overlap that sets the Gaussian's radius.
+        gaussian_overlap: least overlap that sets the Gaussian's radius.
         min_radius: cells.
-        sectors: into how many the circle of headings is cut.
+        direction_bins: into how many the circle of headings is cut.
     """
-    device = truth[0].center.device
+    device = gt_boxes[0].center.device
     _, rows, columns = grid.shape
-    heatmap = torch.zeros(len(truth), len(labels), rows, columns, device=device)
-    indices, regressions, attributes, sector_numbers = [], [], [], []
-    for sample, boxes in enumerate(truth):
+    heatmap = torch.zeros(len(gt_boxes), len(labels), rows, columns, device=device)
+    indices, regressions, attributes, directions = [], [], [], []
+    for sample, boxes in enumerate(gt_boxes):
         channel = torch.full_like(boxes.label, -1)
         for number, label in enumerate(labels):
             channel[boxes.label == label] = number
@@ -101,20 +101,20 @@ def center_targets(
         boxes, channel, cell = boxes[keep], channel[keep], cell[keep, 1:]
         if len(boxes) == 0:
             continue
-        _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, overlap, min_radius)
+        _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, gaussian_overlap, min_radius)
         indices.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
-        sector = sector_of(boxes.yaw, sectors)
-        regressions.append(encode(boxes, cell, grid, sector_angle(sector, sectors)))
+        direction = direction_bin(boxes.yaw, direction_bins)
+        regressions.append(encode(boxes, cell, grid, bin_angle(direction, direction_bins)))
         attributes.append(boxes.attribute)
-        sector_numbers.append(sector)
+        directions.append(direction)
     if not indices:
         none = torch.zeros(0, 3, device=device)
         numbers = none[:, 0].long()
         regression = {name: none.new_zeros(0, width) for name, width in REGRESSION.items()}
         return CenterTargets(heatmap, none.long(), regression, numbers, numbers)
     regression = {name: torch.cat([own[name] for own in regressions]) for name in REGRESSION}
-    index, attribute, sector = map(torch.cat, (indices, attributes, sector_numbers))
-    return CenterTargets(heatmap, index, regression, attribute, sector)
+    index, attribute, direction = map(torch.cat, (indices, attributes, directions))
+    return CenterTargets(heatmap, index, regression, attribute, direction)
 
 
 def encode(
@@ -183,11 +183,11 @@ def _draw_gaussians(
     heatmap.view(-1).scatter_reduce_(0, index[drawn], value.to(heatmap)[drawn], "amax")
 
 
-def sector_of(yaw: Float[Tensor, " M"], sectors: int) -> Int[Tensor, " M"]:
-    """The sector that a yaw (radians) lies in."""
-    return (yaw * (sectors / (2 * math.pi))).round().long() % sectors
+def direction_bin(yaw: Float[Tensor, " M"], direction_bins: int) -> Int[Tensor, " M"]:
+    """The direction bin that a yaw (radians) lies in."""
+    return (yaw * (direction_bins / (2 * math.pi))).round().long() % direction_bins
 
 
-def sector_angle(sector: Int[Tensor, " M"], sectors: int) -> Float[Tensor, " M"]:
-    """The yaw of a sector's middle, radians in [0, 2 pi)."""
-    return sector * (2 * math.pi / sectors)
+def bin_angle(direction: Int[Tensor, " M"], direction_bins: int) -> Float[Tensor, " M"]:
+    """The yaw of a direction bin's middle, radians in [0, 2 pi)."""
+    return direction * (2 * math.pi / direction_bins)

@@ -1,4 +1,4 @@
-"""The truth of a key frame: lidar sweep, camera views, lidar points in and visibility of each box.
+"""The ground truth of a key frame: lidar sweep, camera views, lidar points in and visibility of each box.
 
 No image is painted here, so statistics can be taken of many frames quickly.
 """
@@ -17,7 +17,7 @@ from bev.lab.synthetic.visibility.view import View
 
 
 @dataclass(frozen=True)
-class FrameTruth:
+class FrameGroundTruth:
     """items: everything at the lidar's time. views: camera -> view at the camera's own time
     (of a fisheye the parts that its image is made of).
     points: (actors,) lidar points inside each annotated box. visible: (actors,) share of pixels.
@@ -33,8 +33,8 @@ class FrameTruth:
     ego: np.ndarray
 
 
-def frame_truth(scene: Scene, frame: int, size: tuple[int, int]) -> FrameTruth:
-    """The truth of one key frame for images of ``size`` (width, height)."""
+def frame_ground_truth(scene: Scene, frame: int, size: tuple[int, int]) -> FrameGroundTruth:
+    """The ground truth of one key frame for images of ``size`` (width, height)."""
     times = scene.firings[frame]
     items = items_at(scene.actors, scene.props, scene.seconds(times[LIDAR]))
     planes, gap = item_planes(items)
@@ -52,7 +52,7 @@ def frame_truth(scene: Scene, frame: int, size: tuple[int, int]) -> FrameTruth:
     rng = np.random.default_rng([scene.look_seed, 1, frame])
     sweep = cast(items, global_from_lidar, rng)
     centre = items.centre[: items.actors]
-    return FrameTruth(
+    return FrameGroundTruth(
         items=items,
         sweep=sweep,
         views=views,

@@ -9,14 +9,14 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from bev.geometry import BevGrid
-from bev.visualization.colors import TRUTH, Color
+from bev.visualization.colors import GROUND_TRUTH, Color
 
 Locate = Callable[[np.ndarray], np.ndarray]
 _OPACITY = 0.45
 
 
 @dataclass(frozen=True)
-class AreaMaps:
+class SegmentationMaps:
     """Maps of K layers of one sample in the ego frame.
 
     Attributes:
@@ -24,32 +24,32 @@ class AreaMaps:
         layers: names.
         colors: of each layer, RGB.
         predicted: cells that a model predicts; None for ground truth alone.
-        truth: cells that are covered.
+        ground_truth: cells that are covered.
     """
 
     grid: BevGrid
     layers: Sequence[str]
     colors: Sequence[Color]
     predicted: Bool[Tensor, "K Y X"] | None
-    truth: Bool[Tensor, "K Y X"]
+    ground_truth: Bool[Tensor, "K Y X"]
 
 
-def draw_areas(image: np.ndarray, maps: AreaMaps, pixels_of: Locate) -> None:
+def draw_segmentation(image: np.ndarray, maps: SegmentationMaps, pixels_of: Locate) -> None:
     """Draw maps in place, the widest layer first.
 
     Args:
         image: (H, W, 3) uint8.
         pixels_of: gives the continuous pixels (..., 2) of ego points (..., 2).
     """
-    shown = maps.truth if maps.predicted is None else maps.predicted
+    shown = maps.ground_truth if maps.predicted is None else maps.predicted
     for number in shown.flatten(1).sum(1).argsort(descending=True).tolist():
         color = np.array(maps.colors[number])
         inside = _on_picture(shown[number], image.shape[:2], maps.grid, pixels_of) > 0
         image[inside] = np.round((1 - _OPACITY) * image[inside] + _OPACITY * color)
         if maps.predicted is not None:
-            there = _on_picture(maps.truth[number], image.shape[:2], maps.grid, pixels_of)
+            there = _on_picture(maps.ground_truth[number], image.shape[:2], maps.grid, pixels_of)
             border, _ = cv2.findContours(there, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(image, border, -1, TRUTH, 1)
+            cv2.drawContours(image, border, -1, GROUND_TRUTH, 1)
 
 
 def _on_picture(

@@ -6,13 +6,13 @@ from pathlib import Path
 from bev.data.nuscenes.classes import LAYERS, VEHICLE
 from bev.data.nuscenes.frame import NuScenesFrame
 from bev.data.nuscenes.maps import MapLayers
-from bev.data.polygons import OutlineConfig
-from bev.geometry import Outlines
+from bev.data.polygons import PolygonConfig
+from bev.geometry import Polygons
 
 _LINE_WIDTH = 1.0  # metres, of dividers
 
 
-class AreaReader:
+class PolygonReader:
     """From a frame to its areas, in its reference ego frame; a layer's map is read once.
 
     Args:
@@ -27,7 +27,7 @@ class AreaReader:
     """
 
     def __init__(
-        self, config: OutlineConfig, root: Path, version: str, scenes: Sequence[str]
+        self, config: PolygonConfig, root: Path, version: str, scenes: Sequence[str]
     ) -> None:
         self.config = config
         layers = tuple(name for name in config.layers if name != VEHICLE)
@@ -35,9 +35,9 @@ class AreaReader:
         if layers:
             self.maps.read(scenes)
 
-    def __call__(self, frame: NuScenesFrame) -> Outlines:
-        outlines = self.maps.around(frame.scene, frame.global_from_ego)
+    def __call__(self, frame: NuScenesFrame) -> Polygons:
+        polygons = self.maps.around(frame.scene, frame.global_from_ego)
         if VEHICLE not in self.config.layers:
-            return outlines
-        vehicles = Outlines.of_boxes(frame.vehicles, LAYERS.index(VEHICLE))
-        return Outlines.cat([outlines, vehicles])
+            return polygons
+        vehicles = Polygons.of_boxes(frame.vehicles, LAYERS.index(VEHICLE))
+        return Polygons.cat([polygons, vehicles])

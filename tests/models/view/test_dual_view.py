@@ -12,18 +12,18 @@ from bev.geometry import BevGrid, bev_transform
 from bev.models import (
     DepthBins,
     DepthSupervisionConfig,
+    DualViewTransformConfig,
     LiftSplatConfig,
-    RefinedLiftSplatConfig,
     UniformDepthConfig,
 )
+from bev.models.view.dual_view import sighting_probability
 from bev.models.view.image_sampling import Sightings
-from bev.models.view.refinement import sighting_probability
 
 IMAGE = (64, 160)
 GRID = BevGrid(x=(-16.0, 24.0, 4.0), y=(-12.0, 20.0, 4.0), z=(-4.0, 4.0, 8.0))
 IDENTITY = torch.eye(4).expand(2, 4, 4)
 LIFT = LiftSplatConfig(depth=DepthBins(1.0, 25.0, 3.0), channels=2)
-CONFIG = RefinedLiftSplatConfig(lift=LIFT, z=(-1.0, 3.0, 2.0))
+CONFIG = DualViewTransformConfig(lift=LIFT, z=(-1.0, 3.0, 2.0))
 
 
 def bin_shares(depth, centers):
@@ -158,7 +158,7 @@ def test_the_detector_supervises_depth_through_it(batch, small):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     with pytest.raises(ConfigError, match="its lift predicts none"):
         replace(
-            small, view=RefinedLiftSplatConfig(lift=replace(LIFT, depth_net=UniformDepthConfig()))
+            small, view=DualViewTransformConfig(lift=replace(LIFT, depth_net=UniformDepthConfig()))
         ).build()
     with pytest.raises(ConfigError, match="view.lift.depth has only one"):
         replace(CONFIG, lift=replace(LIFT, depth=DepthBins(1.0, 25.0, 24.0)))

@@ -7,7 +7,7 @@ mAP / NDS, both ResNet-50, 256x704, one frame, CBGS, 20 epochs:
     BEVDet-R50 dev2.1                           31.3 / 39.8
     DualBEV (also supervises depth and masks)   36.8 / 43.4
 
-Measured here on the made world after 2000 steps (``--train.max-steps 2000``, 9 minutes on two cores
+Measured here on the synthetic world after 2000 steps (``--train.max-steps 2000``, 9 minutes on two cores
 with AMX): mAP 0.156, NDS 0.211; without the way back 0.152 and 0.207, a
 difference that chance may make.
 """
@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from lss_synthetic import config as base
 
-from bev.models import RefinedLiftSplatConfig
+from bev.models import DualViewTransformConfig
 
-view = RefinedLiftSplatConfig(lift=base.model.view, z=(-1.0, 3.0, 1.0))
+view = DualViewTransformConfig(lift=base.model.view, z=(-1.0, 3.0, 1.0))
 config = replace(base, model=replace(base.model, view=view))

