@@ -153,7 +153,9 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_run(
         breaks[place] = terminate(number)
     last = last_of(broken)
     for place in places:
-        with pytest.raises(Stopped, match=rf"after step {place}; go on with --resume .*last.ckpt"):
+        with pytest.raises(
+            Stopped, match=rf"after step {place}; continue with --resume .*last.ckpt"
+        ):
             train(broken, resume=last if last.exists() else None)
         assert read_checkpoint(last)["global_step"] == place
     train(broken, resume=last)
