@@ -82,7 +82,7 @@ def real_frames(nuscenes_root):
 
 @pytest.fixture(scope="session")
 def made_config():
-    """Settings of ``synthetic_world``: two training scenes, one held-out scene, four frames each."""
+    """Settings of ``synthetic_world``: two training scenes, one held-out, four frames each."""
     from bev.lab.synthetic import PRESETS
 
     return replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4, seed=5)
