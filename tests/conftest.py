@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typechecking
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 # Parallel workers keep to their own cores: twice the threads on a core take many times as long.
 # Before torch is imported, which counts the cores then.
@@ -27,7 +27,7 @@ if _worker:
         import_module(_name)
 
 # Before anything of bev is imported, here or by a test module.
-install_import_hook("bev", "typechecking.check")
+typechecking.install()
 
 # The first call of torch takes longer than hypothesis allows a case. Cases are the same every time:
 # what fails, fails for all; ``BEV_EXPLORE=1 pytest`` draws others.
