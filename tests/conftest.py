@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typechecking
 from hypothesis import settings
+from isolated import LIBRARIES
 
 # Parallel workers keep to their own cores: twice the threads on a core take many times as long.
 # Before torch is imported, which counts the cores then.
@@ -21,9 +22,7 @@ if _worker and hasattr(os, "sched_setaffinity"):
 # While a module of bev is imported, the hook gives byte code names of its own: libraries first met
 # there would be compiled anew in every worker, thousands of files.
 if _worker:
-    for _name in (
-        "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro"
-    ):  # fmt: skip
+    for _name in LIBRARIES:
         import_module(_name)
 
 # Before anything of bev is imported, here or by a test module.
