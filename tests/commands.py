@@ -33,7 +33,7 @@ def run(tool, *arguments, code=0, cwd=ROOT):
 
 
 def call(tool, *arguments, code=0):
-    """``run`` in this process, in its folder, where what bev imported is there and types are checked.
+    """``run`` in this process, in its folder, where bev is imported and its types are checked.
 
     Nothing is left in the environment. Warnings and what was logged before are not in the outputs.
     """
