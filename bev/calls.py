@@ -1,11 +1,11 @@
-"""Classes of a library with arguments, as values of a config.
+"""Library classes with arguments, such as optimizers and image transforms, as config values.
 
-A config file gives them as they are: ``torch.optim.AdamW``, or ``partial(torch.optim.SGD,
-momentum=0.9)``. The config keeps a :class:`Call`, which compares by name and arguments, and is
-written as ``torch.optim.SGD(momentum=0.9)``: in messages, in a saved config, and on the command
-line (``--train.optimizer "SGD(momentum=0.9)"``). Reading the text runs nothing. It is parsed, not
-evaluated: a name stands for a class of one family, of a library or imported by this program
-already, and the arguments are numbers, strings, lists of these, or further calls of the family.
+A config file contains the class itself: ``torch.optim.AdamW``, or ``partial(torch.optim.SGD,
+momentum=0.9)``. The config stores a :class:`Call`, which compares by name and arguments and is
+written as ``torch.optim.SGD(momentum=0.9)`` in messages, in saved configs and on the command line
+(``--train.optimizer "SGD(momentum=0.9)"``). This text is parsed, not evaluated, so reading it runs
+no code: a name refers to a class of one family, defined by a library or by a module that is
+already imported, and arguments are numbers, strings, lists of these, or calls of the same family.
 """
 
 import ast
@@ -15,7 +15,7 @@ import importlib
 import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from tyro.conf import Fixed, Suppress
 from tyro.constructors import PrimitiveConstructorSpec
@@ -25,25 +25,27 @@ from bev.errors import ConfigError
 # Markers of a field that has no flag on the command line.
 FIXED, HIDDEN = Fixed, Suppress
 
-_LONGEST = 4000  # characters of a call's text
+_MAX_LENGTH = 4000  # characters of a call's text
 
 Fill = Callable[[type, dict[str, Any]], dict[str, Any]]
 
+_Call = TypeVar("_Call", bound="Call")
+
 
 class Call:
-    """A class of a family, and arguments for it: ``functools.partial`` that compares and is saved.
+    """A class of a family with arguments: a ``functools.partial`` that can be compared and saved.
 
     Attributes:
-        home: name of the module that holds the family's usual classes; it is imported when a class
-            is looked up, not before.
-        family: name of the class there that the class must be a subclass of.
-        own: names of modules of this project that define further classes.
-        what: the family in messages.
-        name: of the class: with its module for the home's classes, alone for others.
-        args, kwargs: its arguments; lists become tuples.
+        home: name of the module that defines the family's usual classes; it is imported only when
+            a class is looked up.
+        family: name of the family's base class in ``home``.
+        own: names of modules of this project that define further classes of the family.
+        what: description of the family for messages.
+        name: name of the class, with its module for classes of ``home`` and without it for others.
+        args, kwargs: arguments of the class; lists become tuples.
 
     Raises:
-        ConfigError: where the class is none of the family, or an argument cannot be saved.
+        ConfigError: if the class does not belong to the family or an argument cannot be saved.
     """
 
     home: ClassVar[str]
@@ -64,15 +66,15 @@ class Call:
         """The class.
 
         Raises:
-            ConfigError: where no class of this name is known.
+            ConfigError: if no imported class has this name.
         """
         if self._target is None:
             self._target = self._named(self.name, saved=True)
         return self._target
 
     @classmethod
-    def of(cls, value: Any, where: str) -> "Call":
-        """From a class, a ``functools.partial`` of one, or a call; ``where`` names the field."""
+    def of(cls: type[_Call], value: Any, where: str) -> _Call:
+        """Convert a class, a ``functools.partial`` of one, or a call; ``where`` names the field."""
         try:
             if isinstance(value, cls):
                 return value
@@ -81,8 +83,8 @@ class Call:
             if isinstance(value, cls._family()):
                 name = type(value).__name__
                 raise ConfigError(
-                    f"an object is given; give the class and its arguments instead, as {name} or"
-                    f" partial({name}, ...), which a config can save."
+                    f"an object cannot be saved in a config; give the class and its arguments"
+                    f" instead, as {name} or partial({name}, ...)."
                 )
             if isinstance(value, str):
                 raise ConfigError(f"{value!r} is not {cls.what}; give the class itself.")
@@ -91,28 +93,28 @@ class Call:
             raise ConfigError(f"{where}: {error}") from error
 
     @classmethod
-    def parse(cls, text: str, where: str = "", look_up: bool = True) -> "Call":
-        """From its text; ``where`` names the field.
+    def parse(cls: type[_Call], text: str, where: str = "", look_up: bool = True) -> _Call:
+        """Create a call from its text, which is parsed, not evaluated.
 
         Args:
-            text: parsed, not evaluated.
-            where: the field, for messages.
-            look_up: whether a class must be known now; else the text is one that was saved, and its
+            text: the call as Python source, e.g. ``SGD(momentum=0.9)``.
+            where: name of the config field, for messages.
+            look_up: look the class up now. Otherwise the text comes from a saved config, and the
                 class is looked up when it is needed.
 
         Raises:
-            ConfigError: where the text is anything else than a known class with plain arguments.
+            ConfigError: if the text is not an imported class of the family with plain arguments.
         """
         try:
-            if len(text) > _LONGEST:
-                raise ConfigError(f"the text is longer than {_LONGEST} characters.")
+            if len(text) > _MAX_LENGTH:
+                raise ConfigError(f"the text is longer than {_MAX_LENGTH} characters.")
             call = cls._parsed(ast.parse(text.strip(), mode="eval").body)
             for part in call.walk():
                 if look_up:
                     part._target = part._named(part.name)
                     part.name = part._name_of(part._target)
                 elif not part.name.startswith(f"{cls.home}."):
-                    part.name = part.name.rpartition(".")[2]  # 0.1.0 saved modules, too
+                    part.name = part.name.rpartition(".")[2]  # 0.1.0 saved the module as well
             return call
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}" if where else str(error)) from error
@@ -122,31 +124,32 @@ class Call:
             ) from error
 
     def build(self, *first: Any, fill: Fill = lambda target, given: given) -> Any:
-        """Make the object.
+        """Instantiate the class.
 
         Args:
-            first: arguments that it and all calls among its arguments get, after their own
-                positional ones, as with ``functools.partial``.
-            fill: from a class and the keyword arguments given for it to those that it gets.
+            first: arguments passed to this class and to every call among its arguments, after
+                their own positional arguments, as with ``functools.partial``.
+            fill: function from a class and its given keyword arguments to the keyword arguments
+                that the class is called with.
 
         Raises:
-            ConfigError: where the class refuses its arguments.
+            ConfigError: if the class rejects its arguments.
         """
 
-        def made(value: Any) -> Any:
+        def built(value: Any) -> Any:
             if isinstance(value, Call):
                 return value.build(*first, fill=fill)
-            return tuple(map(made, value)) if isinstance(value, tuple) else value
+            return tuple(map(built, value)) if isinstance(value, tuple) else value
 
-        args = [made(value) for value in self.args]
-        kwargs = {n: made(v) for n, v in fill(self.target, dict(self.kwargs)).items()}
+        args = [built(value) for value in self.args]
+        kwargs = {n: built(v) for n, v in fill(self.target, dict(self.kwargs)).items()}
         try:
             return self.target(*args, *first, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"{self} cannot be made: {error}") from error
+            raise ConfigError(f"{self} cannot be created: {error}") from error
 
     def walk(self) -> Iterator["Call"]:
-        """This call and all calls among its arguments."""
+        """Iterate over this call and all calls among its arguments."""
         yield self
         waiting = [*self.args, *self.kwargs.values()]
         while waiting:
@@ -158,7 +161,7 @@ class Call:
 
     @classmethod
     def known(cls) -> dict[str, type]:
-        """The family's classes that this program has imported, by the names they are saved as."""
+        """The family's imported classes, by the names that they are saved under."""
         return {cls._short(child): child for child in subclasses(cls._family())}
 
     @classmethod
@@ -173,8 +176,8 @@ class Call:
             )
         if "<locals>" in target.__qualname__:
             raise ConfigError(
-                f"{target.__module__}.{target.__qualname__} is defined within a function, where a"
-                " saved config cannot name it; define it at the top of a module."
+                f"{target.__module__}.{target.__qualname__} is defined inside a function, so a"
+                " saved config cannot refer to it; define it at the top level of a module."
             )
         return cls._short(target)
 
@@ -184,38 +187,43 @@ class Call:
         return f"{cls.home}.{target.__name__}" if usual else target.__name__
 
     @classmethod
-    def _parsed(cls, node: ast.expr) -> "Call":
+    def _parsed(cls: type[_Call], node: ast.expr) -> _Call:
         call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
         name = _dotted(call.func)
         names = [keyword.arg for keyword in call.keywords]
         if None in names or len(set(names)) < len(names):
-            raise ConfigError(f"{name} is given ** or an argument twice; write each out once.")
+            raise ConfigError(f"{name} has ** or a repeated argument; write each argument once.")
         args = [cls._argument(value) for value in call.args]
-        kwargs = {keyword.arg: cls._argument(keyword.value) for keyword in call.keywords}
+        kwargs = {
+            keyword.arg: cls._argument(keyword.value)
+            for keyword in call.keywords
+            if keyword.arg is not None
+        }
         return cls(name, *args, **kwargs)
 
     @classmethod
     def _named(cls, name: str, saved: bool = False) -> type:
-        """The class of a name. A module before it counts for the home alone.
+        """The imported class of a name.
 
-        A name without one may be the home's or another's; where it was saved, another's.
+        A module before the name counts only if it is ``home``. A name without a module may mean
+        a class of ``home`` or of another module; in a saved config it always means the latter.
         """
         for module in cls.own:
             importlib.import_module(module)
         known = cls.known()
         module, _, last = name.rpartition(".")
         usual, own = known.get(f"{cls.home}.{last}"), known.get(last)
-        found = [usual] if module == cls.home else [own] if module or saved else [usual, own]
-        found = [target for target in found if target is not None]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ConfigError(f"{last} may be {cls.home}.{last} or your own; give its module, too.")
+        allowed = [usual] if module == cls.home else [own] if module or saved else [usual, own]
+        matches = [target for target in allowed if target is not None]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ConfigError(f"{last} may be {cls.home}.{last} or your own; add its module.")
         near = difflib.get_close_matches(last, [c.__name__ for c in known.values()], 3, 0.5)
         raise ConfigError(
             f"{name[:80]} is not {cls.what} known here"
-            f"{' (near: ' + ', '.join(dict.fromkeys(near)) + ')' if near else ''}; if it is your"
-            " own, name the file that defines it: --import FILE."
+            f"{' (similar: ' + ', '.join(dict.fromkeys(near)) + ')' if near else ''}; if it is a"
+            " class of your own, import the file that defines it: --import FILE."
         )
 
     @classmethod
@@ -224,7 +232,7 @@ class Call:
             return tuple(cls._argument(item) for item in node.elts)
         if isinstance(node, ast.Call | ast.Name | ast.Attribute):
             return cls._parsed(node)
-        return ast.literal_eval(node)  # ValueError for all but literals
+        return ast.literal_eval(node)  # ValueError for anything but literals
 
     @classmethod
     def _plain(cls, value: Any) -> Any:
@@ -236,7 +244,7 @@ class Call:
         if isinstance(value, cls._family() | functools.partial | type | Call):
             return cls.of(value, "an argument")
         raise ConfigError(
-            f"the argument {value!r} cannot be saved; a config takes numbers, strings, lists of"
+            f"the argument {value!r} cannot be saved; a config accepts numbers, strings, lists of"
             f" these, and {cls.what} with its own arguments."
         )
 
@@ -253,7 +261,7 @@ class Call:
 
 
 def flag(kind: type[Call]) -> PrimitiveConstructorSpec:
-    """Command-line form of a field of this kind: the call's text."""
+    """Command-line parser of a field of this kind: the flag's value is the call's text."""
 
     def read(texts: list[str]) -> Call:
         try:
@@ -275,11 +283,12 @@ def _dotted(node: ast.expr) -> str:
         return node.id
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value)}.{node.attr}"
-    raise ConfigError("a call's text begins with the name of a class.")
+    raise ConfigError("the text of a call must begin with the name of a class.")
 
 
 def subclasses(base: type) -> Iterator[type]:
-    """All subclasses of a class that this program has imported."""
-    for child in base.__subclasses__():
+    """Iterate over all imported subclasses of a class, at any depth."""
+    children: list[type] = base.__subclasses__()
+    for child in children:
         yield child
         yield from subclasses(child)

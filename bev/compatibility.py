@@ -1,7 +1,8 @@
-"""Names of earlier versions: classes, fields, flags and tensors that were renamed or removed since.
+"""Classes, fields, flags and tensors that were renamed or removed since earlier versions.
 
-One table for each. A config file (Python) is code and is mended by hand; the saved configs are the
-``config.yaml`` of runs, and the configs inside checkpoints and exported weights.
+Each kind has one table. The tables apply to saved configs (the ``config.yaml`` of a run, and the
+configs inside checkpoints and exported weights), command lines and weights. Config files in Python
+are code and are updated by hand.
 """
 
 import re
@@ -20,7 +21,7 @@ RENAMED_CLASSES: dict[str, str] = {
     "SecondFpnConfig": "SECONDFPNConfig",
 }
 
-# (class, old field) -> new field, also within a part of the class ("part.field").
+# (class, old field) -> new field, which may belong to a part of the class ("part.field").
 RENAMED_FIELDS: dict[tuple[str, str], str] = {
     ("DetectorConfig", "depth_weight"): "depth_supervision.weight",
     ("DetectorConfig", "depth_loss"): "depth_supervision.loss",
@@ -41,7 +42,7 @@ RENAMED_FIELDS: dict[tuple[str, str], str] = {
     ("TrainConfig", "clip"): "max_grad_norm",
 }
 
-# (class, removed field) -> its default, and the latest version that reads other values.
+# (class, removed field) -> its default, and the last version that accepts other values.
 REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
     ("LiftSplatConfig", "plan_cache"): (0, "0.1.0"),
     ("DualViewTransformConfig", "squeeze"): (4, "0.1.0"),
@@ -49,7 +50,7 @@ REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
     ("PolygonConfig", "line_width"): (1.0, "0.1.0"),
 }
 
-# Old flag -> new one, accepted with a warning until the release after the one that renamed it.
+# Old flag -> new flag. Old flags raise a warning and are accepted for one more release.
 RENAMED_FLAGS: dict[str, str] = {
     "--model.test-mirror": "--model.flip-tta",
     "--model.no-test-mirror": "--model.no-flip-tta",
@@ -69,7 +70,7 @@ RENAMED_FLAGS: dict[str, str] = {
     "--mirror": "--flip-tta",
 }
 
-# Old part of a tensor's name -> new one.
+# Old part of a tensor's name -> new part.
 RENAMED_TENSORS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(^|\.)groups(\.\d+\.)sector\."), r"\1tasks\2direction."),
     (
@@ -82,21 +83,21 @@ RENAMED_TENSORS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def current_class(saved: str) -> str:
-    """The class name of today for a saved one; 0.1.0 saved ``module:Class``."""
+    """Current name of a saved class; version 0.1.0 saved ``module:Class``."""
     name = saved.rpartition(":")[2].rpartition(".")[2]
     return RENAMED_CLASSES.get(name, name)
 
 
 def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, Any]:
-    """The saved fields of a class under their names of today, without removed ones.
+    """Rename the saved fields of a class to their current names and drop removed fields.
 
     Args:
-        kind: the class; fields of its bases count as its own.
-        plain: its saved fields.
+        kind: the class; renamed and removed fields of its base classes apply to it too.
+        plain: saved fields of the class.
         where: dotted name of the setting, for messages.
 
     Raises:
-        ConfigError: where a removed field has another value than its default was.
+        ConfigError: if the value of a removed field is not the field's former default.
     """
     owners = [base.__name__ for base in kind.__mro__]
     fields: dict[str, Any] = {}
@@ -106,8 +107,8 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
             default, version = removed[0]
             if value != default:
                 raise ConfigError(
-                    f"{where}.{name} = {value!r} is a setting that was removed; bevlab {version}"
-                    f" reads it. Set it to {default!r} to go on without."
+                    f"{where}.{name} = {value!r}: this setting was removed; bevlab {version}"
+                    f" reads it. Set it to {default!r} to continue without it."
                 )
             continue
         renamed = [RENAMED_FIELDS[o, name] for o in owners if (o, name) in RENAMED_FIELDS]
@@ -120,7 +121,7 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
 
 
 def current_flags(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments with renamed flags under their names of today, each with a warning."""
+    """Replace renamed flags among command-line arguments by their new names, with a warning."""
     result = []
     for argument in arguments:
         flag, equals, value = argument.partition("=")
@@ -132,9 +133,9 @@ def current_flags(arguments: Sequence[str]) -> list[str]:
 
 
 def current_tensors(content: Any) -> Any:
-    """The content of a weights file or checkpoint with renamed tensors under their names of today.
+    """Rename the tensors of a weights file or checkpoint to their current names.
 
-    Mappings are walked to any depth; what is no mapping stays as it is.
+    Nested mappings are processed at any depth; other values are returned unchanged.
     """
     if not isinstance(content, Mapping):
         return content

@@ -1,8 +1,9 @@
-"""The experiment: everything that decides a run, as typed, frozen objects.
+"""The experiment config: all settings of a run, as typed, frozen dataclasses.
 
-A config file is plain Python that ends in ``config = Experiment(...)``; those that this project
-ships are found by name, ``lss_r50``. On the command line ``--model.view.channels 64`` replaces one
-field (tyro). What is saved is plain data, see ``bev.serialization``. Nothing here opens data.
+A config file is plain Python that ends in ``config = Experiment(...)``; the configs of this project
+are found by name, e.g. ``lss_r50``. On the command line ``--model.view.channels 64`` overrides one
+field (tyro). Configs are saved as plain data, see ``bev.serialization``. This module reads no data
+set.
 """
 
 import dataclasses
@@ -33,26 +34,27 @@ from bev.training.settings import TrainConfig
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-_HERE = Path(__file__).resolve().parent
-# Within an installed package; beside it in a checkout.
-CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
+_PACKAGE = Path(__file__).resolve().parent
+# Inside the package if it is installed, next to the package in a checkout.
+CONFIGS = _PACKAGE / "configs" if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent / "configs"
 
-# Label spaces that experiments took from their sources, by identity.
+# Label spaces that experiments took from their data sources, by object id.
 _taken: weakref.WeakValueDictionary[int, LabelSpace] = weakref.WeakValueDictionary()
 
-_sources: dict[str, Path] = {}  # by module: the config file that first imported it, or itself
+# Module name -> the config file that first imported the module, or the module's own file.
+_sources: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that decides a run.
+    """All settings of a run.
 
     Attributes:
-        model, data, train: settings of the network, of the data and of the run.
-        name: of the config file, names the run folder.
+        model, data, train: settings of the network, of the data and of training.
+        name: name of the config file; it also names the run folder.
 
-    A model without a label space takes that of the data's source, and follows where the source is
-    replaced. One that was given, or loaded with a saved config, stays.
+    A model without a label space takes the label space of the data source, also when the source is
+    replaced later. A label space that was given explicitly or loaded from a saved config is kept.
     """
 
     model: DetectorConfig = field(default_factory=DetectorConfig)
@@ -63,37 +65,37 @@ class Experiment:
     def __post_init__(self) -> None:
         labels, own = self.model.labels, self.data.source.labels
         if labels is None or (labels is _taken.get(id(labels)) and labels != own):
-            own = dataclasses.replace(own)  # a copy, unlike the same labels where they are given
+            own = dataclasses.replace(own)  # a copy: its id differs from an explicitly given one
             _taken[id(own)] = own
             object.__setattr__(self, "model", dataclasses.replace(self.model, labels=own))
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a config file, with command-line overrides.
+    """Load the experiment of a config file and apply command-line overrides.
 
     Raises:
-        ConfigError: as :func:`load_file`.
-        SystemExit: for an unknown or ill-typed override, after a message that names the nearest.
+        ConfigError: see :func:`load_file`.
+        SystemExit: for an unknown or ill-typed override, after a message with similar flags.
     """
     return override(load_file(path), overrides, str(path))
 
 
 def override(config: Experiment, overrides: Sequence[str], name: str) -> Experiment:
-    """An experiment with command-line overrides; ``name`` is what messages call it."""
+    """Apply command-line overrides to an experiment; ``name`` identifies it in messages."""
     if not overrides:
-        return config  # as it is, without the time of reading its fields
+        return config  # saves the time in which tyro inspects the fields
     return tyro.cli(Experiment, default=config, args=current_flags(overrides), prog=name)
 
 
 def load_file(path: str | Path) -> Experiment:
-    """The experiment of a config file as it stands; its name is the file's.
+    """Load the experiment of a config file, named after the file.
 
     Args:
-        path: a Python file; the ``config.yaml`` of a run, as :func:`save_config` writes it, which
-            keeps its name; or the name of a shipped config, e.g. ``lss_r50``.
+        path: a Python file; the ``config.yaml`` of a run (see :func:`save_config`), which keeps
+            its saved name; or the name of a shipped config, e.g. ``lss_r50``.
 
     Raises:
-        ConfigError: where the file is missing, defines no ``config``, or is not what was saved.
+        ConfigError: if the file is missing, defines no ``config``, or is not a valid saved config.
     """
     path = find_config(path)
     if path.suffix in (".yaml", ".yml"):
@@ -106,16 +108,16 @@ def load_file(path: str | Path) -> Experiment:
     module = load_module(path)
     config = getattr(module, "config", None)
     if not isinstance(config, Experiment):
-        study = " It defines a study: `bevlab ablate` runs it." if hasattr(module, "study") else ""
+        study = " It defines a study; run it: `bevlab ablate`." if hasattr(module, "study") else ""
         raise ConfigError(f"Config file {path} does not end in `config = Experiment(...)`.{study}")
     return dataclasses.replace(config, name=path.stem)
 
 
 def find_config(path: str | Path) -> Path:
-    """A config file, given by its path or by the name of a shipped one.
+    """Find a config file by its path or by the name of a shipped config.
 
     Raises:
-        ConfigError: where there is neither; names those that are there.
+        ConfigError: if there is no such file or name; the message lists similar ones.
     """
     path = Path(path)
     if path.is_file():
@@ -128,49 +130,51 @@ def find_config(path: str | Path) -> Path:
     if path.suffix == ".py" and path.stem in shipped_configs():
         raise ConfigError(f"Config file {path} does not exist; the shipped one is {path.stem}.")
     near = difflib.get_close_matches(path.stem, shipped_configs(), 3, 0.4)
-    there = path.parent.glob(f"*{path.suffix}") if path.suffix and path.parent.is_dir() else ()
-    found = [*sorted(map(str, there)), *near]
+    beside = path.parent.glob(f"*{path.suffix}") if path.suffix and path.parent.is_dir() else ()
+    similar = [*sorted(map(str, beside)), *near]
     raise ConfigError(
-        f"Config file {path} does not exist, nor is it the name of a shipped config; there are:"
-        f" {', '.join(found) or 'none near'}. `bevlab configs` lists those that are shipped."
+        f"Config file {path} does not exist and is not the name of a shipped config; similar"
+        f" ones: {', '.join(similar) or 'none'}. `bevlab configs` lists the shipped configs."
     )
 
 
 def shipped_configs() -> list[str]:
-    """Names of the shipped configs and, below ``ablations/``, studies."""
+    """Names of the shipped configs and of the ablation studies (below ``ablations/``)."""
     found = (path.relative_to(CONFIGS).with_suffix("") for path in CONFIGS.rglob("*.py"))
     return sorted((path.as_posix() for path in found), key=lambda name: ("/" in name, name))
 
 
 def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
-    """Run a Python file that may import others of its folder, and the shipped configs, by name.
+    """Run a Python file, which may import files of its folder and shipped configs by name.
 
     Args:
-        path: the file.
-        beside: further folders that it may import from.
+        path: the Python file.
+        beside: further folders that the file may import from.
 
     Raises:
-        ConfigError: where it is missing.
+        ConfigError: if the file is missing or not a Python file.
     """
     if not path.is_file():
         raise ConfigError(f"Python file {path} does not exist.")
     if path.suffix != ".py":
-        mend = "give the config.yaml of its run, or --resume" if path.suffix == ".ckpt" else ""
-        raise ConfigError(f"{path} is not a Python file{f'; {mend}' if mend else ''}.")
+        remedy = "give the config.yaml of its run, or --resume" if path.suffix == ".ckpt" else ""
+        raise ConfigError(f"{path} is not a Python file{f'; {remedy}' if remedy else ''}.")
     before, path = set(sys.modules), path.resolve()
     own = [str(folder.resolve()) for folder in (path.parent, *beside)]
     folders = [*own, str(CONFIGS)]
     name = f"bev_config_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is not a Python file that can be imported.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name], _sources[name] = module, path  # dataclasses look their module up
+    sys.modules[name], _sources[name] = module, path  # dataclasses look up their module
     sys.path[:0] = folders
     try:
         spec.loader.exec_module(module)
     finally:
         for folder in folders:
             sys.path.remove(folder)
-        # Neighbours are imported by bare names: another folder may use the same ones.
+        # Files of the folder are imported by bare names, which another folder may use as well.
         for new in set(sys.modules) - before - {name}:
             folder = str(Path(getattr(sys.modules[new], "__file__", None) or "").parent)
             if folder in folders:
@@ -184,24 +188,24 @@ def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
 def import_file(path: Path) -> None:
     """Run a Python file whose classes a saved config needs (``--import``).
 
-    It may import from its folder and from the one above.
+    The file may import from its own folder and from the parent folder.
 
     Raises:
-        ConfigError: where it is missing.
+        ConfigError: if the file is missing or not a Python file.
     """
-    load_module(path, beside=[path.resolve().parent.parent])  # as studies are read
+    load_module(path, beside=[path.resolve().parent.parent])  # as for studies
 
 
 def code_files(config: Experiment) -> list[Path]:
-    """The files to ``--import`` for the classes of a config that are not of this package."""
-    found = {_sources[kind.__module__] for kind in _classes(config) if kind.__module__ in _sources}
-    return sorted(path for path in found if CONFIGS not in path.parents)
+    """The files to ``--import`` for classes of a config that are not part of this package."""
+    files = {_sources[kind.__module__] for kind in _classes(config) if kind.__module__ in _sources}
+    return sorted(path for path in files if CONFIGS not in path.parents)
 
 
 def _classes(value: Any) -> Iterator[type]:
-    """The classes of a config's parts."""
+    """Iterate over the classes of a config's parts."""
     if isinstance(value, Call):
-        # Classes of the family's home are looked up when they are built, not for this.
+        # Classes of the family's home module are installed libraries: they need no lookup here.
         own = (part for part in value.walk() if not part.name.startswith(f"{part.home}."))
         yield from (part.target for part in own)
     elif dataclasses.is_dataclass(value):

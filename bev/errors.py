@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one clear sentence that names the thing and what to do."""
+"""Errors that a user can fix: one sentence that names the cause and the remedy."""
 
 import os
 import sys
@@ -6,42 +6,42 @@ from collections.abc import Callable
 
 
 class BevError(Exception):
-    """Base of all errors that tools show as one sentence instead of a traceback."""
+    """Base class of errors that command-line tools print as one sentence, without a traceback."""
 
 
 class DataError(BevError):
-    """The data set is not what it should be; the message names the file or token."""
+    """Missing, damaged or inconsistent data; the message names the file or token."""
 
 
 class ConfigError(BevError):
-    """A config file or a saved config is not what it should be."""
+    """An invalid config file, saved config or setting."""
 
 
 class WeightsError(BevError):
-    """Backbone weights cannot be had; the message says what to do."""
+    """Pretrained weights that cannot be obtained; the message gives the remedy."""
 
 
 class CheckpointError(BevError):
-    """A checkpoint cannot be used; the message says why."""
+    """A checkpoint that cannot be used; the message gives the reason."""
 
 
 class SubmissionError(BevError):
-    """Boxes or a results file that the official evaluation would refuse; the message says why."""
+    """Boxes or a results file that the official evaluation would reject, with the reason."""
 
 
 class TrainingError(BevError):
-    """Training cannot go on or cannot start as asked; the message says why."""
+    """Training that cannot start or continue as configured; the message gives the reason."""
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a tool; a :class:`BevError` ends it with its sentence and exit status 1."""
+    """Run a tool; a :class:`BevError` prints its message and exits with status 1."""
     try:
         main()
-    except BrokenPipeError:  # the reader of its output, such as ``head``, has read enough
+    except BrokenPipeError:  # the process that reads the output, such as ``head``, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except BevError as error:
-        # A data loader's worker wraps the message into its traceback, at whose end it stands.
+        # An error in a dataloader worker arrives as a traceback that ends in the message.
         name = f"{type(error).__module__}.{type(error).__qualname__}: "
         print(f"error: {str(error).rpartition(name)[2].strip()}", file=sys.stderr)
         sys.exit(1)

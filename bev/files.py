@@ -1,23 +1,23 @@
-"""Files that appear whole or not at all, also where their writer is killed."""
+"""Atomic file writes: a file is replaced as a whole, or not at all if its writer is killed."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PARTIAL = ".partial-"  # begins the names of files that are being written
+PARTIAL = ".partial-"  # prefix of the names of files that are being written
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, beside ``path``, whose place it takes when the block ends.
+    """Yield a temporary path next to ``path`` that replaces ``path`` when the block ends.
 
-    After an error, ``path`` is what it was, and what was written is removed. A killed process
-    leaves a file whose name begins with ``PARTIAL``. Each process writes to a name of its own, so
-    of several that write the same file one after another wins, whole.
+    After an error ``path`` is unchanged and the temporary file is removed. A killed process leaves
+    a file whose name begins with ``PARTIAL``. Each process writes to a temporary file of its own,
+    so if several write the same ``path``, the last one to finish replaces it with a whole file.
 
     Args:
-        path: in a folder that exists; the name to write to ends as this does.
+        path: file in an existing folder; the temporary file has the same suffix.
     """
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:

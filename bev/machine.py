@@ -1,4 +1,4 @@
-"""What this machine offers: cores that this process may use, and devices to compute on."""
+"""Hardware of this machine: usable CPU cores, compute devices and memory."""
 
 import os
 import re
@@ -8,30 +8,30 @@ import torch
 
 
 def usable_cores() -> int:
-    """CPU cores that this process may run on (its affinity), not all that the machine has."""
+    """Number of CPU cores that this process may run on (its affinity)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def default_device() -> torch.device:
-    """CUDA, Apple's GPU or the CPU, by what is there."""
+    """The first available device of CUDA, Apple's GPU (MPS) and the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def device_name() -> str:
-    """The default device's name, e.g. "NVIDIA H100 80GB HBM3", or "cpu"."""
+    """Name of the default device, e.g. "NVIDIA H100 80GB HBM3", or "cpu"."""
     device = default_device()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def has_fast_bf16() -> bool:
-    """Whether the default device multiplies bf16 matrices in hardware.
+    """Return whether the default device multiplies bfloat16 matrices in hardware.
 
-    On a CPU that is AMX: a training step of ``configs/lss_synthetic.py`` takes 0.55 of its time in
-    float32 there.
+    CPUs need AMX for this: a training step of ``configs/lss_synthetic.py`` then takes 0.55 of the
+    time that it takes in float32.
     """
     kind = default_device().type
     if kind == "cuda":
@@ -40,34 +40,34 @@ def has_fast_bf16() -> bool:
 
 
 def local_processes(wanted: int) -> int:
-    """Training processes on this machine: torchrun's number, else one a GPU.
+    """Number of training processes on this machine: torchrun's number, otherwise one per GPU.
 
     Args:
-        wanted: 0 for all GPUs (one process without any). More than there are GPUs gives all of
-            them; without a GPU any number of CPU processes can be had.
+        wanted: requested number; 0 for one process per GPU, or one process on a CPU. It is limited
+            to the number of GPUs; on a CPU any number is allowed.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["LOCAL_WORLD_SIZE"])
     kind = default_device().type
     if kind == "cpu":
         return wanted or 1
-    here = torch.cuda.device_count() if kind == "cuda" else 1
-    return min(wanted or here, here)
+    devices = torch.cuda.device_count() if kind == "cuda" else 1
+    return min(wanted or devices, devices)
 
 
 def threads_a_process(wanted: int, processes: int) -> int:
-    """CPU threads of each of some processes: ``wanted``, or for 0 its share of the cores."""
+    """Number of CPU threads per process: ``wanted``, or an equal share of the cores if it is 0."""
     return wanted or max(usable_cores() // processes, 1)
 
 
 def peak_memory() -> int:
-    """Most memory that this process has used so far, bytes.
+    """Peak memory of this process so far, bytes.
 
-    On a GPU what torch's tensors took there, else the process' resident memory (0 where the system
-    has no ``/proc``).
+    On a CUDA GPU this is the memory that PyTorch allocated for tensors, otherwise the resident
+    memory of the process (0 on systems without ``/proc``).
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")  # getrusage would tell of the parent's memory, too
-    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
-    return 1024 * int(found[1]) if found else 0
+    status = Path("/proc/self/status")  # getrusage would include memory of the parent process
+    match = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    return 1024 * int(match[1]) if match else 0

@@ -1,14 +1,15 @@
-"""Configs as plain data and back.
+"""Conversion of configs to plain data and back.
 
-Plain data are mappings, lists, numbers, strings, true, false and null: what YAML and checkpoints
-hold. Reading them makes dataclasses that this program has already imported, and nothing else, so
-that a stranger's file runs no code. A subclass is saved by its class name, not by the module that
-it lives in, and ``bev.compatibility`` holds what has been renamed or removed since: a saved config
-outlives moves.
+Plain data are mappings, lists, numbers, strings, true, false and null, as YAML files and
+checkpoints contain them. Reading creates only dataclasses that are already imported, so a file from
+an untrusted source runs no code. A subclass is saved by its class name without its module, and
+``bev.compatibility`` lists renamed and removed names, so saved configs stay readable when code
+moves.
 """
 
 import dataclasses
 import difflib
+import inspect
 import types
 import typing
 from pathlib import Path
@@ -20,17 +21,17 @@ from bev.errors import ConfigError
 
 
 class UnknownClassError(ConfigError):
-    """A saved class that this program has not imported."""
+    """A saved config refers to a class that is not imported."""
 
 
 def to_plain(value: Any, annotation: Any = None) -> Any:
-    """Plain data of a config.
+    """Convert a config to plain data.
 
-    Where a field holds a subclass of its annotation, the mapping also carries its class name as
-    ``type``. A class of a library with arguments is its text, see ``bev.calls``.
+    If the value of a field is a subclass of the field's annotation, the mapping also contains the
+    class name as ``type``. A library class with arguments becomes its text, see ``bev.calls``.
 
     Raises:
-        ConfigError: for a value that cannot be saved.
+        ConfigError: if a value cannot be saved.
     """
     if dataclasses.is_dataclass(value):
         hints = typing.get_type_hints(type(value))
@@ -49,21 +50,25 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ConfigError(f"A config holds {value!r} of type {type(value)}, which cannot be saved.")
+    raise ConfigError(f"A config contains {value!r} of type {type(value)}, which cannot be saved.")
 
 
 def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
-    """The value of a type annotation from plain data; the inverse of :func:`to_plain`.
+    """Convert plain data to a value of a type annotation; the inverse of :func:`to_plain`.
 
-    The class of a :class:`~bev.calls.Call` is looked up when it is built: evaluation needs no
-    optimiser.
+    The class of a :class:`~bev.calls.Call` is looked up only when the call is built, so that
+    evaluation does not need the class of the optimizer.
+
+    Args:
+        annotation: type of the value.
+        plain: plain data.
+        where: dotted name of the setting, for messages.
 
     Raises:
-        ConfigError: for an unknown field, a wrong kind of value, or a setting that was removed.
-        UnknownClassError: for a class that is not a known subclass of what the field is annotated
-            with.
+        ConfigError: for an unknown field, a value of the wrong type, or a removed setting.
+        UnknownClassError: if a saved class is not an imported subclass of the annotation.
     """
-    if dataclasses.is_dataclass(annotation):
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return _dataclass_from_plain(annotation, plain, where)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is tuple:
@@ -94,7 +99,7 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
 
 
 def differences(before: Any, after: Any, where: str = "") -> list[tuple[str, Any, Any]]:
-    """The fields (dotted names) in which two configs differ, with the value in each."""
+    """List the fields (dotted names) in which two configs differ, with both values."""
     if not dataclasses.is_dataclass(before) or type(before) is not type(after):
         return [] if before == after else [(where, before, after)]
     found = []
@@ -119,7 +124,8 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
         near = difflib.get_close_matches(str(unknown[0]), names, 1)
         raise ConfigError(
             f"{where} has unknown fields {unknown}"
-            f"{f' (did you mean {near[0]}?)' if near else ''}; {kind.__name__} has {sorted(names)}."
+            f"{f' (did you mean {near[0]}?)' if near else ''}; the fields of {kind.__name__} are"
+            f" {sorted(names)}."
         )
     usual = {f.name: f.default for f in dataclasses.fields(kind)}
     values = {
@@ -131,41 +137,43 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where} cannot be made: {error}") from error
+        raise ConfigError(f"{where} cannot be created: {error}") from error
 
 
 def _typed(plain: Any, annotation: Any, usual: Any) -> Any:
-    """A saved dataclass with its class named: that of the field's default, where none was saved.
+    """Add the class of the field's default to a dataclass that was saved without ``type``.
 
-    It was saved when the field was annotated with this class, and not yet with its base.
+    Such a config was saved when the field was annotated with the default's class, which is now
+    replaced by a base class.
     """
     untyped = isinstance(plain, dict) and "type" not in plain
-    if untyped and dataclasses.is_dataclass(annotation) and isinstance(usual, annotation):
+    is_class = isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+    if untyped and is_class and isinstance(usual, annotation):
         if type(usual) is not annotation:
             return {"type": type(usual).__name__, **plain}
     return plain
 
 
 def _without_none(annotation: Any) -> Any:
-    """The other type of an annotation ``X | None``; others as they are."""
+    """``X`` for an annotation ``X | None``; other annotations unchanged."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return next(a for a in typing.get_args(annotation) if a is not type(None))
     return annotation
 
 
 def _check_name(base: type, kind: type) -> None:
-    """Refuse a class whose name another subclass has: read back, it might become that one."""
+    """Reject a class that shares its name with another subclass: a saved name is ambiguous."""
     for other in subclasses(base):
         if other.__name__ == kind.__name__ and _file_of(other) != _file_of(kind):
             raise ConfigError(
                 f"{kind.__name__} of {kind.__module__} has the name of a class of"
-                f" {other.__module__}, by which a config is saved; rename yours."
+                f" {other.__module__}, and configs are saved by class name; rename yours."
             )
 
 
 def _file_of(kind: type) -> str:
-    """The file that defines a dataclass: one that was run twice, as two modules, is still one."""
-    names = kind.__init__.__globals__
+    """The file that defines a dataclass; the same if the file was run twice as two modules."""
+    names = inspect.getattr_static(kind, "__init__").__globals__
     return str(
         names.get("__file__") if names.get("__name__") == kind.__module__ else kind.__module__
     )
@@ -174,14 +182,14 @@ def _file_of(kind: type) -> str:
 def _class_named(base: type, saved: Any, where: str) -> type:
     """The subclass of ``base`` that was saved under a name.
 
-    Of those that one file defined, run more than once, it is one of the latest run.
+    If one file was run more than once, the class of its latest run is returned.
     """
     name = compatibility.current_class(str(saved))
     known = {child.__name__: child for child in subclasses(base) if dataclasses.is_dataclass(child)}
     if name not in known:
         raise UnknownClassError(
             f"{where} is saved as {name}, which is no {base.__name__} known here"
-            f" ({', '.join(known) or 'none'}); if it is your own, name the file that defines it:"
-            " --import FILE."
+            f" ({', '.join(known) or 'none'}); if it is a class of your own, import the file that"
+            " defines it: --import FILE."
         )
     return known[name]

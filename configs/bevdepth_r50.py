@@ -1,13 +1,13 @@
-"""BEVDepth: depth supervised by lidar, a depth net that knows the camera, two key frames.
+"""BEVDepth: lidar-supervised depth, camera-aware depth net, two key frames.
 
 Li et al. 2022, values of the authors' code. Published by others on nuScenes val, mAP / NDS:
 
     BEVDepth-R50, two key frames, EMA, 24 epochs    33.3 / 44.1
 
-Deviations: the stem is trained, not frozen; the depth net is ours in the points that
-``bev/models/view/camera_aware.py`` names; no depth aggregation; BEV encoder, neck's batch norm and
-decoding are BEVDet's (``bevdepth_r50_2key`` has the published ones); the network is told the time
-between the frames. Measured here on nuScenes: nothing yet; no full data set was at hand.
+Deviations: the stem is trained, not frozen; the depth net deviates as listed in
+``bev/models/view/camera_aware.py``; no depth aggregation; BEV encoder, batch norm of the neck and
+decoding are BEVDet's (``bevdepth_r50_2key`` has the published ones); the time between the frames is
+an input of the network. Measured here on nuScenes: nothing yet; no full data set was at hand.
 """
 
 from dataclasses import replace

@@ -1,15 +1,15 @@
-"""BEVDepth-R50 with two key frames, for the authors' weights.
+"""BEVDepth-R50 with two key frames, for the published weights.
 
 Rebuilds ``bev_depth_lss_r50_256x704_128x128_24e_2key`` (and ``_ema``) of the authors' code.
 Published by others on nuScenes val, mAP / NDS: 33.0 / 43.6, with EMA 33.3 / 44.1.
 
-The published images are normalised as BGR with the mean and deviation of RGB; here red and blue of
-the first convolution and of mean and deviation are exchanged instead. Not reproduced: points up to
-one cell below a range fold into its first cell (in z the whole row between -13 and -5 m); all
-cameras of a sample are taken as if at one time, and the ego frame is the mean of theirs (here each
-has its own time, and the frame is that of LIDAR_TOP's); the depth net of the earlier frame is told
-the sample's calibration; the stem is frozen in training; boxes more than 10 m up or down are
-dropped; PIL resizes the images.
+The published images are normalised as BGR with the mean and standard deviation of RGB; here red and
+blue are exchanged in the first convolution, the mean and the standard deviation instead. Not
+reproduced: the published code counts points up to one cell below a range in its first cell (in z
+the whole row between -13 and -5 m); it treats all cameras of a sample as simultaneous and uses the
+mean of their ego frames (here each camera has its own time, and the ego frame is that of
+LIDAR_TOP); its depth net gets the calibration of the current sample for the earlier frame, too; it
+freezes the stem in training, drops boxes more than 10 m up or down, and resizes images with PIL.
 """
 
 from dataclasses import replace

@@ -1,16 +1,16 @@
-"""BEVDepth made for a CPU: ``lss_synthetic`` with a camera-aware depth net and finer images.
+"""BEVDepth for a CPU: ``lss_synthetic`` with a camera-aware depth net and larger images.
 
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python tools/train.py configs/bevdepth_synthetic.py \\
         --data.image-cache 8
 
-After BEVDepth (Li et al. 2022), with one frame. Images are cropped to around the horizon, and their
-rows, off which depth is read, resized 1.6 times as much as their columns. The BEV encoder's end
-sees the grid itself, for what is a cell or two in size. Attributes are told by the head, not by the
-speed, which one frame does not show, and headings by eight direction_bins. A process sees one frame a
-step, whose statistics are not the running ones: batch norms keep theirs from half of the run on,
-and the rest is learnt with those. Measured on the synthetic world's 140 held-out frames after 27.7
-minutes of training on two cores with AMX: mAP 0.474, NDS 0.491; of boxes within 35 m 0.539 and
-0.524.
+After BEVDepth (Li et al. 2022), with one frame. Images are cropped around the horizon and resized
+1.6 times as much along rows as along columns, because depth is inferred from image rows. A skip
+connection feeds the BEV grid to the end of the encoder, for objects of one or two cells. Attributes
+are predicted by the head instead of derived from the speed, which one frame does not show; headings
+use eight direction bins. Each process trains on one frame per step, whose batch statistics differ
+from the running ones: from half of the run on, batch norms keep and apply their running statistics.
+Measured on the synthetic world's 140 held-out frames after 27.7 minutes of training on two cores
+with AMX: mAP 0.474, NDS 0.491; for boxes within 35 m 0.539 and 0.524.
 """
 
 from dataclasses import replace

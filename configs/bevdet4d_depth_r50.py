@@ -1,13 +1,13 @@
-"""BEVDet4D-Depth: BEVDet with supervised depth and the key frame before, class-balanced.
+"""BEVDet4D-Depth: BEVDet with supervised depth, the previous key frame and CBGS.
 
 Huang and Huang 2022, values of the dev2.1 code. Published by others on nuScenes val, mAP / NDS:
 
     BEVDet4D-Depth-R50 dev2.1, CBGS, 20 epochs      36.1 / 48.3
 
-Deviations: the earlier frame is lifted straight into the sample's BEV frame, not warped there, and
-the network is told its time; six groups of classes and a BEV neck 512 wide, as in ``bevdet_r50``,
-where dev2.1 has one group and 256 (``bevdet_r50_dev21``). Measured here on nuScenes: nothing yet;
-no full data set was at hand.
+Deviations: the earlier frame is lifted directly into the sample's BEV frame instead of being warped
+there, and its time is an input of the network; six tasks (groups of classes) and a BEV neck with
+512 channels, as in ``bevdet_r50``, where dev2.1 has one task and 256 (``bevdet_r50_dev21``).
+Measured here on nuScenes: nothing yet; no full data set was at hand.
 """
 
 from dataclasses import replace

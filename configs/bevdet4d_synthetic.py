@@ -1,12 +1,13 @@
-"""Two frames made for a CPU: ``bevdepth_synthetic`` with the frame a second before.
+"""Two frames for a CPU: ``bevdepth_synthetic`` with an adjacent frame one second earlier.
 
-After BEVDet4D with depth (Huang and Huang 2022; Li et al. 2022): the earlier frame's features are
-lifted into the sample's own frame and concatenated before the BEV encoder, and no gradient flows
-through them. A second apart, because half a second is too short for places that are half a metre
-off: see docs/results.md. What moves has gone ten metres by then, and the BEV encoder has a second
-block at each stage to see so far. The velocity's loss is smooth L1: by L1, 2000 steps learn no
-velocity at all. Measured on the synthetic world's 140 held-out frames after 25.2 minutes of training on
-two cores with AMX: mAP 0.391, NDS 0.446, mAVE 1.24 m/s.
+After BEVDet4D with depth (Huang and Huang 2022; Li et al. 2022): the features of the earlier frame
+are lifted into the sample's BEV frame and concatenated before the BEV encoder, without gradients.
+The frames are one second apart because positions are off by half a metre, too much to infer
+velocities over half a second: see docs/results.md. Objects move up to ten metres in a second, so
+each stage of the BEV encoder has a second block, for a larger receptive field. The velocity loss is
+smooth L1; with L1, 2000 steps learn no velocity at all. Measured on the synthetic world's 140
+held-out frames after 25.2 minutes of training on two cores with AMX: mAP 0.391, NDS 0.446, mAVE
+1.24 m/s.
 
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python tools/train.py configs/bevdet4d_synthetic.py \\
         --data.image-cache 8

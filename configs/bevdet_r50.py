@@ -1,8 +1,8 @@
-"""BEVDet as published: pixels seen through corners, each image flipped by itself, boxes alone.
+"""BEVDet as published: ResNet-50, 256x704, one frame, boxes only.
 
-``lss_r50`` without its skip, heading direction_bins, attributes told by the head and class loss in the
-images. Huang et al. 2021; values of its dev2 code with six tasks. Published by others on
-nuScenes val, mAP / NDS:
+``lss_r50`` without skip connection, direction bins, attribute branch and image class loss; the
+frustum runs through corners instead of pixel centres, and images are flipped independently. Huang
+et al. 2021; values of the dev2 code with six tasks. Published by others on nuScenes val, mAP / NDS:
 
     BEVDet-R50 dev2.1, 24 epochs                28.3 / 35.0
 

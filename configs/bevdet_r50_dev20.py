@@ -1,13 +1,14 @@
-"""BEVDet-R50 of the dev2.0 code, for its published weights: ``bevdet_r50`` and how it is read out.
+"""BEVDet-R50 of the dev2.0 code, for its published weights: ``bevdet_r50`` with its decoding.
 
 Rebuilds ``configs/bevdet/bevdet-r50.py`` (and ``-cbgs``) with six tasks of BEVDet's dev2.0
 branch. Published by others on nuScenes val, mAP / NDS: 28.3 / 35.0, with CBGS 31.3 / 39.8.
 
-The published images are normalised as BGR with the mean and deviation of RGB; here red and blue of
-the first convolution and of mean and deviation are exchanged instead. There each cell is a peak,
-and barriers are suppressed by distance. Not reproduced: points up to one cell below a range fold
-into its first cell (in z the whole row between -13 and -5 m); the ego frame is that of a front
-camera's time, not LIDAR_TOP's; boxes more than 10 m up or down are dropped; PIL resizes the images.
+The published images are normalised as BGR with the mean and standard deviation of RGB; here red and
+blue are exchanged in the first convolution, the mean and the standard deviation instead. As
+published, decoding takes every cell as a peak and suppresses barriers by distance. Not reproduced:
+the published code counts points up to one cell below a range in its first cell (in z the whole row
+between -13 and -5 m); its ego frame is that at a front camera's time, not LIDAR_TOP's; it drops
+boxes more than 10 m up or down; it resizes images with PIL.
 """
 
 from dataclasses import replace

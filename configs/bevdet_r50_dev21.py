@@ -1,11 +1,11 @@
-"""BEVDet-R50 of the dev2.1 code, for its published weights: narrower, one group of ten classes.
+"""BEVDet-R50 of the dev2.1 code, for its published weights: narrower, one task of ten classes.
 
 Rebuilds ``configs/bevdet/bevdet-r50.py`` (and ``-cbgs``) of BEVDet's dev2.1 branch. Published by
-others on nuScenes val, mAP / NDS: 28.3 / 35.0, with CBGS 30.9 / 39.4 (its own file) or 31.3 / 39.8
-(its table).
+others on nuScenes val, mAP / NDS: 28.3 / 35.0, with CBGS 30.9 / 39.4 (its config file) or
+31.3 / 39.8 (its table).
 
-What is not reproduced, above all the row under the grid that is folded into it, is said in
-``bevdet_r50_dev20``.
+``bevdet_r50_dev20`` lists what is not reproduced, above all the row of points below the grid, which
+the published code folds into it.
 """
 
 from dataclasses import replace

@@ -1,11 +1,12 @@
-"""BEVDet-R50 of the first release, for its published weights: in the lidar's frame, 64 channels.
+"""BEVDet-R50 of the first release, for its published weights: lidar frame, 64 channels.
 
 Rebuilds ``configs/bevdet/bevdet-r50.py`` of BEVDet's master branch, June 2022. Published by others
 on nuScenes val, mAP / NDS: 29.9 / 37.7.
 
-Boxes and BEV stand in the LIDAR_TOP sensor's frame, and images are enlarged at test time. Not
-reproduced: points up to one cell below a range fold into its first cell (in z the whole row between
--30 and -10 m); boxes more than 10 m up or down are dropped; PIL resizes the images.
+Boxes and BEV are in the frame of the LIDAR_TOP sensor, and images are enlarged at test time. Not
+reproduced: the published code counts points up to one cell below a range in its first cell (in z
+the whole row between -30 and -10 m); it drops boxes more than 10 m up or down; it resizes images
+with PIL.
 """
 
 from dataclasses import replace

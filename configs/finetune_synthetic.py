@@ -1,10 +1,10 @@
-"""Fine-tuning: ``lss_synthetic`` on top of another run's weights, the head first, then all.
+"""Fine-tuning: ``lss_synthetic`` from the weights of another run, first the head, then all.
 
     python tools/train.py configs/finetune_synthetic.py --train.init.weights CHECKPOINT
 
-The head trains alone for the first fifth of the steps; then everything, the backbone at a tenth of
-the rate. The weights may be of a model with other classes, whose rows of the head are carried over
-by name. Measured without the first stage: see ``docs/results.md``.
+The head trains alone for the first fifth of the steps; then everything trains, the backbone at a
+tenth of the learning rate. The weights may come from a model with other classes: rows of the head
+are copied by class name. Measured without the first stage: see ``docs/results.md``.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""``lss_synthetic`` that knows five of the ten classes: what fine-tuning to all starts from.
+"""``lss_synthetic`` with five of the ten classes: the start of fine-tuning to all ten.
 
-``configs/ablations/transfer.py`` measures what that is worth.
+``configs/ablations/transfer.py`` measures the benefit of starting from it.
 """
 
 from dataclasses import replace

@@ -1,13 +1,13 @@
 """Lift-splat detection, ResNet-50, 256x704, one frame: the project's default.
 
-``bevdet_r50``, which restores the published values and has the published figures, with what helped
-on the synthetic world (docs/results.md) and needs neither lidar nor flat ground: headings told by eight
-direction_bins; attributes by the head, not by the speed, which one frame does not show; a BEV encoder
-whose end sees the grid itself; a class loss in the images. Images are flipped together with the
-scene and pixels seen through their centres, as geometry has it; neither is measured to help mAP.
-The camera-aware depth net was not measured without lidar and is left out. Measured here on
-nuScenes: nothing yet; no full data set was at hand. For 8 GPUs with 8 samples each; the learning
-rate follows the global batch.
+``bevdet_r50`` has the published values and figures; this config adds what helped on the synthetic
+world (docs/results.md) and needs neither lidar nor flat ground: headings in eight direction bins;
+attributes predicted by the head instead of derived from the speed, which one frame does not show; a
+skip connection that feeds the BEV grid to the end of the BEV encoder; a class loss on image
+features. Images are flipped together with the scene, and the frustum runs through pixel centres,
+which is geometrically consistent; neither was measured to help mAP. The camera-aware depth net was
+not measured without lidar and is left out. Measured here on nuScenes: nothing yet; no full data set
+was at hand. Meant for 8 GPUs with 8 samples each; the learning rate scales with the global batch.
 """
 
 from bev.config import Experiment

@@ -1,10 +1,10 @@
-"""nuScenes-mini with ResNet-50, small enough for a CPU: does the whole path learn real frames?
+"""nuScenes-mini with ResNet-50, small enough for a CPU: a check that real frames are learnt.
 
-Random weights and no augmentation, so that it runs offline and overfits: its use is to check the
-path from real images to official metrics, not to compare methods. ``--model.backbone.pretrained``
-takes ImageNet weights. Measured: one real frame, 130 steps in 13 minutes on two CPU cores without
-AMX, evaluated on itself: mAP 0.431, where the ground truth written as predictions scores 0.500. Its BEV
-encoder is narrow and has no skip.
+Random weights and no augmentation, so that it runs offline and overfits: it checks the path from
+real images to official metrics and is not meant for comparing methods. ImageNet weights are loaded
+with ``--model.backbone.pretrained``. Measured: one real frame, 130 steps in 13 minutes on two CPU
+cores without AMX, evaluated on itself: mAP 0.431, where the ground truth written as predictions
+scores 0.500. Its BEV encoder is narrow and has no skip connection.
 """
 
 from dataclasses import replace

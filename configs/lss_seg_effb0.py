@@ -1,7 +1,7 @@
-"""Lift-Splat-Shoot's own task: vehicles in the BEV, EfficientNet-B0, 128x352, 5 of 6 cameras.
+"""Lift-Splat-Shoot's task: vehicles in the BEV, EfficientNet-B0, 128x352, 5 of 6 cameras.
 
-Philion and Fidler 2020. Published by others on nuScenes val, vehicle IoU; ground truth is every vehicle,
-or those seen to more than 40 % (which changes the figure by several points):
+Philion and Fidler 2020. Published by others on nuScenes val, vehicle IoU; ground truth is all
+vehicles or those more than 40 % visible (which changes the figure by several points):
 
     Lift-Splat-Shoot, paper / authors' code     32.07 / 33.03    all
     FIERY static                                35.8             not stated
@@ -9,11 +9,11 @@ or those seen to more than 40 % (which changes the figure by several points):
     PointBeV, 224x480                           38.69 / 43.97    all / > 40 %
     GaussianLSS                                 38.3 / 42.8      all / > 40 %
 
-Deviations: features look through cell centres and stand at the middle of depth bins; the BEV
-encoder has no 7x7 stem; crops reach 0-0.32 of the window up from the bottom, which is 0-0.22 of the
-image's height; ground truth is a cell's centre, where published code fills polygons in OpenCV, border
-pixels included. One GPU, as published: a batch of four and 300,000 steps. Measured here: nothing
-yet.
+Deviations: the frustum runs through cell centres and the middle of depth bins; the BEV encoder has
+no 7x7 stem; crop windows are moved up from the bottom by 0-0.32 of their height, which is 0-0.22 of
+the image height; ground truth is evaluated at cell centres, where published code fills polygons in
+OpenCV, border pixels included. One GPU, as published: batches of four and 300,000 steps. Measured
+here: nothing yet.
 """
 
 from dataclasses import replace
@@ -47,6 +47,7 @@ data = replace(
 )
 train = replace(
     base.train, epochs=43, max_steps=300_000, lr=1e-3, lr_batch=0, weight_decay=1e-7,
-    warmup_steps=0, max_grad_norm=5.0, ema=0.0, precision="32", optimizer=torch.optim.Adam, devices=1,
+    warmup_steps=0, max_grad_norm=5.0, ema=0.0, precision="32", optimizer=torch.optim.Adam,
+    devices=1,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

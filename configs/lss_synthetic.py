@@ -1,9 +1,9 @@
-"""Lift-splat made for a CPU: learns the synthetic world in half an hour on two cores.
+"""Lift-splat for a CPU: learns the synthetic world in half an hour on two cores.
 
 A narrow ten-layer ResNet at 128x352, features at stride 8, depth supervision from lidar, viewing
-directions and ground depth as inputs, one head for all classes, mirrored at test time. On the synthetic
-world's 140 held-out frames, after 28 minutes on two cores with AMX: mAP 0.339, NDS 0.346 (mAP 0.000
-with grey images). Without AMX it takes 1.7 times as long.
+directions and ground depth as inputs, one task for all classes, flip test-time augmentation. On the
+synthetic world's 140 held-out frames, after 28 minutes on two cores with AMX: mAP 0.339, NDS 0.346
+(mAP 0.000 with grey images). Without AMX it takes 1.7 times as long.
 """
 
 from dataclasses import replace

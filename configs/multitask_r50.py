@@ -1,12 +1,12 @@
-"""Boxes and vehicles in the BEV from one network, ResNet-50, 256x704: ``lss_r50`` with both heads.
+"""Boxes and BEV segmentation of vehicles, ResNet-50, 256x704: ``lss_r50`` with both heads.
 
-With nuScenes' map expansion, it learns drivable area and lanes too:
+With nuScenes' map expansion, it can segment drivable area and lane dividers too:
 
     --model.segmentation.layers vehicle drivable_area divider
     --data.polygons.layers vehicle drivable_area divider
 
 Published by others on nuScenes val, each task alone: 28.3 mAP / 35.0 NDS (BEVDet-R50 dev2.1, 24
-epochs); vehicle IoU 38.69 of all vehicles and 43.97 of those seen to more than 40 % (PointBeV,
+epochs); vehicle IoU 38.69 for all vehicles and 43.97 for those more than 40 % visible (PointBeV,
 224x480). Measured here: nothing yet.
 """
 

@@ -1,8 +1,8 @@
-"""Boxes and vehicles in the BEV from one network, CPU-sized: ``lss_synthetic`` with both heads.
+"""Boxes and BEV segmentation of vehicles for a CPU: ``lss_synthetic`` with both heads.
 
-No published figure compares: the data are made. Measured on the 140 held-out frames after 2000
+No published figure compares: the data are synthetic. Measured on the 140 held-out frames after 2000
 steps (``--train.max-steps 2000``, 32 minutes in float32 on two cores without AMX): mAP 0.147, NDS
-0.201, vehicle IoU 0.303 of all vehicles, 0.342 of those seen to more than 40 %.
+0.201, vehicle IoU 0.303 for all vehicles, 0.342 for those more than 40 % visible.
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""Voxel sampling instead of lift-splat, ResNet-50, 256x704, one frame.
+"""Simple-BEV's voxel sampling instead of lift-splat, ResNet-50, 256x704, one frame.
 
 ``lss_r50`` with the parameter-free bilinear sampling of Simple-BEV (Harley et al. 2022) as its view
-transform, eight heights as there. Simple-BEV's own task is vehicle segmentation; published by
-others on nuScenes val, IoU:
+transform, at eight heights as published. Simple-BEV's own task is vehicle segmentation; published
+by others on nuScenes val, IoU:
 
     Simple-BEV, ResNet-101, 448x800             47.4
 

@@ -12,9 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from docutils.nodes import document
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout's own modules
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout's own modules
 
 from bev import __version__  # noqa: E402
 
@@ -58,6 +61,14 @@ napoleon_use_ivar = True
 napoleon_attr_annotations = False
 
 
+# Files outside this folder that a page of the site includes.
+INCLUDED = {
+    ROOT / "README.md": "index",
+    ROOT / "CONTRIBUTING.md": "contributing",
+    ROOT / "CHANGELOG.md": "changelog",
+}
+
+
 def exports(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Let the page of a package list the names that it exports, linked to their definitions."""
     if not isinstance(thing, ModuleType) or not hasattr(thing, "__path__"):
@@ -73,8 +84,32 @@ def skipped(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: 
     return True if "Alias for field number" in (getattr(thing, "__doc__", "") or "") else None
 
 
+def links(app: Sphinx, doctree: document) -> None:
+    """Follow links as they are in the repository, so that the same text can be read there.
+
+    A link to a file that has a page leads to the page; one to another file or folder of the
+    repository is plain text here. What is not in the repository remains a warning.
+    """
+    for node in list(doctree.findall(pending_xref)):
+        if node["reftype"] != "myst":
+            continue
+        target, _, heading = node["reftarget"].partition("#")
+        if node["refdomain"] == "doc":  # taken for a page; without its ending
+            target, heading = f"{target}.md", node["reftargetid"]
+        if not target:
+            continue
+        path = (ROOT / "docs" / str(node.source)).parent.joinpath(target).resolve()
+        page = INCLUDED.get(path, app.env.path2doc(path))
+        if page in app.env.found_docs:
+            node["refdomain"], node["reftarget"] = "doc", page
+            node["reftargetid"] = heading or None
+        elif path.exists() and path.is_relative_to(ROOT):
+            node.replace_self(node.children)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions above; reading and writing may run in parallel (``-j 2``)."""
     app.connect("autodoc-process-docstring", exports)
     app.connect("autodoc-skip-member", skipped)
+    app.connect("doctree-read", links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

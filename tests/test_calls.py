@@ -41,7 +41,7 @@ def test_it_builds_what_the_partial_builds():
         value([weight], lr=2),
     )
     assert type(ours) is torch.optim.SGD and ours.defaults == theirs.defaults
-    with pytest.raises(ConfigError, match=r"SGD\(momentum=-1\) cannot be made: .*momentum"):
+    with pytest.raises(ConfigError, match=r"SGD\(momentum=-1\) cannot be created: .*momentum"):
         OptimizerCall(torch.optim.SGD, momentum=-1).build([weight])
 
 
@@ -152,7 +152,7 @@ KINDS: list[type[Call]] = [OptimizerCall, ScheduleCall, TransformCall]
         (torch.optim.SGD([torch.nn.Parameter(torch.ones(1))]), r"give the class .*partial\(SGD"),
         (
             type("Local", (torch.optim.SGD,), {"__qualname__": "f.<locals>.Local"}),
-            "top of a module",
+            "top level of a module",
         ),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_setting_that_moved_into_a_part_is_read(monkeypatch):
 
 def test_a_removed_setting_that_was_used_names_the_version_that_reads_it(table):
     with pytest.raises(
-        ConfigError, match=r"config.part.colour = 'blue' .* bevlab 0\.1\.0 reads it"
+        ConfigError, match=r"config.part.colour = 'blue': .* bevlab 0\.1\.0 reads it"
     ):
         from_plain(Whole, {"part": {"colour": "blue"}})
 

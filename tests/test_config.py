@@ -104,7 +104,7 @@ def test_a_strangers_transform_is_refused(text):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--train.optimizer", "AdmW"], "(near: AdamW"),
+        (["--train.optimizer", "AdmW"], "(similar: AdamW"),
         (["--train.schedule", "os.system('ls')"], "--train.schedule"),
         (["--model.view.chanels", "64"], "--model.view.channels"),
         (["--train.lr", "fast"], "--train.lr"),

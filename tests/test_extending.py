@@ -38,7 +38,7 @@ def test_listed_depth_bins_of_the_page(synthetic_world, tmp_path):
     step(squares, synthetic_world)
     small = shrunken(squares).model
     broken = replace(small.view, depth=replace(small.view.depth, last=1))
-    with pytest.raises(ConfigError, match="SquareBins.edges gives .* two or more depths"):
+    with pytest.raises(ConfigError, match="SquareBins.edges returns .* two or more depths"):
         replace(small, view=broken).build()
     config = load_file(tmp_path / "bins.py")
     bins = config.model.view.depth

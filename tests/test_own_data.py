@@ -102,8 +102,8 @@ def test_sizes_and_lenses_may_differ(own, chosen):
 
 def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
     frames = opened(own).frames("mine_val")
-    first = reference_row(frames.index, int(frames.rows[0]))
-    assert frames.index.sample_data.filename[first].startswith(b"samples/CAM_AHEAD/")
+    first = reference_row(frames.tables, int(frames.rows[0]))
+    assert frames.tables.sample_data.filename[first].startswith(b"samples/CAM_AHEAD/")
     frame = frames[0]
     assert frame.lidar_path is None
     # CAM_RIGHT fires 60 ms later, 0.48 m further on.

@@ -82,7 +82,15 @@ def test_every_command_of_the_pages_is_valid(command: Shell, checkout):
 def test_other_commands_are_few_and_run_by_continuous_integration():
     """Installation, tests, checks and the site: .ci/run runs these, or their parts."""
     programs = {" ".join(c.words[:3]) for c in shell_commands() if not c.tool}
-    known = ("pip install", "pytest", "pre-commit", "python -m sphinx", "git", "BEV_EXPLORE", "ruff")
+    known = (
+        "pip install",
+        "pytest",
+        "pre-commit",
+        "python -m sphinx",
+        "git",
+        "BEV_EXPLORE",
+        "ruff",
+    )
     assert not [text for text in programs if not text.startswith(known)], programs
 
 
@@ -146,7 +154,11 @@ def test_the_map_of_the_repository_counts_right():
     rows = re.findall(r"^\| (`bev/.*?) \| ([\d,]+) \|", (ROOT / "README.md").read_text(), re.M)
     assert len(rows) >= 6
     for folders, lines in rows:
-        files = [f for name in re.findall(r"`(\w+(?:/\w+)?)`", folders) for f in (ROOT / name).rglob("*.py")]
+        files = [
+            f
+            for name in re.findall(r"`(\w+(?:/\w+)?)`", folders)
+            for f in (ROOT / name).rglob("*.py")
+        ]
         counted = sum(len(file.read_text().splitlines()) for file in files)
         assert int(lines.replace(",", "")) == pytest.approx(counted, rel=0.1), folders
 

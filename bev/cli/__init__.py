@@ -1,7 +1,7 @@
-"""The commands, the top of the house: ``bevlab NAME …``, in a checkout ``python tools/NAME.py …``.
+"""Command-line interface: ``bevlab NAME …``, or ``python tools/NAME.py …`` in a checkout.
 
-Each module here is one command: typed options, and what it does with the rooms below. Parsing needs
-little; what takes seconds to import is imported once the options are known.
+Each module of this package is one command: a dataclass of its options and a ``main`` that runs it.
+Slow imports (torch, Lightning) are deferred until the options are parsed.
 """
 
 import difflib
@@ -15,25 +15,25 @@ from bev.errors import ConfigError, run_command
 
 COMMANDS = {
     "train": "train a config, evaluate it and draw a few samples",
-    "evaluate": "metrics of a checkpoint or a nuScenes results file",
-    "visualize": "pictures of samples: predictions, ground truth, calibration",
+    "evaluate": "compute metrics of a checkpoint or a nuScenes results file",
+    "visualize": "draw samples: predictions, ground truth, calibration",
     "check-data": "list all damage of a data set",
-    "make-synthetic": "make a synthetic driving world in nuScenes' format",
-    "ablate": "run a study and put it in a table",
-    "export": "weights of a checkpoint as safetensors",
-    "convert": "published checkpoints of BEVDet and BEVDepth as this project's",
-    "benchmark": "measured speed, as ratios in one run",
+    "make-synthetic": "make a synthetic driving world in nuScenes format",
+    "ablate": "run an ablation study and tabulate its results",
+    "export": "write the weights of a checkpoint as safetensors",
+    "convert": "convert published checkpoints of BEVDet and BEVDepth",
+    "benchmark": "measure speed, as ratios within one run",
     "configs": "list the shipped configs",
 }
 
-_IMPORT = "--import FILE first runs a Python file whose classes a config or a checkpoint uses."
+_IMPORT = "--import FILE first runs a Python file that defines classes of a config or checkpoint."
 
-# Commands that open no config and no checkpoint.
-_WITHOUT_CODE = {"check-data", "make-synthetic", "configs"}
+# Commands that open neither a config nor a checkpoint, and so take no --import.
+_WITHOUT_IMPORT = {"check-data", "make-synthetic", "configs"}
 
 
 def main() -> None:
-    """The command ``bevlab``."""
+    """Entry point of ``bevlab``."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["--version"]:
         print(f"bevlab {__version__}")
@@ -44,16 +44,16 @@ def main() -> None:
 
 
 def run_tool(name: str) -> None:
-    """A command by its script in ``tools/``."""
+    """Run a command from its script in ``tools/``."""
     run_command(lambda: _run(name, sys.argv[1:], Path(sys.argv[0]).name))
 
 
 def _run(name: str, arguments: list[str], prog: str) -> None:
-    os.environ["MPLBACKEND"] = "agg"  # no windows; a notebook's own backend may not be installed
+    os.environ["MPLBACKEND"] = "agg"  # no windows; a notebook's backend may not be installed
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1) or list(COMMANDS)
         raise ConfigError(f"bevlab has no command {name!r}; did you mean {', '.join(near)}?")
-    if name not in _WITHOUT_CODE:
+    if name not in _WITHOUT_IMPORT:
         arguments = _import_files(arguments)
         if {"-h", "--help"} & set(arguments):
             print(f"{_IMPORT}\n")
@@ -61,16 +61,16 @@ def _run(name: str, arguments: list[str], prog: str) -> None:
 
 
 def _import_files(arguments: list[str]) -> list[str]:
-    """Run the files that ``--import FILE`` names; the arguments without these."""
-    rest, files, waiting = [], [], iter(arguments)
-    for argument in waiting:
+    """Run the files named by ``--import FILE``; return the remaining arguments."""
+    rest, files, remaining = [], [], iter(arguments)
+    for argument in remaining:
         flag, equals, value = argument.partition("=")
         if flag != "--import":
             rest.append(argument)
             continue
-        value = value if equals else next(waiting, "")
+        value = value if equals else next(remaining, "")
         if not value:
-            raise ConfigError("--import needs a Python file, whose classes a config uses.")
+            raise ConfigError("--import needs the path of a Python file.")
         files.append(Path(value))
     if files:
         from bev.config import import_file
@@ -90,8 +90,8 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "bevlab COMMAND --help lists its options. A config is a file or the name of one of",
-            "`bevlab configs`.",
+            "bevlab COMMAND --help lists the options of a command. A config is a file, or the name",
+            "of a shipped config: see `bevlab configs`.",
             _IMPORT,
         ]
     )

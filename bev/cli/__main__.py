@@ -1,4 +1,4 @@
-"""``python -m bev.cli`` is the command ``bevlab``."""
+"""Run ``bevlab`` as ``python -m bev.cli``."""
 
 from bev.cli import main
 

@@ -1,11 +1,11 @@
-"""Vary one thing and compare: run a study, and put it in a table.
+"""Run an ablation study and tabulate its results.
 
     bevlab ablate lss_synthetic --vary train.lr=1e-3,2e-3 --seeds 3
     bevlab ablate ablations/depth_step [--base lss_r50] [--train.lr …]
 
-Writes runs/ablations/<study>/: table.md, table.csv, table.tex, plot.png, a folder for each run, its
-config in configs/ and what it printed in logs/. Called again, it skips what is finished and goes on
-with what was cut off. Any field of the experiment can be overridden, for all runs.
+Writes to runs/ablations/<study>/: table.md, table.csv, table.tex, plot.png, a folder for each run,
+the config of each run in configs/ and its output in logs/. Running the command again skips finished
+runs and resumes interrupted ones. Any field of the experiment can be overridden, for all runs.
 """
 
 import signal
@@ -23,20 +23,20 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class Command:
-    """Run a study: a study file, or a config file and what to vary in it.
+    """Run a study: a study file, or a config file with axes to vary.
 
     Attributes:
-        vary: axes, e.g. "train.lr=1e-3,2e-3" "data.image-size=128 352,256 704".
-        one_at_a_time: vary each axis alone, beside the base; else every combination.
-        seeds: runs of each variant; 0 keeps the study's number.
-        base: a config file that takes the place of the study's base.
-        name: of the study's folder; by default the file's and the varied fields'.
-        runs: parent of the study's folder.
-        one_per_gpu: as many runs at a time as there are GPUs, each on its own.
-        print: do not run, but print a command for each run, for a cluster's scheduler.
-        table_only: do not run, but make the table of what there is.
-        resample: what the bootstrap draws; "scenes" for neighbouring frames that are much alike.
-        replicates: of the bootstrap.
+        vary: axes to vary, e.g. "train.lr=1e-3,2e-3" "data.image-size=128 352,256 704".
+        one_at_a_time: vary one axis at a time around the base, instead of all combinations.
+        seeds: number of seeds (runs) of each variant; 0 keeps the number set by the study.
+        base: config file that replaces the base of the study.
+        name: name of the study's folder; defaults to the file name and the varied fields.
+        runs: parent folder of the study's folder.
+        one_per_gpu: run as many runs in parallel as there are GPUs, one on each.
+        print: print the command of each run, for a cluster's scheduler, instead of running it.
+        table_only: write the table of the existing results without running anything.
+        resample: unit that the bootstrap resamples; "scenes" if neighbouring frames are similar.
+        replicates: number of bootstrap replicates.
     """
 
     vary: tuple[str, ...] = ()
@@ -75,8 +75,8 @@ def main(arguments: list[str], prog: str) -> None:
         seeds=command.seeds or study.seeds,
         name=command.name or "_".join([study.name, *fields]),
     )
-    varied = one_at_a_time(*axes) if command.one_at_a_time else grid(*axes)
-    runs = expand(study, varied if axes else None, overrides, command.runs)
+    variants = one_at_a_time(*axes) if command.one_at_a_time else grid(*axes)
+    runs = expand(study, variants if axes else None, overrides, command.runs)
     write_plans(runs)
     if command.print:
         print("\n".join(printed(run) for run in runs if not run.finished))
@@ -95,7 +95,7 @@ def main(arguments: list[str], prog: str) -> None:
 
 @contextmanager
 def _exits_on_signals() -> Iterator[None]:
-    """Within it a signal, or a terminal that is closed, ends the runs too; not so under nohup."""
+    """Exit, and so end the runs, on SIGTERM and SIGHUP (a closed terminal); nohup is respected."""
     before = {}
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

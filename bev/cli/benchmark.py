@@ -1,15 +1,16 @@
-"""Measured speed, as ratios in one run on one machine.
+"""Measure speed, as ratios within one run on one machine.
 
-bevlab benchmark pooling          # against the published formulations
-bevlab benchmark model lss_r50    # where a training step's time goes
-bevlab benchmark data lss_r50     # samples a second, against PIL's steps
-bevlab benchmark backbones        # a model of each family
+bevlab benchmark pooling          # voxel pooling against published formulations
+bevlab benchmark model lss_r50    # time and memory of the parts of a training step
+bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
+bevlab benchmark backbones        # one model of each backbone family
 bevlab benchmark data-index       # opening trainval, against the devkit
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -21,15 +22,15 @@ from bev.machine import default_device, has_fast_bf16, local_processes, threads_
 
 @dataclass(frozen=True)
 class Pooling:
-    """Voxel pooling against the published formulations, at their shapes; some minutes.
+    """Time voxel pooling against published formulations at published shapes; takes some minutes.
 
-    Each is called twice in a turn and its second call counts: what fits the caches is found there.
+    In each round every formulation is called twice and the second call is timed, with warm caches.
 
     Attributes:
-        out: folder for pooling.csv, pooling_traffic.csv and pooling.png.
+        out: folder of pooling.csv, pooling_traffic.csv and pooling.png.
         batches: batch sizes.
-        seconds: measuring time of each comparison, of up to 15 turns.
-        memory: GiB; a formulation that would need more is left out.
+        seconds: time limit of each comparison, seconds; at most 15 rounds are measured.
+        memory: memory limit, GiB; formulations that would need more are skipped.
     """
 
     out: Path = Path("benchmark")
@@ -40,15 +41,15 @@ class Pooling:
 
 @dataclass(frozen=True)
 class Model:
-    """One training step of a config, part by part, on random images: time, FLOPs, memory.
+    """Measure time, FLOPs and memory of a training step and of its parts, on random images.
 
-    In one process, with the CPU threads that each process of its training has.
+    Runs in one process, with as many CPU threads as each process of a training run has.
 
     Attributes:
-        config: the config file.
-        batch_size: samples a step.
-        precision: "auto" is bf16 where the device multiplies it in hardware.
-        seconds: measuring time.
+        config: config file.
+        batch_size: samples per step.
+        precision: numeric precision; "auto" is bf16 if the device multiplies it in hardware.
+        seconds: time limit of the measurement, seconds.
     """
 
     config: tyro.conf.Positional[Path]
@@ -59,13 +60,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Backbones:
-    """A model of each family of backbones: sizes of its features, where they look, its time.
+    """Measure a model of each backbone family: feature map sizes, receptive field centres, time.
 
     Attributes:
-        out: folder for backbones.csv.
-        image_size: (H, W).
-        images: of a pass, forward and backward.
-        seconds: measuring time; three turns are taken in any case.
+        out: folder of backbones.csv.
+        image_size: size of the images (H, W), pixels.
+        images: number of images per forward and backward pass.
+        seconds: time limit of the measurement, seconds; at least three rounds are measured.
     """
 
     out: Path = Path("benchmark")
@@ -76,14 +77,14 @@ class Backbones:
 
 @dataclass(frozen=True)
 class DataIndex:
-    """The index against ``NuScenes(...)`` on made tables of trainval's size; two minutes.
+    """Compare the index with ``NuScenes(...)`` on synthetic tables of trainval's size; two minutes.
 
     Attributes:
-        out: folder for data_index.csv.
-        scenes: at most 850, as trainval has.
-        frames: key frames a scene.
-        boxes: in each key frame.
-        sweeps: readings of each sensor between two key frames.
+        out: folder of data_index.csv.
+        scenes: number of scenes, at most 850 (the size of trainval).
+        frames: key frames per scene.
+        boxes: boxes per key frame.
+        sweeps: sweeps of each sensor between two key frames.
     """
 
     out: Path = Path("benchmark")
@@ -95,18 +96,19 @@ class DataIndex:
 
 @dataclass(frozen=True)
 class Data:
-    """The samples of a config's training: time by stage, by worker, and against published code.
+    """Measure the loading of training samples: time by stage, by workers, against published code.
 
-    On the config's data, or on those that are chosen here; without any, on made images of
+    Uses the data of the config, or the data chosen here; if neither exists, synthetic images of
     nuScenes' size.
 
     Attributes:
-        config: the config file.
-        data: where the data lie, if not where the config says.
-        out: folder for data.csv.
-        batch_size: of the loaders; the config's where it is 0.
-        workers: numbers of loader processes to try; up to the machine's cores where none is given.
-        seconds: measuring time of each part.
+        config: config file.
+        data: location of the data, if other than in the config.
+        out: folder of data.csv.
+        batch_size: batch size of the dataloaders; 0 takes the config's.
+        workers: numbers of dataloader workers to try; defaults to 0, 1, 2, 4, ... up to the
+            number of CPU cores.
+        seconds: time limit of each measurement, seconds.
     """
 
     config: tyro.conf.Positional[Path] = Path("lss_r50")
@@ -118,7 +120,7 @@ class Data:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    kinds = {
+    kinds: dict[str, Callable[..., Any]] = {
         "pooling": Pooling,
         "model": Model,
         "backbones": Backbones,
@@ -126,7 +128,7 @@ def main(arguments: list[str], prog: str) -> None:
         "data-index": DataIndex,
     }
     command = tyro.extras.subcommand_cli_from_dict(kinds, args=arguments, prog=prog)
-    run = {
+    run: dict[type, Callable[[Any], None]] = {
         Pooling: _pooling,
         Model: _model,
         Backbones: _backbones,

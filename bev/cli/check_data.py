@@ -1,8 +1,8 @@
-"""Lists all damage of a data set at once; exits with 1 where there is an error.
+"""List all damage of a data set at once; exit with status 1 if there are errors.
 
     bevlab check-data DIR [--version v1.0-mini] [--lidar] [--no-images] [--decode]
 
-Warnings alone (lidar files that are missing, samples without boxes) exit with 0.
+Warnings alone (missing lidar files, samples without boxes) exit with status 0.
 """
 
 import sys
@@ -16,13 +16,13 @@ from bev.data.checks.check import CheckConfig, check_data, versions_in
 
 @dataclass(frozen=True)
 class Command:
-    """Look a data set through for damage.
+    """Check a data set for damage.
 
     Attributes:
         root: folder of the data set.
-        version: empty for those that it holds.
-        most: findings listed of each kind.
-        all: list every one.
+        version: version to check, as v1.0-mini; empty checks the versions found in the folder.
+        most: maximum number of findings listed per kind.
+        all: list all findings.
     """
 
     root: tyro.conf.Positional[Path]
@@ -34,16 +34,17 @@ class Command:
 
 def main(arguments: list[str], prog: str) -> None:
     command = tyro.cli(Command, args=arguments, prog=prog)
-    versions, passed_over = [command.version], []
+    versions: list[str] = [command.version]
+    skipped: list[str] = []
     if not command.version:
-        versions, passed_over = versions_in(command.root)
+        versions, skipped = versions_in(command.root)
     errors = 0
     for version in versions:
-        looked_at, findings = check_data(command.root, version, command.check)
-        print(looked_at)
+        summary, findings = check_data(command.root, version, command.check)
+        print(summary)
         print("\n".join(findings.lines(0 if command.all else command.most)), flush=True)
         errors += findings.count(is_error=True)
-    if passed_over:
-        print(f"not checked: {', '.join(passed_over)}; name one with --version")
+    if skipped:
+        print(f"not checked: {', '.join(skipped)}; name one with --version")
     if errors:
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Lists the shipped configs: ``bevlab configs``."""
+"""List the shipped configs: ``bevlab configs``."""
 
 import ast
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bev.config import CONFIGS, shipped_configs
 
 @dataclass(frozen=True)
 class Command:
-    """List the shipped configs and studies, each with the first line of its description."""
+    """List the shipped configs and ablation studies with the first line of their descriptions."""
 
 
 def main(arguments: list[str], prog: str) -> None:
@@ -20,4 +20,4 @@ def main(arguments: list[str], prog: str) -> None:
     for name in names:
         text = ast.get_docstring(ast.parse((CONFIGS / f"{name}.py").read_text())) or ""
         print(f"{name:<{width}}  {text.partition(chr(10))[0]}")
-    print(f"\nin {CONFIGS}; `bevlab train NAME`, studies by `bevlab ablate ablations/NAME`")
+    print(f"\nin {CONFIGS}; train with `bevlab train NAME`, studies with `bevlab ablate NAME`")

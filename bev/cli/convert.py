@@ -1,7 +1,8 @@
-"""Published checkpoints of BEVDet and BEVDepth as this project's: ``bevlab convert FILE``.
+"""Convert published checkpoints of BEVDet and BEVDepth: ``bevlab convert FILE``.
 
-Every tensor is used, or named as unused. What a family's config does not reproduce of the published
-code (above all the row of points under the grid that is folded into it) stands in its docstring.
+Every tensor is either used or reported as unused. The docstring of a family's config lists what the
+config does not reproduce of the published code (above all the row of points below the grid, which
+the published code folds into it).
 """
 
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ class Command:
     """Convert a published ResNet-50 checkpoint.
 
     Attributes:
-        source: the published file.
-        out: where the result goes; empty for the source's name with .ckpt.
+        source: published checkpoint file.
+        out: output file; defaults to the name of the source with the suffix .ckpt.
         family: bevdet-first, bevdet-dev2.0, bevdet-dev2.1, bevdepth-1key or bevdepth-2key; empty
-            to recognise it by names and shapes.
+            detects it from the names and shapes of the tensors.
     """
 
     source: tyro.conf.Positional[Path]
@@ -37,15 +38,15 @@ def main(arguments: list[str], prog: str) -> None:
     out = command.out or command.source.with_suffix(".ckpt")
     if out.resolve() == command.source.resolve():
         raise ConfigError(f"--out {out} would overwrite the source; name another file.")
-    found = read_published(command.source)
+    published = read_published(command.source)
     configs = {name: load_file(family.config) for name, family in FAMILIES.items()}
-    conversion = convert(found, configs, command.family)
+    conversion = convert(published, configs, command.family)
     out.parent.mkdir(parents=True, exist_ok=True)
     conversion.save(out)
     print(
         f"{command.source} is a {conversion.family}, rebuilt by the config {conversion.config.name}"
-        f"\n{conversion.used} tensors used, as {len(conversion.weights)} of ours"
+        f"\n{conversion.used} tensors used, converted to {len(conversion.weights)}"
     )
     for name in conversion.unused:
-        print(f"unused: {name}, which states what the config states")
+        print(f"unused: {name}, which only repeats settings of the config")
     print(f"written to {out}; evaluate with\n  bevlab evaluate {out} --data.root DIR")

@@ -1,4 +1,4 @@
-"""Metrics of a checkpoint on a split, or the official ones of a nuScenes results file.
+"""Compute metrics of a checkpoint on a split, or of a nuScenes results file.
 
 bevlab evaluate CHECKPOINT [--split mini_val]
 bevlab evaluate results_nusc.json --data.root DIR --data.version V --split SPLIT
@@ -18,20 +18,23 @@ from bev.evaluation.robustness import Perturbation
 
 @dataclass(frozen=True)
 class Command:
-    """Evaluate a split: boxes of nuScenes by its official metrics, each head by its own.
+    """Evaluate a split: nuScenes boxes by the official metrics, other heads by their own metrics.
 
     Attributes:
-        source: a checkpoint of a run, or a submission (.json).
-        split: official or custom split; empty for the config's validation split.
-        out: where the results go; empty for evaluation/<split>_<checkpoint>[_<what is unusual>]/ of
-            the run, or beside the results file.
-        flip_tta: detect in each scene and in its mirror image, and average (twice the time).
-        blank: show the model grey images, to measure what it knows without seeing.
-        within: metres; boxes farther from the ego car do not count, nor those beyond their class's
-            official range.
-        displacement: numbers of key frames; for each, the error (m/s) of velocities computed from
-            an object's detected positions that far apart, see ``bev.lab.analysis.displacement``.
-        rig: cameras left out and calibrations made wrong, to measure how the model bears it.
+        source: checkpoint of a run, or results file of a submission (.json).
+        split: official or custom split; empty for the validation split of the config.
+        out: output folder; defaults to evaluation/<split>_<checkpoint>[_<unusual settings>]/ of
+            the run, or to the folder of the results file.
+        flip_tta: average predictions over each scene and its mirror image (flip test-time
+            augmentation; takes twice the time).
+        blank: feed grey images, to measure what the model predicts without image content.
+        within: evaluation range, metres; boxes farther from the ego vehicle are ignored, as are
+            boxes beyond the official range of their class.
+        displacement: numbers of key frames; for each, report the error (m/s) of velocities
+            computed from detected positions of an object that many key frames apart, see
+            ``bev.lab.analysis.displacement``.
+        rig: perturbation of the rig (missing cameras, wrong calibrations), to measure robustness.
+        data: location of the data, if other than in the config.
     """
 
     source: tyro.conf.Positional[Path]
@@ -46,7 +49,9 @@ class Command:
 
     def __post_init__(self) -> None:
         if any(back < 1 for back in self.displacement):
-            raise ConfigError(f"--displacement {self.displacement}: give key frames from 1 on.")
+            raise ConfigError(
+                f"--displacement {self.displacement}: numbers of key frames must be at least 1."
+            )
 
 
 def main(arguments: list[str], prog: str) -> None:

@@ -1,4 +1,4 @@
-"""The work of ``bevlab evaluate``; arguments are the options of the command."""
+"""Implementation of ``bevlab evaluate``; arguments are the options of the command."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.source import NuScenesConfig
+from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.base import EvaluatedSplit
@@ -26,6 +26,8 @@ from bev.training.settings_check import check_flip_tta
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.page import write_page
 
+_NO_DISPLACEMENT = "--displacement needs data in nuScenes format; omit it."
+
 
 def score_results(
     source: Path,
@@ -35,16 +37,18 @@ def score_results(
     within: float,
     displacement: Sequence[int],
 ) -> None:
-    """Score a submission file."""
+    """Compute the official metrics of a results file."""
     if not (data.root and data.version and split):
         raise ConfigError(
-            "A results file does not name its data: give --data.root, --data.version and --split."
+            f"Results file {source} does not name its data:"
+            " give --data.root, --data.version and --split."
         )
     notices = range_limit(within)
     folder = out or source.parent / "_".join(notices).replace(" ", "_")
-    settings = DataConfig(NuScenesConfig(), root=data.root, version=data.version)
-    place = EvaluatedSplit(settings.source.open(settings), split, folder, within)
-    metrics = evaluate_submission(source, place.source.index, split, folder, within)
+    nuscenes = NuScenesConfig()
+    opened = nuscenes.open(DataConfig(nuscenes, root=data.root, version=data.version))
+    place = EvaluatedSplit(opened, split, folder, within)
+    metrics = evaluate_submission(source, opened.index, split, folder, within)
     result = _with_displacement(Result({"head": metrics.scores()}), source, place, displacement)
     _report(result, source, split, folder, " ".join(notices.values()))
 
@@ -60,7 +64,7 @@ def evaluate_checkpoint(
     flip_tta: bool,
     blank: bool,
 ) -> None:
-    """Run a checkpoint's detector over a split, and score what it predicts."""
+    """Run the detector of a checkpoint on a split and compute metrics of its predictions."""
     config, model = load_checkpoint(source, flip_tta=flip_tta)
     data = choice.apply(config.data)
     check_flip_tta(data.reference, {"no --flip-tta": config.model.flip_tta})
@@ -73,14 +77,14 @@ def evaluate_checkpoint(
     boxes = any(one.of_boxes for one in evaluated)
     if (math.isfinite(within) or displacement) and not boxes:
         raise ConfigError(
-            "--within and --displacement are of boxes, and this model detects none; leave them out."
+            "--within and --displacement apply to boxes, and this model detects none; omit them."
         )
     if displacement and not isinstance(data.source, NuScenesConfig):
-        raise ConfigError("--displacement needs data in nuScenes' format; leave it out.")
+        raise ConfigError(_NO_DISPLACEMENT)
     with ending_workers():
-        found = predict(model.to(device), loader, device, blank)
+        evaluation = predict(model.to(device), loader, device, blank)
     place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
-    result = found.compute(place)
+    result = evaluation.compute(place)
     result = _with_displacement(result, folder / SUBMISSION, place, displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     _report(result, source, split, folder, " ".join(notices.values()), text)
@@ -89,18 +93,21 @@ def evaluate_checkpoint(
 def _with_displacement(
     result: Result, submission: Path, place: EvaluatedSplit, displacement: Sequence[int]
 ) -> Result:
-    """The result, with errors of velocities by displacement where they are asked for."""
+    """Add velocity errors by displacement to the result if ``displacement`` is not empty."""
     if not displacement:
         return result
-    boxes = counted_boxes(submission, place.source.index, place.name, place.within)
-    figures = displacement_figures(boxes, place.source.index, displacement)
+    if not isinstance(place.source, NuScenes):
+        raise ConfigError(_NO_DISPLACEMENT)
+    index = place.source.index
+    boxes = counted_boxes(submission, index, place.name, place.within)
+    figures = displacement_figures(boxes, index, displacement)
     return Result({**result.heads, "displacement": Scores(figures)})
 
 
 def _report(
     result: Result, source: Path, split: str, folder: Path, notice: str, config_text: str = ""
 ) -> None:
-    """Write the page and print the table."""
+    """Write the report page and print the table of metrics."""
     page = write_page(
         folder,
         title=f"{source.stem} on {split}",

@@ -1,4 +1,4 @@
-"""A run's trained detector as safetensors that carry their config: ``bevlab export CHECKPOINT``."""
+"""Export a trained detector as safetensors with its config: ``bevlab export CHECKPOINT``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,15 @@ import tyro
 
 @dataclass(frozen=True)
 class Command:
-    """Write the weights of a checkpoint (the averaged ones) and their config to one file.
+    """Write the (averaged) weights of a checkpoint and its config to one file.
 
-    What reads a checkpoint reads it as well: evaluation, pictures, --train.init.weights, and
-    bev.training.checkpoint.load_checkpoint in a program of your own. It holds no optimiser state.
+    The file can be used wherever a checkpoint can, except to resume training: for evaluation,
+    pictures, --train.init.weights, and bev.training.checkpoint.load_checkpoint in your own code. It
+    contains no optimizer state.
 
     Attributes:
-        checkpoint: of a run.
-        out: the file; empty for <checkpoint>.safetensors beside it.
+        checkpoint: checkpoint of a run.
+        out: output file; defaults to <checkpoint>.safetensors in the same folder.
     """
 
     checkpoint: tyro.conf.Positional[Path]

@@ -1,4 +1,4 @@
-"""Makes the synthetic driving world: ``bevlab make-synthetic DIR``."""
+"""Make the synthetic driving world: ``bevlab make-synthetic DIR``."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,23 +12,23 @@ class Command:
     """Make a synthetic driving world and write it as a nuScenes data set."""
 
     dir: Annotated[Path, tyro.conf.Positional]
-    """Folder to make; must not hold anything else."""
+    """Output folder; must be new or empty."""
     preset: Literal["default", "tiny"] = "default"
-    """tiny is made in a minute, for tests; default is large enough to learn from."""
+    """World size: tiny takes a minute and is for tests; default is large enough to learn from."""
     scenes: int | None = None
-    """Training scenes, instead of the preset's; held-out scenes follow as a seventh."""
+    """Number of training scenes; defaults to the preset's."""
     val_scenes: int | None = None
-    """Held-out scenes, instead of the preset's."""
+    """Number of held-out scenes; defaults to a seventh of --scenes, or to the preset's."""
     frames: int | None = None
-    """Key frames per scene, instead of the preset's."""
+    """Key frames per scene; defaults to the preset's."""
     seed: int | None = None
-    """Seed of the world, instead of the preset's."""
+    """Seed of the world; defaults to the preset's."""
     lens: Literal["pinhole", "fisheye"] = "pinhole"
-    """Of the cameras: nuScenes' six pinholes, or four fisheyes around the car."""
+    """Camera rig: the six pinhole cameras of nuScenes, or four fisheye cameras around the car."""
     workers: int | None = None
-    """Processes; all usable cores by default."""
+    """Number of processes; defaults to all usable CPU cores."""
     stats: bool = False
-    """Print how hard the world is."""
+    """Print statistics on the difficulty of the world."""
 
 
 def main(arguments: list[str], prog: str) -> None:
@@ -39,17 +39,22 @@ def main(arguments: list[str], prog: str) -> None:
     val_scenes = options.val_scenes
     if val_scenes is None and options.scenes is not None:
         val_scenes = max(1, round(options.scenes / 7))
-    chosen = {
-        "train_scenes": options.scenes,
-        "val_scenes": val_scenes,
-        "frames_per_scene": options.frames,
-        "seed": options.seed,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    config = replace(PRESETS[options.preset], lens=options.lens, **given)
+    preset = PRESETS[options.preset]
+    config = replace(
+        preset,
+        lens=options.lens,
+        train_scenes=_or_default(options.scenes, preset.train_scenes),
+        val_scenes=_or_default(val_scenes, preset.val_scenes),
+        frames_per_scene=_or_default(options.frames, preset.frames_per_scene),
+        seed=_or_default(options.seed, preset.seed),
+    )
     root = make_world(options.dir, config, options.workers)
-    print(f"The synthetic world stands at {root}.")
+    print(f"The synthetic world is written to {root}.")
     if options.stats:
         from bev.lab.synthetic.statistics import world_statistics
 
         print(world_statistics(root, config).report())
+
+
+def _or_default(value: int | None, default: int) -> int:
+    return default if value is None else value

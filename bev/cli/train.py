@@ -1,4 +1,4 @@
-"""Trains a config: ``bevlab train lss_r50 [--resume CKPT] [--train.lr 1e-4 …]``."""
+"""Train a config: ``bevlab train lss_r50 [--resume CKPT] [--train.lr 1e-4 …]``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Command:
     """Train an experiment; any of its fields can be overridden.
 
     Attributes:
-        resume: a checkpoint to go on from; "auto" takes the last one of the run's folder where
-            there is one, and does nothing where the run is finished.
+        resume: checkpoint to resume from; "auto" takes the last checkpoint of the run's folder if
+            there is one, and does nothing if the run is finished.
     """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")] = Experiment()
@@ -30,7 +30,7 @@ def main(arguments: list[str], prog: str) -> None:
     if arguments[:1] in (["-h"], ["--help"]):
         tyro.cli(Command, args=arguments, prog=f"{prog} CONFIG")
     if not arguments or arguments[0].startswith("-"):
-        raise ConfigError(f"Name a config first, a file or a shipped one: {prog} lss_r50")
+        raise ConfigError(f"Name a config first, a file or a shipped config: {prog} lss_r50")
     path, arguments = arguments[0], arguments[1:]
     command = tyro.cli(
         Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
@@ -62,7 +62,7 @@ def main(arguments: list[str], prog: str) -> None:
 
 
 def wants_rehearsal(config: Experiment, arguments: Sequence[str]) -> bool:
-    """Whether nobody chose a data root, and the usual one is not there."""
+    """True if no data root is given and the default one does not exist."""
     chosen = any(a.split("=")[0].replace("_", "-") == "--data.root" for a in arguments)
     root = config.data.root
     return not chosen and root == DataConfig.root and not root.exists()

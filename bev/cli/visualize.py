@@ -1,4 +1,4 @@
-"""Pictures of samples: predictions of a checkpoint, the ground truth, or the calibration.
+"""Draw samples: predictions of a checkpoint, the ground truth, or the calibration.
 
 bevlab visualize CHECKPOINT [--split SPLIT] [--out DIR]
 bevlab visualize lss_r50_mini --data.root DIR [--check]
@@ -16,17 +16,18 @@ from bev.data.settings import DataChoice
 
 @dataclass(frozen=True)
 class Command:
-    """Draw samples: six cameras in their places beside the BEV.
+    """Draw samples: the camera images in their places next to the BEV.
 
     Attributes:
-        source: a checkpoint (predictions are drawn), or a config (ground truth alone).
+        source: checkpoint (draws predictions and ground truth) or config (ground truth only).
         split: official or custom split; empty for the validation split.
-        out: folder for the PNGs; empty for pictures/<split>/ of the run, or ./pictures/<split>.
-        samples: how many, spread over the split; 0 draws all.
-        score: predictions below are not drawn.
-        check: draw lidar over the images and the BEV instead, to prove the calibration; the boxes
-            alone where there is no lidar.
-        video: also write video.mp4 with this many frames a second; 0 for none.
+        out: folder of the PNGs; defaults to pictures/<split>/ of the run, or ./pictures/<split>.
+        samples: number of samples, spread over the split; 0 draws all.
+        score: score threshold; predictions below are not drawn.
+        check: draw lidar points over the images and the BEV instead, to check the calibration;
+            only boxes if there is no lidar.
+        video: frames per second of an additional video.mp4; 0 writes none.
+        data: location of the data, if other than in the config.
     """
 
     source: tyro.conf.Positional[Path]
@@ -59,10 +60,10 @@ def main(arguments: list[str], prog: str) -> None:
         home = home_of(command.source)
     data = command.data.apply(config.data)
     if command.check:
-        data = replace(data, polygons=PolygonConfig())  # no areas are drawn
+        data = replace(data, polygons=PolygonConfig())  # polygons are not drawn
     split = command.split or data.splits[1]
-    frames = data.source.open(data).frames(split)
-    frames = spread(frames, command.samples or len(frames))
+    every = data.source.open(data).frames(split)
+    frames = spread(every, command.samples or len(every))
     folder = command.out or home / "pictures" / split
     device = default_device()
     batches = KeyFrames(frames, data, training=False)

@@ -1,1 +1,1 @@
-"""What the model is fed: key frames of data sources, the image pipeline, augmentation, batches."""
+"""Data loading: data sources and their key frames, image pipeline, augmentation and batches."""

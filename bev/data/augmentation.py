@@ -1,8 +1,8 @@
-"""Augmentation as matrices: drawn at random in training, fixed in evaluation.
+"""Image and BEV augmentation as matrices: random in training, fixed in evaluation.
 
-Ranges are those of BEVDet (Huang et al. 2021, section 3.3) by default. Each draw gives one
-``image_from_original`` per camera and one ``bev_from_ego`` per sample; images, calibration, points
-and boxes all follow these.
+The default ranges are those of BEVDet (Huang et al. 2021, section 3.3). Each draw yields one
+``image_from_original`` per camera and one ``bev_from_ego`` per sample, which are applied to images,
+calibrations, points and boxes alike.
 """
 
 import math
@@ -29,29 +29,30 @@ class TransformCall(Call):
     what = "a transform of torchvision.transforms.v2"
 
 
-# What a config file gives; the config keeps a call.
+# Types that a config file may contain; the config stores a TransformCall.
 Photometric = Annotated[TransformCall | type | partial, flag(TransformCall)]
 
 
 @dataclass(frozen=True)
 class ImageAugmentation:
-    """Random scale, crop, flip, rotation, colours and masks of each camera's image.
+    """Settings of the image augmentation: scale, crop, flip, rotation, colours and masks.
 
     Attributes:
-        scale: the resize factor (network's width over image width) changes by a factor drawn from
-            this range added to it, as (low, high); (0, 0) is off.
-        stretch: rows are resized by so much more than columns, in evaluation too: the depth of flat
-            ground, and of what stands on it, is read off rows.
-        crop_top: the crop window's top stands at the resized image's bottom minus the window's
-            height, moved up by a fraction of the window drawn from this range.
-        random_left: draw the crop's left edge; else the window is centred.
-        flip: "off"; "independent" mirrors each image with probability 0.5 (as published);
-            "mirror" mirrors, with probability 0.5, all images and the BEV together.
-        rotation: degrees, drawn from plus or minus this.
-        photometric: a transform class of torchvision (``v2``) that moves no pixel, or
+        scale: (low, high) range of a random offset of the resize factor (width of the network's
+            image over width of the original), published for a factor of 0.44; for other factors
+            the offset changes in proportion. (0, 0) is off.
+        stretch: factor by which rows are resized more than columns, also in evaluation: the depth
+            of flat ground, and of objects on it, is inferred from image rows.
+        crop_top: range of a random fraction of the crop window's height, by which the window is
+            moved up from the bottom of the resized image.
+        random_left: draw the left edge of the crop window; otherwise the window is centred.
+        flip: "off"; "independent" flips each image with probability 0.5 (as published); "mirror"
+            flips all images and the BEV together with probability 0.5.
+        rotation: maximum rotation in degrees; the angle is drawn from [-rotation, rotation].
+        photometric: torchvision transform class (``v2``) that moves no pixels, or a
             ``functools.partial`` of one, e.g. ``partial(v2.ColorJitter, 0.2, 0.2)``; see
             ``bev.data.images.photometric``. ``v2.Identity`` is off.
-        grid_mask: squares that are hidden from the images.
+        grid_mask: settings of GridMask.
     """
 
     scale: tuple[float, float] = (-0.06, 0.11)
@@ -71,15 +72,20 @@ class ImageAugmentation:
                 f"data.image_augmentation.stretch = {self.stretch} must be above 0; 1 is off."
             )
 
+    @property
+    def transform(self) -> TransformCall:
+        """The photometric transform as a call."""
+        return TransformCall.of(self.photometric, "image_augmentation.photometric")
+
     @classmethod
     def off(cls, scale: float = 0.0) -> "ImageAugmentation":
-        """No chance: scale to the network's width (or more), keep the bottom, centre."""
+        """No randomness: resize to the network's width (enlarged by ``scale``), crop the bottom."""
         return cls(scale=(scale, scale), random_left=False, flip="off", rotation=0.0)
 
     def still(self, scale: float = 0.0) -> "ImageAugmentation":
-        """What evaluation does: ``off`` at the middle of these crops (Lift-Splat-Shoot, BEVDet).
+        """The deterministic counterpart for evaluation (as in Lift-Splat-Shoot and BEVDet).
 
-        Stretched as these images are.
+        The crop is the middle of the range of random crops, and ``stretch`` is kept.
         """
         middle = sum(self.crop_top) / 2
         return replace(self.off(scale), crop_top=(middle, middle), stretch=self.stretch)
@@ -87,7 +93,13 @@ class ImageAugmentation:
 
 @dataclass(frozen=True)
 class BevAugmentation:
-    """Random rotation (degrees, plus or minus), scale range and flips of the BEV plane."""
+    """Settings of the BEV augmentation: rotation, scale and flips of the BEV plane.
+
+    Attributes:
+        rotation: maximum rotation in degrees; the angle is drawn from [-rotation, rotation].
+        scale: (low, high) range of the scale factor.
+        flip_x, flip_y: flip x, and y, with probability 0.5 each.
+    """
 
     rotation: float = 22.5
     scale: tuple[float, float] = (0.95, 1.05)
@@ -96,18 +108,18 @@ class BevAugmentation:
 
     @classmethod
     def off(cls) -> "BevAugmentation":
-        """No change."""
+        """No augmentation: the identity."""
         return cls(rotation=0.0, scale=(1.0, 1.0), flip_x=False, flip_y=False)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One sample's draw.
+    """Augmentation drawn for one sample.
 
     Attributes:
         image_from_original: one (3, 3) float64 matrix per camera.
         bev_from_ego: (4, 4) float32.
-        colour_seed: for what changes an image where it is: colours and masks.
+        colour_seed: seed of the changes that move no pixels: colours and masks.
     """
 
     image_from_original: list[Float[Tensor, "3 3"]]
@@ -122,12 +134,14 @@ def draw(
     image_size: tuple[int, int],
     rng: np.random.Generator,
 ) -> Augmentation:
-    """Draw a sample's augmentation.
+    """Draw the augmentation of one sample.
 
     Args:
+        image: settings of the image augmentation.
+        bev: settings of the BEV augmentation.
         sizes: (height, width) of each camera's original image, pixels.
-        image_size: (H, W) of the network's images.
-        rng: the sample's own generator; the same state gives the same draw.
+        image_size: (H, W) of the network's images, pixels.
+        rng: generator of the sample; the same state gives the same augmentation.
     """
     mirror = image.flip == "mirror" and rng.random() < 0.5
     matrices = []
@@ -152,9 +166,9 @@ def _image_matrix(
     flip: bool,
     rng: np.random.Generator,
 ) -> Float[Tensor, "3 3"]:
-    """Scale to the network's width (times a random factor), crop from the bottom, flip, rotate."""
+    """Draw the matrix of one image: resize, crop, flip, rotation."""
     height, width = image_size
-    # The published offsets add to a scale of 704/1600 = 0.44; as part of it they suit any size.
+    # Published offsets are added to a scale of 704/1600 = 0.44; relative to it they fit any size.
     scale = (width / size[1]) * (1 + rng.uniform(*image.scale) / 0.44)
     spare = scale * size[1] - width
     left = spare * (rng.random() if image.random_left and spare > 0 else 0.5)

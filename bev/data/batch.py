@@ -1,11 +1,12 @@
-"""The input of one training step or one inference: a named thing that moves between devices.
+"""Batches: the input of a training step or of inference, as a dataclass that moves between devices.
 
-Images, cameras and which of them are there are one :class:`Views`, of the sample's own time as of
-every adjacent one, so that code that looks at images is written once for all times.
+The images, calibrations and camera mask of one time are one :class:`Views`. The key frame and every
+adjacent frame have one each, so that image processing is written once for all times.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -13,21 +14,22 @@ from torch import Tensor
 
 from bev.geometry import Boxes3D, Cameras, Polygons, stack_lenses
 
+_Views = TypeVar("_Views", bound="Views")
+
 
 @dataclass(frozen=True)
 class Views:
     """Images of N cameras at one time, for B samples.
 
-    A sample with fewer cameras than another of its batch is filled up with absent ones: a black
-    image, and a pose of NaN, so that nothing is seen by it or lifted from it. Networks are given
-    the others alone, see ``bev.models.camera_mask``.
+    Samples with fewer cameras than others in the batch are padded with absent cameras: a black
+    image and a pose of NaN, so that no point projects into the camera or is lifted from it.
+    Networks process only the valid cameras, see ``bev.models.camera_mask``.
 
     Attributes:
         images: (B, N, 3, H, W) RGB, 0-255; the backbone normalises them.
-        cameras: (B, N) calibrations that match the images; ``ego`` is the reference ego frame of
-            that time.
-        names: of what was seen, one a sample: the token of a key frame, or the image files.
-        camera_mask: (B, N) which cameras are there; None where all are.
+        cameras: (B, N) calibrations of the images; ``ego`` is the reference ego frame of this time.
+        names: one name per sample: the token of a key frame, or the names of the image files.
+        camera_mask: (B, N) True for valid cameras; None if all are valid.
     """
 
     images: UInt8[Tensor, "B N 3 H W"]
@@ -38,53 +40,56 @@ class Views:
     @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) of the network's images, pixels."""
-        return tuple(self.images.shape[-2:])
+        height, width = self.images.shape[-2:]
+        return height, width
 
-    def to(self, **move) -> "Views":
-        """The views on another device (arguments as of ``Tensor.to``)."""
+    def to(self: _Views, device: torch.device | str, non_blocking: bool = False) -> _Views:
+        """The views on another device."""
+        mask = self.camera_mask
         return replace(
             self,
-            images=self.images.to(**move),
-            cameras=self.cameras.to(**move),
-            camera_mask=None if self.camera_mask is None else self.camera_mask.to(**move),
+            images=self.images.to(device, non_blocking=non_blocking),
+            cameras=self.cameras.to(device, non_blocking=non_blocking),
+            camera_mask=None if mask is None else mask.to(device, non_blocking=non_blocking),
         )
 
 
 @dataclass(frozen=True)
 class AdjacentViews(Views):
-    """Views of another time, and where and when they were taken.
+    """Views of an adjacent frame, with its pose and time relative to the key frame.
 
     Attributes:
-        ego_from_adjacent: (B, 4, 4), the sample's reference ego frame from that of the other time.
-        seconds: (B,) since the sample, as ``bev.data.adjacent`` tells it; negative for
-            earlier ones.
+        ego_from_adjacent: (B, 4, 4), maps the ego frame of the adjacent time to the key frame's
+            reference ego frame.
+        seconds: (B,) time relative to the key frame, see ``bev.data.adjacent``; negative for
+            earlier frames.
     """
 
     ego_from_adjacent: Float[Tensor, "B 4 4"] = field(kw_only=True)
     seconds: Float[Tensor, " B"] = field(kw_only=True)
 
-    def to(self, **move) -> "AdjacentViews":
-        """The views on another device (arguments as of ``Tensor.to``)."""
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "AdjacentViews":
+        """The views on another device."""
         return replace(
-            super().to(**move),
-            ego_from_adjacent=self.ego_from_adjacent.to(**move),
-            seconds=self.seconds.to(**move),
+            super().to(device, non_blocking),
+            ego_from_adjacent=self.ego_from_adjacent.to(device, non_blocking=non_blocking),
+            seconds=self.seconds.to(device, non_blocking=non_blocking),
         )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples of N cameras each. Made by :func:`collate` of single samples (B = 1).
+    """B samples of N cameras each, joined by :func:`collate` from single samples (B = 1).
 
     Attributes:
-        views: of the sample's own time; their names are the frames' tokens.
+        views: views of the key frames; their names are the tokens of the frames.
         bev_from_ego: (B, 4, 4) BEV augmentation; the identity outside training.
-        boxes: ground truth of each sample in the BEV frame.
-        lidar: points of each sample in the ego frame (P, 3), metres; no points where not asked for.
+        boxes: ground-truth boxes of each sample, BEV frame.
+        lidar: lidar points of each sample, ego frame (P, 3), metres; empty if not loaded.
         global_from_ego: (B, 4, 4) float64, the reference ego poses.
-        adjacent: views of other times, nearest first, as many as the data are asked for.
-        polygons: areas of each sample in the BEV frame, the ground truth of segmentation; none where the
-            data are not asked for any.
+        adjacent: views of adjacent frames, in the order of ``AdjacentConfig.offsets``.
+        polygons: ground-truth polygons of each sample for segmentation, BEV frame; empty without
+            segmentation layers.
     """
 
     views: Views
@@ -100,37 +105,41 @@ class Batch:
 
     @property
     def tokens(self) -> Sequence[str]:
-        """The names of the sample's own views: the frames' tokens."""
+        """Tokens of the key frames."""
         return self.views.names
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of the network's images at all times, pixels."""
+        """(H, W) of the network's images, pixels, the same at all times."""
         return self.views.image_size
 
     def map_views(self, change: Callable[[Views], Views]) -> "Batch":
-        """The batch with the views of every time changed, its own and adjacent ones alike."""
-        adjacent = [change(views) for views in self.adjacent]
+        """Apply a function to the views of every time, those of adjacent frames included.
+
+        Args:
+            change: function that returns views of the type that it is given, such as one that calls
+                ``dataclasses.replace``.
+        """
+        adjacent = [cast(AdjacentViews, change(views)) for views in self.adjacent]
         return replace(self, views=change(self.views), adjacent=adjacent)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """The batch on another device; poses stay in float64 on the CPU."""
-        move = {"device": device, "non_blocking": non_blocking}
+        """The batch on another device; ``global_from_ego`` stays on the CPU in float64."""
         return replace(
-            self.map_views(lambda views: views.to(**move)),
-            bev_from_ego=self.bev_from_ego.to(**move),
-            boxes=[boxes.to(**move) for boxes in self.boxes],
-            lidar=[points.to(**move) for points in self.lidar],
-            polygons=[polygons.to(**move) for polygons in self.polygons],
+            self.map_views(lambda views: views.to(device, non_blocking)),
+            bev_from_ego=self.bev_from_ego.to(device, non_blocking=non_blocking),
+            boxes=[boxes.to(device, non_blocking) for boxes in self.boxes],
+            lidar=[points.to(device, non_blocking=non_blocking) for points in self.lidar],
+            polygons=[polygons.to(device, non_blocking) for polygons in self.polygons],
         )
 
     def pin_memory(self) -> "Batch":
-        """Page-locked memory, for copies that overlap with work on the GPU."""
+        """Copy to page-locked memory, so that transfers overlap with work on the GPU."""
         return _pin(self)
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
-    """Join samples along the batch dimension, filled up to the largest number of cameras."""
+    """Join samples along the batch dimension, padded to the largest number of cameras."""
     times = zip(*(s.adjacent for s in samples), strict=True)
     return Batch(
         views=join_views([s.views for s in samples]),
@@ -151,11 +160,11 @@ def collate(samples: Sequence[Batch]) -> Batch:
 
 
 def join_views(views: Sequence[Views]) -> Views:
-    """Join single samples' views of one time, filled up with absent cameras."""
+    """Join the views of single samples at one time, padded with absent cameras."""
     counts = [v.images.shape[1] for v in views]
     most = max(counts)
     camera_mask = torch.arange(most) < torch.tensor(counts).unsqueeze(1)
-    # An absent camera's lens is another's: what it sees is NaN anyway, from its pose.
+    # An absent camera takes the lens of another one: its NaN pose invalidates all points anyway.
     lenses = [(v.cameras.lens[0].each(n), n) for v, n in zip(views, counts, strict=True)]
     flat = [own[min(i, n - 1)] for own, n in lenses for i in range(most)]
     fillers = {
@@ -167,17 +176,17 @@ def join_views(views: Sequence[Views]) -> Views:
         name: torch.cat([_filled(getattr(v.cameras, name), most, filler) for v in views])
         for name, filler in fillers.items()
     }
-    cameras["lens"] = stack_lenses(flat).map(lambda value: value.unflatten(0, (-1, most)))
+    lens = stack_lenses(flat).map(lambda value: value.unflatten(0, (-1, most)))
     return Views(
         images=torch.cat([_filled(v.images, most, torch.tensor(0)) for v in views]),
-        cameras=Cameras(**cameras),
+        cameras=Cameras(lens=lens, **cameras),
         names=[name for v in views for name in v.names],
         camera_mask=None if camera_mask.all() else camera_mask,
     )
 
 
 def _filled(values: Tensor, count: int, filler: Tensor) -> Tensor:
-    """(1, n, ...) to (1, count, ...), with ``filler`` at the end."""
+    """Pad (1, n, ...) to (1, count, ...) with ``filler`` at the end."""
     more = filler.to(values).expand(1, count - values.shape[1], *values.shape[2:])
     return torch.cat([values, more], dim=1)
 

@@ -1,27 +1,30 @@
-"""Where caches lie: what is made from a data set and may be deleted at any time.
+"""Locations of caches: files derived from a data set, which may be deleted at any time.
 
-Beside the data, in a hidden folder of the data root, where that can be written, so that every user
-and machine that sees the data shares it and it goes when the data go; for data roots that cannot be
-written, the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``). ``$BEV_CACHE``, where set,
-names a folder that goes before both. A folder whose mode lets nobody write is left alone by the
-superuser as well.
+A cache is a hidden folder of the data root if that is writable: all users and machines with access
+to the data then share the cache, and it is deleted together with the data. For read-only data roots
+it is in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``). If ``$BEV_CACHE`` is set, it
+names the folder of all caches instead. A folder without write permission for anybody is not used,
+not even by the superuser.
 """
 
 import hashlib
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
+fcntl: ModuleType | None
 try:
-    import fcntl
+    fcntl = importlib.import_module("fcntl")
 except ImportError:  # Windows
     fcntl = None
 
 
 def cache_places(root: Path, kind: str) -> list[Path]:
-    """Folders that may hold a data root's cache of this kind, the one to write to first."""
+    """Candidate folders for a data root's cache of one kind, in order of preference."""
     if chosen := os.environ.get("BEV_CACHE"):
         return [Path(chosen) / kind]
     places = [root / f".{kind}"]
@@ -32,19 +35,19 @@ def cache_places(root: Path, kind: str) -> list[Path]:
 
 
 def owner(place: Path, root: Path) -> str:
-    """What tells a data root from others that share a place: where it lies.
+    """Identifier of a data root among others that share a cache folder: a hash of its path.
 
-    Empty beside the data: these are the same wherever they are mounted.
+    Empty for a cache inside the data root, which stays valid wherever the root is mounted.
     """
     path = str(root.resolve()).encode()
     return "" if place.parent == root else hashlib.sha256(path).hexdigest()[:16]
 
 
 def may_write(place: Path) -> bool:
-    """Whether a folder can be written to; it is made where it is not there yet."""
+    """Return whether a folder is writable; a missing folder is created."""
     try:
-        there = next(p for p in (place, *place.absolute().parents) if p.exists())
-        if there.stat().st_mode & 0o222:
+        existing = next(p for p in (place, *place.absolute().parents) if p.exists())
+        if existing.stat().st_mode & 0o222:
             place.mkdir(parents=True, exist_ok=True)
             return os.access(place, os.W_OK)
     except OSError:
@@ -54,13 +57,16 @@ def may_write(place: Path) -> bool:
 
 @contextmanager
 def locked(file: IO) -> Iterator[bool]:
-    """Hold a file's lock, once it is free; the system releases it when its holder dies.
+    """Wait for and hold the lock of a file; the system releases it if the process dies.
 
-    Gives False, and holds nothing, where the system or the file system has no locks.
+    Yields False, without a lock, if the system or the file system does not support locks.
     """
+    if fcntl is None:
+        yield False
+        return
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
-    except (OSError, AttributeError):
+    except OSError:
         yield False
         return
     try:

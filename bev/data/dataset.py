@@ -1,8 +1,8 @@
-"""A torch data set of key frames.
+"""PyTorch dataset of key frames.
 
-Repeatable: the augmentation of a sample is a function of the seed and the visit (epoch, index, and
-how often this epoch had it before), whatever worker makes it; nothing repeats between workers,
-epochs or visits.
+Augmentation is reproducible: it depends only on the seed and the visit (epoch, frame, and number of
+earlier visits of the frame in the epoch), not on the dataloader worker. Random numbers differ
+between workers, epochs and visits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,22 +28,23 @@ from bev.geometry import Cameras, Polygons, stack_lenses
 
 
 class KeyFrames(Dataset):
-    """Batches of one sample each, to be collated.
+    """Dataset of key frames; every item is a :class:`Batch` of one sample, to be collated.
+
+    An item is indexed by an integer, or by the fields of a ``Visit`` so that every visit draws its
+    own augmentation.
 
     Args:
-        frames: what to serve; ``Frames`` where training plays scenes at other rates.
-        config: settings.
-        training: augment, drop cameras, and leave out ground truth without points.
-        seed: of the augmentation.
-
-    Items are asked for by index, or by the fields of a ``Visit`` so that each augments anew.
+        frames: key frames; a ``Frames`` if training plays scenes at other rates.
+        config: data settings.
+        training: augment, drop cameras, and omit ground truth without lidar and radar points.
+        seed: seed of the augmentation.
 
     Raises:
-        ConfigError: where the photometric transform cannot augment images, and where frames that
-            are not ``Frames`` are to be played at other rates.
-        DataError: where an image cache is asked for that cannot be written, or areas that the
-            source cannot give; on access, for a missing or damaged image or lidar file. Outside
-            training a frame without a lidar file is served without points.
+        ConfigError: if the photometric transform cannot augment images, or if other playback rates
+            are set for frames that are not ``Frames``.
+        DataError: if the image cache cannot be written or the source has no polygons; on access,
+            for a missing or damaged image or lidar file. Outside training, a frame whose lidar
+            file is missing has no points.
     """
 
     def __init__(
@@ -61,11 +62,10 @@ class KeyFrames(Dataset):
                 f" at other rates (bev.data.source.Frames), not a {type(frames).__name__}; set it"
                 " to 1."
             )
-        photometric_transform(self.image_augmentation.photometric)  # raises what is wrong with it
-        room = int(config.image_cache * 2**30)
-        asked = config.polygons.layers
-        self._areas = config.source.polygons(config, frames) if asked else None
-        self.decoded = ImageCache.open(config.root, room).decode if room else None
+        photometric_transform(self.image_augmentation.transform)  # raises if it is not usable
+        limit, layers = int(config.image_cache * 2**30), config.polygons.layers
+        self._polygons_of = config.source.polygons(config, frames) if layers else None
+        self.decoded = ImageCache.open(config.root, limit).decode if limit else None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -73,7 +73,7 @@ class KeyFrames(Dataset):
     def __getitem__(self, key: int | tuple[int, ...]) -> Batch:
         visit = Visit(*key) if isinstance(key, tuple) else Visit(0, key)
         rng = np.random.default_rng([self.seed, *visit])
-        frame = self._frame(visit.index, rng)
+        frame = self._frame(visit.frame, rng)
         drawn = draw(
             self.image_augmentation,
             self.bev_augmentation,
@@ -89,7 +89,8 @@ class KeyFrames(Dataset):
             lidar = frame.load_lidar()
         names = [camera.name for camera in frame.cameras]
         matrices = dict(zip(names, drawn.image_from_original, strict=True))
-        itself = AdjacentFrame(frame.token, frame.cameras, 0.0, torch.eye(4, dtype=torch.float64))
+        current = AdjacentFrame(frame.token, frame.cameras, 0.0, torch.eye(4, dtype=torch.float64))
+        has_polygons = self._polygons_of is not None
         return Batch(
             views=self._views(frame.token, frame.cameras, matrices, drawn.colour_seed),
             bev_from_ego=drawn.bev_from_ego.unsqueeze(0),
@@ -97,60 +98,62 @@ class KeyFrames(Dataset):
             lidar=[lidar],
             global_from_ego=frame.global_from_ego.unsqueeze(0),
             adjacent=[
-                self._adjacent(other, itself, matrices, drawn.colour_seed)
+                self._adjacent(other, current, matrices, drawn.colour_seed)
                 for other in frame.adjacent
             ],
-            polygons=[self.polygons(frame).transform(drawn.bev_from_ego)] if self._areas else [],
+            polygons=[self.polygons(frame).transform(drawn.bev_from_ego)] if has_polygons else [],
         )
 
     def polygons(self, frame: Frame) -> Polygons:
-        """The areas around a frame, in its reference ego frame; none where none are asked for.
+        """Polygons around a frame, in its reference ego frame; empty if no layers are configured.
 
         Raises:
-            DataError: where the source gives no polygons, or a layer that it does not have.
+            DataError: if the source returns no ``Polygons``, or a layer that it does not have.
         """
-        if self._areas is None:
+        if self._polygons_of is None:
             return Polygons.empty()
-        found, count = self._areas(frame), len(self.config.source.labels.layers)
-        given = found.layer.unique().tolist() if isinstance(found, Polygons) else [type(found)]
-        if not all(number in range(count) for number in given):
+        polygons, count = self._polygons_of(frame), len(self.config.source.labels.layers)
+        is_polygons = isinstance(polygons, Polygons)
+        layers = polygons.layer.unique().tolist() if is_polygons else [type(polygons)]
+        if not all(number in range(count) for number in layers):
             raise DataError(
-                f"{type(self.config.source).__name__}.polygons gives layers {given} for frame"
-                f" {frame.token!r}; give Polygons whose layers are 0 to {count - 1}."
+                f"{type(self.config.source).__name__}.polygons gives layers {layers} for frame"
+                f" {frame.token!r}; return Polygons whose layers are 0 to {count - 1}."
             )
-        return found
+        return polygons
 
     def _frame(self, index: int, rng: np.random.Generator) -> Frame:
-        """A frame; in training with cameras dropped, and its scene played at a rate drawn."""
+        """Read a frame; in training drop cameras and draw a playback rate."""
+        frames = self.frames
         if not self.training:
-            return self.frames[index]
+            return frames[index]
         keep = len(self.cameras) - self.config.drop_cameras
-        if not self.config.adjacent.plays:
-            return drop_cameras(self.frames[index], keep, rng)
+        if not (self.config.adjacent.plays and isinstance(frames, Frames)):
+            return drop_cameras(frames[index], keep, rng)
         rate = float(rng.choice(self.config.adjacent.playback))
-        frame = drop_cameras(self.frames.played(index, rate), keep, rng)
+        frame = drop_cameras(frames.played(index, rate), keep, rng)
         if frame.shows_other_times:
             return frame
-        # Nothing would show the rate: as it is.
-        return replace(self.frames[index], cameras=frame.cameras)
+        # No adjacent image reveals the rate, so the frame keeps its original velocities.
+        return replace(frames[index], cameras=frame.cameras)
 
     def _adjacent(
         self,
         other: AdjacentFrame,
-        itself: AdjacentFrame,
+        current: AdjacentFrame,
         matrices: Mapping[str, Tensor],
         colour_seed: int,
     ) -> AdjacentViews:
-        """Another time's images of the sample's cameras, augmented as the sample's own.
+        """Images of an adjacent frame from the sample's cameras, with the sample's augmentation.
 
-        Where that time has none of these cameras, the sample itself takes its place, as where a
-        scene has no such time.
+        If the adjacent frame has none of these cameras, the sample itself (``current``) takes its
+        place, as at the ends of a scene.
         """
-        seen = [camera for camera in other.cameras if camera.name in matrices]
-        if not seen:
-            other, seen = itself, itself.cameras
+        cameras = tuple(camera for camera in other.cameras if camera.name in matrices)
+        if not cameras:
+            other, cameras = current, current.cameras
         return AdjacentViews(
-            **vars(self._views(other.name, seen, matrices, colour_seed)),
+            **vars(self._views(other.name, cameras, matrices, colour_seed)),
             ego_from_adjacent=other.ego_from_adjacent.float().unsqueeze(0),
             seconds=torch.tensor([other.seconds], dtype=torch.float32),
         )
@@ -162,15 +165,15 @@ class KeyFrames(Dataset):
         matrices: Mapping[str, Tensor],
         colour_seed: int,
     ) -> Views:
-        """Images and calibrations of one time, augmented by each camera's own matrix."""
+        """Images and calibrations of one time, each augmented by the matrix of its camera."""
         size, affine = self.config.image_size, [matrices[camera.name] for camera in cameras]
         pairs = zip(cameras, affine, strict=True)
         images = torch.stack(
             [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
         )
-        # A camera's own seed: the same colours and mask at all times, whichever others there are.
+        # One seed per camera: same colours and mask at all times, whatever other cameras exist.
         seeds = [colour_seed + self.cameras.index(camera.name) for camera in cameras]
-        images = change_colours(images, self.image_augmentation.photometric, seeds)
+        images = change_colours(images, self.image_augmentation.transform, seeds)
         images = hide_squares(images, self.image_augmentation.grid_mask, seeds)
         calibrations = Cameras(
             intrinsics=torch.stack([c.intrinsics for c in cameras]),
@@ -182,9 +185,9 @@ class KeyFrames(Dataset):
 
 
 def drop_cameras(frame: Frame, keep: int, rng: np.random.Generator) -> Frame:
-    """The frame with ``keep`` of its cameras, chosen at random, in their order.
+    """Keep ``keep`` randomly chosen cameras of a frame, in their original order.
 
-    A frame with no more than that is left as it is, and nothing is drawn.
+    A frame with at most ``keep`` cameras is returned unchanged, without drawing random numbers.
     """
     if len(frame.cameras) <= keep:
         return frame

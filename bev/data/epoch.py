@@ -1,8 +1,8 @@
-"""In which order the key frames of an epoch are visited, on every rank, from any place in it.
+"""Order of the key frames in an epoch, for distributed training and for resumed runs.
 
-The idea: an epoch's visits are a function of (seed, epoch) and nothing else, so that ranks agree
-without a word and a resumed run goes on where it stopped. How often a frame is visited is kept as
-a whole number of small units: sums are exact, and the same on every machine.
+The visits of an epoch depend only on (seed, epoch), so ranks need no communication and a resumed
+run continues where it stopped. Expected numbers of visits are stored as integers in small units, so
+sums are exact and the same on every machine.
 """
 
 import math
@@ -18,30 +18,30 @@ _UNIT = 1 << 20  # units in a visit
 
 
 class Visit(NamedTuple):
-    """One visit of a key frame; what its augmentation depends on, beside the seed.
+    """One visit of a key frame; together with the seed it determines the augmentation.
 
     Attributes:
-        epoch: of the run.
-        index: of the key frame.
-        copy: how often this epoch has visited the frame before.
+        epoch: epoch of the run.
+        frame: index of the key frame.
+        copy: number of earlier visits of this frame in the epoch.
     """
 
     epoch: int
-    index: int
+    frame: int
     copy: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class EpochPlan:
-    """How often an epoch visits each key frame, and whether scenes stay together.
+    """Expected number of visits of each key frame in an epoch, and the grouping by scene.
+
+    The length of a plan is the number of visits in an epoch, which is the same for all epochs.
 
     Attributes:
-        units: (n,) expected visits of each frame, in units of 2^-20 visits; they add up to whole
-            visits.
-        scene: (n,) the scene of each frame where scenes stay together (frames of a scene stand in
-            the order of time); else empty.
-
-    Its length is the number of visits in an epoch, the same for all epochs.
+        units: (n,) expected visits of each frame, in units of 2^-20 visits; their sum is a whole
+            number of visits.
+        scene: (n,) scene of each frame, if scenes stay together (the frames of a scene are then in
+            order of time); otherwise empty.
     """
 
     units: Int[np.ndarray, " n"]
@@ -49,15 +49,16 @@ class EpochPlan:
 
     @classmethod
     def of(cls, expected: np.ndarray, scene: np.ndarray | None = None) -> "EpochPlan":
-        """From the expected visits of each frame, as floating point numbers.
+        """Create a plan from the expected visits of each frame as floating-point numbers.
 
         Args:
-            expected: (n,) 0 or more; they add up to whole visits, but for rounding.
-            scene: (n,) scenes to keep together; every frame is to be visited once then.
+            expected: (n,) expected visits, at least 0; their sum is an integer up to rounding.
+            scene: (n,) scene of each frame, to keep scenes together; every frame must then have
+                one expected visit.
         """
         exact = np.asarray(expected, float) * _UNIT
         units = np.rint(exact).astype(np.int64)
-        # Where rounding took away or added most, it is made good, a unit each.
+        # Correct the sum by one unit each in the frames with the largest rounding errors.
         lacking = round(float(np.sum(expected))) * _UNIT - int(units.sum())
         sign = np.sign(lacking)
         units[np.argsort(sign * (units - exact), kind="stable")[: abs(lacking)]] += sign
@@ -67,11 +68,11 @@ class EpochPlan:
         return int(self.units.sum()) // _UNIT
 
     def order(self, seed: int, epoch: int) -> Int[np.ndarray, " visits"]:
-        """The frames of an epoch in the order of visits.
+        """Frame indices of an epoch in the order of visits.
 
-        A frame whose expected visits are v occurs floor(v) or ceil(v) times: along a line where
-        the frames, shuffled, take their v each, one visit falls on every whole number behind a
-        random start (systematic sampling, Madow 1949).
+        A frame with v expected visits occurs floor(v) or ceil(v) times: the shuffled frames are
+        laid out along a line as intervals of length v, and one visit is placed at every integer
+        distance from a random start (systematic sampling, Madow 1949).
         """
         rng = np.random.default_rng([seed, epoch])
         if len(self.scene):
@@ -84,19 +85,20 @@ class EpochPlan:
 
 
 class EpochSampler(Sampler[Visit]):
-    """Yields a rank's visits, so that the data set can augment each of them on its own.
+    """Sampler of the visits of one rank; the dataset augments each visit individually.
 
-    All ranks visit equally many frames: the order is filled up from its start. With several ranks
-    each takes every ``ranks``-th visit. Where scenes stay together, the order is cut into as many
-    even pieces as there are places in the batches of all ranks, and each place follows its piece.
+    All ranks make the same number of visits: the order is padded by repeating its beginning. Each
+    rank takes every ``ranks``-th visit. If scenes stay together, the order is instead divided into
+    equal parts, one for each position in the batches of all ranks, and each position follows its
+    part.
 
     Args:
-        plan: of the epochs.
-        seed: of the order.
-        batch_size: visits in a rank's batch.
-        rank, ranks: this process among all.
-        start: (epoch, batches): where a resumed run goes on. Of that epoch, so many batches are
-            left out; ``len`` counts them still, as the trainer does.
+        plan: plan of the epochs.
+        seed: seed of the order.
+        batch_size: visits per batch and rank.
+        rank, ranks: rank of this process and number of processes.
+        start: (epoch, batches) at which a resumed run continues. The first ``batches`` batches of
+            that epoch are skipped; ``len`` still counts them, as the trainer does.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class EpochSampler(Sampler[Visit]):
         self.rank, self.ranks, self.start, self.epoch = rank, ranks, start, start[0]
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
+        """Set the epoch; the trainer calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -134,7 +136,7 @@ class EpochSampler(Sampler[Visit]):
 
 
 def _occurrence(values: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """How often each value has stood before in the array."""
+    """Number of earlier occurrences of each value in the array."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))

@@ -1,8 +1,8 @@
-"""Parts of a data set that no list of splits names: folds, and fractions, of its scenes.
+"""Cross-validation folds and fractions of a data set's scenes.
 
-The idea: what is dealt out are scenes, never single frames, since neighbouring frames are nearly
-alike. Who goes where follows from the scenes' names and lengths and a fixed seed: every run, and
-every evaluation of its checkpoints, finds the same.
+Whole scenes are assigned, never single frames, because neighbouring frames are nearly identical.
+The assignment depends only on the names and lengths of the scenes and on a fixed seed, so every
+run, and every evaluation of its checkpoints, uses the same one.
 """
 
 import heapq
@@ -17,13 +17,13 @@ _TRAIN = "_train"
 
 
 def parse_fold(fold: str) -> tuple[int, int]:
-    """(k, K) of the setting ``k/K``.
+    """Parse the setting ``k/K`` to (k, K).
 
     Raises:
-        ConfigError: where it is none.
+        ConfigError: if the setting is not of this form.
     """
-    found = re.fullmatch(r"(\d+)/(\d+)", fold)
-    number, count = (int(part) for part in found.groups()) if found else (0, 0)
+    match = re.fullmatch(r"(\d+)/(\d+)", fold)
+    number, count = (int(part) for part in match.groups()) if match else (0, 0)
     if count < 2 or number >= count:
         raise ConfigError(
             f"data.fold is {fold!r}; give k/K with 0 <= k < K and K at least 2, e.g. 0/5, or leave"
@@ -33,34 +33,35 @@ def parse_fold(fold: str) -> tuple[int, int]:
 
 
 def fold_splits(fold: str) -> tuple[str, str]:
-    """(training, validation) split names of fold ``k/K``, e.g. fold0of5_train and fold0of5."""
+    """Names of the (training, validation) splits of fold ``k/K``: fold0of5_train, fold0of5."""
     number, count = parse_fold(fold)
     name = f"fold{number}of{count}"
     return name + _TRAIN, name
 
 
 def is_fold(split: str) -> bool:
-    """Whether a split's name is one that :func:`fold_splits` gives."""
+    """Return whether a split's name was made by :func:`fold_splits`."""
     return re.fullmatch(rf"fold\d+of\d+({_TRAIN})?", split) is not None
 
 
 def fold_rows(
     scene: Int[np.ndarray, " n"], names: np.ndarray, split: str, where: str
 ) -> Int[np.ndarray, " m"]:
-    """The frames of a split that :func:`fold_splits` names.
+    """Rows of the frames of a fold's split.
 
-    All scenes with frames are dealt out: longest first, equal ones in random order, each to the
-    fold with the fewest frames. So folds differ by no more frames than the longest scene has.
+    Scenes with frames are assigned one by one, longest first and equally long ones in random
+    order, each to the fold with the fewest frames so far. The sizes of the folds therefore differ
+    by at most the length of the longest scene.
 
     Args:
-        scene: of each frame, a place in ``names``.
-        names: of the scenes.
-        split: the fold's.
-        where: what is dealt out, for messages.
+        scene: scene of each frame, an index into ``names``.
+        names: names of the scenes.
+        split: name of the split, see :func:`fold_splits`.
+        where: description of the data set, for messages.
 
     Raises:
-        DataError: where there are fewer scenes than folds.
-        ConfigError: where the name's numbers make no fold.
+        DataError: if there are fewer scenes than folds.
+        ConfigError: if the numbers in the split's name are not a valid fold.
     """
     name = split.removesuffix(_TRAIN)
     number, count = parse_fold(name.removeprefix("fold").replace("of", "/"))
@@ -84,15 +85,15 @@ def fold_rows(
 def keep_fraction(
     scene: Int[np.ndarray, " n"], names: np.ndarray, fraction: float, seed: int
 ) -> Int[np.ndarray, " m"]:
-    """The frames of a fraction of the scenes, at least one, in their order.
+    """Rows of the frames of a random fraction of the scenes (at least one scene), in order.
 
-    With the same seed a smaller fraction lies inside a greater one.
+    With the same seed a smaller fraction is a subset of a larger one.
 
     Args:
-        scene: of each frame, a place in ``names``.
-        names: of the scenes.
-        fraction: of the scenes that have frames, above 0 to 1.
-        seed: which scenes; of its own, so that it can stay while the training's varies.
+        scene: scene of each frame, an index into ``names``.
+        names: names of the scenes.
+        fraction: fraction of the scenes that have frames, in (0, 1].
+        seed: seed of the choice of scenes, independent of the training seed.
     """
     scenes = np.unique(scene)
     scenes = scenes[np.argsort(names[scenes], kind="stable")]

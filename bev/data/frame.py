@@ -1,6 +1,6 @@
-"""A key frame of a data source: its cameras, their calibration, ground truth, and adjacent frames.
+"""Key frames of a data source: cameras, calibration, ground truth and adjacent frames.
 
-Every pose leads to the frame's reference ego frame, see ``Frame.global_from_ego``.
+All poses are relative to the key frame's reference ego frame, see ``Frame.global_from_ego``.
 """
 
 from dataclasses import dataclass, field
@@ -16,20 +16,21 @@ from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens, Pinhole
 
 Reference = Literal["ego", "lidar"]
-"""Whose frame a sample is described in: the car's, or the LIDAR_TOP sensor's own."""
+"""Coordinate frame of a sample: the ego vehicle's, or that of the LIDAR_TOP sensor."""
 
 
 @dataclass(frozen=True)
 class CameraFrame:
-    """One camera's image.
+    """Image and calibration of one camera.
 
     Attributes:
         name: sensor channel, e.g. ``CAM_FRONT``.
-        path: the image file.
+        path: image file.
         size: (height, width) of the image, pixels.
-        intrinsics: (3, 3) float64, pixels from the lens's plane (a pinhole's: from camera rays).
-        ego_from_camera: (4, 4) float64; ego is the reference ego frame.
-        lens: the camera model, of this one camera, float64.
+        intrinsics: (3, 3) float64, maps the lens's plane to pixels (for a pinhole: camera rays to
+            pixels).
+        ego_from_camera: (4, 4) float64, pose of the camera in the reference ego frame.
+        lens: camera model, float64.
     """
 
     name: str
@@ -42,15 +43,16 @@ class CameraFrame:
 
 @dataclass(frozen=True)
 class AdjacentFrame:
-    """Images of the cameras at another time than the key frame's.
+    """Camera images at another time than that of the key frame.
 
     Attributes:
-        name: token of a key frame, else the names of the image files.
-        cameras: images, in the order of the key frame's.
-        seconds: time since the key frame, as it is told where scenes are played at other rates;
-            negative for earlier ones, 0 where the scene has none.
-        ego_from_adjacent: (4, 4) float64, the key frame's reference ego frame from this one's own,
-            which the cameras' ``ego_from_camera`` lead to.
+        name: token, if this is a key frame; otherwise the names of the image files.
+        cameras: images and calibrations, in the order of the key frame's cameras. Their
+            ``ego_from_camera`` refers to the ego frame of the adjacent time.
+        seconds: time relative to the key frame, divided by the playback rate; negative for earlier
+            frames, 0 if the scene has none on this side and the key frame takes their place.
+        ego_from_adjacent: (4, 4) float64, maps the ego frame of the adjacent time to the key
+            frame's reference ego frame.
     """
 
     name: str
@@ -68,17 +70,17 @@ class Frame:
     """One key frame.
 
     Attributes:
-        token: its name, unique in the data set; nuScenes' sample token.
-        cameras: the images that there are, in the order asked for.
-        boxes: ground truth in the reference ego frame; labels and attributes are places in the
-            source's label space. None of them where the data have no ground truth.
-        scene: scene name; empty for a frame that stands alone, a scene of its own.
+        token: identifier, unique in the data set; the sample token in nuScenes.
+        cameras: available images, in the order of the configured cameras.
+        boxes: ground-truth boxes, reference ego frame; labels and attributes are indices into the
+            source's label space. Empty if the data have no ground truth.
+        scene: scene name; empty for a single frame, which forms a scene of its own.
         timestamp: microseconds.
         global_from_ego: (4, 4) float64, the reference ego pose.
-        num_points: (M,) lidar and radar points on each box; None where nobody counted them.
-        lidar_path: the LIDAR_TOP file (it may be missing on disk), or None without lidar.
+        num_points: (M,) lidar and radar points in each box; None if unknown.
+        lidar_path: LIDAR_TOP file (possibly missing on disk), or None without lidar.
         ego_from_lidar: (4, 4) float64; the identity without lidar.
-        adjacent: frames before and after, as asked for.
+        adjacent: adjacent frames, in the order of ``AdjacentConfig.offsets``.
     """
 
     token: str
@@ -93,14 +95,14 @@ class Frame:
     adjacent: tuple[AdjacentFrame, ...] = ()
 
     def counted(self, min_points: int) -> Bool[Tensor, " M"]:
-        """Boxes with at least so many lidar and radar points; all where nobody counted them."""
+        """Mask of boxes with at least ``min_points`` points; all boxes if points are unknown."""
         if self.num_points is None:
             return torch.ones(len(self.boxes), dtype=torch.bool)
         return self.num_points >= min_points
 
     @property
     def shows_other_times(self) -> bool:
-        """Whether an adjacent frame is of another time and has one of its cameras."""
+        """True if an adjacent frame at another time has an image of one of the cameras."""
         own = {camera.name for camera in self.cameras}
         return any(
             other.seconds != 0 and any(camera.name in own for camera in other.cameras)
@@ -109,14 +111,14 @@ class Frame:
 
     @property
     def has_lidar(self) -> bool:
-        """Whether its lidar file is on disk."""
+        """True if the lidar file exists on disk."""
         return self.lidar_path is not None and self.lidar_path.is_file()
 
     def load_lidar(self) -> Float[Tensor, "P 3"]:
-        """Lidar points in the reference ego frame, metres (float32).
+        """Load the lidar points, reference ego frame, metres (float32).
 
         Raises:
-            DataError: where the sample has no lidar row, or the file is missing or damaged.
+            DataError: if the sample has no lidar, or the file is missing or damaged.
         """
         if self.lidar_path is None:
             raise DataError(f"Sample {self.token} has no lidar; switch it off (--data.no-lidar).")
@@ -129,8 +131,8 @@ class Frame:
         values = np.fromfile(self.lidar_path, dtype=np.float32)
         if len(values) == 0 or len(values) % 5:
             raise DataError(
-                f"Lidar file {self.lidar_path} holds {len(values)} numbers, not rows of 5; it is"
-                " damaged: fetch it again."
+                f"Lidar file {self.lidar_path} contains {len(values)} numbers, not rows of 5; it is"
+                " damaged; download it again."
             )
         points = torch.from_numpy(values.reshape(-1, 5)[:, :3].astype(np.float64))
         matrix = self.ego_from_lidar

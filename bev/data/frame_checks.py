@@ -1,4 +1,4 @@
-"""Checks of the frames that a source gives: the first fault, in a sentence that names the frame."""
+"""Validation of the frames of a source; errors report the frame, the field and the value."""
 
 from pathlib import Path
 
@@ -11,23 +11,21 @@ from bev.data.labels import LabelSpace
 from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens
 
-_TOLERANCE = 1e-3  # of a rotation's products; rounding to three decimals stays below
+_TOLERANCE = 1e-3  # on R R^T - I; rotations rounded to three decimals stay below
 _SHAPES = {"center": (3,), "size": (3,), "yaw": (), "velocity": (2,), "score": ()}
 _NUMBERS = ("label", "attribute", "visibility")
 
 
 def check_frame(frame: Frame, labels: LabelSpace) -> None:
-    """Refuse a frame that is not as ``bev.data.frame`` states.
-
-    Files are not looked for.
+    """Check types, shapes and values of a frame against ``bev.data.frame``; files are not read.
 
     Args:
-        frame: with token, scene, time and cameras of the right types, see
+        frame: frame whose token, scene, time and cameras have the right types, see
             ``bev.data.listed.ListedFrames``.
-        labels: what the numbers of its boxes refer to.
+        labels: label space of the boxes.
 
     Raises:
-        DataError: names the frame, the part and the value.
+        DataError: names the frame, the field and the value.
     """
     where = f"Frame {frame.token!r}"
     poses = {"global_from_ego": frame.global_from_ego, "ego_from_lidar": frame.ego_from_lidar}
@@ -38,23 +36,25 @@ def check_frame(frame: Frame, labels: LabelSpace) -> None:
     _check_boxes(frame.boxes, labels, where)
     if not isinstance(frame.lidar_path, Path | None):
         raise DataError(
-            f"{where}: lidar_path is {frame.lidar_path!r}; give a pathlib.Path, or None."
+            f"{where}: lidar_path is {frame.lidar_path!r}; it must be a pathlib.Path or None."
         )
     points, count = frame.num_points, len(frame.boxes)
     if points is not None and (not isinstance(points, Tensor) or points.shape != (count,)):
         raise DataError(
-            f"{where}: num_points is {_described(points)}; it has {count} boxes: give a tensor"
-            " of one number each, or None."
+            f"{where}: num_points is {_described(points)}, but it has {count} boxes; it must be a"
+            " tensor with one number per box, or None."
         )
 
 
 def _check_camera(camera: CameraFrame, where: str) -> None:
     size = camera.size
     if not isinstance(camera.path, Path):
-        raise DataError(f"{where}: path of {camera.name} is {camera.path!r}; give a pathlib.Path.")
+        raise DataError(
+            f"{where}: path of {camera.name} is {camera.path!r}; it must be a pathlib.Path."
+        )
     if not isinstance(camera.lens, Lens):
         raise DataError(
-            f"{where}: lens of {camera.name} is {_described(camera.lens)}; give one of"
+            f"{where}: lens of {camera.name} is {_described(camera.lens)}; it must be a"
             " bev.geometry.Lens."
         )
     if (
@@ -63,14 +63,14 @@ def _check_camera(camera: CameraFrame, where: str) -> None:
         or not all(isinstance(n, int | np.integer) and n > 0 for n in size)
     ):
         raise DataError(
-            f"{where}: size of {camera.name} is {size!r}; give (height, width) in pixels."
+            f"{where}: size of {camera.name} is {size!r}; it must be (height, width) in pixels."
         )
     _check_matrix(camera.intrinsics, (3, 3), f"{where}: intrinsics of {camera.name}")
     rows = camera.intrinsics.tolist()
     if not (rows[0][0] > 0 and rows[1][1] > 0 and rows[2] == [0.0, 0.0, 1.0]):
         raise DataError(
-            f"{where}: intrinsics of {camera.name} are {rows}; give focal lengths above 0 on the"
-            " diagonal and 0, 0, 1 in the last row."
+            f"{where}: intrinsics of {camera.name} are {rows}; they must have focal lengths above 0"
+            " on the diagonal and 0, 0, 1 in the last row."
         )
 
 
@@ -85,16 +85,18 @@ def _check_rigid(poses: dict[str, Tensor], where: str) -> None:
     if not good.all():
         name = list(poses)[int(good.argmin())]
         raise DataError(
-            f"{where}: {name} is no rigid transform: its first 3x3 must be a rotation (the products"
-            f" of its rows are off by {error[list(poses).index(name)]:.2g}) and its last row"
-            " 0, 0, 0, 1."
+            f"{where}: {name} is no rigid transform: its upper left 3x3 block must be a rotation"
+            f" (the dot products of its rows are off by {error[list(poses).index(name)]:.2g}) and"
+            " its last row 0, 0, 0, 1."
         )
 
 
 def _check_matrix(value: Tensor, shape: tuple[int, ...], what: str) -> None:
     if not isinstance(value, Tensor) or value.shape != shape or value.dtype != torch.float64:
         wanted = "x".join(map(str, shape))
-        raise DataError(f"{what} is {_described(value)}; give a {wanted} tensor of torch.float64.")
+        raise DataError(
+            f"{what} is {_described(value)}; it must be a {wanted} tensor of torch.float64."
+        )
     if not np.isfinite(value.numpy()).all():
         raise DataError(f"{what} is {value.tolist()}, which is not finite.")
 
@@ -104,12 +106,12 @@ def _check_boxes(boxes: Boxes3D, labels: LabelSpace, where: str) -> None:
         raise DataError(f"{where}: boxes are {_described(boxes)}, not Boxes3D.")
     count = len(boxes.center)
     for name, shape in {**_SHAPES, **dict.fromkeys(_NUMBERS, ())}.items():
-        value, wanted = getattr(boxes, name), torch.int64 if name in _NUMBERS else torch.float32
+        value, dtype = getattr(boxes, name), torch.int64 if name in _NUMBERS else torch.float32
         fits = isinstance(value, Tensor) and value.shape == (count, *shape)
-        if not fits or value.dtype != wanted:
+        if not fits or value.dtype != dtype:
             raise DataError(
-                f"{where}: boxes.{name} is {_described(value)}; give a tensor of shape"
-                f" {(count, *shape)} and {wanted}, as it has {count} centers."
+                f"{where}: boxes.{name} is {_described(value)}; it must be a tensor of shape"
+                f" {(count, *shape)} and {dtype}, because there are {count} centers."
             )
     for name in ("center", "size", "yaw"):
         values = getattr(boxes, name).numpy().reshape(count, 1 if name == "yaw" else 3)
@@ -118,8 +120,8 @@ def _check_boxes(boxes: Boxes3D, labels: LabelSpace, where: str) -> None:
             row = int((~good.all(axis=1)).argmax())
             wanted = "above 0" if name == "size" else "finite"
             raise DataError(
-                f"{where}: boxes.{name} of box {row} is {values[row].tolist()}; give numbers that"
-                f" are {wanted}, or leave the box out."
+                f"{where}: boxes.{name} of box {row} is {values[row].tolist()}; all numbers must be"
+                f" {wanted}, or remove the box."
             )
     limits = {"label": (0, labels.names), "attribute": (-1, labels.attributes)}
     for name, (least, known) in limits.items():
@@ -127,8 +129,8 @@ def _check_boxes(boxes: Boxes3D, labels: LabelSpace, where: str) -> None:
         wrong = numbers[(numbers < least) | (numbers >= len(known))]
         if len(wrong):
             raise DataError(
-                f"{where}: boxes.{name} has {int(wrong[0])}; the source's label space numbers"
-                f" {least} to {len(known) - 1} ({', '.join(known) or 'none'})."
+                f"{where}: boxes.{name} has {int(wrong[0])}; the source's label space has {least}"
+                f" to {len(known) - 1} ({', '.join(known) or 'none'})."
             )
 
 

@@ -1,9 +1,9 @@
-"""The label space of a data source: its classes, their attributes, and the layers of its areas.
+"""The label space of a data source: classes, attributes of boxes, and map/BEV segmentation layers.
 
-The idea: whatever depends on a class (which attributes it can have, with which others it shares a
-branch of the center head, how its boxes suppress one another, how its heading is scored, its
-colour) stands with the class, in the source that has it. Nothing else in the project lists classes.
-A detector keeps its label space in its config, so that a checkpoint names what it predicts.
+All properties of a class (possible attributes, task of the center head, parameters of non-maximum
+suppression, evaluation of its heading, colour) are defined together with the class by its data
+source; no other part of the project lists classes. A detector stores its label space in its config,
+so a checkpoint contains the names of the classes that it predicts.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,24 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class ObjectClass:
-    """A class of boxes.
+    """An object class.
 
     Attributes:
-        name: unique within its label space.
-        attributes: those that its boxes can have.
-        at_rest, moving: the attribute of a box without one, by its speed; empty for none.
-        task: classes of one task share a branch of the center head and suppress one another; empty
-            for a task of its own.
-        nms_rescale_factor: factor on length and width before overlaps are computed (scale-NMS, Huang et al.,
-            BEVDet 2021, section 3.5): large for thin objects.
-        nms_overlap: rotated overlap above which the lower box goes.
-        nms_radius: metres between centres below which the lower box goes ("circle" suppression).
-        heading: "full" where front and back differ, "axis" where boxes turned by pi are the same,
-            "none" where the heading has no meaning.
-        moves: whether its velocity has a meaning.
-        color: (red, green, blue) 0-255 in pictures; None for one chosen by its number.
+        name: name, unique within the label space.
+        attributes: possible attributes of its boxes.
+        at_rest, moving: default attribute of a predicted box by its speed; empty for none.
+        task: name of the class's task: classes of one task share a branch of the center head and
+            suppress one another. Empty for a separate task.
+        nms_rescale_factor: factor on length and width before overlaps are computed (scale-NMS,
+            Huang et al., BEVDet 2021, section 3.5); large for thin objects.
+        nms_overlap: rotated IoU above which the box with the lower score is removed.
+        nms_radius: distance of centres in metres below which the box with the lower score is
+            removed (circle NMS).
+        heading: "full" if front and back differ, "axis" if boxes rotated by pi are the same,
+            "none" if the heading has no meaning.
+        moves: whether the velocity has a meaning.
+        color: (red, green, blue) 0-255 in visualizations; None for a color chosen by the class's
+            index.
     """
 
     name: str
@@ -47,13 +49,15 @@ class ObjectClass:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of areas of the ground.
+    """A segmentation layer: polygons on the ground.
 
     Attributes:
-        name: unique within its label space.
-        color: (red, green, blue) 0-255 in pictures; None for one chosen by its number.
-        of_boxes: its areas are footprints of annotated boxes, which have a visibility.
-        of_map: known within ``data.polygons.reach`` of the car alone, as layers of a map are.
+        name: name, unique within the label space.
+        color: (red, green, blue) 0-255 in visualizations; None for a color chosen by the layer's
+            index.
+        of_boxes: the polygons are footprints of annotated boxes, which have a visibility.
+        of_map: the polygons come from a map and are available only within ``data.polygons.reach``
+            of the ego vehicle.
     """
 
     name: str
@@ -64,16 +68,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Classes, attributes and layers; numbers in boxes and polygons are places in these tuples.
+    """Classes, attributes and layers; boxes and polygons store indices into these tuples.
 
     Attributes:
-        classes: of boxes, ``Boxes3D.label``.
-        attributes: of boxes, ``Boxes3D.attribute``.
-        layers: of areas, ``Polygons.layer``.
+        classes: object classes, see ``Boxes3D.label``.
+        attributes: names of box attributes, see ``Boxes3D.attribute``.
+        layers: segmentation layers, see ``Polygons.layer``.
 
     Raises:
-        ConfigError: for a name that stands twice or is empty, and for an attribute of a class that
-            is not listed.
+        ConfigError: for a duplicate or empty name, or for an attribute of a class that is not in
+            ``attributes``.
     """
 
     classes: tuple[ObjectClass, ...] = ()
@@ -85,14 +89,17 @@ class LabelSpace:
         for kind, names in kinds.items():
             for name in names:
                 if not name or names.count(name) > 1:
-                    why = "stands twice" if name else "has no name"
-                    raise ConfigError(f"The label space's {kind} {name!r} {why}; name each once.")
+                    why = "occurs twice" if name else "has no name"
+                    raise ConfigError(
+                        f"The label space's {kind} {name!r} {why}; names must be unique and not"
+                        " empty."
+                    )
         for one in self.classes:
             own = {*one.attributes, *filter(None, (one.at_rest, one.moving))}
             if unknown := sorted(own - set(self.attributes)):
                 raise ConfigError(
-                    f"Class {one.name!r} has the attribute {unknown[0]!r}, which the label space"
-                    f" does not list; it has {', '.join(self.attributes) or 'none'}."
+                    f"Class {one.name!r} has the attribute {unknown[0]!r}, which is not in the"
+                    f" label space; its attributes are {', '.join(self.attributes) or 'none'}."
                 )
 
     @property
@@ -107,15 +114,15 @@ class LabelSpace:
 
     @property
     def tasks(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the classes, those of one task together, in the order of their first."""
-        found: dict[str, tuple[str, ...]] = {}
+        """Names of the classes grouped by task, tasks in the order of their first class."""
+        grouped: dict[str, tuple[str, ...]] = {}
         for one in self.classes:
             key = one.task or f"\0{one.name}"
-            found[key] = (*found.get(key, ()), one.name)
-        return tuple(found.values())
+            grouped[key] = (*grouped.get(key, ()), one.name)
+        return tuple(grouped.values())
 
     def renamed(self, other: "LabelSpace") -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """The kinds of names in which another label space differs: what, own, the other's."""
+        """Differences to another label space: (kind of names, names here, names there) each."""
         pairs = {
             "classes": (self.names, other.names),
             "attributes": (self.attributes, other.attributes),
@@ -124,15 +131,15 @@ class LabelSpace:
         return [(what, *pair) for what, pair in pairs.items() if pair[0] != pair[1]]
 
     def check(self, where: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-        """Refuse names, chosen in a setting, that are not known or stand twice.
+        """Check the names in a setting: all must be known and unique.
 
         Args:
-            where: the setting, for the message.
-            names: chosen.
-            known: :attr:`names` or :attr:`layer_names`.
+            where: name of the setting, for messages.
+            names: names in the setting.
+            known: valid names: :attr:`names` or :attr:`layer_names`.
 
         Raises:
-            ConfigError: names the first that is wrong, and those that are known.
+            ConfigError: names the first invalid name and the valid ones.
         """
         for name in names:
             if name not in known or names.count(name) > 1:
@@ -143,4 +150,4 @@ class LabelSpace:
 
 
 UNNAMED = LabelSpace()
-"""Of numbers whose names are not known: pictures show these."""
+"""Label space of boxes whose class names are unknown: visualizations show the indices."""

@@ -1,8 +1,8 @@
-"""Sources that give their frames and nothing else, and frames in memory.
+"""Sources that only provide a sequence of frames, and frames in memory.
 
-The idea: tokens, scenes, times and camera names are listed once, when frames are opened; whatever
-the settings ask for is made of that list and of the frames themselves. So the frames may be any
-sequence, such as one that reads a frame when it is asked for.
+Tokens, scenes, times and camera names are listed once when the frames are opened; all features of
+the settings are computed from this list and from the frames. The frames may be any sequence, for
+example one that reads a frame on access.
 """
 
 import copy
@@ -23,55 +23,55 @@ from bev.geometry import inverse_rigid
 
 
 class ListedSource(FrameSource):
-    """A source whose settings give its frames, :meth:`SourceConfig.frames`.
+    """A source whose settings provide its frames, :meth:`SourceConfig.frames`.
 
-    Folds deal out the scenes of its usual splits.
+    Folds divide the scenes of its default splits.
     """
 
     def frames(self, split: str) -> Frames:
         if not is_fold(split):
             return ListedFrames(self._read(split), self.data)
-        usual = dict.fromkeys(self.data.source.splits(self.data))
-        frames = ListedFrames([frame for name in usual for frame in self._read(name)], self.data)
+        defaults = dict.fromkeys(self.data.source.splits(self.data))
+        frames = ListedFrames([frame for name in defaults for frame in self._read(name)], self.data)
         where = f"{type(self.data.source).__name__} at {self.data.root}"
         return frames.take(fold_rows(frames.scene, frames.scene_names, split, where))
 
     def _read(self, split: str) -> Sequence[Frame]:
         source, name = self.data.source, type(self.data.source).__name__
-        usual = " and ".join(dict.fromkeys(source.splits(self.data)))
+        defaults = " and ".join(dict.fromkeys(source.splits(self.data)))
         try:
             frames = source.frames(self.data, split)
         except OSError as error:
             raise DataError(
-                f"{name} cannot read split {split!r} ({error}); its usual splits are {usual}, its"
-                f" folder is --data.root {self.data.root}."
+                f"{name} cannot read split {split!r} ({error}); its default splits are {defaults},"
+                f" its folder is --data.root {self.data.root}."
             ) from error
         if not isinstance(frames, Sequence):
             raise DataError(
-                f"{name}.frames gives a {type(frames).__name__}; give a list of Frame, or another"
-                " sequence of it."
+                f"{name}.frames returns a {type(frames).__name__}; return a list or another"
+                " sequence of Frame."
             )
         if not len(frames):
             raise DataError(
-                f"{name} has no frame of split {split!r} in {self.data.root}; its usual splits are"
-                f" {usual}."
+                f"{name} has no frame of split {split!r} in {self.data.root}; its default splits"
+                f" are {defaults}."
             )
         return frames
 
 
 class ListedFrames(Frames):
-    """Frames of any sequence, with the cameras and adjacent frames that the settings ask for.
+    """Frames of any sequence, with the cameras and adjacent frames of the settings.
 
-    Every frame is checked when they are opened, see ``bev.data.frame_checks``.
+    Every frame is checked at the start, see ``bev.data.frame_checks``.
 
     Args:
-        frames: those of a scene in the order of time, with all their cameras.
-        data: settings.
+        frames: frames with all their cameras; those of a scene in order of time.
+        data: data settings.
 
     Raises:
-        ConfigError: where the settings ask for sweeps or for the lidar's frame.
-        DataError: for what is no frame, or not as it must be, a token that comes twice, a scene
-            whose times do not ascend, a camera that a frame lacks, or an image that is missing.
+        ConfigError: if the settings require sweeps or the lidar's coordinate frame.
+        DataError: for an invalid frame, a duplicate token, a scene whose times do not ascend, a
+            frame without a required camera, or a missing image file.
     """
 
     def __init__(self, frames: Sequence[Frame], data: DataConfig) -> None:
@@ -83,20 +83,20 @@ class ListedFrames(Frames):
             )
         if data.reference != "ego":
             raise ConfigError(
-                f"{source} gives frames in the car's own frame; set data.reference to ego, not"
-                f" {data.reference}."
+                f"{source} provides frames in the ego vehicle's coordinates; set data.reference to"
+                f" ego, not {data.reference}."
             )
         self.frames, self.data, self.labels = frames, data, data.source.labels
         self.cameras = data.camera_names
-        seen = [self._listed(frame) for frame in frames]
-        self._tokens, names, times = (list(column) for column in zip(*seen, strict=True))
+        listed = [self._listed(frame) for frame in frames]
+        self._tokens, names, times = (list(column) for column in zip(*listed, strict=True))
         number = {name: place for place, name in enumerate(dict.fromkeys(names))}
-        self.scene_names = np.array(list(number))
+        self._scene_names = np.array(list(number))
         self._scene = np.array([number[name] for name in names])
         self._times = np.array(times, np.int64)
         by_scene = np.argsort(self._scene, kind="stable")
         self._members = np.split(by_scene, np.cumsum(np.bincount(self._scene))[:-1])
-        self._rows = np.arange(len(seen))
+        self._rows = np.arange(len(listed))
         self._check_order()
 
     @property
@@ -104,11 +104,15 @@ class ListedFrames(Frames):
         return self._scene[self._rows]
 
     @property
+    def scene_names(self) -> np.ndarray:
+        return self._scene_names
+
+    @property
     def tokens(self) -> list[str]:
         return [self._tokens[row] for row in self._rows]
 
     def take(self, rows: Int[np.ndarray, " m"]) -> "ListedFrames":
-        """The frames of these places; adjacent ones may be others of their scenes."""
+        """Select frames; their adjacent frames may be any frames of their scenes."""
         taken = copy.copy(self)
         taken._rows = self._rows[rows]
         return taken
@@ -123,8 +127,8 @@ class ListedFrames(Frames):
     def played(self, item: int, rate: float) -> Frame:
         row = int(self._rows[item])
         frame = self.frames[row]
-        own = {camera.name: camera for camera in frame.cameras}
-        cameras = tuple(own[name] for name in self.cameras if name in own)
+        by_name = {camera.name: camera for camera in frame.cameras}
+        cameras = tuple(by_name[name] for name in self.cameras if name in by_name)
         scene = self._members[self._scene[row]]
         place = int(np.searchsorted(scene, row))
         others = neighbours(self._times[scene], place, self.data.adjacent, rate)
@@ -138,21 +142,21 @@ class ListedFrames(Frames):
         )
 
     def _adjacent(
-        self, row: int, own_row: int, cameras: Sequence[CameraFrame], own: Frame, rate: float
+        self, row: int, key_row: int, cameras: Sequence[CameraFrame], key: Frame, rate: float
     ) -> AdjacentFrame:
         other = self.frames[row]
-        there = {camera.name: camera for camera in other.cameras}
-        ego_from_global = inverse_rigid(own.global_from_ego)
-        seconds = int(self._times[row] - self._times[own_row]) * 1e-6
+        by_name = {camera.name: camera for camera in other.cameras}
+        ego_from_global = inverse_rigid(key.global_from_ego)
+        seconds = int(self._times[row] - self._times[key_row]) * 1e-6
         return AdjacentFrame(
             name=other.token,
-            cameras=tuple(there[camera.name] for camera in cameras if camera.name in there),
+            cameras=tuple(by_name[camera.name] for camera in cameras if camera.name in by_name),
             seconds=seconds / rate,
             ego_from_adjacent=ego_from_global @ other.global_from_ego,
         )
 
     def _listed(self, frame: Frame) -> tuple[str, str, int]:
-        """(token, scene, time) of a frame that has the cameras."""
+        """Check a frame and return its (token, scene, time)."""
         source = f"{type(self.data.source).__name__}.frames"
         if not isinstance(frame, Frame):
             raise DataError(f"{source} gives a {type(frame).__name__} among its frames, no Frame.")
@@ -161,12 +165,12 @@ class ListedFrames(Frames):
             value = getattr(frame, name)
             if not isinstance(value, kind) or value == "" and name == "token":
                 wanted = getattr(kind, "__name__", "int")
-                raise DataError(f"Frame {frame.token!r}: {name} is {value!r}; give a {wanted}.")
+                raise DataError(f"Frame {frame.token!r}: {name} is {value!r}; it must be {wanted}.")
         names = []
         for camera in frame.cameras:
             if not isinstance(camera, CameraFrame):
                 kind = type(camera).__name__
-                raise DataError(f"Frame {frame.token!r}: a camera is a {kind}, no CameraFrame.")
+                raise DataError(f"Frame {frame.token!r}: a camera is a {kind}, not a CameraFrame.")
             if camera.name in names:
                 raise DataError(f"Frame {frame.token!r} has camera {camera.name!r} twice.")
             names.append(camera.name)
@@ -181,7 +185,7 @@ class ListedFrames(Frames):
             if camera.name in self.cameras and not camera.path.is_file():
                 raise DataError(
                     f"Image {camera.path} of frame {frame.token!r} (camera {camera.name}) is"
-                    " missing; restore it, or mend --data.root or"
+                    " missing; restore it, or correct --data.root or"
                     f" {type(self.data.source).__name__}."
                 )
         return frame.token, frame.scene or frame.token, int(frame.timestamp)
@@ -189,7 +193,7 @@ class ListedFrames(Frames):
     def _check_order(self) -> None:
         if len(set(self._tokens)) < len(self._tokens):
             twice = next(one for one in self._tokens if self._tokens.count(one) > 1)
-            raise DataError(f"Frame {twice!r} comes twice; every frame needs a token of its own.")
+            raise DataError(f"Frame {twice!r} occurs twice; every frame needs a unique token.")
         for scene in self._members:
             late = np.flatnonzero(np.diff(self._times[scene]) <= 0)
             if len(late):
@@ -197,5 +201,5 @@ class ListedFrames(Frames):
                 raise DataError(
                     f"Frame {self._tokens[after]!r} at {self._times[after]} us follows"
                     f" {self._tokens[before]!r} at {self._times[before]} us; times must ascend"
-                    f" within scene {self.scene_names[self._scene[after]]!r}."
+                    f" within scene {self._scene_names[self._scene[after]]!r}."
                 )

@@ -1,4 +1,4 @@
-"""Which areas around the car come with each sample: the ground truth of BEV segmentation."""
+"""Settings of the polygons around the ego vehicle: the ground truth of BEV segmentation."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,13 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class PolygonConfig:
-    """Which areas come with each sample.
+    """Settings of the polygons of each sample.
 
     Attributes:
-        layers: of the source's label space; in nuScenes all but "vehicle" need the map expansion.
-            None where nothing is segmented.
-        reach: metres ahead, behind and beside the car within which maps are whole.
+        layers: names of layers of the source's label space, empty without segmentation; in
+            nuScenes all layers except "vehicle" need the map expansion.
+        reach: metres ahead of, behind and beside the ego vehicle within which map polygons are
+            complete.
     """
 
     layers: tuple[str, ...] = ()
@@ -20,4 +21,4 @@ class PolygonConfig:
 
     def __post_init__(self) -> None:
         if self.reach <= 0:
-            raise ConfigError(f"data.polygons.reach = {self.reach} must be above 0 m.")
+            raise ConfigError(f"data.polygons.reach = {self.reach} m must be above 0.")

@@ -1,7 +1,7 @@
-"""How often an epoch visits each key frame: all alike, by the classes it holds, or scene by scene.
+"""Sampling of key frames in training: uniform, by the classes in a frame, or scene by scene.
 
-The idea: every way of sampling is one number for each key frame, how often an epoch visits it on
-average. An :class:`~bev.data.epoch.EpochPlan` turns these numbers into whole visits.
+Every sampling method computes one number per key frame: the expected number of visits in an epoch.
+An :class:`~bev.data.epoch.EpochPlan` converts these numbers to integer numbers of visits.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from bev.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How an epoch visits the training key frames.
+    """Settings of the sampling of training key frames.
 
     Attributes:
-        by: "frame" visits every key frame once, in random order. "class" visits frames so that all
-            classes are seen equally often (see :func:`class_balanced`). "weight" visits as many
-            frames as there are, each in proportion to 1 plus the ``class_weights`` of the classes
-            that it holds. "scene" visits every frame once, whole scenes in random order and each
-            in the order of time; every place in the batch follows scenes of its own.
-        class_weights: (class, weight) pairs for "weight", e.g. ``bicycle 4.0 bus 2.0``, of the
-            source's classes.
+        by: sampling method. "frame" visits every key frame once, in random order. "class" balances
+            the classes (see :func:`class_balanced`). "weight" makes as many visits as there are
+            frames, in proportion to 1 plus the ``class_weights`` of the classes in a frame.
+            "scene" visits every frame once: scenes in random order, the frames of a scene in
+            order of time; every position in the batch follows its own scenes.
+        class_weights: (class, weight) pairs for "weight", e.g. ``bicycle 4.0 bus 2.0``; classes of
+            the source's label space.
     """
 
     by: Literal["frame", "class", "weight", "scene"] = "frame"
@@ -36,30 +36,31 @@ class SamplingConfig:
         if bool(self.class_weights) != (self.by == "weight"):
             raise ConfigError(
                 f"data.sampling.by is {self.by!r} and data.sampling.class_weights is"
-                f" {self.class_weights}; weights go with 'weight', and only with it."
+                f" {self.class_weights}; weights go with 'weight' only, which requires them."
             )
         for name, weight in self.class_weights:
             if not 0 <= weight < float("inf"):
                 raise ConfigError(
-                    f"data.sampling.class_weights gives {name} {weight}; give 0 or more."
+                    f"data.sampling.class_weights gives {name} {weight}; set it to 0 or more."
                 )
 
     def build(self, frames: Frames, min_points: int) -> EpochPlan:
-        """The plan of an epoch over some frames.
+        """Plan the epochs over some frames.
 
         Args:
-            frames: in the order that they are served in.
-            min_points: boxes with fewer lidar and radar points do not count.
+            frames: training key frames.
+            min_points: boxes with fewer lidar and radar points are ignored.
 
         Raises:
-            DataError: where classes are to be balanced and no frame holds a box that counts.
+            DataError: if ``by`` is "class" and no frame contains a box with enough points.
         """
         if self.by == "class":
             held = frames.classes_held(min_points)
             if not held.any():
                 raise DataError(
-                    "No training frame holds a box that counts, so classes cannot be balanced; set"
-                    " data.sampling.by to 'frame'."
+                    f"No training frame has a box with at least {min_points} points"
+                    " (data.min_points), so classes cannot be balanced; set data.sampling.by to"
+                    " 'frame'."
                 )
             return EpochPlan.of(class_balanced(held))
         if self.by == "weight":
@@ -71,17 +72,18 @@ class SamplingConfig:
 
 
 def class_balanced(held: Bool[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
-    """Visits of each frame in an epoch of class-balanced grouping and sampling.
+    """Expected visits of each frame under class-balanced grouping and sampling (CBGS).
 
-    CBGS (Zhu et al. 2019, section 3.1): with n_c frames that hold class c and D the sum of n_c
-    over the C classes, draw for each class D / C of its frames, so that every class is drawn
-    equally often; nuScenes' 28,130 training frames become about 123,600. Published code draws at
-    random with replacement, once before training. Here each of a class's frames has its even share
-    of the class's floor(D / C) draws, and a frame's shares over its classes add up to its expected
-    visits; the plan makes these whole anew for each epoch. Frames that hold none are not visited.
+    CBGS (Zhu et al. 2019, section 3.1): let n_c be the number of frames that contain class c and D
+    the sum of n_c over the C classes; D / C frames are drawn for each class, so that every class is
+    drawn equally often. nuScenes' 28,130 training frames become about 123,600. Published code draws
+    at random with replacement, once before training. Here each frame of a class receives an equal
+    share of the class's floor(D / C) draws, and the shares of a frame over its classes add up to
+    its expected visits; the plan rounds these to integers anew in each epoch. Frames without any
+    class are not visited.
 
     Args:
-        held: which classes each frame holds; a class that no frame holds is left out.
+        held: whether each frame contains each class; a class without frames is ignored.
     """
     frames_of = held.sum(axis=0)
     present = frames_of > 0

@@ -1,4 +1,4 @@
-"""The settings of the data: which, and how it reaches the network."""
+"""Settings of the data: data set, splits, cameras, augmentation and loading."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,40 +17,41 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data, and how it reaches the network; nothing is read here, ``source.open`` does that.
+    """Settings of the data. They read no files; ``source.open`` opens the data set.
 
     Attributes:
-        source: kind of the data set, and settings of its own; nuScenes' format by default.
+        source: type of the data set with its own settings; nuScenes' format by default.
         root: folder of the data set.
-        version: nuScenes version, the name of the tables' folder; of no meaning to other sources.
-        train_split, val_split: of the source; empty for its usual ones.
-        fold: "k/K" trains on all scenes but those of fold k of K, and validates on these; empty for
-            the splits.
-        fraction: of the training scenes, above 0 to 1; 0.01 lies inside 0.1.
-        fraction_seed: which scenes those are.
-        sampling: how often and in which order training visits key frames.
-        cameras: which cameras, in which order; empty for all of the source's, see
+        version: nuScenes version, the name of the tables' folder; ignored by other sources.
+        train_split, val_split: names of the splits; empty for the source's defaults.
+        fold: "k/K" for K-fold cross-validation: train on the scenes outside fold k of K and
+            validate on fold k. Empty to use the splits.
+        fraction: fraction of the training scenes to use, in (0, 1]; with the same seed a smaller
+            fraction is a subset of a larger one.
+        fraction_seed: seed of the choice of these scenes.
+        sampling: number and order of visits of key frames in training.
+        cameras: names of the cameras, in order; empty for all cameras of the source, see
             :attr:`camera_names`.
-        missing_cameras: "error" refuses data with a sample that lacks one of them; "skip" takes
-            the others of such a sample.
-        drop_cameras: so many cameras, drawn anew for each sample, are left out in training
+        missing_cameras: handling of samples that lack a camera: "error" rejects the data, "skip"
+            uses the remaining cameras of the sample.
+        drop_cameras: number of cameras that are randomly dropped from each sample in training
             (Lift-Splat-Shoot: 1 of 6).
-        adjacent: which frames before and after come with each key frame.
-        reference: whose frame boxes and BEV stand in: "ego", the car's (x forward), or "lidar", the
-            LIDAR_TOP sensor's own (in nuScenes x to the right, y forward, 1.8 m up), in which
-            BEVDet's first release detects.
+        adjacent: adjacent frames of each key frame.
+        reference: coordinate frame of boxes and BEV: "ego" for the ego vehicle (x forward), or
+            "lidar" for the LIDAR_TOP sensor (in nuScenes x to the right, y forward, 1.8 m above
+            the ground), which BEVDet's first release uses.
         image_size: (H, W) of the network's images, pixels.
-        image_augmentation, bev_augmentation: drawn in training only; elsewhere images are as
-            ``ImageAugmentation.still`` has them.
-        test_scale: by how much images are enlarged outside training, counted as
-            ``ImageAugmentation.scale`` is; the rest is cropped.
-        min_points: ground truth with fewer lidar and radar points is not trained on.
-        lidar: load lidar points: depth supervision needs them in training, and evaluation measures
-            depth on the frames whose lidar file is there.
-        polygons: the areas that BEV segmentation is to tell.
-        image_cache: GiB of disk for decoded images, see ``bev.data.images.cache``; 0 is off.
-        batch_size: samples a step and device.
-        workers: loader processes a device; -1 for what the machine has.
+        image_augmentation, bev_augmentation: random augmentation in training; in evaluation images
+            are prepared by ``ImageAugmentation.still``.
+        test_scale: enlargement of images in evaluation, in the unit of
+            ``ImageAugmentation.scale``; images are then cropped.
+        min_points: minimum number of lidar and radar points of ground-truth boxes in training.
+        lidar: load lidar points. Training needs them for depth supervision; evaluation measures
+            depth on the frames whose lidar file exists.
+        polygons: map layers for BEV segmentation.
+        image_cache: disk space for decoded images, GiB, see ``bev.data.images.cache``; 0 is off.
+        batch_size: samples per step and device.
+        workers: dataloader workers per device; -1 chooses the number by the machine.
     """
 
     source: SourceConfig = NuScenesConfig()
@@ -90,22 +91,25 @@ class DataConfig:
                 f" to {len(self.camera_names) - 1} can be dropped."
             )
         if self.batch_size < 1:
-            raise ConfigError(f"data.batch_size is {self.batch_size}; give at least 1.")
+            raise ConfigError(f"data.batch_size is {self.batch_size}; set it to at least 1.")
         if self.image_cache < 0:
-            raise ConfigError(f"data.image_cache is {self.image_cache}; give GiB, or 0 for none.")
+            raise ConfigError(
+                f"data.image_cache is {self.image_cache}; set it to GiB of disk space, or 0 for no"
+                " cache."
+            )
         if not 0 < self.fraction <= 1:
-            raise ConfigError(f"data.fraction is {self.fraction}; give one above 0, at most 1.")
+            raise ConfigError(f"data.fraction is {self.fraction}; set it above 0 and to at most 1.")
         if self.fold:
             fold_splits(self.fold)
             if self.train_split or self.val_split:
                 raise ConfigError(
-                    f"data.fold {self.fold} deals out all scenes; leave data.train_split and"
-                    " data.val_split empty with it."
+                    f"data.fold {self.fold} divides all scenes into folds; leave data.train_split"
+                    " and data.val_split empty."
                 )
 
     @property
     def splits(self) -> tuple[str, str]:
-        """(training, validation) split names."""
+        """Names of the (training, validation) splits."""
         if self.fold:
             return fold_splits(self.fold)
         if self.train_split and self.val_split:
@@ -115,20 +119,20 @@ class DataConfig:
 
     @property
     def camera_names(self) -> tuple[str, ...]:
-        """The cameras in use, in the order that they are served in."""
+        """Names of the cameras in use, in the order of the image tensors."""
         return self.cameras or self.source.cameras
 
 
 @dataclass(frozen=True)
 class DataChoice:
-    """Where the data lie, where that differs from the checkpoint's config.
+    """Overrides of the data settings of a checkpoint's config.
 
     Attributes:
         root: folder of the data set.
         version: nuScenes version.
-        cameras: of another rig than the model was trained with; empty for the config's.
-        layers: those of the config's areas that the data have, e.g. vehicle where the map expansion
-            is missing; empty for all.
+        cameras: cameras of another rig than that of the training data; empty for the config's.
+        layers: subset of the config's segmentation layers that the data have, e.g. vehicle if the
+            map expansion is missing; empty for all.
     """
 
     root: Path | None = None
@@ -137,10 +141,10 @@ class DataChoice:
     layers: tuple[str, ...] = ()
 
     def apply(self, data: DataConfig) -> DataConfig:
-        """The config's data with what was chosen here; another version takes its usual splits.
+        """Apply the overrides to data settings; another version uses its default splits.
 
         Raises:
-            ConfigError: where ``layers`` names an area that the config does not have.
+            ConfigError: if ``layers`` contains a layer that the config does not have.
         """
         if self.root is not None:
             data = replace(data, root=self.root)
@@ -150,7 +154,7 @@ class DataChoice:
             unknown = [name for name in self.layers if name not in data.polygons.layers]
             if unknown:
                 raise ConfigError(
-                    f"--data.layers names {', '.join(unknown)}; the config's areas are"
+                    f"--data.layers contains {', '.join(unknown)}; the config's layers are"
                     f" {', '.join(data.polygons.layers) or 'none'}."
                 )
             data = replace(data, polygons=replace(data.polygons, layers=self.layers))

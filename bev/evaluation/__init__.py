@@ -1,1 +1,1 @@
-"""Evaluation of a split: one evaluator a head, boxes scored as their data source is."""
+"""Evaluation of a split: one evaluator per head; the data source chooses the metrics of boxes."""

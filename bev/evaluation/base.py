@@ -1,7 +1,8 @@
-"""The evaluation of one head: what its decoded results are compared with, and the figures of it.
+"""Interface of evaluators, which compute the metrics of one head.
 
-An :class:`Evaluator` takes decoded results batch by batch, those of several processes are merged,
-and it is scored once, at the end. Which one a head has is registered for the class of its settings:
+An :class:`Evaluator` accumulates decoded results batch by batch, merges the results of several
+processes, and computes its metrics once at the end. Evaluators are registered for the settings
+class of a head:
 
     @evaluator.register(OccupancyConfig)
     class OccupancyIou(SampleSums): ...
@@ -26,13 +27,13 @@ from bev.models import DetectorConfig, HeadConfig
 
 @dataclass(frozen=True)
 class EvaluatedSplit:
-    """Where an evaluation takes its ground truth from, and where it leaves its files.
+    """Split to evaluate, and the output folder of the evaluation.
 
     Attributes:
-        source: the opened data source.
-        name: of the split.
-        folder: takes the files.
-        within: metres; boxes farther from the ego car do not count.
+        source: opened data source, which provides the ground truth.
+        name: name of the split.
+        folder: folder to which result files are written.
+        within: maximum distance from the ego vehicle, metres; boxes farther away do not count.
     """
 
     source: FrameSource
@@ -42,12 +43,12 @@ class EvaluatedSplit:
 
 
 class Resampled(NamedTuple):
-    """An evaluation that can be scored anew with its samples drawn otherwise (bootstrap).
+    """Evaluation that can be scored again with other weights of its samples (bootstrap).
 
     Attributes:
-        tokens: of the S samples.
-        names: of the M figures.
-        score: from (S,) counts, how often each sample is drawn, to the M figures.
+        tokens: tokens of the S samples.
+        names: names of the M figures.
+        score: function from (S,) counts, how often each sample is drawn, to the M figures.
     """
 
     tokens: tuple[str, ...]
@@ -56,18 +57,18 @@ class Resampled(NamedTuple):
 
 
 class Evaluator:
-    """Base of the evaluators.
+    """Base class of the evaluators.
 
     Args, and attributes:
         config: settings of the head.
-        name: of the head.
+        name: name of the head.
         model: settings of the whole model.
-        data: that are evaluated.
+        data: settings of the data to evaluate on.
 
     Attributes:
-        headlines: the figures that stand for the head, in charts of studies; the first decides
-            which checkpoint is the best, the greatest value being the best.
-        of_boxes: whether it scores boxes, and heeds ``EvaluatedSplit.within``.
+        headlines: names of the figures that represent the head in charts of studies. The first one
+            selects the best checkpoint; greater values are better.
+        of_boxes: whether the evaluator scores boxes and applies ``EvaluatedSplit.within``.
     """
 
     headlines: tuple[str, ...] = ()
@@ -79,27 +80,27 @@ class Evaluator:
         self.config, self.name, self.model, self.data = config, name, model, data
 
     def update(self, decoded: Any, batch: Batch) -> None:
-        """Add what the head decoded for a batch."""
+        """Add the decoded results of the head for a batch."""
         raise NotImplementedError
 
     def state(self) -> Any:
-        """What was accumulated, to be sent to another process."""
+        """Return the accumulated results, to be sent to another process."""
         raise NotImplementedError
 
     def merge(self, states: Sequence[Any]) -> None:
-        """Take the states of all processes in place of the own one."""
+        """Replace the accumulated results by the states of all processes."""
         raise NotImplementedError
 
     def compute(self, split: EvaluatedSplit) -> Scores:
-        """Score the whole split, of which every sample has been added, and leave files."""
+        """Compute the scores once all samples of the split have been added, and write files."""
         raise NotImplementedError
 
     def read(self, folder: Path) -> Scores:
-        """The scores that an evaluation left in its folder; empty where it left none."""
+        """Read the scores that an evaluation wrote to its folder; empty if there are none."""
         return Scores()
 
     def resampled(self, split: EvaluatedSplit) -> Resampled | None:
-        """The evaluation that was left in the split's folder; None where it cannot be resampled."""
+        """Load the evaluation in the split's folder; None if it cannot be resampled."""
         return None
 
 
@@ -107,16 +108,16 @@ class Evaluator:
 def evaluator(
     config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
 ) -> Evaluator | None:
-    """The evaluator of a head; None for an auxiliary one, which needs none.
+    """Create the evaluator of a head; None for an auxiliary head, which needs none.
 
     Args:
-        config: the head's settings, by whose class the function is chosen.
-        name: of the head.
-        model: the whole model's settings.
-        data: that are evaluated.
+        config: settings of the head; their class selects the evaluator.
+        name: name of the head.
+        model: settings of the whole model.
+        data: settings of the data to evaluate on.
 
     Raises:
-        ConfigError: where none is registered.
+        ConfigError: if no evaluator is registered for the head.
     """
     if config.auxiliary:
         return None

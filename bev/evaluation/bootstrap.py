@@ -1,10 +1,11 @@
-"""Is a difference more than luck? A paired bootstrap over the evaluated samples.
+"""Paired bootstrap over the evaluated samples: confidence intervals of differences.
 
-The idea (Efron, 1979): draw as many samples as there are, with replacement, and score both results
-on the same draw; the middle 95 % of the differences over many draws is the interval. Easy and hard
-samples fall alike on both, so what they have in common cancels. The interval speaks of the choice
-of samples; the spread over seeds stands beside it in the table. Neighbouring frames of a scene are
-alike: drawing whole scenes gives the wider, more careful interval.
+Following Efron (1979), as many samples as there are in the split are drawn with replacement, and
+both results are scored on the same draw. The middle 95 % of the differences over many draws is the
+confidence interval. Easy and hard samples affect both results alike, so their common variation
+cancels. The interval covers the choice of samples only; the spread over seeds is listed separately
+in the table. Neighbouring frames of a scene are similar: drawing whole scenes gives the wider, more
+conservative interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +18,13 @@ REPLICATES = 1000
 
 
 def draws(groups: np.ndarray, replicates: int, seed: int = 0) -> np.ndarray:
-    """How often each sample is drawn, in each replicate.
+    """Draw samples with replacement: how often each sample occurs in each replicate.
 
     Args:
-        groups: (S,) the group (0, 1, ...) of each sample, which is drawn as a whole; all different
-            to draw single samples.
-        replicates: R.
-        seed: the same gives the same draws.
+        groups: (S,) group index (0, 1, ...) of each sample; a group is drawn as a whole. Pass
+            distinct indices to draw single samples.
+        replicates: number of replicates R.
+        seed: random seed; equal seeds give equal draws.
 
     Returns:
         (R, S) counts.
@@ -34,19 +35,19 @@ def draws(groups: np.ndarray, replicates: int, seed: int = 0) -> np.ndarray:
 
 
 def replicate(scores: Sequence[Score], weights: np.ndarray) -> np.ndarray:
-    """Scores on every draw, averaged over the runs of a variant.
+    """Score every draw and average the figures over the runs of a variant.
 
     Args:
-        scores: one a run (seed), from the weights of samples to M figures.
-        weights: (R, S), see :func:`draws`.
+        scores: one function per run (seed), from the weights of samples to M figures.
+        weights: (R, S) counts, see :func:`draws`.
 
     Returns:
-        (R, M).
+        (R, M) figures.
     """
     return np.mean([[score(row) for row in weights] for score in scores], axis=0)
 
 
 def interval(differences: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The ends of the middle part of some numbers (percentile interval)."""
+    """Percentile interval: the ends of the middle part of the values."""
     low, high = np.quantile(differences, ((1 - confidence) / 2, (1 + confidence) / 2))
     return float(low), float(high)

@@ -1,7 +1,7 @@
-"""The evaluation of predicted boxes: accumulated by sample, scored as their data source is.
+"""Evaluator of predicted boxes; the data source chooses the metric.
 
-How a source's boxes are scored is registered for the class of its settings: nuScenes has the
-official metrics (``bev.evaluation.nuscenes.boxes``), any other source average precision by centre
+Scorers of boxes are registered for the settings class of a data source: nuScenes uses the official
+metrics (``bev.evaluation.nuscenes.boxes``), all other sources use average precision by centre
 distance (``bev.evaluation.center_distance``).
 """
 
@@ -27,13 +27,14 @@ from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
 
 
 class BoxScorer:
-    """Scores predicted boxes by the distance of centres; base of other ways.
+    """Scores predicted boxes by centre distance; base class of other scorers.
 
     Attributes:
-        headlines: the figures that stand for all, the deciding one first.
+        headlines: names of the figures that represent the evaluation; the first one selects the
+            best checkpoint.
 
     Args:
-        labels: the label space of boxes.
+        labels: label space of the boxes.
     """
 
     headlines: tuple[str, ...] = ("mAP",)
@@ -42,32 +43,32 @@ class BoxScorer:
         self.labels = labels
 
     def record(self, token: str, boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]) -> Any:
-        """The predicted boxes of one sample as they are kept.
+        """Convert the predicted boxes of one sample to the form in which they are accumulated.
 
         Args:
-            token: of the sample.
-            boxes: in the sample's reference ego frame.
+            token: token of the sample.
+            boxes: predicted boxes in the sample's reference ego frame.
             global_from_ego: (4, 4) float64, the reference ego pose.
         """
         return boxes.to("cpu")
 
     def compute(self, records: Mapping[str, Any], split: EvaluatedSplit) -> Scores:
-        """Score the records of every sample of a split, and leave files in its folder.
+        """Score the records of all samples of a split, and write files to its folder.
 
         Raises:
-            DataError: where the split has no ground truth.
+            DataError: if the split has no ground truth.
         """
         write_boxes(split.folder / RESULTS, records, self.labels)
-        found = score_boxes(records, self._gt_boxes(split), self.labels, split.within)
-        found.write(split.folder)
-        return found.scores
+        result = score_boxes(records, self._gt_boxes(split), self.labels, split.within)
+        result.write(split.folder)
+        return result.scores
 
     def read(self, folder: Path) -> Scores:
-        """The scores that :meth:`compute` left in a folder; empty where it left none."""
+        """Read the scores that :meth:`compute` wrote to a folder; empty if there are none."""
         return read_scores(folder) if (folder / SUMMARY).is_file() else Scores()
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
-        """The evaluation that was left in a split's folder."""
+        """Load the evaluation in a split's folder, for resampling."""
         predicted = read_boxes(split.folder / RESULTS, self.labels)
         matches = match_boxes(predicted, self._gt_boxes(split), self.labels, split.within)
         return Resampled(matches.tokens, matches.names, matches.scores)
@@ -84,16 +85,16 @@ class BoxScorer:
 
 @singledispatch
 def box_scorer(source: SourceConfig, labels: LabelSpace) -> BoxScorer:
-    """How the boxes of a data source are scored, chosen by the class of its settings."""
+    """Create the scorer of boxes for a data source, selected by the class of its settings."""
     return BoxScorer(labels)
 
 
 @evaluator.register(CenterHeadConfig)
 class BoxEvaluator(Evaluator):
-    """Evaluates the boxes of a head, which it decodes into one ``Boxes3D`` a sample.
+    """Evaluator of heads that decode one ``Boxes3D`` per sample.
 
     Attributes:
-        records: of each sample, by token, see ``BoxScorer.record``.
+        records: accumulated boxes by sample token, see ``BoxScorer.record``.
     """
 
     of_boxes = True
@@ -102,7 +103,7 @@ class BoxEvaluator(Evaluator):
         self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
     ) -> None:
         super().__init__(config, name, model, data)
-        self.scorer = box_scorer(data.source, model.labels)
+        self.scorer = box_scorer(data.source, model.label_space)
         self.headlines = self.scorer.headlines
         self.records: dict[str, Any] = {}
 
@@ -114,7 +115,7 @@ class BoxEvaluator(Evaluator):
         return self.records
 
     def merge(self, states: Sequence[dict[str, Any]]) -> None:
-        self.records = {token: own for state in states for token, own in state.items()}
+        self.records = {token: record for state in states for token, record in state.items()}
 
     def compute(self, split: EvaluatedSplit) -> Scores:
         return self.scorer.compute(self.records, split)

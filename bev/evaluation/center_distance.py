@@ -1,13 +1,13 @@
-"""Scoring of boxes of any label space: average precision by the distance of centres.
+"""Scoring of boxes of any label space: average precision by centre distance.
 
-The metric is nuScenes' (Caesar et al. 2020, section 3.1) over a source's own classes, with the
-devkit's arithmetic and files: AP is the mean over hits within 0.5, 1, 2 and 4 m, errors are those
-of the hits within 2 m. It differs in what counts: one range for all classes, and every box of the
-ground truth that it is given (a caller leaves out boxes without lidar points, if it wants to). NDS
-is nuScenes' own and is not part of it.
+The metric is that of nuScenes (Caesar et al. 2020, section 3.1), applied to the classes of any
+source, with the arithmetic and the file formats of the devkit: AP is the mean over hits within 0.5,
+1, 2 and 4 m, and the errors are those of the hits within 2 m. Two rules differ: one range applies
+to all classes, and every given ground-truth box counts (callers may leave out boxes without lidar
+points). NDS is specific to nuScenes and is not computed.
 
-An error is a figure where it has a meaning for a class: heading, velocity and attributes by its
-``ObjectClass``, the latter two only where the ground truth has any. As in the devkit, a class
+An error is reported if it is defined for a class: heading, velocity and attributes according to its
+``ObjectClass``, the latter two only if the ground truth contains any. As in the devkit, a class
 without ground truth has AP 0 and errors 1; the note names such classes.
 """
 
@@ -36,10 +36,10 @@ from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.files import replacing
 from bev.geometry import Boxes3D
 
-MAX_BOXES = 500  # predicted, a sample, by the rules of nuScenes' benchmark
-MOVING_SPEED = 0.2  # m/s, the threshold of CenterPoint's and BEVDet's attribute rule
+MAX_BOXES = 500  # predicted boxes per sample, a rule of the nuScenes benchmark
+MOVING_SPEED = 0.2  # m/s, threshold of the attribute rule of CenterPoint and BEVDet
 
-# Columns by class of the devkit's errors; the means over classes have an "m" before them.
+# Column names of the devkit's errors, by class; the means over classes are prefixed with "m".
 _COLUMNS = {
     "trans_err": "ATE",
     "scale_err": "ASE",
@@ -51,16 +51,17 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class BoxScores:
-    """The figures of predicted boxes, and the curves behind them.
+    """Scores of predicted boxes, with the underlying curves.
 
     Attributes:
-        scores: mAP, mATE, mASE, mAOE, mAVE, mAAE; without the errors that have no meaning for any
-            class.
-        summary: content of ``metrics_summary.json``, by the devkit's keys: ``mean_ap``,
-            ``mean_dist_aps``, ``label_aps``, ``tp_errors`` and ``label_tp_errors``; also
-            ``within`` (metres, null for any distance) and ``note``.
-        details: content of ``metrics_details.json``, as the devkit's: by ``class:distance``, recall
-            0 to 1 in 101 steps, and over it precision, confidence and the five errors.
+        scores: mAP, mATE, mASE, mAOE, mAVE, mAAE; errors that are not defined for any class are
+            left out.
+        summary: content of ``metrics_summary.json``, with the keys of the devkit: ``mean_ap``,
+            ``mean_dist_aps``, ``label_aps``, ``tp_errors`` and ``label_tp_errors``; also ``within``
+            (metres, null for no limit) and ``note``.
+        details: content of ``metrics_details.json``, as in the devkit: for each ``class:distance``,
+            recall from 0 to 1 in 101 steps, and precision, confidence and the five errors at these
+            recalls.
     """
 
     scores: Scores
@@ -68,7 +69,7 @@ class BoxScores:
     details: dict[str, dict[str, list[float]]]
 
     def write(self, folder: Path) -> None:
-        """Write both files into an evaluation's folder, which is made where needed."""
+        """Write both files to the folder of an evaluation, which is created if needed."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in ((SUMMARY, self.summary), (DETAILS, self.details)):
             with replacing(folder / name) as partial:
@@ -76,7 +77,7 @@ class BoxScores:
 
 
 def read_scores(folder: Path) -> Scores:
-    """The figures that :meth:`BoxScores.write` left in a folder."""
+    """Read the scores that :meth:`BoxScores.write` wrote to a folder."""
     return _scores(json.loads((folder / SUMMARY).read_bytes()))
 
 
@@ -86,7 +87,7 @@ def score_boxes(
     labels: LabelSpace,
     within: float = math.inf,
 ) -> BoxScores:
-    """Score predicted boxes; for the arguments and errors raised see :func:`match_boxes`."""
+    """Score predicted boxes; see :func:`match_boxes` for the arguments and errors."""
     matches = match_boxes(predicted, gt_boxes, labels, within)
     once = np.ones(len(matches.tokens), dtype=int)
     metrics, names = matches.metrics(once), [kind.name for kind in matches.kinds]
@@ -102,12 +103,12 @@ def score_boxes(
         "mean_dist_aps": {name: float(ap) for name, ap in metrics.mean_dist_aps.items()},
         "mean_ap": metrics.mean_ap,
         "label_tp_errors": errors,
-        "tp_errors": {error: _mean([own[error] for own in errors.values()]) for error in ERRORS},
+        "tp_errors": {error: _mean([one[error] for one in errors.values()]) for error in ERRORS},
         "within": None if math.isinf(within) else within,
         "note": f"AP: mean over hits within {', '.join(f'{at:g}' for at in DISTANCES)} m between"
         f" centres; errors: of hits within {ERROR_DISTANCE:g} m;"
-        f" of boxes{_reach(within) or ' at any distance'}."
-        + (f" Without ground truth, thus AP 0 and errors 1: {', '.join(absent)}." * bool(absent)),
+        f" boxes{_reach(within) or ' at any distance'}."
+        + (f" No ground truth, hence AP 0 and errors 1: {', '.join(absent)}." * bool(absent)),
     }
     details = {}
     for name in names:
@@ -124,68 +125,72 @@ def match_boxes(
     labels: LabelSpace,
     within: float = math.inf,
 ) -> Matches:
-    """Match predicted boxes with ground truth, so that mAP of any resample follows fast.
+    """Match predicted boxes with ground truth, so that any resample can be scored quickly.
 
     The order of the samples does not matter: equal scores are ranked by sample token.
 
     Args:
-        predicted: by sample token, in the sample's reference ego frame; of each sample the best
-            500. An unknown velocity is 0, and an unknown attribute follows from the speed, as in a
-            nuScenes submission. Samples without ground truth are left out.
-        gt_boxes: of every sample, in the same frame; velocity NaN and attribute -1 where unknown.
-        labels: classes and attributes of both.
-        within: metres in x and y; boxes whose centre is not nearer to the ego origin than this do
-            not count.
+        predicted: predicted boxes by sample token, in the sample's reference ego frame; the best
+            500 of each sample are used. An unknown velocity counts as 0, and an unknown attribute
+            follows from the speed, as in a nuScenes submission. Samples without an entry in
+            ``gt_boxes`` are left out.
+        gt_boxes: ground-truth boxes of every sample, in the same frame; velocity NaN and attribute
+            -1 where unknown.
+        labels: classes and attributes of the predicted and the ground-truth boxes.
+        within: maximum distance in x and y, metres; boxes whose centre is at this distance from the
+            ego origin or farther away do not count.
 
     Raises:
-        SubmissionError: where a sample lacks predictions (no boxes are an empty ``Boxes3D``), or
+        SubmissionError: if a sample has no predictions (use an empty ``Boxes3D`` for no boxes), or
             predicted boxes cannot be scored.
-        DataError: where ground truth cannot be scored, or there is none at all: no figure has a
-            meaning then.
+        DataError: if ground truth cannot be scored, or there is none at all, so that no metric is
+            defined.
     """
     missing = sorted(set(gt_boxes) - set(predicted))
     if missing:
         raise SubmissionError(
-            f"Predictions lack {len(missing)} of {len(gt_boxes)} samples, the first is {missing[0]};"
-            " predict for every sample, with no boxes where nothing is found."
+            f"Predictions lack {len(missing)} of {len(gt_boxes)} samples, the first is"
+            f" {missing[0]}; give an entry for every sample, an empty Boxes3D"
+            " if nothing was detected."
         )
-    found, there = [], []
+    detections: list[Box] = []
+    annotations: list[Box] = []
     for token in sorted(gt_boxes):
         best = predicted[token].to("cpu")
         check_boxes(token, best, labels)
         best = best[torch.argsort(best.score, descending=True, stable=True)[:MAX_BOXES]]
-        found += _counted(token, best, labels, within, predicted=True)
-        own = gt_boxes[token].to("cpu")
-        check_boxes(token, own, labels, "ground-truth", DataError)
-        there += _counted(token, own, labels, within, predicted=False)
-    if not there:
+        detections += _counted(token, best, labels, within, predicted=True)
+        annotated = gt_boxes[token].to("cpu")
+        check_boxes(token, annotated, labels, "ground-truth", DataError)
+        annotations += _counted(token, annotated, labels, within, predicted=False)
+    if not annotations:
         raise DataError(
             f"None of the {len(gt_boxes)} samples has ground truth of"
             f" {', '.join(labels.names) or 'any class'}{_reach(within)}, so boxes cannot be scored;"
-            " name a split that has some."
+            " choose a split with ground truth."
         )
     moving = {kind.name for kind in labels.classes if kind.moves}
     described = {kind.name for kind in labels.classes if kind.attributes}
     known = {
         "vel_err": any(
-            b.detection_name in moving and math.isfinite(sum(b.velocity)) for b in there
+            b.detection_name in moving and math.isfinite(sum(b.velocity)) for b in annotations
         ),
-        "attr_err": any(b.detection_name in described and b.attribute_name for b in there),
+        "attr_err": any(b.detection_name in described and b.attribute_name for b in annotations),
     }
     errors = tuple(error for error in ERRORS if known.get(error, True))
-    return match_classes(found, there, gt_boxes, labels.classes, errors=errors)
+    return match_classes(detections, annotations, gt_boxes, labels.classes, errors=errors)
 
 
 def _counted(
     token: str, boxes: Boxes3D, labels: LabelSpace, within: float, predicted: bool
 ) -> Iterator[Box]:
-    """The boxes of a sample that count, in their order, in the devkit's form."""
+    """Convert the boxes of a sample that count to the form of the devkit, in the same order."""
     boxes = boxes.double()
     boxes = boxes[boxes.center[:, :2].norm(dim=1) < within]
     zero, half = torch.zeros_like(boxes.yaw), boxes.yaw / 2
     rotation = torch.stack([half.cos(), zero, zero, half.sin()], dim=1)
     velocity = torch.nan_to_num(boxes.velocity) if predicted else boxes.velocity
-    for center, size, turned, speed, label, score, number in zip(
+    for center, size, quaternion, speed, label, score, number in zip(
         boxes.center.tolist(),
         boxes.size[:, [1, 0, 2]].tolist(),
         rotation.tolist(),
@@ -199,11 +204,11 @@ def _counted(
         attribute = labels.attributes[number] if number >= 0 else ""
         if predicted and not (attribute and kind.attributes):
             attribute = attribute_by_speed(kind, math.hypot(*speed))
-        yield Box(token, center, size, turned, speed, kind.name, score, attribute)
+        yield Box(token, center, size, quaternion, speed, kind.name, score, attribute)
 
 
 def attribute_by_speed(kind: ObjectClass, speed: float) -> str:
-    """The attribute of a box that has none, by its speed in m/s; empty for none."""
+    """Return the default attribute of a box by its speed (m/s); empty if there is none."""
     return kind.moving if speed > MOVING_SPEED else kind.at_rest
 
 
@@ -212,12 +217,12 @@ def _reach(within: float) -> str:
 
 
 def _mean(values: list[float]) -> float:
-    """The devkit's mean over classes: of those that have the error; NaN where none has."""
+    """Mean over the classes that have the error, as in the devkit; NaN if no class has it."""
     return math.nan if all(map(math.isnan, values)) else float(np.nanmean(values))
 
 
 def _scores(summary: Mapping) -> Scores:
-    """From the content of a ``metrics_summary.json``."""
+    """Convert the content of a ``metrics_summary.json``."""
     means = {error: summary["tp_errors"][error] for error in _COLUMNS}
     shown = {error: name for error, name in _COLUMNS.items() if not math.isnan(means[error])}
     by_class = summary["label_tp_errors"]

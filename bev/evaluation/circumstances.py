@@ -1,6 +1,7 @@
-"""What sets an evaluation of a checkpoint apart from the usual one: no two share a folder.
+"""Differences of an evaluation from the standard one, which name its output folder.
 
-The usual one has the data, the cameras and the network's input as they were in training.
+The standard evaluation uses the data, the cameras and the network input of training. Evaluations
+with different settings never share a folder.
 """
 
 import hashlib
@@ -22,50 +23,59 @@ def circumstances(
     blank: bool,
     within: float,
 ) -> dict[str, str]:
-    """By a short name, one sentence for each circumstance; empty for the usual evaluation.
+    """Return one sentence for each difference from the standard evaluation, by a short name.
+
+    The result is empty for the standard evaluation.
 
     Args:
-        trained: of the checkpoint.
-        data: evaluated on. Its root and version are told where they differ from ``trained``'s,
-            its cameras and areas where they or their order do.
-        rig: what is done to it.
-        flip_tta: detections of the mirrored scene are averaged in.
-        blank: images are grey.
-        within: see :func:`range_limit`.
+        trained: data settings of the checkpoint.
+        data: data settings of the evaluation. The root and the version are reported if they differ
+            from those of ``trained``; the cameras and the segmentation layers also if their order
+            differs.
+        rig: perturbation of the rig.
+        flip_tta: whether flip test-time augmentation is on.
+        blank: whether images are replaced by uniform grey.
+        within: maximum distance of boxes, see :func:`range_limit`.
     """
-    found = range_limit(within)
+    notices = range_limit(within)
     if flip_tta:
-        found["flip_tta"] = "Detections were averaged with those of the flipped scene."
+        notices["flip_tta"] = (
+            "Detections were averaged over the scene and its mirror image (flip TTA)."
+        )
     if blank:
-        found["blank"] = "Images were blanked."
+        notices["blank"] = "Images were replaced by uniform grey."
     if str(rig):
-        found[str(rig)] = f"The rig was disturbed: {rig}."
+        notices[str(rig)] = f"The rig was perturbed: {rig}."
     if data.camera_names != trained.camera_names:
         names, before = " ".join(data.camera_names), len(trained.camera_names)
-        found[f"with {names}"] = f"The cameras were {names}; trained with {before}."
+        notices[f"with {names}"] = f"The cameras were {names}; trained with {before}."
     if data.polygons.layers != trained.polygons.layers:
         names = " ".join(data.polygons.layers)
-        found[f"areas {names}"] = f"Areas measured: {names}."
+        notices[f"areas {names}"] = f"Layers measured: {names}."
     if data.version != trained.version:
-        found[data.version] = f"The data were {data.version}; trained on {trained.version}."
+        notices[data.version] = f"The data were {data.version}; trained on {trained.version}."
     if data.root.resolve() != trained.root.resolve():
-        found[f"in {_place(data.root)}"] = f"The data lay in {data.root}."
-    return found
+        notices[f"in {_place(data.root)}"] = f"The data were read from {data.root}."
+    return notices
 
 
 def range_limit(within: float) -> dict[str, str]:
-    """Likewise, where boxes farther from the ego car than ``within`` (metres) do not count."""
+    """Return the sentence of a distance limit of boxes, by a short name; empty without a limit.
+
+    Args:
+        within: maximum distance from the ego vehicle, metres; boxes farther away do not count.
+    """
     if math.isinf(within):
         return {}
     return {f"within {within:g} m": f"Boxes farther away than {within:g} m did not count."}
 
 
-def folder_name(split: str, checkpoint: Path, found: Mapping[str, str]) -> str:
-    """Of a folder for the evaluation of a checkpoint on a split under these circumstances."""
-    return re.sub(r"[^\w.+-]+", "_", " ".join([split, checkpoint.stem, *found]))
+def folder_name(split: str, checkpoint: Path, notices: Mapping[str, str]) -> str:
+    """Folder name for the evaluation of a checkpoint on a split with these differences."""
+    return re.sub(r"[^\w.+-]+", "_", " ".join([split, checkpoint.stem, *notices]))
 
 
 def _place(root: Path) -> str:
-    """Short, and another for every folder."""
+    """Short name that is unique to a folder."""
     path = root.resolve()
     return f"{path.name}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"

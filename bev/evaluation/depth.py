@@ -1,4 +1,4 @@
-"""How far predicted depth is from what the lidar measured."""
+"""Errors of predicted depth against lidar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from bev.models.heads.depth import PredictedDepth
 
 @dataclass(frozen=True)
 class DepthErrors:
-    """Sums over feature cells with a lidar point in the bins' range; those of parts add up.
+    """Sums of errors over feature cells that have a lidar point in the range of the depth bins.
+
+    The sums of several batches are added with ``+``.
 
     Attributes:
         relative: sum of ``|predicted - measured| / measured``.
         squared: sum of (predicted - measured)^2, square metres.
-        cells: how many.
+        cells: number of feature cells.
     """
 
     relative: float = 0.0
@@ -37,7 +39,7 @@ class DepthErrors:
     def scalars(self) -> dict[str, float]:
         """Mean absolute relative error and root mean square error (metres), for a logger.
 
-        Empty where nothing was measured.
+        Empty if there is no measurement.
         """
         if self.cells == 0:
             return {}
@@ -49,7 +51,7 @@ class DepthErrors:
 
 @evaluator.register(DepthSupervisionConfig)
 class DepthEvaluator(Evaluator):
-    """Errors of the predicted depth, wherever a batch carries lidar."""
+    """Computes the errors of predicted depth on all batches with lidar."""
 
     def __init__(
         self, config: DepthSupervisionConfig, name: str, model: DetectorConfig, data: DataConfig
@@ -58,7 +60,11 @@ class DepthEvaluator(Evaluator):
         self.errors = DepthErrors()
 
     def update(self, decoded: PredictedDepth, batch: Batch) -> None:
-        if decoded.logits is None or not any(len(points) for points in batch.lidar):
+        if (
+            decoded.logits is None
+            or decoded.bins is None
+            or not any(len(points) for points in batch.lidar)
+        ):
             return
         self.errors += compare_depth(decoded.logits, decoded.nearest(batch), decoded.bins)
 
@@ -78,13 +84,14 @@ def compare_depth(
     nearest: Float[Tensor, "B N h w"],
     bins: DepthBinning,
 ) -> DepthErrors:
-    """Expected depth against the nearest lidar point in each feature cell.
+    """Compare expected depth with the nearest lidar point in each feature cell.
 
-    The expectation is over the softmax of the logits, each bin standing for its centre; float32.
+    The expectation is taken over the softmax of the logits and the bin centres, in float32.
 
     Args:
-        depth_logits: before the softmax.
-        nearest: metres, infinite where there is no point; see ``nearest_depth``.
+        depth_logits: logits of the depth bins.
+        nearest: depth of the nearest lidar point, metres; infinite if there is none, see
+            ``nearest_depth``.
         bins: the D depth bins.
     """
     known = bins.index_of(nearest) >= 0

@@ -1,8 +1,8 @@
-"""One evaluation of a split, for the validation of a training run and for ``bevlab evaluate``.
+"""Evaluation of a split, for the validation of a training run and for ``bevlab evaluate``.
 
-The idea: an accumulator takes predictions batch by batch, whoever drives the loop (Lightning, or
-``bev.evaluation.predict``); those of several processes are brought together; and it is scored once,
-at the end. What is measured is each head's own affair, see ``bev.evaluation.base``.
+An :class:`Evaluation` accumulates predictions batch by batch, independently of the loop (Lightning
+or ``bev.evaluation.predict``), gathers the results of several processes, and computes the scores
+once at the end. The metrics are defined by each head's evaluator, see ``bev.evaluation.base``.
 """
 
 import traceback
@@ -14,12 +14,12 @@ import torch.distributed
 import bev.evaluation.boxes
 import bev.evaluation.depth
 import bev.evaluation.nuscenes.boxes
-import bev.evaluation.segmentation  # noqa: F401  (each registers its head's evaluator)
+import bev.evaluation.segmentation  # noqa: F401  (imports register evaluators)
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
 from bev.errors import BevError, ConfigError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
-from bev.evaluation.sample_sums import SampleSums
+from bev.evaluation.sample_sums import SampleSums, total
 from bev.evaluation.scores import Scores
 from bev.evaluation.table import scores_table
 from bev.models import Detector, DetectorConfig
@@ -31,45 +31,46 @@ class Result:
     """Scores of an evaluated split.
 
     Attributes:
-        heads: the scores of each head, by name.
+        heads: scores of each head, by name.
     """
 
     heads: Mapping[str, Scores]
 
     def scalars(self) -> dict[str, float]:
-        """All figures, for a logger."""
+        """All figures by name, for a logger."""
         return {n: value for one in self.heads.values() for n, value in one.figures.items()}
 
     @property
     def classes(self) -> Mapping[str, Mapping[str, float]]:
-        """By class, the value of each column; empty where no head has classes."""
+        """Value of each column, by class; empty if no head has classes."""
         return next((one.classes for one in self.heads.values() if one.classes), {})
 
     @property
     def note(self) -> str:
-        """Definition of the figures, where it is needed to compare them; else empty."""
+        """Definition of figures, if it is needed to compare them; otherwise empty."""
         return " ".join(one.note for one in self.heads.values() if one.note)
 
     def text(self) -> str:
-        """For a terminal, without a trailing line break."""
+        """Text table for a terminal, without a trailing line break."""
         return scores_table(self.heads)
 
 
 def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
-    """The evaluator of each head that has one, by the head's name.
+    """Create the evaluators of the heads that have one, by the head's name.
 
     Raises:
-        ConfigError: where a head has none and needs one, where two have one headline, and where the
-            model's labels are not those of the data.
+        ConfigError: if a head needs an evaluator and none is registered, if two heads share a
+            headline, or if the labels of the model differ from those of the data.
     """
-    for what, own, there in model.labels.renamed(data.source.labels):
+    for what, predicted, annotated in model.label_space.renamed(data.source.labels):
         raise ConfigError(
-            f"The model's {what} are {', '.join(own) or 'none'} and those of data.source"
-            f" {type(data.source).__name__} are {', '.join(there) or 'none'}; use a source with the"
-            " same, or train a model with labels = None, which takes the source's."
+            f"The {what} of the model are {', '.join(predicted) or 'none'} and those of data.source"
+            f" ({type(data.source).__name__}) are {', '.join(annotated) or 'none'}; use a source"
+            " with the same labels, or train a model with labels = None, which takes the labels of"
+            " the source."
         )
-    found = {name: evaluator(head, name, model, data) for name, head in model.heads.items()}
-    found = {name: one for name, one in found.items() if one is not None}
+    created = {name: evaluator(head, name, model, data) for name, head in model.heads.items()}
+    found = {name: one for name, one in created.items() if one is not None}
     owners: dict[str, str] = {}
     for name, one in found.items():
         _claim(owners, "figure", one.headlines, name)
@@ -77,27 +78,27 @@ def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
 
 
 def headline(model: DetectorConfig, data: DataConfig) -> str:
-    """The figure that decides which checkpoint is the best: that of the first head that has one.
+    """Name of the figure that selects the best checkpoint: the first headline of the heads.
 
     Raises:
-        ConfigError: where no head's evaluator has one.
+        ConfigError: if no head's evaluator has a headline.
     """
     found = evaluators(model, data)
     names = [name for one in found.values() for name in one.headlines]
     if not names:
         raise ConfigError(
-            f"The evaluators of {', '.join(found) or 'no head'} name no headline figure, by which"
-            " checkpoints are compared; set `headlines` of one."
+            f"The evaluators of {', '.join(found) or 'no head'} name no headline figure, which is"
+            " needed to compare checkpoints; set `headlines` of one evaluator."
         )
     return names[0]
 
 
 class Evaluation:
-    """Accumulates a detector's predictions of a split, and scores them.
+    """Accumulates the predictions of a detector on a split, and computes the scores.
 
     Args:
         model: settings of the detector.
-        data: that are evaluated.
+        data: settings of the data to evaluate on.
 
     Raises:
         ConfigError: see :func:`evaluators`.
@@ -112,7 +113,7 @@ class Evaluation:
             one.update(prediction.results[name], batch)
 
     def gather(self) -> None:
-        """Bring what all processes found together on the first; does nothing where there is one."""
+        """Gather the results of all processes on rank 0; no effect with a single process."""
         distributed = torch.distributed
         if not (distributed.is_available() and distributed.is_initialized()):
             return
@@ -124,11 +125,11 @@ class Evaluation:
                 one.merge([part[name] for part in parts])
 
     def compute(self, split: EvaluatedSplit) -> Result:
-        """Score the whole split, of which every sample has been predicted, and leave files.
+        """Compute the scores once every sample of the split has been added, and write files.
 
         Raises:
-            ConfigError: where two heads have a figure of one name.
-            DataError: where the data have no ground truth to score against.
+            ConfigError: if two heads have a figure of the same name.
+            DataError: if the data have no ground truth.
         """
         result = Result({name: one.compute(split) for name, one in self.evaluators.items()})
         owners: dict[str, str] = {}
@@ -139,21 +140,21 @@ class Evaluation:
 
 @torch.no_grad()
 def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
-    """Compute each head's loss, result and measures of a batch once, before a run begins.
+    """Compute the loss, the results and the figures of each head on one batch, before a run begins.
 
-    So a head that does not work ends the run at its start.
+    Errors of a head thus end the run at its start.
 
     Raises:
-        ConfigError: names the head, what was tried, and what went wrong.
-        BevError: of the heads themselves.
+        ConfigError: names the head, the failing step and the error.
+        BevError: errors raised by the heads themselves.
     """
-    own, training = evaluators(model.config, data), model.training
+    created, training = evaluators(model.config, data), model.training
     features = model.eval().features(batch)
-    terms: dict[str, str] = {}  # loss terms and figures, and the head that has them
-    for name, one in own.items():
-        _claim(terms, "figure", one.headlines, name)
+    terms: dict[str, str] = {}  # loss terms and figures -> name of their head
+    for name, headed in created.items():
+        _claim(terms, "figure", headed.headlines, name)
     for name in model.config.heads:
-        head, one = getattr(model, name), own.get(name)
+        head, one = getattr(model, name), created.get(name)
         step = "forward"
         try:
             output = head(features)
@@ -168,12 +169,12 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
             if one is not None:
                 one.update(decoded, batch)
             if isinstance(one, SampleSums):
-                figures = one.figures(sum(one.samples.values()))
+                figures = one.figures(total(one.samples))
                 _claim(terms, "figure", figures, name)
                 if missing := [n for n in one.headlines if figures and n not in figures]:
                     raise ConfigError(
                         f"Head model.{name}: {type(one).__name__} has the headline {missing[0]!r},"
-                        f" and its figures are {', '.join(figures)}."
+                        f" but its figures are {', '.join(figures)}."
                     )
         except BevError:
             raise
@@ -188,15 +189,15 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
 
 
 def _claim(owners: dict[str, str], what: str, names: Iterable[str], head: str) -> None:
-    """Note whose the names are.
+    """Register names as those of a head.
 
     Raises:
-        ConfigError: where one is another head's.
+        ConfigError: if a name belongs to another head.
     """
     for name in names:
         key = f"{what} {name!r}"
         if owners.setdefault(key, head) != head:
             raise ConfigError(
-                f"Head model.{head}: the {key} is that of head model.{owners[key]}; give it a name"
-                " of its own."
+                f"Head model.{head}: the {key} is that of head model.{owners[key]}; give it another"
+                " name."
             )

@@ -1,4 +1,4 @@
-"""Run a detector over a split, without a trainer."""
+"""Prediction of a split without a trainer."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bev.data.batch import Batch, Views
+from bev.data.dataset import KeyFrames
 from bev.evaluation.evaluation import Evaluation
 from bev.models import Detector, FeatureCache
 
@@ -15,18 +16,21 @@ from bev.models import Detector, FeatureCache
 def predict(
     model: Detector, loader: DataLoader, device: torch.device, blank: bool = False
 ) -> Evaluation:
-    """Predict every sample of a loader, in float32, and accumulate for an evaluation.
+    """Predict every sample of a loader in float32, and accumulate the results for evaluation.
 
     Args:
-        model: in evaluation mode, on ``device``.
-        loader: of ``KeyFrames``.
-        device: of the model.
-        blank: give the model uniform grey images, to measure what it predicts from priors alone.
+        model: detector in evaluation mode, on ``device``.
+        loader: loader over ``KeyFrames``.
+        device: device of the model.
+        blank: replace the images by uniform grey, to measure what the model predicts from priors
+            alone.
     """
-    # In the order of time, what was the present is the past of the next frames.
-    times, data = model.config.temporal.num_adjacent, loader.dataset.config
-    keep = times and data.missing_cameras == "error"
-    cache = FeatureCache(loader.batch_size + 8 * times) if keep else None
+    if not isinstance(loader.dataset, KeyFrames):
+        raise TypeError(f"The loader is over a {type(loader.dataset).__name__}, not KeyFrames.")
+    # Frames come in order of time, so the image features of a frame serve the next frames too.
+    num_adjacent, data = model.config.temporal.num_adjacent, loader.dataset.config
+    keep = num_adjacent and data.missing_cameras == "error"
+    cache = FeatureCache((loader.batch_size or 1) + 8 * num_adjacent) if keep else None
     evaluation = Evaluation(model.config, data)
     for batch in tqdm(loader, desc="predict", unit="batch"):
         batch = batch.to(device)
@@ -37,7 +41,7 @@ def predict(
 
 
 def blanked(batch: Batch) -> Batch:
-    """The batch with uniform grey images, those of adjacent frames too."""
+    """Replace the images of a batch by uniform grey, including those of adjacent frames."""
 
     def grey(views: Views) -> Views:
         return replace(views, images=torch.full_like(views.images, 114))

@@ -1,15 +1,15 @@
-"""Predicted boxes of a split as a JSON file, for any label space, and back.
+"""JSON file of the predicted boxes of a split, for any label space.
 
-The file names classes and attributes as text, so that it outlives the order that they are listed
-in, and holds every number exactly:
+Classes and attributes are stored by name, so the file stays valid if their order changes; numbers
+are stored exactly:
 
     {"frame": "ego", "dtype": "float32", "results": {"<sample token>": [
         {"class": "van", "center": [x, y, z], "size": [length, width, height], "yaw": radians,
          "velocity": [vx, vy], "score": 0.5, "attribute": ""}, ...]}}
 
-Boxes are in the sample's reference ego frame, in metres; a velocity that is not known is null, and
-an attribute that is not known is empty. Every sample of the split is a key, with an empty list
-where nothing was found.
+Boxes are in the sample's reference ego frame, in metres; an unknown velocity is null, and an
+unknown attribute is empty. Every sample of the split is a key, with an empty list if nothing was
+detected.
 """
 
 import json
@@ -27,7 +27,12 @@ from bev.geometry import Boxes3D
 RESULTS = "results.json"
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_NUMBERS = {"center": 3, "size": 3, "yaw": 1, "score": 1}  # fields that are always known
+_NUMBERS = {
+    "center": 3,
+    "size": 3,
+    "yaw": 1,
+    "score": 1,
+}  # number of values; these fields are never unknown
 
 
 def check_boxes(
@@ -37,32 +42,32 @@ def check_boxes(
     what: str = "predicted",
     error: type[BevError] = SubmissionError,
 ) -> None:
-    """Refuse boxes that cannot be scored.
+    """Raise an error if boxes cannot be scored.
 
     Args:
-        token: their sample, for the message.
-        boxes: of one sample.
-        labels: that their labels and attributes are numbers of.
+        token: token of the sample, for the message.
+        boxes: boxes of one sample.
+        labels: label space of the boxes.
         what: kind of boxes, for the message.
-        error: raised.
+        error: class of the error.
 
     Raises:
-        SubmissionError: or ``error``, where a centre, size, heading or score is not finite, a size
-            is not positive, or a label or attribute is none of the label space.
+        SubmissionError: or ``error``, if a centre, size, heading or score is not finite, a size is
+            not positive, or a label or attribute is not in the label space.
     """
     numbers = torch.cat([boxes.center, boxes.size, boxes.yaw[:, None], boxes.score[:, None]], dim=1)
     good = numbers.isfinite().all(dim=1) & (boxes.size > 0).all(dim=1)
     if not good.all():
         raise error(
             f"Sample {token} has {int((~good).sum())} of {len(boxes)} {what} boxes with a centre,"
-            " size, heading or score that is not finite or a size that is not positive; look at"
-            " what made them."
+            " size, heading or score that is not finite or a size that is not positive; fix"
+            " the code that creates them."
         )
-    for kind, value, least, names in (
+    for kind, value, lowest, names in (
         ("class", boxes.label, 0, labels.names),
         ("attribute", boxes.attribute, -1, labels.attributes),
     ):
-        wrong = value[(value < least) | (value >= len(names))]
+        wrong = value[(value < lowest) | (value >= len(names))]
         if len(wrong):
             raise error(
                 f"Sample {token} has a {what} box of {kind} number {int(wrong[0])}; the label space"
@@ -73,13 +78,13 @@ def check_boxes(
 def write_boxes(
     path: Path | str, boxes_by_token: Mapping[str, Boxes3D], labels: LabelSpace
 ) -> Path:
-    """Write the predicted boxes of a split, whole or not at all.
+    """Write the predicted boxes of a split atomically.
 
     Args:
-        path: the file, whose folder is made where needed.
-        boxes_by_token: of every sample, in its reference ego frame; float32 or float64. Their
-            visibility is not kept.
-        labels: that their labels and attributes are numbers of.
+        path: file to write; its folder is created if needed.
+        boxes_by_token: boxes of every sample, in its reference ego frame; float32 or float64. Their
+            visibility is not stored.
+        labels: label space of the boxes.
 
     Raises:
         SubmissionError: for boxes that cannot be scored, see :func:`check_boxes`.
@@ -102,7 +107,7 @@ def write_boxes(
 def _rows(boxes: Boxes3D, labels: LabelSpace) -> list[dict]:
     known = boxes.velocity.isfinite().all(dim=1).tolist()
     columns = {name: getattr(boxes, name).tolist() for name in _NUMBERS}
-    velocity, names = boxes.velocity.tolist(), (*labels.attributes, "")  # -1 is the last
+    velocity, names = boxes.velocity.tolist(), (*labels.attributes, "")  # -1 selects the last
     return [
         {
             "class": labels.names[label],
@@ -117,15 +122,15 @@ def _rows(boxes: Boxes3D, labels: LabelSpace) -> list[dict]:
 
 
 def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
-    """The predicted boxes that :func:`write_boxes` wrote, by sample token, to the bit.
+    """Read the boxes that :func:`write_boxes` wrote, by sample token, bit for bit.
 
     Args:
-        path: the file.
-        labels: in whose numbers the boxes come; it has every class and attribute of the file.
+        path: file to read.
+        labels: label space of the returned boxes, with every class and attribute of the file.
 
     Raises:
-        SubmissionError: where the file is missing or is no such file; names the sample and what is
-            wrong.
+        SubmissionError: if the file is missing or is not a file of predicted boxes; names the
+            sample and the error.
     """
     path = Path(path)
     if not path.is_file():
@@ -136,10 +141,10 @@ def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
         raise SubmissionError(f"Results file {path} is not JSON ({error}).") from error
     results = content.get("results") if isinstance(content, dict) else None
     dtype = content.get("dtype", "float32") if isinstance(results, dict) else None
-    if dtype not in [*_DTYPES] or content.get("frame") != "ego":
+    if not isinstance(results, dict) or dtype not in [*_DTYPES] or content.get("frame") != "ego":
         raise SubmissionError(
             f"Results file {path} lacks 'results', its 'frame' is not 'ego', or its 'dtype' is none"
-            f" of {', '.join(_DTYPES)}; it is no {RESULTS} of predicted boxes."
+            f" of {', '.join(_DTYPES)}; it is not a {RESULTS} of predicted boxes."
         )
     found = {}
     for token, rows in results.items():
@@ -155,12 +160,12 @@ def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
 
 
 class _Damaged(Exception):
-    """The rows of a sample are not what they should be."""
+    """The rows of a sample do not have the expected format."""
 
 
 def _boxes(rows: object, labels: LabelSpace, dtype: torch.dtype) -> Boxes3D:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _Damaged("it should be a list of boxes, each a mapping.")
+        raise _Damaged("it should be a list of boxes, each of them a mapping.")
     count = len(rows)
     values = {
         name: _numbers(name, [row.get(name) for row in rows], length, dtype)
@@ -181,7 +186,7 @@ def _boxes(rows: object, labels: LabelSpace, dtype: torch.dtype) -> Boxes3D:
 
 
 def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> torch.Tensor:
-    """(M, length)."""
+    """Convert to a (M, length) tensor."""
     for value in values:
         parts = value if length > 1 else [value]
         if not isinstance(parts, list) or len(parts) != length or not _are_numbers(parts):
@@ -193,21 +198,21 @@ def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> torch.
 
 
 def _are_numbers(parts: list) -> bool:
-    """Whether they are finite, and not too large for a float."""
+    """Return whether all values are finite numbers in the range of a float."""
     return all(type(part) in (int, float) and abs(part) <= sys.float_info.max for part in parts)
 
 
 def _places(
     kind: str, names: list, known: tuple[str, ...], none: str | None = None
 ) -> torch.Tensor:
-    """(M,) places of the names in a list; -1 for the name ``none``."""
+    """Return the (M,) indices of names in a list; -1 for the name ``none``."""
     place = {name: number for number, name in enumerate(known)}
     if none is not None:
         place[none] = -1
     for name in names:
         if not isinstance(name, str) or name not in place:
             raise _Damaged(
-                f"a box has the {kind} {name!r}, which the label space does not have; it has"
+                f"a box has the {kind} {name!r}, which is not in the label space; it has"
                 f" {', '.join(known) or 'none'}."
             )
     return torch.tensor([place[name] for name in names], dtype=torch.long)

@@ -1,12 +1,13 @@
-"""A rig made worse at test time, to measure how a model bears it.
+"""Perturbations of the rig at test time, to measure the robustness of a model.
 
-After Philion and Fidler, Lift, Splat, Shoot (2020), section 5.3: cameras that fail, and
-calibrations that are wrong.
+After Philion and Fidler, Lift, Splat, Shoot (2020), section 5.3: failing cameras and wrong
+calibrations.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 import torch
@@ -20,14 +21,14 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class Perturbation:
-    """What is done to the rig.
+    """Perturbation of the rig.
 
     Attributes:
-        without: cameras that are left out, e.g. CAM_FRONT.
-        extrinsic_noise: (degrees, metres), standard deviations of an error of every camera's pose
-            in every sample: a turn about and a shift along each of its axes.
-        noise_seed: of that error, which is a function of the seed, the sample and the camera; the
-            sample's adjacent frames have the same.
+        without: names of cameras that are left out, e.g. CAM_FRONT.
+        extrinsic_noise: (degrees, metres), standard deviations of an error of the pose of every
+            camera in every sample: a rotation about, and a shift along, each of its axes.
+        noise_seed: seed of this error, which is a function of the seed, the sample and the camera;
+            the adjacent frames of a sample have the same error.
     """
 
     without: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ class Perturbation:
     noise_seed: int = 0
 
     def __str__(self) -> str:
-        """In words; empty where nothing is done."""
+        """Describe the perturbation in words; empty if there is none."""
         degrees, metres = self.extrinsic_noise
         parts = [f"without {' '.join(self.without)}"] if self.without else []
         if degrees or metres:
@@ -43,7 +44,7 @@ class Perturbation:
         return ", ".join(parts)
 
     def frames(self, data: DataConfig, split: str) -> Sequence[Frame]:
-        """Key frames of a split as the disturbed rig records them.
+        """Key frames of a split, as recorded by the perturbed rig.
 
         Raises:
             ConfigError: see :meth:`rigged`.
@@ -54,24 +55,24 @@ class Perturbation:
         return _Miscalibrated(frames, self) if any(self.extrinsic_noise) else frames
 
     def rigged(self, data: DataConfig) -> DataConfig:
-        """The data with the cameras that are left.
+        """Data settings with the remaining cameras.
 
         Raises:
-            ConfigError: where ``without`` names a camera that the data do not use, or all of them.
+            ConfigError: if ``without`` names a camera that the data do not use, or all cameras.
         """
         cameras = data.camera_names
         if unknown := [name for name in self.without if name not in cameras]:
             raise ConfigError(
                 f"--without names {', '.join(unknown)}; the cameras are {', '.join(cameras)}."
             )
-        kept = tuple(name for name in cameras if name not in self.without)
-        if not kept:
+        remaining = tuple(name for name in cameras if name not in self.without)
+        if not remaining:
             raise ConfigError("--without names all cameras; leave at least one.")
-        return replace(data, cameras=kept, drop_cameras=0) if self.without else data
+        return replace(data, cameras=remaining, drop_cameras=0) if self.without else data
 
 
 class _Miscalibrated(Sequence[Frame]):
-    """Key frames whose cameras stand and look a little differently than they say."""
+    """Key frames with errors in the poses of their cameras."""
 
     def __init__(self, frames: Sequence[Frame], perturbation: Perturbation) -> None:
         self.frames, self.perturbation = frames, perturbation
@@ -79,27 +80,37 @@ class _Miscalibrated(Sequence[Frame]):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, index: int) -> Frame:
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Frame]: ...
+
+    def __getitem__(self, index: int | slice) -> Frame | Sequence[Frame]:
+        if isinstance(index, slice):
+            return _Miscalibrated(self.frames[index], self.perturbation)
         frame = self.frames[index]
 
-        def wrong(cameras: Sequence[CameraFrame]) -> tuple[CameraFrame, ...]:
+        def miscalibrated(cameras: Sequence[CameraFrame]) -> tuple[CameraFrame, ...]:
             return tuple(
                 replace(c, ego_from_camera=c.ego_from_camera @ self._error(frame.token, c.name))
                 for c in cameras
             )
 
-        adjacent = tuple(replace(other, cameras=wrong(other.cameras)) for other in frame.adjacent)
-        return replace(frame, cameras=wrong(frame.cameras), adjacent=adjacent)
+        adjacent = tuple(
+            replace(other, cameras=miscalibrated(other.cameras)) for other in frame.adjacent
+        )
+        return replace(frame, cameras=miscalibrated(frame.cameras), adjacent=adjacent)
 
     def _error(self, token: str, camera: str) -> Float[Tensor, "4 4"]:
-        """(4, 4) float64, the true camera from the one that is believed in."""
+        """(4, 4) float64 transform from the assumed camera frame to the actual one."""
         degrees, metres = self.perturbation.extrinsic_noise
-        place = zlib.crc32(f"{token} {camera}".encode())
-        rng = np.random.default_rng([self.perturbation.noise_seed, place])
+        key = zlib.crc32(f"{token} {camera}".encode())
+        rng = np.random.default_rng([self.perturbation.noise_seed, key])
         error = np.eye(4)
         from scipy.spatial.transform import Rotation
 
-        turn = Rotation.from_rotvec(degrees * rng.standard_normal(3), degrees=True)
-        error[:3, :3] = turn.as_matrix()
+        rotation = Rotation.from_rotvec(degrees * rng.standard_normal(3), degrees=True)
+        error[:3, :3] = rotation.as_matrix()
         error[:3, 3] = metres * rng.standard_normal(3)
         return torch.from_numpy(error)

@@ -1,7 +1,7 @@
-"""Evaluators whose figures follow from sums over samples: IoU, accuracy, mean errors.
+"""Evaluators whose metrics are functions of sums over samples: IoU, accuracy, mean errors.
 
-The idea: numbers of each sample that are added up are all that several processes, a file and the
-bootstrap need; so an evaluator says how to count a batch and what to make of the sums, and no more.
+Numbers per sample that are added up suffice for several processes, for a file and for the
+bootstrap. An evaluator therefore only defines the numbers of a batch and the figures of the sums.
 """
 
 import json
@@ -22,14 +22,20 @@ from bev.files import replacing
 from bev.models import DetectorConfig, HeadConfig
 
 
-class SampleSums(Evaluator):
-    """Base of evaluators whose figures follow from sums over samples.
+def total(samples: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Sum of the numbers of all samples."""
+    summed: Any = sum(samples.values())
+    return summed
 
-    A subclass gives :meth:`measure` and :meth:`figures`; the rest (several processes, files, the
-    bootstrap) is done here.
+
+class SampleSums(Evaluator):
+    """Base class of evaluators whose figures are functions of sums over samples.
+
+    A subclass implements :meth:`measure` and :meth:`figures`; this class handles several processes,
+    files and the bootstrap.
 
     Attributes:
-        samples: by sample token, the numbers that are summed; any shape.
+        samples: numbers to add up, by sample token; any shape.
         note: definition of the figures, see ``Scores``.
     """
 
@@ -42,22 +48,22 @@ class SampleSums(Evaluator):
         self.samples: dict[str, np.ndarray] = {}
 
     def measure(self, decoded: Any, batch: Batch) -> Float[Tensor, "B ..."]:
-        """The numbers of each sample of a batch."""
+        """Compute the numbers of each sample of a batch."""
         raise NotImplementedError
 
     def figures(self, sums: np.ndarray) -> dict[str, float]:
-        """Figures by name, of summed numbers; the names are the same for all sums."""
+        """Compute figures, by name, of summed numbers; the names must be the same for all sums."""
         raise NotImplementedError
 
     def update(self, decoded: Any, batch: Batch) -> None:
-        measured = self.measure(decoded, batch).cpu()  # not every device has float64
+        measured = self.measure(decoded, batch).cpu()  # some devices do not support float64
         if measured.is_floating_point():
-            measured = measured.double()  # NumPy has no bfloat16, and sums are kept exact
+            measured = measured.double()  # NumPy has no bfloat16; float64 keeps sums exact
         numbers = measured.numpy()
         if len(numbers) != len(batch):
             raise ConfigError(
-                f"{type(self).__name__}.measure gives numbers of {len(numbers)} samples for a batch"
-                f" of {len(batch)}."
+                f"{type(self).__name__}.measure returns numbers of {len(numbers)} samples for a"
+                f" batch of {len(batch)}."
             )
         self.samples |= dict(zip(batch.tokens, numbers, strict=True))
 
@@ -65,10 +71,10 @@ class SampleSums(Evaluator):
         return self.samples
 
     def merge(self, states: Sequence[dict[str, np.ndarray]]) -> None:
-        self.samples = {token: own for state in states for token, own in state.items()}
+        self.samples = {token: numbers for state in states for token, numbers in state.items()}
 
     def compute(self, split: EvaluatedSplit) -> Scores:
-        """Score the samples, and write ``<name>.json``."""
+        """Compute the scores, and write ``<name>.json``."""
         scores = self._scores(self.samples)
         split.folder.mkdir(parents=True, exist_ok=True)
         content = {
@@ -106,5 +112,5 @@ class SampleSums(Evaluator):
         return {token: np.array(numbers) for token, numbers in content.items()}
 
     def _scores(self, samples: Mapping[str, np.ndarray]) -> Scores:
-        figures = self.figures(sum(samples.values())) if samples else {}
+        figures = self.figures(total(samples)) if samples else {}
         return Scores(figures, note=self.note if figures else "")

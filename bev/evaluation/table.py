@@ -1,4 +1,4 @@
-"""The figures of an evaluation as a text table."""
+"""Scores as a text table."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ Classes = Mapping[str, Mapping[str, float]]
 
 
 def class_columns(classes: Classes) -> list[str]:
-    """Names of the columns, of all classes."""
+    """Names of the columns of all classes."""
     return list(dict.fromkeys(name for values in classes.values() for name in values))
 
 
 def class_rows(classes: Classes) -> list[tuple[str, list[str]]]:
-    """One row a class: its name, then the columns' values as text ('-' for no meaning)."""
+    """Rows of the table: the name of each class, and its values as text ('-' if not defined)."""
     columns = class_columns(classes)
     rows = []
     for name, values in classes.items():
@@ -24,9 +24,10 @@ def class_rows(classes: Classes) -> list[tuple[str, list[str]]]:
 
 
 def scores_table(heads: Mapping[str, Scores]) -> str:
-    """The figures and one line a class, aligned, without a trailing line break.
+    """Format figures and one line per class, aligned, without a trailing line break.
 
-    The figures of heads with classes stand side by side, those of others in a line each below.
+    The figures of the first head with classes are placed side by side, those of other heads one per
+    line below.
     """
     main = next((one for one in heads.values() if one.classes), Scores())
     others = [

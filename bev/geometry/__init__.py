@@ -1,4 +1,4 @@
-"""Where things are: rigid transforms, cameras and lenses, the BEV grid, 3D boxes and areas.
+"""Geometry: rigid transforms, cameras and lenses, the BEV grid, 3D boxes and polygons.
 
 Frames are right-handed and metric. ``ego``: x forward, y left, z up, origin on the ground below
 the rear axle. ``camera``: x right, y down, z forward. A matrix named ``target_from_source`` maps

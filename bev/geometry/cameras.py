@@ -1,7 +1,7 @@
-"""Cameras: from points around the car to pixels, and from pixels with depth back.
+"""Calibrated cameras: projection of points to pixels, and of pixels with depth to points.
 
-``depth`` is what the camera's lens measures: of a pinhole the z coordinate in the camera frame, of
-a fisheye the distance from the camera (its rays beyond 90 degrees have no positive z).
+The lens defines ``depth``: for a pinhole it is the z coordinate in the camera frame, for a fisheye
+the distance from the camera (rays beyond 90 degrees have no positive z).
 """
 
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from torch import Tensor
 from bev.geometry.lens import Lens, Pinhole
 from bev.geometry.transforms import apply_transform, inverse_rigid
 
-NEAREST = 0.1  # metres of depth; a nearer point, or one behind the camera, is not seen
+NEAREST = 0.1  # metres of depth; points nearer than this, or behind the camera, are not in view
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Cameras:
     """A batch of calibrated cameras; ``*batch`` is usually (B, N).
 
     Attributes:
-        intrinsics: ``(*batch, 3, 3)``, original pixels from the lens's plane.
-        ego_from_camera: ``(*batch, 4, 4)``, rigid, metres. The reference ego frame is that of the
-            sample; the ego motion up to each camera's own time is part of the matrix.
-        image_from_original: ``(*batch, 3, 3)``, pixels of the network's image from original
+        intrinsics: ``(*batch, 3, 3)``, original pixels from the plane of the lens.
+        ego_from_camera: ``(*batch, 4, 4)``, rigid, metres. The ego frame is the one at the
+            time of the sample; the matrix includes the ego motion up to each camera's own time.
+        image_from_original: ``(*batch, 3, 3)``, pixels of the network's input image from original
             pixels.
-        lens: the camera model, of the same batch; see :class:`bev.geometry.Lens`.
+        lens: camera model with the same batch dimensions; see :class:`bev.geometry.Lens`.
     """
 
     intrinsics: Float[Tensor, "*batch 3 3"]
@@ -36,16 +36,17 @@ class Cameras:
 
     @property
     def image_from_camera(self) -> Float[Tensor, "*batch 3 3"]:
-        """Homogeneous pixels of the network's image from the lens's plane.
+        """Homogeneous pixels of the network's input image from the plane of the lens.
 
-        For a pinhole these are camera coordinates; for any lens, directions near its axis.
+        Points of the plane are camera coordinates for a pinhole, and directions near the optical
+        axis for any lens.
         """
         return self.image_from_original @ self.intrinsics
 
     def project(
         self, points: Float[Tensor, "*batch P 3"]
     ) -> tuple[Float[Tensor, "*batch P 2"], Float[Tensor, "*batch P"]]:
-        """Ego points (metres) to pixels and depth; where depth <= 0 the pixel means nothing."""
+        """Project ego points (metres) to pixels and depth; pixels with depth <= 0 are invalid."""
         in_camera = apply_transform(inverse_rigid(self.ego_from_camera), points)
         plane, depth = self.lens.project(in_camera)
         homogeneous = plane @ self.image_from_camera.transpose(-1, -2)
@@ -54,21 +55,21 @@ class Cameras:
     def unproject(
         self, pixels: Float[Tensor, "*batch P 2"], depth: Float[Tensor, "*batch P"]
     ) -> Float[Tensor, "*batch P 3"]:
-        """Pixels with depth (metres) to ego points; the inverse of :meth:`project`.
+        """Lift pixels with depth (metres) to ego points; the inverse of :meth:`project`.
 
-        NaN where the lens sees nothing, as in the corners of a fisheye's image.
+        NaN for pixels outside the field of view, such as the corners of a fisheye image.
         """
         rays = self.rays(pixels)
         return apply_transform(self.ego_from_camera, rays * depth.unsqueeze(-1))
 
     def rays(self, pixels: Float[Tensor, "*batch P 2"]) -> Float[Tensor, "*batch P 3"]:
-        """Camera-frame directions through pixels, of depth 1; NaN where the lens sees nothing."""
+        """Camera-frame rays of depth 1 through pixels; NaN outside the field of view."""
         homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
         plane = homogeneous @ torch.inverse(self.image_from_camera).transpose(-1, -2)
         return self.lens.unproject(plane)
 
     def to(self, *args, **kwargs) -> "Cameras":
-        """Like ``Tensor.to``, for every field."""
+        """Apply ``Tensor.to`` to every field."""
         return Cameras(**{f.name: getattr(self, f.name).to(*args, **kwargs) for f in fields(self)})
 
     def __getitem__(self, index) -> "Cameras":
@@ -83,17 +84,18 @@ def feature_pixels(
     corners: bool = False,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "h w 2"]:
-    """The image point (x, y) that each feature cell looks at.
+    """Image point (x, y) at the centre of each feature cell.
 
-    Column j of w looks at x = W/2 + (j - (w-1)/2) * stride, which is (j + 0.5) * stride where
-    w * stride = W; backbones that do not pad have fewer columns, still centred.
+    Column j of w is centred at x = W/2 + (j - (w-1)/2) * stride, which is (j + 0.5) * stride if
+    w * stride = W. Feature maps of backbones that do not pad have fewer columns, centred likewise.
 
     Args:
         image_size: (H, W), pixels.
         feature_size: (h, w), cells.
         stride: pixels per feature cell.
-        corners: spread the cells from pixel 0 to pixel W - 1 instead, as Lift-Splat-Shoot's code
-            and its successors do (off by up to half a stride; for published weights).
+        corners: spread the cells from pixel 0 to pixel W - 1 instead, as the code of
+            Lift-Splat-Shoot and its successors does. This is off by up to half a stride, and needed
+            for published weights.
     """
     axes = []
     for length, cells in zip(image_size, feature_size, strict=True):
@@ -112,20 +114,20 @@ def feature_cells(
     feature_size: tuple[int, int],
     stride: float,
 ) -> Float[Tensor, "*batch 2"]:
-    """Where image points (x, y) lie among the feature cells; undoes :func:`feature_pixels`.
+    """Feature-map coordinates of image points (x, y); the inverse of :func:`feature_pixels`.
 
     Args:
         image_size: (H, W), pixels.
-        feature_size: (h, w), cells; centred in the image where they do not fill it.
+        feature_size: (h, w), cells; the feature map is centred in the image if it does not fill it.
         stride: pixels per feature cell.
 
     Returns:
-        (column, row), continuous: cell (row, column) covers [column, column + 1) and
-        [row, row + 1), its centre is at + 0.5. Outside of [0, w) or [0, h) there is no cell.
+        Continuous (column, row): cell (row, column) covers [column, column + 1) and
+        [row, row + 1), and its centre is at + 0.5. Values outside [0, w) or [0, h) are in no cell.
     """
     axes = zip(pixels.unbind(-1), image_size[::-1], feature_size[::-1], strict=True)
-    places = [(pixel - length / 2) / stride + cells / 2 for pixel, length, cells in axes]
-    return torch.stack(places, dim=-1)
+    coordinates = [(pixel - length / 2) / stride + cells / 2 for pixel, length, cells in axes]
+    return torch.stack(coordinates, dim=-1)
 
 
 def in_view(
@@ -134,12 +136,12 @@ def in_view(
     image_size: tuple[int, int],
     nearest: float = NEAREST,
 ) -> Bool[Tensor, "*batch"]:
-    """Whether projected points lie before the camera and within its image.
+    """Mask of projected points that lie in front of the camera and within its image.
 
     Args:
-        pixels, depth: as :meth:`Cameras.project` gives them.
+        pixels, depth: output of :meth:`Cameras.project`.
         image_size: (H, W), pixels.
-        nearest: depth (metres) beyond which a point is seen.
+        nearest: minimum depth, metres (exclusive).
     """
     (height, width), (x, y) = image_size, pixels.unbind(-1)
     return (depth > nearest) & (x >= 0) & (x < width) & (y >= 0) & (y < height)

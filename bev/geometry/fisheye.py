@@ -1,12 +1,12 @@
-"""OpenCV's fisheye: the lens of Kannala and Brandt.
+"""Fisheye lens of Kannala and Brandt, as in OpenCV.
 
 After Kannala and Brandt, A generic camera model and calibration method for conventional,
-wide-angle, and fish-eye lenses (2006), equation 6, as OpenCV's ``cv2.fisheye`` has it. A ray at the
-angle theta from the optical axis meets the plane at the distance
+wide-angle, and fish-eye lenses (2006), equation 6, in the form of OpenCV's ``cv2.fisheye``. A ray
+at the angle theta from the optical axis meets the plane at the distance
 
     theta_d = theta (1 + k1 theta^2 + k2 theta^4 + k3 theta^6 + k4 theta^8)
 
-from its origin, in the direction in which it leaves the axis.
+from the origin, in the direction in which the ray leaves the axis.
 """
 
 import math
@@ -21,20 +21,21 @@ from torch import Tensor
 from bev.errors import ConfigError
 from bev.geometry.lens import Lens
 
-_NEWTON_STEPS = 24  # float64 rounding after 6 for usual lenses, more near a turning point
-_SHORT_OF_TURN = 0.999  # of the angle where theta_d stops rising: there nothing can be inverted
+_NEWTON_STEPS = 24  # usual lenses reach float64 precision after 6; near a turning point, more
+# Default max_angle as a fraction of the angle where theta_d stops rising, and is not invertible.
+_TURN_FRACTION = 0.999
 
 
 @dataclass(frozen=True)
 class KannalaBrandt(Lens):
-    """A fisheye. Depth is the distance from the camera, as rays beyond 90 degrees have no z > 0.
+    """Fisheye lens. Depth is the distance from the camera, as rays beyond 90 degrees have no z > 0.
 
-    Made by :meth:`make`, which checks the numbers.
+    Create one with :meth:`make`, which validates the parameters.
 
     Attributes:
         coefficients: ``(*batch, 4)`` k1 to k4.
-        max_angle: ``(*batch)`` half the field of view, radians; what lies beyond is not seen.
-            theta_d rises up to there.
+        max_angle: ``(*batch)`` half the field of view, radians; theta_d must increase up to this
+            angle. Points beyond are not in view.
     """
 
     coefficients: Float[Tensor, "*batch 4"]
@@ -42,21 +43,21 @@ class KannalaBrandt(Lens):
 
     @classmethod
     def make(cls, coefficients: Sequence[float], max_angle: float | None = None) -> "KannalaBrandt":
-        """A single camera's lens, float64.
+        """Create the lens of a single camera, float64.
 
         Args:
             coefficients: k1 to k4.
-            max_angle: radians; by default as far as theta_d rises, at most pi.
+            max_angle: radians; defaults to the angle up to which theta_d increases, at most pi.
 
         Raises:
-            ConfigError: for numbers that are not four and finite, and for a lens that does not rise
-                up to ``max_angle``.
+            ConfigError: if the coefficients are not four finite numbers, or if theta_d does not
+                increase up to ``max_angle``.
         """
         if fault := lens_fault(coefficients, math.nan if max_angle is None else max_angle):
             raise ConfigError(f"A KannalaBrandt lens {fault}.")
         if max_angle is None:
             turn = rising_until(coefficients)
-            max_angle = math.pi if turn > math.pi else _SHORT_OF_TURN * turn
+            max_angle = math.pi if turn > math.pi else _TURN_FRACTION * turn
         return cls(
             torch.tensor([float(k) for k in coefficients], dtype=torch.float64),
             torch.tensor(float(max_angle), dtype=torch.float64),
@@ -68,8 +69,8 @@ class KannalaBrandt(Lens):
         x, y, z = points.unbind(-1)
         squared = x * x + y * y
         whole = squared + z * z
-        # On the axis the formula is 0 / 0: 1 / z stands in, which is its limit there. Roots are
-        # taken of what is not 0, so that gradients are finite too.
+        # On the axis the formula is 0 / 0, so its limit 1 / z is used. Roots are never taken of 0,
+        # so that gradients are finite too.
         off_axis = squared > torch.finfo(points.dtype).eps ** 2 * whole
         radius = torch.where(off_axis, squared, 1).sqrt()
         limit = self.max_angle.unsqueeze(-1)
@@ -98,9 +99,10 @@ class KannalaBrandt(Lens):
         return torch.where(seen.unsqueeze(-1), rays, torch.nan)
 
     def _angle(self, distorted: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
-        """theta of theta_d, by Newton's method between bounds: a step beyond them is a bisection.
+        """Invert theta_d by Newton's method, with bisection for steps that leave the bracket.
 
-        Gradients are those of the last step, which by the implicit function theorem are theta's.
+        Gradients flow through the last step only, which gives the gradients of theta by the
+        implicit function theorem.
         """
         with torch.no_grad():
             low = torch.zeros_like(distorted)
@@ -115,13 +117,13 @@ class KannalaBrandt(Lens):
         return theta - (self._distorted(theta) - distorted) / slope
 
     def _distorted(self, theta: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
-        """theta_d of theta."""
+        """Compute theta_d of theta."""
         k1, k2, k3, k4 = self.coefficients.unsqueeze(-2).unbind(-1)
         square = theta * theta
         return theta * (1 + square * (k1 + square * (k2 + square * (k3 + square * k4))))
 
     def _slope(self, theta: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
-        """The derivative of theta_d."""
+        """Compute the derivative of theta_d."""
         k1, k2, k3, k4 = self.coefficients.unsqueeze(-2).unbind(-1)
         square = theta * theta
         terms = 5 * k2 + square * (7 * k3 + square * (9 * k4))
@@ -129,19 +131,22 @@ class KannalaBrandt(Lens):
 
 
 def rising_until(coefficients: Sequence[float]) -> float:
-    """The angle (radians) at which theta_d of k1 to k4 stops rising; infinite if it never does."""
+    """Angle (radians) at which theta_d stops rising; infinite if it never does."""
     slope = [factor * k for factor, k in zip((3, 5, 7, 9), coefficients, strict=True)]
-    roots = np.roots([1.0, *slope])  # in 1 / theta^2, so that no coefficient is divided by
+    roots = np.roots([1.0, *slope])  # in 1 / theta^2, to avoid dividing by a coefficient
     real = roots.real[(np.abs(roots.imag) < 1e-7 * np.abs(roots)) & (roots.real > 0)]
     return 1 / math.sqrt(real.max()) if len(real) else math.inf
 
 
 def lens_fault(coefficients: Sequence[float], max_angle: float) -> str:
-    """What is wrong with a fisheye's numbers, as the end of a sentence; empty where nothing is.
+    """Validate the parameters of a fisheye lens.
 
     Args:
         coefficients: k1 to k4.
-        max_angle: radians; NaN where not given.
+        max_angle: radians; NaN if not given.
+
+    Returns:
+        The predicate of an error sentence whose subject is the lens; empty if the lens is valid.
     """
     numbers = [float(k) for k in coefficients]
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
@@ -152,7 +157,8 @@ def lens_fault(coefficients: Sequence[float], max_angle: float) -> str:
         return f"needs a max_angle above 0 and up to pi (radians), not {max_angle:g}"
     if (turn := rising_until(numbers)) <= max_angle:
         return (
-            f"of coefficients {numbers} stops widening at {turn:.4g} radians from its axis, before"
-            f" its max_angle {max_angle:.4g}; give a smaller max_angle, or mend the coefficients"
+            f"with coefficients {numbers} stops widening at {turn:.4g} radians from its axis,"
+            f" before its max_angle {max_angle:.4g}; give a smaller max_angle or correct the"
+            " coefficients"
         )
     return ""

@@ -1,7 +1,7 @@
-"""The BEV grid: which cell a point falls into, and where the cells are.
+"""BEV grid: the cells of points, and the centres of cells.
 
 Tensors over the grid are indexed ``[..., y, x]``. Cell (iy, ix) covers
-``[x_lo + ix * step, x_lo + (ix + 1) * step)`` and likewise in y.
+``[x_lo + ix * step, x_lo + (ix + 1) * step)`` in x, and likewise in y.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class BevGrid:
     """Ranges and steps (lo, hi, step) in metres along x (forward), y (left) and z (up).
 
     Raises:
-        ValueError: where a step is not positive or does not divide its range.
+        ValueError: if a step is not positive or does not divide its range.
     """
 
     x: Axis = (-51.2, 51.2, 0.8)
@@ -42,14 +42,14 @@ class BevGrid:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Numbers of cells (Z, Y, X)."""
-        return tuple(round((hi - lo) / step) for lo, hi, step in (self.z, self.y, self.x))
+        return _cells(self.z), _cells(self.y), _cells(self.x)
 
     def locate(
         self, points: Float[Tensor, "*points 3"]
     ) -> tuple[Int[Tensor, "*points 3"], Bool[Tensor, "*points"]]:
-        """Cell indices (iz, iy, ix) of points (metres), and whether they lie in the grid.
+        """Cell indices (iz, iy, ix) of points (metres), and a mask of the points inside the grid.
 
-        Indices of points outside (NaN and infinite ones included) are zero.
+        Indices of points outside, including NaN and infinite points, are zero.
         """
         indices, inside = self.floor(*points.unbind(dim=-1))
         cells = torch.stack(indices[::-1], dim=-1)
@@ -59,26 +59,31 @@ class BevGrid:
     def floor(
         self, x: Float[Tensor, "*points"], y: Float[Tensor, "*points"], z: Float[Tensor, "*points"]
     ) -> tuple[tuple[Float[Tensor, "*points"], ...], Bool[Tensor, "*points"]]:
-        """Cell indices (ix, iy, iz) of coordinates (metres) as floats, and which are in the grid.
+        """Cell indices (ix, iy, iz) of coordinates (metres) as floats, and a mask of points inside.
 
-        Indices of points outside are not limited.
+        Indices of points outside the grid are not clamped.
         """
         indices, beyond = [], torch.zeros_like(x)
         for coordinate, (lo, _, step), size in zip(
             (x, y, z), (self.x, self.y, self.z), self.shape[::-1], strict=True
         ):
-            # floor, never a cast: a cast would fold the cell below the range into cell 0.
+            # Round with floor: a cast to integers would merge the cell below the range into cell 0.
             index = coordinate.sub(lo).mul_(1 / step).floor_()
-            # Cells beyond the range, squared and summed: one comparison is left (NaN is beyond).
+            # Sum the squared excess over all axes, to compare only once (NaN counts as outside).
             excess = index.clamp(0, size - 1).sub_(index)
             beyond.addcmul_(excess, excess)
             indices.append(index)
         return tuple(indices), beyond.bool().logical_not_()
 
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, "Y X 2"]:
-        """The centre (x, y) of each cell, metres."""
+        """Centre (x, y) of each cell, metres."""
         _, rows, columns = self.shape
         x = self.x[0] + (torch.arange(columns, device=device) + 0.5) * self.x[2]
         y = self.y[0] + (torch.arange(rows, device=device) + 0.5) * self.y[2]
         yy, xx = torch.meshgrid(y, x, indexing="ij")
         return torch.stack([xx, yy], dim=-1)
+
+
+def _cells(axis: Axis) -> int:
+    lo, hi, step = axis
+    return round((hi - lo) / step)

@@ -1,8 +1,8 @@
-"""``image_from_original``: the 3x3 matrix from original pixels to augmented pixels.
+"""Image augmentation matrix ``image_from_original``: augmented pixels from original pixels.
 
-The idea: scale, crop, flip and rotation are one affine map in continuous image coordinates (pixel
-centres at integer + 0.5). The same matrix warps the image and goes with the intrinsics, so an image
-and its calibration cannot drift apart.
+Scaling, cropping, flipping and rotation form one affine map in continuous image coordinates (pixel
+centres at integer + 0.5). The same 3x3 matrix warps the image and is stored with the intrinsics, so
+an image and its calibration always agree.
 """
 
 import math
@@ -20,18 +20,18 @@ def image_affine(
     rotation: float = 0.0,
     stretch: float = 1.0,
 ) -> Float[Tensor, "3 3"]:
-    """Scale, crop, flip, then rotate about the centre of the result.
+    """Matrix that scales, crops, flips, then rotates about the centre of the result.
 
     Args:
         size: (height, width) of the result, pixels.
         scale: resized pixels per original pixel.
         crop: (top, left) of the crop window in the resized image, pixels.
-        flip: mirror left and right.
+        flip: flip horizontally.
         rotation: radians, counter-clockwise as seen in the image (y points down).
-        stretch: rows are resized by so much more than columns.
+        stretch: additional scale factor along y.
 
     Returns:
-        The matrix in float64, homogeneous pixels of the result from those of the original.
+        Homogeneous pixels of the result from homogeneous pixels of the original, float64.
     """
     height, width = size
     top, left = crop

@@ -1,10 +1,9 @@
-"""Lenses: from directions in the camera frame to a plane, and back.
+"""Lenses: projection from the camera frame to a plane, and back.
 
-The idea: every central camera is a lens followed by one 3x3 matrix. The lens maps points of the
-camera frame to homogeneous coordinates on a plane at distance 1 (for a pinhole that is the
-identity) and gives their depth; intrinsics and image augmentation, as a matrix, make pixels of
-them. So a camera model is one class of two functions, and nothing that augments, resizes or mirrors
-images knows it.
+Every central camera is modelled as a lens followed by one 3x3 matrix. The lens maps points of the
+camera frame to homogeneous coordinates on a plane at distance 1 (the identity for a pinhole) and
+computes their depth. The matrix, intrinsics and image augmentation, maps the plane to pixels. A
+camera model is therefore a class with two methods, and image augmentation does not depend on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,14 +17,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Lens:
-    """Base of the camera models. A subclass is a frozen dataclass with the two functions.
+    """Base class of camera models. A subclass is a frozen dataclass that defines both methods.
 
-    Its fields are tensors that begin with the batch dimensions of the cameras, such as (B, N, 4),
-    or have these alone, such as (B, N); a single camera's have none. They are stacked, indexed and
-    moved between devices with the cameras.
+    The fields are tensors whose leading dimensions are the batch dimensions of the cameras, such as
+    (B, N, 4) or (B, N); for a single camera there are no batch dimensions. Fields are stacked,
+    indexed and moved between devices together with the cameras.
 
     Attributes:
-        straight: whether straight lines in space are straight in images.
+        straight: whether straight lines in space are straight in the image.
     """
 
     straight: ClassVar[bool] = False
@@ -33,27 +32,27 @@ class Lens:
     def project(
         self, points: Float[Tensor, "*points 3"]
     ) -> tuple[Float[Tensor, "*points 3"], Float[Tensor, "*points"]]:
-        """Points of the camera frame to homogeneous coordinates on the plane, and depth.
+        """Project points of the camera frame to homogeneous coordinates on the plane, and depth.
 
         Args:
             points: ``(*batch, P, 3)``, metres; for a single camera (..., P, 3).
 
         Returns:
-            The plane's coordinates, finite wherever depth is above 0, and the depth in metres: what
-            a ray of depth 1 is multiplied by to reach the point. It is not above 0 where the lens
-            does not see the point.
+            Coordinates on the plane, finite wherever the depth is positive, and the depth in
+            metres: the factor by which a ray of depth 1 reaches the point. The depth is zero or
+            negative for points outside the field of view.
         """
         raise NotImplementedError
 
     def unproject(self, plane: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points 3"]:
-        """Homogeneous coordinates on the plane to camera-frame rays of depth 1.
+        """Compute camera-frame rays of depth 1 through homogeneous coordinates on the plane.
 
-        NaN where the lens sees nothing: such pixels are lifted nowhere.
+        NaN outside the field of view; such pixels are not lifted.
         """
         raise NotImplementedError
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Lens":
-        """The lens with every tensor changed."""
+        """Apply a function to every tensor."""
 
         def changed(value):
             if isinstance(value, Tensor):
@@ -65,7 +64,7 @@ class Lens:
         return type(self)(**{f.name: changed(getattr(self, f.name)) for f in fields(self)})
 
     def to(self, *args, **kwargs) -> "Lens":
-        """Like ``Tensor.to``, for every field; whole numbers stay whole."""
+        """Apply ``Tensor.to`` to every field; integer tensors keep their dtype."""
         return self.map(lambda value: _moved(value, value.to(*args, **kwargs)))
 
     def __getitem__(self, index) -> "Lens":
@@ -73,13 +72,13 @@ class Lens:
         return self.map(lambda value: value[index])
 
     def each(self, count: int) -> "list[Lens]":
-        """The lens of each of ``count`` cameras, the first batch dimension."""
+        """Split the first batch dimension into the lenses of ``count`` cameras."""
         return [self[i] for i in range(count)]
 
 
 @dataclass(frozen=True)
 class Pinhole(Lens):
-    """The pinhole camera: depth is z, rays have z = 1."""
+    """Pinhole camera: depth is z, rays have z = 1."""
 
     straight: ClassVar[bool] = True
 
@@ -94,11 +93,11 @@ class Pinhole(Lens):
 
 @dataclass(frozen=True)
 class MixedLens(Lens):
-    """Lenses of several classes in one batch of cameras; each is evaluated, and its own selected.
+    """Lenses of several classes in one batch; all are evaluated for all cameras, then selected.
 
     Attributes:
-        lenses: one of each class, for all cameras of the batch.
-        kind: ``(*batch)`` which of them each camera has.
+        lenses: one lens of each class, for all cameras of the batch.
+        kind: ``(*batch)`` index into ``lenses`` of each camera.
     """
 
     lenses: tuple[Lens, ...]
@@ -114,7 +113,7 @@ class MixedLens(Lens):
         return self._selected([lens.unproject(plane) for lens in self.lenses], 2)
 
     def _selected(self, results: Sequence[Tensor], dimensions: int) -> Tensor:
-        """Each camera's own result; results have so many dimensions behind those of the batch."""
+        """Select each camera's result; results have ``dimensions`` dimensions after the batch."""
         kind = self.kind[(..., *[None] * dimensions)]
         selected = results[0]
         for number, result in enumerate(results[1:], 1):
@@ -126,12 +125,12 @@ class MixedLens(Lens):
 
 
 def stack_lenses(lenses: Sequence[Lens]) -> Lens:
-    """Lenses of single cameras as one of a batch (N,), a ``MixedLens`` where classes differ."""
+    """Stack the lenses of N single cameras; a ``MixedLens`` if their classes differ."""
     kinds = list(dict.fromkeys(map(type, lenses)))
     stacked = []
     for kind in kinds:
-        of_kind = next(lens for lens in lenses if type(lens) is kind)  # in the place of others
-        row = [lens if type(lens) is kind else of_kind for lens in lenses]
+        filler = next(lens for lens in lenses if type(lens) is kind)  # for cameras of other classes
+        row = [lens if type(lens) is kind else filler for lens in lenses]
         values = {f.name: [getattr(lens, f.name) for lens in row] for f in fields(kind)}
         stacked.append(kind(**{name: torch.stack(parts) for name, parts in values.items()}))
     if len(kinds) == 1:

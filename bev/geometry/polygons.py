@@ -1,10 +1,10 @@
-"""Areas of the ground by their edges, and which cells of a BEV grid they cover.
+"""Polygons on the ground as a table of edges, and their rasterisation to a BEV grid.
 
-The idea: an area is the closed polygons around it, a polygon is its edges, and edges need no order:
-any number of areas, with holes or overlapping, is one table of edges. A cell is covered where its
-centre lies inside: a ray from there in +x crosses unequally many edges that go up and down (the
-winding number, which is one more for each polygon around a point and none in a hole). All cells of
-a batch are counted at once, on any device, exactly and without drawing.
+Edges need no order, so any number of polygons, with holes or overlaps, is one table of edges. A
+cell is covered if its centre has a nonzero winding number: a ray from the centre along x
+crosses unequal numbers of upward and downward edges. Each polygon around a point adds one to its
+winding number, and the border of a hole subtracts one. All cells of a batch are computed at once
+and exactly, on any device.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from bev.geometry.grid import BevGrid
 
 @dataclass(frozen=True)
 class Polygons:
-    """E edges in one frame. Outer borders turn one way, the borders of holes the other.
+    """E edges in one frame. Holes are oriented opposite to the outer borders.
 
     Attributes:
         edges: (E, 2, 2) from (x, y) to (x, y), metres.
-        layer: (E,) what is inside, a place in the label space's layers.
-        visibility: (E,) nuScenes level 1 (0-40 %) to 4 (80-100 %) of what is inside; 0 where
-            unknown or without meaning.
+        layer: (E,) index of the polygon's layer in the label space.
+        visibility: (E,) nuScenes level 1 (0-40 %) to 4 (80-100 %) of the object; 0 if unknown or
+            not applicable.
     """
 
     edges: Float[Tensor, "E 2 2"]
@@ -35,13 +35,13 @@ class Polygons:
 
     @classmethod
     def make(cls, edges: Float[Tensor, "E 2 2"], layer: int) -> "Polygons":
-        """Polygons of one layer, their visibility unknown."""
+        """Create polygons of one layer, with unknown visibility."""
         numbers = torch.full((len(edges),), layer, dtype=torch.long, device=edges.device)
         return cls(edges, numbers, torch.zeros_like(numbers))
 
     @classmethod
     def of_boxes(cls, boxes: Boxes3D, layer: int) -> "Polygons":
-        """The footprints of boxes, which keep their visibility."""
+        """Create polygons from the footprints and visibilities of boxes."""
         corners = boxes.footprint()
         edges = torch.stack([corners, corners.roll(-1, dims=1)], dim=2).flatten(0, 1)
         visibility = boxes.visibility.repeat_interleave(4)
@@ -49,12 +49,12 @@ class Polygons:
 
     @classmethod
     def empty(cls) -> "Polygons":
-        """No edges."""
+        """Create an empty set of edges."""
         return cls.make(torch.zeros(0, 2, 2), 0)
 
     @classmethod
     def cat(cls, parts: Sequence["Polygons"]) -> "Polygons":
-        """All edges of the parts; no parts give no edges."""
+        """Concatenate edges; an empty sequence gives an empty set."""
         parts = parts or [cls.empty()]
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
@@ -62,20 +62,20 @@ class Polygons:
         return len(self.edges)
 
     def __getitem__(self, index: Tensor) -> "Polygons":
-        """Edges chosen by a mask or indices; whole polygons must stay together."""
+        """Select edges by a mask or indices, which must keep polygons whole."""
         return Polygons(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Polygons":
-        """The same polygons on another device."""
+        """Copy the polygons to a device."""
         return Polygons(
             **{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
                for f in fields(self)}
         )  # fmt: skip
 
     def transform(self, target_from_source: Float[Tensor, "4 4"]) -> "Polygons":
-        """The polygons in the target frame: where their points at height 0 lie in x and y."""
+        """Transform the polygons, at height 0, into the xy plane of the target frame."""
         matrix = target_from_source.to(self.edges)
-        # Number by number: the two edges of a corner must move to the same bits.
+        # Elementwise: a corner shared by two edges must give bit-identical results in both.
         x, y = self.edges.unbind(-1)
         moved = [matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 3] for i in range(2)]
         return Polygons(torch.stack(moved, dim=-1), self.layer, self.visibility)
@@ -85,15 +85,15 @@ class Polygons:
 def covered(
     polygons: Sequence[Polygons], layers: Sequence[int], grid: BevGrid, min_visibility: int = 0
 ) -> Bool[Tensor, "B K Y X"]:
-    """Cells of each of B samples whose centre lies inside an area of each of K layers.
+    """Mask of the cells whose centre lies inside a polygon, per sample (B) and layer (K).
 
-    A centre within rounding of a border may fall on either side.
+    Cell centres within rounding error of a border may be assigned to either side.
 
     Args:
-        polygons: of each sample, BEV frame.
-        layers: the number of each of the K layers.
-        grid: gives the cells; its z range does not matter.
-        min_visibility: areas of a known visibility below this level are left out.
+        polygons: polygons of each sample, BEV frame.
+        layers: indices of the K layers in the label space.
+        grid: BEV grid; its z range is not used.
+        min_visibility: polygons of a known visibility level below this are ignored.
     """
     _, rows, columns = grid.shape
     joined = Polygons.cat(list(polygons))
@@ -108,7 +108,8 @@ def covered(
     kept = (channel >= 0) & ((joined.visibility == 0) | (joined.visibility >= min_visibility))
     edges, plane = joined.edges[kept], (sample * len(layers) + channel)[kept]
 
-    # Each edge, at every row of centres that it passes: from there on, columns wind once more.
+    # For every edge and every row of centres that it crosses, the winding number changes by one
+    # from the crossing on.
     y = grid.y[0] + (torch.arange(rows, device=device) + 0.5) * grid.y[2]
     below = edges[:, :, 1, None] <= y  # (E, 2, Y)
     edge, row = (below[:, 0] != below[:, 1]).nonzero(as_tuple=True)

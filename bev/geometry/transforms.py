@@ -1,7 +1,7 @@
-"""4x4 transforms: made from parts, inverted, applied to points.
+"""4x4 transforms: construction, inversion and application to points.
 
-The idea: one matrix per transform, named ``target_from_source``, so that products read from right
-to left and a wrong order shows in the names.
+Each transform is one matrix named ``target_from_source``. Products read from right to left, so a
+wrong order is visible in the names.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 def rigid_transform(
     rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]
 ) -> Float[Tensor, "*batch 4 4"]:
-    """The 4x4 matrix that rotates, then translates (metres)."""
+    """4x4 matrix of a rotation followed by a translation (metres)."""
     top = torch.cat([rotation, translation.unsqueeze(-1)], dim=-1)
     bottom = torch.zeros_like(top[..., :1, :])
     bottom[..., 3] = 1
@@ -22,9 +22,9 @@ def rigid_transform(
 def inverse_rigid(
     target_from_source: Float[Tensor, "*batch 4 4"],
 ) -> Float[Tensor, "*batch 4 4"]:
-    """``source_from_target`` of a rigid transform, without a general matrix inversion.
+    """Invert a rigid transform without a general matrix inversion.
 
-    Exact only where the 3x3 part is a rotation; a BEV matrix with scale needs ``torch.inverse``.
+    The 3x3 part must be a rotation; use ``torch.inverse`` for a BEV matrix with scale.
     """
     rotation = target_from_source[..., :3, :3].transpose(-1, -2)
     translation = -(rotation @ target_from_source[..., :3, 3:]).squeeze(-1)
@@ -34,10 +34,10 @@ def inverse_rigid(
 def apply_transform(
     target_from_source: Float[Tensor, "*batch 4 4"], points: Float[Tensor, "*points 3"]
 ) -> Float[Tensor, "*moved 3"]:
-    """Points of the source frame, expressed in the target frame.
+    """Transform points of the source frame into the target frame.
 
-    A matrix of shape (4, 4) takes points of any shape (..., 3). A batch of matrices
-    ``(*batch, 4, 4)`` takes points of shape ``(*batch, P, 3)``.
+    A matrix of shape (4, 4) is applied to points of any shape (..., 3), a batch of matrices
+    ``(*batch, 4, 4)`` to points of shape ``(*batch, P, 3)``.
     """
     rotation, translation = target_from_source[..., :3, :3], target_from_source[..., :3, 3]
     if target_from_source.dim() > 2:
@@ -46,7 +46,7 @@ def apply_transform(
 
 
 def rotation_z(yaw: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rotation by ``yaw`` radians counter-clockwise about z."""
+    """Rotation matrix about z by ``yaw`` radians, counter-clockwise."""
     cos, sin = torch.cos(yaw), torch.sin(yaw)
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     rows = [cos, -sin, zero, sin, cos, zero, zero, zero, one]
@@ -56,9 +56,9 @@ def rotation_z(yaw: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
 def bev_transform(
     rotation: float = 0.0, scale: float = 1.0, flip_x: bool = False, flip_y: bool = False
 ) -> Float[Tensor, "4 4"]:
-    """``bev_from_ego`` of a BEV augmentation: rotate about z (radians), scale, then flip axes.
+    """BEV augmentation ``bev_from_ego``: rotate about z (radians), scale, then flip axes.
 
-    ``flip_x`` negates x (front and back change places), ``flip_y`` negates y (left and right).
+    ``flip_x`` negates x and swaps front and back; ``flip_y`` negates y and swaps left and right.
     Order and ranges follow BEVDet (Huang et al. 2021, section 3.3).
     """
     matrix = torch.eye(4, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Around the core: synthetic data, ablations, benchmarks, conversion, analysis.
+"""Tools around the core: synthetic data, ablations, benchmarks, conversion, analysis.
 
-Only ``bev.lab`` itself and ``bev.cli`` import from here.
+Only ``bev.lab`` itself and ``bev.cli`` import from this package.
 """

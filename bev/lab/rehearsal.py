@@ -1,6 +1,6 @@
-"""The rehearsal: the whole job in minutes, on the synthetic world, where no data is at hand.
+"""Rehearsal of a training: all of its steps in minutes, on the synthetic world, if data is missing.
 
-It changes a few fields of the experiment, prints which, and labels its metrics for what they are: a
+A rehearsal changes a few fields of the experiment, prints the changes, and labels its metrics as a
 check that every part works. A few dozen steps from random weights learn next to nothing.
 """
 
@@ -34,13 +34,13 @@ NOTICE = """
 _NEXT = """
 ==========================================================================================
  {losses}
- That was a rehearsal on a synthetic world; its metrics mean nothing beyond "every part works".
+ This was a rehearsal on a synthetic world; its metrics only show that every part works.
 
  With nuScenes (https://www.nuscenes.org/nuscenes#download) unpacked so that
  data/nuscenes/v1.0-trainval, data/nuscenes/samples and data/nuscenes/maps exist:
    bevlab train {config}
 
- A model that truly learns on a CPU, on a larger synthetic world (about half an hour on 2 cores):
+ To train a model that learns on a CPU, on a larger synthetic world (half an hour on 2 cores):
    bevlab make-synthetic data/synthetic-default
    bevlab train lss_synthetic
 ==========================================================================================
@@ -48,14 +48,14 @@ _NEXT = """
 
 
 def rehearse(config: Experiment) -> Experiment:
-    """The experiment changed for a rehearsal; makes the tiny world where it is not there yet.
+    """The experiment changed for a rehearsal; generates the tiny world if it does not exist yet.
 
     Raises:
-        TrainingError: under torchrun; a rehearsal is for one machine without data.
+        TrainingError: if run under torchrun; a rehearsal is for one machine without data.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise TrainingError(
-            f"There is no data in {config.data.root}, and a rehearsal does not run under torchrun;"
+            f"There is no data in {config.data.root}, and a rehearsal cannot run under torchrun;"
             " set --data.root, or start without torchrun."
         )
     data = dataclasses.replace(
@@ -99,21 +99,21 @@ def rehearse(config: Experiment) -> Experiment:
 
 
 def next_steps(config: str, folder: Path) -> str:
-    """A closing word: how the loss fell, and what to do next.
+    """Closing message of a rehearsal: the fall of the loss and the commands to run next.
 
     Args:
-        config: as it was named on the command line.
-        folder: of the finished run.
+        config: name or path of the config, as given on the command line.
+        folder: run folder of the finished run.
     """
     return _NEXT.format(config=config, losses=losses(folder))
 
 
 def losses(folder: Path) -> str:
-    """How the loss fell, in one sentence, from a run folder's ``metrics.csv``."""
+    """Sentence on the fall of the training loss, from a run folder's ``metrics.csv``."""
     with (folder / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row.get("train/loss")]
     if not rows:
-        return "It was too short to log a loss."
+        return "The run was too short to log a loss."
     values = [float(row["train/loss"]) for row in rows]
     few = max(len(values) // 5, 1)
     first, last = sum(values[:few]) / few, sum(values[-few:]) / few

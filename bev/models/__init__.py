@@ -1,6 +1,6 @@
-"""The model, room by room: backbone, neck, view transform, BEV encoder, head, detector.
+"""Detector and its parts: backbone, neck, view transform, BEV encoder, heads.
 
-Nothing here imports Lightning: every module works in a plain PyTorch loop.
+The modules do not import Lightning and work in a plain PyTorch training loop.
 """
 
 from bev.models.bev.encoder import BevEncoderConfig

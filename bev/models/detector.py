@@ -1,4 +1,4 @@
-"""The whole network: images of a camera ring in, what its heads predict out."""
+"""The detector: multi-camera images to the outputs of its heads."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, NamedTuple
@@ -30,22 +30,27 @@ from bev.models.view.lift_splat import LiftSplatConfig
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Settings of :class:`Detector`, part by part.
+    """Settings of :class:`Detector`.
 
-    Every field that holds a ``HeadConfig`` is a head; a subclass may add fields, and so heads.
+    Every field whose value is a ``HeadConfig`` is a head; a subclass may add fields to add heads.
 
     Attributes:
-        labels: classes, attributes and layers that boxes and areas are numbered by. None in a
-            config file: an ``Experiment`` takes those of the data's source.
-        head: detects boxes; without tasks there is no detection.
-        segmentation: predicts areas of the BEV; without layers there is no segmentation.
-        depth_supervision: of the view transform, by lidar.
-        image_head: auxiliary class loss in image space.
-        flip_tta: predict for the scene and for its mirror image, and average (twice the time).
+        labels: label space of boxes and polygons: classes, attributes and layers. None in a config
+            file, where an ``Experiment`` takes the labels of the data source.
+        backbone: image backbone.
+        neck: neck that merges the feature maps of the backbone into one.
+        grid: BEV grid.
+        view: view transform, from image features to BEV features.
+        temporal: fusion of the current and the adjacent frames.
+        encoder: BEV encoder.
+        head: detection head for boxes; no detection if it has no tasks.
+        segmentation: BEV segmentation head; no segmentation if it has no layers.
+        depth_supervision: supervision of the predicted depth by lidar.
+        image_head: auxiliary classification loss in image space.
+        flip_tta: flip test-time augmentation; doubles the inference time.
 
     Raises:
-        ConfigError: where a head does not work in this model, and where there is none beside
-            auxiliary ones.
+        ConfigError: if a head is incompatible with the model, or all heads are auxiliary.
     """
 
     labels: Annotated[LabelSpace | None, FIXED, HIDDEN] = None
@@ -66,18 +71,33 @@ class DetectorConfig:
             head.check_model(self)
         if all(head.auxiliary for head in self.heads.values()):
             raise ConfigError(
-                "The model predicts nothing: name classes in model.head.tasks, or layers in"
+                "The model predicts nothing: set classes in model.head.tasks, or layers in"
                 " model.segmentation.layers."
             )
 
     @property
+    def label_space(self) -> LabelSpace:
+        """The label space.
+
+        Raises:
+            ConfigError: if ``labels`` is None.
+        """
+        if self.labels is None:
+            raise ConfigError(
+                "model.labels is not set, so classes and map layers have no names: build the"
+                " model of an Experiment, which takes the labels of its data source, or set"
+                " model.labels."
+            )
+        return self.labels
+
+    @property
     def heads(self) -> dict[str, HeadConfig]:
-        """Settings of the heads that have anything to predict, by name."""
+        """Settings of the active heads, by name."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
         return {n: v for n, v in values if isinstance(v, HeadConfig) and v.active}
 
     def build(self) -> "Detector":
-        """Build the detector; errors are those of its parts."""
+        """Build the detector; raises the errors of its parts."""
         return Detector(self)
 
 
@@ -85,8 +105,8 @@ class DetectorOutput(NamedTuple):
     """Raw network outputs.
 
     Attributes:
-        heads: of each head, by name.
-        features: that they were computed from.
+        heads: output of each head, by name.
+        features: features that the heads were applied to.
     """
 
     heads: dict[str, Any]
@@ -97,9 +117,9 @@ class Prediction(NamedTuple):
     """Decoded results.
 
     Attributes:
-        boxes: of each sample, see :meth:`Detector.detect`.
-        results: of each head, by name.
-        output: raw outputs, of the scene as it is (also with ``flip_tta``).
+        boxes: boxes of each sample, see :meth:`Detector.detect`.
+        results: decoded result of each head, by name.
+        output: raw outputs of the batch that is not flipped (also with ``flip_tta``).
     """
 
     boxes: list[Boxes3D]
@@ -111,20 +131,16 @@ class Detector(nn.Module):
     """Backbone, neck, view transform, temporal fusion, BEV encoder and heads.
 
     Raises:
-        ConfigError: where the config has no label space; errors of its parts.
+        ConfigError: if the config has no label space; further errors of the parts.
 
     Raises (in use):
-        DataError: where the batch carries other than ``temporal.num_adjacent`` adjacent frames, or lacks
-            what a head's loss needs.
+        DataError: if the number of adjacent frames in a batch is not ``temporal.num_adjacent``, or
+            the batch lacks data that the loss of a head needs.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        if config.labels is None:
-            raise ConfigError(
-                "model.labels is not set, which says what boxes and areas are called: build the"
-                " model of an Experiment, which takes the labels of its data source, or set it."
-            )
+        labels = config.label_space  # raises before any module is built
         self.config = config
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
@@ -136,7 +152,7 @@ class Detector(nn.Module):
         spec = FeatureSpec(
             self.encoder.channels,
             config.grid,
-            config.labels,
+            labels,
             self.neck.channels,
             self.view.stride,
             config.view.depth if config.view.predicts_depth else None,
@@ -150,29 +166,30 @@ class Detector(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, batch: Batch, cache: FeatureCache | None = None) -> DetectorOutput:
-        """Raw outputs for a batch; a cache spares images that were seen before."""
+        """Compute the raw outputs of a batch; a cache provides known image features."""
         features = self.features(batch, cache)
         heads = {name: getattr(self, name)(features) for name in self.config.heads}
         return DetectorOutput(heads, features)
 
     def features(self, batch: Batch, cache: FeatureCache | None = None) -> Features:
-        """Everything that heads are computed from."""
+        """Compute the features that the heads are applied to."""
         if len(batch.adjacent) != self.config.temporal.num_adjacent:
             raise DataError(
                 f"The batch carries {len(batch.adjacent)} adjacent frames and the model joins"
-                f" {self.config.temporal.num_adjacent}: data.adjacent must fit model.temporal.num_adjacent."
+                f" {self.config.temporal.num_adjacent}: data.adjacent must match"
+                " model.temporal.num_adjacent."
             )
-        # The sample's own time goes first: autocast keeps the weights that it casts, and those
-        # cast without gradients would be reused with them.
+        # The current frame goes first: autocast caches the weights that it casts, and weights cast
+        # without gradients would be reused where gradients are needed.
         size = batch.image_size
         features, lifted = self._lift(batch.views, size, batch.bev_from_ego, cache)
-        others = []
+        adjacent = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.temporal.gradient):
             for views in batch.adjacent:
                 with torch.autocast(features.device.type, enabled=False):
                     bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
-                others.append(self._lift(views, size, bev_from_adjacent, cache)[1].bev)
-        bev = self.temporal(lifted.bev, others, [views.seconds for views in batch.adjacent])
+                adjacent.append(self._lift(views, size, bev_from_adjacent, cache)[1].bev)
+        bev = self.temporal(lifted.bev, adjacent, [views.seconds for views in batch.adjacent])
         return Features(self.encoder(bev), features, lifted.depth_logits)
 
     def _lift(
@@ -182,11 +199,13 @@ class Detector(nn.Module):
         bev_from_ego: Float[Tensor, "B 4 4"],
         cache: FeatureCache | None,
     ) -> tuple[Float[Tensor, "B N C h w"], BevFeatures]:
-        """Image features of one time, and the BEV features lifted from them.
+        """Compute the image features of one frame and the BEV features lifted from them.
 
         Args:
-            image_size: (H, W), also where the cache keeps the features and the images are empty.
-            bev_from_ego: the sample's BEV frame from the ego frame of the views' time.
+            views: images and cameras of the frame.
+            image_size: (H, W), also if the images are empty because their features are cached.
+            bev_from_ego: BEV frame of the sample from the ego frame at the time of the views.
+            cache: cache of image features, if any.
         """
         if cache is None:
             features = self._image_features(views.images, views.camera_mask)
@@ -203,66 +222,74 @@ class Detector(nn.Module):
         )
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Weighted loss terms; their sum is what training minimises.
+        """Weighted loss terms, by name; training minimises their sum.
 
         Raises:
-            ConfigError: where a head gives no scalar, or a term that another head has.
+            ConfigError: if a head returns a loss that is not a scalar, or a term whose name is used
+                by another head.
         """
         terms: dict[str, Tensor] = {}
         for name, output in self(batch).heads.items():
-            own = check_terms(getattr(self, name).loss(output, batch), name)
-            if twice := terms.keys() & own.keys():
+            head_terms = check_terms(getattr(self, name).loss(output, batch), name)
+            if duplicates := terms.keys() & head_terms.keys():
                 raise ConfigError(
-                    f"Head model.{name}: the loss term {min(twice)!r} is that of another head; give"
-                    " it a name of its own."
+                    f"Head model.{name}: another head has the loss term {min(duplicates)!r} too;"
+                    " rename it."
                 )
-            terms |= own
+            terms |= head_terms
         return terms
 
     def detect(self, batch: Batch, cache: FeatureCache | None = None) -> list[Boxes3D]:
-        """Boxes of each sample, best first, on the CPU; none without detection.
+        """Detect boxes: the boxes of each sample, sorted by score, on the CPU.
 
-        In the BEV frame, which is the ego frame where the batch is not augmented.
+        Boxes are in the BEV frame, which is the ego frame if the batch is not augmented. The lists
+        are empty for a model without detection.
 
         Args:
-            batch: with images; those of adjacent frames may be empty where the cache keeps them.
-            cache: of the stream of frames that the batch goes on from, for temporal models.
+            batch: batch with images; images of adjacent frames may be empty if they are cached.
+            cache: cache of the stream of frames that the batch belongs to, for temporal models.
         """
         return self.predict(batch, cache).boxes
 
     @torch.no_grad()
     def predict(self, batch: Batch, cache: FeatureCache | None = None) -> Prediction:
-        """The decoded result of every head, and the outputs that they were decoded from."""
+        """Decode the result of every head; also returns the raw outputs."""
         output = self(batch, cache)
-        found = output.heads
+        outputs = output.heads
         if self.config.flip_tta:
-            other = self(flipped(batch), None if cache is None else cache.flipped).heads
-            found = {n: getattr(self, n).averaged(own, other[n]) for n, own in found.items()}
-        results = {name: getattr(self, name).decode(own) for name, own in found.items()}
-        every = (getattr(self, name).boxes(own) for name, own in results.items())
-        nothing = [Boxes3D.empty() for _ in range(len(batch))]
-        boxes = next((own for own in every if own is not None), nothing)
+            mirrored = self(flipped(batch), None if cache is None else cache.flipped).heads
+            outputs = {
+                name: getattr(self, name).averaged(head_output, mirrored[name])
+                for name, head_output in outputs.items()
+            }
+        results = {
+            name: getattr(self, name).decode(head_output) for name, head_output in outputs.items()
+        }
+        candidates = (getattr(self, name).boxes(result) for name, result in results.items())
+        no_boxes = [Boxes3D.empty() for _ in range(len(batch))]
+        boxes = next((found for found in candidates if found is not None), no_boxes)
         return Prediction(boxes, results, output)
 
 
 def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
-    """A head's loss terms, as they are.
+    """Check the loss terms of a head, and return them unchanged.
 
     Raises:
-        ConfigError: where they are no mapping of scalar tensors.
+        ConfigError: if they are not a mapping of names to scalar tensors.
     """
     if isinstance(terms, dict) and "loss" in terms:
         raise ConfigError(
-            f"Head model.{name}: a loss term has the name 'loss', that of their sum; rename it."
+            f"Head model.{name}: the name 'loss' is reserved for the sum of all loss terms; rename"
+            " the term."
         )
     sound = isinstance(terms, dict) and all(
         isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()
     )
     if not sound:
-        items = terms.items() if isinstance(terms, dict) else [("it", terms)]
-        found = ", ".join(f"{key} is {_described(value)}" for key, value in items)
+        items = terms.items() if isinstance(terms, dict) else [("the loss", terms)]
+        values = ", ".join(f"{key} is {_described(value)}" for key, value in items)
         raise ConfigError(
-            f"Head model.{name}: its loss gives no mapping of names to scalar tensors: {found}."
+            f"Head model.{name}: its loss gives no mapping of names to scalar tensors: {values}."
         )
     return terms
 

@@ -1,8 +1,8 @@
-"""Image features kept from frame to frame, so that a stream of frames is looked at once.
+"""Cache of image features for the inference of temporal models on streams of frames.
 
-A temporal model sees each image again and again, as the present and then as the past. What the
-backbone and neck make of it does not depend on where the car is, so it is kept, and lifted anew
-into each later frame: the result is that of recomputing, not an approximation.
+A temporal model uses each image several times, first in the current frame and then in adjacent
+frames. The output of backbone and neck does not depend on the ego pose, so it is computed once,
+cached, and lifted into the BEV frame of each later sample. The result equals recomputation.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,14 @@ from bev.errors import DataError
 
 
 class FeatureCache:
-    """Features of the latest frames, by name; the oldest is dropped first.
+    """Features of the latest frames, by frame name; the oldest frame is dropped first.
 
-    For inference: features of augmented images are those of one draw alone. Every frame must have
-    the same cameras, as a frame is told by its name alone.
+    For inference only: the features of augmented images are valid for one augmentation only. All
+    frames must have the same cameras, as frames are identified by their names.
 
     Args:
-        limit: frames kept (for 6 cameras at stride 16 of 256x704 and 512 channels, 8.7 MB each).
+        limit: maximum number of cached frames (8.7 MB each for 6 cameras, 256x704 images, stride 16
+            and 512 channels).
     """
 
     def __init__(self, limit: int = 16) -> None:
@@ -35,7 +36,7 @@ class FeatureCache:
 
     @cached_property
     def flipped(self) -> "FeatureCache":
-        """Of the same frames' mirror images."""
+        """Cache of the horizontally flipped images of the same frames."""
         return FeatureCache(self.limit)
 
     def get(
@@ -43,27 +44,28 @@ class FeatureCache:
         views: Views,
         compute: Callable[[UInt8[Tensor, "_ N 3 H W"]], Float[Tensor, "_ N C h w"]],
     ) -> Float[Tensor, "B N C h w"]:
-        """Features of B frames; only those that are not kept are computed, together.
+        """Features of B frames; frames that are not cached are computed in one batch.
 
-        Images of kept frames are not looked at, and where all are kept they may be empty.
+        The images of cached frames are not used; if all frames are cached, images may be empty.
 
         Raises:
-            DataError: where a frame is not kept and its images are empty, which is named, and
-                where one lacks a camera.
+            DataError: if images are empty and a frame is not cached, or if a frame lacks a camera.
         """
         if views.camera_mask is not None:
-            raise DataError("A feature cache needs frames that have all cameras; use none.")
+            raise DataError(
+                "A feature cache needs frames that have all cameras; predict without a cache."
+            )
         names, images = views.names, views.images
         absent = [i for i, name in enumerate(names) if name not in self._features]
-        found = {name: self._features[name] for name in names if name in self._features}
+        features = {name: self._features[name] for name in names if name in self._features}
         if absent:
             if images.shape[-1] == 0:
                 raise DataError(
-                    f"Frame {names[absent[0]]} is not in the feature cache and comes without"
-                    " images; feed frames in the order of time, or with their images."
+                    f"Frame {names[absent[0]]} is not in the feature cache and has no images; pass"
+                    " frames in chronological order, or with their images."
                 )
-            found |= zip((names[i] for i in absent), compute(images[absent]), strict=True)
-        self._features |= found
+            features |= zip((names[i] for i in absent), compute(images[absent]), strict=True)
+        self._features |= features
         for name in list(self._features)[: -self.limit]:
             del self._features[name]
-        return torch.stack([found[name] for name in names])
+        return torch.stack([features[name] for name in names])

@@ -1,8 +1,8 @@
-"""Flip test-time augmentation: outputs of a scene and of its mirror image, averaged.
+"""Flip test-time augmentation (TTA): average the outputs of a batch and of its flipped copy.
 
-The mirror image of a scene is a scene: images flipped left and right, their calibration with them,
-and left and right of the BEV exchanged. Each head mirrors its outputs of it back and averages (see
-``bev.models.heads.base.Head.averaged``), at the price of a second pass.
+A batch is flipped consistently: images horizontally, camera matrices accordingly, and the BEV frame
+in y. Each head flips its outputs of the flipped batch back and averages them with the original ones
+(see ``bev.models.heads.base.Head.averaged``). The cost is a second forward pass.
 """
 
 from dataclasses import replace
@@ -17,16 +17,20 @@ from bev.geometry import BevGrid, bev_transform
 
 
 def check_flip(grid: BevGrid) -> None:
-    """Raises ConfigError for a grid that is not its own mirror image in y."""
+    """Check that the grid is symmetric in y.
+
+    Raises:
+        ConfigError: if it is not.
+    """
     if abs(grid.y[0] + grid.y[1]) > 1e-6:
         raise ConfigError(
-            f"Test-time mirroring needs a grid that is symmetric in y, not {grid.y}; set"
+            f"Flip test-time augmentation needs a grid that is symmetric in y, not {grid.y}; set"
             " --model.no-flip-tta."
         )
 
 
 def flipped(batch: Batch) -> Batch:
-    """The mirror image of a batch: flipped images, their calibration, and the BEV frame."""
+    """Flip a batch horizontally: images, camera matrices, BEV frame, boxes and polygons."""
     device = batch.bev_from_ego.device
     flip = torch.eye(3, device=device)
     flip[0, 0], flip[0, 2] = -1, batch.image_size[1]
@@ -37,7 +41,7 @@ def flipped(batch: Batch) -> Batch:
         cameras = replace(views.cameras, image_from_original=matrix)
         return replace(views, images=views.images.flip(-1), cameras=cameras)
 
-    # Geometry stays in float32, also where the network computes in half precision.
+    # Geometry stays in float32, even if the network runs in half precision.
     with torch.autocast(device.type, enabled=False):
         return replace(
             batch.map_views(flipped_views),
@@ -50,6 +54,6 @@ def flipped(batch: Batch) -> Batch:
 def averaged_logits(
     first: Float[Tensor, "B K Y X"], second: Float[Tensor, "B K Y X"]
 ) -> Float[Tensor, "B K Y X"]:
-    """Logits of the mean of two probabilities."""
+    """Logits of the mean of two probability maps."""
     probability = (first.float().sigmoid() + second.float().sigmoid()) / 2
     return torch.logit(probability, eps=1e-6)

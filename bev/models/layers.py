@@ -1,13 +1,13 @@
-"""Convolution blocks of the BEV encoder and the heads, and the kinds of batch norm."""
+"""Convolution blocks of the BEV encoder and the heads, and the batch norm classes."""
 
 from torch import Tensor, nn
 
-# Those of timm and torchvision are subclasses.
+# The batch norms of timm and torchvision are subclasses of these.
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution without bias, batch norm, ReLU; padded to keep the size at stride 1."""
+    """Convolution without bias, batch norm, ReLU; the padding keeps the size at stride 1."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -18,8 +18,8 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 5 left).
 
-    A block that changes stride or width has a 3x3 convolution on its shortcut, as BEVDet's BEV
-    backbone has.
+    The shortcut of a block that changes stride or channels is a 3x3 convolution, as in the BEV
+    backbone of BEVDet.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:

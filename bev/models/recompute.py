@@ -1,8 +1,9 @@
-"""Gradient checkpointing: activations are computed again in the backward pass, not kept.
+"""Gradient checkpointing: activations are recomputed in the backward pass instead of stored.
 
-After Chen et al., Training Deep Nets with Sublinear Memory Cost (2016). Torch runs a module twice
-then, and batch norm would count each batch twice in its running statistics; here the second time
-leaves them alone, so a step changes the same state as without.
+After Chen et al., Training Deep Nets with Sublinear Memory Cost (2016). PyTorch then runs the
+forward pass of a module twice, and batch norms would update their running statistics twice per
+batch. Here the second run does not update them, so a training step has the same effect on the
+state as without checkpointing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,18 +19,18 @@ from bev.models.layers import BATCH_NORMS
 
 
 def recompute(modules: Iterable[nn.Module]) -> None:
-    """From here on, keep only the inputs of each of these modules until its backward pass.
+    """Enable gradient checkpointing for each of the modules, in place.
 
-    In training only, and where gradients are asked for. Names of parameters stay as they are.
+    It applies only in training mode with gradients enabled. Parameter names do not change.
     """
     for module in modules:
         module.forward = partial(_forward, module)
 
 
 def blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The parts to be recomputed one by one: what sequences of parts are made of, but for layers.
+    """Blocks to recompute one by one: the composite elements of (nested) sequential containers.
 
-    Of a ResNet these are its residual blocks.
+    For a ResNet these are the residual blocks.
     """
     for child in module.children():
         if isinstance(child, nn.Sequential | nn.ModuleList):
@@ -39,30 +40,31 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _forward(module: nn.Module, *inputs: Any, **named: Any) -> Any:
-    own = partial(type(module).forward, module)
+    forward = partial(type(module).forward, module)
     if not (module.training and torch.is_grad_enabled()):
-        return own(*inputs, **named)
+        return forward(*inputs, **named)
     contexts = partial(_contexts, module)
-    return checkpoint(own, *inputs, use_reentrant=False, context_fn=contexts, **named)
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts, **named)
 
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Of the first and of the second run."""
-    return nullcontext(), _statistics_left_alone(module)
+    """Contexts of the first and of the second forward run."""
+    return nullcontext(), _frozen_statistics(module)
 
 
 @contextmanager
-def _statistics_left_alone(module: nn.Module) -> Iterator[None]:
-    """Batch norms weigh their batch with nothing in their running statistics, and do not count it.
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Keep batch norms from updating their running statistics: momentum 0, and no batch count.
 
-    They must keep for the backward pass what they kept the first time: switching
-    ``track_running_stats`` off would not.
+    Switching ``track_running_stats`` off is not an option, as batch norms would then save other
+    tensors for the backward pass than in the first run.
     """
     norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.track_running_stats]
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
-        norm.num_batches_tracked = norm.num_batches_tracked.clone()
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""Which kernels a tensor gets: Triton's on a CUDA device where they proved right, else none.
+"""Selection of the Triton kernels, which are used on CUDA devices where they work correctly.
 
-The kernels are compared once a process, device and dtype with the stock operators, on a small
-random case; where they differ or fail to run, the stock operators stand in, and a warning says so.
+The kernels are compared with the stock operators on a small random case, once per process, device
+and dtype. If they differ or fail to run, the stock operators are used, with a warning.
 """
 
 import functools
@@ -15,15 +15,15 @@ from torch import Tensor
 from bev.ops import stock
 from bev.ops.voxel_plan import transpose_by_sorting
 
-_MOST_PROGRAMS = 2**31 - 1  # of one launch; more cells or pixels are left to the stock operators
+_MAX_PROGRAMS = 2**31 - 1  # per launch; the stock operators handle more cells or pixels
 HALF_OR_SINGLE = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def triton_kernels(context: Tensor, pattern: list[Tensor]) -> ModuleType | None:
-    """``bev.ops.triton_pool`` where it serves this context and pattern, else None."""
+    """Return ``bev.ops.triton_pool`` if it supports this context and pattern, else None."""
     if context.device.type != "cuda" or context.dtype not in HALF_OR_SINGLE:
         return None
-    if max(map(len, pattern)) > _MOST_PROGRAMS:
+    if max(map(len, pattern)) > _MAX_PROGRAMS:
         return None
     return _checked(context.device.index, context.dtype)
 
@@ -43,8 +43,8 @@ def _checked(device: int, dtype: torch.dtype) -> ModuleType | None:
         with torch.cuda.device(device):
             fault = compare(triton_pool, torch.device("cuda", device), dtype)
     except torch.OutOfMemoryError:
-        raise  # says nothing of the kernels
-    except Exception as error:  # whatever a compiler or driver may raise: training can go on
+        raise  # not a fault of the kernels
+    except Exception as error:  # compilers and drivers raise anything; training can go on
         fault = f"{type(error).__name__}: {error}"
     if fault is None:
         return triton_pool
@@ -60,10 +60,13 @@ def _checked(device: int, dtype: torch.dtype) -> ModuleType | None:
 def compare(
     kernels: ModuleType, device: torch.device | str, dtype: torch.dtype = torch.float32
 ) -> str | None:
-    """What differs between ``kernels`` and the stock operators on a random case; None if nothing.
+    """Compare ``kernels`` with the stock operators on a random case.
 
-    The case has empty cells, a crowded one, pixels of several tiles' points, and channels that are
-    no power of two.
+    The case has empty cells, a crowded cell, pixels whose points span several tiles, and a number
+    of channels that is not a power of two.
+
+    Returns:
+        A description of the difference; None if the results agree.
     """
     generator = torch.Generator().manual_seed(0)
     pixels, bins, cells, channels = 10, 70, 50, 80
@@ -88,7 +91,9 @@ def compare(
     )
     names = ("pooled features", "depth gradient", "context gradient")
     for name, found, expected in zip(names, ours, theirs, strict=True):
-        # One rounding of the result, and what the order of a sum may change.
+        if found is None or expected is None:
+            return f"{name} is missing"
+        # Tolerance: one rounding of the result, and the effect of the order of summation.
         bound = torch.finfo(dtype).eps * expected.abs() + 1e-3
         error = (found.float() - expected).abs()
         if not (error <= bound).all():

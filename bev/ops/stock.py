@@ -1,9 +1,9 @@
-"""The pooling's sums by stock PyTorch operators, on any device.
+"""Voxel pooling with stock PyTorch operators, on any device.
 
-``embedding_bag`` with weights is the segment sum that both directions need: over points in the
-order of cells it gives the pooled cells, over points in the order of pixels the gradient of the
-context. It is 20 to 60 times slower where a row's channels do not lie side by side. The gradient
-of depth is a sampled dense-dense product: one dot product a point.
+``embedding_bag`` with weights is the segment sum that both passes need: over points in the order of
+cells it gives the pooled cells, over points in the order of pixels the gradient of the context. It
+is 20 to 60 times slower if the channels of a row are not contiguous. The gradient of the depth is a
+sampled dense-dense product: one dot product per point.
 """
 
 import warnings
@@ -11,11 +11,11 @@ import warnings
 import torch
 from torch import Tensor
 
-_CHUNK = 2**14  # points whose rows are gathered at a time, where there is no sampled product
+_CHUNK = 2**14  # points gathered at a time if sampled products are not supported
 
 
 def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
-    """(M,) depth and (pixels, C) context to (cells, C), float32 (float64 from float64)."""
+    """Pool (M,) depth and (pixels, C) context into (cells, C), float32 (float64 for float64)."""
     point, pixel, cell_start, *_ = pattern
     inside = int(cell_start[-1])
     dtype = sum_dtype(context)
@@ -26,9 +26,9 @@ def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
 def backward(
     grad: Tensor, depth: Tensor, context: Tensor, pattern: list[Tensor], needs: list[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of depth (M,) and context (pixels, C), each where needed, from that of the cells.
+    """Gradients of depth (M,) and context (pixels, C); None for a gradient that is not needed.
 
-    ``grad`` is (cells, C), its channels side by side.
+    ``grad`` is the gradient of the cells, (cells, C) with contiguous channels.
     """
     *_, point, cell, pixel_start = pattern
     inside = int(pixel_start[-1])
@@ -39,7 +39,7 @@ def backward(
     depth_grad = context_grad = None
     if needs[0]:
         depth_grad = torch.zeros_like(depth, dtype=dtype)
-        # torch.sparse takes no more entries than the matrix has places.
+        # torch.sparse requires at most as many entries as the matrix has elements.
         sparse = depth.device.type in ("cpu", "cuda") and inside <= len(context) * len(grad)
         dots = sampled_dots if sparse else gathered_dots
         if inside:
@@ -50,19 +50,19 @@ def backward(
 
 
 def sampled_dots(context: Tensor, grad: Tensor, cell: Tensor, pixel_start: Tensor) -> Tensor:
-    """(P,) <context of the point's pixel, gradient of its cell>, of points in pixels' order."""
+    """(P,) dot products of each point's context and cell gradient, in the order of pixels."""
     size = (len(context), len(grad))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         pattern = torch.sparse_csr_tensor(
             pixel_start, cell, grad.new_zeros(len(cell)), size, check_invariants=False
         )
-    # In place: zeros of its own, and no copy of the pattern.
+    # In place, on the zeros just created, so that the pattern is not copied.
     return torch.sparse.sampled_addmm(pattern, context, grad.T, out=pattern).values()
 
 
 def gathered_dots(context: Tensor, grad: Tensor, cell: Tensor, pixel_start: Tensor) -> Tensor:
-    """The same for devices without sparse matrices, a few points at a time to bound the memory."""
+    """Same as :func:`sampled_dots`, in chunks, for devices without sparse matrices."""
     place = torch.arange(len(cell), dtype=cell.dtype, device=cell.device)
     pixel = torch.searchsorted(pixel_start, place, right=True) - 1
     parts = zip(pixel.split(_CHUNK), cell.split(_CHUNK), strict=True)
@@ -72,7 +72,7 @@ def gathered_dots(context: Tensor, grad: Tensor, cell: Tensor, pixel_start: Tens
 
 
 def sum_dtype(context: Tensor) -> torch.dtype:
-    """What sums are made in: float32, or float64 for float64."""
+    """Dtype of the sums: float64 for float64, else float32."""
     return torch.float64 if context.dtype == torch.float64 else torch.float32
 
 

@@ -1,11 +1,11 @@
-"""The pooling's sums as Triton kernels, for CUDA.
+"""Voxel pooling as Triton kernels, for CUDA.
 
-Forward: one program a cell. Most cells gather a few points and take one short tile; cells near the
-car gather hundreds, in rounds one after another, and take tiles ``TALL`` times as high: as many
-fewer rounds.
-Backward: one program a pixel reads each cell's gradient once, for both gradients. Every output is
-written by one program, in a fixed order: no atomics, and the same bits every time. Consecutive
-threads read consecutive channels; sums are in float32.
+Forward: one program per cell. Most cells gather a few points in one short tile. Cells near the ego
+vehicle gather hundreds of points in a loop over tiles, which are ``TALL`` times as high to shorten
+the loop.
+Backward: one program per pixel reads the gradient of each cell once, for both gradients. Every
+output is written by one program, in a fixed order, so there are no atomics and results are bitwise
+reproducible. Consecutive threads read consecutive channels; sums are in float32.
 """
 
 import torch
@@ -13,10 +13,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-MAX_CHANNELS = 256  # of one launch; more are done in slices
+MAX_CHANNELS = 256  # per launch; more channels are processed in slices
 WARPS = 4
-TILE = 1024  # elements of a tile: 8 a thread
-TALL = 4  # how many times taller the tile of a crowded cell is
+TILE = 1024  # elements of a tile: 8 per thread
+TALL = 4  # height factor of the tiles of crowded cells
 
 
 @triton.jit
@@ -47,7 +47,7 @@ def forward_kernel(
     channels, context_stride, out_stride,
     C: tl.constexpr, P: tl.constexpr, TALL: tl.constexpr,
 ):  # fmt: skip
-    """out[cell] = sum of depth[point] * context[pixel] over the cell's points; zero if none."""
+    """out[cell] = sum of depth[point] * context[pixel] over the points of the cell."""
     cell = tl.program_id(0).to(tl.int64)
     channel = tl.arange(0, C)
     wanted = channel < channels
@@ -73,7 +73,7 @@ def backward_kernel(
     C: tl.constexpr, P: tl.constexpr,
     NEEDS_DEPTH: tl.constexpr, NEEDS_CONTEXT: tl.constexpr,
 ):  # fmt: skip
-    """Of one pixel: depth_grad[point] = <grad[cell], context>, context_grad = sum depth * grad."""
+    """Per pixel: depth_grad[point] = <grad[cell], context>, context_grad = sum depth * grad."""
     pixel = tl.program_id(0).to(tl.int64)
     channel = tl.arange(0, C)
     wanted = channel < channels
@@ -106,17 +106,17 @@ def backward_kernel(
 
 
 def tile(channels: int) -> tuple[int, int]:
-    """(C, P): channels of a tile, a power of two, and its points."""
+    """Tile shape (C, P): channels, a power of two, and points."""
     width = max(triton.next_power_of_2(channels), 16)
     return width, min(max(TILE // width, 8), 32)
 
 
 def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
-    """(M,) depth and (pixels, C) context to (cells, C) in context's dtype."""
+    """Pool (M,) depth and (pixels, C) context into (cells, C), in the dtype of the context."""
     point, pixel, cell_start, *_ = pattern
     cells = len(cell_start) - 1
     out = context.new_empty(cells, context.shape[1])
-    context = context.contiguous()  # rows of a wider tensor are not aligned: loads would be scalar
+    context = context.contiguous()  # unaligned rows would be loaded by scalar loads
     for part in _slices(context.shape[1]):
         rows, target = context[:, part], out[:, part]
         width, points = tile(rows.shape[1])
@@ -132,9 +132,9 @@ def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
 def backward(
     grad: Tensor, depth: Tensor, context: Tensor, pattern: list[Tensor], needs: list[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of depth (M,) and context (pixels, C), each where needed, from that of the cells.
+    """Gradients of depth (M,) and context (pixels, C); None for a gradient that is not needed.
 
-    ``grad`` is (cells, C), its channels side by side.
+    ``grad`` is the gradient of the cells, (cells, C) with contiguous channels.
     """
     *_, point, cell, pixel_start = pattern
     context = context.contiguous()
@@ -144,7 +144,7 @@ def backward(
     for part in _slices(context.shape[1]):
         rows, source, target = context[:, part], grad[:, part], context_grad[:, part]
         width, points = tile(rows.shape[1])
-        # Channels in slices: each gives a part of the dot products.
+        # Each slice of channels contributes a part of the dot products.
         dots = depth_grad if part.start == 0 else torch.zeros_like(depth_grad)
         with torch.cuda.device_of(context):
             backward_kernel[(len(context),)](

@@ -1,8 +1,8 @@
-"""The pooling plan: which depth point feeds which BEV cell, in the order of cells and of pixels.
+"""Pooling plan: the BEV cell of every depth point, in the order of cells and of pixels.
 
-It depends on geometry alone. The pattern is a sparse matrix, cells x pixels with one entry a depth
-point inside the grid. Points come grouped by pixel; the order by cell is that matrix transposed,
-so a counting sort suffices (no general sort on the CPU, one on other devices).
+The plan depends on geometry only. Its pattern is a sparse matrix, cells x pixels, with one entry
+per depth point inside the grid. Points come grouped by pixel, and grouping them by cell transposes
+the matrix. The CPU does this with a counting sort, other devices with a general sort.
 
 Legend: B samples, N cameras, D depth bins, H W feature rows and columns, Z Y X grid.
 """
@@ -18,22 +18,22 @@ from bev.geometry import BevGrid
 
 @dataclass(frozen=True)
 class VoxelPlan:
-    """The pooling pattern of a batch, both ways.
+    """Pooling pattern of a batch, in the order of cells and of pixels.
 
     Points are numbered in (B, N, H, W, D) order, pixels in (B, N, H, W), cells in (B, Y, X, Z). M
-    is the number of points, of which P lie inside the grid. The arrays of length M hold the points
-    inside first; the last M - P entries mean nothing, so that no shape depends on the data and no
-    device waits for another. Integers are int32 where every number fits, int64 otherwise.
+    is the number of points, of which P lie inside the grid. The arrays of length M contain the P
+    points inside first and then M - P unused entries, so that no shape depends on the data and
+    devices need not synchronise. Integers are int32 if all values fit, else int64.
 
     Attributes:
         frustum_shape: (B, N, D, H, W).
         grid_shape: (Z, Y, X).
-        point_by_cell: (M,) the points in the order of cells; within a cell in the order of points.
-        pixel_by_cell: (M,) the pixel of each of these.
-        cell_start: (cells + 1,) where each cell's points start; the last is P.
-        point_by_pixel: (M,) the points in the order of pixels, which is their own.
-        cell_by_pixel: (M,) the cell of each of these.
-        pixel_start: (pixels + 1,) where each pixel's points start.
+        point_by_cell: (M,) points in the order of cells; within a cell, in the order of points.
+        pixel_by_cell: (M,) pixel of each point in ``point_by_cell``.
+        cell_start: (cells + 1,) first index of each cell in ``point_by_cell``; the last entry is P.
+        point_by_pixel: (M,) points in the order of pixels, which is the order of points.
+        cell_by_pixel: (M,) cell of each point in ``point_by_pixel``.
+        pixel_start: (pixels + 1,) first index of each pixel in ``point_by_pixel``.
     """
 
     frustum_shape: tuple[int, int, int, int, int]
@@ -48,29 +48,30 @@ class VoxelPlan:
     @classmethod
     @torch.no_grad()
     def from_points(cls, points: Float[Tensor, "B N D H W 3"], grid: BevGrid) -> "VoxelPlan":
-        """The plan of a frustum's points (BEV frame, metres).
+        """Create the plan of the points of a frustum (BEV frame, metres).
 
-        Points outside the grid, and points that are not finite, are left out. Nothing is cached.
+        Points outside the grid and points that are not finite are ignored. Nothing is cached.
 
         Raises:
-            ValueError: for points of another shape.
+            ValueError: if the points have another shape.
         """
         if points.ndim != 6 or points.shape[-1] != 3 or 0 in (points.shape[0], points.shape[2]):
             raise ValueError(
-                "VoxelPlan.from_points: points need the shape (B, N, D, H, W, 3), at least one"
-                f" sample and one depth bin, not {tuple(points.shape)}."
+                "VoxelPlan.from_points: points must have the shape (B, N, D, H, W, 3) with at least"
+                f" one sample and one depth bin, not {tuple(points.shape)}."
             )
         pattern = _plan(points, [*grid.x, *grid.y, *grid.z])
-        return cls(tuple(points.shape[:-1]), grid.shape, *pattern)
+        batch, cameras, bins, height, width, _ = points.shape
+        return cls((batch, cameras, bins, height, width), grid.shape, *pattern)
 
     def to(self, device: torch.device | str) -> "VoxelPlan":
-        """The plan on a device."""
+        """Copy the plan to a device."""
         pattern = (part.to(device) for part in self.pattern)
         return VoxelPlan(self.frustum_shape, self.grid_shape, *pattern)
 
     @property
     def pattern(self) -> list[Tensor]:
-        """The six arrays, in the order of the fields."""
+        """The six index arrays, in the order of the fields."""
         return [
             self.point_by_cell,
             self.pixel_by_cell,
@@ -85,7 +86,7 @@ torch.export.register_dataclass(VoxelPlan, serialized_type_name="bev.ops.VoxelPl
 
 
 def index_dtype(points: int, cells: int) -> torch.dtype:
-    """int32 where points and cells can be numbered in it (starts go one beyond), else int64."""
+    """int32 if it can index points and cells (the last start is one beyond), else int64."""
     return torch.int32 if max(points, cells) < 2**31 else torch.int64
 
 
@@ -93,12 +94,12 @@ def index_dtype(points: int, cells: int) -> torch.dtype:
 def _plan(
     points: Tensor, axes: list[float]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The pattern of points (B, N, D, H, W, 3) in a grid with axes (lo, hi, step) of x, y, z."""
+    """Pattern of points (B, N, D, H, W, 3) in a grid with the axes (lo, hi, step) of x, y, z."""
     grid, bins = _grid(axes), points.shape[2]
     cell, inside, cells = number_cells(points, grid)
     dtype = index_dtype(len(cell), cells)
     if points.device.type != "cpu":
-        # Outside, a number may be anything, NaN included: it is replaced before it is cast.
+        # Indices of points outside may be anything, including NaN: replace them before the cast.
         return transpose_by_sorting(cell.masked_fill_(~inside, cells).to(dtype), bins, cells)
     point = inside.nonzero().squeeze(1)
     cell = cell.index_select(0, point).to(dtype)
@@ -118,13 +119,16 @@ def _(points: Tensor, axes: list[float]) -> tuple[Tensor, ...]:
 
 
 def _grid(axes: list[float]) -> BevGrid:
-    return BevGrid(tuple(axes[0:3]), tuple(axes[3:6]), tuple(axes[6:9]))
+    x_lo, x_hi, x_step, y_lo, y_hi, y_step, z_lo, z_hi, z_step = axes
+    return BevGrid((x_lo, x_hi, x_step), (y_lo, y_hi, y_step), (z_lo, z_hi, z_step))
 
 
 def number_cells(points: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, int]:
-    """(M,) the cell of every point, in the order of points; (M,) which are inside; the cells.
+    """Compute the cell index of every point.
 
-    Numbers are floats where these are exact, which is up to 2^24, and integers beyond.
+    Returns:
+        (M,) cell of each point, in the order of points: floats up to 2^24 cells, where floats are
+        exact, and integers beyond; (M,) mask of the points inside the grid; number of cells.
     """
     batch, (planes, rows, columns) = points.shape[0], grid.shape
     by_pixel = points.permute(5, 0, 1, 3, 4, 2).reshape(3, batch, -1).float()
@@ -148,7 +152,7 @@ def transpose_by_counting(
     bins: int,
     cells: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The pattern from the points inside (natural order): scipy's CSR to CSC, linear in time."""
+    """Pattern of the points inside, in the order of points: CSR to CSC by scipy, in linear time."""
     from scipy.sparse import csr_array
 
     pixels = len(pixel_start) - 1
@@ -168,10 +172,10 @@ def transpose_by_counting(
 def transpose_by_sorting(
     cell: Int[Tensor, " M"], bins: int, cells: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The pattern from every point's cell (``cells`` for those outside), on any device.
+    """Pattern of the cells of all points (``cells`` for points outside), on any device.
 
-    Shapes are known beforehand, so a GPU goes on without the CPU. The sort is stable: sums repeat
-    to the bit.
+    Shapes do not depend on the data, so a GPU need not synchronise with the CPU. The sort is
+    stable, so sums are bitwise reproducible.
     """
     dtype, count = cell.dtype, len(cell)
     by_cell, order = torch.sort(cell, stable=True)
@@ -179,11 +183,11 @@ def transpose_by_sorting(
     cell_start = torch.searchsorted(by_cell, every, out_int32=dtype == torch.int32)
     inside = cell < cells
     until = inside.cumsum(0)
-    # Points outside all go to one place behind the last, which is cut off.
-    place = torch.where(inside, until - 1, count)
+    # Points outside are written to one extra element at the end, which is cut off.
+    position = torch.where(inside, until - 1, count)
 
     def compact(values: Tensor) -> Tensor:
-        return values.new_zeros(count + 1).scatter_(0, place, values)[:count]
+        return values.new_zeros(count + 1).scatter_(0, position, values)[:count]
 
     point = torch.arange(count, dtype=dtype, device=cell.device)
     pixel_start = torch.nn.functional.pad(until.view(-1, bins)[:, -1], (1, 0)).to(dtype)

@@ -1,12 +1,12 @@
-"""Lift-splat's pooling as a sparse-dense product that never builds the frustum features.
+"""Voxel pooling of lift-splat as a sparse-dense product, without building the frustum features.
 
-The idea: a BEV cell is ``bev[cell] = sum(depth[point] * context[pixel(point)])`` over the depth
-points that fall into it. That is a sparse matrix (cells x pixels, values = depth probabilities)
-times a dense one. The plan holds its pattern both ways, so the forward pass and both gradients are
-segment sums without atomics: exact, and the same bits every time. The operation is the "splat" of
-Philion and Fidler, Lift, Splat, Shoot (2020), section 3.2.
+A BEV cell is ``bev[cell] = sum(depth[point] * context[pixel(point)])`` over the depth points inside
+the cell, that is, a sparse matrix (cells x pixels, values = depth probabilities) times a dense one.
+The plan contains the pattern in the order of cells and of pixels, so the forward pass and both
+gradients are exact segment sums without atomics, bitwise reproducible. The operation is the "splat"
+of Philion and Fidler, Lift, Splat, Shoot (2020), section 3.2.
 
-``bev::voxel_pool`` is an opaque operator of ``torch.library``: it works under ``torch.compile``,
+``bev::voxel_pool`` is an opaque operator of ``torch.library``. It works under ``torch.compile``,
 ``torch.export``, autocast and DDP. Kernels: ``triton_pool`` on CUDA, ``stock`` elsewhere.
 """
 
@@ -24,15 +24,15 @@ def voxel_pool(
 ) -> Float[Tensor, "B ZC Y X"]:
     """Pool context features into the grid, weighted by depth probabilities.
 
-    Differentiable once, in ``depth`` and ``context``. Sums are made in float32 (float64 for
-    float64); the result has the dtype of ``context`` and is channels-last in memory. Channels of
-    the result run (Z, C), C fastest. The least work where D and C run side by side in the inputs'
-    memory; other layouts are copied once.
+    Differentiable once, with respect to ``depth`` and ``context``. Sums are computed in float32
+    (float64 for float64). The result has the dtype of ``context`` and is channels-last in memory;
+    its channels are ordered (Z, C), C fastest. Inputs whose D and C are contiguous in memory are
+    fastest; other layouts are copied once.
 
     Raises:
-        ValueError: where shapes do not fit the plan, a tensor is on another device, or depth or
-            context are no floating-point numbers.
-        RuntimeError: when differentiated twice.
+        ValueError: if shapes do not fit the plan, tensors are on different devices, or depth or
+            context are not floating-point tensors.
+        RuntimeError: if differentiated twice.
     """
     batch, cameras, bins, height, width = plan.frustum_shape
     pixels = (batch, cameras, height, width)
@@ -43,18 +43,18 @@ def voxel_pool(
     ):
         raise ValueError(
             f"voxel_pool: depth {tuple(depth.shape)} and context {tuple(context.shape)} do not fit"
-            f" a plan made for (B, N, D, H, W) = {plan.frustum_shape}."
+            f" a plan created for (B, N, D, H, W) = {plan.frustum_shape}."
         )
     if not (depth.is_floating_point() and context.is_floating_point()):
         raise ValueError(f"voxel_pool: {depth.dtype} depth, {context.dtype} context; use floats.")
     if not depth.device == context.device == plan.cell_start.device:
         raise ValueError(
             f"voxel_pool: depth is on {depth.device}, context on {context.device} and the plan on"
-            f" {plan.cell_start.device}; bring them to one device (plan.to)."
+            f" {plan.cell_start.device}; move them to one device (plan.to)."
         )
-    # Here, not in the operator: both passes read what is saved.
-    laid_out = (side_by_side(depth), side_by_side(context))
-    return _pool(*laid_out, *plan.pattern, list(plan.grid_shape))
+    # Here, not in the operator, so that the backward pass saves and reads the same copies.
+    inputs = (channels_contiguous(depth), channels_contiguous(context))
+    return _pool(*inputs, *plan.pattern, list(plan.grid_shape))
 
 
 @torch.library.custom_op("bev::voxel_pool", mutates_args=())
@@ -69,7 +69,7 @@ def _pool(
     pixel_start: Tensor,
     grid_shape: list[int],
 ) -> Tensor:
-    """The pattern comes array by array: autograd takes long over an operator's lists of tensors."""
+    """Pool; the pattern is passed as separate arrays because autograd is slow on tensor lists."""
     by_cell = [point_by_cell, pixel_by_cell, cell_start]
     pattern = [*by_cell, point_by_pixel, cell_by_pixel, pixel_start]
     kernels = triton_kernels(context, pattern) or stock
@@ -88,7 +88,7 @@ def _(depth: Tensor, context: Tensor, *pattern_and_grid) -> Tensor:
 def _pool_backward(
     grad: Tensor, depth: Tensor, context: Tensor, pattern: list[Tensor], needs: list[bool]
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of depth and context; an empty tensor where one is not needed."""
+    """Gradients of depth and context; an empty tensor for a gradient that is not needed."""
     batch, cameras, bins, height, width = depth.shape
     kernels = triton_kernels(context, pattern) or stock
     rows = grad.permute(0, 2, 3, 1).reshape(-1, context.shape[2]).contiguous()
@@ -103,10 +103,11 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     batch, cameras, _, height, width = depth.shape
     shape = (batch, cameras, height, width)
-    return tuple(
+    depth_grad, context_grad = (
         _as_images(like.new_empty(*shape, like.shape[2]) if needed else None, shape, like)
         for like, needed in zip((depth, context), needs, strict=True)
     )
+    return depth_grad, context_grad
 
 
 def _save(ctx, inputs: tuple, output: Tensor) -> None:
@@ -126,7 +127,7 @@ def _gradients(ctx, grad: Tensor) -> tuple:
 
 def _refuse(ctx, *grads: Tensor) -> None:
     raise RuntimeError(
-        "voxel_pool can be differentiated once only; its gradients have none of their own."
+        "voxel_pool can be differentiated once only; its gradients are not differentiable."
     )
 
 
@@ -134,18 +135,18 @@ _pool.register_autograd(_gradients, setup_context=_save)
 _pool_backward.register_autograd(_refuse)
 
 
-def side_by_side(images: Float[Tensor, "B N K H W"]) -> Float[Tensor, "B N K H W"]:
-    """The same with K side by side in memory, one pixel after the other: copied where it is not."""
+def channels_contiguous(images: Float[Tensor, "B N K H W"]) -> Float[Tensor, "B N K H W"]:
+    """Make K contiguous in memory, pixel after pixel; copies only if necessary."""
     return images.movedim(2, -1).contiguous().movedim(-1, 2)
 
 
 def _flat(depth: Tensor) -> Tensor:
-    """(B, N, D, H, W) to (M,), the points in their order, side by side in memory."""
+    """(B, N, D, H, W) to contiguous (M,), in the order of points."""
     return _rows(depth).reshape(-1).contiguous()
 
 
 def _rows(images: Tensor) -> Tensor:
-    """(B, N, K, H, W) to (pixels, K), a view where K is side by side in memory."""
+    """(B, N, K, H, W) to (pixels, K); a view if K is contiguous in memory."""
     return images.permute(0, 1, 3, 4, 2).reshape(-1, images.shape[2])
 
 

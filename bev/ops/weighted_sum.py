@@ -1,7 +1,8 @@
-"""Weighted sums of table rows: a sparse matrix times a dense one, fast both ways.
+"""Weighted sums of table rows: a sparse-dense product with a fast backward pass.
 
-``embedding_bag`` is this sum, but its own gradient of the table takes 20 times as long as the sum
-on a CPU. Here that gradient is a sum too, over the transposed matrix, which one sort finds.
+``embedding_bag`` computes this sum, but on a CPU its gradient of the table takes 20 times as long
+as the sum. Here the gradient is computed as a sum as well, over the transposed matrix, which is
+found by one sort.
 """
 
 import torch
@@ -19,16 +20,16 @@ def weighted_sum(
 ) -> Float[Tensor, "G C"]:
     """``out[g] = sum(weight[s, k] * table[index[s, k]] for s in start[g]:start[g + 1], every k)``.
 
-    Differentiable once, in ``table`` and ``weight``; sums repeat to the bit.
+    Differentiable once, with respect to ``table`` and ``weight``; sums are bitwise reproducible.
 
     Args:
-        index: rows of the table; the order that sorts the first column must sort them all, as it
-            does where columns differ by constants.
-        start: G + 1 ascending numbers, 0 to S.
+        index: row indices into the table. The order that sorts the first column must sort every
+            column, as is the case if columns differ by constants.
+        start: G + 1 ascending numbers from 0 to S, the start of each group.
 
     Raises:
-        ValueError: in the backward pass, where that order leaves another column unsorted: the
-            table's gradient would be wrong.
+        ValueError: in the backward pass, if the order that sorts the first column leaves another
+            column unsorted; the gradient of the table would be wrong.
     """
     return _WeightedSum.apply(table, index, weight, start)
 
@@ -56,7 +57,7 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _transposed(grad: Tensor, index: Tensor, weight: Tensor, start: Tensor, rows: int) -> Tensor:
-    """The sums over the entries of each table row: column by column, all in one order."""
+    """Sum over the entries of each table row, column by column, with one sort order for all."""
     numbers = torch.arange(rows + 1, device=index.device)
     group = torch.repeat_interleave(start.diff())
     order = index[:, 0].to(torch.int32).argsort(stable=True)
@@ -67,8 +68,8 @@ def _transposed(grad: Tensor, index: Tensor, weight: Tensor, start: Tensor, rows
         )
     total = grad.new_zeros(rows, grad.shape[1])
     for column in range(index.shape[1]):
-        own = torch.searchsorted(index[:, column].contiguous(), numbers)
-        total += _bags(grad, group.unsqueeze(1), weight[:, column : column + 1], own)
+        row_start = torch.searchsorted(index[:, column].contiguous(), numbers)
+        total += _bags(grad, group.unsqueeze(1), weight[:, column : column + 1], row_start)
     return total
 
 

@@ -1,1 +1,1 @@
-"""Training on Lightning: the module, the data module, averaged weights, callbacks, the run."""
+"""Training with Lightning: module, data module, averaged weights, callbacks and runs."""

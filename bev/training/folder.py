@@ -1,4 +1,4 @@
-"""The run folder, ``runs/<config>/<name or time>/``, and the records that an earlier part left."""
+"""Run folder, ``runs/<config>/<name or time>/``, and the records of earlier parts of a run."""
 
 import os
 import shutil
@@ -10,31 +10,31 @@ from bev.training.checkpoint.loading import home_of
 from bev.training.record import RECORD
 from bev.training.settings import TrainConfig
 
-# Set for the processes that Lightning starts for further devices: all write into one folder.
+# Set for the processes that Lightning starts for further devices: all use one folder.
 RUN_VARIABLE = "BEV_RUN_FOLDER"
 
 
 def named_folder(config: TrainConfig, experiment: str) -> Path:
-    """The folder of a run that has a name.
+    """Folder of a run that has a name.
 
     Raises:
-        TrainingError: where it has none.
+        TrainingError: if the run has no name.
     """
     if not config.run_name:
-        raise TrainingError("--resume auto needs to know the run: set --train.run-name.")
+        raise TrainingError("--resume auto needs the name of the run: set --train.run-name.")
     return config.runs / experiment / config.run_name
 
 
 def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Path:
-    """The run folder, the same on all ranks; made where needed.
+    """Create the run folder if needed, the same on all ranks.
 
     Args:
-        config: names the run and the parent of all.
-        experiment: its name.
-        resume: a checkpoint to go on from, in its folder where it lies in one.
+        config: training settings, with the name of the run and the parent folder of all runs.
+        experiment: name of the experiment.
+        resume: checkpoint to resume; if it is part of a run, the folder of that run is used.
 
     Raises:
-        TrainingError: under torchrun without a name for the run, or where the folder already holds
+        TrainingError: under torchrun without a name of the run, or if the folder already contains
             another run.
     """
     if resume is not None and home_of(resume) != resume.resolve().parent:
@@ -48,11 +48,11 @@ def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Pat
             )
         name = config.run_name or time.strftime("%Y-%m-%d_%H-%M-%S")
         folder = config.runs / experiment / name
-        kept = sorted((folder / "checkpoints").glob("*.ckpt"))  # those begun end in .partial
-        if kept:
+        existing = sorted((folder / "checkpoints").glob("*.ckpt"))  # unfinished: .partial
+        if existing:
             raise TrainingError(
-                f"Run folder {folder} holds checkpoints already; choose another --train.run-name,"
-                f" or go on with --resume {kept[-1]}."
+                f"Run folder {folder} already contains checkpoints; choose another"
+                f" --train.run-name, or continue with --resume {existing[-1]}."
             )
     folder.mkdir(parents=True, exist_ok=True)
     os.environ[RUN_VARIABLE] = str(folder)
@@ -60,13 +60,13 @@ def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Pat
 
 
 def keep_records(folder: Path) -> None:
-    """Keep an earlier part's records: the new part writes files of the same names."""
+    """Rename the records of an earlier part of a run, which the new part would overwrite."""
     for path in (folder / "metrics.csv", folder / "config.yaml", folder / RECORD):
         if path.exists():
             before = f"{path.stem}_before_resume_"
             number = 1 + len(list(folder.glob(f"{before}*{path.suffix}")))
-            kept = folder / f"{before}{number}{path.suffix}"
+            renamed = folder / f"{before}{number}{path.suffix}"
             if path.name == "config.yaml":
-                shutil.copyfile(path, kept)  # other ranks know the run folder by it
+                shutil.copyfile(path, renamed)  # other ranks identify the run folder by it
             else:
-                path.rename(kept)
+                path.rename(renamed)

@@ -1,4 +1,4 @@
-"""The start of a training: the detector, its weights, and the account of them."""
+"""Initial detector of a training run: its weights, and the report of loaded weights."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,23 +18,32 @@ ACCOUNT = "weights.txt"
 def starting_model(
     config: DetectorConfig, init: InitConfig, image_size: tuple[int, int], resumed: bool = False
 ) -> tuple[Detector, list[WeightsReport]]:
-    """The detector that a run begins with, and what became of the weights it was given.
+    """Build the detector with its initial weights, and report the weights that were loaded.
 
-    With ``init.weights`` its weights come from there, and none are fetched for a backbone that the
-    file has tensors of. A resumed run takes all from its checkpoint: nothing is read or fetched.
+    With ``init.weights`` the weights are loaded from that file, and pretrained backbone weights are
+    not downloaded if the file contains tensors of the backbone. A resumed run takes all weights
+    from its checkpoint, so nothing is read or downloaded.
+
+    Args:
+        config: settings of the detector.
+        init: weights to start from.
+        image_size: (height, width) of the network input, pixels.
+        resumed: whether a checkpoint will be loaded.
 
     Raises:
-        ConfigError: where the backbone does not take images of this size.
-        WeightsError: where weights cannot be had, or nothing of them fits.
+        ConfigError: if the backbone does not accept images of this size.
+        WeightsError: if weights cannot be loaded or downloaded, or none of them fits.
     """
+    reports: list[WeightsReport | None] = []
     if init.weights is None and not resumed:
         model = config.build()
-        reports = [model.backbone.report]
+        reports.append(model.backbone.report)
     else:
-        model, reports = replace(config, backbone=config.backbone.without_weights()).build(), []
-        if not resumed:
-            reports.append(load_adapted(model, init.weights, init.only, init.skip))
-            if not any(name.startswith("backbone.") for name in reports[0].matched):
+        model = replace(config, backbone=config.backbone.without_weights()).build()
+        if init.weights is not None and not resumed:
+            loaded = load_adapted(model, init.weights, init.only, init.skip)
+            reports.append(loaded)
+            if not any(name.startswith("backbone.") for name in loaded.matched):
                 model.backbone = config.backbone.build().to(memory_format=torch.channels_last)
                 reports.append(model.backbone.report)
     model.backbone.feature_sizes(image_size)
@@ -42,7 +51,7 @@ def starting_model(
 
 
 def write_account(folder: Path, reports: Sequence[WeightsReport]) -> None:
-    """Print what became of the weights, and write it in full into the run folder."""
+    """Print a summary of the loaded weights, and write the full report to the run folder."""
     if not reports:
         return
     print("\n".join(map(str, reports)), flush=True)

@@ -1,8 +1,9 @@
-"""Ends of a run other than its last epoch: a number of optimiser steps, and a time.
+"""Limits of a run other than its last epoch: a number of optimiser steps, and a time.
 
-Both stop after a whole optimiser step, so that no gradients that accumulate are lost.
+Both stop after a complete optimiser step, so that no accumulated gradients are lost.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -10,7 +11,7 @@ from lightning.pytorch.callbacks import Timer
 
 
 def ends_step(trainer: Trainer, batch_index: int) -> bool:
-    """Whether a batch of the epoch is the last of an optimiser step."""
+    """Return whether a batch of the epoch is the last one of an optimiser step."""
     done = batch_index + 1
     return done % trainer.accumulate_grad_batches == 0 or done == trainer.num_training_batches
 
@@ -18,11 +19,13 @@ def ends_step(trainer: Trainer, batch_index: int) -> bool:
 class StepLimit(Callback):
     """Stops a run after a number of optimiser steps.
 
-    Lightning's own ``max_steps`` serves only runs that count no epochs: with it, Lightning (2.6)
-    takes a run that stopped at an epoch's end for one within an epoch, and skips the next.
+    Lightning's own ``max_steps`` suits only runs without a number of epochs: with ``max_steps``,
+    Lightning (2.6) treats a run that stopped at the end of an epoch as stopped within it, and skips
+    the next epoch.
 
     Args:
-        steps: of the whole run, also where it is resumed; negative for no limit.
+        steps: maximum number of steps of the whole run, including the parts before it was resumed;
+            negative for no limit.
     """
 
     def __init__(self, steps: int) -> None:
@@ -47,10 +50,10 @@ class StepLimit(Callback):
 
 
 class TimeLimit(Timer):
-    """Stops a run after some minutes of all its parts; 0 for no limit."""
+    """Stops a run after a time in minutes, added up over all of its parts; 0 for no limit."""
 
     def __init__(self, minutes: float) -> None:
-        super().__init__({"minutes": minutes} if minutes else None, verbose=False)
+        super().__init__(timedelta(minutes=minutes) if minutes else None, verbose=False)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int

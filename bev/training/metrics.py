@@ -1,4 +1,4 @@
-"""The metrics of every validation, and their record."""
+"""Validation metrics, and their record in the run folder."""
 
 import json
 import time
@@ -17,20 +17,20 @@ from bev.models.detector import Prediction
 
 
 class ValidationMetrics(Callback):
-    """Evaluates the validation split: what all ranks predicted, scored on rank 0.
+    """Evaluates the validation split: predictions of all ranks, scored on rank 0.
 
-    Figures are logged as ``val/<name>``: those of nuScenes' official metrics, of depth where
-    validation loads lidar, and of each head; see ``bev.evaluation``.
+    Figures are logged as ``val/<name>``: the official nuScenes metrics, the depth errors if
+    validation loads lidar, and the figures of each head; see ``bev.evaluation``.
 
     Attributes:
-        result: of the latest validation (rank 0).
-        validated_step: the step of the latest validation; -1 before the first.
-        training_seconds: of all parts of the run, without validation.
+        result: result of the latest validation (rank 0).
+        validated_step: step of the latest validation; -1 before the first one.
+        training_seconds: duration of all parts of the run, without validation.
 
     Args:
-        run: the run folder; ``evaluation/<split>/`` below it takes the evaluation's files, and
-            ``evaluation/history.jsonl`` a line for each validation.
-        config: of the run.
+        run: run folder; ``evaluation/<split>/`` in it receives the files of the evaluation, and
+            ``evaluation/history.jsonl`` one line per validation.
+        config: the experiment.
     """
 
     def __init__(self, run: Path, config: Experiment) -> None:
@@ -49,11 +49,11 @@ class ValidationMetrics(Callback):
         self.evaluation = Evaluation(self.config.model, self.config.data)
         self.training_seconds, self._resumed_at = self._seconds(), None
         if trainer.world_size > 1:
-            # Each rank has batch norm statistics of its own: validate what rank 0 will save.
+            # Batch norm statistics differ between ranks: validate those that rank 0 will save.
             for buffer in module.buffers():
                 torch.distributed.broadcast(buffer, 0)
 
-    def on_validation_batch_end(
+    def on_validation_batch_end(  # type: ignore[override]  # outputs of validation_step
         self,
         trainer: Trainer,
         module: LightningModule,
@@ -62,15 +62,15 @@ class ValidationMetrics(Callback):
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        self.evaluation.update(outputs, batch)
+        self._running.update(outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.evaluation.gather()
+        self._running.gather()
         scalars: dict[str, float] | BevError = {}
         if trainer.is_global_zero:
             try:
                 scalars = self._evaluate(trainer)
-            except BevError as error:  # for all ranks: the others wait
+            except BevError as error:  # raised on all ranks below: the others wait
                 scalars = error
             except Exception as error:
                 if trainer.world_size == 1:
@@ -95,6 +95,12 @@ class ValidationMetrics(Callback):
     def load_state_dict(self, state: dict) -> None:
         self.training_seconds = state["training_seconds"]
 
+    @property
+    def _running(self) -> Evaluation:
+        if self.evaluation is None:
+            raise RuntimeError("No validation is running.")
+        return self.evaluation
+
     def _seconds(self) -> float:
         running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at
         return self.training_seconds + running
@@ -104,10 +110,10 @@ class ValidationMetrics(Callback):
         split = data.splits[1]
         self.source = self.source or data.source.open(data)
         place = EvaluatedSplit(self.source, split, self.run / "evaluation" / split)
-        found = self.evaluation.compute(place)
-        self.result, scalars = found, found.scalars()
+        result = self._running.compute(place)
+        self.result, scalars = result, result.scalars()
         minutes = self.training_seconds / 60
-        classes = found.classes.items()
+        classes = result.classes.items()
         average_precision = {name: values["AP"] for name, values in classes if "AP" in values}
         entry = {
             "epoch": trainer.current_epoch,
@@ -119,5 +125,5 @@ class ValidationMetrics(Callback):
         with (self.run / "evaluation" / "history.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
         heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
-        print(f"\n{heading}\n{found.text()}", flush=True)
+        print(f"\n{heading}\n{result.text()}", flush=True)
         return scalars

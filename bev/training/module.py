@@ -1,8 +1,13 @@
-"""The Lightning module: one training step, one validation step, the optimiser."""
+"""Lightning module: training step, validation step and optimiser."""
+
+import operator
+from functools import reduce
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -16,27 +21,28 @@ from bev.training.settings import TrainConfig
 
 
 def compile_parts(model: Detector, backend: str = "inductor") -> None:
-    """Compile what is dense in a detector; the view transform, made of few calls, is left.
+    """Compile the dense parts of a detector; the view transform, a few calls only, is left out.
 
-    In place: names of parameters stay, and copies (averaged weights) are not compiled.
+    The modules are compiled in place: names of parameters are unchanged, and copies (averaged
+    weights) are not compiled.
     """
     for name in ("backbone", "neck", "encoder", *model.config.heads):
         getattr(model, name).compile(backend=backend)
 
 
 class TrainingModule(LightningModule):
-    """Trains a detector, which stands at ``.model``.
+    """Trains a detector, which is its attribute ``model``.
 
     Args:
         model: the detector.
-        config: how to train it.
-        batch_size: samples a process takes at once; the learning rate may follow it.
+        config: training settings.
+        batch_size: number of samples per process and batch; the learning rate may be scaled by it.
 
     Raises:
-        ConfigError: where ``train.stages`` name what the model does not have.
+        ConfigError: if ``train.stages`` names a part that the model does not have.
 
     Raises (in training):
-        TrainingError: where the loss is not finite; names the samples and the terms.
+        TrainingError: if the loss is not finite; names the samples and the loss terms.
     """
 
     def __init__(self, model: Detector, config: TrainConfig, batch_size: int) -> None:
@@ -46,7 +52,7 @@ class TrainingModule(LightningModule):
             compile_parts(self.model)
         self.stages = Stages(self.model, config.stages)
         self.stage, self.starts = 0, [0]
-        self.stages.enter(0)  # before DDP looks which parameters take a gradient
+        self.stages.enter(0)  # before DDP collects the parameters that take a gradient
 
     def train(self, mode: bool = True) -> "TrainingModule":
         super().train(mode)
@@ -64,9 +70,9 @@ class TrainingModule(LightningModule):
             self.print(f"\n{self.stages.account(self.stage)}")
 
     def _enter_stage(self) -> bool:
-        """Begin the stage of this step; whether it is another than before.
+        """Begin the stage of the current step; returns whether the stage has changed.
 
-        It follows from the step: nothing needs to be saved.
+        The stage is a function of the step, so no state needs to be saved.
         """
         stage = stage_at(self.starts, self.global_step)
         if stage == self.stage:
@@ -74,36 +80,40 @@ class TrainingModule(LightningModule):
         self.stage = stage
         self.stages.enter(stage)
         strategy = self.trainer.strategy
-        if isinstance(strategy.model, DistributedDataParallel):
-            # It waits for the gradients of those that took one when it was made.
+        if isinstance(strategy, DDPStrategy) and isinstance(
+            strategy.model, DistributedDataParallel
+        ):
+            # DDP expects gradients of the parameters that took one when it was created.
             strategy.model = self
             strategy.configure_ddp()
         return True
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         terms = self.model.loss(batch)
-        loss = sum(terms.values())
+        loss = reduce(operator.add, terms.values())
         if not torch.isfinite(loss):
             values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
             raise TrainingError(
                 f"The loss is not finite at step {self.global_step} ({values}), samples"
-                f" {', '.join(batch.tokens)}; checkpoints written before are good. Look at these"
-                " samples, or begin anew from their weights (--train.init.weights) with a lower"
-                " --train.lr."
+                f" {', '.join(batch.tokens)}; earlier checkpoints are intact. Check these"
+                " samples, or start a new run from earlier weights (--train.init.weights) with a"
+                " lower --train.lr."
             )
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
         for name, value in terms.items():
             self.log(f"train/{name}", value.detach(), prog_bar=True, batch_size=len(batch))
         return loss
 
-    def validation_step(self, batch: Batch, batch_index: int) -> Prediction:
+    def validation_step(  # type: ignore[override]  # Lightning passes any output to callbacks
+        self, batch: Batch, batch_index: int
+    ) -> Prediction:
         return self.model.predict(batch)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         config = self.config
         samples = self.batch_size * self.trainer.world_size * config.accumulate
         optimizer = build_optimizer(self.stages, config, samples)
-        total = self.trainer.estimated_stepping_batches  # infinite where epochs are not limited
+        total = self.trainer.estimated_stepping_batches  # infinite without a limit of epochs
         total = int(min(total, config.max_steps) if config.max_steps >= 0 else total)
         self.starts = self.stages.starts(total)
         schedule = build_schedule(optimizer, self.stages, config, samples, total)
@@ -118,10 +128,11 @@ class TrainingModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Lightning (2.6) refuses to clip for fused optimisers in mixed precision.
+        """Clip gradients, also for fused optimisers in mixed precision.
 
-        In float16 they unscale gradients only within their step, which ``build_optimizer`` refuses
-        to combine with clipping; in bf16 nothing is scaled.
+        Lightning (2.6) rejects this combination. In float16, fused optimisers unscale gradients
+        only within their step; ``build_optimizer`` rejects them together with clipping. In bf16,
+        gradients are not scaled.
         """
         mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
         if gradient_clip_val and mixed and unscales(optimizer):

@@ -1,4 +1,4 @@
-"""Records of a run in its folder: whether it is finished, where to go on, what it cost."""
+"""Records in a run folder: completion, the checkpoint to resume from, and the cost of the run."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,16 +16,17 @@ RECORD = "run.json"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The cost of a finished run.
+    """Cost of a finished run.
 
     Attributes:
-        steps: optimiser steps, of all parts of the run.
-        training_minutes: of all parts, without validation.
-        parameters: of the detector.
-        flops: of one sample's forward pass, see :func:`count_flops`.
-        peak_memory: bytes, of process 0 in the last part, see ``bev.machine.peak_memory``.
-        device: what it ran on.
-        processes: over all machines.
+        steps: optimiser steps of all parts of the run.
+        training_minutes: duration of all parts, without validation.
+        parameters: number of parameters of the detector.
+        flops: floating-point operations of the forward pass of one sample, see :func:`count_flops`.
+        peak_memory: bytes, of process 0 in the last part of the run, see
+            ``bev.machine.peak_memory``.
+        device: name of the device.
+        processes: number of processes on all machines.
     """
 
     steps: int
@@ -37,7 +38,7 @@ class RunRecord:
     processes: int
 
     def write(self, folder: Path) -> Path:
-        """Write ``run.json`` into the run folder: the last file of a run, so it says "finished"."""
+        """Write ``run.json`` to the run folder; the last file of a run, which marks completion."""
         path = folder / RECORD
         with replacing(path) as partial:
             partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
@@ -45,16 +46,16 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
-        """The record of a finished run."""
+        """Read the record of a finished run."""
         return cls(**json.loads((folder / RECORD).read_text()))
 
 
 @torch.no_grad()
 def count_flops(model: Detector, data: KeyFrames) -> int:
-    """Floating-point operations of one sample's forward pass, a multiplication and addition as two.
+    """Count the floating-point operations of the forward pass of one sample.
 
-    Torch counts matrix products and convolutions. Sums, norms, activations, resampling and the
-    voxel pooling count as nothing.
+    A multiplication with an addition counts as two. Torch counts matrix products and convolutions
+    only; sums, norms, activations, resampling and the voxel pooling are not counted.
     """
     batch = data[0].to(next(model.parameters()).device)
     training = model.training
@@ -66,11 +67,11 @@ def count_flops(model: Detector, data: KeyFrames) -> int:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run in this folder came to its end."""
+    """Return whether the run in a folder is finished."""
     return (folder / RECORD).is_file()
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that the run in this folder can go on from; None where there is none yet."""
+    """Checkpoint from which the run in a folder can resume; None if there is none yet."""
     path = folder / "checkpoints" / "last.ckpt"
     return path if path.is_file() else None

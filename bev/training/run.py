@@ -1,4 +1,4 @@
-"""One run from its config to its folder: train, evaluate, finish."""
+"""Training run: from an experiment to a run folder with checkpoints and evaluation."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -28,14 +28,14 @@ from bev.training.trainer import build_trainer, machines, prepare_process
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that is trained and evaluated, for what is to be made of it at its end.
+    """Trained and evaluated run, passed to the functions called at the end of a run.
 
     Attributes:
-        folder: the run folder.
+        folder: run folder.
         config: the experiment.
-        model: the detector, with the (averaged) weights that were evaluated, on its device.
+        model: detector with the (averaged) weights that were evaluated, on its device.
         frames: validation key frames.
-        result: of the last validation.
+        result: result of the last validation.
     """
 
     folder: Path
@@ -52,20 +52,20 @@ def train(
     callbacks: Sequence[Callback] = (),
     finish: Sequence[Callable[[FinishedRun], object]] = (),
 ) -> tuple[Path, Result | None]:
-    """Train, and evaluate.
+    """Train and evaluate.
 
     Args:
         config: the experiment.
-        resume: a checkpoint to go on from; the run continues in its folder where it lies in one.
-        callbacks: Lightning callbacks, besides those that every run has.
-        finish: called in turn on rank 0 after the last validation, before ``run.json`` marks the
-            run as finished.
+        resume: checkpoint to resume; if it is part of a run, the run continues in its folder.
+        callbacks: Lightning callbacks, in addition to those of every run.
+        finish: functions called in turn on rank 0 after the last validation, before ``run.json``
+            marks the run as finished.
 
     Returns:
-        The run folder, and the result of the last validation (None on other ranks than 0).
+        Run folder, and result of the last validation (None on ranks other than 0).
 
     Raises:
-        BevError: for bad data, weights, checkpoints or settings; see ``bev.errors``.
+        BevError: for invalid data, weights, checkpoints or settings; see ``bev.errors``.
     """
     check_settings(config)
     devices = local_processes(config.train.devices)
@@ -83,15 +83,15 @@ def train(
     module = TrainingModule(model, config.train, config.data.batch_size)
     metrics = ValidationMetrics(folder, config)
     score = headline(config.model, config.data)
-    own = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
-    trainer = build_trainer(config.train, folder, devices, score, own)
+    all_callbacks = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
+    trainer = build_trainer(config.train, folder, devices, score, all_callbacks)
     if trainer.is_global_zero:
         keep_records(folder)
         save_config(config, folder / "config.yaml")
         parameters = sum(p.numel() for p in module.parameters())
         print(
             f"run folder {folder}; {parameters / 1e6:.2f} M parameters; {len(data.frames['train'])}"
-            f" key frames to train on, {len(data.plan)} visits an epoch;"
+            f" key frames to train on, {len(data.plan)} samples per epoch;"
             f" {len(data.frames['val'])} to evaluate on",
             flush=True,
         )
@@ -101,9 +101,10 @@ def train(
         if metrics.validated_step != trainer.global_step:
             trainer.validate(module, data, verbose=False)
     os.environ.pop(RUN_VARIABLE, None)
-    if not trainer.is_global_zero:
+    result = metrics.result
+    if not trainer.is_global_zero or result is None:
         return folder, None
-    run = FinishedRun(folder, config, module.model, data.frames["val"], metrics.result)
+    run = FinishedRun(folder, config, module.model, data.frames["val"], result)
     for step in finish:
         step(run)
     RunRecord(
@@ -115,4 +116,4 @@ def train(
         device=device_name(),
         processes=trainer.world_size,
     ).write(folder)
-    return folder, metrics.result
+    return folder, result

@@ -1,4 +1,4 @@
-"""The settings of a training run."""
+"""Settings of a training run."""
 
 import math
 from dataclasses import dataclass
@@ -14,33 +14,34 @@ from bev.errors import ConfigError
 
 
 class OptimizerCall(Call):
-    """An optimiser without its parameters and without what ``TrainConfig`` gives it."""
+    """Optimiser without its parameters and without the arguments that ``TrainConfig`` sets."""
 
     home, family, what = "torch.optim", "Optimizer", "an optimiser of torch"
 
 
 class ScheduleCall(Call):
-    """A schedule of the learning rate without its optimiser."""
+    """Learning rate schedule without its optimiser."""
 
     home, family, what = "torch.optim.lr_scheduler", "LRScheduler", "a schedule of torch"
 
 
-# What a config file gives; the config keeps a call.
+# Values in a config file; the config stores a call.
 Optimizer = Annotated[OptimizerCall | type | partial, flag(OptimizerCall)]
 Schedule = Annotated[ScheduleCall | type | partial, flag(ScheduleCall)]
 
 
 @dataclass(frozen=True)
 class InitConfig:
-    """Trained weights to start from; the run itself is a new one (``--resume`` goes on with one).
+    """Trained weights to start a new run from (``--resume`` continues a run instead).
 
-    What fits by name and shape is loaded, the head's classes by their names; the rest starts anew
-    and is reported, on the terminal and in the run folder's ``weights.txt``.
+    Tensors whose names and shapes match are loaded, and the classes of the head by their names; all
+    others keep their initialisation. The result is reported on the terminal and in ``weights.txt``
+    of the run folder.
 
     Attributes:
-        weights: a checkpoint of a run, or a file of weights; None starts without.
-        only: parts to load, by the beginning of their tensors' names (``backbone``,
-            ``view.depth_net``, ``backbone.body.layer*``); empty for all.
+        weights: checkpoint of a run, or file of weights; None for none.
+        only: parts to load, as prefixes of tensor names (``backbone``, ``view.depth_net``,
+            ``backbone.body.layer*``); empty for all.
         skip: parts not to load.
     """
 
@@ -51,19 +52,21 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """A part of the run: what trains in it, and at which rate. Parts are named as in ``init``.
+    """Stage of the run: the parts that train in it, and their learning rates.
 
-    What does not train keeps its weights and its batch norm statistics to the bit, and runs as in
-    evaluation (no dropout). ``model.backbone.frozen_stages`` freezes in all stages.
+    Parts are named as in ``init``. Parts that do not train keep their weights and their batch norm
+    statistics exactly, and run in evaluation mode (no dropout). ``model.backbone.frozen_stages``
+    freezes parts in all stages.
 
     Attributes:
-        start: where it begins: a fraction of the run below 1, else a number of optimiser steps.
+        start: start of the stage: a fraction of the run if below 1, otherwise a number of optimiser
+            steps.
         only: parts that train; empty for all.
-        frozen: parts that do not.
-        fixed_norms: parts whose batch norms keep their statistics and normalise by them, whether
-            their weights train or not.
-        rates: parts, and what the learning rate is multiplied by there; of several that hold a
-            tensor the last decides.
+        frozen: parts that do not train.
+        fixed_norms: parts whose batch norms keep their statistics and normalise with them, whether
+            or not their weights train.
+        rates: parts and factors on their learning rate; if several contain a tensor, the last one
+            applies.
     """
 
     start: float = 0.0
@@ -87,50 +90,51 @@ class StageConfig:
 
     @property
     def is_fraction(self) -> bool:
-        """Whether the start depends on how long the run is."""
+        """True if the start depends on the length of the run."""
         return 0 < self.start < 1
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Defaults are BEVDet's (Huang et al. 2021) unless said otherwise.
+    """Training settings. Defaults are those of BEVDet (Huang et al. 2021) unless stated otherwise.
 
     Attributes:
         init: trained weights to start from.
         epochs: passes over the training split.
-        max_steps: stop after this many optimiser steps; -1 for no limit.
-        max_minutes: stop after this time; 0 for no limit.
-        optimizer: a class of ``torch.optim`` or another ``Optimizer``, or ``functools.partial`` of
-            one; it gets ``lr`` and ``weight_decay`` from here.
+        max_steps: maximum number of optimiser steps; -1 for no limit.
+        max_minutes: maximum training time, minutes; 0 for no limit.
+        optimizer: class of ``torch.optim`` or another ``Optimizer``, or ``functools.partial`` of
+            one; ``lr`` and ``weight_decay`` are passed to it.
         lr: learning rate at a global batch of ``lr_batch``.
-        lr_batch: the rate is scaled by global batch / ``lr_batch``; 0 takes ``lr`` as it is.
-        weight_decay: of the optimiser.
-        warmup_steps: the schedule's rate is multiplied by a factor that rises linearly from 1/1000
-            to 1.
-        schedule: a class of ``torch.optim.lr_scheduler``, or ``functools.partial`` of one, stepped
-            after every optimiser step. Its lengths are steps, or fractions of the run where they
-            are floats; see ``bev.training.optimization.schedule`` for what is filled in.
-        stages: what trains from which step on, and at which part of the rate; one stage that
-            trains everything is the ordinary run.
-        max_grad_norm: greatest gradient norm; 0 is off.
-        accumulate: batches an optimiser step.
-        ema: greatest decay of the averaged weights; 0 is off. Averaged weights are what is
-            validated, and what a checkpoint's ``state_dict`` holds.
-        ema_start: the decay is ema * (1 - exp(-n / 2000)) with n counting from here.
-        compile: ``torch.compile`` of backbone, neck, BEV encoder and heads; checkpoints are those
-            of a run without.
-        precision: "auto" is bf16 on GPUs and CPUs that compute with it (CPUs with AMX), else 32.
-        devices: processes on this machine; 0 for all GPUs, or 1 process without any.
-        strategy: Lightning's; "auto" is DDP for several devices.
-        threads: CPU threads a process; 0 for cores / devices.
-        validate_every: epochs between evaluations of the validation split; 0 only at the end.
-        save_minutes: least time between two writes of ``last.ckpt``; 0 writes after every step.
-        pictures: samples drawn at the end.
-        seed: of everything random.
-        deterministic: the same bits on every run on one machine (slower on a GPU).
+        lr_batch: the rate is scaled by global batch / ``lr_batch``; 0 uses ``lr`` unscaled.
+        weight_decay: weight decay of the optimiser.
+        warmup_steps: number of steps in which the rate of the schedule is multiplied by a factor
+            that rises linearly from 1/1000 to 1.
+        schedule: class of ``torch.optim.lr_scheduler``, or ``functools.partial`` of one, stepped
+            after every optimiser step. Its lengths are steps, or fractions of the run if they are
+            floats; see ``bev.training.optimization.schedule`` for the arguments that are filled in.
+        stages: parts of the model that train, and factors on their learning rate, by stage; the
+            default is one stage that trains everything.
+        max_grad_norm: maximum gradient norm; 0 turns clipping off.
+        accumulate: batches per optimiser step (gradient accumulation).
+        ema: maximum decay of the averaged weights; 0 turns averaging off. The averaged weights are
+            validated, and are the ``state_dict`` of a checkpoint.
+        ema_start: the decay is ema * (1 - exp(-n / 2000)), with n counting from this number.
+        compile: use ``torch.compile`` for backbone, neck, BEV encoder and heads; checkpoints are
+            the same as without.
+        precision: "auto" is bf16 on GPUs and CPUs that compute in it (CPUs with AMX), otherwise 32.
+        devices: processes on this machine; 0 for all GPUs, or 1 process without GPUs.
+        strategy: strategy of Lightning; "auto" is DDP for several devices.
+        threads: CPU threads per process; 0 for cores / devices.
+        validate_every: epochs between evaluations of the validation split; 0 for only at the end.
+        save_minutes: minimum time between two writes of ``last.ckpt``, minutes; 0 writes after
+            every step.
+        pictures: number of samples drawn at the end.
+        seed: random seed of the run.
+        deterministic: make runs on the same machine reproduce bit for bit (slower on a GPU).
         log_every: steps between log entries.
-        runs: parent of the run folders.
-        run_name: name of this run's folder; empty for the time it starts.
+        runs: parent folder of the run folders.
+        run_name: name of the run folder; empty for the start time.
     """
 
     init: InitConfig = InitConfig()

@@ -1,4 +1,4 @@
-"""Settings that contradict one another, found before anything runs."""
+"""Check for contradictory settings before a run begins."""
 
 from collections.abc import Mapping
 
@@ -14,12 +14,11 @@ _SHARDED = ("fsdp", "deepspeed")
 
 
 def check_settings(config: Experiment) -> None:
-    """Refuse settings of an experiment that cannot work.
+    """Raise an error for settings of an experiment that cannot work.
 
     Raises:
-        TrainingError: where they contradict one another.
-        ConfigError: where the photometric transform cannot augment images, and where a head has no
-            evaluator.
+        TrainingError: if settings contradict one another.
+        ConfigError: if the photometric transform cannot augment images, or a head has no evaluator.
     """
     train = config.train
     if train.ema > 0 and train.strategy.startswith(_SHARDED):
@@ -45,23 +44,23 @@ def check_settings(config: Experiment) -> None:
         )
     if config.data.adjacent.plays and not config.model.temporal.times:
         raise TrainingError(
-            "Scenes played at other rates (data.adjacent.playback) need a model that is told the"
-            " times; set --model.temporal.times, or --data.adjacent.playback 1."
+            "Scenes played at other rates (data.adjacent.playback) need a model that uses the"
+            " times of adjacent frames; set --model.temporal.times, or --data.adjacent.playback 1."
         )
     if train.init.weights is None and (train.init.only or train.init.skip):
         raise TrainingError(
-            "train.init names parts to load or leave and no weights; set --train.init.weights."
+            "train.init names parts to load or to skip, but no weights; set --train.init.weights."
         )
-    again = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
-    if train.compile and again:
+    checkpointed = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
+    if train.compile and checkpointed:
         raise TrainingError(
-            f"A compiled model chooses itself what to compute again; use --train.no-compile, or"
-            f" --model.{again[0]}.no-checkpointing."
+            "torch.compile chooses by itself which activations to recompute; use"
+            f" --train.no-compile, or --model.{checkpointed[0]}.no-checkpointing."
         )
     if config.model.view.assumes_ground and config.data.reference == "lidar":
         raise TrainingError(
-            "Ray features tell the depth of the ground at z = 0, which is not where it lies in the"
-            " lidar's frame; set --data.reference ego, or the lift-splat's ray_features off."
+            "Ray features encode the depth of the ground at z = 0, but the ground is elsewhere in"
+            " the lidar frame; set --data.reference ego, or turn the lift-splat's ray_features off."
         )
     flips = config.data.image_augmentation.flip == "mirror"
     check_flip_tta(
@@ -73,26 +72,26 @@ def check_settings(config: Experiment) -> None:
     )
     for head in config.model.heads.values():
         head.check_data(config.model, config.data)
-    evaluators(config.model, config.data)  # raises what is wrong with them
+    evaluators(config.model, config.data)  # raises their errors
     if train.max_minutes and follows_run(train):
         raise TrainingError(
             f"The schedule {train.schedule}, or a stage that starts at a fraction of the run, needs"
-            " to know the number of steps, and --train.max-minutes does not say; use"
-            " --train.max-steps, or the default schedule and starts counted in steps."
+            " the number of steps, which --train.max-minutes does not determine; use"
+            " --train.max-steps, or the default schedule and stages that start at a step."
         )
     photometric_transform(config.data.image_augmentation.photometric)
 
 
 def check_flip_tta(reference: Reference, asked: Mapping[str, bool]) -> None:
-    """Raises TrainingError where scenes are to be mirrored in a frame whose y is not the left.
+    """Raise TrainingError if scenes are to be flipped in a frame whose y axis does not point left.
 
     Args:
-        reference: whose frame the BEV is.
-        asked: by what leaves it out, whether mirroring is asked for.
+        reference: reference frame of the BEV.
+        asked: whether flipping is on, by the flag that turns it off.
     """
     flags = [flag for flag, wanted in asked.items() if wanted]
     if reference == "lidar" and flags:
         raise TrainingError(
-            "A scene's mirror image has its y turned round, which in the lidar's frame is front and"
-            f" back; set --data.reference ego, or leave it out ({', '.join(flags)})."
+            "Flipping a scene negates y, which swaps front and back in the lidar frame; set"
+            f" --data.reference ego, or leave it out ({', '.join(flags)})."
         )

@@ -1,17 +1,18 @@
-"""The Lightning trainer of a run, and the process that it runs in."""
+"""Lightning trainer of a run, and set-up of its process."""
 
 import logging
 import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import torch
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from bev.machine import default_device, has_fast_bf16, threads_a_process
 from bev.training.checkpoint.io import CheckedCheckpointIO
@@ -21,24 +22,26 @@ from bev.training.limits import StepLimit, TimeLimit
 from bev.training.optimization.averaging import AveragedWeights
 from bev.training.settings import TrainConfig
 
+_Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
 
 def build_trainer(
     config: TrainConfig, folder: Path, devices: int, score: str, callbacks: Sequence[Callback]
 ) -> Trainer:
-    """A trainer that writes into a run folder.
+    """Build a trainer that writes to a run folder.
 
     Args:
-        config: how to train.
-        folder: takes logs and checkpoints.
-        devices: processes on this machine.
-        score: the validated figure that decides which checkpoint is the best.
-        callbacks: besides those that every run has.
+        config: training settings.
+        folder: folder of logs and checkpoints.
+        devices: number of processes on this machine.
+        score: validation figure that selects the best checkpoint.
+        callbacks: callbacks in addition to those of every run.
     """
     averaging = AveragedWeights(config.ema, config.ema_start, default_device())
     checkpoints = folder / "checkpoints"
-    strategy = config.strategy
+    strategy: str | Strategy = config.strategy
     if strategy == "auto" and devices > 1:
-        strategy = DDPStrategy(gradient_as_bucket_view=True)  # spares a copy of all gradients
+        strategy = DDPStrategy(gradient_as_bucket_view=True)  # saves a copy of all gradients
     return Trainer(
         accelerator="auto",
         devices=devices,
@@ -47,7 +50,7 @@ def build_trainer(
         precision=_precision(config.precision),
         plugins=CheckedCheckpointIO(),
         logger=[
-            # What is logged before a kill is on disk: a resumed run does not log it again.
+            # Flushed at every step: a resumed run does not log again what was logged before a kill.
             CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
             TensorBoardLogger(folder, name="", version="", flush_secs=10),
         ],
@@ -75,7 +78,7 @@ def build_trainer(
 
 
 def prepare_process(config: TrainConfig, devices: int) -> None:
-    """Seed this process, give it its share of the cores, and keep its terminal quiet."""
+    """Seed this process, set its number of threads, and silence warnings."""
     _quiet()
     seed_everything(config.seed, workers=True, verbose=False)
     torch.set_num_threads(threads_a_process(config.threads, devices))
@@ -83,27 +86,30 @@ def prepare_process(config: TrainConfig, devices: int) -> None:
 
 
 def machines() -> int:
-    """Number of nodes of the run: torchrun's, else 1."""
+    """Number of nodes of the run, from torchrun; otherwise 1."""
     return int(os.environ.get("GROUP_WORLD_SIZE", 1))
 
 
-def _precision(name: str) -> str:
+def _precision(name: str) -> _Precision:
     if name == "auto":
         name = "bf16" if has_fast_bf16() else "32"
-    return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[name]
+    modes: dict[str, _Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    return modes[name]
 
 
 def _quiet() -> None:
-    """Keep the terminal for the progress bar: no advertisements, no advice about loaders."""
+    """Silence advertisements and warnings that do not apply, for the progress bar."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    # The data module keeps the position: its loaders go on within an epoch.
+    # The data module stores the position: its loaders continue within an epoch.
     warnings.filterwarnings("ignore", ".*resuming from a checkpoint that ended before the epoch.*")
     warnings.filterwarnings("ignore", ".*number of training batches.*smaller than the logging.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*Experiment logs directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # as asked
+    warnings.filterwarnings(
+        "ignore", ".*in eval mode at the start of training.*"
+    )  # intended, see stages
     warnings.filterwarnings("ignore", ".*overridden `transfer_batch_to_device`.*")
     warnings.filterwarnings("ignore", ".*It is recommended to use .self.log.*sync_dist=True.*")
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")

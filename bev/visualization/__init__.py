@@ -1,1 +1,1 @@
-"""Drawing: boxes and maps over images and in the BEV, pages and video of them."""
+"""Drawing of boxes and maps in camera images and in the BEV; report pages and videos."""

@@ -1,6 +1,6 @@
-"""Boxes and points from above: x (forward) points up, y (left) points left.
+"""Bird's-eye view of boxes and points: x (forward) points up, y (left) points left.
 
-Drawn at twice the size and reduced, which is what makes thin slanted lines clean.
+Pictures are drawn at twice their size and reduced, for clean thin slanted lines.
 """
 
 import math
@@ -36,30 +36,30 @@ from bev.visualization.colors import (
 from bev.visualization.segmentation import SegmentationMaps, draw_segmentation
 
 _FINE = 2  # drawing scale before reduction
-_MOVING = 0.5  # m/s, from which a box has an arrow
+_MOVING = 0.5  # m/s, minimum speed of boxes with an arrow
 # The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres.
 _EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
                 (3.15, -0.4), (3.0, -0.7), (2.5, -0.85), (-0.7, -0.85), (-0.9, -0.7))  # fmt: skip
 _EGO_WINDOW = ((1.2, 0.68), (1.9, 0.6), (1.9, -0.6), (1.2, -0.68))
 
 
-REACH = 54.0  # metres, a little more than most BEV grids on nuScenes
+REACH = 54.0  # metres, slightly more than most BEV grids on nuScenes
 
 
 @dataclass(frozen=True)
 class BevView:
-    """A square view centred on the car.
+    """Square view centred on the ego vehicle.
 
     Attributes:
-        pixels: side of the picture.
-        reach: metres from the car to each border.
+        pixels: side length of the picture.
+        reach: distance from the ego vehicle to each border, metres.
     """
 
     pixels: int = 580
     reach: float = REACH
 
     def locate(self, points: np.ndarray) -> np.ndarray:
-        """Continuous pixels (..., 2) of ego points (..., 2 or 3) in metres."""
+        """Convert ego coordinates (..., 2 or 3), metres, to continuous pixels (..., 2)."""
         points = np.asarray(points, dtype=np.float64)
         scale = self.pixels / (2 * self.reach)
         return self.pixels / 2 - scale * points[..., 1::-1]
@@ -75,17 +75,20 @@ def draw_bev(
     segmentation: Sequence[SegmentationMaps] = (),
     space: LabelSpace = UNNAMED,
 ) -> np.ndarray:
-    """The scene from above.
+    """Draw a scene from above.
 
     Args:
-        view: size and reach.
-        gt_boxes: thin white dashed outlines with a tick at the front.
-        predictions: outlines in the class colours, filled, with a strong front edge. Both are in
-            the ego frame; the arrow of a moving box ends where it will be in one second.
+        view: size and reach of the picture.
+        gt_boxes: ground-truth boxes in the ego frame, drawn as thin white dashed outlines with a
+            tick at the front.
+        predictions: predicted boxes in the ego frame, drawn as filled outlines in the class colours
+            with a strong front edge. The arrow of a moving box ends at its position in one second,
+            for both kinds of boxes.
         lidar: points in the ego frame, metres.
         lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
-        segmentation: below all else, predicted cells tinted and ground truth with a thin white border.
-        space: gives the colours of classes.
+        segmentation: maps drawn below everything else: predicted cells are tinted, and ground truth
+            has a thin white border.
+        space: label space with the colours of the classes.
 
     Returns:
         (pixels, pixels, 3) uint8 RGB.
@@ -107,15 +110,17 @@ def draw_bev(
     for boxes, color in ((gt_boxes, GROUND_TRUTH), (predictions, None)):
         if boxes is not None:
             moving |= _draw_outlines(image, fine, boxes.to("cpu"), color, space)
-    image = cv2.resize(image, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA)
+    picture: np.ndarray = cv2.resize(
+        image, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA
+    )
     if moving:
         at = (12.0, view.pixels - 12.0)
-        draw_text(image, "arrows: motion within 1 s", at, 11, FAINT_TEXT)
+        draw_text(picture, "arrows: motion within 1 s", at, 11, FAINT_TEXT)
     for ring in rings:
-        turn = math.radians(-45)
-        at = view.locate(np.array([ring * math.cos(turn), ring * math.sin(turn)]))
-        draw_text(image, f"{ring} m", tuple(at), 10, FAINT_TEXT, anchor="mm", plate=PANEL)
-    return image
+        angle = math.radians(-45)
+        x, y = view.locate(np.array([ring * math.cos(angle), ring * math.sin(angle)]))
+        draw_text(picture, f"{ring} m", (x, y), 10, FAINT_TEXT, anchor="mm", plate=PANEL)
+    return picture
 
 
 def _circle(image: np.ndarray, view: BevView, radius: float) -> None:
@@ -144,7 +149,15 @@ def _draw_ego(image: np.ndarray, view: BevView) -> None:
 def _draw_outlines(
     image: np.ndarray, view: BevView, boxes: Boxes3D, fixed: Color | None, space: LabelSpace
 ) -> bool:
-    """Truth where a fixed colour is given, else predictions, weakest first; whether any moves."""
+    """Draw outlines of boxes, lowest score first; returns whether any box moves.
+
+    Args:
+        image: picture to draw into.
+        view: view of the picture.
+        boxes: boxes in the ego frame.
+        fixed: colour of all boxes, in the style of ground truth; None for the style of predictions.
+        space: label space with the colours of the classes.
+    """
     footprints = boxes.footprint().double().numpy()
     velocity = torch.nan_to_num(boxes.velocity).double().numpy()
     moving = np.linalg.norm(velocity, axis=1) > _MOVING

@@ -1,7 +1,7 @@
-"""Boxes and points drawn on a camera's image.
+"""Boxes and points in camera images.
 
-Truth is thin, white and dashed with a cross on the front; predictions are strong lines in the
-colour of the class with a filled front. Far boxes are drawn first.
+Ground-truth boxes have thin white dashed lines and a cross on the front; predicted boxes have
+strong lines in the class colour and a filled front. Far boxes are drawn first.
 """
 
 import cv2
@@ -18,18 +18,18 @@ from bev.visualization.clipping import NEAR
 from bev.visualization.colors import GROUND_TRUTH, class_color, class_name
 from bev.visualization.sight import sight_of
 
-# Edges of a box by corner (see Boxes3D.corners), and the diagonals that mark the front.
+# Edges of a box as pairs of corners (see Boxes3D.corners), and the diagonals of its front face.
 EDGES = np.array(
     [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
 )
 FRONT_CROSS = np.array([(0, 2), (1, 3)])
 _SHADOW = (12, 14, 18)
-# Longer side on the image, pixels, from which there is room for ground truth's cross and for thick lines.
+# Minimum extent of a box in the image for the cross of ground truth, and for thick lines; pixels.
 _CROSS_FROM, _THICK_FROM = 36, 48
 
 
 def scaled_camera(camera: CameraFrame, size: tuple[int, int]) -> Cameras:
-    """The camera of an image that shows ``camera``'s whole view at another size (height, width)."""
+    """Camera of an image that shows the whole view of ``camera`` at a new (height, width)."""
     rows, columns = size[0] / camera.size[0], size[1] / camera.size[1]
     scale = torch.diag(torch.tensor([columns, rows, 1.0], dtype=torch.float64))
     lens = camera.lens.to(torch.float64)
@@ -39,11 +39,11 @@ def scaled_camera(camera: CameraFrame, size: tuple[int, int]) -> Cameras:
 def upright_corners(
     boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"] | None = None
 ) -> Float[Tensor, "M 8 3"]:
-    """Corners in the ego frame of boxes that stand upright in the global frame.
+    """Corners, in the ego frame, of boxes that are upright in the global frame; float64.
 
-    nuScenes boxes are level in the world, while the car pitches and rolls by a degree or so; over
-    the length of a truck that is several pixels. Without a pose the boxes are level in the ego
-    frame. float64.
+    nuScenes boxes are level in the global frame, while the ego vehicle pitches and rolls by about a
+    degree, which over the length of a truck amounts to several pixels. Without a pose, the boxes
+    are level in the ego frame.
     """
     double = boxes.to("cpu").double()
     if global_from_ego is None:
@@ -63,21 +63,23 @@ def draw_boxes(
     space: LabelSpace = UNNAMED,
     global_from_ego: Float[Tensor, "4 4"] | None = None,
 ) -> None:
-    """Draw boxes in place, each edge cut to what the lens sees and at the borders of the image.
+    """Draw boxes in place; edges are clipped to the field of view and to the image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        camera: one camera (no batch dimensions) whose pixels are those of ``image``.
-        boxes: in the ego frame.
-        ground_truth: draw in ground truth's style (thin, white, dashed, crossed front).
-        labels: write class and score above each box.
-        thickness: of predictions' lines, pixels; small boxes have lines of one pixel.
-        space: names and colours of classes.
-        global_from_ego: the reference pose, see ``upright_corners``.
+        camera: camera of the image (no batch dimensions).
+        boxes: boxes in the ego frame.
+        ground_truth: whether to draw in the style of ground truth (thin, white, dashed, crossed
+            front).
+        labels: whether to write class and score above each box.
+        thickness: line width of predictions, pixels; small boxes have lines of one pixel.
+        space: names and colours of the classes.
+        global_from_ego: reference ego pose, see ``upright_corners``.
     """
     corners = upright_corners(boxes, global_from_ego)
     in_camera = apply_transform(inverse_rigid(camera.ego_from_camera.double()), corners).numpy()
-    sight = sight_of(camera, image.shape[:2])
+    height, width = image.shape[:2]
+    sight = sight_of(camera, (height, width))
     for index in np.argsort(-sight.depth(in_camera).mean(axis=1)):
         box, color = in_camera[index], class_color(space, int(boxes.label[index]))
         edges = sight.lines(box[EDGES])
@@ -92,9 +94,9 @@ def draw_boxes(
             draw_segments(image, lines, GROUND_TRUTH, 1)
         else:
             fill_polygon(image, sight.face(box[:4]), color, 0.42, convex=sight.convex)
-            width = thickness if extent >= _THICK_FROM else 1
-            draw_segments(image, edges, _SHADOW, width + 1)
-            draw_segments(image, edges, color, width)
+            line_width = thickness if extent >= _THICK_FROM else 1
+            draw_segments(image, edges, _SHADOW, line_width + 1)
+            draw_segments(image, edges, color, line_width)
         if labels:
             name = class_name(space, int(boxes.label[index]))
             text = name if ground_truth else f"{name} {float(boxes.score[index]):.2f}"
@@ -105,23 +107,26 @@ def draw_boxes(
 def draw_points(
     image: np.ndarray, camera: Cameras, points: Float[Tensor, "P 3"], farthest: float = 60.0
 ) -> None:
-    """Draw points of the ego frame in place, coloured by depth, near ones on top.
+    """Draw points in place, coloured by depth, near points on top.
 
     Args:
-        farthest: metres at which the colour scale ends.
+        image: (H, W, 3) uint8 RGB.
+        camera: camera of the image (no batch dimensions).
+        points: points in the ego frame, metres.
+        farthest: depth at the end of the colour scale, metres.
     """
     pixels, depth = camera.project(points.to(camera.intrinsics))
     height, width = image.shape[:2]
-    seen = (depth > max(NEAR, 1.0)) & (pixels >= 0).all(dim=-1)
-    seen &= (pixels[:, 0] < width) & (pixels[:, 1] < height)
-    pixels, depth = pixels[seen].numpy(), depth[seen].numpy()
-    order = np.argsort(-depth)
-    draw_dots(image, pixels[order], depth_colors(depth[order], farthest), radius=0.9)
+    visible = (depth > max(NEAR, 1.0)) & (pixels >= 0).all(dim=-1)
+    visible &= (pixels[:, 0] < width) & (pixels[:, 1] < height)
+    places, distances = pixels[visible].numpy(), depth[visible].numpy()
+    order = np.argsort(-distances)
+    draw_dots(image, places[order], depth_colors(distances[order], farthest), radius=0.9)
 
 
 def depth_colors(depth: np.ndarray, farthest: float) -> np.ndarray:
-    """Colours (P, 3) uint8 RGB of depths (P,) in metres: warm is near, blue is far."""
-    # The square root spreads the near metres, where most points are.
+    """Colours (P, 3), uint8 RGB, of depths (P,) in metres: near is warm, far is blue."""
+    # The square root gives more of the scale to small depths, where most points are.
     near = 1 - np.sqrt(np.clip(depth / farthest, 0, 1))
     values = np.round(255 * (0.06 + 0.88 * near)).astype(np.uint8)
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)

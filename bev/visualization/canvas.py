@@ -1,7 +1,7 @@
-"""Strokes, fills and text on an RGB image, placed to a fraction of a pixel.
+"""Lines, fills and text in an RGB image, with sub-pixel positions.
 
-The idea: coordinates everywhere are continuous (pixel centres at integer + 0.5); the half pixel to
-OpenCV's convention is taken off in this one file.
+All coordinates are continuous (pixel centres at integer + 0.5); the half pixel to the convention of
+OpenCV is subtracted in this file only.
 """
 
 from functools import lru_cache
@@ -16,15 +16,15 @@ from bev.errors import DataError
 from bev.files import replacing
 from bev.visualization.colors import Color
 
-BITS = 5  # of a pixel's fraction, in OpenCV's fixed-point coordinates
-_FARTHEST = 30000  # pixels; what lies beyond is far out of any picture and would overflow
+BITS = 5  # fractional bits of OpenCV's fixed-point coordinates
+_FARTHEST = 30000  # pixels; larger coordinates are clipped to avoid overflow
 
 
 def load_image(path: Path | str) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB.
+    """Read an image file as (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: where the file is missing or cannot be decoded.
+        DataError: if the file is missing or cannot be decoded.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,12 +32,12 @@ def load_image(path: Path | str) -> np.ndarray:
     data = np.fromfile(path, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
-        raise DataError(f"Image file {path} cannot be decoded; fetch it again.")
+        raise DataError(f"Image file {path} cannot be decoded; download it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def save_png(image: np.ndarray, path: Path | str) -> Path:
-    """Write an (H, W, 3) uint8 RGB image as PNG, whole or not at all; makes the folder."""
+    """Write an (H, W, 3) uint8 RGB image as PNG, atomically; creates the folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -49,7 +49,7 @@ def save_png(image: np.ndarray, path: Path | str) -> Path:
 
 
 def fixed_point(points: np.ndarray) -> np.ndarray:
-    """Continuous coordinates (..., 2) as OpenCV's fixed-point integers."""
+    """Convert continuous coordinates (..., 2) to fixed-point integers of OpenCV."""
     points = np.clip(np.asarray(points, dtype=np.float64) - 0.5, -_FARTHEST, _FARTHEST)
     return np.round(points * (1 << BITS)).astype(np.int32)
 
@@ -62,19 +62,21 @@ def draw_segments(
     Args:
         image: (H, W, 3) uint8.
         segments: (S, 2, 2) end points (x, y), continuous pixels.
+        color: RGB.
+        thickness: line width, pixels.
     """
     for start, end in fixed_point(segments).reshape(-1, 2, 2).tolist():
         cv2.line(image, start, end, color, thickness, cv2.LINE_AA, BITS)
 
 
 def dashes(segments: np.ndarray, dash: float = 5.0, gap: float = 4.0) -> np.ndarray:
-    """Segments (S, 2, 2) cut into dashes of the given lengths in pixels, (D, 2, 2)."""
+    """Cut segments (S, 2, 2) into dashes (D, 2, 2); lengths in pixels."""
     pieces = []
     for start, end in np.asarray(segments, dtype=np.float64).reshape(-1, 2, 2):
         length = float(np.linalg.norm(end - start))
         if length == 0:
             continue
-        # A dash at either end, so that corners stay closed.
+        # Dashes at both ends keep corners closed.
         count = max(1, round((length - dash) / (dash + gap)))
         step = max(length - dash, 0.0) / count
         at = np.arange(count + 1) * step
@@ -86,7 +88,7 @@ def dashes(segments: np.ndarray, dash: float = 5.0, gap: float = 4.0) -> np.ndar
 def fill_polygon(
     image: np.ndarray, polygon: np.ndarray, color: Color, opacity: float = 1, convex: bool = True
 ) -> None:
-    """Fill a polygon (P, 2) of continuous pixels in place, blended over what is there."""
+    """Fill a polygon (P, 2) of continuous pixels in place, blended over the image."""
     if len(polygon) < 3:
         return
     height, width = image.shape[:2]
@@ -98,18 +100,20 @@ def fill_polygon(
     part = image[low[1] : high[1], low[0] : high[0]]
     mask = np.zeros(part.shape[:2], np.uint8)
     if convex:
-        cv2.fillConvexPoly(mask, fixed_point(polygon - low), 255, cv2.LINE_AA, BITS)
+        cv2.fillConvexPoly(mask, fixed_point(polygon - low), (255,), cv2.LINE_AA, BITS)
     else:
-        cv2.fillPoly(mask, [fixed_point(polygon - low)], 255, cv2.LINE_AA, BITS)
+        cv2.fillPoly(mask, [fixed_point(polygon - low)], (255,), cv2.LINE_AA, BITS)
     _blend(part, mask * (opacity / 255), color)
 
 
 def draw_dots(image: np.ndarray, points: np.ndarray, colors: np.ndarray, radius: float = 1) -> None:
-    """Draw filled discs in place, in the order given.
+    """Draw filled discs in place, in the given order.
 
     Args:
+        image: (H, W, 3) uint8.
         points: (P, 2) continuous pixels.
-        colors: (P, 3) uint8, or (3,) for all.
+        colors: (P, 3) uint8, or (3,) for all points.
+        radius: pixels.
     """
     colors = np.broadcast_to(colors, (len(points), 3)).tolist()
     size = max(1, round(radius * (1 << BITS)))
@@ -120,7 +124,7 @@ def draw_dots(image: np.ndarray, points: np.ndarray, colors: np.ndarray, radius:
 def text_size(text: str, size: int, bold: bool = False) -> tuple[int, int]:
     """Width and height of a line of text, pixels; the height is that of capital letters."""
     font = _font(size, bold)
-    return round(font.getlength(text)), -font.getbbox("H", anchor="ls")[1]
+    return round(font.getlength(text)), -round(font.getbbox("H", anchor="ls")[1])
 
 
 def draw_text(
@@ -138,9 +142,16 @@ def draw_text(
     """Draw a line of text in place.
 
     Args:
-        at: where, pixels; which point of the text lies there is said by ``anchor`` (Pillow's two
-            letters: l m r for left, middle, right; a m s for top, middle, baseline).
+        image: (H, W, 3) uint8.
+        text: text to draw.
+        at: position (x, y) of the anchor, pixels.
+        size: font size, pixels.
+        color: RGB.
+        anchor: point of the text at this position, as two letters of Pillow: l m r for left,
+            middle, right; a m s for top, middle, baseline.
+        bold: whether the font is bold.
         plate: colour of a plate behind the text, or None.
+        opacity: opacity of the plate.
     """
     if not text:
         return

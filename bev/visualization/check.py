@@ -1,7 +1,7 @@
-"""A picture that proves the calibration: lidar over every image and over the BEV.
+"""Picture to check the calibration: lidar points in all images and in the BEV.
 
-The idea: the same points go through each camera's matrices and into the BEV. Where poses, their
-order or the intrinsics are wrong, edges in the points leave the edges in the images.
+The same points are projected by the matrices of each camera and into the BEV. If poses, their order
+or the intrinsics are wrong, edges in the points do not match edges in the images.
 """
 
 from collections.abc import Sequence
@@ -27,21 +27,21 @@ _FARTHEST = 50.0
 def draw_check(
     frame: Frame, images: Sequence[np.ndarray] | None = None, *, camera_width: int = 480
 ) -> np.ndarray:
-    """Draw lidar points, coloured by depth, and the annotated boxes on all images and the BEV.
+    """Draw lidar points, coloured by depth, and annotated boxes in all images and in the BEV.
 
-    On a rig without lidar the boxes stand alone, those without points on them too.
+    For a rig without lidar only the boxes are drawn, including boxes without points.
 
     Args:
-        frame: the key frame.
-        images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``; read from their files by
+        frame: key frame.
+        images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``; read from the image files by
             default.
-        camera_width: of each camera image, pixels.
+        camera_width: width of each camera image, pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: where the file of the lidar or of an image is missing or damaged.
+        DataError: if the lidar file or an image file is missing or damaged.
     """
     has_lidar = frame.lidar_path is not None
     lidar = frame.load_lidar() if has_lidar else torch.zeros(0, 3)
@@ -49,7 +49,7 @@ def draw_check(
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)
-        entry = scaled_camera(camera, tile.shape[:2])
+        entry = scaled_camera(camera, (tile.shape[0], tile.shape[1]))
         draw_points(tile, entry, lidar, _FARTHEST)
         draw_boxes(tile, entry, gt_boxes, ground_truth=True, global_from_ego=frame.global_from_ego)
         place_tile(sheet, layout, index, tile, camera.name)

@@ -1,7 +1,7 @@
-"""The colours of all pictures, RGB.
+"""Colours of all pictures, RGB.
 
-Classes and layers have those of their label space, else one of a palette that is told apart on dark
-ground and on photographs.
+Classes and layers have the colours of their label space, or else those of a palette whose colours
+are distinguishable on dark ground and on photographs.
 """
 
 from bev.data.labels import LabelSpace
@@ -24,17 +24,17 @@ EGO: Color = (203, 213, 225)
 
 
 def class_color(space: LabelSpace, label: int) -> Color:
-    """The colour of a class, by its number."""
-    own = space.classes[label].color if label < len(space.classes) else None
-    return own or PALETTE[label % len(PALETTE)]
+    """Colour of a class, by its index."""
+    color = space.classes[label].color if label < len(space.classes) else None
+    return color or PALETTE[label % len(PALETTE)]
 
 
 def layer_color(space: LabelSpace, layer: int) -> Color:
-    """The colour of a layer, by its number."""
+    """Colour of a layer, by its index."""
     return space.layers[layer].color or PALETTE[layer % len(PALETTE)]
 
 
 def class_name(space: LabelSpace, label: int) -> str:
-    """The name of a class as it is written in pictures, by its number."""
+    """Name of a class for pictures, by its index."""
     known = label < len(space.classes)
     return space.names[label].replace("_", " ") if known else f"class {label}"

@@ -1,4 +1,4 @@
-"""The parts that a sheet is put together from: tiles, title, legend."""
+"""Elements of a sheet: camera tiles, header and legend."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
 
 def start_sheet(frame: Frame, camera_width: int) -> tuple[Layout, np.ndarray]:
-    """The layout for a frame's cameras, and an empty sheet."""
+    """Create the layout for the cameras of a frame, and an empty sheet."""
     height, width = frame.cameras[0].size if frame.cameras else (9, 16)
     layout = sheet_layout([c.name for c in frame.cameras], height / width, camera_width)
     return layout, np.full((*layout.size, 3), BACKGROUND, np.uint8)
@@ -21,20 +21,21 @@ def start_sheet(frame: Frame, camera_width: int) -> tuple[Layout, np.ndarray]:
 def camera_tile(
     frame: Frame, index: int, images: Sequence[np.ndarray] | None, layout: Layout
 ) -> np.ndarray:
-    """The image of one camera at the size of a tile; from its file where none is given.
+    """Image of one camera, resized to fit a tile; read from its file if no images are given.
 
-    It keeps its proportions: where they are not the tile's, it fills it in one direction alone.
+    The aspect ratio is kept: if it differs from that of the tile, the image fills only one
+    dimension.
     """
     camera = frame.cameras[index]
     image = load_image(camera.path) if images is None else images[index]
-    scale = min(tile / own for tile, own in zip(layout.tile, camera.size, strict=True))
-    height, width = (round(scale * own) for own in camera.size)
+    scale = min(tile / side for tile, side in zip(layout.tile, camera.size, strict=True))
+    height, width = (round(scale * side) for side in camera.size)
     method = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
 
 
 def place_tile(sheet: np.ndarray, layout: Layout, index: int, tile: np.ndarray, name: str) -> None:
-    """Put a camera's drawn tile into the middle of its place, with its name in the corner."""
+    """Copy the drawn tile of a camera to the centre of its place, with its name in the corner."""
     text = name.removeprefix("CAM_").replace("_", " ").lower()
     draw_text(tile, text, (10, 19), 11, TEXT, plate=BACKGROUND, opacity=0.6)
     left, top = layout.tiles[index]
@@ -44,13 +45,13 @@ def place_tile(sheet: np.ndarray, layout: Layout, index: int, tile: np.ndarray, 
 
 
 def place_bev(sheet: np.ndarray, layout: Layout, bev: np.ndarray) -> None:
-    """Put the BEV onto the sheet."""
+    """Copy the BEV picture to the sheet."""
     left, top = layout.bev
     sheet[top : top + bev.shape[0], left : left + bev.shape[1]] = bev
 
 
 def draw_header(sheet: np.ndarray, layout: Layout, frame: Frame, title: str, note: str) -> None:
-    """The strip at the top: title, scene and token on the left, a note on the right."""
+    """Draw the header: title, scene and token on the left, a note on the right."""
     baseline, right = HEADER - 20, layout.size[1] - MARGIN
     left = MARGIN
     if title:
@@ -70,13 +71,17 @@ def draw_legend(
     styles: Sequence[tuple[str, bool]],
     shown: Sequence[tuple[str, Color]] = (),
 ) -> None:
-    """The strip below the cameras: line styles (name, whether ground truth's), then what is shown.
+    """Draw the legend below the cameras; it wraps to a second line if the sheet is too narrow.
 
-    Where the sheet is too narrow for all, entries run on to a second line.
+    Args:
+        sheet: picture to draw into.
+        layout: layout of the sheet.
+        styles: line styles (name, whether it is that of ground truth).
+        shown: names and colours of the classes and layers in the picture.
     """
     left, baseline = layout.legend
     limit = layout.bev[0] - MARGIN if layout.tiles else layout.size[1]
-    entries = [(name, None, ground_truth) for name, ground_truth in styles]
+    entries: list[tuple[str, Color | None, bool]] = [(name, None, gt) for name, gt in styles]
     entries += [(name, color, False) for name, color in shown]
     x, y = left, baseline - 14
     for name, color, is_ground_truth in entries:
@@ -99,11 +104,13 @@ def draw_legend(
 def draw_depth_scale(
     sheet: np.ndarray, layout: Layout, colors: np.ndarray, farthest: float
 ) -> None:
-    """The strip below the cameras of a calibration check: a colour bar of depth.
+    """Draw the colour bar of depth below the cameras of a calibration check.
 
     Args:
+        sheet: picture to draw into.
+        layout: layout of the sheet.
         colors: (K, 3) uint8 RGB, depth 0 first.
-        farthest: metres at the end of the bar.
+        farthest: depth at the end of the bar, metres.
     """
     x, y = layout.legend[0], layout.legend[1] - 14
     bar = cv2.resize(colors[None], (220, 10), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Where things go on a sheet: cameras in their places around the car, the BEV beside them."""
+"""Layout of a sheet: cameras arranged as around the ego vehicle, with the BEV beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ GAP, MARGIN, HEADER, LEGEND = 6, 16, 54, 44
 
 @dataclass(frozen=True)
 class Layout:
-    """Pixels of a sheet.
+    """Positions and sizes on a sheet, pixels.
 
     Attributes:
-        size: (height, width) of the whole.
+        size: (height, width) of the sheet.
         tile: (height, width) of each camera image.
         tiles: (left, top) of each camera image, in the order of the cameras.
         bev: (left, top) of the BEV.
-        bev_pixels: its side.
-        legend: (left, baseline) of the legend's line.
+        bev_pixels: side length of the BEV.
+        legend: (left, baseline) of the legend.
     """
 
     size: tuple[int, int]
@@ -32,9 +32,9 @@ class Layout:
 
 
 def camera_places(names: Sequence[str]) -> list[tuple[int, int]]:
-    """Row and column of each camera: around the car where all are nuScenes', else line by line.
+    """Row and column of each camera: around the ego vehicle for nuScenes cameras, else row by row.
 
-    Rows and columns that no camera uses are left out.
+    Rows and columns without a camera are left out.
     """
     if all(name in _PLACES for name in names) and len(set(names)) == len(names):
         places = [_PLACES[name] for name in names]
@@ -46,11 +46,12 @@ def camera_places(names: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def sheet_layout(names: Sequence[str], aspect: float, width: int = 480) -> Layout:
-    """A sheet for the named cameras.
+    """Compute the layout of a sheet.
 
     Args:
-        aspect: height over width of the camera images.
-        width: of each camera image, pixels.
+        names: names of the cameras.
+        aspect: height / width of the camera images.
+        width: width of each camera image, pixels.
     """
     height = round(width * aspect)
     places = camera_places(names)

@@ -1,6 +1,6 @@
-"""The drawing of one head: what it adds to the picture of a sample.
+"""Drawing of the results of one head in the picture of a sample.
 
-Which one a head has is registered for the class of its settings:
+Overlays are registered for the settings class of a head:
 
     @overlay.register
     def _(config: OccupancyConfig, decoded, batch: Batch, model: DetectorConfig) -> Overlay: ...
@@ -17,10 +17,10 @@ from bev.visualization.segmentation import SegmentationMaps
 
 
 class Overlay(NamedTuple):
-    """Additions of a head to the picture of one sample.
+    """Elements that a head adds to the picture of one sample.
 
     Attributes:
-        boxes: predicted, in the ego frame; None where nothing detects.
+        boxes: predicted boxes in the ego frame; None for heads that do not detect.
         segmentation: maps of the BEV; None for none.
     """
 
@@ -30,13 +30,14 @@ class Overlay(NamedTuple):
 
 @singledispatch
 def overlay(config: HeadConfig, decoded: Any, batch: Batch, model: DetectorConfig) -> Overlay:
-    """The additions of a head to the picture of a sample; none where no drawing is registered.
+    """Create the overlay of a head for a sample; empty if none is registered.
 
     Args:
-        config: the head's settings, by whose class the function is chosen.
-        decoded: what the head decoded for the batch; None to draw ground truth alone.
-        batch: of this one sample, not augmented: its BEV frame is the ego frame.
-        model: the whole model's settings.
+        config: settings of the head; their class selects the function.
+        decoded: decoded results of the head for the batch; None to draw ground truth only.
+        batch: batch of this one sample, without augmentation, so that the BEV frame is the ego
+            frame.
+        model: settings of the whole model.
     """
     return Overlay()
 
@@ -48,12 +49,14 @@ def _(config: CenterHeadConfig, decoded: Any, batch: Batch, model: DetectorConfi
 
 @overlay.register
 def _(config: SegmentationHeadConfig, decoded: Any, batch: Batch, model: DetectorConfig) -> Overlay:
-    space = model.labels
+    space = model.label_space
     maps = SegmentationMaps(
         model.grid,
         config.layers,
         [layer_color(space, space.layer_names.index(name)) for name in config.layers],
         None if decoded is None else decoded[0].cpu() > 0,
-        config.ground_truth([own.to("cpu") for own in batch.polygons], model.grid, space)[0],
+        config.ground_truth([polygons.to("cpu") for polygons in batch.polygons], model.grid, space)[
+            0
+        ],
     )
     return Overlay(segmentation=maps)

@@ -1,4 +1,4 @@
-"""Drawing a detector's predictions on samples."""
+"""Drawing of the predictions of a detector."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ from bev.visualization.sheet import draw_sheet
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """``count`` frames at even distances, or all where there are fewer."""
+    """Choose ``count`` frames at even distances, or all if there are fewer."""
     step = max(len(frames) / max(count, 1), 1)
     return [frames[int((i + 0.5) * step)] for i in range(min(count, len(frames)))]
 
 
 def draw_prediction(model: Detector, frame: Frame, batch: Batch, **drawn) -> np.ndarray:
-    """The sheet of a frame with what a model predicts for its batch; see ``draw_sheet``."""
+    """Draw a frame with the predictions of a model for its batch; see ``draw_sheet``."""
     return draw_heads(model.config, frame, batch, model.predict(batch), **drawn)
 
 
@@ -31,22 +31,22 @@ def draw_heads(
     prediction: Prediction | None = None,
     **drawn,
 ) -> np.ndarray:
-    """The sheet of a frame with what each head adds to it; see ``draw_sheet``.
+    """Draw a frame with the overlays of all heads; see ``draw_sheet``.
 
     Args:
-        model: its settings.
-        frame: the frame.
-        batch: of this frame alone, not augmented.
-        prediction: of the batch; None to draw ground truth alone.
+        model: settings of the model.
+        frame: frame to draw.
+        batch: batch of this frame alone, without augmentation.
+        prediction: prediction for the batch; None to draw ground truth only.
         drawn: further arguments of ``draw_sheet``.
     """
     boxes, segmentation = None, []
     for name, head in model.heads.items():
-        found = overlay(head, prediction and prediction.results[name], batch, model)
-        boxes = found.boxes if boxes is None else boxes
-        segmentation += [] if found.segmentation is None else [found.segmentation]
+        added = overlay(head, prediction and prediction.results[name], batch, model)
+        boxes = added.boxes if boxes is None else boxes
+        segmentation += [] if added.segmentation is None else [added.segmentation]
     farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
-    reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # a smaller grid fills the picture
+    reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # smaller grids fill the picture
     return draw_sheet(
-        frame, boxes, segmentation=segmentation, space=model.labels, reach=reach, **drawn
+        frame, boxes, segmentation=segmentation, space=model.label_space, reach=reach, **drawn
     )

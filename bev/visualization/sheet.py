@@ -1,4 +1,4 @@
-"""One picture for one sample: every camera in its place, with boxes, beside the BEV."""
+"""Picture of one sample: all cameras in their places, with boxes, beside the BEV."""
 
 from collections.abc import Sequence
 
@@ -39,31 +39,33 @@ def draw_sheet(
     camera_width: int = 480,
     reach: float = REACH,
 ) -> np.ndarray:
-    """Draw a key frame with its ground truth and, where given, predictions.
+    """Draw a key frame with its ground truth and, if given, predictions.
 
     Args:
-        frame: the key frame, any number of cameras.
-        predictions: in the frame's reference ego frame. Without them the ground truth takes their style.
+        frame: key frame, with any number of cameras.
+        predictions: predicted boxes in the frame's reference ego frame. Without predictions, ground
+            truth is drawn in their style.
         images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``, showing each camera's whole
-            view at any size; read from the cameras' files by default.
-        lidar: points in the reference ego frame; by default read from the frame's file where there
-            is one, and left away where there is none.
+            view at any size; read from the image files by default.
+        lidar: points in the reference ego frame; read from the frame's lidar file by default, if
+            there is one.
         segmentation: maps of the BEV, drawn in this order.
-        space: names and colours of classes.
-        score_threshold: predictions below it are not drawn.
-        show_truth: draw the annotated boxes.
-        min_points: leave out ground truth with fewer lidar and radar points (the official evaluation
-            counts from 1).
-        labels: write class and score at each box in the cameras.
-        title: what is shown, e.g. the model's name; before the sample token.
-        reach: metres from the car to each border of the BEV.
-        camera_width: of each camera image, pixels; 480 makes a sheet of 2086 x 660 (six cameras).
+        space: names and colours of the classes.
+        score_threshold: predictions with a lower score are not drawn.
+        show_ground_truth: whether to draw the annotated boxes.
+        min_points: minimum number of lidar and radar points of ground-truth boxes (1 in the
+            official evaluation).
+        labels: whether to write class and score at each box in the camera images.
+        title: title before the scene and token, e.g. the name of the model.
+        camera_width: width of each camera image, pixels; 480 makes a sheet of 2086 x 660 (six
+            cameras).
+        reach: distance from the ego vehicle to each border of the BEV, metres.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: where an image file is missing or damaged, or the lidar file is damaged.
+        DataError: if an image file is missing or damaged, or the lidar file is damaged.
     """
     if lidar is None and frame.lidar_path is not None and frame.lidar_path.is_file():
         lidar = frame.load_lidar()
@@ -78,7 +80,7 @@ def draw_sheet(
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout)
-        entry = scaled_camera(camera, tile.shape[:2])
+        entry = scaled_camera(camera, (tile.shape[0], tile.shape[1]))
         pose = frame.global_from_ego
         draw_boxes(tile, entry, thin, ground_truth=True, global_from_ego=pose)
         draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose, space=space)
@@ -95,14 +97,14 @@ def draw_sheet(
         else f"{len(predictions)} predictions with score ≥ {score_threshold:g}"
         + (f" · {len(gt_boxes)} annotated boxes" if show_ground_truth else "")
     )
-    draw_header(sheet, layout, frame, title or ("Truth" if alone else ""), note)
+    draw_header(sheet, layout, frame, title or ("Ground truth" if alone else ""), note)
     styles = [("ground truth", False)] if alone else []
     styles += [("prediction", False)] if predictions is not None else []
     styles += [("ground truth", True)] if show_ground_truth and not alone else []
     shown = sorted(set(strong.label.tolist()))
     entries = [(class_name(space, label), class_color(space, label)) for label in shown]
     for maps in segmentation:
-        names = (f"area: {name.replace('_', ' ')}" for name in maps.layers)
+        names = (f"layer: {name.replace('_', ' ')}" for name in maps.layers)
         entries += zip(names, maps.colors, strict=True)
     draw_legend(sheet, layout, styles, entries)
     return sheet

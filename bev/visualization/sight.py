@@ -1,7 +1,8 @@
-"""Lines and faces of the camera frame as a camera shows them, cut to its image.
+"""Projection of lines and faces of the camera frame, clipped to the image.
 
-Through a pinhole lines stay straight: they are cut exactly, before they are projected. Through any
-other lens they are curves: they are cut into pieces, and pieces that are seen whole are drawn.
+Lines stay straight through a pinhole: they are clipped exactly, before projection. Through any
+other lens they become curves: they are cut into pieces, and pieces that are entirely visible are
+drawn.
 """
 
 from abc import ABC, abstractmethod
@@ -13,38 +14,40 @@ from bev.geometry import Cameras, Lens
 from bev.visualization.canvas import dashes
 from bev.visualization.clipping import NEAR, clip_polygon, clip_segments, view_planes
 
-_PIECES = 32  # of a curve; an edge that spans half the view is cut every three degrees
-_MARGIN = 8.0  # pixels beyond the borders that still count, so that thick lines end out of sight
+_PIECES = 32  # per curve; an edge across half the view is cut every three degrees
+_MARGIN = (
+    8.0  # margin around the image that counts as visible, pixels; hides the ends of thick lines
+)
 
 
 class Sight(ABC):
-    """Projection of lines and faces by a camera, cut to its image.
+    """Projection of lines and faces by a camera, clipped to its image.
 
     Attributes:
-        convex: whether convex faces are convex in its images.
+        convex: whether convex faces are convex in the image.
     """
 
     convex: bool
 
     @abstractmethod
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """Depth (...,) of points (..., 3) of the camera frame, metres, also of those not seen."""
+        """Depth (...,) of points (..., 3) in the camera frame, metres; also if not visible."""
 
     @abstractmethod
     def lines(self, segments: np.ndarray) -> np.ndarray:
-        """Segments (S, 2, 3) of the camera frame, as segments (S', 2, 2) of pixels."""
+        """Project segments (S, 2, 3) in the camera frame to segments (S', 2, 2) in pixels."""
 
     @abstractmethod
     def dashed(self, segments: np.ndarray, dash: float, gap: float) -> np.ndarray:
-        """The same in dashes of the given lengths in pixels."""
+        """Project segments like :meth:`lines`, as dashes; lengths in pixels."""
 
     @abstractmethod
     def face(self, polygon: np.ndarray) -> np.ndarray:
-        """A flat convex polygon (P, 3) of the camera frame, as a polygon (P', 2) of pixels."""
+        """Project a flat convex polygon (P, 3) in the camera frame to pixels (P', 2)."""
 
 
 def sight_of(camera: Cameras, size: tuple[int, int]) -> Sight:
-    """Of one camera (no batch dimensions), for its image of ``size`` (height, width)."""
+    """Create the projection of a camera (no batch dimensions); ``size`` is (height, width)."""
     matrix = camera.image_from_camera.double().numpy()
     if camera.lens.straight:
         return _Straight(matrix, size)
@@ -81,16 +84,16 @@ class _Curved(Sight):
         return np.linalg.norm(points, axis=-1)
 
     def lines(self, segments: np.ndarray) -> np.ndarray:
-        curves, seen = self._curves(segments)
+        curves, visible = self._curves(segments)
         pieces = np.stack([curves[:, :-1], curves[:, 1:]], axis=2)
-        return pieces[seen[:, :-1] & seen[:, 1:]]
+        return pieces[visible[:, :-1] & visible[:, 1:]]
 
     def dashed(self, segments: np.ndarray, dash: float, gap: float) -> np.ndarray:
-        """Pieces joined to runs along each curve, and dashes put along each run's length."""
+        """Join visible pieces to runs along each curve, and place dashes along each run."""
         done = [np.zeros((0, 2, 2))]
-        for curve, seen in zip(*self._curves(segments), strict=True):
-            for run in np.split(np.arange(len(seen)), np.flatnonzero(np.diff(seen)) + 1):
-                if len(run) < 2 or not seen[run[0]]:
+        for curve, visible in zip(*self._curves(segments), strict=True):
+            for run in np.split(np.arange(len(visible)), np.flatnonzero(np.diff(visible)) + 1):
+                if len(run) < 2 or not visible[run[0]]:
                     continue
                 points = curve[run]
                 along = np.cumsum([0.0, *np.linalg.norm(np.diff(points, axis=0), axis=1)])
@@ -101,13 +104,13 @@ class _Curved(Sight):
         return np.concatenate(done)
 
     def face(self, polygon: np.ndarray) -> np.ndarray:
-        """Its outline as far as it is seen, closed by straight lines."""
+        """Project the visible part of the outline, closed by straight lines."""
         outline = np.stack([polygon, np.roll(polygon, -1, axis=0)], axis=1)
-        curves, seen = self._curves(outline)
-        return curves[:, :-1][seen[:, :-1]]
+        curves, visible = self._curves(outline)
+        return curves[:, :-1][visible[:, :-1]]
 
     def _curves(self, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points (S, K, 2) along each segment in pixels, and which of them are seen (S, K)."""
+        """Return points (S, K, 2) along each segment in pixels, and their visibility (S, K)."""
         share = np.linspace(0.0, 1.0, _PIECES + 1)[:, None]
         start, end = segments[:, :1], segments[:, 1:]
         points = torch.from_numpy(start + share * (end - start))

@@ -1,4 +1,4 @@
-"""A video of pictures, one a frame."""
+"""Writing of videos from pictures."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -14,18 +14,18 @@ from bev.visualization.canvas import load_image
 def write_video(
     frames: Iterable[np.ndarray | Path | str], path: Path | str, fps: float = 4
 ) -> Path:
-    """Write an MP4; the file appears whole or not at all.
+    """Write an MP4 file, atomically.
 
     Args:
-        frames: images (H, W, 3) uint8 RGB, or image files. The first gives the size; others are
-            resized to it. An iterator is used up one at a time.
-        path: the file, ending in ``.mp4``; its folder is made.
-        fps: pictures a second; nuScenes key frames are 2 a second.
+        frames: images (H, W, 3) uint8 RGB, or image files. The first one sets the size; others are
+            resized to it. An iterator is consumed one image at a time.
+        path: file to write, ending in ``.mp4``; its folder is created.
+        fps: pictures per second; nuScenes has 2 key frames per second.
 
     Raises:
-        ValueError: where there is no picture, or the path does not end in ``.mp4``.
-        DataError: where an image file is missing or damaged.
-        OSError: where this OpenCV cannot write MP4.
+        ValueError: if there are no pictures, or the path does not end in ``.mp4``.
+        DataError: if an image file is missing or damaged.
+        OSError: if this build of OpenCV cannot write MP4.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
@@ -36,15 +36,17 @@ def write_video(
         for frame in frames:
             image = frame if isinstance(frame, np.ndarray) else load_image(frame)
             if writer is None:
-                # Even sides, which most players ask for.
+                # Most players require even sides.
                 size = (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
-                writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*"mp4v"), fps, size)
+                writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
                 stack.callback(writer.release)
                 if not writer.isOpened():
-                    raise OSError(f"This OpenCV cannot write MP4 video, so {path} was not made.")
+                    raise OSError(
+                        f"This build of OpenCV cannot write MP4, so {path} was not written."
+                    )
             if (image.shape[1], image.shape[0]) != size:
                 image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if writer is None:
-            raise ValueError(f"Video {path} has no pictures to show.")
+            raise ValueError(f"Video {path} has no pictures; pass at least one.")
     return path

@@ -1,4 +1,4 @@
-"""Augmentation: each kind by itself, against none."""
+"""Augmentation: each kind alone, against none."""
 
 from dataclasses import replace
 

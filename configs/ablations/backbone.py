@@ -1,4 +1,4 @@
-"""Backbone: other networks of timm, at their own widths, from random weights."""
+"""Backbone: other timm networks at their default widths, from random weights."""
 
 from lss_synthetic import config as base
 

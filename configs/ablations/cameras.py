@@ -1,6 +1,6 @@
-"""Cameras: the ring without one of them, in training and evaluation alike.
+"""Cameras: the rig without one of its cameras, in training and evaluation.
 
-Boxes that only the missing camera sees still count.
+Boxes that only the missing camera sees still count in the evaluation.
 """
 
 from lss_synthetic import config as base

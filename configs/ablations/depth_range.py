@@ -1,4 +1,4 @@
-"""Depth range: how far must pixels be lifted? Bins of 1 m; the grid's corners are 72 m away."""
+"""Depth range: far end of the depth bins, in bins of 1 m; corners of the grid are 72 m away."""
 
 from lss_synthetic import config as base
 

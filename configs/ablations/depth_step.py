@@ -1,4 +1,4 @@
-"""Depth step: how finely must depth be cut? Bins of 0.5 to 4 m over 2 to 58 m."""
+"""Depth step: depth bins of 0.5 to 4 m over 2 to 58 m."""
 
 from lss_synthetic import config as base
 

@@ -1,4 +1,4 @@
-"""Averaged weights (EMA): greatest decay; 0 evaluates the weights of the last step."""
+"""Averaged weights (EMA): maximum decay; 0 evaluates the weights of the last step."""
 
 from lss_synthetic import config as base
 

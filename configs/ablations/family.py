@@ -1,13 +1,13 @@
-"""The recipe family: what each part is worth on the synthetic world, the same budget for all.
+"""Recipe family: contribution of each part on the synthetic world, at equal numbers of steps.
 
-Each variant is depth-supervised lift-splat with one thing changed, or, without rays, two; 2000
-steps, 8 to 10 minutes of two cores each.
+Each variant is depth-supervised lift-splat with one change, or two in the variants without rays;
+2000 steps, 8 to 10 minutes on two cores each.
 """
 
 from dataclasses import replace
 
 from lss_synthetic import config as base
-from view_transform import camera_aware, refined, uniform_depth, voxel_sampling
+from view_transform import camera_aware, dual_view, uniform_depth, voxel_sampling
 
 from bev.config import Experiment
 from bev.data.adjacent import AdjacentConfig
@@ -18,7 +18,7 @@ short = replace(base, train=replace(base.train, max_steps=2000, validate_every=4
 
 
 def supervised(config: Experiment) -> Experiment:
-    """What the others are compared with, whatever lift-splat is the base."""
+    """Depth-supervised lift-splat, the reference of the comparison, from any lift-splat base."""
     data = replace(
         config.data,
         lidar=True,
@@ -39,7 +39,7 @@ def two_frames(config: Experiment) -> Experiment:
 
 BLIND = "--model.depth-supervision.weight 0 --data.no-lidar"
 NO_RAYS = "--model.view.no-ray-features"
-AREAS = "--model.segmentation.layers vehicle --data.polygons.layers vehicle"
+SEGMENTATION = "--model.segmentation.layers vehicle --data.polygons.layers vehicle"
 
 study = Study(
     short,
@@ -52,9 +52,9 @@ study = Study(
         "two frames": (supervised, two_frames),
         "camera-aware": (supervised, camera_aware),
         "bilinear sampling": (supervised, voxel_sampling),
-        "backward refinement": (supervised, refined),
+        "dual view": (supervised, dual_view),
         "independent flips": (supervised, "--data.image-augmentation.flip independent"),
         "no image loss": (supervised, "--model.image-head.weight 0"),
-        "areas too": (supervised, AREAS),
+        "segmentation too": (supervised, SEGMENTATION),
     },
 )

@@ -1,10 +1,11 @@
-"""Frames: how many, how far apart, and by how much the error of velocity falls.
+"""Adjacent frames: their number and spacing, and the resulting velocity error.
 
-Each goes on from the same network of one frame. Images are looked at as before; the BEV encoder and
-the head learn in 1000 steps what the frames before tell:
+All variants start from the weights of the same one-frame network. Its image branch is frozen; the
+BEV encoder and the head train for 1000 steps on the adjacent frames:
 
     python tools/train.py configs/bevdet4d_synthetic.py --train.run-name alone \\
-        --model.temporal.num-adjacent 0 --data.adjacent.previous 0 --train.max-steps 2500 --train.epochs 5
+        --model.temporal.num-adjacent 0 --data.adjacent.previous 0 \\
+        --train.max-steps 2500 --train.epochs 5
     python tools/ablate.py configs/ablations/frames.py
 """
 
@@ -19,9 +20,9 @@ from bev.training.settings import InitConfig, StageConfig
 
 WEIGHTS = Path("runs/bevdet4d_synthetic/alone/checkpoints/last.ckpt")
 
-RATES = "1 0.5 1.5 -0.5 -1 -1.5"  # how fast, and which way round, scenes are played in training
+RATES = "1 0.5 1.5 -0.5 -1 -1.5"  # playback rates of scenes in training; below 0 backwards
 
-images_as_before = StageConfig(frozen=("backbone", "neck", "view"), fixed_norms=("",))
+frozen_images = StageConfig(frozen=("backbone", "neck", "view"), fixed_norms=("",))
 short = replace(
     base,
     model=replace(
@@ -32,12 +33,12 @@ short = replace(
     ),
     data=replace(base.data, lidar=False),
     train=replace(base.train, epochs=2, max_steps=1000, lr=1e-3, init=InitConfig(WEIGHTS),
-                  stages=(images_as_before,)),
+                  stages=(frozen_images,)),
 )  # fmt: skip
 
 
 def frames(count: int, step: int) -> str:
-    """Flags: so many earlier frames, so many key frames apart."""
+    """Flags of ``count`` earlier frames, ``step`` key frames apart."""
     return (
         f"--model.temporal.num-adjacent {count} --data.adjacent.previous {count}"
         f" --data.adjacent.step {step}"

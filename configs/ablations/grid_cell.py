@@ -1,4 +1,4 @@
-"""Grid cell: the BEV grid's resolution over 51.2 m to each side."""
+"""Grid cell: cell size of the BEV grid, which extends 51.2 m to each side."""
 
 from lss_synthetic import config as base
 

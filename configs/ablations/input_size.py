@@ -1,7 +1,8 @@
-"""Input size: height and width of the network's images, pixels, and what of the scene they hold.
+"""Input size: height and width of the network's images, pixels, and the crop.
 
-The whole width is seen in all of them. The last two hold 128 rows around the horizon at 1.5 times
-the resolution of the first, one of them in rows alone, at the price of the first.
+All variants keep the whole width of the image. The last two keep 128 rows around the horizon at 1.5
+times the resolution of the first; one of them has that resolution along rows only, at the same cost
+as the first.
 """
 
 from lss_synthetic import config as base

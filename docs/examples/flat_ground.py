@@ -1,8 +1,7 @@
-"""A view transform of one's own: every BEV cell reads the image at its place on flat ground.
+"""A custom view transform: each BEV cell samples the images at its position on flat ground.
 
 Inverse perspective mapping (Mallot et al., Inverse perspective mapping simplifies optical flow
-computation and obstacle detection, 1991): right for what is painted on the road, wrong for all that
-stands on it.
+computation and obstacle detection, 1991): right for road markings, wrong for objects above ground.
 """
 
 from dataclasses import dataclass, replace
@@ -37,11 +36,12 @@ class FlatGround(ViewTransform):
             self.context(gather_valid(features, camera_mask)), camera_mask, len(features)
         )
         points = column_points(self.grid, [0.0], context.device)
-        seen = find_sightings(
+        sightings = find_sightings(
             points, cameras, bev_from_ego, image_size, context.shape[-2:], self.stride
         )
-        mean = torch.repeat_interleave(1 / seen.start.diff(), seen.start.diff())  # over cameras
-        bev = sample_features(context, seen, mean)
+        count = sightings.start.diff()  # cameras that see each cell
+        mean = torch.repeat_interleave(1 / count, count)  # weights of a mean over cameras
+        bev = sample_features(context, sightings, mean)
         return BevFeatures(rearrange(bev, "b (y x) c -> b c y x", y=self.grid.shape[1]), None)
 
 

@@ -1,4 +1,4 @@
-"""A head of one's own: occupied BEV cells, learnt from lidar (``--import`` this to evaluate)."""
+"""A custom head: occupied BEV cells, learnt from lidar (``--import`` this file to evaluate)."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from bev.visualization.overlays import Overlay, SegmentationMaps, overlay
 @dataclass(frozen=True)
 class OccupancyConfig(HeadConfig):
     weight: float = 1.0
-    z: tuple[float, float] = (0.3, 3.0)  # metres, of the points that count
+    z: tuple[float, float] = (0.3, 3.0)  # height range of the lidar points, metres
 
     def check_data(self, model, data):
         if not data.lidar:
@@ -26,7 +26,7 @@ class OccupancyConfig(HeadConfig):
     def build(self, spec):
         return OccupancyHead(self, spec)
 
-    def ground_truth(self, batch, grid):  # (B, 1, Y, X): does a lidar point lie in the cell?
+    def ground_truth(self, batch, grid):  # (B, 1, Y, X) cells that contain a lidar point
         occupied = torch.zeros(len(batch), 1, *grid.shape[1:], device=batch.bev_from_ego.device)
         slab = replace(grid, z=(*self.z, self.z[1] - self.z[0]))
         for sample, points in enumerate(batch.lidar):
@@ -58,8 +58,8 @@ class OccupancyIou(SampleSums):
     headlines = ("IoU_occupied",)
 
     def measure(self, decoded, batch):
-        here, there = decoded > 0, self.config.ground_truth(batch, self.model.grid)
-        return torch.stack([here & there, here | there], dim=1).sum((2, 3, 4))
+        predicted, occupied = decoded > 0, self.config.ground_truth(batch, self.model.grid)
+        return torch.stack([predicted & occupied, predicted | occupied], dim=1).sum((2, 3, 4))
 
     def figures(self, sums):
         return {"IoU_occupied": float(sums[0] / max(sums[1], 1))}
@@ -68,10 +68,8 @@ class OccupancyIou(SampleSums):
 @overlay.register(OccupancyConfig)
 def draw_occupancy(config, decoded, batch, model):
     predicted = None if decoded is None else decoded[0].cpu() > 0
-    ground_truth = config.ground_truth(batch, model.grid)[0].cpu()
-    return Overlay(
-        segmentation=SegmentationMaps(model.grid, ["occupied"], [(90, 190, 255)], predicted, ground_truth)
-    )
+    occupied, colors = config.ground_truth(batch, model.grid)[0].cpu(), [(90, 190, 255)]
+    return Overlay(None, SegmentationMaps(model.grid, ["occupied"], colors, predicted, occupied))
 
 
 @dataclass(frozen=True)

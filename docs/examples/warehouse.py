@@ -1,4 +1,4 @@
-"""Lift-splat on the warehouse of ``warehouse_source.py``; a bare config file for data of one's own.
+"""Lift-splat on the data of ``warehouse_source.py``: a minimal config for a custom data source.
 
 bevlab train docs/examples/warehouse.py --data.root DIR
 """

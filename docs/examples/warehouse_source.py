@@ -1,7 +1,7 @@
-"""A data source of one's own: a cart in a warehouse, five cameras of two sizes, no lidar.
+"""A custom data source: a cart in a warehouse, five cameras of two image sizes, no lidar.
 
-A folder for each split holds a JSON file for each scene, with its images beside it; lengths are in
-metres, and the cart's frame is on the floor, x forward, y left, z up:
+Each split has a folder with one JSON file per scene and the images next to it. Lengths are in
+metres; the cart frame has its origin on the floor, x forward, y left, z up:
 
     {"cameras": {"front": {"size": [width, height], "matrix": 3x3, "cart_from_camera": 4x4}, …},
      "frames": [{"seconds": 0.5, "hall_from_cart": 4x4, "images": {"front": "aisle-1/….jpg", …},
@@ -39,7 +39,7 @@ LABELS = LabelSpace(
 
 @dataclass(frozen=True)
 class WarehouseConfig(SourceConfig):
-    """The scenes below ``data.root``; of each, one frame in ``every``."""
+    """Scenes below ``data.root``, using every ``every``-th frame of each."""
 
     every: int = 1
 
@@ -60,13 +60,13 @@ class WarehouseConfig(SourceConfig):
 
 
 def stored(frame: Frame) -> Polygons:
-    """The floor below pallets (class 0) is layer 0."""
+    """Layer 0: footprints of the pallets (class 0)."""
     return Polygons.of_boxes(frame.boxes[frame.boxes.label == 0], layer=0)
 
 
 def read_scene(path: Path) -> list[Frame]:
     scene = json.loads(path.read_text())
-    rig = scene["cameras"]
+    rig = scene["cameras"]  # calibration by camera name
     return [
         Frame(
             token=f"{path.stem}-{number:03d}",

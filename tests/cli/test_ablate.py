@@ -48,7 +48,8 @@ def ablated(synthetic_world, tmp_path_factory) -> Ablated:
     study = folder / "mine.py"
     study.write_text(STUDY + BROKEN)
     overrides = [
-        *SMALL, "--data.root", str(synthetic_world), "--data.batch-size", "2", "--train.epochs", "2",
+        *SMALL, "--data.root", str(synthetic_world), "--data.batch-size", "2",
+        "--train.epochs", "2",
         "--train.max-steps", "-1", "--train.devices", "1", "--model.no-flip-tta",
         "--train.validate-every", "1",
     ]  # fmt: skip
@@ -74,7 +75,7 @@ def test_the_rest_runs_beside_one_that_fails(ablated):
 def test_what_was_cut_off_goes_on(ablated):
     whole, cut, _ = ablated.runs
     assert f"finished before: {whole.name}" in ablated.out
-    assert f"goes on: {cut.name}" in ablated.out and "starts: broken_seed0" in ablated.out
+    assert f"resumes: {cut.name}" in ablated.out and "starts: broken_seed0" in ablated.out
     # The second part trained the second epoch alone, and the record counts both.
     assert (cut.folder / "config_before_resume_1.yaml").exists()
     history = (cut.folder / "evaluation" / "history.jsonl").read_text().splitlines()
@@ -109,7 +110,7 @@ def test_a_second_call_finds_what_is_done(ablated):
     study = Path(ablated.arguments[0])
     study.write_text(STUDY)
     out, _ = call("ablate.py", *ablated.arguments, "--resample", "scenes")
-    assert out.count("finished before") == 2 and "starts" not in out and "goes on" not in out
+    assert out.count("finished before") == 2 and "starts" not in out and "resumes" not in out
     assert "bootstrap over scenes" in out
 
 

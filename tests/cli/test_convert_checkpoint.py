@@ -23,7 +23,7 @@ def converted(tmp_path_factory) -> Path:
     torch.save({"meta": {"epoch": 20}, "state_dict": state}, folder / "r50.pth")
     out, err = run("convert_checkpoint.py", folder / "r50.pth")
     assert "is a bevdet-dev2.1, rebuilt by the config bevdet_r50_dev21" in out
-    assert "478 tensors used, as 478 of ours" in out and "unused" not in out
+    assert "478 tensors used, converted to 478" in out and "unused" not in out
     assert err == ""
     return folder / "r50.ckpt"
 

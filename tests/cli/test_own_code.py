@@ -113,7 +113,7 @@ def test_a_study_passes_code_on_to_its_runs(trained):
     assert isolated.run_forked(reader, commands[0][2], study).out == "WiderNeckConfig\n"
 
 
-def test_a_wheel_has_the_configs_and_the_command(tmp_path):
+def test_a_wheel_has_the_configs_the_marker_of_types_and_the_command(tmp_path):
     """Built from the tree, unpacked elsewhere and run without the checkout."""
     pytest.importorskip("setuptools")
     tree = tmp_path / "tree"  # building leaves files in the tree
@@ -132,7 +132,7 @@ def test_a_wheel_has_the_configs_and_the_command(tmp_path):
         names = content.namelist()
         content.extractall(tmp_path / "installed")
     configs = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py"))
-    assert {f"bev/{path.as_posix()}" for path in configs} <= set(names)
+    assert {f"bev/{path.as_posix()}" for path in configs} | {"bev/py.typed"} <= set(names)
     (entry,) = (name for name in names if name.endswith("entry_points.txt"))
     assert "bevlab = bev.cli:main" in (tmp_path / "installed" / entry).read_text()
     code = (

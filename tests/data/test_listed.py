@@ -42,7 +42,7 @@ class MemoryConfig(SourceConfig):
 
 @pytest.fixture(scope="module")
 def both(synthetic_world) -> tuple[DataConfig, DataConfig]:
-    """nuScenes' own source of the synthetic world, and the same frames as a list, lidar left out."""
+    """nuScenes' own source of the synthetic world, and the same frames as a list, no lidar."""
     own = DataConfig(
         root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176),
         adjacent=AdjacentConfig(previous=2, following=1), workers=0,
@@ -165,7 +165,7 @@ FAULTS = {
     "a camera is a str": lambda: [made(cameras=("a",))],
     "has camera 'a' twice": lambda: [made(cameras=2 * made().cameras)],
     r"has no camera a .data.cameras.; it has b": lambda: [with_camera(name="b")],
-    "Frame 'one' comes twice": lambda: [made(), made()],
+    "Frame 'one' occurs twice": lambda: [made(), made()],
     "'two' at 5 us follows 'one' at 5 us": lambda: [
         made("one", scene="s", timestamp=5), made("two", scene="s", timestamp=5)
     ],
@@ -186,7 +186,7 @@ FAULTS = {
     "boxes.label is .* torch.float32": lambda: [with_boxes(label=torch.zeros(2))],
     "boxes.label has 2; .* 0 to 1 .cup, plate": lambda: [with_boxes(label=torch.tensor([0, 2]))],
     "boxes.attribute has 1; .* -1 to 0": lambda: [with_boxes(attribute=torch.tensor([1, -1]))],
-    r"boxes.size of box 0 is \[0.0, 0.0, 0.0\]; give numbers that are above 0": lambda: [
+    r"boxes.size of box 0 is \[0.0, 0.0, 0.0\]; all numbers must be above 0": lambda: [
         with_boxes(size=torch.zeros(2, 3))
     ],
     "num_points is .* it has 2 boxes": lambda: [made(num_points=torch.zeros(3).long())],
@@ -219,7 +219,9 @@ def test_splits_that_are_not_there_are_named(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no frame of split 'train' in .*are train and val"):
         source.training_frames()
     monkeypatch.setattr(FolderConfig, "frames", lambda self, data, split: iter(()))
-    with pytest.raises(DataError, match="gives a tuple_iterator; give a list of Frame"):
+    with pytest.raises(
+        DataError, match="returns a tuple_iterator; return a list or another sequence of Frame"
+    ):
         source.frames("val")
 
 
@@ -233,12 +235,12 @@ class ListedLabels(MemoryConfig):
 
 PARTS = {
     "source is a str, not a SourceConfig": lambda: DataConfig(source="warehouse"),
-    "NoParts does not give its label space": lambda: DataConfig(source=NoParts()),
+    "NoParts does not define its label space": lambda: DataConfig(source=NoParts()),
     "cameras is empty": lambda: DataConfig(source=MemoryConfig(cameras=())),
     "'a' is named twice": lambda: DataConfig(source=MemoryConfig(cameras=("a", "a"))),
     "data.cameras: 'b' is named twice": lambda: DataConfig(cameras=("b", "b")),
     "has no classes": lambda: DataConfig(source=MemoryConfig(LabelSpace())),
-    "class 'cup' stands twice": lambda: LabelSpace(2 * TWO.classes[:1]),
+    "class 'cup' occurs twice": lambda: LabelSpace(2 * TWO.classes[:1]),
     "data.polygons.layers: 'vehicle' is unknown; known: none": lambda: DataConfig(
         source=MemoryConfig(), polygons=PolygonConfig(("vehicle",))
     ),
@@ -247,8 +249,8 @@ PARTS = {
     ),
     "has no sweeps": lambda: serve(made(), adjacent=AdjacentConfig(1, unit="sweeps")),
     "set data.reference to ego": lambda: serve(made(), reference="lidar"),
-    "does not give its key frames": lambda: SourceConfig().frames(DataConfig(), "train"),
-    "does not give the polygons": lambda: SourceConfig().polygons(DataConfig(), []),
+    "does not define its key frames": lambda: SourceConfig().frames(DataConfig(), "train"),
+    "does not define map polygons": lambda: SourceConfig().polygons(DataConfig(), []),
 }  # fmt: skip
 
 

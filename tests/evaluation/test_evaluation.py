@@ -112,7 +112,7 @@ def test_a_figure_that_two_heads_have_is_named(tmp_path):
 
 
 def test_numbers_of_too_few_samples_are_named():
-    sentence = r"Counted\.measure gives numbers of 1 samples for a batch of 2"
+    sentence = r"Counted\.measure returns numbers of 1 samples for a batch of 2"
     with pytest.raises(ConfigError, match=sentence):
         evaluated(TwoCounts(), first=(1.0,))
 

@@ -9,7 +9,7 @@ from bev.models.heads.center.targets import CenterTargets, TaskOutput
 def perfect_output(targets: CenterTargets, direction_bins: int = 1) -> TaskOutput:
     """Says the attributes of those that have one, and direction_bins where there are several."""
     batch, _, rows, columns = targets.heatmap.shape
-    sample, row, column = targets.index.unbind(1)
+    sample, row, column = targets.cell.unbind(1)
     regression = {}
     for name, values in targets.regression.items():
         regression[name] = torch.zeros(batch, values.shape[1], rows, columns)

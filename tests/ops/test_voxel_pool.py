@@ -230,5 +230,5 @@ def test_integers_and_tensors_elsewhere_are_refused():
     plan = VoxelPlan.from_points(points, GRID)
     with pytest.raises((ValueError, TypeCheckError), match="torch.int64|Float"):
         voxel_pool(depth.long(), context, plan)
-    with pytest.raises(ValueError, match=r"the plan on meta; bring them to one device"):
+    with pytest.raises(ValueError, match=r"the plan on meta; move them to one device"):
         voxel_pool(depth, context, plan.to("meta"))

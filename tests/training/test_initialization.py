@@ -51,7 +51,7 @@ def test_all_of_a_run_is_taken_over(short, last):
     assert not (report.missing or report.mismatched or report.unused or report.skipped)
     for name, value in model.state_dict().items():
         assert torch.equal(value, state["model." + name]), name
-    assert report.notes == ("names taken without 'model.'",)
+    assert report.notes == ("prefix 'model.' removed from names",)
     for part, module in model.named_children():
         if count := len(module.state_dict()):
             assert f"  {part}: {count} of {count} tensors" in report.lines()
@@ -63,7 +63,7 @@ def test_parts_and_shapes_decide(short, last):
     model, (report,) = start(starting(other, last, skip=("head",)))
     misfits = {name for name, _, _ in report.mismatched}
     assert misfits and all(name.split(".")[0] in ("neck", "view", "image_head") for name in misfits)
-    assert {m.there[0] for m in report.mismatched if m.name == "neck.output.bias"} == {16}
+    assert {m.file_shape[0] for m in report.mismatched if m.name == "neck.output.bias"} == {16}
     assert all(name.startswith("head.") for name in report.skipped) and report.skipped
     loaded = {name.split(".")[0] for name in report.matched}
     assert {"backbone", "encoder"} <= loaded and "head" not in loaded
@@ -76,11 +76,9 @@ def test_parts_and_shapes_decide(short, last):
 
 def test_other_classes_take_the_rows_that_they_share(short, last):
     groups = (("pedestrian",), ("bus", "car"))
-    other = replace(
-        short, model=replace(short.model, head=replace(short.model.head, tasks=groups))
-    )
+    other = replace(short, model=replace(short.model, head=replace(short.model.head, tasks=groups)))
     model, (report,) = start(starting(other, last))
-    assert any("heatmap rows carried over for pedestrian" in note for note in report.notes)
+    assert any("heatmap rows loaded for pedestrian" in note for note in report.notes)
     before = short.model.head.resolved_tasks(short.model.labels)
     there = next(n for n, group in enumerate(before) if "pedestrian" in group)
     row = before[there].index("pedestrian")
@@ -94,7 +92,10 @@ def test_headings_predicted_by_other_direction_bins_start_anew(short, last):
     """Their tensors have the shapes of those of another meaning."""
     head = replace(short.model.head, direction_bins=4)
     model, (report,) = start(starting(replace(short, model=replace(short.model, head=head)), last))
-    assert any("heading: 4 direction_bins here, 1 there" in note for note in report.notes)
+    assert any(
+        "heading not loaded: the model has 4 direction bins and the file 1" in note
+        for note in report.notes
+    )
     state = read_checkpoint(last)["state_dict"]
     for name, taken in (("heading", False), ("size", True)):
         there = state[f"model.head.tasks.0.{name}.0.weight"]
@@ -135,8 +136,8 @@ def test_a_network_of_more_frames_begins_as_the_one_that_was_trained(short, tmp_
     trained, model, report = taken_over(there, here, tmp_path / "trained.ckpt")
     assert not report.mismatched and not report.missing
     assert report.notes == (
-        f"encoder.*: joins {more} adjacent frames here, {frames} adjacent frames there; new inputs"
-        " begin at zero",
+        f"encoder.*: the model joins {more} adjacent frames and the file {frames} adjacent frames;"
+        " new inputs are zero at first",
     )
     width = trained.view.channels
     with torch.no_grad():
@@ -149,7 +150,7 @@ def test_of_fewer_frames_the_inputs_that_are_left_keep_their_weights(short, tmp_
     """The first frame's features, and not the times, which stand behind those of the second."""
     there, here = with_times(short, 2), with_times(short, 1, times=False)
     trained, model, report = taken_over(there, here, tmp_path / "trained.ckpt")
-    assert not report.mismatched and "without their times here" in report.notes[0]
+    assert not report.mismatched and "without their times and the file" in report.notes[0]
     width, before, after = trained.view.channels, trained.state_dict(), model.state_dict()
     first = [name for name in before if name.startswith("encoder.stages.0.0.")]
     assert sum(before[name].shape != after[name].shape for name in first) == 2
@@ -207,7 +208,7 @@ def test_a_run_begins_with_the_weights_and_writes_what_became_of_them(short, las
     assert weights and all(torch.equal(first[name], second[name]) for name in weights)
     assert not torch.equal(*(s["model.head.shared.0.weight"] for s in (first, second)))
     account = (folder / ACCOUNT).read_text()
-    assert account in capsys.readouterr().out and "left out as asked" in account
+    assert account in capsys.readouterr().out and "skipped on request" in account
     longer = replace(config, train=replace(config.train, max_steps=2))
     gone = starting(longer, folder / "gone.ckpt")
     train(gone, resume=folder / "checkpoints" / "last.ckpt")

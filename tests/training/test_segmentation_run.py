@@ -125,12 +125,14 @@ def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
 
 def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
     blind = replace(areas, data=replace(areas.data, polygons=PolygonConfig(("vehicle",))))
-    with pytest.raises(TrainingError, match="bring no drivable_area, divider; set --data.polygons"):
+    with pytest.raises(
+        TrainingError, match="contain no drivable_area, divider; set --data.polygons"
+    ):
         check_settings(blind)
     near = replace(areas.data, polygons=PolygonConfig(LAYERS, reach=40.0))
     with pytest.raises(TrainingError, match=r"--data\.polygons\.reach to at least 72 metres"):
         check_settings(replace(areas, data=near))
     frames = opened(areas.data).frames("synthetic_val")
     elsewhere = replace(areas.data, root=tmp_path)
-    with pytest.raises(DataError, match=r"scene\.json, which says on which map"):
+    with pytest.raises(DataError, match=r"scene\.json, which is needed for the maps"):
         KeyFrames(frames, elsewhere, training=False)

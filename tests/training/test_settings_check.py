@@ -65,11 +65,11 @@ def test_mirroring_is_refused_where_y_is_not_the_left(quick):
             check_settings(config)
 
 
-def test_other_rates_are_refused_where_times_are_not_told(quick):
+def test_other_rates_are_refused_without_times(quick):
     played = AdjacentConfig(previous=1, playback=(1.0, -1.0))
     data = replace(quick.data, adjacent=played)
-    told = replace(quick.model, temporal=TemporalConfig(num_adjacent=1))
-    check_settings(replace(quick, data=data, model=told))
-    untold = replace(quick.model, temporal=TemporalConfig(num_adjacent=1, times=False))
+    timed = replace(quick.model, temporal=TemporalConfig(num_adjacent=1))
+    check_settings(replace(quick, data=data, model=timed))
+    untimed = replace(quick.model, temporal=TemporalConfig(num_adjacent=1, times=False))
     with pytest.raises(TrainingError, match="--data.adjacent.playback 1"):
-        check_settings(replace(quick, data=data, model=untold))
+        check_settings(replace(quick, data=data, model=untimed))

@@ -181,7 +181,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples(quick, monkeypatch):
 
 
 def test_a_finished_run_is_not_overwritten(quick, finished):
-    with pytest.raises(TrainingError, match=r"finished holds checkpoints already.*--resume"):
+    with pytest.raises(TrainingError, match=r"finished already contains checkpoints.*--resume"):
         run_folder(replace(quick.train, run_name="finished"), "quick", None)
 
 
@@ -193,7 +193,7 @@ def test_a_run_killed_at_its_first_checkpoint_begins_anew(quick, monkeypatch):
     assert run_folder(config, "quick", None) == checkpoints.parent
     monkeypatch.delenv("BEV_RUN_FOLDER")
     (checkpoints / "best.ckpt").write_bytes(b"whole")
-    with pytest.raises(TrainingError, match=r"go on with --resume .*best\.ckpt"):
+    with pytest.raises(TrainingError, match=r"continue with --resume .*best\.ckpt"):
         run_folder(config, "quick", None)
 
 

@@ -1,8 +1,8 @@
-"""Looks a data set through for damage: its tables, and the files that they name.
+"""Check of a data set for damage in its tables and in the files that they list.
 
-The idea: nothing here builds the index or opens the devkit, both of which end at the first fault;
-so all of it is found at once. What training makes of each kind is an error of one sentence, or a
-rule of ``bev.data.nuscenes.values``.
+The check finds all damage at once, because it uses neither the index nor the devkit, which stop at
+the first fault. In training each kind of damage either raises an error or is handled by a rule of
+``bev.data.nuscenes.values``.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bev.data.checks.files import Reading, check_images, check_lidar
+from bev.data.checks.files import SensorFile, check_images, check_lidar
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.tables import Tables, check_tables
 from bev.data.nuscenes.index import NO_ROW
@@ -21,20 +21,22 @@ from bev.data.nuscenes.tables import TABLES, table_file
 from bev.errors import DataError
 from bev.machine import usable_cores
 
-SPLITS_DAMAGED = Kind("splits.json that cannot be read", "Mend it: {split: [scene name, ...]}.")
+SPLITS_DAMAGED = Kind(
+    "splits.json that cannot be read", "Correct it; the format is {split: [scene name, ...]}."
+)
 
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Settings of a check.
+    """Settings of a data check.
 
     Attributes:
-        cameras: that every sample must have; empty for every camera of the sensor table.
-        images: look at image files.
-        decode: decode each image whole, too (much slower).
-        lidar: a missing lidar file or row is an error, not a warning.
-        sweeps: look at the files between key frames, too.
-        workers: files looked at at the same time; 0 for four a core.
+        cameras: cameras that every sample must have; empty for all cameras of the sensor table.
+        images: check image files.
+        decode: also decode each image completely (much slower).
+        lidar: report a missing lidar file or row as an error instead of a warning.
+        sweeps: also check the files between key frames.
+        workers: number of files checked in parallel; 0 for four per core.
     """
 
     cameras: tuple[str, ...] = ()
@@ -46,13 +48,13 @@ class CheckConfig:
 
 
 def versions_in(root: Path) -> tuple[list[str], list[str]]:
-    """The versions to check of a data root where none is named, and those that are passed over.
+    """List the versions of a data root that are checked by default, and the remaining ones.
 
-    A version is a folder that holds tables, or is named as one. Those with nuScenes' own names are
-    to be checked, or where there is none of these all.
+    A version is a folder that contains tables or is named like a version. Versions with nuScenes'
+    official names are checked, or all versions if there is no official one.
 
     Raises:
-        DataError: where there is no version.
+        DataError: if the data root contains no version.
     """
     folders = [path for path in sorted(root.glob("*")) if path.is_dir()]
     found = [
@@ -62,30 +64,31 @@ def versions_in(root: Path) -> tuple[list[str], list[str]]:
     ]
     if not found:
         raise DataError(
-            f"{root} holds no folder of tables, such as v1.0-trainval; name a data root that does."
+            f"{root} contains no folder of tables, such as v1.0-trainval; give the folder of a data"
+            " set."
         )
-    own = [name for name in found if name in OFFICIAL_VERSIONS]
-    return own or found, [name for name in found if own and name not in own]
+    official = [name for name in found if name in OFFICIAL_VERSIONS]
+    return official or found, [name for name in found if official and name not in official]
 
 
 def check_data(root: Path, version: str, config: CheckConfig) -> tuple[str, Findings]:
-    """Look a version through.
+    """Check a version of a data set.
 
     Returns:
-        What was looked at, in words, and all that is wrong.
+        A summary of the checked data, and all findings.
 
     Raises:
-        DataError: where the version's folder does not exist.
+        DataError: if the version's folder does not exist.
     """
     folder, findings = root / version, Findings()
     if not folder.is_dir():
-        raise DataError(f"{folder} does not exist; name a data root and a version that do.")
+        raise DataError(f"{folder} does not exist; give an existing data root and version.")
     tables = Tables.read(folder, findings)
     check_tables(tables, config.cameras, config.lidar, findings)
     _check_splits(folder / "splits.json", findings)
     workers = config.workers or 4 * usable_cores()
-    images = _readings(tables, b"camera", config.cameras, config.sweeps) if config.images else []
-    lidar = _readings(tables, b"lidar", ("LIDAR_TOP",), config.sweeps)
+    images = _files_of(tables, b"camera", config.cameras, config.sweeps) if config.images else []
+    lidar = _files_of(tables, b"lidar", ("LIDAR_TOP",), config.sweeps)
     check_images(root, images, config.decode, workers, findings)
     check_lidar(root, lidar, config.lidar, workers, findings)
     count = {name: len(tables.columns[name]["token"]) for name in ("sample", "sample_annotation")}
@@ -96,12 +99,12 @@ def check_data(root: Path, version: str, config: CheckConfig) -> tuple[str, Find
     )
 
 
-def _readings(
+def _files_of(
     tables: Tables, modality: bytes, channels: Sequence[str], sweeps: bool
-) -> list[Reading]:
-    """The files of a modality; those of some channels, or for none of all.
+) -> list[SensorFile]:
+    """The files of a modality from some channels (empty: all channels).
 
-    A reading of an unknown sensor that has a width is an image.
+    A file of an unknown sensor counts as an image if its row has a width.
     """
     data = tables.columns["sample_data"]
     channel = np.append(tables.columns["sensor"]["channel"], b"")[tables.sensor]
@@ -113,7 +116,7 @@ def _readings(
     if not sweeps:
         wanted &= data["is_key_frame"]
     return [
-        Reading(
+        SensorFile(
             data["filename"][row].decode(),
             data["token"][row].decode(),
             (int(data["height"][row]), int(data["width"][row])),
@@ -131,4 +134,4 @@ def _check_splits(path: Path, findings: Findings) -> None:
         findings.add(SPLITS_DAMAGED, [f"{path}: {error}"])
         return
     if not isinstance(splits, dict) or not all(isinstance(s, list) for s in splits.values()):
-        findings.add(SPLITS_DAMAGED, [f"{path}: not lists of scenes by split"])
+        findings.add(SPLITS_DAMAGED, [f"{path}: not a mapping from splits to lists of scenes"])

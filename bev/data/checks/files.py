@@ -1,8 +1,8 @@
-"""The files that the tables name: whether they are there, whole, and of the tables' size.
+"""Check of the sensor data files listed in the tables: existence, completeness and image size.
 
-The idea: damage that happens to files (never fetched, cut off, emptied, scaled) shows at their
-ends and in their header: the first and last kilobytes tell it, without decoding. What is wrong in
-the middle of a file shows only in a whole decode, and not always there.
+Common damage (missing download, truncation, empty file, resized image) is visible in the first and
+last kilobytes of a file, without decoding. Damage in the middle of an image is detected only by
+decoding it completely, and not always then.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,25 +16,26 @@ from bev.data.checks.findings import Findings, Kind
 from bev.data.images.loading import decode, is_cut_off
 from bev.errors import DataError
 
-_START, _END = 1 << 16, 1024  # bytes looked at
-_BATCH = 64  # files a task
+_START, _END = 1 << 16, 1024  # bytes read at the beginning and at the end of a file
+_BATCH = 64  # files per task
 _LIDAR_POINT = 20  # bytes: x, y, z, intensity, ring as float32
 
 IMAGE_MISSING = Kind(
-    "image missing, or not to be opened", "Restore the file, or fetch its blob again."
+    "image missing or not readable", "Restore the file, or download its archive again."
 )
-IMAGE_EMPTY = Kind("image of zero bytes", "Fetch it again.")
-IMAGE_CUT = Kind("image cut off", "Fetch it again.")
-IMAGE_UNREADABLE = Kind("no image", "Fetch it again.")
+IMAGE_EMPTY = Kind("image of zero bytes", "Download it again.")
+IMAGE_CUT = Kind("image truncated", "Download it again.")
+IMAGE_UNREADABLE = Kind("file that is not an image", "Download it again.")
 IMAGE_SIZE = Kind(
-    "image of another size than the tables say",
-    "Fetch it again; if images were scaled on purpose, scale width, height and camera_intrinsic.",
+    "image size that differs from the tables",
+    "Download it again; if images were resized on purpose, scale width, height and"
+    " camera_intrinsic in the tables.",
 )
-LIDAR_DAMAGED = Kind("lidar file that does not hold rows of 5 numbers", "Fetch it again.")
+LIDAR_DAMAGED = Kind("lidar file that does not contain rows of 5 numbers", "Download it again.")
 
 
 def lidar_missing(is_error: bool) -> Kind:
-    """An error only where lidar is used."""
+    """Kind of a missing lidar file, an error only if lidar is used."""
     return Kind(
         "lidar file missing",
         "Restore it, or train without lidar (--data.no-lidar, --model.depth-supervision.weight 0).",
@@ -43,12 +44,12 @@ def lidar_missing(is_error: bool) -> Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A file, as a row of ``sample_data`` tells of it.
+class SensorFile:
+    """A sensor data file, as listed in a row of ``sample_data``.
 
     Attributes:
-        filename: below the data root.
-        token: of the row.
+        filename: path below the data root.
+        token: token of the row.
         size: (height, width) of an image, pixels.
     """
 
@@ -64,25 +65,29 @@ Finding = tuple[Kind, str]
 
 
 def check_images(
-    root: Path, images: Sequence[Reading], whole: bool, workers: int, findings: Findings
+    root: Path, images: Sequence[SensorFile], whole: bool, workers: int, findings: Findings
 ) -> None:
-    """Look at every image, many at a time, and show a bar.
+    """Check every image in several threads, with a progress bar.
 
     Args:
-        whole: decode each, too.
+        root: folder of the data set.
+        images: image files.
+        whole: also decode each image completely.
+        workers: number of threads.
+        findings: receives the findings.
     """
-    _look(images, lambda image: image_fault(root, image, whole), workers, "images", findings)
+    _check(images, lambda image: image_fault(root, image, whole), workers, "images", findings)
 
 
 def check_lidar(
-    root: Path, files: Sequence[Reading], required: bool, workers: int, findings: Findings
+    root: Path, files: Sequence[SensorFile], required: bool, workers: int, findings: Findings
 ) -> None:
-    """Look at every lidar file; one that is missing is an error where lidar is ``required``."""
-    _look(files, lambda file: lidar_fault(root, file, required), workers, "lidar files", findings)
+    """Check every lidar file; a missing file is an error if lidar is ``required``."""
+    _check(files, lambda file: lidar_fault(root, file, required), workers, "lidar files", findings)
 
 
-def image_fault(root: Path, image: Reading, whole: bool) -> Finding | None:
-    """What is wrong with an image, if anything."""
+def image_fault(root: Path, image: SensorFile, whole: bool) -> Finding | None:
+    """The first fault of an image file, or None."""
     path = root / image.filename
     try:
         start, end, length = _ends(path)
@@ -91,23 +96,24 @@ def image_fault(root: Path, image: Reading, whole: bool) -> Finding | None:
     if not length:
         return IMAGE_EMPTY, str(image)
     if is_cut_off(start, end):
-        return IMAGE_CUT, f"{image}: {length} bytes, without a JPEG's end"
+        return IMAGE_CUT, f"{image}: {length} bytes, without a JPEG end marker"
     size = _jpeg_size(start)
     if whole or size is None:
         try:
-            size = decode(path).shape[:2]
+            height, width = decode(path).shape[:2]
         except DataError as error:
             return IMAGE_UNREADABLE, f"{image}: {error}"
+        size = height, width
     if size != image.size:
         (height, width), (expected_height, expected_width) = size, image.size
         return IMAGE_SIZE, (
-            f"{image}: {width}x{height}, the tables say {expected_width}x{expected_height}"
+            f"{image}: {width}x{height}, in the tables {expected_width}x{expected_height}"
         )
     return None
 
 
-def lidar_fault(root: Path, file: Reading, required: bool) -> Finding | None:
-    """What is wrong with a lidar file, if anything."""
+def lidar_fault(root: Path, file: SensorFile, required: bool) -> Finding | None:
+    """The first fault of a lidar file, or None."""
     try:
         length = (root / file.filename).stat().st_size
     except OSError as error:
@@ -121,17 +127,17 @@ def _why(error: OSError) -> str:
     return "" if isinstance(error, FileNotFoundError) else f": {error.strerror}"
 
 
-def _look(
-    readings: Sequence[Reading],
-    fault: Callable[[Reading], Finding | None],
+def _check(
+    files: Sequence[SensorFile],
+    fault: Callable[[SensorFile], Finding | None],
     workers: int,
     name: str,
     findings: Findings,
 ) -> None:
-    batches = [readings[i : i + _BATCH] for i in range(0, len(readings), _BATCH)]
+    batches = [files[i : i + _BATCH] for i in range(0, len(files), _BATCH)]
     with (
         ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(readings), desc=name, unit=" files", delay=1, leave=False) as bar,
+        tqdm(total=len(files), desc=name, unit=" files", delay=1, leave=False) as bar,
     ):
         for batch, found in zip(batches, pool.map(_faults_by(fault), batches), strict=True):
             for kind, text in found:
@@ -140,13 +146,13 @@ def _look(
 
 
 def _faults_by(
-    fault: Callable[[Reading], Finding | None],
-) -> Callable[[Sequence[Reading]], list[Finding]]:
-    return lambda batch: [found for reading in batch if (found := fault(reading)) is not None]
+    fault: Callable[[SensorFile], Finding | None],
+) -> Callable[[Sequence[SensorFile]], list[Finding]]:
+    return lambda batch: [found for file in batch if (found := fault(file)) is not None]
 
 
 def _ends(path: Path) -> tuple[bytes, bytes, int]:
-    """A file's first and last bytes, and its length."""
+    """The first and last bytes of a file, and its length."""
     with path.open("rb") as file:
         start = file.read(_START)
         length = file.seek(0, 2)
@@ -155,7 +161,7 @@ def _ends(path: Path) -> tuple[bytes, bytes, int]:
 
 
 def _jpeg_size(start: bytes) -> tuple[int, int] | None:
-    """(height, width) from the frame header of a JPEG; None where it is not found."""
+    """(height, width) in the frame header of a JPEG, or None if there is no such header."""
     for marker, content in _segments(start):
         # SOF0 to SOF15, among which 4, 8 and 12 are tables (ITU T.81, table B.1).
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(content) >= 5:
@@ -164,7 +170,7 @@ def _jpeg_size(start: bytes) -> tuple[int, int] | None:
 
 
 def _segments(start: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of each segment of a JPEG."""
+    """Iterate over the marker and content of the segments of a JPEG."""
     if start[:2] != b"\xff\xd8":
         return
     place = 2

@@ -1,4 +1,4 @@
-"""What a check finds, by kind: all of it is kept, and told at once."""
+"""Findings of a data check, grouped by kind and reported together."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ class Kind:
     """A kind of damage.
 
     Attributes:
-        title: what is wrong.
-        advice: what to do, and what training does where that is not obvious.
-        is_error: whether it makes the check fail; else it is a warning.
+        title: description of the damage.
+        advice: remedy, and the behaviour of training if that is not obvious.
+        is_error: True for an error, which fails the check; False for a warning.
     """
 
     title: str
@@ -21,22 +21,27 @@ class Kind:
 
 @dataclass(frozen=True)
 class Findings:
-    """Findings by kind, in the order found; each names the token or file, and the value."""
+    """Findings grouped by kind.
+
+    Attributes:
+        by_kind: messages of each kind in the order of discovery; each message names the token or
+            file, and the value.
+    """
 
     by_kind: dict[Kind, list[str]] = field(default_factory=dict)
 
     def add(self, kind: Kind, findings: Iterable[str]) -> None:
-        """Add findings of a kind; none adds nothing."""
-        found = list(findings)
-        if found:
-            self.by_kind.setdefault(kind, []).extend(found)
+        """Add the findings of a kind; an empty list adds nothing."""
+        messages = list(findings)
+        if messages:
+            self.by_kind.setdefault(kind, []).extend(messages)
 
     def count(self, is_error: bool) -> int:
-        """How many errors, or else warnings, there are."""
+        """Number of errors, or of warnings."""
         return sum(len(found) for kind, found in self.by_kind.items() if kind.is_error == is_error)
 
     def lines(self, most: int) -> Iterator[str]:
-        """The report: errors first; of each kind at most so many findings (0: all)."""
+        """Lines of the report, errors first, with at most ``most`` findings per kind (0: all)."""
         for kind, found in sorted(self.by_kind.items(), key=lambda item: not item[0].is_error):
             severity = "error" if kind.is_error else "warning"
             yield f"{severity}: {kind.title}: {len(found)}"
@@ -46,5 +51,5 @@ class Findings:
                 yield f"    ... and {len(found) - len(shown)} more; --all lists them"
             yield f"  {kind.advice}"
         totals = [("error", self.count(True)), ("warning", self.count(False))]
-        told = [f"{count} {name}{'s' * (count > 1)}" for name, count in totals if count]
-        yield ", ".join(told) or "nothing wrong"
+        summary = [f"{count} {name}{'s' * (count > 1)}" for name, count in totals if count]
+        yield ", ".join(summary) or "nothing wrong"

@@ -1,8 +1,8 @@
-"""What is wrong in the tables themselves: every fault at once, however damaged they are.
+"""Check of the tables of a data set: finds all faults at once, however damaged the tables are.
 
-The idea: the index stops at the first fault, as it cannot be built with one. Here each rule is
-looked at by itself on the columns that could be read. What would only follow from a fault that is
-already told (references into a table that is cut off, say) is not told again.
+The index cannot be built from faulty tables and stops at the first fault. Here each rule is checked
+separately on the columns that could be read. Consequences of a reported fault, such as references
+into a truncated table, are not reported again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,37 +19,37 @@ from bev.data.nuscenes.tables import TABLES, read_table, table_file
 from bev.data.nuscenes.values import (
     POSE,
     Columns,
+    described,
     lens_faults,
     no_box,
     no_lens,
     no_pose,
     not_unit,
-    told,
 )
 from bev.errors import DataError
 
-_MEND = "Mend the rows, or fetch the tables again."
-TABLE_MISSING = Kind("table missing", "Fetch the tables again.")
-TABLE_DAMAGED = Kind("damaged table or row", "What refers to these rows is not checked.")
-TOKEN_TWICE = Kind("duplicate token", "Remove the rows that are too many.")
-DANGLING = Kind("reference to a row that does not exist", _MEND)
-NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _MEND)
-NOT_UNIT = Kind("quaternion not of unit length", f"{_MEND} Training normalises it.")
-NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _MEND)
-BAD_LENS = Kind("camera_model that is not known, or whose numbers are no lens", _MEND)
+_FIX = "Correct the rows, or download the tables again."
+TABLE_MISSING = Kind("table missing", "Download the tables again.")
+TABLE_DAMAGED = Kind("damaged table or row", "References to these rows are not checked.")
+TOKEN_TWICE = Kind("duplicate token", "Remove the duplicate rows.")
+DANGLING = Kind("reference to a row that does not exist", _FIX)
+NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _FIX)
+NOT_UNIT = Kind("quaternion not of unit length", f"{_FIX} Training normalises it.")
+NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _FIX)
+BAD_LENS = Kind("unknown camera_model, or invalid lens parameters", _FIX)
 NO_BOX = Kind(
     "box without a size above 0, or with a number that is not finite",
-    f"{_MEND} Training and evaluation leave such boxes out.",
+    f"{_FIX} Training and evaluation ignore such boxes.",
 )
 KEY_FRAME_TWICE = Kind("two key frames of a sensor in a sample", "Remove one of the rows.")
 CAMERA_MISSING = Kind(
     "sample without a camera's row",
-    "Restore the rows, name the cameras in use (--cameras; in training --data.cameras), or train"
+    "Restore the rows, select the cameras in use (--cameras; in training --data.cameras), or train"
     " with --data.missing-cameras skip.",
 )
 NO_BOXES = Kind(
     "sample without boxes",
-    "Allowed: such a sample is background in training; test sets have no boxes at all.",
+    "Allowed: the sample is used as background in training; test sets have no boxes at all.",
     is_error=False,
 )
 
@@ -57,18 +57,18 @@ NO_BOXES = Kind(
 def _lidar_row(is_error: bool) -> Kind:
     return Kind(
         "sample without a LIDAR_TOP row",
-        "Its ego frame is CAM_FRONT's; lidar must be off (--data.no-lidar).",
+        "The ego frame at CAM_FRONT's time is used; turn lidar off (--data.no-lidar).",
         is_error,
     )
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What could be read.
+    """The readable part of the tables.
 
     Attributes:
-        columns: by table; empty ones for a table that could not be read.
-        whole: the tables of which every row was read.
+        columns: columns of each table; empty columns for a table that could not be read.
+        whole: names of the tables whose rows were all read.
     """
 
     columns: dict[str, Columns]
@@ -76,7 +76,7 @@ class Tables:
 
     @classmethod
     def read(cls, folder: Path, findings: Findings) -> "Tables":
-        """Read the tables of a version's folder; what is damaged is left out and told."""
+        """Read the tables of a version's folder; damaged rows are skipped and reported."""
         columns: dict[str, Columns] = {}
         files = {table: table_file(folder, table) for table in TABLES}
         sizes = {table: file.stat().st_size for table, file in files.items() if file.is_file()}
@@ -90,39 +90,41 @@ class Tables:
                 if table not in sizes:
                     findings.add(TABLE_MISSING, [str(files[table])])
                     continue
-                told_of = faults[table]
+                messages = faults[table]
                 try:
-                    columns[table], _ = read_table(folder, table, bar.update, told_of.append)
+                    columns[table], _ = read_table(folder, table, bar.update, messages.append)
                 except (DataError, OSError) as error:
-                    told_of.append(str(error))
-                findings.add(TABLE_DAMAGED, told_of)
+                    messages.append(str(error))
+                findings.add(TABLE_DAMAGED, messages)
         return cls(columns, frozenset(table for table in sizes if not faults[table]))
 
     def rows(self, table: str, wanted: np.ndarray) -> np.ndarray:
-        """The row of each token, ``NO_ROW`` where it is not there."""
+        """Row of each token in a table, or ``NO_ROW``."""
         tokens = self.columns[table]["token"]
         return find(tokens, np.argsort(tokens, kind="stable"), wanted)
 
     @cached_property
     def sensor(self) -> np.ndarray:
-        """(readings,) row in ``sensor`` of each, or ``NO_ROW``."""
+        """(D,) row in ``sensor`` of each row of ``sample_data``, or ``NO_ROW``."""
         mounting = self.columns["calibrated_sensor"]
         sensor = np.append(self.rows("sensor", mounting["sensor_token"]), NO_ROW)
         data = self.columns["sample_data"]
         return sensor[self.rows("calibrated_sensor", data["calibrated_sensor_token"])]
 
     def is_of(self, *modalities: bytes) -> np.ndarray:
-        """(readings,) whether each is of one of the modalities; unknown is none."""
+        """(D,) whether each row of ``sample_data`` has one of the modalities (unknown: False)."""
         modality = np.append(self.columns["sensor"]["modality"], b"")
         return np.isin(modality[self.sensor], modalities)
 
 
 def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
-    """Add all that is wrong.
+    """Add all faults of the tables to the findings.
 
     Args:
-        cameras: that every sample must have; empty for every camera of the ``sensor`` table.
+        tables: tables of a version.
+        cameras: cameras that every sample must have; empty for all cameras of ``sensor``.
         lidar: whether every sample must have a ``LIDAR_TOP`` row.
+        findings: receives the findings.
     """
     for table, columns in tables.columns.items():
         tokens, count = np.unique(columns["token"], return_counts=True)
@@ -131,8 +133,8 @@ def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: 
             (f"{table} {tokens[i].decode()}: {count[i]} times" for i in np.flatnonzero(count > 1)),
         )
     read = tables.is_of(b"camera", b"lidar") | (tables.sensor == NO_ROW)
-    for table, columns in TABLES.items():
-        for name, column in columns.items():
+    for table, fields in TABLES.items():
+        for name, column in fields.items():
             if column.target in tables.whole and column.needed != "none":
                 findings.add(DANGLING, _dangling(tables, table, name, read))
     _check_values(tables, read, findings)
@@ -147,7 +149,7 @@ def _dangling(tables: Tables, table: str, name: str, read: np.ndarray) -> Iterat
     column, wanted = TABLES[table][name], tables.columns[table][name]
     lost = column.lost(wanted, tables.rows(column.target, wanted))
     if column.target in ("sample", "ego_pose") and table == "sample_data":
-        lost &= read  # radar is not used
+        lost &= read  # radar is ignored
     for row in np.flatnonzero(lost):
         yield (
             f"{table} {tables.columns[table]['token'][row].decode()}: {column.field or name}"
@@ -156,14 +158,14 @@ def _dangling(tables: Tables, table: str, name: str, read: np.ndarray) -> Iterat
 
 
 def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
-    """Poses, lenses and boxes; of sensors that are not read (radar) none."""
+    """Check poses, lenses and boxes, except those of sensors that are not used (radar)."""
     data, mounting = tables.columns["sample_data"], tables.columns["calibrated_sensor"]
     modality = np.append(tables.columns["sensor"]["modality"], b"")
     modality = modality[tables.rows("sensor", mounting["sensor_token"])]
-    # A row that nothing readable names counts as used.
-    others = tables.rows("ego_pose", data["ego_pose_token"][~read])
-    own = tables.rows("ego_pose", data["ego_pose_token"][read])
-    radar_only = np.setdiff1d(others, own)
+    # A pose that no readable row refers to counts as used.
+    of_radar = tables.rows("ego_pose", data["ego_pose_token"][~read])
+    of_used = tables.rows("ego_pose", data["ego_pose_token"][read])
+    radar_only = np.setdiff1d(of_radar, of_used)
     used = {
         "ego_pose": ~np.isin(np.arange(len(tables.columns["ego_pose"]["token"])), radar_only),
         "calibrated_sensor": np.isin(modality, (b"camera", b"lidar", b"")),
@@ -189,11 +191,11 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
 
 def _rows(table: str, columns: Columns, bad: np.ndarray, fields: Sequence[str]) -> Iterator[str]:
     for row in np.flatnonzero(bad).tolist():
-        yield f"{table} {columns['token'][row].decode()}: {told(columns, row, fields)}"
+        yield f"{table} {columns['token'][row].decode()}: {described(columns, row, fields)}"
 
 
 def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
-    """Each sample's key frames: one of every camera, and one of the lidar."""
+    """Check that each sample has one key frame of every camera and of the lidar."""
     sensor, data = tables.columns["sensor"], tables.columns["sample_data"]
     samples = tables.columns["sample"]["token"]
     names, channel = np.unique(sensor["channel"], return_inverse=True)
@@ -210,7 +212,7 @@ def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Fi
             KEY_FRAME_TWICE, [f"sample {samples[s].decode()}, {names[c].decode()}: {listed}"]
         )
     if not {"sample", "sample_data", "calibrated_sensor", "sensor"} <= tables.whole:
-        return  # what is missing may stand in the rows that could not be read
+        return  # missing key frames may be in rows that could not be read
     of = {name.decode(): count[:, c] for c, name in enumerate(names)}
     none = np.zeros(len(samples), int)
     is_camera = sensor["modality"] == b"camera"
@@ -223,7 +225,7 @@ def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Fi
 
 
 def _lacking(samples: np.ndarray, channel: str, count: np.ndarray) -> list[str]:
-    """The samples without a sensor; where none has it, that alone."""
+    """List the samples without a sensor; a single message if no sample has it."""
     if len(samples) and not count.any():
         return [f"{channel}: no sample has one"]
     return [f"sample {token.decode()}: {channel}" for token in samples[count == 0]]

@@ -1,1 +1,1 @@
-"""Images: decoding and warping, the cache of decoded ones, colours and masks."""
+"""Image pipeline: decoding, warping, cache of decoded images, photometric changes and GridMask."""

@@ -1,28 +1,28 @@
-"""Decoded images on disk, for data that are read many times from few cores.
+"""On-disk cache of decoded images, for data that are read many times with few CPU cores.
 
-The idea: what is kept is the reduced decode, before any augmentation, as raw pixels: reading 1 MB
-of an 800x450 image takes a fraction of the time of decoding its JPEG. Every draw of the
-augmentation is still possible, and gives the same bits with the cache as without. At half size the
-images of nuScenes mini take 2.6 GB and those of trainval 220 GB; draws that ask for whole ones take
-4.3 MB for each of those as well.
+The cache stores the images after the reduced decode and before augmentation, as raw pixels: reading
+1 MB of an 800x450 image takes a fraction of the time of decoding its JPEG. Augmentation is applied
+afterwards and gives bit-identical results with and without the cache. At half size the images of
+nuScenes mini take 2.6 GB and those of trainval 220 GB; augmentations that need an image at full
+size take another 4.3 MB per image.
 
-An entry is named by the reduction and its file's path below the data root, so that data that are
-mounted elsewhere find theirs again. It carries the file's size and modification time; an entry of a
-file that has changed is written over. It is written under another name and renamed when it is
-whole.
+The name of an entry depends on the reduction and on the path of the image below the data root, so
+the cache stays valid if the data are mounted elsewhere. An entry contains the size and modification
+time of the image file; it is overwritten if the file has changed. Entries are written to a
+temporary file that is then renamed.
 
-A full cache takes nothing more. Epochs visit the images in random order, so whatever is dropped to
-make room would have been as useful as what comes in, and dropping the oldest drops what is due
-next: with room for half of the images, half of them are found, but one in eight if the oldest go.
-A record beside the entries counts their bytes. An entry is written and counted under one lock, so
-that all workers and ranks keep the bound together and an image that two of them decode at once is
-counted once. A reader needs no lock. Where the file system has no locks, the record may fall short
-by what others write at the same moment.
+A full cache accepts no more entries. Epochs visit the images in random order, so evicting an entry
+removes one that is as useful as the new one, and evicting the oldest removes the one that is needed
+next: with space for half of the images the hit rate is one half, but one eighth with eviction of
+the oldest. A record next to the entries contains their total size in bytes. An entry is written and
+counted under one lock, so all workers and ranks share the limit, and an image that two of them
+decode at once is counted once. Readers need no lock. On a file system without locks the record may
+miss entries that other processes write at the same time.
 
-Where the cache is opened a day after the last entry came in, what killed processes left is cleared
-away, and the bytes are counted anew: entries may have been deleted.
+If the cache is opened more than a day after the last entry was written, files left by killed
+processes are removed and the bytes are counted again, because entries may have been deleted.
 
-The place is that of ``bev.data.cache_place``; an empty folder begins anew.
+The location is that of ``bev.data.cache_place``. Deleting the folder's content is safe.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ from bev.data.images.loading import decode
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
 
-FORMAT = 2  # to be raised with every change of what an entry holds or how it is named
+FORMAT = 2  # increment with every change of the content or the naming of entries
 _HEADER = struct.Struct("<qqqq")  # the source's size and time, the image's height and width
 _RECORD, _DIGITS = "bytes", 20
 _DAY = 86_400  # seconds
@@ -51,14 +51,14 @@ _DAY = 86_400  # seconds
 
 @dataclass
 class ImageCache:
-    """A bounded folder of decoded images.
+    """A folder of decoded images with a limited total size.
 
     Attributes:
-        folder: where the entries lie; it can be written.
-        limit: bytes that all entries together may take.
+        folder: folder of the entries, writable.
+        limit: maximum total size of all entries, bytes.
         root: folder of the data set.
-        owner: tells data sets that share the folder apart.
-        full: an entry did not fit; this process offers no more.
+        owner: identifier of the data set among others that share the folder.
+        full: whether an entry did not fit; this process then writes no more entries.
     """
 
     folder: Path
@@ -69,10 +69,10 @@ class ImageCache:
 
     @classmethod
     def open(cls, root: Path, limit: int) -> "ImageCache":
-        """The cache of a data root.
+        """Open the cache of a data root.
 
         Raises:
-            DataError: where no place for it can be written.
+            DataError: if no location for the cache is writable.
         """
         places = cache_places(root, "images")
         for place in places:
@@ -82,31 +82,32 @@ class ImageCache:
                 cache._tidy()
                 return cache
         raise DataError(
-            f"No place for the image cache of {root} can be written"
-            f" ({' nor '.join(map(str, places))}); set BEV_CACHE to a folder that can, or"
+            f"No location for the image cache of {root} is writable"
+            f" ({', '.join(map(str, places))}); set BEV_CACHE to a writable folder, or set"
             " --data.image-cache 0."
         )
 
     def decode(self, path: Path, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-        """What :func:`bev.data.images.loading.decode` gives, from the cache where it is there.
+        """Decode an image as :func:`bev.data.images.loading.decode`, using the cache.
 
         Raises:
-            DataError: as there. A cache that cannot be read or written raises nothing.
+            DataError: see :func:`bev.data.images.loading.decode`. Errors in reading or writing the
+                cache are ignored.
         """
         try:
             stat = path.stat()
         except OSError:
-            return decode(path, reduction)  # says what is wrong
+            return decode(path, reduction)  # raises the error
         source = (stat.st_size, stat.st_mtime_ns)
         below = path.relative_to(self.root) if path.is_relative_to(self.root) else path.absolute()
         name = f"{reduction} {self.owner} {below.as_posix()}"
         name = hashlib.sha256(name.encode()).hexdigest()[:32]
         entry = self.folder / name[:2] / name[2:]
-        if (kept := _load(entry, source)) is not None:
-            return kept
+        if (cached := _load(entry, source)) is not None:
+            return cached
         image = decode(path, reduction)
         if not self.full:
-            with suppress(OSError):  # a full disk, a folder that was deleted
+            with suppress(OSError):  # a full disk or a deleted folder
                 self._store(entry, source, image)
         return image
 
@@ -126,32 +127,32 @@ class ImageCache:
 
     @contextmanager
     def _record(self) -> Iterator[IO[bytes]]:
-        """The record of the bytes, locked where there are locks."""
+        """Open the record of the total size, locked if the file system supports locks."""
         descriptor = os.open(self.folder / _RECORD, os.O_RDWR | os.O_CREAT, 0o666)
         with os.fdopen(descriptor, "rb+") as record, locked(record):
             yield record
 
     def _used(self, record: IO[bytes]) -> int:
-        """Bytes of all entries: as recorded, or counted where the record is not whole."""
+        """Total size of all entries in bytes: as recorded, or counted if the record is damaged."""
         text = record.read()
         if len(text) == _DIGITS and text.isdigit():
             return int(text)
         return sum(_size(entry) for entry in self.folder.glob("??/[!.]*"))
 
     def _tidy(self) -> None:
-        """Clear away what killed processes left and count the bytes anew, at most once a day."""
+        """Remove files left by killed processes and recount the bytes, at most once a day."""
         with suppress(OSError):
             if not _is_old(self.folder / _RECORD):
                 return
             with self._record() as record:
-                for left in filter(_is_old, self.folder.glob(f"??/{PARTIAL}*")):
-                    left.unlink()
+                for partial in filter(_is_old, self.folder.glob(f"??/{PARTIAL}*")):
+                    partial.unlink()
                 record.truncate(0)
                 _write_count(record, self._used(record))
 
 
 def _write_count(record: IO[bytes], used: int) -> None:
-    """In place and always as long: of two that write without a lock, one's number stands."""
+    """Write the count in place with a fixed length, so that unlocked writers cannot mix digits."""
     record.seek(0)
     record.write(b"%0*d" % (_DIGITS, used))
     record.truncate()
@@ -170,12 +171,12 @@ def _size(path: Path) -> int:
 
 
 def _load(entry: Path, source: tuple[int, int]) -> np.ndarray | None:
-    """The pixels of an entry, if it is whole and of the file as it is."""
+    """The pixels of an entry, or None if the entry is incomplete or the image file has changed."""
     try:
         content = np.fromfile(entry, np.uint8)
-        *found, height, width = _HEADER.unpack_from(content)
+        *saved_source, height, width = _HEADER.unpack_from(content.data)
         pixels = content[_HEADER.size :]
-        whole = tuple(found) == source and len(pixels) == height * width * 3
+        valid = tuple(saved_source) == source and len(pixels) == height * width * 3
     except (OSError, struct.error):
         return None
-    return pixels.reshape(height, width, 3) if whole else None
+    return pixels.reshape(height, width, 3) if valid else None

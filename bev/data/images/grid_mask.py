@@ -1,8 +1,8 @@
-"""GridMask (Chen et al. 2020, section 3.1): a lattice of squares is hidden from each image.
+"""GridMask augmentation (Chen et al. 2020, section 3.1): masks a lattice of squares in each image.
 
-Hidden pixels get ImageNet's mean colour, which is zero once the backbone has normalised the image.
-All images of one camera in a sample, whatever their time, have the same mask: what is hidden is
-not to be read from the frame before.
+Masked pixels get ImageNet's mean colour, which is zero after the backbone's normalisation. All
+images of one camera in a sample, adjacent frames included, share the same mask, so that masked
+content is not visible in an adjacent frame.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,15 @@ _MEAN = (124, 116, 104)  # 255 times (0.485, 0.456, 0.406), rounded: red, green,
 
 @dataclass(frozen=True)
 class GridMask:
-    """Which images are masked, and how.
+    """Settings of GridMask.
 
     Attributes:
-        probability: that an image is masked; 0 is off.
-        ratio: part of each period that is kept along a row or column (the paper's r): the hidden
-            squares have sides of (1 - ratio) periods, and 2 ratio - ratio^2 of the image is kept.
-        period: of the lattice, pixels of the network's image, drawn from this range, ends included.
-            The default is the paper's, for images of 224 pixels.
+        probability: probability that an image is masked; 0 is off.
+        ratio: fraction of each period that is kept along a row or column (r in the paper): the
+            masked squares have sides of (1 - ratio) periods, and 2 ratio - ratio^2 of the image is
+            kept.
+        period: range of the lattice period (inclusive), pixels of the network's image. The default
+            is that of the paper, for images of 224 pixels.
     """
 
     probability: float = 0.0
@@ -38,15 +39,15 @@ class GridMask:
         low, high = self.period
         if not (0 <= self.probability <= 1 and 0 < self.ratio < 1 and 2 <= low <= high):
             raise ConfigError(
-                f"{self} needs a probability in [0, 1], a ratio in (0, 1), and a period of at least"
-                " 2 pixels, as (lowest, highest)."
+                f"{self}: probability must be in [0, 1], ratio in (0, 1), and period a range"
+                " (lowest, highest) of at least 2 pixels."
             )
 
 
 def hide_squares(
     images: UInt8[Tensor, "N 3 H W"], config: GridMask, seeds: Sequence[int]
 ) -> UInt8[Tensor, "N 3 H W"]:
-    """Mask each image by its own of the N seeds."""
+    """Mask each of N images with its own seed."""
     if config.probability == 0:
         return images
     images, mean = images.clone(), torch.tensor(_MEAN, dtype=torch.uint8).view(3, 1)
@@ -63,13 +64,14 @@ def hide_squares(
 def lattice(
     size: tuple[int, int], period: int, ratio: float, offset: tuple[int, int]
 ) -> Bool[Tensor, "H W"]:
-    """True in squares whose top left corners stand at ``offset`` (row, column) plus whole periods.
+    """Mask that is True in the squares of a lattice.
 
     Args:
-        size: (H, W), pixels.
-        period: pixels.
-        ratio: part of the period between squares; their sides are rounded to whole pixels.
-        offset: each in [0, period).
+        size: (H, W) of the mask, pixels.
+        period: distance between squares along rows and columns, pixels.
+        ratio: fraction of the period between squares; the sides of the squares are rounded to
+            whole pixels.
+        offset: (row, column) of the top left corner of one square, each in [0, period).
     """
     side = round((1 - ratio) * period)
     rows, columns = (

@@ -1,8 +1,8 @@
-"""Photometric augmentation: any transform of torchvision that leaves every pixel where it is.
+"""Photometric augmentation by any torchvision transform that moves no pixels.
 
-Pixels are moved by this project's own augmentation alone, whose matrices the calibration follows. A
-transform that moves them too would contradict the calibration, and is found by what it does to
-bounding boxes.
+Only the project's own image augmentation moves pixels, because the calibration is updated by its
+matrices. A transform that moves pixels would contradict the calibration; it is detected by applying
+it to bounding boxes.
 """
 
 import copy
@@ -20,16 +20,16 @@ from torchvision.transforms import v2
 from bev.data.augmentation import TransformCall
 from bev.errors import ConfigError
 
-_DRAWS = 4  # of each part, when looking for pixels that move
+_DRAWS = 4  # random draws of each part in the check for moved pixels
 _MOVING = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}  # torchvision's names
 _AUTOMATIC = (v2.AutoAugment, v2.AugMix, v2.RandAugment, v2.TrivialAugmentWide)
 
 
 class PhotometricRandAugment(v2.RandAugment):
-    """RandAugment (Cubuk et al. 2020) with the nine of its fourteen operations that move no pixel.
+    """RandAugment (Cubuk et al. 2020) with the nine of its fourteen operations that move no pixels.
 
-    Arguments are those of torchvision's: ``num_ops`` operations drawn with replacement, all at
-    ``magnitude`` of ``num_magnitude_bins``.
+    Arguments are those of torchvision's RandAugment: ``num_ops`` operations drawn with
+    replacement, all at ``magnitude`` of ``num_magnitude_bins``.
     """
 
     _AUGMENTATION_SPACE = {
@@ -41,15 +41,15 @@ class PhotometricRandAugment(v2.RandAugment):
 
 @lru_cache(maxsize=8)
 def photometric_transform(call: TransformCall) -> v2.Transform:
-    """Make the transform.
+    """Create the transform and check that it suits images with a calibration.
 
     Raises:
-        ConfigError: where it moves pixels, changes the size or type of an image, cannot be applied
-            to an image alone, or refuses its arguments.
+        ConfigError: if the transform moves pixels, changes the size or type of an image, cannot be
+            applied to a single image, or rejects its arguments.
     """
     transform = call.build()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some say that they pass boxes through: that is the point
+        warnings.simplefilter("ignore")  # some transforms warn that they leave boxes unchanged
         torch.random.default_generator.manual_seed(0)
         for part in _parts(transform):
             reason = _fault(part)
@@ -61,7 +61,7 @@ def photometric_transform(call: TransformCall) -> v2.Transform:
 def change_colours(
     images: UInt8[Tensor, "N 3 H W"], call: TransformCall, seeds: Sequence[int]
 ) -> UInt8[Tensor, "N 3 H W"]:
-    """Photometric augmentation, each image by its own of the N seeds."""
+    """Apply photometric augmentation to each of N images with its own seed."""
     if call.target is v2.Identity:
         return images
     transform = photometric_transform(call)
@@ -74,7 +74,7 @@ def change_colours(
 
 
 def _parts(transform: v2.Transform) -> Iterator[v2.Transform]:
-    """The transform, or those that a container (Compose, RandomApply, ...) is made of."""
+    """Iterate over the leaf transforms of a container (Compose, RandomApply, ...)."""
     parts = [*getattr(transform, "transforms", ()), *transform.children()]
     if not parts:
         yield transform
@@ -83,11 +83,11 @@ def _parts(transform: v2.Transform) -> Iterator[v2.Transform]:
 
 
 def _fault(part: v2.Transform) -> str:
-    """Why images cannot be augmented by this; empty where they can."""
+    """The reason why a transform cannot augment images, or an empty string."""
     automatic = isinstance(part, _AUTOMATIC)
     if automatic and _MOVING & _operations(part):
         return (
-            "moves pixels, which the calibration would not follow; take PhotometricRandAugment of"
+            "moves pixels, but the calibration would not change; use PhotometricRandAugment of"
             " bev.data.images.photometric"
         )
     image = torch.arange(3 * 64 * 96).remainder(251).to(torch.uint8).view(3, 64, 96)
@@ -100,18 +100,18 @@ def _fault(part: v2.Transform) -> str:
         try:
             changed = part(image)
             moved = boxes if automatic else part(tv_tensors.Image(image), boxes)[1]
-        except Exception as error:  # whatever a transform of anyone's raises
+        except Exception as error:  # a user's transform may raise anything
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            return f"fails on an image of bytes ({reason[0].rstrip('.')})"
+            return f"fails on a uint8 image ({reason[0].rstrip('.')})"
         if not _same(moved, boxes):
             return (
-                "moves pixels, which the calibration would not follow; scale, crop, flip and"
-                " rotation are fields of ImageAugmentation"
+                "moves pixels, but the calibration would not change; set scale, crop, flip and"
+                " rotation in ImageAugmentation"
             )
         if not isinstance(changed, Tensor):
-            return f"makes a {type(changed).__name__} of an image of bytes"
+            return f"returns a {type(changed).__name__} for a uint8 image"
         if changed.shape != image.shape or changed.dtype != image.dtype:
-            return f"makes {changed.dtype} of shape {tuple(changed.shape)} of an image of bytes"
+            return f"returns {changed.dtype} of shape {tuple(changed.shape)} for a uint8 image"
     return ""
 
 

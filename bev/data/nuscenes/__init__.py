@@ -1,1 +1,1 @@
-"""The nuScenes data source: tables and their index, splits, frames, boxes, maps."""
+"""The nuScenes data source: tables and their index, splits, frames, boxes and maps."""

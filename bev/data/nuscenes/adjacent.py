@@ -1,9 +1,11 @@
-"""Adjacent frames of nuScenes: which readings of a rig stand before and after a key frame.
+"""Adjacent frames of nuScenes: the sample_data records before and after a key frame.
 
-Sweeps are every camera's own chain of readings, and in seconds each camera's reading nearest in
-time is taken; see ``bev.data.adjacent`` for the rest.
+In sweeps, each camera follows its own chain of sample_data records; in seconds, each camera takes
+its record nearest in time. See ``bev.data.adjacent`` for the general rules.
 """
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from bev.data.adjacent import AdjacentConfig
@@ -12,18 +14,18 @@ from bev.data.nuscenes.sensor_data import reference_row
 
 
 class Moment(NamedTuple):
-    """What a rig saw at about one time.
+    """Sensor data of a rig at approximately one time.
 
     Attributes:
-        readings: rows of ``sample_data``, one a channel asked for; ``NO_ROW`` where it is absent.
-        reference: the reading whose ego pose is the moment's: a key frame's own reference, and
-            between key frames that of the first channel.
-        seconds: time since the key frame that it was asked for, as it is told: divided by the rate;
-            negative for what is told to be earlier.
-        name: token of a key frame, else the files of its readings.
+        rows: rows of ``sample_data``, one per requested channel; ``NO_ROW`` if there is none.
+        reference: row of ``sample_data`` whose ego pose is used: the reference row of a key frame,
+            or the row of the first available channel between key frames.
+        seconds: time relative to the requesting key frame, divided by the playback rate; negative
+            for earlier moments.
+        name: token of a key frame, otherwise the names of the files.
     """
 
-    readings: tuple[int, ...]
+    rows: tuple[int, ...]
     reference: int
     seconds: float
     name: str
@@ -35,39 +37,42 @@ def adjacent_moments(
     """The adjacent frames of a key frame, in the order of ``config.offsets``.
 
     Args:
+        index: opened data set.
         sample: row of the key frame.
         channels: rows of ``sensor``.
-        rate: how many times its own speed the scene is played.
+        config: settings of the adjacent frames.
+        rate: playback rate.
     """
-    own = _readings(index, sample, channels)
+    key_rows = _key_frame_rows(index, sample, channels)
     data, moments = index.sample_data, []
+    rows: Sequence[int]
     for offset in config.offsets(rate):
         if config.unit == "key_frames":
             other = _walk(index.sample, sample, round(offset))
-            rows, name = _readings(index, other, channels), index.token_of(other)
+            rows, name = _key_frame_rows(index, other, channels), index.token_of(other)
             origin, reference = reference_row(index, sample), reference_row(index, other)
         else:
             if config.unit == "sweeps":
-                rows = [_walk(data, row, round(offset)) for row in own]
+                rows = [_walk(data, row, round(offset)) for row in key_rows]
             else:
-                rows = [_nearest(index, row, round(offset * 1e6)) for row in own]
+                rows = [_nearest(index, row, round(offset * 1e6)) for row in key_rows]
             origin, reference = next(
-                (pair for pair in zip(own, rows, strict=True) if NO_ROW not in pair),
+                (pair for pair in zip(key_rows, rows, strict=True) if NO_ROW not in pair),
                 2 * (reference_row(index, sample),),
             )
-            # Each camera walks on its own: two moments may share some readings and not others.
+            # Cameras are followed separately, so two moments may share some of their files.
             name = " ".join(data.filename[row].decode() for row in rows if row != NO_ROW)
         seconds = (int(data.timestamp[reference]) - int(data.timestamp[origin])) * 1e-6
         moments.append(Moment(tuple(rows), reference, seconds / rate, name))
     return moments
 
 
-def _readings(index: Index, sample: int, channels: list[int]) -> tuple[int, ...]:
+def _key_frame_rows(index: Index, sample: int, channels: list[int]) -> tuple[int, ...]:
     return tuple(int(row) for row in index.sample.data[sample, channels])
 
 
-def _walk(table, row: int, steps: int) -> int:
-    """The row so many steps on along ``prev`` or ``next``, or the last one on the way."""
+def _walk(table: SimpleNamespace, row: int, steps: int) -> int:
+    """Follow ``next`` (or ``prev``, if negative) for some steps, or to the end of the chain."""
     chain = table.prev if steps < 0 else table.next
     for _ in range(abs(steps)):
         if row == NO_ROW or chain[row] == NO_ROW:
@@ -77,7 +82,7 @@ def _walk(table, row: int, steps: int) -> int:
 
 
 def _nearest(index: Index, row: int, microseconds: int) -> int:
-    """The reading of the same sensor whose time is nearest to so much after a reading's own."""
+    """The row of the same sensor whose time is nearest to that of ``row`` plus an offset."""
     if row == NO_ROW:
         return row
     data = index.sample_data

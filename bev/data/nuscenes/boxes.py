@@ -1,7 +1,7 @@
-"""The border between nuScenes' boxes and ours.
+"""Conversion between nuScenes' box format and ``Boxes3D``.
 
-nuScenes gives centre, (width, length, height) and a quaternion in the global frame; inside the
-project boxes are ``Boxes3D`` with (length, width, height) and a yaw angle in the ego frame.
+nuScenes boxes have a centre, (width, length, height) and a quaternion in the global frame;
+``Boxes3D`` have (length, width, height) and a yaw angle in the ego frame.
 """
 
 from functools import lru_cache
@@ -19,10 +19,10 @@ from bev.geometry import Boxes3D
 
 
 def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """4x4 float64 matrix of a nuScenes translation and rotation (quaternion w, x, y, z).
+    """Convert a nuScenes translation and rotation (quaternion w, x, y, z) to a 4x4 float64 matrix.
 
-    Of an ``ego_pose`` it is ``global_from_ego``, of a ``calibrated_sensor`` ``ego_from_sensor``. A
-    quaternion that is not of unit length is normalised, as in the devkit.
+    The result is ``global_from_ego`` for an ``ego_pose`` and ``ego_from_sensor`` for a
+    ``calibrated_sensor``. A quaternion that is not of unit length is normalised, as in the devkit.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = Quaternion(rotation).rotation_matrix
@@ -32,7 +32,7 @@ def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def detection_labels(index: Index) -> np.ndarray:
-    """(categories,) index into ``CLASSES`` of each category, -1 for those that do not count."""
+    """(categories,) index into ``CLASSES`` of each category, -1 for categories without a class."""
     from nuscenes.eval.detection.utils import category_to_detection_name  # seconds to import
 
     names = (category_to_detection_name(name.decode()) for name in index.category.name)
@@ -41,27 +41,29 @@ def detection_labels(index: Index) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def vehicle_categories(index: Index) -> np.ndarray:
-    """(categories,) whether a category is a vehicle's; more are than the detection classes hold."""
+    """(categories,) whether a category is a vehicle, including those without a detection class."""
     return np.array([name.decode().startswith(VEHICLE) for name in index.category.name], bool)
 
 
 @lru_cache(maxsize=4)
 def attribute_numbers(index: Index) -> np.ndarray:
-    """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute, the last for a box without.
+    """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute of the data set.
 
-    It is -1 there, and for an attribute of another data set that nuScenes does not have.
+    The last entry, for boxes without an attribute, is -1, and so are attributes that nuScenes does
+    not have.
     """
     names = (name.decode() for name in index.attribute.name)
     return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
 
 
 class GroundTruth(NamedTuple):
-    """The annotated boxes of a sample, in the ego frame.
+    """Ground-truth boxes of a sample, ego frame.
 
     Attributes:
-        boxes: of the ten detection classes.
-        points: (M,) lidar and radar points on each of them.
-        vehicles: of every category that begins with "vehicle"; label -1 where none of the ten.
+        boxes: boxes of the ten detection classes.
+        points: (M,) lidar and radar points in each of these boxes.
+        vehicles: boxes of every category that begins with "vehicle"; label -1 for categories
+            without a detection class.
     """
 
     boxes: Boxes3D
@@ -70,12 +72,12 @@ class GroundTruth(NamedTuple):
 
 
 def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]) -> GroundTruth:
-    """The annotated boxes of a sample (float32; velocity NaN where the data set has none).
+    """Read the ground-truth boxes of a sample (float32; velocity NaN if unknown).
 
     Args:
-        index: the opened data set.
-        sample: a row of the ``sample`` table.
-        ego_from_global: float64.
+        index: opened data set.
+        sample: row of the ``sample`` table.
+        ego_from_global: (4, 4) float64, inverse of the reference ego pose.
     """
     first, last = index.sample.annotations[sample : sample + 2]
     table = index.sample_annotation
@@ -110,10 +112,15 @@ def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
 
 
 def to_nuscenes(boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]) -> list[dict]:
-    """Boxes in the ego frame as rows of nuScenes' form in the global frame.
+    """Convert boxes in the ego frame to nuScenes' format in the global frame.
 
-    Each row has ``translation``, ``size`` (width, length, height), ``rotation`` (quaternion w x y
-    z) and ``velocity`` (vx, vy; zero where unknown) as plain lists.
+    Args:
+        boxes: boxes, ego frame.
+        global_from_ego: (4, 4) float64, the reference ego pose.
+
+    Returns:
+        One dictionary per box with ``translation``, ``size`` (width, length, height), ``rotation``
+        (quaternion w x y z) and ``velocity`` (vx, vy; zero if unknown) as lists.
     """
     moved = boxes.to("cpu").double().transform(global_from_ego)
     rows = []

@@ -1,4 +1,4 @@
-"""The label space of nuScenes: ten detection classes, their attributes, and layers of the BEV."""
+"""The label space of nuScenes: detection classes, attributes and BEV segmentation layers."""
 
 from bev.data.labels import LabelSpace, Layer, ObjectClass
 
@@ -15,9 +15,9 @@ ATTRIBUTES = (
 
 
 def _of(kind: str, at_rest: str, moving: str) -> dict:
-    """Attributes of a class; that of what stands still is as published code has it."""
-    own = tuple(name for name in ATTRIBUTES if name.startswith(f"{kind}."))
-    return {"attributes": own, "at_rest": f"{kind}.{at_rest}", "moving": f"{kind}.{moving}"}
+    """Attributes of a class; the default attribute at rest is that of published code."""
+    names = tuple(name for name in ATTRIBUTES if name.startswith(f"{kind}."))
+    return {"attributes": names, "at_rest": f"{kind}.{at_rest}", "moving": f"{kind}.{moving}"}
 
 
 _PARKED = _of("vehicle", "parked", "moving")
@@ -25,25 +25,29 @@ _STOPPED = _of("vehicle", "stopped", "moving")
 _CYCLE = _of("cycle", "without_rider", "with_rider")
 _PERSON = _of("pedestrian", "standing", "moving")
 
-# Tasks, factors and overlaps of suppression are BEVDet's. Published code lists 4, 12, 10, 1, 0.85
-# and 0.175 as radii but compares them with squared distances: these are their square roots.
+# Tasks, and the NMS factors and overlaps, are BEVDet's. Published code lists 4, 12, 10, 1, 0.85 and
+# 0.175 as radii of circle NMS but compares them with squared distances, hence the square roots.
 _CLASSES = (
     ObjectClass("car", **_PARKED, nms_radius=4.0**0.5, color=(255, 158, 27)),
     ObjectClass(
-        "truck", **_PARKED, task="truck", nms_rescale_factor=0.7, nms_radius=12.0**0.5, color=(255, 92, 77)
+        "truck", **_PARKED, task="truck", nms_rescale_factor=0.7, nms_radius=12.0**0.5,
+        color=(255, 92, 77),
     ),
     ObjectClass(
-        "construction_vehicle", **_PARKED, task="truck", nms_rescale_factor=0.7, nms_radius=12.0**0.5,
-        color=(214, 158, 96),
+        "construction_vehicle", **_PARKED, task="truck", nms_rescale_factor=0.7,
+        nms_radius=12.0**0.5, color=(214, 158, 96),
     ),
     ObjectClass(
-        "bus", **_STOPPED, task="bus", nms_rescale_factor=0.4, nms_radius=10.0**0.5, color=(255, 111, 186)
+        "bus", **_STOPPED, task="bus", nms_rescale_factor=0.4, nms_radius=10.0**0.5,
+        color=(255, 111, 186),
     ),
     ObjectClass(
         "trailer", **_PARKED, task="bus", nms_rescale_factor=0.55, nms_radius=10.0**0.5,
         color=(198, 120, 255),
     ),
-    ObjectClass("barrier", nms_rescale_factor=1.1, heading="axis", moves=False, color=(148, 163, 184)),
+    ObjectClass(
+        "barrier", nms_rescale_factor=1.1, heading="axis", moves=False, color=(148, 163, 184)
+    ),
     ObjectClass(
         "motorcycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(250, 224, 80)
     ),
@@ -53,14 +57,14 @@ _CLASSES = (
         nms_radius=0.175**0.5, color=(56, 189, 248),
     ),
     ObjectClass(
-        "traffic_cone", task="small", nms_rescale_factor=9.0, nms_overlap=0.5, nms_radius=0.175**0.5,
-        heading="none", moves=False, color=(45, 212, 170),
+        "traffic_cone", task="small", nms_rescale_factor=9.0, nms_overlap=0.5,
+        nms_radius=0.175**0.5, heading="none", moves=False, color=(45, 212, 170),
     ),
 )  # fmt: skip
 
 CLASSES = tuple(one.name for one in _CLASSES)
 
-# Metres from the ego origin within which the official evaluation counts a class
+# Maximum distance from the ego origin, metres, of the boxes of a class in the official evaluation
 # (nuScenes detection_cvpr_2019).
 CLASS_RANGE = {
     "car": 50.0,
@@ -75,9 +79,9 @@ CLASS_RANGE = {
     "traffic_cone": 30.0,
 }
 
-# Layers of the BEV. "vehicle" is every box whose category begins with it, as Lift-Splat-Shoot
-# (Philion and Fidler 2020) has it: cycles and emergency vehicles too. The others are layers of
-# nuScenes' map expansion; "divider" is its road_divider and lane_divider.
+# BEV segmentation layers. "vehicle" contains every box whose category begins with "vehicle", as in
+# Lift-Splat-Shoot (Philion and Fidler 2020), including cycles and emergency vehicles. The others
+# are layers of nuScenes' map expansion; "divider" joins its road_divider and lane_divider.
 VEHICLE = "vehicle"
 DIVIDER = "divider"
 _LAYERS = (

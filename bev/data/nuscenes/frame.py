@@ -1,8 +1,8 @@
-"""A nuScenes key frame, read from the index.
+"""Reading of nuScenes key frames from the index.
 
-The idea: everything the rest of the project wants to know of a key frame stands in one ``Frame``,
-in the sample's reference ego frame. Each camera keeps its own ego pose: ``ego_from_camera`` carries
-the motion of the car between the camera's time and the reference time.
+A key frame is returned as one ``Frame`` in the sample's reference ego frame. The ego pose at each
+camera's own time is used: ``ego_from_camera`` includes the motion of the ego vehicle between the
+camera's time and the reference time.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class NuScenesFrame(Frame):
     """One key frame of nuScenes.
 
     Attributes:
-        vehicles: ground truth of every category that begins with "vehicle", in the reference ego
-            frame, with and without points.
+        vehicles: ground-truth boxes of every category that begins with "vehicle", reference ego
+            frame, with any number of points.
     """
 
     vehicles: Boxes3D = field(default_factory=Boxes3D.empty)
@@ -47,17 +47,23 @@ def read_frame(
     reference: Reference = "ego",
     rate: float = 1.0,
 ) -> NuScenesFrame:
-    """One key frame, of a sample's row, with those of the cameras that it has.
+    """Read one key frame with the available ones of the cameras.
 
-    At another rate the velocities of its ``boxes`` are so many times those of the ground truth, and the
-    times of its adjacent frames are told accordingly, see ``bev.data.adjacent``.
+    Args:
+        index: opened data set.
+        sample: row of the ``sample`` table.
+        cameras: names of the cameras; cameras without an image are omitted.
+        adjacent: settings of the adjacent frames.
+        reference: coordinate frame of the sample, the ego vehicle's or the lidar's.
+        rate: playback rate. Velocities of ``boxes`` are multiplied by it, and times of adjacent
+            frames are divided by it, see ``bev.data.adjacent``.
     """
     global_from_ego = global_from_reference(index, sample, reference)
     ego_from_global = np.linalg.inv(global_from_ego)
     row_of = dict(zip(index.channels, index.sample.data[sample].tolist(), strict=True))
     cameras = [name for name in cameras if row_of[name] != NO_ROW]
     channels = [index.channels[name] for name in cameras]
-    readings = [row_of[name] for name in cameras]
+    rows = [row_of[name] for name in cameras]
     lidar_row = row_of.get("LIDAR_TOP", NO_ROW)
     has_lidar = lidar_row != NO_ROW
     gt_boxes = gt_boxes_of(index, sample, torch.from_numpy(ego_from_global))
@@ -65,7 +71,7 @@ def read_frame(
         token=index.token_of(sample),
         scene=index.scene.name[index.sample.scene[sample]].decode(),
         timestamp=int(index.sample.timestamp[sample]),
-        cameras=camera_frames(index, cameras, readings, ego_from_global),
+        cameras=camera_frames(index, cameras, rows, ego_from_global),
         global_from_ego=torch.from_numpy(global_from_ego),
         boxes=replace(gt_boxes.boxes, velocity=gt_boxes.boxes.velocity * rate),
         num_points=gt_boxes.points,
@@ -88,7 +94,7 @@ def _adjacent_frame(
     adjacent_from_global = np.linalg.inv(global_from_adjacent)
     return AdjacentFrame(
         name=moment.name,
-        cameras=camera_frames(index, cameras, moment.readings, adjacent_from_global),
+        cameras=camera_frames(index, cameras, moment.rows, adjacent_from_global),
         seconds=moment.seconds,
         ego_from_adjacent=torch.from_numpy(ego_from_global @ global_from_adjacent),
     )

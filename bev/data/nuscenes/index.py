@@ -1,9 +1,10 @@
-"""The index: what the project needs of a data set's tables, as memory-mapped columns.
+"""The index: the tables of a data set as memory-mapped columns.
 
-The idea: nuScenes' tables as they are, minus what nobody reads, with every token resolved to a row
-number once and for all. Columns are plain ``.npy`` files in one folder, mapped and not loaded:
-opening takes milliseconds whatever the size, and all workers and ranks of a machine share the same
-pages. Radar readings are left out; a box's number of radar points is kept.
+The index contains the fields of nuScenes' tables that the project uses, with every token replaced
+by a row number. Columns are ``.npy`` files in one folder that are memory-mapped: opening an index
+takes milliseconds regardless of its size, and all workers and ranks of a machine share the same
+memory pages. Radar rows of ``sample_data`` are omitted; the number of radar points in each box is
+kept.
 """
 
 from collections.abc import Sequence
@@ -15,16 +16,17 @@ import numpy as np
 
 from bev.errors import DataError
 
-NO_ROW = -1  # where a row has no such neighbour, attribute or reading
+NO_ROW = -1  # marks a missing neighbour, attribute or sample_data record
 
-# The parts and their columns, one entry a row if no shape is told. Text is bytes, rotations are
-# quaternions w, x, y, z, lengths are metres, and a column named as a part holds rows of it.
+# The parts and their columns, with one entry per row if no shape is given. Text is bytes, rotations
+# are quaternions w, x, y, z, lengths are metres, and a column named like a part contains row
+# numbers of that part.
 PARTS: dict[str, dict[str, str]] = {
     "scene": {"name": "text"},
     "sample": {  # key frames, in the table's order
         "token": "text", "timestamp": "microseconds", "scene": "row",
         "by_token": "the rows in the order of their tokens",
-        "prev": "row of the key frame before, or NO_ROW", "next": "and of that after",
+        "prev": "row of the previous key frame, or NO_ROW", "next": "row of the next key frame",
         "annotations": "(S + 1,) sample s has annotations [s]:[s + 1]",
         "data": "(S, channels) row in sample_data of each channel's key frame, or NO_ROW",
     },
@@ -34,27 +36,27 @@ PARTS: dict[str, dict[str, str]] = {
         "timestamp": "microseconds", "is_key_frame": "bool",
         "height": "pixels, 0 for lidar", "width": "pixels, 0 for lidar",
         "filename": "text, below the data root",
-        "prev": "row of the sensor's reading before, or NO_ROW", "next": "and of that after",
+        "prev": "row of the same sensor's previous record, or NO_ROW", "next": "of the next record",
         "translation": "(D, 3) of global_from_ego at its own time", "rotation": "(D, 4) of it",
     },
-    "calibrated_sensor": {  # mounting and lens of each sensor of each car
+    "calibrated_sensor": {  # mounting and lens of each sensor of each vehicle
         "translation": "(K, 3) of ego_from_sensor", "rotation": "(K, 4) of it",
-        "camera_intrinsic": "(K, 3, 3) pixels from the lens's plane; zero for lidar",
+        "camera_intrinsic": "(K, 3, 3) maps the lens's plane to pixels; zero for lidar",
         "camera_model": "text, pinhole or fisheye",
         "camera_distortion": "(K, 4) k1 to k4 of a fisheye",
-        "camera_max_angle": "half a fisheye's field of view, radians; NaN where not given",
+        "camera_max_angle": "half a fisheye's field of view, radians; NaN if not given",
     },
-    # Boxes in the global frame, by sample, then in the table's order; without those that
-    # bev.data.nuscenes.values.no_box marks.
+    # Boxes in the global frame, sorted by sample, then in the table's order, without invalid boxes
+    # (bev.data.nuscenes.values.no_box).
     "sample_annotation": {
         "instance": "number of the tracked object", "category": "row",
-        "attribute": "row of the first one, or NO_ROW", "attribute_count": "how many there are",
-        "visibility": "level 1 (0-40 %) to 4 (80-100 %), 0 where unknown",
-        "num_lidar_pts": "points on the box", "num_radar_pts": "points on the box",
+        "attribute": "row of the first one, or NO_ROW", "attribute_count": "number of attributes",
+        "visibility": "level 1 (0-40 %) to 4 (80-100 %), 0 if unknown",
+        "num_lidar_pts": "points in the box", "num_radar_pts": "points in the box",
         "translation": "(A, 3) centre", "size": "(A, 3) width, length, height",
         "rotation": "(A, 4)",
         "velocity": "(A, 2) vx, vy, metres per second, by the rule of the devkit's box_velocity;"
-        " NaN where the track has no box beside this one or it is too far in time",
+        " NaN if the track has no neighbouring box or it is too far away in time",
     },
     "category": {"name": "text"},
     "attribute": {"name": "text"},
@@ -65,17 +67,26 @@ PARTS: dict[str, dict[str, str]] = {
 class Index:
     """An opened index; see ``bev.data.nuscenes.index_cache.open_index``.
 
-    Each of ``PARTS`` is an attribute, and its columns are arrays: ``index.sample.timestamp``.
-    Pickled, it is its folder's name: a worker that is not forked maps the same files again.
+    Each of ``PARTS`` is an attribute whose columns are arrays, e.g. ``index.sample.timestamp``.
+    Pickling stores only the folder's name: a worker that is not forked maps the same files again.
 
     Attributes:
-        folder: where its columns lie.
-        root: folder of the data set; file names are below it.
+        folder: folder of the columns.
+        root: folder of the data set; file names are relative to it.
         version: nuScenes version.
 
     Raises:
-        DataError: where the folder lacks a column or one is damaged.
+        DataError: if a column is missing or damaged.
     """
+
+    scene: SimpleNamespace
+    sample: SimpleNamespace
+    sample_data: SimpleNamespace
+    calibrated_sensor: SimpleNamespace
+    sample_annotation: SimpleNamespace
+    category: SimpleNamespace
+    attribute: SimpleNamespace
+    sensor: SimpleNamespace
 
     def __init__(self, folder: Path, root: Path, version: str) -> None:
         self.folder, self.root, self.version = folder, root, version
@@ -85,7 +96,7 @@ class Index:
                 setattr(self, part, SimpleNamespace(**arrays))
         except (OSError, ValueError) as error:
             raise DataError(
-                f"The index {folder} is damaged ({error}); delete it, it is made again."
+                f"The index {folder} is damaged ({error}); delete it, and it is built again."
             ) from error
 
     def __reduce__(self) -> tuple:
@@ -97,14 +108,14 @@ class Index:
         return {name.decode(): row for row, name in enumerate(self.sensor.channel)}
 
     def token_of(self, sample: int) -> str:
-        """The token of a sample's row."""
+        """Token of a row of ``sample``."""
         return self.sample.token[sample].decode()
 
     def rows_of(self, tokens: Sequence[str]) -> np.ndarray:
-        """(len(tokens),) rows of samples.
+        """(len(tokens),) rows of ``sample`` for sample tokens.
 
         Raises:
-            DataError: for a token that is no sample's; names it.
+            DataError: names a token that is not in the table.
         """
         wanted = np.array([token.encode() for token in tokens], dtype="S")
         rows = find(self.sample.token, self.sample.by_token, wanted)
@@ -115,12 +126,12 @@ class Index:
 
 
 def column_file(folder: Path, part: str, column: str) -> Path:
-    """The file of one column."""
+    """File of one column."""
     return folder / f"{part}.{column}.npy"
 
 
 def find(tokens: np.ndarray, by_token: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Row of each wanted token, ``NO_ROW`` where there is none.
+    """Row of each wanted token, or ``NO_ROW``.
 
     Args:
         tokens: (n,) bytes, in any order.

@@ -1,9 +1,9 @@
-"""Builds an index, as a process of its own: ``python -m bev.data.nuscenes.index_build JOB``.
+"""Build of an index in a separate process: ``python -m bev.data.nuscenes.index_build JOB``.
 
-The idea: what is needed in passing (a table's text, the sorts) is several times the index, and a
-process that ends gives all of it back. It imports neither torch nor the devkit: it starts in a
-fraction of a second. Joining two tables is a sort of one's tokens and a binary search of the
-other's. A reference that leads nowhere is an error where the devkit would fail on it too.
+Temporary data (the text of a table, sorted arrays) need several times the memory of the index, and
+the end of the process releases all of it. The process imports neither torch nor the devkit and thus
+starts in a fraction of a second. Two tables are joined by sorting the tokens of one and a binary
+search for those of the other. A dangling reference is an error if the devkit would fail on it too.
 """
 
 import gc
@@ -19,59 +19,60 @@ from tqdm import tqdm
 
 from bev.data.nuscenes.index import NO_ROW, PARTS, column_file, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import POSE, Columns, lens_faults, no_box, no_lens, no_pose, told
+from bev.data.nuscenes.values import POSE, Columns, described, lens_faults, no_box, no_lens, no_pose
 from bev.errors import BevError, DataError
 
 _ALL_DAMAGE = "bevlab check-data {} lists all damage"
-# The devkit's rule: neighbouring boxes further apart in time, in seconds, give no velocity.
+# As in the devkit, boxes further apart in time than this (seconds) give no velocity.
 _LONGEST_STEP = 1.5
-_LARGE = 16 << 20  # bytes of a table from which a process of its own pays
+_LARGE = 16 << 20  # bytes of a table from which a separate process is faster
 
 
 def build(folder: Path, out: Path, hashes: dict[str, str], cores: int) -> None:
-    """Fill a folder with the columns of the index.
+    """Write the columns of the index to a folder.
 
     Args:
-        folder: the version's folder, with the tables.
-        out: an empty folder.
-        hashes: of each table's content when the build was asked for.
-        cores: with several, large tables are read in processes of their own.
+        folder: the version's folder, which contains the tables.
+        out: empty folder.
+        hashes: hash of each table's content when the build was requested.
+        cores: CPU cores; with several, large tables are read in separate processes.
 
     Raises:
-        DataError: where the tables are damaged or do not fit each other, or change meanwhile.
+        DataError: if the tables are damaged, inconsistent, or change during the build.
     """
-    tables, parent = {}, os.getppid()
+    tables: dict[str, dict[str, np.ndarray]] = {}
+    parent = os.getppid()
     total = sum(table_file(folder, table).stat().st_size for table in TABLES)
     with tqdm(total=total, desc=f"index {folder.name}", unit="B", unit_scale=True, delay=1,
               leave=False) as bar:  # fmt: skip
 
         def advance(characters: int) -> None:
             if os.getppid() != parent:
-                raise DataError("The process that wanted the index is gone.")
+                raise DataError("The process that requested the index has ended.")
             bar.update(characters)
 
-        apart = _start_readers(folder, out) if cores > 1 else {}
-        found = {}
-        for table in [name for name in TABLES if name not in apart]:
-            tables[table], found[table] = read_table(folder, table, advance)
-        for table, process in apart.items():
+        readers = _start_readers(folder, out) if cores > 1 else {}
+        read_hashes = {}
+        for table in [name for name in TABLES if name not in readers]:
+            tables[table], read_hashes[table] = read_table(folder, table, advance)
+        for table, process in readers.items():
             while process.is_alive():
                 process.join(0.2)
                 advance(0)
-            tables[table], found[table] = _read_result(folder, out, table, process.exitcode)
+            tables[table], read_hashes[table] = _read_result(folder, out, table, process.exitcode)
             advance(table_file(folder, table).stat().st_size)
         for table in TABLES:
-            if found[table] != hashes[table]:
+            if read_hashes[table] != hashes[table]:
                 raise DataError(
                     f"Table {table_file(folder, table)} changed while it was read; try again when"
-                    " nothing writes there any more."
+                    " no other process writes to it."
                 )
     boxes = len(tables["sample_annotation"]["token"])
     join(folder, tables)
     if left_out := boxes - len(tables["sample_annotation"]["size"]):
         print(
             f"warning: {left_out} boxes of {folder} have no size above 0, or a number that is not"
-            f" finite, and are left out; {_ALL_DAMAGE.format(folder.parent)}.",
+            f" finite, and are ignored; {_ALL_DAMAGE.format(folder.parent)}.",
             file=sys.stderr,
         )
     for part, columns in PARTS.items():
@@ -83,8 +84,9 @@ def build(folder: Path, out: Path, hashes: dict[str, str], cores: int) -> None:
 
 
 def _start_readers(folder: Path, out: Path) -> dict[str, BaseProcess]:
-    """A process for each large table, which leaves the columns in ``out``."""
-    context, processes = get_context("spawn"), {}
+    """Start a process for each large table, which writes the columns to ``out``."""
+    context = get_context("spawn")
+    processes: dict[str, BaseProcess] = {}
     for table in TABLES:
         if table_file(folder, table).stat().st_size > _LARGE:
             arguments = (folder, out, table, os.getpid())
@@ -94,7 +96,7 @@ def _start_readers(folder: Path, out: Path) -> dict[str, BaseProcess]:
 
 
 def _read_apart(folder: Path, out: Path, table: str, parent: int) -> None:
-    """Read a table in a process of its own, which ends with its parent."""
+    """Read a table in a separate process, which ends when its parent ends."""
     gc.disable()
 
     def progress(_: int) -> None:
@@ -102,20 +104,22 @@ def _read_apart(folder: Path, out: Path, table: str, parent: int) -> None:
             os._exit(1)
 
     try:
-        columns, found = read_table(folder, table, progress)
-        result = {"hash": found}
+        columns, digest = read_table(folder, table, progress)
+        result = {"hash": digest}
         np.savez(out / f"{table}.npz", **columns)
     except BevError as error:
         result = {"error": str(error)}
     (out / f"{table}.read").write_text(json.dumps(result))
 
 
-def _read_result(folder: Path, out: Path, table: str, status: int) -> tuple[Columns, str]:
-    """The columns and the hash that a reader has left, which are removed."""
+def _read_result(
+    folder: Path, out: Path, table: str, status: int | None
+) -> tuple[dict[str, np.ndarray], str]:
+    """Load the columns and the hash that a reader process wrote, and remove its files."""
     if status:
         raise DataError(
-            f"The process that read {table_file(folder, table)} ended with status {status} (-9: too"
-            " little memory); see above."
+            f"The process that read {table_file(folder, table)} ended with status {status} (-9: out"
+            " of memory); see its output above."
         )
     result = json.loads((out / f"{table}.read").read_text())
     (out / f"{table}.read").unlink()
@@ -128,31 +132,31 @@ def _read_result(folder: Path, out: Path, table: str, status: int) -> tuple[Colu
 
 
 def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
-    """Turn the columns of the tables into those of the index, in place; others may remain.
+    """Convert the columns of the tables to those of the index, in place; other columns may remain.
 
     Args:
         folder: the version's folder, for messages.
-        tables: as ``read_table`` gives them.
+        tables: columns of each table, from ``read_table``.
 
     Raises:
-        DataError: for a token that occurs twice, a reference that leads nowhere, a pose or a lens
-            that is none, and a second key frame of a sensor in a sample.
+        DataError: for a duplicate token, a dangling reference, an invalid pose or lens, or a second
+            key frame of a sensor in a sample.
     """
     order = {table: _order(folder, table, columns["token"]) for table, columns in tables.items()}
 
     def resolve(table: str, name: str) -> None:
-        """Put rows in the place of a column of tokens."""
+        """Replace a column of tokens by row numbers."""
         column, wanted = TABLES[table][name], tables[table].pop(name)
         rows = find(tables[column.target]["token"], order[column.target], wanted)
         if (lost := column.lost(wanted, rows)).any():
             raise DataError(
                 f"Table {table_file(folder, table)} names a {column.field or name}"
-                f" {wanted[np.argmax(lost)].decode()!r} that {column.target}.json does not hold;"
-                " fetch the tables again."
+                f" {wanted[np.argmax(lost)].decode()!r} that {column.target}.json does not contain;"
+                " download the tables again."
             )
         tables[table][name.removesuffix("_token")] = rows.astype(np.int32)
 
-    # Radar is left out first, so that nothing needs to be right about it.
+    # Radar is removed first, so that its rows need not be valid.
     resolve("calibrated_sensor", "sensor_token")
     resolve("sample_data", "calibrated_sensor_token")
     sensor, mounting, data = (tables[t] for t in ("sensor", "calibrated_sensor", "sample_data"))
@@ -177,8 +181,8 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
             row = int(data[table][np.argmax(unusable)])
             raise DataError(
                 f"Table {table_file(folder, table)}, row {tables[table]['token'][row].decode()}:"
-                f" {told(tables[table], row, fields)} cannot be used; mend the row or fetch the"
-                f" table again ({_ALL_DAMAGE.format(folder.parent)})."
+                f" {described(tables[table], row, fields)} cannot be used; correct the row or"
+                f" download the table again ({_ALL_DAMAGE.format(folder.parent)})."
             )
     for row, fault in lens_faults(mounting).items():
         if is_camera[row] and (data["calibrated_sensor"] == row).any():
@@ -203,14 +207,14 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
 
 
 def _order(folder: Path, table: str, tokens: np.ndarray) -> np.ndarray:
-    """The rows in the order of their tokens, of which each must be there once."""
+    """The rows in the order of their tokens, which must be unique."""
     order = np.argsort(tokens, kind="stable").astype(np.int32)
     ordered = tokens[order]
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
         raise DataError(
             f"Table {table_file(folder, table)} has token {twice[0].decode()} twice; remove a row"
-            " or fetch the table again."
+            " or download the table again."
         )
     return order
 
@@ -236,14 +240,14 @@ def _key_frames(
 
 
 def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
-    """(A, 2) of each box, by the rule of the devkit's ``box_velocity``.
+    """(A, 2) velocity of each box, by the rule of the devkit's ``box_velocity``.
 
-    The difference between the track's previous and next box, or between this one and the only
-    neighbour there is. NaN, too, where the devkit has infinity.
+    The difference quotient between the track's previous and next box, or between this box and its
+    only neighbour. Values that are infinite in the devkit are NaN here.
     """
-    own = np.arange(len(timestamp))
+    this = np.arange(len(timestamp))
     has_prev, has_next = (boxes[name] != NO_ROW for name in ("prev", "next"))
-    first, last = np.where(has_prev, boxes["prev"], own), np.where(has_next, boxes["next"], own)
+    first, last = np.where(has_prev, boxes["prev"], this), np.where(has_next, boxes["next"], this)
     seconds = 1e-6 * timestamp[last] - 1e-6 * timestamp[first]
     longest = np.where(has_prev & has_next, 2 * _LONGEST_STEP, _LONGEST_STEP)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -255,10 +259,10 @@ def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    gc.disable()  # rows hold no cycles, and looking for some takes time
-    given_folder, given_out, *rest = json.loads(sys.argv[1])
+    gc.disable()  # rows contain no reference cycles, and searching for them takes time
+    job_folder, job_out, *rest = json.loads(sys.argv[1])
     try:
-        build(Path(given_folder), Path(given_out), *rest)
+        build(Path(job_folder), Path(job_out), *rest)
     except BevError as error:
         print(error)
         sys.exit(1)

@@ -1,9 +1,10 @@
-"""Layers of nuScenes' map expansion as polygons around the car.
+"""Layers of nuScenes' map expansion as polygons around the ego vehicle.
 
-The idea: the expansion's polygons are kept as edges, wound one way (holes the other), so that
-whatever overlaps may overlap; a sample takes the polygons near the car and moves their edges into
-its ego frame. The devkit's reader needs every layer, knows four cities alone and draws whole
-pixels; the format is its own (nuScenes map expansion v1.3).
+Polygons are stored as edges, counter-clockwise for outer borders and clockwise for holes, so
+polygons may overlap. For each sample the polygons near the ego vehicle are selected and their edges
+transformed to the ego frame. The file format is that of the nuScenes map expansion v1.3; the
+devkit's reader is not used, because it needs every layer, supports only four cities and rasterises
+to whole pixels.
 """
 
 import json
@@ -24,17 +25,17 @@ from bev.errors import DataError
 from bev.geometry import Polygons
 
 _DIVIDERS = ("road_divider", "lane_divider")
-_ARC = 4  # edges of a quarter of the round end of a line
+_ARC = 4  # edges per quarter circle at the round ends of lines
 
 
-class Areas(NamedTuple):
+class LayerPolygons(NamedTuple):
     """The P polygons of one layer of one map.
 
     Attributes:
         edges: (E, 2, 2) from (x, y) to (x, y), metres in the global frame; counter-clockwise around
             a polygon, clockwise around its holes.
         starts: (P + 1,) polygon p has edges ``starts[p]:starts[p + 1]``.
-        bounds: (P, 4) least x, least y, greatest x, greatest y.
+        bounds: (P, 4) minimum x, minimum y, maximum x, maximum y.
     """
 
     edges: np.ndarray
@@ -42,24 +43,25 @@ class Areas(NamedTuple):
     bounds: np.ndarray
 
     def near(self, x: float, y: float, reach: float) -> np.ndarray:
-        """(N, 2, 2) edges of the polygons that come nearer than ``reach`` in x and in y."""
+        """(N, 2, 2) edges of the polygons whose bounds are within ``reach`` in x and in y."""
         low, high = self.bounds[:, :2], self.bounds[:, 2:]
         chosen = ((low < (x + reach, y + reach)) & (high > (x - reach, y - reach))).all(axis=1)
         return self.edges[np.repeat(chosen, np.diff(self.starts))]
 
 
 class MapLayers:
-    """Layers of the maps that scenes were recorded on.
+    """Map layers of the scenes of a data set.
 
     Args:
         root: folder of the data set.
         version: nuScenes version, the name of the tables' folder.
-        layers: of ``bev.data.nuscenes.classes.LAYERS``, without "vehicle".
-        line_width: metres, of dividers.
-        reach: metres ahead, behind and beside the car within which the polygons are whole.
+        layers: layers of ``bev.data.nuscenes.classes.LAYERS``, without "vehicle".
+        line_width: width of dividers, metres.
+        reach: metres ahead of, behind and beside the ego vehicle within which polygons are
+            complete.
 
     Raises (also in use):
-        DataError: where a map's expansion is missing or damaged, or a scene names no place.
+        DataError: if a map expansion is missing or damaged, or a scene has no location.
     """
 
     def __init__(
@@ -74,42 +76,42 @@ class MapLayers:
         self.locations = scene_locations(root, version) if layers else {}
 
     def read(self, scenes: Iterable[str]) -> None:
-        """Read the maps of scenes: processes forked from this one share them."""
+        """Read the maps of scenes in advance, so that forked processes share them."""
         for scene in dict.fromkeys(scenes):
-            self._areas(scene)
+            self._layers_of(scene)
 
     def around(self, scene: str, global_from_ego: Float[Tensor, "4 4"]) -> Polygons:
-        """The layers around a car, in its ego frame; no layers give no polygons."""
+        """The polygons of all layers around the ego vehicle, in its ego frame."""
         if not self.layers:
             return Polygons.empty()
         pose = global_from_ego.double().numpy()
         ego_from_global, height = np.linalg.inv(pose), pose[2, 3]
         parts = []
-        for name, areas in zip(self.layers, self._areas(scene), strict=True):
-            edges = areas.near(pose[0, 3], pose[1, 3], self.reach * 2**0.5)
+        for name, polygons in zip(self.layers, self._layers_of(scene), strict=True):
+            edges = polygons.near(pose[0, 3], pose[1, 3], self.reach * 2**0.5)
             x, y = edges[..., 0], edges[..., 1]
-            # Maps are flat: they lie at the height of the ground below the car. Number by number,
-            # so that the two edges of a corner move to the same bits.
+            # Maps are flat and lie at the height of the ground below the ego vehicle. Coordinates
+            # are computed elementwise, so that the two edges at a corner get identical bits.
             moved = [a * x + b * y + (c * height + d) for a, b, c, d in ego_from_global[:2]]
-            moved = torch.from_numpy(np.stack(moved, axis=-1)).float()
-            parts.append(Polygons.make(moved, LAYERS.index(name)))
+            in_ego = torch.from_numpy(np.stack(moved, axis=-1)).float()
+            parts.append(Polygons.make(in_ego, LAYERS.index(name)))
         return Polygons.cat(parts)
 
-    def _areas(self, scene: str) -> tuple[Areas, ...]:
+    def _layers_of(self, scene: str) -> tuple[LayerPolygons, ...]:
         if scene not in self.locations:
             raise DataError(
-                f"Scene {scene} of {self.root} names no log with a location, which says whose map"
-                " is its; leave the map's layers out of --data.polygons.layers."
+                f"Scene {scene} of {self.root} has no log with a location, so its map is unknown;"
+                " remove the map layers from --data.polygons.layers."
             )
         path = self.root / "maps" / "expansion" / f"{self.locations[scene]}.json"
         return read_layers(path, tuple(self.layers), self.line_width)
 
 
 def scene_locations(root: Path, version: str) -> dict[str, str]:
-    """The place (a map's name) of each scene, by the scene's name; those without one are left out.
+    """Location (name of a map) of each scene, by scene name; scenes without one are omitted.
 
     Raises:
-        DataError: where ``scene.json`` or ``log.json`` is missing or damaged.
+        DataError: if ``scene.json`` or ``log.json`` is missing or damaged.
     """
     rows = {}
     for table in ("scene", "log"):
@@ -118,8 +120,8 @@ def scene_locations(root: Path, version: str) -> dict[str, str]:
             rows[table] = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(
-                f"Table {path}, which says on which map a scene lies, cannot be read ({error});"
-                " fetch it again."
+                f"Table {path}, which is needed for the maps of the scenes, cannot be read"
+                f" ({error}); download it again."
             ) from error
     places = {log["token"]: log.get("location", "") for log in rows["log"]}
     found = {scene["name"]: places.get(scene.get("log_token"), "") for scene in rows["scene"]}
@@ -127,32 +129,34 @@ def scene_locations(root: Path, version: str) -> dict[str, str]:
 
 
 @cache
-def read_layers(path: Path, layers: tuple[str, ...], line_width: float) -> tuple[Areas, ...]:
-    """Layers of a map expansion, as areas; dividers are lines of a width (metres).
+def read_layers(
+    path: Path, layers: tuple[str, ...], line_width: float
+) -> tuple[LayerPolygons, ...]:
+    """Read layers of a map expansion as polygons; dividers are lines of ``line_width`` metres.
 
     Raises:
-        DataError: where the file is missing, or lacks what a layer needs.
+        DataError: if the file is missing or lacks data of a layer.
     """
     tables = _read(path)
     try:
         nodes = {node["token"]: (node["x"], node["y"]) for node in tables["node"]}
         return tuple(
-            _areas(_lines(tables, nodes, line_width))
+            _layer(_lines(tables, nodes, line_width))
             if layer == DIVIDER
-            else _areas(_polygons(tables, nodes, layer))
+            else _layer(_polygons(tables, nodes, layer))
             for layer in layers
         )
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"Map expansion {path} lacks {error}, which layers {', '.join(layers)} need; fetch"
-            " version 1.3 of it again."
+            f"Map expansion {path} lacks {error}, which layers {', '.join(layers)} need; download"
+            " its version 1.3 again."
         ) from error
 
 
-def _areas(polygons: Sequence[Polygon]) -> Areas:
+def _layer(polygons: Sequence[Polygon]) -> LayerPolygons:
     polygons = [polygon for polygon in polygons if not polygon.is_empty]
     rings = [_edges(polygon) for polygon in polygons]
-    return Areas(
+    return LayerPolygons(
         np.concatenate(rings) if rings else np.zeros((0, 2, 2)),
         np.cumsum([0, *(len(ring) for ring in rings)]),
         np.array([polygon.bounds for polygon in polygons]).reshape(-1, 4),
@@ -160,7 +164,7 @@ def _areas(polygons: Sequence[Polygon]) -> Areas:
 
 
 def _lines(tables: dict, nodes: dict[str, tuple[float, float]], width: float) -> list[Polygon]:
-    """Dividers as areas, with round ends."""
+    """Dividers as polygons with round ends."""
     tokens = {line["token"]: line["node_tokens"] for line in tables["line"]}
     ways = [tokens[row["line_token"]] for table in _DIVIDERS for row in tables[table]]
     lines = [LineString([nodes[token] for token in way]) for way in ways if len(way) > 1]
@@ -168,31 +172,31 @@ def _lines(tables: dict, nodes: dict[str, tuple[float, float]], width: float) ->
 
 
 def _polygons(tables: dict, nodes: dict[str, tuple[float, float]], layer: str) -> list[Polygon]:
-    drawn = {polygon["token"]: polygon for polygon in tables["polygon"]}
-    found = [_polygon(drawn[token], nodes) for row in tables[layer] for token in _tokens(row)]
-    # A border that crosses itself has no one way around.
-    whole = [polygon if polygon.is_valid else make_valid(polygon) for polygon in found]
-    return [part for part in get_parts(get_parts(whole)) if isinstance(part, Polygon)]
+    rows = {polygon["token"]: polygon for polygon in tables["polygon"]}
+    polygons = [_polygon(rows[token], nodes) for row in tables[layer] for token in _tokens(row)]
+    # A border that crosses itself has no unique orientation.
+    valid = [polygon if polygon.is_valid else make_valid(polygon) for polygon in polygons]
+    return [part for part in get_parts(get_parts(valid)) if isinstance(part, Polygon)]
 
 
 def _read(path: Path) -> dict:
     if not path.is_file():
         raise DataError(
             f"Map expansion {path} is missing; unpack nuScenes' map expansion (v1.3, from"
-            f" https://www.nuscenes.org/nuscenes#download) into {path.parents[1]}, or leave the"
-            " map's layers out: of training by --data.polygons.layers and"
-            " --model.segmentation.layers, of evaluation by --data.layers and the others' names."
+            f" https://www.nuscenes.org/nuscenes#download) into {path.parents[1]}, or omit the map"
+            " layers: in training with --data.polygons.layers and --model.segmentation.layers, in"
+            " evaluation with --data.layers and the remaining layers."
         )
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:
         raise DataError(
-            f"Map expansion {path} cannot be read ({error}); fetch it again."
+            f"Map expansion {path} cannot be read ({error}); download it again."
         ) from error
 
 
 def _tokens(row: dict) -> list[str]:
-    """The polygons of a row; a drivable area has several."""
+    """Tokens of the polygons of a row; a drivable area has several."""
     return row["polygon_tokens"] if "polygon_tokens" in row else [row["polygon_token"]]
 
 

@@ -1,29 +1,31 @@
-"""The areas around a nuScenes key frame: layers of its map, and vehicles."""
+"""Polygons around a nuScenes key frame: map layers and vehicles."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from bev.data.frame import Frame
 from bev.data.nuscenes.classes import LAYERS, VEHICLE
 from bev.data.nuscenes.frame import NuScenesFrame
 from bev.data.nuscenes.maps import MapLayers
 from bev.data.polygons import PolygonConfig
+from bev.errors import DataError
 from bev.geometry import Polygons
 
-_LINE_WIDTH = 1.0  # metres, of dividers
+_LINE_WIDTH = 1.0  # of dividers, metres
 
 
 class PolygonReader:
-    """From a frame to its areas, in its reference ego frame; a layer's map is read once.
+    """Function from a frame to its polygons, reference ego frame; each map is read once.
 
     Args:
-        config: settings.
+        config: settings of the polygons.
         root: folder of the data set.
         version: nuScenes version.
-        scenes: of frames to be asked for; their maps are read at once where layers of maps are
-            asked for.
+        scenes: names of the scenes of the frames; their maps are read at once if map layers are
+            configured.
 
     Raises:
-        DataError: where a map that is needed is missing or damaged.
+        DataError: if a required map is missing or damaged.
     """
 
     def __init__(
@@ -35,9 +37,14 @@ class PolygonReader:
         if layers:
             self.maps.read(scenes)
 
-    def __call__(self, frame: NuScenesFrame) -> Polygons:
+    def __call__(self, frame: Frame) -> Polygons:
         polygons = self.maps.around(frame.scene, frame.global_from_ego)
         if VEHICLE not in self.config.layers:
             return polygons
+        if not isinstance(frame, NuScenesFrame):
+            raise DataError(
+                f"Frame {frame.token!r} is a {type(frame).__name__}; layer {VEHICLE!r} needs a"
+                " NuScenesFrame."
+            )
         vehicles = Polygons.of_boxes(frame.vehicles, LAYERS.index(VEHICLE))
         return Polygons.cat([polygons, vehicles])

@@ -1,7 +1,4 @@
-"""Single readings of sensors: their file, their calibration and the car's pose at their time.
-
-A reading is a row of ``sample_data``.
-"""
+"""Single rows of ``sample_data``: file, calibration, and ego pose at the row's own time."""
 
 import math
 from collections.abc import Sequence
@@ -27,10 +24,9 @@ CAMERAS = (
 
 
 def reference_row(index: Index, sample: int) -> int:
-    """The reading whose ego pose is a sample's: LIDAR_TOP's, CAM_FRONT's, or the table's first.
+    """The row of ``sample_data`` whose ego pose is the sample's reference ego pose.
 
-    Returns:
-        A row of ``sample_data``.
+    It is the key frame of LIDAR_TOP, otherwise of CAM_FRONT, otherwise the first in the table.
     """
     rows = index.sample.data[sample]
     for name in ("LIDAR_TOP", "CAM_FRONT"):
@@ -41,10 +37,10 @@ def reference_row(index: Index, sample: int) -> int:
 
 
 def global_from_reference(index: Index, sample: int, reference: Reference) -> np.ndarray:
-    """(4, 4) from the frame that a sample is described in.
+    """(4, 4) pose of a sample's coordinate frame in the global frame.
 
     Raises:
-        DataError: where that is the lidar's, and the sample has no LIDAR_TOP row.
+        DataError: if the reference is "lidar" and the sample has no LIDAR_TOP row.
     """
     row = reference_row(index, sample)
     if reference == "ego":
@@ -58,15 +54,19 @@ def global_from_reference(index: Index, sample: int, reference: Reference) -> np
 
 
 def camera_frames(
-    index: Index, names: Sequence[str], readings: Sequence[int], ego_from_global: np.ndarray
+    index: Index, names: Sequence[str], rows: Sequence[int], ego_from_global: np.ndarray
 ) -> tuple[CameraFrame, ...]:
-    """Images of readings (rows of ``sample_data``), with poses in one ego frame.
+    """Images and calibrations of several cameras, with poses in one ego frame.
 
-    A camera without a reading is left out.
+    Args:
+        index: opened data set.
+        names: names of the cameras.
+        rows: row of ``sample_data`` of each camera; a camera with ``NO_ROW`` is omitted.
+        ego_from_global: (4, 4) inverse of the ego pose.
     """
     data, sensors = index.sample_data, index.calibrated_sensor
     frames = []
-    for name, row in zip(names, readings, strict=True):
+    for name, row in zip(names, rows, strict=True):
         if row == NO_ROW:
             continue
         frames.append(
@@ -85,7 +85,7 @@ def camera_frames(
 
 
 def lens_of(index: Index, row: int) -> Lens:
-    """The lens of a reading's camera; its numbers were checked when the index was built."""
+    """Lens of the camera of a ``sample_data`` row; it was validated when the index was built."""
     sensors, mounting = index.calibrated_sensor, index.sample_data.calibrated_sensor[row]
     if sensors.camera_model[mounting] == b"pinhole":
         return Pinhole()
@@ -95,17 +95,17 @@ def lens_of(index: Index, row: int) -> Lens:
 
 
 def ego_from_sensor(index: Index, row: int, ego_from_global: np.ndarray) -> np.ndarray:
-    """From a reading's sensor to an ego frame, by the car's pose at the reading's own time."""
+    """(4, 4) from the sensor of a ``sample_data`` row to an ego frame, via the row's ego pose."""
     sensors, mounting = index.calibrated_sensor, index.sample_data.calibrated_sensor[row]
     own_ego_from_sensor = pose_matrix(sensors.translation[mounting], sensors.rotation[mounting])
     return ego_from_global @ global_from_ego_at(index, row) @ own_ego_from_sensor
 
 
 def global_from_ego_at(index: Index, row: int) -> np.ndarray:
-    """(4, 4) the car's pose at a reading's own time."""
+    """(4, 4) ego pose at the time of a ``sample_data`` row."""
     return pose_matrix(index.sample_data.translation[row], index.sample_data.rotation[row])
 
 
 def file_of(index: Index, row: int) -> Path:
-    """Where a reading's file lies."""
+    """File of a ``sample_data`` row."""
     return index.root / index.sample_data.filename[row].decode()

@@ -1,4 +1,4 @@
-"""nuScenes, and data in its format, as a data source: the default."""
+"""Data source for nuScenes and data sets in its format; the default source."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NuScenesConfig(SourceConfig):
-    """The data set at ``data.root``, in the tables of ``data.version``."""
+    """Settings of nuScenes data: ``data.root`` with the tables of ``data.version``."""
 
     @property
     def labels(self) -> LabelSpace:
@@ -49,10 +49,11 @@ class NuScenes(FrameSource):
     """An opened data set in nuScenes' format.
 
     Attributes:
-        index: of its tables.
+        index: index of the tables.
 
     Raises:
         DataError: see ``bev.data.nuscenes.index_cache``.
+        ConfigError: if the label space has other classes than nuScenes.
     """
 
     def __init__(self, data: "bev.data.settings.DataConfig") -> None:
@@ -60,7 +61,7 @@ class NuScenes(FrameSource):
         if data.source.labels.names != NUSCENES.names:
             raise ConfigError(
                 f"{type(data.source).__name__} reads nuScenes' tables, whose classes are"
-                f" {', '.join(NUSCENES.names)}; other labels need a source of their own."
+                f" {', '.join(NUSCENES.names)}; other classes need another source."
             )
         self.index = open_index(data.root, data.version)
 

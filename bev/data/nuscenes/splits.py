@@ -1,6 +1,6 @@
-"""Which key frames belong to a split: an official one, a version's own, or a fold.
+"""Splits of nuScenes: official splits, custom splits of a version, and folds.
 
-A version's own splits stand in its ``splits.json``; folds are those of ``bev.data.folds``.
+Custom splits are defined in the version's ``splits.json``; folds are those of ``bev.data.folds``.
 """
 
 import json
@@ -23,16 +23,16 @@ OFFICIAL_VERSIONS = tuple(_SPLITS_OF_VERSION)
 
 
 def default_splits(version: str) -> tuple[str, str]:
-    """The usual (training, validation) split names of a version.
+    """Names of the default (training, validation) splits of a version.
 
     Raises:
-        DataError: where the version is none of nuScenes' own.
+        DataError: if the version is not an official one.
     """
     for known, splits in _SPLITS_OF_VERSION.items():
         if version == known or version.endswith(known.split("-")[1]):
             return splits
     raise DataError(
-        f"Version {version} has no usual splits; name them: --data.train-split, --data.val-split."
+        f"Version {version} has no default splits; set --data.train-split and --data.val-split."
     )
 
 
@@ -40,11 +40,12 @@ def split_rows(index: Index, split: str) -> np.ndarray:
     """Rows of a split's samples, ordered by scene name and time.
 
     Args:
-        split: an official split, one of the version's ``splits.json``, or a fold's
+        index: opened data set.
+        split: an official split, a split of the version's ``splits.json``, or a split of a fold
             (``bev.data.folds.fold_splits``).
 
     Raises:
-        DataError: where the split is unknown or the data set has no sample of it.
+        DataError: if the split is unknown or the data set has no sample of it.
     """
     where = index.root / index.version
     if is_fold(split):
@@ -56,47 +57,49 @@ def split_rows(index: Index, split: str) -> np.ndarray:
         rows = np.flatnonzero(np.isin(index.sample.scene, scenes))
     if not len(rows):
         raise DataError(
-            f"{where} has no sample of split {split!r}, though the split is known; the tables are"
-            " incomplete, or another split is meant."
+            f"{where} has no sample of the known split {split!r}; download the tables again if they"
+            " are incomplete, or choose another split."
         )
     scene = index.scene.name[index.sample.scene[rows]]
     return rows[np.lexsort((index.sample.timestamp[rows], scene))]
 
 
 def _scene_names(index: Index, split: str) -> set[str]:
-    """Names of the scenes of a split that the devkit knows or ``splits.json`` holds."""
+    """Names of the scenes of a split of the devkit or of ``splits.json``."""
     from nuscenes.utils.splits import get_scenes_of_split, is_predefined_split
 
-    # All that the devkit asks of its tables here is where splits.json lies.
+    # The devkit uses its tables here only for the location of splits.json.
     place = SimpleNamespace(dataroot=str(index.root), version=index.version)
     try:
         scenes = set(get_scenes_of_split(split, place))
     except (ValueError, AssertionError) as error:
         raise DataError(
-            f"Split {split!r} is neither an official one nor in {_own_splits(index)}; the usual"
-            f" ones of {index.version} are {_usual(index.version)}."
+            f"Split {split!r} is neither an official split nor in {_splits_file(index)}; the"
+            f" default splits of {index.version} are {_defaults(index.version)}."
         ) from error
     if is_predefined_split(split) and split not in _official_splits(index.version):
         raise DataError(
-            f"Split {split!r} does not belong to version {index.version}; its usual splits are"
-            f" {_usual(index.version)}."
+            f"Split {split!r} does not belong to version {index.version}; its default splits are"
+            f" {_defaults(index.version)}."
         )
     return scenes
 
 
 def _check_reserved(index: Index, split: str) -> None:
-    """Refuse a split of ``splits.json`` that has a fold's name: which one is meant is unclear."""
-    path = _own_splits(index)
+    """Reject a split of ``splits.json`` that has the name of a fold, which is ambiguous."""
+    path = _splits_file(index)
     if path.is_file() and split in json.loads(path.read_text()):
-        raise DataError(f"{path} holds a split {split!r}, a name that folds have; rename it there.")
+        raise DataError(
+            f"{path} contains a split {split!r}, a name reserved for folds; rename it there."
+        )
 
 
-def _own_splits(index: Index) -> Path:
+def _splits_file(index: Index) -> Path:
     return index.root / index.version / "splits.json"
 
 
 def _official_splits(version: str) -> tuple[str, ...]:
-    """The official splits that the devkit evaluates on a version (by the version's ending)."""
+    """Official splits of a version in the devkit's evaluation, by the version's suffix."""
     if version.endswith("trainval"):
         return ("train", "val", "train_detect", "train_track")
     if version.endswith("mini"):
@@ -104,8 +107,8 @@ def _official_splits(version: str) -> tuple[str, ...]:
     return ("test",) if version.endswith("test") else ()
 
 
-def _usual(version: str) -> str:
+def _defaults(version: str) -> str:
     try:
         return " and ".join(default_splits(version))
     except DataError:
-        return "named in its splits.json"
+        return "those in its splits.json"

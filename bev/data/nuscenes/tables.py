@@ -1,8 +1,8 @@
-"""A nuScenes table (a JSON array of rows) as NumPy columns, and which tables and fields are read.
+"""Reading of nuScenes tables (JSON arrays of rows) into NumPy columns.
 
-The idea: one row is decoded at a time and a chunk of rows becomes arrays at once, so that reading
-needs the memory of the text and of the columns, not of a million dictionaries. References stay
-tokens here; ``TABLES`` tells what they refer to.
+Rows are decoded one at a time and converted to arrays in chunks, so reading needs memory for the
+text and the columns, but not for a million dictionaries. References remain tokens here; ``TABLES``
+lists the tables, the fields and the targets of references.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import numpy as np
 from bev.errors import DataError
 
 REQUIRED = object()
-_CHUNK = 256  # rows; those of a chunk should fit the processor's cache
+_CHUNK = 256  # rows per chunk, which should fit into the CPU cache
 _BETWEEN_ROWS = re.compile(r"[\s,]*")
 
 
@@ -30,12 +30,12 @@ class Column:
 
     Attributes:
         dtype: NumPy type; "S" is text as UTF-8 bytes, as wide as the longest entry.
-        shape: of one entry.
-        convert: from the JSON value to the entry.
-        field: its name in the table, if not the column's.
-        target: the table whose tokens it holds, if it is a reference.
-        needed: which of these must be there: "all", "named" (that are not empty) or "none".
-        default: the JSON value of rows without the field; without it they are faulty.
+        shape: shape of one entry.
+        convert: function from the JSON value to the entry.
+        field: name of the field in the table, if it differs from the column's name.
+        target: table that the tokens refer to, if the column is a reference.
+        needed: references that must exist in the target: "all", "named" (not empty) or "none".
+        default: JSON value of rows without the field; without a default such rows are faulty.
     """
 
     dtype: str = "S"
@@ -47,7 +47,11 @@ class Column:
     default: Any = REQUIRED
 
     def of(self, name: str, rows: list[dict]) -> np.ndarray:
-        """The column of some rows; raises ValueError and the like where a value does not fit."""
+        """Convert the field of some rows to an array.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: for an invalid value.
+        """
         field = self.field or name
         if self.default is REQUIRED:
             values = [row[field] for row in rows]
@@ -63,13 +67,13 @@ class Column:
         return column.reshape(len(rows), *self.shape)
 
     def lost(self, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Whether each token must be in the target and is not, where its row is negative."""
+        """Mask of tokens that are missing in the target table (negative row) but needed."""
         needed = tokens != b"" if self.needed == "named" else self.needed == "all"
         return (rows < 0) & needed
 
 
 def _coefficients(numbers: list[float] | None) -> list[float]:
-    """k1 to k4 of a fisheye; NaN where there are none, or the other numbers of other lenses."""
+    """Coefficients k1 to k4 of a fisheye; NaN for other lenses."""
     return numbers if numbers and len(numbers) == 4 else [math.nan] * 4
 
 
@@ -86,9 +90,9 @@ def _neighbours(table: str, needed: str) -> dict[str, Column]:
     return dict.fromkeys(("prev", "next"), Column(target=table, needed=needed))
 
 
-# What the index is made of. The tables that are not here (log, map, visibility) hold nothing that
-# training, sequences or the official evaluation use. Neighbours of samples and readings need not be
-# there, so that a part cut out of a data set can be used.
+# Tables and fields of the index. Training, adjacent frames and the official evaluation do not use
+# the other tables (log, map, visibility). Neighbours of samples and sample_data rows may be
+# missing, so that a part of a data set can be used.
 TABLES: dict[str, dict[str, Column]] = {
     "sample_annotation": {
         "token": _TEXT, **_neighbours("sample_annotation", "named"),
@@ -114,17 +118,17 @@ TABLES: dict[str, dict[str, Column]] = {
     "calibrated_sensor": {
         "token": _TEXT, **_references("sensor"), **_POSE,
         "camera_intrinsic": Column("f8", (3, 3), lambda lens: lens or [[0.0] * 3] * 3),
-        # Beyond nuScenes: other lenses than pinholes; see docs/cameras.md.
+        # Extension of nuScenes: lenses other than pinholes, see docs/cameras.md.
         "camera_model": Column(convert=lambda model: model or "pinhole", default=None),
         "camera_distortion": Column("f8", (4,), _coefficients, default=None),
-        "camera_max_angle": Column("f8", default=None),  # NaN of None
+        "camera_max_angle": Column("f8", default=None),  # None becomes NaN
     },
     "sensor": {"token": _TEXT, "channel": _TEXT, "modality": _TEXT},
 }  # fmt: skip
 
 
 def table_file(folder: Path, table: str) -> Path:
-    """The file of a table in the version's folder."""
+    """File of a table in the version's folder."""
     return folder / f"{table}.json"
 
 
@@ -143,17 +147,18 @@ def read_table(
     progress: Callable[[int], object] = lambda _: None,
     on_fault: Callable[[str], object] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
-    """The columns of one of ``TABLES``, and the hash of the content that they were read from.
+    """Read the columns of one of ``TABLES`` and the hash of the file's content.
 
     Args:
         folder: the version's folder.
-        progress: called with the characters read since it was called last.
-        on_fault: called with each fault in the rows, in place of an error; the faulty row, or all
-            behind a place that cannot be parsed, is left out.
+        table: name of the table.
+        progress: called with the number of characters read since the previous call.
+        on_fault: called with each fault in the rows instead of raising an error; the faulty row, or
+            everything after a position that cannot be parsed, is omitted.
 
     Raises:
-        DataError: where the table cannot be read as text, is damaged or a row lacks a field; names
-            file and row.
+        DataError: if the table is not text, is damaged, or a row lacks a field; names the file and
+            the row.
     """
     path = table_file(folder, table)
 
@@ -167,7 +172,7 @@ def read_table(
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"Table {path} is damaged ({error}); fetch it again.") from error
+        raise DataError(f"Table {path} is damaged ({error}); download it again.") from error
     del content
     parts = {name: [column.of(name, [])] for name, column in TABLES[table].items()}
     stream, reported = _rows(text, fault), 0
@@ -182,26 +187,30 @@ def read_table(
 
 
 def _rows(text: str, fault: Callable[[str], object]) -> Iterator[tuple[dict, int]]:
-    """Each row and the position behind it."""
+    """Iterate over the rows, each with the position of its end."""
     decode, skip = json.JSONDecoder().raw_decode, _BETWEEN_ROWS.match
-    position = skip(text).end()
+    position = gap.end() if (gap := skip(text)) else 0
     if not text.startswith("[", position):
-        return fault(f" is {'not a list of rows' if text else 'empty'}; fetch it again.")
-    position = skip(text, position + 1).end()
-    while not text.startswith("]", position):
+        fault(f" is {'not a list of rows' if text else 'empty'}; download it again.")
+        return
+    end = position + 1
+    while True:
+        position = gap.end() if (gap := skip(text, end)) else end
+        if text.startswith("]", position):
+            return
         try:
             row, end = decode(text, position)
         except ValueError:
             place = f"character {position} of {len(text)}"
-            return fault(f" is damaged or cut off at {place}; fetch it again.")
+            fault(f" is damaged or truncated at {place}; download it again.")
+            return
         yield row, end
-        position = skip(text, end).end()
 
 
 def _columns(
     table: str, rows: list, fault: Callable[[str], object]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The columns of some rows; where one is faulty, of each that is not."""
+    """Iterate over the columns of some rows; if a row is faulty, row by row without faulty rows."""
     columns = {}
     try:
         for name, column in TABLES[table].items():
@@ -213,10 +222,10 @@ def _columns(
                 yield from _columns(table, [row], fault)
             return
         row, field = rows[0], column.field or name
-        token, found = repr(row)[:80], "missing"
+        token, value = repr(row)[:80], "missing"
         if isinstance(row, dict):
-            token, found = row.get("token", "without token"), row.get(field, found)
+            token, value = row.get("token", "without token"), row.get(field, value)
         fault(
-            f", row {token}: {field} is {found!r}, which cannot be used ({type(error).__name__}:"
-            f" {error}); mend the row or fetch the table again."
+            f", row {token}: {field} is {value!r}, which cannot be used ({type(error).__name__}:"
+            f" {error}); correct the row or download the table again."
         )

@@ -1,14 +1,14 @@
-"""Rules for the numbers of the tables, in one place for the index and for the check.
+"""Validity rules for the numbers of the tables, shared by the index and the data check.
 
 Each function takes a table's columns (see ``bev.data.nuscenes.tables``) and marks the rows that
-break its rule. In training:
+violate its rule. Consequences in training:
 
-- An ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar that is no pose, or a camera without
-  focal lengths or with a lens that is none: nothing can be placed, so the index is not built
+- An invalid pose in the ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar, or a camera
+  without focal lengths or with an invalid lens: the index is not built
   (``bev.data.nuscenes.index_build``).
-- A box without a place, a heading or a size: left out of the index, thus of training and of
-  evaluation; the official evaluation refuses such truth. The build says how many there are.
-- A quaternion that is not of unit length: it is normalised, as the devkit does.
+- A box with an invalid centre, rotation or size: the index omits it, so training and evaluation
+  ignore it; the official evaluation rejects such ground truth. The build reports their number.
+- A quaternion that is not of unit length is normalised, as in the devkit.
 - A velocity that is not finite counts as unknown.
 """
 
@@ -18,24 +18,23 @@ import numpy as np
 
 Columns = Mapping[str, np.ndarray]
 POSE = ("translation", "rotation")
-_LEAST_LENGTH = 1e-6  # of a quaternion that has a direction
-# Rounding to three decimals stays below; what is further off was not meant as a rotation.
-_UNIT_TOLERANCE = 1e-3
+_MIN_LENGTH = 1e-6  # of a quaternion with a defined direction
+_UNIT_TOLERANCE = 1e-3  # quaternions rounded to three decimals stay below
 
 
 def no_pose(columns: Columns) -> np.ndarray:
     """(n,) whether ``translation`` or ``rotation`` is not finite, or the quaternion is zero."""
-    return ~(np.isfinite(columns["translation"]).all(axis=1) & (_length(columns) > _LEAST_LENGTH))
+    return ~(np.isfinite(columns["translation"]).all(axis=1) & (_length(columns) > _MIN_LENGTH))
 
 
 def not_unit(columns: Columns) -> np.ndarray:
-    """(n,) whether ``rotation`` has a direction, but not the length 1 to within 0.001."""
+    """(n,) whether the length of ``rotation`` is neither zero nor within 0.001 of 1."""
     length = _length(columns)
-    return (length > _LEAST_LENGTH) & (np.abs(length - 1) > _UNIT_TOLERANCE)
+    return (length > _MIN_LENGTH) & (np.abs(length - 1) > _UNIT_TOLERANCE)
 
 
 def no_box(columns: Columns) -> np.ndarray:
-    """(n,) whether a box has no pose, or a ``size`` that is not finite or not above 0."""
+    """(n,) whether a box has an invalid pose, or a ``size`` that is not finite or not above 0."""
     size = columns["size"]
     return no_pose(columns) | ~(np.isfinite(size) & (size > 0)).all(axis=1)
 
@@ -48,11 +47,10 @@ def no_lens(columns: Columns) -> np.ndarray:
 
 
 def lens_faults(columns: Columns) -> dict[int, str]:
-    """The rows whose ``camera_model`` cannot be used, each with the end of a sentence on why.
+    """Rows whose ``camera_model`` is unusable, each with the reason as a part of a sentence.
 
-    Beside pinholes there are fisheyes, with ``camera_distortion`` and perhaps
-    ``camera_max_angle``, see
-    :class:`bev.geometry.KannalaBrandt`.
+    Valid models are pinholes and fisheyes; the latter have ``camera_distortion`` and optionally
+    ``camera_max_angle``, see :class:`bev.geometry.KannalaBrandt`.
     """
     faults, others = {}, np.flatnonzero(columns["camera_model"] != b"pinhole").tolist()
     for row in others:
@@ -60,7 +58,7 @@ def lens_faults(columns: Columns) -> dict[int, str]:
         if model != "fisheye":
             faults[row] = f"camera_model {model!r} is neither 'pinhole' nor 'fisheye'"
             continue
-        from bev.geometry.fisheye import lens_fault  # with torch: for those alone that have any
+        from bev.geometry.fisheye import lens_fault  # imports torch: only for data with fisheyes
 
         numbers, limit = columns["camera_distortion"][row], columns["camera_max_angle"][row]
         if fault := lens_fault(numbers.tolist(), float(limit)):
@@ -68,8 +66,8 @@ def lens_faults(columns: Columns) -> dict[int, str]:
     return faults
 
 
-def told(columns: Columns, row: int, fields: Sequence[str]) -> str:
-    """The values of a row, for messages."""
+def described(columns: Columns, row: int, fields: Sequence[str]) -> str:
+    """Names and values of some fields of a row, for messages."""
     return ", ".join(f"{field} {columns[field][row].tolist()}" for field in fields)
 
 

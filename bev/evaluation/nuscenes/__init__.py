@@ -1,1 +1,1 @@
-"""Official nuScenes metrics: submissions, ground truth as the devkit reads it, scores."""
+"""Official nuScenes metrics: submission files, ground truth in the form of the devkit, scores."""

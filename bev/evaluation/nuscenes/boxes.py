@@ -1,4 +1,4 @@
-"""Boxes of nuScenes, and of data in its format, are scored by the official metrics."""
+"""Official metrics for boxes of nuScenes and of data in its format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,9 @@ from torch import Tensor
 
 from bev.data.labels import LabelSpace
 from bev.data.nuscenes.classes import NUSCENES
-from bev.data.nuscenes.source import NuScenesConfig
+from bev.data.nuscenes.index import Index
+from bev.data.nuscenes.source import NuScenes, NuScenesConfig
+from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.boxes import BoxScorer, box_scorer
 from bev.evaluation.matches import Matches, match_classes
@@ -25,7 +27,7 @@ from bev.geometry import Boxes3D
 
 
 def match(boxes: CountedBoxes) -> Matches:
-    """Match the detections of a results file, as nuScenes' metrics do; for mAP and NDS."""
+    """Match the detections of a results file as in the nuScenes metrics, for mAP and NDS."""
     by_name = {kind.name: kind for kind in NUSCENES.classes}
     kinds = [by_name[name] for name in boxes.config.class_names]
     tokens = boxes.gt_boxes.sample_tokens
@@ -33,7 +35,7 @@ def match(boxes: CountedBoxes) -> Matches:
 
 
 class OfficialScorer(BoxScorer):
-    """The official metrics; leaves ``results_nusc.json`` and the devkit's files."""
+    """Official metrics; writes ``results_nusc.json`` and the files of the devkit."""
 
     headlines = ("NDS", "mAP")
 
@@ -44,7 +46,7 @@ class OfficialScorer(BoxScorer):
 
     def compute(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Scores:
         path = write_submission(split.folder / SUBMISSION, records)
-        index = split.source.index
+        index = _index(split)
         return evaluate_submission(path, index, split.name, split.folder, split.within).scores()
 
     def read(self, folder: Path) -> Scores:
@@ -52,8 +54,17 @@ class OfficialScorer(BoxScorer):
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         path = split.folder / SUBMISSION
-        matches = match(counted_boxes(path, split.source.index, split.name, split.within))
+        matches = match(counted_boxes(path, _index(split), split.name, split.within))
         return Resampled(matches.tokens, matches.names, matches.scores)
+
+
+def _index(split: EvaluatedSplit) -> Index:
+    if not isinstance(split.source, NuScenes):
+        raise DataError(
+            f"The official metrics need data in nuScenes' format; {type(split.source).__name__} is"
+            " another source."
+        )
+    return split.source.index
 
 
 @box_scorer.register

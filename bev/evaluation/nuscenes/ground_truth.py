@@ -1,9 +1,9 @@
-"""The ground truth as the devkit's evaluation wants it, and which boxes count, from the index.
+"""Ground truth in the form of the devkit, and the boxes that count, read from the index.
 
-The idea: the devkit's own filter runs as it is. It asks its tables four things about a sample, and
-``_AskedTables`` answers them from the index; of a sample's annotations it gets to see the bicycle
-racks alone, as the filter passes over all others. So nothing of the rule is written a second time,
-and no table is loaded.
+The devkit's own filter is used unchanged. It reads four kinds of rows of its tables for a sample,
+and ``_FilterTables`` provides them from the index; of a sample's annotations it provides the
+bicycle racks only, since the filter skips all others. The rule is thus not implemented a second
+time, and no table is loaded.
 """
 
 from collections.abc import Iterable
@@ -23,16 +23,18 @@ _BICYCLE_RACK = b"static_object.bicycle_rack"
 
 
 def gt_boxes_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
-    """The annotated boxes of the ten classes in the global frame, every sample a key.
+    """Load the annotated boxes of the ten classes in the global frame; every sample is a key.
 
     Args:
+        index: opened index of the data set.
         samples: rows of the ``sample`` table.
 
     Raises:
-        DataError: for a box with several attributes, or with one that nuScenes does not have.
+        DataError: for a box with several attributes, or with an attribute that is not part of
+            nuScenes.
     """
     table, labels = index.sample_annotation, detection_labels(index)
-    attributes = [name.decode() for name in index.attribute.name] + [""]  # NO_ROW is the last
+    attributes = [name.decode() for name in index.attribute.name] + [""]  # NO_ROW selects the last
     gt_boxes = EvalBoxes()
     for sample in samples:
         token = index.token_of(sample)
@@ -43,8 +45,8 @@ def gt_boxes_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
             attribute = attributes[table.attribute[row]]
             if table.attribute_count[row] > 1 or (attribute and attribute not in ATTRIBUTES):
                 raise DataError(
-                    f"Sample {token} has a box with several attributes, or with one that nuScenes"
-                    f" does not have ({attribute}); the official metrics allow one of"
+                    f"Sample {token} has a box with several attributes, or with one that is not"
+                    f" part of nuScenes ({attribute}); the official metrics allow at most one of"
                     f" {', '.join(ATTRIBUTES)}."
                 )
             boxes.append(
@@ -65,19 +67,19 @@ def gt_boxes_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
 
 
 def counted(index: Index, boxes: EvalBoxes, config: DetectionConfig) -> EvalBoxes:
-    """The boxes that count, by the devkit's filter: range, points, bicycle racks.
+    """Select the boxes that count with the devkit's filter: range, points, bicycle racks.
 
-    The range is from the sample's reference ego pose: the lidar's, as in the devkit, and another
-    sensor's where a sample has no lidar (on which the devkit fails).
+    The range is measured from the sample's reference ego pose: that of the lidar, as in the devkit,
+    or that of another sensor if a sample has no lidar (the devkit fails in this case).
     """
-    if not boxes.all:  # the filter cannot filter nothing
+    if not boxes.all:  # the filter fails on empty boxes
         return boxes
-    tables = _AskedTables(index, boxes.sample_tokens)
+    tables = _FilterTables(index, boxes.sample_tokens)
     return filter_eval_boxes(tables, add_center_dist(tables, boxes), config.class_range)
 
 
-class _AskedTables:
-    """Stands in for the devkit's ``NuScenes``, as far as its filter asks; tokens are rows."""
+class _FilterTables:
+    """Replacement of the devkit's ``NuScenes`` for its filter; tokens are row numbers."""
 
     def __init__(self, index: Index, tokens: list[str]) -> None:
         self.index = index
@@ -85,7 +87,7 @@ class _AskedTables:
         self.is_rack = index.category.name == _BICYCLE_RACK
 
     def get(self, table: str, token: str | int) -> dict:
-        """The row that the devkit looks at, with the fields that it looks at."""
+        """Return a row, with the fields that the filter reads."""
         return getattr(self, f"_{table}")(token)
 
     def _sample(self, token: str) -> dict:

@@ -1,9 +1,9 @@
-"""The official nuScenes detection metrics, computed by the devkit's own code.
+"""Official nuScenes detection metrics, computed by the code of the devkit.
 
-The idea: nothing of the metric is rewritten. Only the devkit's loading is, because it needs all
-tables in memory, asserts where this project wants one clear sentence, prints, leaves a plots
-folder, and stops at a results file that has no box at all (as a model's first evaluation may).
-Matching, filtering, averaging and the written files are the devkit's.
+Matching, filtering, averaging and the written files are those of the devkit. Only its loading is
+replaced, because it keeps all tables in memory, uses assertions where this project raises one clear
+error, prints, creates a folder of plots, and fails on a results file without any box (which the
+first evaluation of a model may write).
 """
 
 import json
@@ -31,7 +31,7 @@ from bev.files import replacing
 
 SUBMISSION = "results_nusc.json"
 
-# The devkit's name of each true-positive error, and the name it has in papers.
+# Name of each true-positive error in the devkit -> name in papers.
 ERROR_NAMES = {
     "trans_err": "mATE",
     "scale_err": "mASE",
@@ -43,20 +43,20 @@ ERROR_NAMES = {
 
 @dataclass(frozen=True)
 class Metrics:
-    """The official figures of one evaluation.
+    """Official metrics of one evaluation.
 
     Attributes:
-        mean_ap: mAP, over the ten classes and four distance thresholds, 0 to 1.
+        mean_ap: mAP over the ten classes and four distance thresholds, 0 to 1.
         nd_score: nuScenes detection score (NDS), 0 to 1.
         trans_err: mATE, metres.
         scale_err: mASE, 1 - IoU of aligned boxes.
         orient_err: mAOE, radians.
         vel_err: mAVE, metres per second.
         attr_err: mAAE, 1 - accuracy.
-        class_ap: AP by class, the mean over distance thresholds; 0 where the class is absent.
+        class_ap: AP by class, the mean over distance thresholds; 0 if the class is absent.
         class_ap_at: AP by class and distance threshold (metres).
-        class_errors: the five errors by class, with the devkit's names; 1 where nothing was found,
-            NaN where the error has no meaning for the class.
+        class_errors: the five errors by class, with the names of the devkit; 1 if nothing was
+            detected, NaN if the error is not defined for the class.
     """
 
     mean_ap: float
@@ -72,7 +72,7 @@ class Metrics:
 
     @classmethod
     def from_summary(cls, summary: dict) -> "Metrics":
-        """From the content of a ``metrics_summary.json``, the devkit's or ours."""
+        """Create from the content of a ``metrics_summary.json`` of the devkit or of bevlab."""
         return cls(
             mean_ap=float(summary["mean_ap"]),
             nd_score=float(summary["nd_score"]),
@@ -91,30 +91,30 @@ class Metrics:
         )
 
     def scores(self) -> Scores:
-        """The seven headline figures, AP and the errors of each class, named as in papers."""
+        """Return the headline figures, and AP and errors of each class, named as in papers."""
         errors = {paper: getattr(self, name) for name, paper in ERROR_NAMES.items()}
         classes = {
             name: {"AP": ap}
-            | {paper[1:]: self.class_errors[name][own] for own, paper in ERROR_NAMES.items()}
+            | {paper[1:]: self.class_errors[name][err] for err, paper in ERROR_NAMES.items()}
             for name, ap in self.class_ap.items()
         }
         return Scores({"mAP": self.mean_ap, "NDS": self.nd_score, **errors}, classes)
 
 
 class _QuietEvaluation(DetectionEval):
-    """``DetectionEval`` that is given its boxes; ``evaluate()`` is the devkit's own."""
+    """``DetectionEval`` with given boxes; ``evaluate()`` is inherited from the devkit."""
 
     def __init__(self, predicted: EvalBoxes, gt_boxes: EvalBoxes, config: DetectionConfig) -> None:
         self.pred_boxes, self.gt_boxes, self.cfg, self.verbose = predicted, gt_boxes, config, False
 
 
 class CountedBoxes(NamedTuple):
-    """What an evaluation compares: the boxes that count, by sample.
+    """Boxes that count in an evaluation, by sample.
 
     Attributes:
-        predicted, gt_boxes: the devkit's boxes, in its order.
-        config: the devkit's settings.
-        meta: of the results file.
+        predicted, gt_boxes: boxes in the form and the order of the devkit.
+        config: settings of the devkit.
+        meta: ``meta`` entry of the results file.
     """
 
     predicted: EvalBoxes
@@ -126,30 +126,34 @@ class CountedBoxes(NamedTuple):
 def counted_boxes(
     path: Path | str, index: Index, samples: str | Sequence[str], within: float = math.inf
 ) -> CountedBoxes:
-    """The boxes of a results file and of the ground truth that count in the official metrics.
+    """Load the predicted and the ground-truth boxes that count in the official metrics.
 
-    Samples in the file beyond those asked for are left out.
+    Other samples in the results file are ignored.
 
     Args:
         path: results file, see ``write_submission``.
-        index: the opened data set; any version.
-        samples: a split, official or of the version's ``splits.json``; or sample tokens, in any
-            order.
-        within: metres; boxes farther from the ego car than this do not count, nor those beyond
-            their class's official range (30 to 50 m).
+        index: opened index of the data set, of any version.
+        samples: name of a split, official or in the version's ``splits.json``; or sample tokens, in
+            any order.
+        within: maximum distance from the ego vehicle, metres; boxes farther away do not count. The
+            official range of each class (30 to 50 m) applies as well.
 
     Raises:
-        SubmissionError: where the file is no submission, lacks samples, or holds rows that the
-            devkit refuses.
-        DataError: where the split or a token is unknown, there is no sample, or the data set has
-            no annotations.
+        SubmissionError: if the file is not a submission, lacks samples, or contains rows that the
+            devkit rejects.
+        DataError: if the split or a token is unknown, no sample is given, or the data set has no
+            annotations.
     """
-    is_split = isinstance(samples, str)
-    found = split_rows(index, samples) if is_split else index.rows_of(samples)
-    rows = np.unique(found).tolist()
+    if isinstance(samples, str):
+        name, by_file = f"split {samples!r}", is_predefined_split(samples)
+        rows = np.unique(split_rows(index, samples)).tolist()
+    else:
+        name, by_file = "the samples asked for", False
+        rows = np.unique(index.rows_of(samples)).tolist()
     if not rows:
-        raise DataError(f"There is no sample to evaluate {path} on; name a split or some tokens.")
-    name = f"split {samples!r}" if is_split else "the samples asked for"
+        raise DataError(
+            f"There is no sample to evaluate {path} on; name a split or at least one token."
+        )
     if not len(index.sample_annotation.category):
         raise DataError(
             f"Version {index.version} has no annotations, so {name} cannot be evaluated here;"
@@ -157,10 +161,9 @@ def counted_boxes(
         )
     config = config_factory("detection_cvpr_2019")
     config.class_range = {name: min(far, within) for name, far in config.class_range.items()}
-    # Equal scores are ranked by the order of the samples. The devkit takes the file's order for
-    # official splits and the table's for others; so do we, to agree to the last digit.
+    # Equal scores are ranked by the order of the samples. As in the devkit, this is the order of
+    # the file for official splits and that of the table for others; the figures agree exactly.
     tokens = [index.token_of(row) for row in rows]
-    by_file = is_split and is_predefined_split(samples)
     predicted, meta = _load_predictions(Path(path), tokens, name, by_file, config)
     predicted, gt_boxes = (
         counted(index, boxes, config) for boxes in (predicted, gt_boxes_of(index, rows))
@@ -177,9 +180,9 @@ def evaluate_submission(
 ) -> Metrics:
     """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
 
-    Writes ``metrics_summary.json`` and ``metrics_details.json`` (the devkit's names and formats)
-    into ``out_dir``, which is made where needed; prints nothing. For the other arguments and the
-    errors raised see :func:`counted_boxes`.
+    Writes ``metrics_summary.json`` and ``metrics_details.json`` (names and formats of the devkit)
+    to ``out_dir``, which is created if needed; prints nothing. See :func:`counted_boxes` for the
+    other arguments and the errors raised.
     """
     predicted, gt_boxes, config, meta = counted_boxes(path, index, samples, within)
     metrics, details = _QuietEvaluation(predicted, gt_boxes, config).evaluate()
@@ -192,20 +195,20 @@ def evaluate_submission(
 
 
 def read_metrics(out_dir: Path | str) -> Metrics:
-    """The figures that an evaluation left in ``out_dir``."""
+    """Read the metrics that an evaluation wrote to ``out_dir``."""
     return Metrics.from_summary(json.loads((Path(out_dir) / SUMMARY).read_bytes()))
 
 
 def _load_predictions(
     path: Path, tokens: list[str], name: str, by_file: bool, config: DetectionConfig
 ) -> tuple[EvalBoxes, dict]:
-    """The file's boxes of the samples ``tokens``, in the file's order or in that of the tokens."""
+    """Load the boxes of the samples ``tokens``, in the order of the file or of ``tokens``."""
     results, meta = read_submission(path)
     missing = [token for token in tokens if token not in results]
     if missing:
         raise SubmissionError(
             f"{path} lacks {len(missing)} of the {len(tokens)} samples of {name}, the first is"
-            f" {missing[0]}; predict for every sample, with an empty list where nothing is found."
+            f" {missing[0]}; give an entry for every sample, an empty list if nothing was detected."
         )
     wanted = set(tokens)
     chosen = {
@@ -219,7 +222,9 @@ def _load_predictions(
     try:
         return EvalBoxes.deserialize(chosen, DetectionBox), meta
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise SubmissionError(f"{path} holds a row that the devkit refuses: {error!r}.") from error
+        raise SubmissionError(
+            f"{path} contains a row that the devkit rejects: {error!r}."
+        ) from error
 
 
 def _write_json(path: Path, content: dict) -> None:

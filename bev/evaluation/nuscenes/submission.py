@@ -1,8 +1,8 @@
-"""From boxes around the car to an official nuScenes submission file, and back from disk.
+"""Conversion of boxes in the ego frame to official nuScenes submission files.
 
-The idea: one path for everything that is ever evaluated. In the tests, ground truth goes through
-``submission_rows`` as predictions do, so a fault in the path shows as ground truth that does not
-score as such.
+Everything that is evaluated passes through ``submission_rows``. In the tests, ground truth passes
+through it as predictions do, so an error in the conversion shows as ground truth with an imperfect
+score.
 """
 
 import json
@@ -31,15 +31,15 @@ _META = {
 
 
 def attribute_of(name: str, speed: float, attribute: int = -1) -> str:
-    """The attribute to submit for a box.
+    """Return the attribute to submit for a box.
 
     Args:
         name: detection class.
         speed: metres per second; NaN (unknown) counts as standing still.
-        attribute: index into ``ATTRIBUTES``, or -1 to decide by the speed.
+        attribute: index into ``ATTRIBUTES``, or -1 to choose by speed.
 
     Returns:
-        An attribute name; empty for barriers and cones, which have none.
+        Name of the attribute; empty for barriers and traffic cones, which have none.
     """
     kind = NUSCENES.classes[CLASSES.index(name)]
     if attribute >= 0 and kind.attributes:
@@ -50,11 +50,11 @@ def attribute_of(name: str, speed: float, attribute: int = -1) -> str:
 def submission_rows(
     token: str, boxes: Boxes3D, global_from_ego: Float[Tensor, "4 4"]
 ) -> list[dict]:
-    """The official rows of one sample, best score first, at most 500.
+    """Convert the boxes of one sample to official rows, best score first, at most 500.
 
     Args:
-        token: the sample.
-        boxes: in the sample's reference ego frame.
+        token: token of the sample.
+        boxes: predicted boxes in the sample's reference ego frame.
         global_from_ego: (4, 4) float64, the reference ego pose.
 
     Raises:
@@ -87,10 +87,10 @@ def submission_rows(
 
 
 def write_submission(path: Path | str, rows_by_token: Mapping[str, list[dict]]) -> Path:
-    """Write a results file (``results_nusc.json``) that the official evaluation and server take.
+    """Write a results file (``results_nusc.json``) for the official evaluation and its server.
 
-    Every sample of the split must be a key, with an empty list where nothing was found. The file
-    appears whole or not at all.
+    Every sample of the split must be a key, with an empty list if nothing was detected. The file is
+    written atomically.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,10 +100,10 @@ def write_submission(path: Path | str, rows_by_token: Mapping[str, list[dict]]) 
 
 
 def read_submission(path: Path | str) -> tuple[dict[str, list[dict]], dict]:
-    """Rows by sample token, and the meta entry, of a results file.
+    """Read a results file: its rows by sample token, and its ``meta`` entry.
 
     Raises:
-        SubmissionError: where the file is missing or is not a nuScenes detection submission.
+        SubmissionError: if the file is missing or is not a nuScenes detection submission.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,9 +112,11 @@ def read_submission(path: Path | str) -> tuple[dict[str, list[dict]], dict]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise SubmissionError(f"Results file {path} is not JSON ({error}).") from error
-    parts = [content.get(key) if isinstance(content, dict) else None for key in ("results", "meta")]
-    if not all(isinstance(part, dict) for part in parts):
+    results, meta = (
+        content.get(key) if isinstance(content, dict) else None for key in ("results", "meta")
+    )
+    if not isinstance(results, dict) or not isinstance(meta, dict):
         raise SubmissionError(
-            f"Results file {path} lacks 'results' or 'meta'; it is no nuScenes submission."
+            f"Results file {path} lacks 'results' or 'meta'; it is not a nuScenes submission."
         )
-    return parts[0], parts[1]
+    return results, meta

@@ -1,4 +1,4 @@
-"""Ablations: a base experiment and what is varied, run, compared and put in a table."""
+"""Ablation studies: variants of a base experiment, trained, compared and put in a table."""
 
 from bev.lab.ablation.study import Study
 from bev.lab.ablation.variants import grid, one_at_a_time, vary

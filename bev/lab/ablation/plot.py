@@ -1,4 +1,4 @@
-"""A picture of a study: every run's score, and the differences with their intervals."""
+"""Plot of a study: the score of every run, and the differences with their intervals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,21 @@ _COLOUR, _FAINT = "#2274a5", "#b9c6cf"
 
 
 def draw(rows: Sequence[Row], path: Path) -> Path:
-    """Draw the headline figures of each variant (a dot a run, a bar for the mean), the differences.
+    """Draw the headline figures of each variant and their differences to the first variant.
 
-    They are those that the evaluators of the heads name, in the order of the table.
+    A dot is a run, a bar is the mean of a variant. The headline figures are named by the evaluators
+    of the heads and drawn in the order of the table.
+
+    Args:
+        rows: results of the variants.
+        path: image file to write.
+
+    Returns:
+        The path of the image.
     """
     headlines = dict.fromkeys(name for row in rows for name in row.headlines)
-    found = dict.fromkeys(name for row in rows for name in row.figures)
-    names = [name for name in found if name in headlines] or list(headlines)[:1]
+    evaluated = dict.fromkeys(name for row in rows for name in row.figures)
+    names = [name for name in evaluated if name in headlines] or list(headlines)[:1]
     figure = Figure(figsize=(13, 1.6 + 0.42 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2 * len(names), sharey=True)
@@ -50,6 +58,6 @@ def _differences(axes, rows: Sequence[Row], name: str) -> None:
     axes.axvline(0, color="#888888", lw=1)
     for place, row in enumerate(rows):
         if name in row.differences:
-            found = row.differences[name]
-            axes.plot([found.low, found.high], [place, place], color=_COLOUR, lw=2)
-            axes.plot(found.value, place, "o", color=_COLOUR, ms=6)
+            difference = row.differences[name]
+            axes.plot([difference.low, difference.high], [place, place], color=_COLOUR, lw=2)
+            axes.plot(difference.value, place, "o", color=_COLOUR, ms=6)

@@ -1,7 +1,7 @@
-"""Run a study: each run a process of its own, one after another or one a GPU.
+"""Execution of a study: each run in its own process, one after another or one per GPU.
 
-A process of its own, because a run that crashes (or runs out of memory) is then a line in the table
-and not the end of the study.
+With a process per run, a run that crashes or runs out of memory becomes a line in the table and
+does not end the study.
 """
 
 import os
@@ -29,36 +29,43 @@ class _Job:
 
 
 def gpu_slots() -> list[dict[str, str]]:
-    """The environment of a process for each GPU that this one may use.
+    """Environment variables of one process per GPU that this process may use.
 
     Raises:
-        ConfigError: where there is none.
+        ConfigError: if there is no GPU.
     """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     names = names or [str(number) for number in range(torch.cuda.device_count())]
     if not torch.cuda.is_available():
-        raise ConfigError("--one-per-gpu finds no GPU; leave it out to run one after another.")
+        raise ConfigError(
+            "--one-per-gpu finds no GPU; leave it out to train one run after another."
+        )
     return [{"CUDA_VISIBLE_DEVICES": name} for name in names]
 
 
 def check_data(runs: Sequence[Run]) -> None:
-    """Raise ConfigError where a run's data are not there: a rehearsal would compare nothing."""
+    """Check that the data of every run exist; rehearsals of runs cannot be compared.
+
+    Raises:
+        ConfigError: if the data root of a run does not exist.
+    """
     for run in runs:
         root = run.config.data.root
         if not root.is_dir():
             raise ConfigError(
                 f"Variant {run.variant!r} needs data in {root}, which does not exist; set"
-                " --data.root (bevlab make-synthetic makes a world)."
+                " --data.root (bevlab make-synthetic generates a synthetic world)."
             )
 
 
 def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> list[Run]:
-    """Run what is not finished; a failing run does not stop the others.
+    """Execute all runs that are not finished; a failing run does not stop the others.
 
     Args:
-        runs: in the order in which they start; their plans are written.
-        slots: the environment of each process that may run at a time.
+        runs: runs in the order in which they start; their config files must have been written, see
+            ``write_plans``.
+        slots: additional environment variables of each of the processes that run at a time.
 
     Returns:
         The runs that failed.
@@ -67,7 +74,9 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
     for run in runs:
         if run.finished:
             print(f"finished before: {run.name}", flush=True)
-    free, active, failed = list(slots), [], []
+    free = list(slots)
+    active: list[_Job] = []
+    failed: list[Run] = []
     total, started = len(waiting), 0
     try:
         while waiting or active:
@@ -83,22 +92,22 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
                 else:
                     failed.append(job.run)
                     status = f"exit status {job.process.returncode}"
-                    why = job.run.error or f"stopped without an error after: {job.run.last_line}"
-                    print(f"FAILED: {job.run.name} ({status}): {why}", flush=True)
+                    reason = job.run.error or f"stopped without an error after: {job.run.last_line}"
+                    print(f"FAILED: {job.run.name} ({status}): {reason}", flush=True)
             time.sleep(0.1)
-    finally:  # an interrupted study leaves no run behind; each goes on from its last checkpoint
+    finally:  # an interrupted study stops its runs; each can resume from its last checkpoint
         for job in active:
             _end(job.process)
     return failed
 
 
 def printed(run: Run) -> str:
-    """The run's command, for a shell in this folder, on any machine."""
+    """Shell command of a run, for this folder on any machine."""
     return shlex.join(["bevlab", *run.arguments()])
 
 
 def _start(run: Run, slot: dict[str, str], number: str) -> _Job:
-    verb = "goes on" if run.begun else "starts"
+    verb = "resumes" if run.begun else "starts"
     print(f"{number} {verb}: {run.name} (log: {run.log})", flush=True)
     run.log.parent.mkdir(parents=True, exist_ok=True)
     log: Path = run.log
@@ -109,7 +118,7 @@ def _start(run: Run, slot: dict[str, str], number: str) -> _Job:
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, **slot},
-            start_new_session=True,  # it may start processes of its own, which end with it
+            start_new_session=True,  # processes that the run starts end with it
         )
     return _Job(run, process, slot, time.perf_counter())
 

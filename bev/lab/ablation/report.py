@@ -1,4 +1,4 @@
-"""Everything that a study leaves beside its runs."""
+"""Report of a study: its tables and its plot."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,9 @@ def write_report(runs: Sequence[Run], unit: Unit = "samples", replicates: int = 
     """Write ``table.md``, ``table.csv``, ``table.tex`` and ``plot.png`` into the study's folder.
 
     Args:
-        runs: of the study, finished or not.
-        unit, replicates: see ``collect``.
+        runs: all runs of the study, finished or not.
+        unit: unit that the bootstrap draws, see ``collect``.
+        replicates: number of bootstrap draws.
 
     Returns:
         The table as Markdown.

@@ -1,4 +1,4 @@
-"""What came of a study: the figures of each variant, and its differences to the first."""
+"""Results of a study: the figures of each variant and its differences to the first variant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,13 @@ Unit = Literal["samples", "scenes"]
 
 @dataclass(frozen=True)
 class Difference:
-    """To the first variant: of the means over seeds, with the ends of its 95 % interval."""
+    """Difference of a figure to the first variant.
+
+    Attributes:
+        value: difference of the means over the seeds.
+        low: lower end of its 95 % interval.
+        high: upper end of its 95 % interval.
+    """
 
     value: float
     low: float
@@ -26,18 +32,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """One variant.
+    """Results of one variant.
 
     Attributes:
-        planned: its runs.
+        variant: name of the variant.
+        planned: number of its runs.
         figures: by name ("mAP", ...), one value for each finished run.
-        headlines: names of the figures that stand for the heads.
+        headlines: names of the main figures of each head.
         compared: names of the figures that are resampled, so that differences have an interval.
-        differences: by name; empty for the first variant, where either has no finished run, and
-            where other samples were evaluated.
-        records: of the finished runs.
-        faults: (run name, its error, log file) of those that failed.
-        unfinished: names of the others: they run, wait, or were cut off and can go on.
+        differences: differences to the first variant by name of the figure; empty for the first
+            variant, if one of the two has no finished run, and if other samples were evaluated.
+        records: records of the finished runs.
+        faults: (run name, error message, log file) of the failed runs.
+        unfinished: names of all other runs: still running, waiting, or interrupted and resumable.
     """
 
     variant: str
@@ -51,16 +58,16 @@ class Row:
     unfinished: list[str]
 
     def mean(self, name: str) -> float:
-        """Over the finished runs."""
+        """Mean of a figure over the finished runs."""
         return float(np.mean(self.figures[name]))
 
     def deviation(self, name: str) -> float:
-        """Standard deviation over the finished runs (n - 1); NaN for a single one."""
+        """Standard deviation of a figure over the finished runs (n - 1); NaN for a single run."""
         values = self.figures[name]
         return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
     def costs(self) -> dict[str, float]:
-        """Means over the finished runs (memory: the most); empty where there is none."""
+        """Mean costs of the finished runs (memory: the maximum); empty if no run is finished."""
         if not self.records:
             return {}
         minutes = [record.training_minutes for record in self.records]
@@ -75,16 +82,18 @@ class Row:
 
 
 def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLICATES) -> list[Row]:
-    """A row for each variant, in the study's order.
+    """Results of each variant, in the study's order.
 
     Args:
-        unit: what the bootstrap draws.
-        replicates: of the bootstrap.
+        runs: all runs of the study, finished or not.
+        unit: unit that the bootstrap draws: samples, or scenes with all of their samples.
+        replicates: number of bootstrap draws.
     """
     by_variant: dict[str, list[Run]] = {}
     for run in runs:
         by_variant.setdefault(run.variant, []).append(run)
-    rows, base = [], None
+    rows: list[Row] = []
+    base: _Sampled | None = None
     for number, (variant, planned) in enumerate(by_variant.items()):
         finished = [run for run in planned if run.finished]
         figures: dict[str, list[float]] = {}
@@ -114,27 +123,35 @@ def collect(runs: Sequence[Run], unit: Unit = "samples", replicates: int = REPLI
 
 
 def _headlines(run: Run) -> tuple[str, ...]:
-    found = evaluators(run.config.model, run.config.data).values()
-    return tuple(name for one in found for name in one.headlines)
+    heads = evaluators(run.config.model, run.config.data).values()
+    return tuple(name for evaluator in heads for name in evaluator.headlines)
 
 
 def _evaluated(run: Run) -> EvaluatedSplit:
-    """The final evaluation of a run."""
+    """Split and folder of a run's final evaluation."""
     data = run.config.data
     split = data.splits[1]
     return EvaluatedSplit(data.source.open(data), split, run.folder / "evaluation" / split)
 
 
 def _figures(run: Run) -> dict[str, float]:
-    """Of the final evaluation, as each head left them."""
-    found = evaluators(run.config.model, run.config.data).values()
+    """Figures of all heads in a run's final evaluation, read from its files."""
+    heads = evaluators(run.config.model, run.config.data).values()
     folder = run.folder / "evaluation" / run.config.data.splits[1]
-    return {n: value for one in found for n, value in one.read(folder).figures.items()}
+    return {
+        name: value for evaluator in heads for name, value in evaluator.read(folder).figures.items()
+    }
 
 
 @dataclass(frozen=True)
 class _Sampled:
-    """Figures of every draw: ``values`` is (R, M), of M ``names``."""
+    """Bootstrap draws of a variant's figures.
+
+    Attributes:
+        tokens: tokens of the evaluated samples.
+        names: names of the M figures.
+        values: (R, M) figures of each of R draws.
+    """
 
     tokens: tuple[str, ...]
     names: tuple[str, ...]
@@ -155,19 +172,19 @@ def _replicates(runs: Sequence[Run], unit: Unit, count: int) -> _Sampled | None:
 
 
 def _scored(run: Run) -> list[Resampled]:
-    """What each head's evaluation gives of a run, to be resampled."""
-    place = _evaluated(run)
-    found = evaluators(run.config.model, run.config.data).values()
-    return [one for own in found if (one := own.resampled(place)) is not None]
+    """Evaluations of a run's heads that can be resampled."""
+    split = _evaluated(run)
+    heads = evaluators(run.config.model, run.config.data).values()
+    return [scored for head in heads if (scored := head.resampled(split)) is not None]
 
 
 def _joined(parts: Sequence[Resampled]) -> Score:
     return lambda weights: [value for one in parts for value in one.score(weights)]
 
 
-def scene_numbers(place: EvaluatedSplit, tokens: Sequence[str]) -> np.ndarray:
-    """(S,) the scene of each sample, counted from 0."""
-    frames = place.source.frames(place.name)
+def scene_numbers(split: EvaluatedSplit, tokens: Sequence[str]) -> np.ndarray:
+    """(S,) number of each sample's scene, counted from 0."""
+    frames = split.source.frames(split.name)
     scene = dict(zip(frames.tokens, frames.scenes, strict=True))
     return np.unique([scene[token] for token in tokens], return_inverse=True)[1]
 
@@ -178,11 +195,11 @@ def _differences(
     figures: dict[str, list[float]],
     base_figures: dict[str, list[float]],
 ) -> dict[str, Difference]:
-    """Of the figures that both have."""
-    found = {}
+    """Differences of the figures that both variants have."""
+    differences = {}
     for name in sampled.names:
         if name in base.names:
-            own, first = (s.values[:, s.names.index(name)] for s in (sampled, base))
+            draws_here, draws_base = (s.values[:, s.names.index(name)] for s in (sampled, base))
             change = float(np.mean(figures[name]) - np.mean(base_figures[name]))
-            found[name] = Difference(change, *interval(own - first))
-    return found
+            differences[name] = Difference(change, *interval(draws_here - draws_base))
+    return differences

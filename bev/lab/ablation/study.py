@@ -1,10 +1,10 @@
-"""A study: a base experiment, what is varied, and the runs that this expands to.
+"""Ablation study: a base experiment, its variants, and the runs that they expand to.
 
-A study file is plain Python that ends in ``study = Study(...)``; see ``configs/ablations``. All
-that is wrong with a variant's settings is found while expanding, before the first run starts; what
-the data, the weights or the network refuse is found by the run. What a run is to do stands in
-``<study>/configs/<run>.yaml``, so that nothing changes when a file is edited while its study runs,
-and the run itself is ``bevlab train`` on that file, on any machine.
+A study file is plain Python that ends in ``study = Study(...)``; see ``configs/ablations``. Errors
+in the settings of a variant are raised while the study is expanded, before the first run starts;
+errors of the data, the weights or the network are raised in the run. The config of each run is
+written to ``<study>/configs/<run>.yaml``, so that editing a file during its study has no effect.
+The run itself is ``bevlab train`` on that file, on any machine.
 """
 
 import re
@@ -32,7 +32,7 @@ RUNS = Path("runs/ablations")
 
 _ERROR = re.compile(r"^(error: (?!Stopped by )|[\w.]+(Error|Exception|Interrupt)\b)")
 
-# Fields that say where and how to compute, not what.
+# Fields that do not change the results, and so may differ from those of an earlier run.
 _FREE = {
     "data.root", "data.workers", "train.log_every", "train.pictures", "train.runs", "train.threads",
 }  # fmt: skip
@@ -40,13 +40,14 @@ _FREE = {
 
 @dataclass(frozen=True)
 class Study:
-    """What a study file defines.
+    """An ablation study, as defined in a study file.
 
     Attributes:
-        base: the experiment that is varied.
-        variants: by name, see ``bev.lab.ablation.variants``; the first is compared with the others.
-        seeds: runs of each variant, with the base's seed and those after it.
-        name: of the study's folder; the file's by default.
+        base: base experiment of all variants.
+        variants: variants by name, see ``bev.lab.ablation.variants``; all others are compared with
+            the first.
+        seeds: number of runs of each variant; their seeds count up from the base's seed.
+        name: name of the study's folder; defaults to the name of the study file.
     """
 
     base: Experiment
@@ -60,8 +61,8 @@ class Run:
     """One training of one variant.
 
     Attributes:
-        variant: its name in the study.
-        config: what to train.
+        variant: name of the variant in the study.
+        config: experiment to train.
     """
 
     variant: str
@@ -69,53 +70,53 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of the run, unique in its study."""
+        """Name of the run, unique in its study."""
         return self.config.train.run_name
 
     @property
     def seed(self) -> int:
-        """Of the training."""
+        """Seed of the training."""
         return self.config.train.seed
 
     @property
     def study(self) -> Path:
-        """The study's folder."""
+        """Folder of the study."""
         return self.config.train.runs / self.config.name
 
     @property
     def folder(self) -> Path:
-        """The run folder."""
+        """Run folder."""
         return self.study / self.name
 
     @property
     def plan(self) -> Path:
-        """The config file that it starts from."""
+        """Config file of the run."""
         return self.study / "configs" / f"{self.name}.yaml"
 
     @property
     def log(self) -> Path:
-        """What it printed."""
+        """File with the printed output of the run."""
         return self.study / "logs" / f"{self.name}.txt"
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
+        """True if the run has finished."""
         return is_finished(self.folder)
 
     @property
     def begun(self) -> bool:
-        """Whether it was cut off where it can go on."""
+        """True if the run was interrupted and can be resumed."""
         return not self.finished and last_checkpoint(self.folder) is not None
 
     @property
     def error(self) -> str:
-        """The last error that its log names; empty for a run that is finished or may go on."""
-        named = [line for line in self._printed() if _ERROR.match(line)]
-        return named[-1] if named and not self.finished else ""
+        """Last error message in the log; empty if the run is finished or can be resumed."""
+        errors = [line for line in self._printed() if _ERROR.match(line)]
+        return errors[-1] if errors and not self.finished else ""
 
     @property
     def last_line(self) -> str:
-        """The last that it printed; empty where it has not begun."""
+        """Last printed line; empty if the run has not begun."""
         return self._printed()[-1]
 
     def _printed(self) -> list[str]:
@@ -123,26 +124,26 @@ class Run:
         return [line.strip() for line in re.split(r"[\r\n]+", text.strip())]
 
     def command(self) -> list[str]:
-        """The command that starts it, goes on where it was cut off, or finds it finished."""
+        """Command that starts the run, or resumes it; does nothing if the run is finished."""
         return [sys.executable, "-m", "bev.cli", *self.arguments()]
 
     def arguments(self) -> list[str]:
-        """The arguments of ``bevlab`` for it."""
+        """Arguments of ``bevlab`` for the run."""
         imports = [text for path in code_files(self.config) for text in ("--import", str(path))]
         return ["train", str(self.plan), "--resume", "auto", *imports]
 
 
 def read_study(path: Path, base: Path | None = None) -> Study:
-    """The study of a study file; a config file is one that varies nothing.
+    """Read a study file; a config file gives a study without variants.
 
     Args:
-        path: the file, which may import others of its folder and of the one above; or the name
-            of a shipped one, e.g. ``ablations/depth_step``.
-        base: a config file whose experiment takes the place of the study's base.
+        path: study or config file, which may import modules of its folder and of the parent folder;
+            or the name of a shipped study, e.g. ``ablations/depth_step``.
+        base: config file whose experiment replaces the study's base.
 
     Raises:
-        ConfigError: where a file is missing or defines neither, or where the variants are whole
-            experiments, which have no base.
+        ConfigError: if a file is missing or defines neither a study nor an experiment, or if a
+            base is given and a variant is a complete experiment, which has no base.
     """
     path = find_config(path)
     study = Study(load_file(path), {}) if path.suffix in (".yaml", ".yml") else None
@@ -157,8 +158,8 @@ def read_study(path: Path, base: Path | None = None) -> Study:
     for name, variant in study.variants.items():
         if any(isinstance(change, Experiment) for change in changes(variant)):
             raise ConfigError(
-                f"Variant {name!r} of {path} is a whole experiment, so --base changes nothing in"
-                " it; let the study make it from its base, by flags or a function."
+                f"Variant {name!r} of {path} is a whole experiment, so --base has no effect on it;"
+                " define the variant by flags or a function, which change the base."
             )
     return replace(study, base=load_file(base), name=f"{study.name}_{base.stem}")
 
@@ -166,18 +167,20 @@ def read_study(path: Path, base: Path | None = None) -> Study:
 def expand(
     study: Study, axes: Axis | None = None, overrides: Sequence[str] = (), runs: Path = RUNS
 ) -> list[Run]:
-    """Every run of a study, seed by seed, so that the first figures soon cover all variants.
+    """Expand a study into its runs, seed by seed, so that early results cover all variants.
 
     Args:
-        axes: further variants, combined with those of the study; of axes alone the variant that
-            is the base itself goes first.
-        overrides: flags for every run, applied after what is varied.
+        study: the study.
+        axes: further variants, combined with those of the study. If the study itself has none, a
+            variant that is equal to the base goes first.
+        overrides: command-line flags for every run, applied after the changes of the variant.
         runs: parent of the study's folder.
 
     Raises:
-        SystemExit: for an unknown or ill-typed flag, after a message that names the nearest.
-        ConfigError: where a variant's settings contradict one another, and where variants are the
-            same experiment, cannot be saved, or are not those of the runs in the folder.
+        SystemExit: for an unknown or ill-typed flag, after a message that names the nearest flag.
+        ConfigError: if there are no variants or fewer than 1 seed, if the settings of a variant
+            contradict one another, or if variants are the same experiment, cannot be saved, or
+            differ from the existing runs of the same name in the folder.
     """
     varied = [axis for axis in (study.variants, axes) if axis]
     if not varied:
@@ -186,12 +189,12 @@ def expand(
         )
     variants = grid(*varied)
     if study.seeds < 1:
-        raise ConfigError(f"Study {study.name} has {study.seeds} seeds; give at least 1.")
+        raise ConfigError(f"Study {study.name} has {study.seeds} seeds; set at least 1.")
     configs = {
         name: _named(study, variant, name, overrides, runs) for name, variant in variants.items()
     }
     _check_distinct(configs)
-    if not study.variants:  # differences are to the base, wherever its value stands in an axis
+    if not study.variants:  # the base goes first, as all others are compared with the first
         base = _named(study, "", "base", overrides, runs)
         configs = dict(sorted(configs.items(), key=lambda item: item[1] != base))
     expanded = [
@@ -223,7 +226,9 @@ def _named(
     config = replace(config, name=study.name, train=replace(config.train, runs=runs))
     plain = to_plain(config)
     if to_plain(from_plain(Experiment, plain, f"variant {name!r}")) != plain:
-        raise ConfigError(f"Variant {name!r} does not survive saving.")
+        raise ConfigError(
+            f"Variant {name!r} changes when it is saved to a config file and read back."
+        )
     return config
 
 
@@ -235,8 +240,8 @@ def _check_distinct(configs: dict[str, Experiment]) -> None:
                 break
             if twin == config:
                 raise ConfigError(
-                    f"Variants {other!r} and {name!r} are the same experiment; an override may"
-                    " undo what is varied."
+                    f"Variants {other!r} and {name!r} are the same experiment; check that no flag"
+                    " overrides the field that is varied."
                 )
         if _slug(name) in seen:
             raise ConfigError(
@@ -246,7 +251,7 @@ def _check_distinct(configs: dict[str, Experiment]) -> None:
 
 
 def _check_works(run: Run) -> None:
-    """Refuse a run that would refuse its settings."""
+    """Raise ConfigError for settings that the training would reject."""
     try:
         check_settings(run.config)
     except BevError as error:
@@ -254,18 +259,18 @@ def _check_works(run: Run) -> None:
 
 
 def _check_same(run: Run) -> None:
-    """Refuse a run whose folder holds one of the same name that was something else."""
+    """Raise ConfigError if the run's folder contains a run of another experiment."""
     if not (run.finished or run.begun):
         return
-    ran = run.folder / "config.yaml"
+    earlier = run.folder / "config.yaml"
     changed = [
         f"{name} was {before}, now {after}"
-        for name, before, after in differences(load_file(ran), run.config)
+        for name, before, after in differences(load_file(earlier), run.config)
         if name not in _FREE
     ]
     if changed:
         raise ConfigError(
-            f"Run folder {run.folder} holds another experiment ({'; '.join(changed)}); choose"
+            f"Run folder {run.folder} contains another experiment ({'; '.join(changed)}); choose"
             " another --name, or move that folder away."
         )
 

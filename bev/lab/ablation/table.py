@@ -1,4 +1,4 @@
-"""The table of a study, as Markdown, CSV and LaTeX."""
+"""Table of a study as Markdown, CSV and LaTeX."""
 
 import csv
 import math
@@ -19,18 +19,18 @@ _TEX = str.maketrans(
 
 
 def note(unit: str, replicates: int) -> str:
-    """What the columns mean, in a few sentences."""
+    """Explanation of the table's columns in a few sentences."""
     return (
         "Mean ± standard deviation over the seeds of the final evaluation. Δ: difference to the"
         f" first row, with the 95 % interval of a paired bootstrap over {unit}"
-        f" ({replicates} draws); it does not contain the spread over seeds. GFLOPs: matrix products"
-        " and convolutions of one sample's forward pass. GiB: most memory of a process (tensors on"
-        " a GPU, resident memory on a CPU)."
+        f" ({replicates} draws); it does not include the variation over seeds. GFLOPs: matrix"
+        " products and convolutions of one sample's forward pass. GiB: peak memory of a process"
+        " (tensors on a GPU, resident memory on a CPU)."
     )
 
 
 def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """The header and the cells, as text."""
+    """Header and cells of the table as text."""
     names, compared = _figure_names(rows), {name for row in rows for name in row.compared}
     header = ["variant", "runs"]
     for name in names:
@@ -39,7 +39,7 @@ def cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(rows: Sequence[Row], name: str, note: str) -> str:
-    """A heading, the table, what failed, what is not finished, and the note."""
+    """Markdown text: a heading, the table, the failed and unfinished runs, and the note."""
     header, lines = cells(rows)
     texts = [f"# {name}\n", _bar(header), _bar(["---"] * len(header)), *map(_bar, lines)]
     faults = [fault for row in rows for fault in row.faults]
@@ -52,7 +52,7 @@ def markdown(rows: Sequence[Row], name: str, note: str) -> str:
 
 
 def latex(rows: Sequence[Row], name: str) -> str:
-    """A ``tabular`` for booktabs."""
+    """LaTeX ``tabular`` that needs the package booktabs."""
     header, lines = cells(rows)
     body = "\n".join(" & ".join(map(_tex, line)) + r" \\" for line in lines)
     return (
@@ -64,7 +64,7 @@ def latex(rows: Sequence[Row], name: str) -> str:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """All numbers in full, each in a column of its own; empty where there is none."""
+    """Write all numbers in full precision, each in a column of its own; missing ones are empty."""
     names = _figure_names(rows)
     records = []
     for row in rows:
@@ -74,9 +74,9 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         for name in names:
             if name in row.figures:
                 record |= {name: row.mean(name), f"{name} std": _number(row.deviation(name))}
-        for name, found in row.differences.items():
-            record |= {f"Δ {name}": found.value, f"Δ {name} low": found.low,
-                       f"Δ {name} high": found.high}  # fmt: skip
+        for name, difference in row.differences.items():
+            record |= {f"Δ {name}": difference.value, f"Δ {name} low": difference.low,
+                       f"Δ {name} high": difference.high}  # fmt: skip
         records.append(record | row.costs())
     columns = list(dict.fromkeys(key for record in records for key in record))
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -106,8 +106,10 @@ def _spread(row: Row, name: str) -> str:
     return f"{row.mean(name):.3f}" + ("" if math.isnan(deviation) else f" ± {deviation:.3f}")
 
 
-def _difference(found: Difference | None) -> str:
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" if found else "-"
+def _difference(difference: Difference | None) -> str:
+    if difference is None:
+        return "-"
+    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
 def _number(value: float) -> float | str:

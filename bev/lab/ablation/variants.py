@@ -1,9 +1,9 @@
-"""What is varied: changes to a base experiment, by name, and how axes of them combine.
+"""Variants of a base experiment: named changes, and axes of variants and their combination.
 
-A change is command-line flags (``"--train.lr 1e-3"``; they fit any base), a function from
-experiment to experiment (for what a flag cannot say), or a whole experiment of its own. A variant
-is some changes, made one after another. An axis is a mapping from names to variants, so axes
-combine by multiplying names and joining changes.
+A change is a text of command-line flags (``"--train.lr 1e-3"``; applies to any base), a function
+from experiment to experiment (for changes that flags cannot express), or a complete experiment. A
+variant is one or several changes, applied one after another. An axis maps names to variants; the
+combination of axes contains every combination of their names, with the changes joined.
 """
 
 import itertools
@@ -21,23 +21,23 @@ BASE = "base"
 
 
 def vary(field: str, *values: str, name: str = "") -> dict[str, Variant]:
-    """The axis of one field's values, each as one would type it after the flag.
+    """Axis of one field's values, each written as on the command line after the flag.
 
     ``vary("data.image_size", "128 352", "256 704")`` gives two variants, named ``image_size=128
     352`` and ``image_size=256 704``.
 
     Args:
-        field: dotted name; underscores or hyphens.
-        values: "true" and "false" for switches.
-        name: what stands before the ``=``; the field's last part by default.
+        field: dotted name of a config field, with underscores or hyphens.
+        values: values of the field; "true" and "false" for switches.
+        name: name of the field in the variants' names; defaults to the field's last part.
     """
     name = name or field.rpartition(".")[2].replace("-", "_")
     return {f"{name}={value}": _flag(field, value) for value in values}
 
 
 def grid(*axes: Axis) -> dict[str, Variant]:
-    """Every combination of the axes' variants, the last axis varying fastest."""
-    combined = {}
+    """Every combination of the axes' variants; the last axis varies fastest."""
+    combined: dict[str, Variant] = {}
     for combination in itertools.product(*(axis.items() for axis in axes)):
         name = ", ".join(name for name, _ in combination)
         combined[name] = tuple(change for _, variant in combination for change in changes(variant))
@@ -45,15 +45,17 @@ def grid(*axes: Axis) -> dict[str, Variant]:
 
 
 def one_at_a_time(*axes: Axis) -> dict[str, Variant]:
-    """The base, and every axis varied by itself."""
+    """The base, and each variant of each axis by itself."""
     return {BASE: ""} | {name: variant for axis in axes for name, variant in axis.items()}
 
 
 def parse_axes(texts: tuple[str, ...]) -> list[dict[str, Variant]]:
-    """Axes from ``field=value,value,...``, named by as much of the field as tells them apart.
+    """Axes from texts ``field=value,value,...``.
+
+    Each axis is named by the shortest ending of its field's name that is unique among the fields.
 
     Raises:
-        ConfigError: where a text is not of this form, or a field is named twice.
+        ConfigError: if a text does not have this form, or names the field of another one.
     """
     pairs = []
     for text in texts:
@@ -71,11 +73,16 @@ def parse_axes(texts: tuple[str, ...]) -> list[dict[str, Variant]]:
 
 
 def apply(base: Experiment, variant: Variant, name: str) -> Experiment:
-    """The base with a variant's changes; ``name`` is what messages call it.
+    """Apply a variant's changes to the base experiment.
+
+    Args:
+        base: the experiment to change.
+        variant: one or several changes.
+        name: name of the variant in error messages.
 
     Raises:
-        SystemExit: for an unknown or ill-typed flag, after a message that names the nearest.
-        ConfigError: where the parts of the experiment contradict each other.
+        SystemExit: for an unknown or ill-typed flag, after a message that names the nearest flag.
+        ConfigError: if the parts of the changed experiment contradict each other.
     """
     config = base
     for change in changes(variant):
@@ -89,12 +96,12 @@ def apply(base: Experiment, variant: Variant, name: str) -> Experiment:
         except (ConfigError, ValueError) as error:
             raise ConfigError(f"Variant {name!r}: {error}") from error
         if not isinstance(config, Experiment):
-            raise ConfigError(f"Variant {name!r} makes {config!r}, which is no Experiment.")
+            raise ConfigError(f"Variant {name!r} returns {config!r}, which is not an Experiment.")
     return config
 
 
 def changes(variant: Variant) -> tuple[Change, ...]:
-    """The changes of a variant, in order."""
+    """Changes of a variant, in order."""
     return variant if isinstance(variant, tuple) else (variant,)
 
 

@@ -1,10 +1,10 @@
-"""The velocity that places alone tell: where an object is found now, and where it was found before.
+"""Velocity errors of the displacement of detected objects between two key frames.
 
-A network that is shown a time t and one dt before it can tell a velocity by the places of an object
-at both. The error of that is the difference of the two errors of place over dt: it falls with dt,
-and with how alike the errors are. But the network must find out which of the objects then is the
-one of now, and that is the harder, the farther apart the times are. What both come to on a results
-file, by a model of one frame too, tells which frames give a velocity that is worth telling.
+A network that is given two frames, dt apart, can compute an object's velocity from its positions in
+both. The error of that velocity is the difference of the two position errors over dt: it falls with
+dt, and it is small where the two errors are alike. But the network must also find the same object
+in the earlier frame, which is harder the farther apart the frames are. Measured on a results file,
+also of a single-frame model, the two errors show which frame distance gives a useful velocity.
 """
 
 from collections import defaultdict
@@ -21,62 +21,62 @@ from bev.evaluation.nuscenes.official import CountedBoxes
 
 
 class Displacement(NamedTuple):
-    """Mean errors of displacement over time, metres a second.
+    """Mean errors of displacement over time, metres per second.
 
     Attributes:
-        known: where it is known which object is which.
-        nearest: where each is taken for the one of its class that was found nearest to it before.
+        by_instance: error if the earlier position is that of the same ground-truth instance.
+        by_nearest: error if the earlier position is the nearest earlier detection of the class.
     """
 
-    known: float
-    nearest: float
+    by_instance: float
+    by_nearest: float
 
 
-class Found(NamedTuple):
-    """An object that is found: where, and where it is (x, y), metres in the global frame."""
+class Match(NamedTuple):
+    """Predicted and ground-truth position (x, y) of a detected object, global frame, metres."""
 
-    told: np.ndarray
-    true: np.ndarray
+    predicted: np.ndarray
+    gt: np.ndarray
 
 
-Hits = dict[str, dict[int, Found]]
-"""What is found of a sample: by class, by object."""
+Hits = dict[str, dict[int, Match]]
+"""Detected objects of one sample: class name -> instance -> match."""
 
 
 def displacement_errors(
     boxes: CountedBoxes, index: Index, apart: Sequence[int]
 ) -> dict[int, Displacement]:
-    """The errors of displacement over time of the objects found at two times.
+    """Errors of displacement over time of the objects that are detected in two key frames.
 
-    The mean over classes that have a velocity, of the mean over their objects. Found is what is a
-    hit at the threshold of the official errors (2 m), whatever its score. The ground truth is the object's
-    displacement between the same two key frames.
+    The errors are averaged over the objects of each class, then over the classes that have a
+    velocity. An object is detected if a box of any score is a hit at the threshold of the official
+    errors (2 m). The ground truth is the object's displacement between the same two key frames.
 
     Args:
-        boxes: see ``counted_boxes``.
-        index: the data set that they are of.
-        apart: by how many key frames, each at least 1; what a scene's start cuts off does not
-            count.
+        boxes: predicted and ground-truth boxes, see ``counted_boxes``.
+        index: index of the boxes' data set.
+        apart: numbers of key frames between the two frames, each at least 1; samples without such
+            an earlier key frame in their scene do not count.
 
     Returns:
-        By the number of key frames; NaN where no object is found twice.
+        Errors by number of key frames; NaN where no object is detected in both frames.
     """
     tokens = boxes.gt_boxes.sample_tokens
     rows = index.rows_of(tokens).tolist()
-    found = {row: _hits(boxes, index, token, row) for token, row in zip(tokens, rows, strict=True)}
-    return {back: _mean_errors(found, index, back) for back in apart}
+    hits = {row: _hits(boxes, index, token, row) for token, row in zip(tokens, rows, strict=True)}
+    return {back: _mean_errors(hits, index, back) for back in apart}
 
 
-def _mean_errors(found: Mapping[int, Hits], index: Index, back: int) -> Displacement:
-    errors = defaultdict(list)
-    for row, now in found.items():
+def _mean_errors(hits: Mapping[int, Hits], index: Index, back: int) -> Displacement:
+    errors: dict[str, list[Displacement]] = defaultdict(list)
+    for row, now in hits.items():
         before = row
         for _ in range(back):
             before = int(index.sample.prev[before]) if before != NO_ROW else NO_ROW
-        if before not in found:
+        if before not in hits:
             continue
         seconds = (int(index.sample.timestamp[row]) - int(index.sample.timestamp[before])) * 1e-6
-        for name, values in errors_between(found[before], now, seconds).items():
+        for name, values in errors_between(hits[before], now, seconds).items():
             errors[name] += values
     means = [np.mean(values, axis=0) for values in errors.values()]
     return Displacement(*np.mean(means, axis=0).tolist()) if means else Displacement(np.nan, np.nan)
@@ -85,27 +85,29 @@ def _mean_errors(found: Mapping[int, Hits], index: Index, back: int) -> Displace
 def displacement_figures(
     boxes: CountedBoxes, index: Index, backs: Sequence[int]
 ) -> dict[str, float]:
-    """:func:`displacement_errors` under the names that an evaluation reports them by, m/s."""
-    found = displacement_errors(boxes, index, backs)
+    """:func:`displacement_errors` under the names of an evaluation's report, m/s."""
+    errors = displacement_errors(boxes, index, backs)
     return {
         f"AVE by {places} {back} apart": error
-        for back, both in found.items()
+        for back, both in errors.items()
         for places, error in zip(("places", "nearest places"), both, strict=True)
     }
 
 
 def errors_between(before: Hits, now: Hits, seconds: float) -> dict[str, list[Displacement]]:
-    """By class, the errors of each object that is found at two times so many seconds apart."""
+    """Errors, by class, of the objects detected in two samples ``seconds`` apart."""
     errors = defaultdict(list)
-    for name, objects in now.items():
-        then = before.get(name, {})
-        places = np.array([other.told for other in then.values()])
-        for thing, (told, true) in objects.items():
-            if thing not in then:
+    for name, matches in now.items():
+        earlier = before.get(name, {})
+        positions = np.array([match.predicted for match in earlier.values()])
+        for instance, (predicted, gt) in matches.items():
+            if instance not in earlier:
                 continue
-            nearest = places[np.linalg.norm(places - told, axis=1).argmin()]
-            moved = true - then[thing].true
-            off = [told - place - moved for place in (then[thing].told, nearest)]
+            nearest = positions[np.linalg.norm(positions - predicted, axis=1).argmin()]
+            moved = gt - earlier[instance].gt
+            off = [
+                predicted - position - moved for position in (earlier[instance].predicted, nearest)
+            ]
             errors[name].append(Displacement(*(np.linalg.norm(off, axis=1) / seconds).tolist()))
     return errors
 
@@ -113,21 +115,21 @@ def errors_between(before: Hits, now: Hits, seconds: float) -> dict[str, list[Di
 def _hits(boxes: CountedBoxes, index: Index, token: str, sample: int) -> Hits:
     table, labels = index.sample_annotation, detection_labels(index)
     first, last = index.sample.annotations[sample : sample + 2]
-    objects = {
+    instances = {
         (int(labels[table.category[row]]), *table.translation[row]): int(table.instance[row])
         for row in range(first, last)
     }
     hits: Hits = defaultdict(dict)
     for name in boxes.config.class_names:
         gt_boxes = [box for box in boxes.gt_boxes[token] if box.detection_name == name]
-        told = [box for box in boxes.predicted[token] if box.detection_name == name]
-        if not (NUSCENES.classes[CLASSES.index(name)].moves and gt_boxes and told):
+        predicted = [box for box in boxes.predicted[token] if box.detection_name == name]
+        if not (NUSCENES.classes[CLASSES.index(name)].moves and gt_boxes and predicted):
             continue
-        told = [told[rank] for rank in ranking([box.detection_score for box in told])]
-        is_at = np.array([box.translation[:2] for box in gt_boxes])
-        found_at = np.array([box.translation[:2] for box in told])
-        distance = np.linalg.norm(found_at[:, None] - is_at, axis=-1)
+        predicted = [predicted[i] for i in ranking([box.detection_score for box in predicted])]
+        gt_centres = np.array([box.translation[:2] for box in gt_boxes])
+        predicted_centres = np.array([box.translation[:2] for box in predicted])
+        distance = np.linalg.norm(predicted_centres[:, None] - gt_centres, axis=-1)
         for rank, nearest in greedy(distance, boxes.config.dist_th_tp):
-            thing = objects[(CLASSES.index(name), *gt_boxes[nearest].translation)]
-            hits[name][thing] = Found(found_at[rank], is_at[nearest])
+            instance = instances[(CLASSES.index(name), *gt_boxes[nearest].translation)]
+            hits[name][instance] = Match(predicted_centres[rank], gt_centres[nearest])
     return hits

@@ -1,1 +1,1 @@
-"""Measured speed and memory: the work of ``bevlab benchmark``."""
+"""Measurement of speed and memory: implementation of ``bevlab benchmark``."""

@@ -1,4 +1,4 @@
-"""One backbone of each family, at one image size: what it gives, and what a step of it costs."""
+"""Comparison of one backbone of each family at one image size: feature maps and time of a step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,23 +34,24 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Row:
-    """What was found of one backbone.
+    """Results of one backbone.
 
     Attributes:
-        family, model: the model by timm's name.
-        parameters: of its features up to stride 32.
-        cells: rows x columns of the maps at strides 16 and 32.
-        look: where the cells of the map at stride 16 look, by arithmetic, against where the frustum
-            looks: (right, down), pixels; empty where it cannot be told.
-        ratio: time of a forward and backward pass, with the reference as 1.
-        fault: why there is no time.
+        family: name of the family.
+        model: name of the model in timm.
+        parameters: number of parameters of the feature extractor up to stride 32.
+        cells: rows x columns of the feature maps at strides 16 and 32.
+        offset: computed offset (right, down) of the receptive field centres of the map at stride 16
+            from the pixels that the frustum runs through, pixels; empty if it cannot be computed.
+        ratio: time of a forward and backward pass, relative to the reference.
+        fault: error message if the model cannot be timed.
     """
 
     family: str
     model: str
     parameters: int = 0
     cells: str = ""
-    look: str = ""
+    offset: str = ""
     ratio: float = 0.0
     fault: str = ""
 
@@ -63,21 +64,22 @@ def run(
     seconds: float,
     families: Mapping[str, str] = FAMILIES,
 ) -> list[Row]:
-    """Ask and time each family; print the table and write backbones.csv.
+    """Inspect and time a model of each family; print the table and write backbones.csv.
 
     Args:
-        out: folder of the file.
-        image_size: (H, W).
-        images: of a pass.
-        device: to run on.
-        seconds: no new turn of measuring begins after this time; there are 3 at least.
-        families: models by family, the reference among them.
+        out: output folder of backbones.csv.
+        image_size: size of the images (H, W), pixels.
+        images: number of images per pass.
+        device: device to run on.
+        seconds: time after which no new round of measurements starts, seconds; at least 3 rounds
+            are measured.
+        families: model names by family, including the reference.
     """
     rows, works = {}, {}
     for family, name in families.items():
         try:
             backbone = BackboneConfig(name, pretrained=False).build()
-            rows[name] = _asked(family, backbone, image_size)
+            rows[name] = _inspect(family, backbone, image_size)
             works[name] = _pass(backbone.to(device).train(), image_size, images)
             works[name]()
         except (BevError, RuntimeError) as error:
@@ -85,36 +87,39 @@ def run(
             rows[name] = Row(family, name, fault=str(error).splitlines()[0])
     times = median_seconds(works, device, seconds=seconds)
     reference = times.get(REFERENCE, float("nan"))
-    found = [
+    results = [
         replace(row, ratio=times[name] / reference) if name in times else row
         for name, row in rows.items()
     ]
-    print(table(found))
-    write_csv(found, out / "backbones.csv")
-    return found
+    print(table(results))
+    write_csv(results, out / "backbones.csv")
+    return results
 
 
-def _asked(family: str, backbone: Backbone, image_size: tuple[int, int]) -> Row:
+def _inspect(family: str, backbone: Backbone, image_size: tuple[int, int]) -> Row:
     sizes = backbone.feature_sizes(image_size)
     field, stride = backbone_fields(backbone.config, image_size)[0], backbone.strides[0]
-    look = ""
+    offset = ""
     if field is not None and field.step == (stride, stride):
-        cells = zip(field.first, sizes[0][::-1], image_size[::-1], strict=True)
-        drift = [first - length / 2 + (count - 1) / 2 * stride for first, count, length in cells]
-        look = f"{drift[0]:+.1f} {drift[1]:+.1f}"
+        axes = zip(field.first, sizes[0][::-1], image_size[::-1], strict=True)
+        right, down = (
+            first - length / 2 + (count - 1) / 2 * stride for first, count, length in axes
+        )
+        offset = f"{right:+.1f} {down:+.1f}"
     return Row(
         family,
         backbone.config.name,
         sum(p.numel() for p in backbone.parameters()),
         " ".join(f"{rows}x{columns}" for rows, columns in sizes),
-        look,
+        offset,
     )
 
 
 def _pass(backbone: Backbone, image_size: tuple[int, int], count: int) -> Work:
-    device = backbone.mean.device
-    images = torch.randint(0, 256, (count, 3, *image_size), dtype=torch.uint8, device=device)
+    """A forward and backward pass of random images."""
     parameters = list(backbone.parameters())
+    device = parameters[0].device
+    images = torch.randint(0, 256, (count, 3, *image_size), dtype=torch.uint8, device=device)
 
     def work() -> None:
         loss = sum(level.square().mean() for level in backbone(images))
@@ -124,10 +129,10 @@ def _pass(backbone: Backbone, image_size: tuple[int, int], count: int) -> Work:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows for people."""
+    """Human-readable table of the rows."""
     lines = [
         f"{'family':20} {'model':29} {'M parameters':>12} {'cells at 16, 32':>15}"
-        f" {'looks off by':>13} {'time':>6}"
+        f" {'field offset':>13} {'time':>6}"
     ]
     for row in rows:
         start = f"{row.family:20} {row.model:29}"
@@ -135,7 +140,7 @@ def table(rows: list[Row]) -> str:
             lines.append(f"{start} {row.fault}")
         else:
             lines.append(
-                f"{start} {row.parameters / 1e6:12.1f} {row.cells:>15} {row.look:>13}"
+                f"{start} {row.parameters / 1e6:12.1f} {row.cells:>15} {row.offset:>13}"
                 f" {row.ratio:6.2f}"
             )
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""What feeds the training: samples a second, where their time goes, and what a worker holds.
+"""Benchmark of data loading: samples per second, time by stage, and memory of a dataloader worker.
 
-Every process works on one thread. Files are read again and again, so they come from the system's
-memory: on a disk that is slower than that, ``read`` grows and nothing else.
+Each process uses one thread. Files are read repeatedly and so come from the page cache of the
+operating system: on a slow disk only the stage ``read`` takes longer.
 """
 
 import multiprocessing
@@ -23,19 +23,21 @@ from bev.data.dataset import KeyFrames
 from bev.data.images.cache import ImageCache
 from bev.data.settings import DataChoice, DataConfig
 from bev.data.source import Frames
+from bev.errors import ConfigError
 from bev.lab.benchmark import published_data
 from bev.lab.benchmark.data_stages import stage_seconds
 from bev.lab.benchmark.records import write_csv
-from bev.lab.benchmark.timing import median_seconds
+from bev.lab.benchmark.timing import Work, median_seconds
 from bev.lab.synthetic import TRAIN_SPLIT, VERSION, WorldConfig, make_world
 from bev.machine import default_device, usable_cores
+from bev.models import CenterHeadConfig
 from bev.models.heads.center.targets import center_targets
 from bev.training.datamodule import make_loader
 
-# Images of nuScenes' size, at the quality at which they are as many bytes as nuScenes'.
-MADE = WorldConfig(1, 1, frames_per_scene=4, image_size=(1600, 900), jpeg_quality=90)
+# Images of nuScenes' size, with a JPEG quality that gives files of the same size, too.
+SYNTHETIC = WorldConfig(1, 1, frames_per_scene=4, image_size=(1600, 900), jpeg_quality=90)
 _ENDLESS = 100_000  # key frames, more than are loaded
-_KEYS = 12  # draws of the augmentation that are measured
+_KEYS = 12  # number of measured draws of the augmentation
 PUBLISHED, OURS, CACHED = "published steps (PIL)", "ours", "ours, images from the cache"
 
 
@@ -44,11 +46,11 @@ class Row:
     """One measurement.
 
     Attributes:
-        part: "stage", "path" (all of a sample, in one process) or "workers".
-        name: what was measured.
-        milliseconds: for each sample.
-        megabytes: proportional set size of a worker, its share of shared pages counted; 0 where
-            it is not measured.
+        part: "stage", "path" (a whole sample, in one process) or "workers".
+        name: name of the stage, path or number of workers.
+        milliseconds: time per sample.
+        megabytes: proportional set size of a worker (shared pages are divided among the processes
+            that share them); 0 if not measured.
     """
 
     part: str
@@ -67,17 +69,18 @@ def run(
     """Measure and print; write ``data.csv`` into ``out``.
 
     Args:
-        config: its key frames are measured, without adjacent frames and lidar.
-        choice: where the data lie; images are made where the config's root is not there and none
-            is chosen.
-        workers: numbers of loader processes; () for 0, 1, 2, 4 ... up to the machine's cores.
-        seconds: of each measurement.
+        out: output folder.
+        config: config whose key frames are measured, without adjacent frames and lidar.
+        choice: location of the data; synthetic images are made if no root is chosen and the root of
+            the config does not exist.
+        workers: numbers of dataloader workers; () for 0, 1, 2, 4 ... up to the number of CPU cores.
+        seconds: time limit of each measurement, seconds.
     """
     with _one_thread(), tempfile.TemporaryDirectory() as folder:
         data = choice.apply(replace(config.data, image_cache=0.0, lidar=False, adjacent=ALONE))
         if choice.root is None and not data.root.is_dir():
-            print(f"{data.root} does not exist: measuring on made images")
-            root = make_world(Path(folder) / "made", MADE)
+            print(f"{data.root} does not exist: measuring on synthetic images")
+            root = make_world(Path(folder) / "synthetic", SYNTHETIC)
             data = replace(data, root=root, version=VERSION, train_split=TRAIN_SPLIT)
         frames = data.source.open(data).frames(data.splits[0])
         camera = frames[0].cameras[0]
@@ -98,19 +101,19 @@ def run(
 
 
 def table(rows: list[Row]) -> str:
-    """The rows for people."""
-    found = {row.name: row.milliseconds for row in rows if row.part == "path"}
+    """Human-readable table of the rows."""
+    paths = {row.name: row.milliseconds for row in rows if row.part == "path"}
     stages = [row for row in rows if row.part == "stage"]
     total = sum(row.milliseconds for row in stages)
-    lines = [f"\n{'stage':28} {'ms a sample':>12} {'share':>8}"]
+    lines = [f"\n{'stage':28} {'ms/sample':>12} {'share':>8}"]
     lines += [f"{r.name:28} {r.milliseconds:12.2f} {r.milliseconds / total:8.1%}" for r in stages]
     lines.append(
-        f"\n{'read to targets, one core':28} {'ms a sample':>12} {'a second':>9} {'speed':>6}"
+        f"\n{'read to targets, one core':28} {'ms/sample':>12} {'samples/s':>9} {'speed':>6}"
     )
-    for name, taken in found.items():
-        speed = found[PUBLISHED] / taken
+    for name, taken in paths.items():
+        speed = paths[PUBLISHED] / taken
         lines.append(f"{name:28} {taken:12.2f} {1000 / taken:9.1f} {speed:5.2f}x")
-    lines.append(f"\n{'loader':28} {'samples/s':>12} {'a worker':>9} {'its memory':>11}")
+    lines.append(f"\n{'dataloader':28} {'samples/s':>12} {'/ worker':>9} {'memory':>11}")
     for row in rows:
         if row.part == "workers":
             rate, number = 1000 / row.milliseconds, int(row.name.split()[0])
@@ -134,7 +137,7 @@ def _paths(
     folder: Path,
     seconds: float,
 ) -> list[Row]:
-    """Samples with their targets: as published, ours, and ours from a warm cache; in turns."""
+    """Time samples with targets, in rounds: as published, ours, and ours from a warm cache."""
     cached = KeyFrames(data.frames, data.config, training=True)
     cached.decoded = ImageCache(folder, 2**40, data.config.root).decode
     ours, published = (
@@ -142,7 +145,7 @@ def _paths(
     )
     turns = {name: count() for name in (PUBLISHED, OURS, CACHED)}
 
-    def work(name: str, load: Callable, targets: Callable) -> Callable[[], None]:
+    def work(name: str, load: Callable, targets: Callable) -> Work:
         def turn() -> None:
             epoch, index = keys[next(turns[name]) % len(keys)]
             targets(load(epoch, index).boxes)
@@ -150,7 +153,7 @@ def _paths(
         return turn
 
     for key in keys:
-        cached[key]
+        cached[key]  # fills the cache
     works = {
         PUBLISHED: work(PUBLISHED, lambda e, i: published_data.load_sample(data, e, i), published),
         OURS: work(OURS, lambda e, i: data[e, i], ours),
@@ -161,21 +164,22 @@ def _paths(
 
 
 def _targets(config: Experiment, how: Callable) -> Callable[[list], list]:
-    """From boxes to the targets of all the head's tasks."""
-    head, grid = config.model.head, config.model.grid
-    names = config.model.labels.names
-    chosen = head.resolved_tasks(config.model.labels)
-    groups = [[names.index(name) for name in group] for group in chosen]
-    return lambda gt_boxes: [
-        how(gt_boxes, labels, grid, head.gaussian_overlap, head.min_radius) for labels in groups
+    """Function from the boxes of a batch to the targets of all tasks of the head."""
+    head, grid, labels = config.model.head, config.model.grid, config.model.label_space
+    if not isinstance(head, CenterHeadConfig):
+        raise ConfigError(f"model.head is {head}; the data benchmark needs a CenterHeadConfig.")
+    overlap, min_radius = head.gaussian_overlap, head.min_radius
+    tasks = [
+        [labels.names.index(name) for name in classes] for classes in head.resolved_tasks(labels)
     ]
+    return lambda gt_boxes: [how(gt_boxes, task, grid, overlap, min_radius) for task in tasks]
 
 
 def _loading(frames: Frames, data: DataConfig, seconds: float) -> Row:
-    """The loader of a training, emptied as fast as it fills."""
+    """Measure the dataloader of a training run, with batches taken as fast as they come."""
     endless = frames.take(np.resize(np.arange(len(frames)), _ENDLESS))
     batches = iter(make_loader(KeyFrames(endless, data, training=True)))
-    # What the workers prepare before the clock runs does not count: two batches each.
+    # Skip the batches that the workers prepare before the clock starts: two each.
     for _ in range(2 * data.workers + 1):
         next(batches)
     begin, number = time.perf_counter(), 0
@@ -183,13 +187,14 @@ def _loading(frames: Frames, data: DataConfig, seconds: float) -> Row:
         next(batches)
         number += 1
     taken = (time.perf_counter() - begin) / (number * data.batch_size)
-    sizes = [_proportional_size(child.pid) for child in multiprocessing.active_children()]
+    pids = [child.pid for child in multiprocessing.active_children()]
+    sizes = [_proportional_size(pid) for pid in pids if pid is not None]
     memory = sum(sizes) / len(sizes) if data.workers and sizes else _proportional_size("self")
     return Row("workers", f"{data.workers} workers", 1e3 * taken, memory / 1e6)
 
 
 def _proportional_size(pid: int | str) -> float:
-    """Bytes of a process, each shared page divided by those that share it; 0 where unknown."""
+    """Memory of a process, bytes; shared pages count as shares. 0 if unknown."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

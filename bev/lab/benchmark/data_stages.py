@@ -1,11 +1,11 @@
-"""Where the time of making a sample goes, measured on the sample path itself.
+"""Time of each stage of loading a sample.
 
-The idea: the functions that the path calls are wrapped while it runs, and each is charged with the
-time that it takes without those of them that it calls. What is left is the path's own.
+The functions that make a sample are wrapped while they run. Each is charged with its own time,
+without that of wrapped functions that it calls; the remaining time is the stage ``rest``.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from statistics import median
@@ -28,7 +28,7 @@ PATH = {
     "photometric": (dataset, "change_colours"),
     "mask": (dataset, "hide_squares"),
 }
-"""What is charged by name: a module and the function in it that the path calls."""
+"""Timed functions: module and name of the function, by stage."""
 
 
 def stage_seconds(
@@ -38,16 +38,20 @@ def stage_seconds(
     device: torch.device,
     seconds: float,
 ) -> dict[str, float]:
-    """Seconds of a sample by stage, median over passes of the mean over ``keys``.
+    """Time per sample of each stage, seconds: the median over passes of the mean over ``keys``.
 
-    The stages are those of :data:`PATH`, ``rest`` of making the sample, and then ``targets`` of its
-    boxes, ``collate`` and ``transfer`` to the device.
+    The stages are those of :data:`PATH`, ``rest`` (the remaining time of loading a sample),
+    ``targets`` of its boxes, ``collate`` and ``transfer`` to the device.
 
     Args:
-        targets: from the list of a batch's boxes to what the head learns.
-        seconds: no new pass is begun after this time; there are at least 3.
+        data: dataset to load from.
+        targets: function from the boxes of a batch to the targets of the head.
+        keys: (epoch, index) of the samples of a pass.
+        device: device of the transfer.
+        seconds: time after which no new pass starts, seconds; at least 3 passes are measured.
     """
-    passes, begin = [], time.perf_counter()
+    passes: list[dict[str, float]] = []
+    begin = time.perf_counter()
     while len(passes) < 4 or time.perf_counter() - begin < seconds:
         watch = Stopwatch()
         with watch.wrapping(PATH):
@@ -60,7 +64,7 @@ def stage_seconds(
         watch.timed("transfer", _transfer)(batch, device)
         passes.append(watch.seconds)
     names = [*PATH, "rest", "targets", "collate", "transfer"]
-    # The first pass finds files and code cold.
+    # The first pass is a warm-up of file and code caches.
     return {n: median(p.get(n, 0.0) for p in passes[1:]) / len(keys) for n in names}
 
 
@@ -71,18 +75,18 @@ def _transfer(batch: dataset.Batch, device: torch.device) -> None:
 
 
 class Stopwatch:
-    """Time by name; a function that is called by a timed one is not charged to its caller.
+    """Accumulates time by name; nested timed calls are not charged to their caller.
 
     Attributes:
-        seconds: by name.
+        seconds: accumulated time by name, seconds.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._inner = [0.0]  # of timed calls within each call that is under way
+        self._inner = [0.0]  # stack: time of timed calls within each running call
 
     def timed(self, name: str, function: Callable) -> Callable:
-        """The function, charged to ``name``."""
+        """Wrap a function so that its time is charged to ``name``."""
 
         @wraps(function)
         def work(*args, **kwargs):
@@ -99,8 +103,8 @@ class Stopwatch:
         return work
 
     @contextmanager
-    def wrapping(self, functions: dict[str, tuple[object, str]]) -> Iterator[None]:
-        """While it is open, these functions (module, name) are timed wherever they are called."""
+    def wrapping(self, functions: Mapping[str, tuple[object, str]]) -> Iterator[None]:
+        """Context in which all calls of the functions, given as (module, name), are timed."""
         with ExitStack() as stack:
             for name, (module, function) in functions.items():
                 wrapped = self.timed(name, getattr(module, function))

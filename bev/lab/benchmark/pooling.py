@@ -1,4 +1,4 @@
-"""Our pooling against the published formulations: time and memory at published shapes."""
+"""Comparison of our voxel pooling with published formulations: time and memory."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ from bev.lab.benchmark.traffic import LeastTime, Traffic, count
 from bev.models.view.depth_bins import DepthBins
 from bev.ops import VoxelPlan, voxel_pool
 
-OURS, ANEW, PREFIX = "ours", "ours, plan anew", "prefix sum"
-_FRUSTUM_COPIES = 6  # frustum features that a published formulation holds at once, at most
+OURS, NEW_PLAN, PREFIX = "ours", "ours, new plan", "prefix sum"
+_FRUSTUM_COPIES = 6  # maximum number of frustum feature tensors that a formulation holds at once
 
 Pool = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,11 +30,17 @@ class Row:
     """One formulation at one shape and batch size.
 
     Attributes:
-        forward_ms, both_ms: median time of the forward pass, and of forward and backward.
-        forward_gain, both_gain: time of the prefix sum in the same run over this one's; NaN where
-            the prefix sum did not run.
-        memory: peak extra memory of forward and backward over inputs plus outputs, tensors alone.
-        plan_ms: median time of making our plan.
+        shape: name of the shape.
+        batch: batch size.
+        name: name of the formulation.
+        forward_ms: median time of the forward pass, milliseconds.
+        both_ms: median time of forward and backward pass, milliseconds.
+        forward_gain: forward time of the prefix sum divided by this one; NaN if the prefix sum did
+            not run.
+        both_gain: likewise for forward and backward.
+        memory: peak extra memory of forward and backward, divided by that of inputs and outputs;
+            tensors only.
+        plan_ms: median time of making our plan, milliseconds.
     """
 
     shape: str
@@ -49,24 +55,24 @@ class Row:
 
 
 def formulations(points: Tensor, grid: BevGrid, plan: VoxelPlan) -> dict[str, Pool]:
-    """Every formulation as a function of depth and context. Those that take a plan get it free."""
+    """All formulations as functions of depth and context; making ``plan`` is not part of them."""
     return {
         PREFIX: partial(prefix_sum, points=points, grid=grid),
         "scatter add": partial(scatter_add, points=points, grid=grid),
         "interval sum": partial(interval_sum, plan=plan, grid=grid),
         "sparse product": partial(sparse_product, plan=plan, grid=grid),
-        ANEW: lambda d, c: voxel_pool(d, c, VoxelPlan.from_points(points, grid)),
+        NEW_PLAN: lambda d, c: voxel_pool(d, c, VoxelPlan.from_points(points, grid)),
         OURS: partial(voxel_pool, plan=plan),
     }
 
 
 def check(device: torch.device) -> None:
-    """Every formulation gives the same result and gradients: in float64, and in float32.
+    """Check that all formulations give the same result and gradients, in float64 and float32.
 
-    float32 on a GPU is what the Triton kernels compute.
+    On a GPU, float32 runs the Triton kernels.
 
     Raises:
-        AssertionError: where one does not; names it.
+        AssertionError: if a formulation differs; names the formulation.
     """
     grid = BevGrid((-30.0, 40.0, 1.0), (-20.0, 25.0, 1.0), (-5.0, 3.0, 8.0))
     shape = Shape("", (64, 176), 16, DepthBins(1.0, 40.0, 1.0), 12, grid)
@@ -87,7 +93,7 @@ def check(device: torch.device) -> None:
 
 
 def random_inputs(points: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Depth (softmax over bins) and context, on the points' device, contiguous as given."""
+    """Random depth (softmax over bins) and context on the device of the points, contiguous."""
     batch, cameras, bins, height, width, _ = points.shape
     generator = torch.Generator().manual_seed(0)
     depth = torch.randn(batch, cameras, bins, height, width, generator=generator).softmax(dim=2)
@@ -98,55 +104,59 @@ def random_inputs(points: Tensor, channels: int) -> tuple[Tensor, Tensor]:
 def measure(
     shape: Shape, batch: int, device: torch.device, seconds: float, memory: float
 ) -> Iterator[Row]:
-    """Rows of one shape; formulations that would need more than ``memory`` bytes are left out."""
+    """Measure one shape; formulations that would need more than ``memory`` bytes are skipped."""
     points = shape.points(batch).to(device)
     plan = VoxelPlan.from_points(points, shape.grid)
     pools = formulations(points, shape.grid, plan)
     if 4 * points.numel() // 3 * shape.channels * _FRUSTUM_COPIES > memory:
-        pools = {name: pools[name] for name in ("sparse product", ANEW, OURS)}
-    inputs = [t.requires_grad_() for t in random_inputs(points, shape.channels)]
-    grad = torch.randn_like(voxel_pool(*inputs, plan))
+        pools = {name: pools[name] for name in ("sparse product", NEW_PLAN, OURS)}
+    depth, context = (t.requires_grad_() for t in random_inputs(points, shape.channels))
+    grad = torch.randn_like(voxel_pool(depth, context, plan))
 
     def forward(pool: Pool) -> None:
         with torch.no_grad():
-            pool(*inputs)
+            pool(depth, context)
 
     def both(pool: Pool) -> None:
-        torch.autograd.grad(pool(*inputs), inputs, grad)
+        torch.autograd.grad(pool(depth, context), [depth, context], grad)
 
-    times = [
-        median_seconds({n: partial(work, p) for n, p in pools.items()}, device, seconds=seconds)
-        for work in (forward, both)
-    ]
-    plan_ms = (
-        1e3
-        * median_seconds(
-            {"plan": lambda: VoxelPlan.from_points(points, shape.grid)}, device, seconds=seconds
-        )["plan"]
-    )
-    ends = sum(t.nbytes for t in (*inputs, grad))
+    def times(work: Callable[[Pool], None]) -> dict[str, float]:
+        works = {name: partial(work, pool) for name, pool in pools.items()}
+        return median_seconds(works, device, seconds=seconds)
+
+    forward_seconds, both_seconds = times(forward), times(both)
+    plan_work = {"plan": lambda: VoxelPlan.from_points(points, shape.grid)}
+    plan_ms = 1e3 * median_seconds(plan_work, device, seconds=seconds)["plan"]
+    ends = sum(t.nbytes for t in (depth, context, grad))
     for name, pool in pools.items():
-        peak = peak_bytes(partial(both, pool), device)
-        ours = [time[name] for time in times]
-        gains = [time.get(PREFIX, float("nan")) / time[name] for time in times]
-        yield Row(shape.name, batch, name, *(1e3 * t for t in ours), *gains, peak / ends, plan_ms)
+        yield Row(
+            shape.name,
+            batch,
+            name,
+            forward_ms=1e3 * forward_seconds[name],
+            both_ms=1e3 * both_seconds[name],
+            forward_gain=forward_seconds.get(PREFIX, float("nan")) / forward_seconds[name],
+            both_gain=both_seconds.get(PREFIX, float("nan")) / both_seconds[name],
+            memory=peak_bytes(partial(both, pool), device) / ends,
+            plan_ms=plan_ms,
+        )
 
 
 def run(
     out: Path, batches: tuple[int, ...], device: torch.device, seconds: float, memory: float
 ) -> list[Row]:
-    """Measure and print every shape; write both tables and the chart into ``out``."""
+    """Measure and print all shapes; write both tables and the chart into ``out``."""
     check(device)
     bandwidth = copy_bandwidth(device)
     print(f"copies at {bandwidth / 1e9:.0f} GB/s (read and written)")
     rows, least = [], []
     for shape in SHAPES:
         for batch in batches:
-            found = list(measure(shape, batch, device, seconds, memory))
+            measured = list(measure(shape, batch, device, seconds, memory))
             plan = VoxelPlan.from_points(shape.points(batch), shape.grid)
             traffic = count(plan, shape.channels, 4)
-            print(describe(shape, batch, found, traffic, bandwidth))
-            rows += found
+            print(describe(shape, batch, measured, traffic, bandwidth))
+            rows += measured
             least.append(LeastTime.of(shape.name, batch, traffic))
     write_csv(rows, out / "pooling.csv")
     write_csv(least, out / "pooling_traffic.csv")
@@ -155,11 +165,14 @@ def run(
 
 
 def describe(shape: Shape, batch: int, rows: list[Row], counts: Traffic, bandwidth: float) -> str:
-    """The rows of a shape as a table, under what must be moved and computed for it.
+    """Table of the rows of a shape, below its memory traffic and operations.
 
     Args:
-        counts: in float32.
-        bandwidth: of copies on this device, bytes a second.
+        shape: shape of the pooling.
+        batch: batch size.
+        rows: results of the formulations.
+        counts: memory traffic and operations in float32.
+        bandwidth: bandwidth of copies on this device, bytes per second.
     """
     forward, backward = counts.microseconds()
     ours = next(row for row in rows if row.name == OURS)
@@ -185,7 +198,7 @@ def describe(shape: Shape, batch: int, rows: list[Row], counts: Traffic, bandwid
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Bars of forward plus backward time, one group a shape (least batch), logarithmic."""
+    """Bar chart of forward plus backward time on a log scale, by shape, at the smallest batch."""
     least = min(row.batch for row in rows)
     rows = [row for row in rows if row.batch == least]
     names = list(dict.fromkeys(row.name for row in rows))

@@ -1,8 +1,8 @@
-"""Published formulations of lift-splat's pooling, to measure ours against.
+"""Published formulations of lift-splat's voxel pooling, to compare ours with.
 
-Written from the papers' descriptions, in stock PyTorch; the authors' own GPU kernels are not among
-them. All but the sparse product build the frustum features (points x channels) first. Depth
-(B, N, D, H, W), context (B, N, C, H, W) to (B, C, Y, X), for grids of one cell in z.
+Written in stock PyTorch from the descriptions in the papers; the GPU kernels of the authors are not
+included. All but the sparse product first build the frustum features (points x channels). Depth is
+(B, N, D, H, W), context (B, N, C, H, W) and the result (B, C, Y, X), for grids of one cell in z.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from bev.ops import VoxelPlan
 def prefix_sum(depth: Tensor, context: Tensor, points: Tensor, grid: BevGrid) -> Tensor:
     """Philion and Fidler, Lift, Splat, Shoot (2020): the cumulative-sum trick.
 
-    Sort the points by cell, sum cumulatively over all points, and subtract at the cells' ends.
+    Sorts the points by cell, sums cumulatively over all points, and subtracts at cell boundaries.
     """
     features = _frustum(depth, context)
     cell, inside = _cells(points, grid)
@@ -51,7 +51,7 @@ class _PrefixSum(torch.autograd.Function):
 
 
 def scatter_add(depth: Tensor, context: Tensor, points: Tensor, grid: BevGrid) -> Tensor:
-    """Li et al., BEVDepth (2022): every point adds its features to its cell."""
+    """Li et al., BEVDepth (2022): each point adds its features to its cell."""
     cell, inside = _cells(points, grid)
     rows = context.new_zeros(_count(depth, grid), context.shape[2])
     rows = rows.index_add(0, cell[inside], _frustum(depth, context)[inside])
@@ -61,7 +61,7 @@ def scatter_add(depth: Tensor, context: Tensor, points: Tensor, grid: BevGrid) -
 def interval_sum(depth: Tensor, context: Tensor, plan: VoxelPlan, grid: BevGrid) -> Tensor:
     """Liu et al., BEVFusion (2022): sums over intervals of sorted frustum features.
 
-    The order and the intervals are made beforehand, as there.
+    Order and intervals are precomputed, as in the paper.
     """
     inside = int(plan.cell_start[-1])
     order = plan.point_by_cell[:inside]
@@ -71,7 +71,7 @@ def interval_sum(depth: Tensor, context: Tensor, plan: VoxelPlan, grid: BevGrid)
 
 
 def sparse_product(depth: Tensor, context: Tensor, plan: VoxelPlan, grid: BevGrid) -> Tensor:
-    """The same pattern as ours through stock ``torch.sparse``: CSR matrices times dense ones."""
+    """Our pooling pattern with stock ``torch.sparse``: CSR matrices times dense matrices."""
     rows = context.permute(0, 1, 3, 4, 2).reshape(-1, context.shape[2])
     return _grid(_SparseProduct.apply(_pixel_major(depth), rows, plan), depth, grid)
 
@@ -120,7 +120,7 @@ def _frustum(depth: Tensor, context: Tensor) -> Tensor:
 
 
 def _cells(points: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor]:
-    """The cell (B, Y, X) of every point, and which points are inside."""
+    """Flat cell index (B, Y, X) of each point, and a mask of the points inside the grid."""
     batch = points.shape[0]
     index, inside = grid.locate(points.permute(0, 1, 3, 4, 2, 5).reshape(batch, -1, 3))
     _, rows, columns = grid.shape

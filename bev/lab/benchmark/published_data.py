@@ -1,15 +1,15 @@
-"""The sample path as published codebases have it, to measure ours against.
+"""Sample loading as in published codebases, to compare ours with.
 
-Written from the descriptions of BEVDet (Huang et al. 2021) and BEVDepth (Li et al. 2022): every
-image is decoded whole by Pillow, then resized (bicubic), cropped, mirrored and rotated (nearest
-pixel), each a pass of its own with a matrix of its own; targets are drawn box by box (CenterPoint,
-Yin et al. 2021). Key frames, ground truth boxes and their transform are this project's own in both paths,
-and both leave off before the images are normalised (there on the CPU, here on the device): what is
-compared is the work on pixels and targets.
+Written from the descriptions of BEVDet (Huang et al. 2021) and BEVDepth (Li et al. 2022): each
+image is fully decoded by Pillow, then resized (bicubic), cropped, flipped and rotated (nearest
+pixel), each step in a pass of its own with a matrix of its own; targets are drawn box by box
+(CenterPoint, Yin et al. 2021). Both paths use this project's key frames, ground-truth boxes and box
+transforms, and both end before images are normalised (on the CPU in published code, on the device
+here), so that the comparison covers the work on pixels and targets.
 
-The images agree but for the corners: what is rotated here has been cropped, and black comes in.
-Resized sizes are whole pixels, and the matrices follow them; published code keeps the drawn scale
-there, which is off by less than a pixel.
+The images agree except in the corners: here images are rotated after the crop, so corners become
+black. Resized sizes are whole pixels, and the matrices use them; published code keeps the drawn
+scale in its matrices, which is off by less than a pixel.
 """
 
 import math
@@ -33,13 +33,13 @@ from bev.models.heads.center.targets import REGRESSION, CenterTargets
 
 @dataclass(frozen=True)
 class Steps:
-    """What is done to one image.
+    """Augmentation steps of one image.
 
     Attributes:
-        resized: (width, height), pixels.
-        corner: (left, top) of the crop window in the resized image, pixels.
-        flip: mirror left and right.
-        rotation: degrees, counter-clockwise.
+        resized: size (width, height) of the resized image, pixels.
+        corner: corner (left, top) of the crop window in the resized image, pixels.
+        flip: flip left and right.
+        rotation: rotation, degrees, counter-clockwise.
     """
 
     resized: tuple[int, int]
@@ -54,7 +54,7 @@ def draw(
     image_size: tuple[int, int],
     rng: np.random.Generator,
 ) -> Steps:
-    """Draw the steps of an image of ``size`` (height, width) that becomes ``image_size``."""
+    """Draw the steps from an image of ``size`` (height, width) to one of ``image_size``."""
     height, width = image_size
     scale = width / size[1] * (1 + rng.uniform(*config.scale) / 0.44)
     resized = int(size[1] * scale), int(size[0] * scale * config.stretch)
@@ -67,18 +67,18 @@ def draw(
 def load_image(
     path: Path, steps: Steps, image_size: tuple[int, int]
 ) -> tuple[UInt8[Tensor, "3 H W"], Float[Tensor, "3 3"]]:
-    """The augmented image, RGB, and its ``image_from_original``, step by step."""
+    """Load the augmented RGB image and its ``image_from_original``, step by step."""
     height, width = image_size
     left, top = steps.corner
-    image = Image.open(path)
-    linear = torch.diag(torch.tensor(steps.resized) / torch.tensor(image.size)).double()
-    image = image.resize(steps.resized)
+    original = Image.open(path)
+    linear = torch.diag(torch.tensor(steps.resized) / torch.tensor(original.size)).double()
+    image = original.resize(steps.resized)
     image = image.crop((left, top, left + width, top + height))
     shift = -torch.tensor(steps.corner).double()
     if steps.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        mirror = torch.diag(torch.tensor([-1.0, 1.0])).double()
-        linear, shift = mirror @ linear, mirror @ shift + torch.tensor([width, 0.0]).double()
+        flip = torch.diag(torch.tensor([-1.0, 1.0])).double()
+        linear, shift = flip @ linear, flip @ shift + torch.tensor([width, 0.0]).double()
     image = image.rotate(steps.rotation)
     cos, sin = math.cos(math.radians(steps.rotation)), math.sin(math.radians(steps.rotation))
     turn = torch.tensor([[cos, sin], [-sin, cos]]).double()
@@ -90,7 +90,7 @@ def load_image(
 
 
 def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
-    """What ``data[epoch, index]`` is, with images loaded in the published steps."""
+    """The sample ``data[epoch, index]`` with images loaded by the published steps."""
     frame, size = data.frames[index], data.config.image_size
     rng = np.random.default_rng([data.seed, epoch, index])
     loaded = [
@@ -121,7 +121,7 @@ def center_targets(
     overlap: float = 0.1,
     min_radius: int = 2,
 ) -> CenterTargets:
-    """What ``bev.models.heads.center.targets.center_targets`` gives, box by box."""
+    """Targets as of ``bev.models.heads.center.targets.center_targets``, drawn box by box."""
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(gt_boxes), len(labels), rows, columns)
     index, regression, attribute = [], [], []
@@ -142,8 +142,7 @@ def center_targets(
             attribute.append(int(boxes.attribute[box]))
             offset = torch.stack([x - column, y - row])
             turn = torch.stack([yaw.sin(), yaw.cos()])
-            values = [offset, z[None], size.log(), turn, boxes.velocity[box]]
-            regression.append(torch.cat(values))
+            regression.append(torch.cat([offset, z[None], size.log(), turn, boxes.velocity[box]]))
     values = torch.stack(regression) if regression else torch.zeros(0, sum(REGRESSION.values()))
     maps = values.split(list(REGRESSION.values()), dim=1)
     return CenterTargets(
@@ -172,6 +171,6 @@ def _draw(heatmap: Tensor, row: int, column: int, radius: int) -> None:
     rows, columns = heatmap.shape
     up, down = min(row, radius), min(rows - row, radius + 1)
     left, right = min(column, radius), min(columns - column, radius + 1)
-    there = heatmap[row - up : row + down, column - left : column + right]
+    window = heatmap[row - up : row + down, column - left : column + right]
     part = gaussian[radius - up : radius + down, radius - left : radius + right]
-    torch.maximum(there, torch.from_numpy(part).float(), out=there)
+    torch.maximum(window, torch.from_numpy(part).float(), out=window)

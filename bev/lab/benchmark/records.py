@@ -1,4 +1,4 @@
-"""What a benchmark measured, as a table for programs."""
+"""CSV files of benchmark results."""
 
 import csv
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def write_csv(rows: Sequence[Any], path: Path) -> None:
-    """Write rows, dataclass instances of one kind, at least one; folders are made."""
+    """Write one or more instances of a dataclass as rows; missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, asdict(rows[0]))

@@ -1,4 +1,4 @@
-"""Frustums of the published settings, over the calibration of a real nuScenes car."""
+"""Frustums of published settings, with the calibration of a real nuScenes car."""
 
 from dataclasses import dataclass
 
@@ -19,12 +19,12 @@ class Shape:
     """One setting of the pooling.
 
     Attributes:
-        name: as the chart says it.
-        image: (H, W) of the network's images, pixels.
+        name: name in the chart.
+        image: size (H, W) of the network's images, pixels.
         stride: pixels per feature cell.
-        depth: the depth bins; points stand at their near ends.
-        channels: of the context.
-        grid: the BEV grid.
+        depth: depth bins; points are at their near ends.
+        channels: number of context channels.
+        grid: BEV grid.
     """
 
     name: str
@@ -63,14 +63,16 @@ SHAPES = (
 
 
 def ring(image: tuple[int, int], batch: int) -> Cameras:
-    """The six cameras of a real car for images of (H, W) pixels, cut at the top; (B, 6)."""
+    """(B, 6) cameras of a real car for images of (H, W) pixels, cropped at the top."""
     rig = make_rig(np.random.default_rng(0), REAL_IMAGE_WIDTH)
     scale = image[1] / REAL_IMAGE_WIDTH
     top = image[0] - scale * _REAL_IMAGE_HEIGHT
     affine = torch.tensor([[scale, 0.0, 0.0], [0.0, scale, top], [0.0, 0.0, 1.0]])
-    intrinsics = torch.tensor(np.stack([mount.intrinsic for mount in rig.cameras]))
-    ego_from_camera = torch.tensor(np.stack([mount.ego_from_sensor for mount in rig.cameras]))
+    matrices = [mount.intrinsic for mount in rig.cameras if mount.intrinsic is not None]
+    intrinsics = torch.tensor(np.stack(matrices)).float()
+    ego_from_camera = torch.tensor(np.stack([m.ego_from_sensor for m in rig.cameras])).float()
     return Cameras(
-        *(m.float().expand(batch, *m.shape) for m in (intrinsics, ego_from_camera)),
+        intrinsics.expand(batch, *intrinsics.shape),
+        ego_from_camera.expand(batch, *ego_from_camera.shape),
         affine.expand(batch, 6, 3, 3),
     )

@@ -1,6 +1,6 @@
-"""Where the time and memory of a training step go: one config, one device, random images."""
+"""Time, FLOPs and memory of the parts of a training step: one config and device, random images."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,17 +18,17 @@ from bev.models.view.base import BevFeatures
 from bev.training.optimization.optimizer import build_optimizer
 from bev.training.optimization.stages import Stages
 
-BOXES = 30  # a sample
+BOXES = 30  # boxes per sample
 
 
 def random_batch(config: Experiment, device: torch.device) -> Batch:
-    """Noise of the config's size seen by a real ring of cameras, with boxes and lidar points."""
-    size, batch = config.data.image_size, config.data.batch_size
+    """Random batch of a config: noise images of a real camera rig, boxes and lidar points."""
+    size, batch, labels = config.data.image_size, config.data.batch_size, config.model.label_space
     generator = torch.Generator().manual_seed(0)
 
     def uniform(low: list[float], high: list[float], count: int) -> Tensor:
-        low, high = torch.tensor(low), torch.tensor(high)
-        return low + (high - low) * torch.rand(count, len(low), generator=generator)
+        start, end = torch.tensor(low), torch.tensor(high)
+        return start + (end - start) * torch.rand(count, len(low), generator=generator)
 
     def boxes() -> Boxes3D:
         return Boxes3D.make(
@@ -36,15 +36,13 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
             size=uniform([0.5, 0.5, 1], [5, 2, 2], BOXES),
             yaw=uniform([-3], [3], BOXES)[:, 0],
             velocity=uniform([-5, -5], [5, 5], BOXES),
-            label=torch.randint(0, len(config.model.labels.classes), (BOXES,), generator=generator),
+            label=torch.randint(0, len(labels.classes), (BOXES,), generator=generator),
         )
 
-    def areas(own: Boxes3D) -> Polygons:
-        """The footprints of the boxes, as the ground truth of every layer that is asked for."""
-        layers = [
-            config.model.labels.layer_names.index(name) for name in config.data.polygons.layers
-        ]
-        return Polygons.cat([Polygons.of_boxes(own, layer) for layer in layers])
+    def polygons(gt_boxes: Boxes3D) -> Polygons:
+        """Footprints of the boxes, as ground truth of all layers that the config loads."""
+        layers = [labels.layer_names.index(name) for name in config.data.polygons.layers]
+        return Polygons.cat([Polygons.of_boxes(gt_boxes, layer) for layer in layers])
 
     def views(when: str) -> Views:
         images = torch.randint(0, 256, (batch, 6, 3, *size), generator=generator)
@@ -52,7 +50,7 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
         return Views(images.to(torch.uint8), ring(size, batch), names)
 
     def before(time: int) -> AdjacentViews:
-        """Half a second's drive ahead, for each frame back."""
+        """Views of an earlier frame; the car drives straight on, half a second per frame."""
         ego_from_adjacent = torch.eye(4).repeat(batch, 1, 1)
         ego_from_adjacent[:, 0, 3] = -4.0 * time
         return AdjacentViews(
@@ -69,21 +67,21 @@ def random_batch(config: Experiment, device: torch.device) -> Batch:
         lidar=[uniform([-50, -50, -1], [50, 50, 3], 20_000) for _ in range(batch)],
         global_from_ego=torch.eye(4, dtype=torch.float64).expand(batch, 4, 4),
         adjacent=[before(time + 1) for time in range(config.model.temporal.num_adjacent)],
-        polygons=[areas(own) for own in gt_boxes],
+        polygons=[polygons(sample_boxes) for sample_boxes in gt_boxes],
     ).to(device)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a part of a training step takes.
+    """Cost of a part of a training step.
 
     Attributes:
-        seconds: forward and backward, median.
-        parameters: of its modules.
-        flops: of its forward pass, a multiplication and addition as two; matrix products and
-            convolutions, as ``FlopCounterMode`` counts them.
-        memory: bytes, the most that it holds above what stood before: of the step, what it needs
-            beside weights, their gradients and the optimiser's state.
+        seconds: median time of forward and backward pass, seconds.
+        parameters: number of parameters of its modules.
+        flops: FLOPs of its forward pass, a multiplication and an addition counted as two; covers
+            matrix products and convolutions, as counted by ``FlopCounterMode``.
+        memory: peak memory above that in use before it started, bytes; for the whole step this
+            excludes weights, their gradients and the state of the optimizer.
     """
 
     seconds: float
@@ -95,11 +93,11 @@ class Stage:
 def step_stages(
     config: Experiment, device: torch.device, precision: torch.dtype, seconds: float
 ) -> dict[str, Stage]:
-    """A training step, and its parts, each forward and backward.
+    """Measure a training step and each of its parts, forward and backward.
 
-    The parts are run alone on the tensors that they get in the step: ``backbone``, ``neck``,
-    ``view`` (all of it), of which those of ``view_parts``; ``encoder``, and each head by its name,
-    with its targets and losses.
+    The parts run separately on the tensors that they receive in the step: ``backbone``, ``neck``,
+    ``view`` (the whole view transform), the parts of ``view_parts`` within it, ``encoder``, and
+    each head by its name, including its targets and losses.
     """
     config = replace(
         config,
@@ -113,7 +111,8 @@ def step_stages(
 
     def step() -> None:
         with autocast:
-            loss = sum(model.loss(batch).values())
+            first, *rest = model.loss(batch).values()
+            loss = sum(rest, start=first)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -134,7 +133,7 @@ def step_stages(
     def trained(function: Callable, *inputs: Tensor) -> Callable[[], None]:
         leaves = [t.detach().requires_grad_(t.is_floating_point()) for t in inputs]
         wanted = [t for t in (*leaves, *parameters) if t.requires_grad]
-        grads: list[Tensor] = []  # of the outputs, as the rest of the network would hand them in
+        grads: list[Tensor] = []  # gradients of the outputs, in place of the rest of the network's
 
         def work() -> None:
             with autocast:
@@ -145,21 +144,21 @@ def step_stages(
 
         return work
 
-    rooms: dict[str, tuple[nn.Module, Callable, tuple[Tensor, ...]]] = {
+    parts: dict[str, tuple[nn.Module, Callable, tuple[Tensor, ...]]] = {
         "backbone": (model.backbone, model.backbone, (images,)),
         "neck": (model.neck, lambda *maps: model.neck(list(maps)), tuple(levels)),
         "view": (view, lambda maps: view(maps, *place), (features,)),
         "encoder": (model.encoder, model.encoder, (bev,)),
     }
-    for name, own in config.model.heads.items():
-        if not own.auxiliary:  # those need more than BEV features
-            rooms[name] = (
+    for name, head in config.model.heads.items():
+        if not head.auxiliary:  # auxiliary heads need more than BEV features
+            parts[name] = (
                 getattr(model, name),
                 _head_loss(model, name, batch, features, lifted),
                 (encoded,),
             )
     works: dict[str, Callable[[], object]] = {"step": step}
-    for name, (_, function, inputs) in rooms.items():
+    for name, (_, function, inputs) in parts.items():
         works[name] = trained(function, *inputs)
         if name == "view":
             works |= view_parts(view, batch, features, trained)
@@ -170,9 +169,9 @@ def step_stages(
             function(*inputs)
         return counter.get_total_flops()
 
-    counted = {name: flops(function, *inputs) for name, (_, function, inputs) in rooms.items()}
+    counted = {name: flops(function, *inputs) for name, (_, function, inputs) in parts.items()}
     counted["step"] = flops(model.loss, batch)
-    modules = {"step": model} | {name: module for name, (module, _, _) in rooms.items()}
+    modules = {"step": model} | {name: module for name, (module, _, _) in parts.items()}
     sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in modules.items()}
     return {
         name: Stage(time, sizes.get(name, 0), counted.get(name, 0), peak_bytes(works[name], device))
@@ -180,22 +179,23 @@ def step_stages(
     }
 
 
-def _tensors(value: object) -> list[Tensor]:
+def _tensors(value: Tensor | Iterable | None) -> list[Tensor]:
+    """All tensors of a nested output."""
     if isinstance(value, Tensor):
         return [value]
-    if value is None:  # the depth of a view transform that predicts none
+    if value is None:  # depth logits of a view transform that predicts no depth
         return []
     return [tensor for part in value for tensor in _tensors(part)]
 
 
 def table(stages: dict[str, Stage]) -> str:
-    """The parts, with their shares of the step."""
+    """Human-readable table of the parts, with their shares of the step."""
     lines = [
         f"{'':24} {'ms':>9} {'of the step':>12} {'M params':>9} {'GFLOPs':>9} {'peak MB':>9}",
     ]
     step = stages["step"].seconds
     for name, stage in stages.items():
-        if name in PARTS:  # of the view, whose parameters and FLOPs are told there
+        if name in PARTS:  # parameters and FLOPs are included in those of the view
             held = f"{'':9} {'':9} {stage.memory / 1e6:9.1f}"
             name = f"  {name}"
         else:
@@ -213,7 +213,7 @@ def table(stages: dict[str, Stage]) -> str:
 def _head_loss(
     model: Detector, name: str, batch: Batch, images: Tensor, lifted: BevFeatures
 ) -> Callable[[Tensor], Collection[Tensor]]:
-    """From BEV features to the loss terms of a head."""
+    """Function from BEV features to the loss terms of a head."""
     head = getattr(model, name)
 
     def losses(bev: Tensor) -> Collection[Tensor]:

@@ -1,7 +1,7 @@
-"""nuScenes tables of any size, without a world behind them: what opening a large data set costs.
+"""Synthetic nuScenes tables of any size, without sensor data, to measure opening a large data set.
 
-Scenes have trainval's own names, so the official splits apply; file names are as long as nuScenes'
-own and name files that do not exist. Boxes are tracks that move straight on from random places.
+Scenes have the names of trainval, so that the official splits apply; file names are as long as in
+nuScenes, but the files do not exist. Boxes are tracks that move straight ahead from random places.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ _CATEGORIES = (
     ("static_object.bicycle_rack", ""),
     ("movable_object.debris", ""),
 )
-_STEP = 500_000  # microseconds from key frame to key frame
+_STEP = 500_000  # microseconds between key frames
 
 
 def token(*parts: object) -> str:
-    """A 32-digit token that names these parts."""
+    """A 32-digit token, a hash of the arguments."""
     return hashlib.md5(repr(parts).encode()).hexdigest()
 
 
@@ -45,17 +45,18 @@ def write_tables(
     sweeps: int = 0,
     seed: int = 0,
 ) -> Path:
-    """Write a data root that holds the 13 tables of version ``v1.0-trainval`` and nothing else.
+    """Write a data root that contains only the 13 tables of version ``v1.0-trainval``.
 
     Args:
-        scenes: at most 850.
-        frames: key frames a scene.
-        boxes: in each key frame.
-        sweeps: readings of each sensor between two key frames (nuScenes has 5 of a camera).
-        seed: the same seed gives the same tables.
+        root: data root to create.
+        scenes: number of scenes, at most 850.
+        frames: key frames per scene.
+        boxes: boxes per key frame.
+        sweeps: sweeps of each sensor between two key frames (5 per camera in nuScenes).
+        seed: random seed; the same seed gives the same tables.
 
     Returns:
-        The root.
+        The data root.
     """
     folder = root / VERSION
     folder.mkdir(parents=True)
@@ -81,7 +82,7 @@ def write_tables(
 
 
 class _Rows:
-    """A table that is written row by row."""
+    """JSON table that is written row by row."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.before = path, "[\n"
@@ -152,14 +153,14 @@ def _scene_rows(name: str, frames: int, sweeps: int) -> Iterator[tuple[str, dict
             },
         )
         count = 1 + (frames - 1) * (sweeps + 1)
-        readings = [token(name, channel, i) for i in range(count)]
-        for i, reading in enumerate(readings):
+        records = [token(name, channel, i) for i in range(count)]
+        for i, record in enumerate(records):
             frame = i / (sweeps + 1)
             time = _time(frame) + 7_000 * number
             yield (
                 "ego_pose",
                 {
-                    "token": reading,
+                    "token": record,
                     "timestamp": time,
                     "rotation": _turn(0.01 * frame),
                     "translation": [400.0 + 4.01234567 * frame, 1100.0 + 0.123456789 * frame, 0.0],
@@ -168,9 +169,9 @@ def _scene_rows(name: str, frames: int, sweeps: int) -> Iterator[tuple[str, dict
             yield (
                 "sample_data",
                 {
-                    "token": reading,
+                    "token": record,
                     "sample_token": samples[round(frame)],
-                    "ego_pose_token": reading,
+                    "ego_pose_token": record,
                     "calibrated_sensor_token": mounting,
                     "timestamp": time,
                     "fileformat": "jpg" if is_camera else "pcd",
@@ -181,7 +182,7 @@ def _scene_rows(name: str, frames: int, sweeps: int) -> Iterator[tuple[str, dict
                         f"samples/{channel}/n015-2018-07-24-{name}+0800__{channel}__{time}.jpg"
                     ),
                 }
-                | _links(readings, i),
+                | _links(records, i),
             )
 
 
@@ -240,5 +241,5 @@ def _time(frame: float) -> int:
 
 
 def _turn(yaw: float) -> list[float]:
-    """Quaternion (w, x, y, z) of a turn about z."""
+    """Quaternion (w, x, y, z) of a rotation about z by ``yaw``, radians."""
     return [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))]

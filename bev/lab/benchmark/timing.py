@@ -1,29 +1,32 @@
-"""Times and memory of functions, measured so that their ratios mean something."""
+"""Time and memory of functions, measured so that they can be compared."""
 
 import gc
 import os
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
 
-_AHEAD = 4_000_000  # cycles, some 2 ms, that a GPU waits while its work is queued
+_AHEAD = 4_000_000  # cycles, about 2 ms, for which a GPU sleeps while kernels are queued
 
 
 def median_seconds(
-    works: dict[str, Work], device: torch.device, rounds: int = 15, seconds: float = 4.0
+    works: Mapping[str, Work], device: torch.device, rounds: int = 15, seconds: float = 4.0
 ) -> dict[str, float]:
-    """Median time of each function, seconds, taken in turns so that all share the machine's moods.
+    """Median time of each function, seconds.
+
+    Each round runs all functions in turn, so that changes in the load of the machine affect all.
 
     Args:
-        works: functions by name; each is run once before it counts.
-        rounds: turns at least 3 and at most this many.
-        seconds: no new turn is begun after this time.
+        works: functions by name; each is run once before the first round.
+        device: device that the functions run on.
+        rounds: maximum number of rounds; at least 3 are run.
+        seconds: time after which no new round starts, seconds.
     """
     for work in works.values():
         work()
@@ -33,7 +36,7 @@ def median_seconds(
         if turn >= 3 and time.perf_counter() - begin > seconds:
             break
         for name, work in works.items():
-            # A fast function beside a slow one finds the caches swept: warm again, then measure.
+            # The other functions have evicted the caches: warm up again, then measure.
             work()
             taken[name].append(_once(work, device))
     return {name: statistics.median(times) for name, times in taken.items()}
@@ -46,7 +49,7 @@ def _once(work: Work, device: torch.device) -> float:
         return time.perf_counter() - begin
     first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
-    torch.cuda._sleep(_AHEAD)  # or what is measured is Python, which launches kernels one by one
+    torch.cuda._sleep(_AHEAD)  # else the launches of kernels from Python would be measured
     first.record()
     work()
     last.record()
@@ -55,18 +58,19 @@ def _once(work: Work, device: torch.device) -> float:
 
 
 def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
-    """Bytes a second that the device reads and writes when it copies ``size`` bytes."""
+    """Bandwidth of copying ``size`` bytes: bytes read and written per second."""
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * size / median_seconds({"copy": lambda: target.copy_(source)}, device)["copy"]
 
 
 def peak_bytes(work: Work, device: torch.device) -> int:
-    """Most memory that ``work`` holds above what was held before it began.
+    """Peak memory of ``work`` above that in use before it started, bytes.
 
-    On a CPU the peaks of tensors and of numpy's arrays, which need not come at once, added up.
+    On a CPU, the sum of the peaks of tensors and of numpy arrays, which may occur at different
+    times.
     """
-    work()  # what is made once and kept does not count
+    work()  # excludes memory that is allocated once and kept
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -75,7 +79,7 @@ def peak_bytes(work: Work, device: torch.device) -> int:
         work()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else it prints a line at each start and stop
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # no output at each start and stop
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         result = work()
     del result
@@ -88,7 +92,7 @@ def peak_bytes(work: Work, device: torch.device) -> int:
 
 
 def _python_peak(work: Work) -> int:
-    """Most memory that ``work`` holds in Python's objects and numpy's arrays."""
+    """Peak memory of ``work`` in Python objects and numpy arrays, bytes."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

@@ -1,4 +1,4 @@
-"""The parts of each view transform, as functions to be timed on what they get in a step."""
+"""Parts of the view transforms, as functions to be timed on the inputs of a training step."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from bev.models.view.lift_splat import LiftSplat, frustum_points
 from bev.models.view.voxel_sampling import VoxelSampling
 from bev.ops import VoxelPlan, voxel_pool
 
-# Every name that ``view_parts`` gives, in the order of the data's way.
+# All names of ``view_parts``, in the order of computation.
 PARTS = ("frustum", "plan", "pooling", "sightings", "sampling")
 Trained = Callable[..., Callable[[], None]]
 
@@ -23,15 +23,17 @@ Trained = Callable[..., Callable[[], None]]
 def view_parts(
     view: ViewTransform, batch: Batch, features: Tensor, trained: Trained
 ) -> dict[str, Callable[[], object]]:
-    """The parts of a view transform that are no layers, by name; none of one unknown here.
+    """Parts of a view transform other than layers, by name; empty for unknown view transforms.
 
     Args:
-        features: (B, N, C, h, w), what the view transform is given.
-        trained: makes a function's forward and backward pass on given tensors.
+        view: view transform.
+        batch: input batch.
+        features: (B, N, C, h, w) image features, the input of the view transform.
+        trained: function that makes a forward and backward pass from a function and its inputs.
     """
     if isinstance(view, DualViewTransform):
-        forth = _lift_parts(view.lift, batch, features, trained)
-        return forth | _sampling_parts(view, batch, features, trained)
+        lifting = _lift_parts(view.lift, batch, features, trained)
+        return lifting | _sampling_parts(view, batch, features, trained)
     if isinstance(view, VoxelSampling):
         return _sampling_parts(view, batch, features, trained)
     return _lift_parts(view, batch, features, trained) if isinstance(view, LiftSplat) else {}
@@ -40,8 +42,8 @@ def view_parts(
 def _lift_parts(
     view: LiftSplat, batch: Batch, features: Tensor, trained: Trained
 ) -> dict[str, Callable[[], object]]:
-    device = features.device
-    pixels = feature_pixels(batch.image_size, features.shape[-2:], view.stride, device=device)
+    device, (height, width) = features.device, features.shape[-2:]
+    pixels = feature_pixels(batch.image_size, (height, width), view.stride, device=device)
     frustum = (pixels, view.bin_depths(device), batch.views.cameras, batch.bev_from_ego)
     points = frustum_points(*frustum)
     plan = VoxelPlan.from_points(points, view.grid)
@@ -58,13 +60,13 @@ def _lift_parts(
 
 
 def _pooling_inputs(points: Tensor, channels: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Depth (B, N, h, w, D) and context (B, N, C, h, w) as in the view transform.
+    """Random depth (B, N, h, w, D) and context (B, N, C, h, w), laid out as in the view transform.
 
     Bins and channels are last in memory.
     """
     batch, cameras, bins, height, width, _ = points.shape
     both = torch.rand(batch, cameras, height, width, bins + channels, device=points.device)
-    # The context is a slice of what the depth net gives, the depth a softmax of its own.
+    # The context is a slice of the output of the depth net; the depth is a softmax of its own.
     depth, context = both[..., :bins].contiguous(), both.to(dtype)[..., bins:]
     return depth, rearrange(context, "b n h w c -> b n c h w")
 
@@ -72,22 +74,22 @@ def _pooling_inputs(points: Tensor, channels: int, dtype: torch.dtype) -> tuple[
 def _sampling_parts(
     view: VoxelSampling | DualViewTransform, batch: Batch, features: Tensor, trained: Trained
 ) -> dict[str, Callable[[], object]]:
-    # The way back sums over each column, by factors that are learned.
-    back = isinstance(view, DualViewTransform)
-    size, channels = features.shape[-2:], view.context.out_channels
+    # DualViewTransform sums over each column of points, with learned weights.
+    dual = isinstance(view, DualViewTransform)
+    (height, width), channels = features.shape[-2:], view.context.out_channels
 
     def sightings() -> Sightings:
         points = column_points(view.grid, view.heights, features.device)
-        points = points if back else points.view(-1, 1, 3)
-        place = (batch.views.cameras, batch.bev_from_ego, batch.image_size)
-        return find_sightings(points, *place, size, view.stride)
+        points = points if dual else points.view(-1, 1, 3)
+        geometry = (batch.views.cameras, batch.bev_from_ego, batch.image_size)
+        return find_sightings(points, *geometry, (height, width), view.stride)
 
-    found = sightings()
-    rows = torch.rand(*features.shape[:2], *size, channels, device=features.device)
+    pairs = sightings()
+    rows = torch.rand(*features.shape[:2], height, width, channels, device=features.device)
     context = rearrange(rows.to(features.dtype), "b n h w c -> b n c h w")
-    factor = torch.rand_like(found.depth)
-    if back:
-        sampling = trained(lambda c, f: sample_features(c, found, f), context, factor)
+    factor = torch.rand_like(pairs.depth)
+    if dual:
+        sampling = trained(lambda c, f: sample_features(c, pairs, f), context, factor)
     else:
-        sampling = trained(lambda c: sample_features(c, found, factor), context)
+        sampling = trained(lambda c: sample_features(c, pairs, factor), context)
     return {"sightings": sightings, "sampling": sampling}

@@ -1,1 +1,1 @@
-"""Published checkpoints of others as checkpoints of this project, tensor by tensor."""
+"""Conversion of published checkpoints to checkpoints of this project, tensor by tensor."""

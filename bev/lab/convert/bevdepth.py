@@ -1,15 +1,17 @@
-"""Rules for BEVDepth's ResNet-50 (Li et al. 2022), in the names of the authors' code.
+"""Conversion rules for BEVDepth's ResNet-50 (Li et al. 2022), in the names of the authors' code.
 
-Three foldings make their depth net ours, exactly at inference: the bias of the first convolution
-goes into the mean of the norm after it; the end of the MLP and the squeeze after it, two linear
-layers with nothing between them, become one; and transposed 1x1 convolutions are convolutions.
-Their last branch outputs, boxes in the ego frame, are as ours.
+Three foldings convert the published depth net to ours, exactly at inference: the bias of the first
+convolution is merged into the running mean of the batch norm after it; the last layer of the MLP
+and the squeeze layer after it, two linear layers without an activation between them, are merged
+into one; and transposed 1x1 convolutions become convolutions. The outputs of the head, boxes in the
+ego frame, need no conversion.
 """
 
 import torch
 from torch import Tensor
 
 from bev.config import Experiment
+from bev.errors import ConfigError
 from bev.lab.convert.parts import (
     basic_block,
     center_head,
@@ -20,13 +22,15 @@ from bev.lab.convert.parts import (
     transposed_shape,
 )
 from bev.lab.convert.rename import Rule, Shape
-from bev.models import DetectorConfig
+from bev.models import DetectorConfig, SECONDFPNConfig
 
 _NET = "backbone.depth_net"
 
 
 def bevdepth_rules(model: DetectorConfig) -> list[Rule]:
-    """Of one or several key frames; without depth aggregation."""
+    """Rules for one or several key frames, without depth aggregation."""
+    if not isinstance(model.neck, SECONDFPNConfig):
+        raise ConfigError(f"model.neck is {model.neck}; BEVDepth's weights need a SECONDFPNConfig.")
     return [
         Rule(
             r"backbone\.body\.conv1\.weight",
@@ -49,7 +53,7 @@ def bevdepth_rules(model: DetectorConfig) -> list[Rule]:
 
 
 def bevdepth_restated(config: Experiment) -> dict[str, Tensor]:
-    """Grid and frustum are buffers; the frustum has a fourth coordinate, 1."""
+    """Expected values of the grid and frustum buffers; the frustum has a fourth coordinate, 1."""
     grid, frustum = grid_tensors(config), frustum_tensor(config)
     return {
         "backbone.voxel_size": grid["step"],
@@ -60,7 +64,7 @@ def bevdepth_restated(config: Experiment) -> dict[str, Tensor]:
 
 
 def _second_fpn(ours: str, theirs: str, reference: int) -> list[Rule]:
-    """A neck whose level ``reference`` keeps its resolution: there it is a transposed 1x1 layer."""
+    """Rules for a SECONDFPN; level ``reference``, at stride 1, is a transposed 1x1 convolution."""
     ours = ours.replace(".", r"\.")
     return [
         Rule(

@@ -1,9 +1,10 @@
-"""Rules for BEVDet's ResNet-50 (Huang et al. 2021), in the namings of its releases.
+"""Conversion rules for BEVDet's ResNet-50 (Huang et al. 2021), in the names of its releases.
 
-Module names and orders are those of the authors' code: mmdet's ResNet; a pyramid of ``ConvModule``;
-one convolution to depth and context, named ``depthnet`` in the first release and ``depth_net``
-later; residual stages with a 3x3 convolution on the shortcut; ``FPN_LSS``, which joins the fine
-level with the coarse one in this order, ours in the other; and mmdet3d's ``CenterHead``.
+Module names and orders are those of the authors' code: mmdet's ResNet; a feature pyramid of
+``ConvModule``; one convolution to depth and context, named ``depthnet`` in the first release and
+``depth_net`` later; residual stages with a 3x3 convolution on the shortcut; ``FPN_LSS``, which
+concatenates the fine level before the coarse one (ours concatenates the coarse level first); and
+mmdet3d's ``CenterHead``.
 """
 
 from torch import Tensor
@@ -21,19 +22,19 @@ from bev.models import DetectorConfig
 
 
 def first_release_rules(model: DetectorConfig) -> list[Rule]:
-    """Of the first release: RGB images, boxes of mmdet3d before 1.0."""
+    """Rules for the first release: RGB images, boxes of mmdet3d before 1.0."""
     return [*_rules(model, "depthnet"), *center_head("pts_bbox_head", lidar_boxes=True)]
 
 
 def dev2_rules(model: DetectorConfig) -> list[Rule]:
-    """Of dev2.0 and dev2.1: BGR images, boxes of mmdet3d 1.0, which are as ours."""
+    """Rules for dev2.0 and dev2.1: BGR images, boxes of mmdet3d 1.0, defined as ours."""
     stem = Rule(r"backbone\.body\.conv1\.weight", ("img_backbone.conv1.weight",), reverse_colours)
     rules = [stem, *_rules(model, "depth_net")]
     return [*rules, *center_head("pts_bbox_head", lidar_boxes=False)]
 
 
 def first_release_restated(config: Experiment) -> dict[str, Tensor]:
-    """The first release keeps grid and frustum as parameters."""
+    """Expected values of the grid and frustum, which the first release saves as parameters."""
     grid = grid_tensors(config)
     return {
         "img_view_transformer.dx": grid["step"],
@@ -44,7 +45,7 @@ def first_release_restated(config: Experiment) -> dict[str, Tensor]:
 
 
 def dev2_restated(config: Experiment) -> dict[str, Tensor]:
-    """Later releases keep nothing beside the weights."""
+    """No tensors: later releases save nothing but weights."""
     return {}
 
 

@@ -1,15 +1,17 @@
-"""Rules for what several published families share: BGR images, blocks, the centre head, grids."""
+"""Conversion rules shared by published families: BGR images, blocks, the center head, grids."""
 
 import torch
 from torch import Tensor
 
 from bev.config import Experiment
+from bev.errors import ConfigError
 from bev.geometry import feature_pixels
 from bev.lab.convert.rename import Rule, Shape
+from bev.models import LiftSplatConfig
 
-STRIDE = 16  # of the image features, in all families
+STRIDE = 16  # stride of the image features in all families
 
-# Our names of the head's outputs, and the published ones.
+# Published names of the head's outputs by our names.
 _OUTPUTS = {
     "heatmap": "heatmap",
     "offset": "reg",
@@ -21,24 +23,26 @@ _OUTPUTS = {
 
 
 def reverse_colours(weight: Tensor) -> Tensor:
-    """A first convolution over red, green and blue, from one over blue, green and red."""
+    """Convert the weights of a first convolution on BGR images to RGB images."""
     return weight.flip(1)
 
 
 def transposed(weight: Tensor) -> Tensor:
-    """A 1x1 convolution, from a transposed one of stride 1."""
+    """Convert the weights of a transposed 1x1 convolution of stride 1 to those of a convolution."""
     return weight.transpose(0, 1)
 
 
 def transposed_shape(shape: Shape) -> tuple[Shape, ...]:
-    """The shape of what :func:`transposed` takes."""
+    """Shape of the argument of :func:`transposed`, given the shape of its result."""
     return ((shape[1], shape[0], *shape[2:]),)
 
 
 def basic_block(ours: str, theirs: str) -> list[Rule]:
-    """Rules for the convolutions and norms of our ``BasicBlock``; both names are expressions.
+    """Rules for the convolutions and norms of our ``BasicBlock``.
 
-    The groups of ``ours`` are two at most.
+    Args:
+        ours: regular expression of our name of the block, with at most two groups.
+        theirs: published name, which may refer to the groups.
     """
     groups = ours.count("(")
     number, leaf = rf"\{groups + 1}", rf"\{groups + 2}"
@@ -49,12 +53,12 @@ def basic_block(ours: str, theirs: str) -> list[Rule]:
 
 
 def center_head(theirs: str, lidar_boxes: bool) -> list[Rule]:
-    """Rules for the head.
+    """Rules for the center head.
 
     Args:
         theirs: published name of the head.
-        lidar_boxes: outputs are those of mmdet3d before 1.0, whose boxes have (width, length,
-            height) and a yaw r = -yaw - pi / 2: sin(yaw) = -cos(r) and cos(yaw) = -sin(r).
+        lidar_boxes: True for outputs as in mmdet3d before 1.0, whose boxes have sizes (width,
+            length, height) and a yaw r = -yaw - pi / 2: sin(yaw) = -cos(r), cos(yaw) = -sin(r).
     """
     rules = [
         Rule(r"head\.shared\.0\.weight", (f"{theirs}.shared_conv.conv.weight",)),
@@ -74,7 +78,7 @@ def center_head(theirs: str, lidar_boxes: bool) -> list[Rule]:
 
 
 def grid_tensors(config: Experiment) -> dict[str, Tensor]:
-    """``step``, ``center`` (of the first cell) and ``size`` of the grid along x, y and z."""
+    """``step``, ``center`` (of the first cell) and ``size`` of the grid, each along x, y and z."""
     axes = torch.tensor([config.model.grid.x, config.model.grid.y, config.model.grid.z])
     return {
         "step": axes[:, 2],
@@ -84,7 +88,9 @@ def grid_tensors(config: Experiment) -> dict[str, Tensor]:
 
 
 def frustum_tensor(config: Experiment) -> Tensor:
-    """(D, h, w, 3) pixel x and y and depth of the published frustum."""
+    """(D, h, w, 3) pixel x, pixel y and depth of the points of the published frustum."""
+    if not isinstance(config.model.view, LiftSplatConfig):
+        raise ConfigError(f"model.view is {config.model.view}; a frustum needs a LiftSplatConfig.")
     height, width = config.data.image_size
     features = (height // STRIDE, width // STRIDE)
     pixels = feature_pixels((height, width), features, STRIDE, corners=True)

@@ -1,7 +1,7 @@
-"""From a published checkpoint file to one of this project: read, recognise, convert, write.
+"""Conversion of published checkpoint files: read, detect the family, convert, write.
 
-Which family a file is of shows in the names and shapes of its tensors alone. Each family has a
-config that rebuilds its model; what that does not reproduce stands in the config's docstring.
+The family of a file is detected from the names and shapes of its tensors. Each family has a config
+that rebuilds its model; the docstring of the config lists what it does not reproduce.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,12 +30,13 @@ from bev.serialization import to_plain
 
 @dataclass(frozen=True)
 class Family:
-    """Checkpoints of one published architecture.
+    """Family of checkpoints of one published architecture.
 
     Attributes:
-        config: file name (without ``.py``) of the config that rebuilds it.
-        rules: from the config's model, what our tensors are made of.
-        restated: from the config, the published tensors that only say what the config says.
+        config: file name (without ``.py``) of the config that rebuilds the architecture.
+        rules: function from the model settings to the rules that make our tensors.
+        restated: function from the config to the published tensors that only repeat settings of
+            the config, with their expected values.
     """
 
     config: str
@@ -43,7 +44,7 @@ class Family:
     restated: Callable[[Experiment], dict[str, Tensor]]
 
     def sources(self, config: Experiment) -> dict[str, Source]:
-        """What each tensor of the model is made of."""
+        """Sources of each tensor of the model."""
         return sources(self.rules(config.model), model_shapes(config.model))
 
 
@@ -58,14 +59,14 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """A published checkpoint as one of this project.
+    """Converted checkpoint.
 
     Attributes:
-        family: its name.
-        config: that rebuilds it.
+        family: name of the family.
+        config: config that rebuilds the model.
         weights: our state dict.
-        used: how many published tensors these are made of.
-        unused: published tensors that only restate the config.
+        used: number of published tensors that the weights are made of.
+        unused: names of published tensors that only repeat settings of the config.
     """
 
     family: str
@@ -85,37 +86,37 @@ class Conversion:
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint of mmcv or Lightning, or one that is saved bare.
+    """Read the state dict of a checkpoint of mmcv or Lightning, or a bare state dict.
 
-    Only plain data and tensors are read: a stranger's checkpoint runs no code. The prefix of a
-    wrapper (``module.``, ``model.``) is taken off where all names have it.
+    Only plain data and tensors are read, so an untrusted checkpoint runs no code. The prefix of a
+    wrapper (``module.``, ``model.``) is removed if all names have it.
 
     Raises:
-        CheckpointError: where the file is missing, cannot be read so, or holds no tensors.
+        CheckpointError: if the file is missing, cannot be read this way, or contains no tensors.
     """
     try:
-        found = read_weights(path)
+        published = read_weights(path)
     except WeightsError as error:
         raise CheckpointError(f"Checkpoint {path} cannot be used. {error}") from error
-    if all(name.startswith("model.") for name in found):
-        found = {name.removeprefix("model."): value for name, value in found.items()}
-    return found
+    if all(name.startswith("model.") for name in published):
+        published = {name.removeprefix("model."): value for name, value in published.items()}
+    return published
 
 
 def convert(
-    found: Mapping[str, Tensor], configs: Mapping[str, Experiment], family: str = ""
+    published: Mapping[str, Tensor], configs: Mapping[str, Experiment], family: str = ""
 ) -> Conversion:
     """Convert a published state dict.
 
     Args:
-        found: see :func:`read_published`.
-        configs: of each family, by its name.
-        family: its name; empty to recognise it.
+        published: state dict, as returned by :func:`read_published`.
+        configs: configs of the families, by name of the family.
+        family: name of the family; empty detects it.
 
     Raises:
-        ConfigError: for an unknown family.
-        CheckpointError: names the tensors that are missing, unexpected or of another shape, against
-            the family that is nearest.
+        ConfigError: if the family is unknown.
+        CheckpointError: if the state dict does not match the family, or none of them; names the
+            tensors that are missing, unexpected or of another shape in the nearest family.
     """
     if family and family not in configs:
         raise ConfigError(f"Family {family!r} is none of {', '.join(configs)}.")
@@ -123,24 +124,26 @@ def convert(
     made_of = {name: FAMILIES[name].sources(configs[name]) for name in names}
     restated = {name: FAMILIES[name].restated(configs[name]) for name in names}
     wrong: dict[str, Faults] = {
-        name: faults(made_of[name], restated[name], found) for name in names
+        name: faults(made_of[name], restated[name], published) for name in names
     }
     best = min(names, key=lambda name: len(wrong[name]))
     if wrong[best]:
-        what = f"no {best}" if family else f"none of {', '.join(names)}; nearest is {best}"
-        raise CheckpointError(f"The checkpoint is {what}: {wrong[best]}.")
+        match = f"matches none of {', '.join(names)}; the nearest is {best}"
+        if family:
+            match = f"does not match {best}"
+        raise CheckpointError(f"The checkpoint {match}: {wrong[best]}.")
     return Conversion(
         family=best,
         config=configs[best],
-        weights=converted(made_of[best], found),
+        weights=converted(made_of[best], published),
         used=len({name for source in made_of[best].values() for name in source.names}),
-        unused=tuple(name for name in restated[best] if name in found),
+        unused=tuple(name for name in restated[best] if name in published),
     )
 
 
 @cache
 def model_shapes(model: DetectorConfig) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of a model's state dict; nothing is allocated or fetched."""
+    """Names and shapes of a model's state dict; nothing is allocated or downloaded."""
     backbone = model.backbone.without_weights()
     with torch.device("meta"):
         detector = replace(model, backbone=backbone).build()

@@ -1,8 +1,8 @@
-"""Which published tensors each of our tensors is made of: rules, applied strictly.
+"""Strict conversion of state dicts by rules.
 
-The idea: our model says which tensors there must be. A rule leads from each of their names to the
-published ones it is made of (mostly one, as it is), and from its shape to theirs. What a published
-checkpoint lacks, holds beside, or holds in another shape is a fault with the published name.
+Our model defines the required tensors. For each of them a rule maps its name to the names of the
+published tensors it is made of (mostly a single one, unchanged), and its shape to their shapes. A
+published tensor that is missing, unexpected or of another shape is reported as a fault.
 """
 
 import re
@@ -17,24 +17,24 @@ Shape = tuple[int, ...]
 
 
 def same(tensor: Tensor) -> Tensor:
-    """The published tensor as it is."""
+    """Return the published tensor unchanged."""
     return tensor
 
 
 def same_shape(shape: Shape) -> tuple[Shape, ...]:
-    """The published tensor has our shape."""
+    """Shape of a published tensor that is used unchanged."""
     return (shape,)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How some of our tensors are made of published ones.
+    """Rule that makes some of our tensors from published ones.
 
     Attributes:
-        ours: a regular expression that the whole name of each such tensor matches.
-        theirs: the published names, with ``\\1`` and so on for the expression's groups.
-        make: from the published tensors to ours.
-        shapes: from our shape to those of the published tensors.
+        ours: regular expression that matches the whole names of our tensors.
+        theirs: names of the published tensors, with ``\\1`` etc. for groups of the expression.
+        make: function from the published tensors to our tensor.
+        shapes: function from the shape of our tensor to the shapes of the published tensors.
     """
 
     ours: str
@@ -44,11 +44,12 @@ class Rule:
 
 
 class Source(NamedTuple):
-    """What one tensor of ours is made of.
+    """Published tensors that one of our tensors is made of.
 
     Attributes:
-        names, shapes: of the published tensors.
-        make: from those to ours.
+        names: names of the published tensors.
+        shapes: expected shapes of the published tensors.
+        make: function from the published tensors to our tensor.
     """
 
     names: tuple[str, ...]
@@ -58,13 +59,13 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Faults:
-    """Why a published checkpoint is not what the rules expect; names are the published ones.
+    """Differences between a published checkpoint and the rules, by published names.
 
     Attributes:
-        missing: tensors that the rules need.
-        unexpected: tensors that the rules know nothing of.
+        missing: tensors that the rules need and the checkpoint lacks.
+        unexpected: tensors that the rules do not use.
         misshaped: tensors of another shape.
-        differing: tensors that restate a setting, and state another than the config.
+        differing: tensors that repeat a setting with another value than the config.
     """
 
     missing: tuple[str, ...] = ()
@@ -76,79 +77,80 @@ class Faults:
         return sum(len(getattr(self, name)) for name in self.__dataclass_fields__)
 
     def __str__(self) -> str:
-        """In words, the first three names of each kind; empty without faults."""
-        said = {
+        """Description with the first three names of each kind; empty without faults."""
+        kinds = {
             "missing": self.missing,
             "unexpected": self.unexpected,
             "of another shape": self.misshaped,
-            "stating other settings": self.differing,
+            "with other values than the config": self.differing,
         }
         parts = []
-        for words, names in said.items():
+        for kind, names in kinds.items():
             if names:
                 some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-                parts.append(f"{len(names)} {words} ({some})")
+                parts.append(f"{len(names)} {kind} ({some})")
         return "; ".join(parts)
 
 
 def sources(rules: Sequence[Rule], wanted: Mapping[str, Shape]) -> dict[str, Source]:
-    """What each tensor of ours is made of, by the first rule that fits its name.
+    """Sources of each of our tensors, by the first rule that matches its name.
 
     Args:
-        rules: of a published family.
-        wanted: our names and shapes.
+        rules: rules of a published family.
+        wanted: names and shapes of our tensors.
 
     Raises:
-        KeyError: for a tensor of ours that no rule makes (the rules do not fit the model).
+        KeyError: if no rule makes one of our tensors (the rules do not fit the model).
     """
-    found = {}
+    made_of = {}
     for name, shape in wanted.items():
         for rule in rules:
             match = re.fullmatch(rule.ours, name)
             if match:
                 theirs = tuple(match.expand(template) for template in rule.theirs)
-                found[name] = Source(theirs, rule.shapes(shape), rule.make)
+                made_of[name] = Source(theirs, rule.shapes(shape), rule.make)
                 break
         else:
             raise KeyError(f"No rule makes {name}.")
-    return found
+    return made_of
 
 
 def published_shapes(made_of: Mapping[str, Source]) -> dict[str, Shape]:
-    """Every published tensor that is used, with its shape."""
+    """Names and shapes of the published tensors that are used."""
     pairs = (zip(source.names, source.shapes, strict=True) for source in made_of.values())
     return {name: shape for some in pairs for name, shape in some}
 
 
 def faults(
-    made_of: Mapping[str, Source], restated: Mapping[str, Tensor], found: Mapping[str, Tensor]
+    made_of: Mapping[str, Source], restated: Mapping[str, Tensor], published: Mapping[str, Tensor]
 ) -> Faults:
-    """Compare a published state dict with what is expected.
+    """Compare a published state dict with the expected one.
 
     Args:
-        made_of: see :func:`sources`.
-        restated: published tensors that are not used, since the config says the same, with the
-            values that they should have. They may be absent.
-        found: the published state dict.
+        made_of: sources of our tensors, see :func:`sources`.
+        restated: expected values of published tensors that are not used because they only repeat
+            settings of the config; the checkpoint may lack them.
+        published: published state dict.
     """
     needed = published_shapes(made_of)
+    shapes = {name: tuple(value.shape) for name, value in published.items()}
     return Faults(
-        missing=tuple(name for name in needed if name not in found),
-        unexpected=tuple(name for name in found if name not in needed and name not in restated),
+        missing=tuple(name for name in needed if name not in shapes),
+        unexpected=tuple(name for name in shapes if name not in needed and name not in restated),
         misshaped=tuple(
-            name for name in needed if name in found and tuple(found[name].shape) != needed[name]
+            name for name in needed if name in shapes and shapes[name] != needed[name]
         ),
         differing=tuple(
-            name for name, value in restated.items() if name in found
-            and not (found[name].shape == value.shape
-                     and torch.allclose(found[name].to(value), value, atol=1e-4))
+            name for name, value in restated.items() if name in shapes
+            and not (shapes[name] == value.shape
+                     and torch.allclose(published[name].to(value), value, atol=1e-4))
         ),
     )  # fmt: skip
 
 
-def converted(made_of: Mapping[str, Source], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our state dict of a published one without :func:`faults`."""
+def converted(made_of: Mapping[str, Source], published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a published state dict, which must have no :func:`faults`, to ours."""
     return {
-        name: source.make(*(found[theirs] for theirs in source.names)).contiguous()
+        name: source.make(*(published[theirs] for theirs in source.names)).contiguous()
         for name, source in made_of.items()
     }

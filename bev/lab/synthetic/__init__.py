@@ -3,9 +3,9 @@
     from bev.lab.synthetic import PRESETS, make_world
     root = make_world(Path("data/synthetic"), PRESETS["tiny"])
 
-Nothing outside this package knows that the data is made: nuscenes-devkit reads it like any other.
-The data's way through the package: ``scene`` (what is there) -> ``ground_truth`` (lidar, visibility) ->
-``render`` (images) -> ``scene_writer`` and ``world`` (files).
+The data set needs no special treatment: nuscenes-devkit reads it like any other. Order of the
+generation: ``scene`` (objects and motion) -> ``ground_truth`` (lidar, visibility) -> ``render``
+(images) -> ``scene_writer`` and ``world`` (files).
 """
 
 from bev.lab.synthetic.config import PRESETS, TRAIN_SPLIT, VAL_SPLIT, VERSION, WorldConfig

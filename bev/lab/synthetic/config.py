@@ -1,7 +1,7 @@
-"""What a synthetic world is: its size, seed and names.
+"""Settings of a synthetic world: its size, seed and names.
 
-A world is fully described by a ``WorldConfig`` and the generator's version; both are written into
-the data root, so that a finished world is recognised and never silently mixed with another one.
+A world is fully determined by a ``WorldConfig`` and the version of the generator. Both are written
+into the data root, so that a finished world is recognised and never mixed with another one.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ TRAIN_SPLIT = "synthetic_train"
 VAL_SPLIT = "synthetic_val"
 
 GENERATOR_VERSION = 3
-"""Raise by one whenever a change alters what is written for the same ``WorldConfig``."""
+"""Version of the generator: increase by one if the files of the same ``WorldConfig`` change."""
 
 KEY_FRAME_PERIOD = 0.5
 """Seconds between key frames (2 Hz, as in nuScenes)."""
@@ -28,13 +28,13 @@ class WorldConfig:
     Attributes:
         train_scenes: number of training scenes.
         val_scenes: number of held-out scenes.
-        frames_per_scene: key frames of a scene, at 2 Hz; at least 2.
-        seed: any non-negative integer; each scene's own seed is derived from (seed, split, index),
-            so no two scenes share one.
+        frames_per_scene: number of key frames of a scene, at 2 Hz; at least 2.
+        seed: any non-negative integer; the seed of each scene is derived from (seed, split, index),
+            so no two scenes share a seed.
         image_size: (width, height) in pixels; intrinsics scale with it from the real 1600x900.
-        jpeg_quality: 1 to 100.
-        lens: "pinhole" for nuScenes' six cameras, "fisheye" for four wide ones around the car; the
-            scenes are the same.
+        jpeg_quality: quality of the images, 1 to 100.
+        lens: "pinhole" for nuScenes' six cameras, "fisheye" for four wide-angle cameras around the
+            ego vehicle; the scenes are the same.
 
     Raises:
         ConfigError: for a value out of range.
@@ -66,16 +66,16 @@ class WorldConfig:
             )
 
     def fingerprint(self) -> dict:
-        """Everything that decides the files' content, as JSON-ready plain data."""
+        """Generator version and settings that determine the files, as JSON-ready plain data."""
         settings = asdict(self)
         settings["image_size"] = list(self.image_size)
-        if self.lens == "pinhole":  # so that worlds made before there were others are found
+        if self.lens == "pinhole":  # worlds older than the field ``lens`` keep their fingerprint
             del settings["lens"]
         return {"generator_version": GENERATOR_VERSION, "settings": settings}
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The channels of its cameras."""
+        """Channels of the cameras."""
         return CAMERAS if self.lens == "pinhole" else tuple(FISHEYES)
 
     def scene_keys(self) -> list["SceneKey"]:
@@ -86,7 +86,7 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class SceneKey:
-    """Which scene: its split, its index in the split, and the world's seed."""
+    """Key of a scene: its split, its index in the split, and the world's seed."""
 
     split: str
     index: int
@@ -94,12 +94,12 @@ class SceneKey:
 
     @property
     def name(self) -> str:
-        """The scene's name in the nuScenes tables."""
+        """Name of the scene in the nuScenes tables."""
         return f"{self.split.replace('_', '-')}-{self.index:04d}"
 
     @property
     def entropy(self) -> list[int]:
-        """Seed material for ``numpy.random.default_rng``; differs between any two scenes."""
+        """Seed for ``numpy.random.default_rng``; differs between any two scenes."""
         return [self.world_seed, 0 if self.split == TRAIN_SPLIT else 1, self.index]
 
 

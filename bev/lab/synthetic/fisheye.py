@@ -1,9 +1,9 @@
-"""A rig of four fisheyes around the car, and their images put together from pinhole views.
+"""Rig of four fisheye cameras around the ego vehicle, whose images are composed of pinhole views.
 
-The idea: what paints, masks and orders things does so for pinholes. A fisheye image is looked up in
-level square views of 90 degrees from the same place (faces of a cube), each pixel in the direction
-in which the lens looks there. ``KannalaBrandt.project`` has no part in it, so that what is
-projected onto such an image proves the lens.
+Painting, masks and ordering work on pinhole views. A fisheye image is sampled from level square
+views of 90 degrees from the same position (faces of a cube), each pixel in the direction of its ray
+through the lens. ``KannalaBrandt.project`` is not used, so that projecting points onto such an
+image is an independent test of the lens model.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ _MOUNTS = {
     "CAM_BACK": ((-0.80, 0.00, 0.95), 180.0, 15.0),
     "CAM_RIGHT": ((1.90, -0.98, 1.05), -90.0, 20.0),
 }
-"""Place in the ego frame [m], heading to the left and pitch down [degrees]."""
+"""Position in the ego frame [m], heading to the left and pitch down [degrees]."""
 
 _COEFFICIENTS = (0.03, -0.006, 0.0, 0.0)
 _MAX_ANGLE = float(np.radians(95.0))
 _FOCAL = 0.285
-"""Pixels per radian on the axis, in widths of the image: its width is just the field of view."""
+"""Pixels per radian on the optical axis, in image widths: the field of view fills the width."""
 
 _BORDER = 2
 """Pixels of a face beyond 90 degrees, for interpolation."""
@@ -38,9 +38,13 @@ _BORDER = 2
 
 @dataclass(frozen=True)
 class FisheyeMount(Mount):
-    """A fisheye on the car, for images of ``size`` (width, height).
+    """Fisheye camera mounted on the ego vehicle.
 
-    ``intrinsic`` makes pixels of the lens's plane.
+    ``intrinsic`` maps the plane of the lens to pixels.
+
+    Attributes:
+        lens: lens model.
+        size: (width, height) of its images in pixels.
     """
 
     lens: KannalaBrandt
@@ -58,32 +62,32 @@ class FisheyeMount(Mount):
         return self._faces[0]
 
     def assembled(self, images: list[np.ndarray]) -> np.ndarray:
-        """The fisheye image of the faces' images; black beyond the field of view."""
+        """Compose the fisheye image from those of the faces; black beyond the field of view."""
         return cv2.remap(np.concatenate(images), *self._faces[1], cv2.INTER_LINEAR)
 
     @cached_property
     def _faces(self) -> tuple[tuple[Part, ...], tuple[np.ndarray, np.ndarray]]:
-        """The faces that the lens sees, and each pixel's place in them, one below the other."""
+        """Faces in the lens's field of view, and each pixel's coordinates in the stacked faces."""
         rotation = Quaternion(self.rotation).rotation_matrix
         rays = self._rays() @ rotation.T
         axes = _cube(float(np.arctan2(rotation[1, 2], rotation[0, 2])))
         ahead = np.stack([rays @ face[:, 2] for face in axes])
         seen = np.isfinite(rays).all(-1)
         nearest = np.where(seen, ahead.argmax(0), -1)
-        focal = self.intrinsic[0, 0]
+        focal = self.camera_matrix[0, 0]
         side = 2 * (int(np.ceil(focal)) + _BORDER)
         intrinsic = np.array([[focal, 0.0, side / 2], [0.0, focal, side / 2], [0.0, 0.0, 1.0]])
         parts: list[Part] = []
         column, row = (np.full(nearest.shape, -1e4, np.float32) for _ in range(2))
         for number, face in enumerate(axes):
-            own = nearest == number
-            if not own.any():
+            on_face = nearest == number
+            if not on_face.any():
                 continue
-            inside = rays[own] @ face
+            inside = rays[on_face] @ face
             pixels = focal * inside[:, :2] / inside[:, 2:] + side / 2
             # OpenCV counts pixel centres at integers.
-            column[own] = pixels[:, 0] - 0.5
-            row[own] = pixels[:, 1] - 0.5 + len(parts) * side
+            column[on_face] = pixels[:, 0] - 0.5
+            row[on_face] = pixels[:, 1] - 0.5 + len(parts) * side
             cells = (pixels // MASK_SCALE).astype(int)
             weight = np.zeros((side // MASK_SCALE, side // MASK_SCALE))
             np.add.at(weight, (cells[:, 1], cells[:, 0]), 1.0)
@@ -94,16 +98,16 @@ class FisheyeMount(Mount):
         return tuple(parts), (column, row)
 
     def _rays(self) -> np.ndarray:
-        """(height, width, 3) direction of each pixel in the camera frame; NaN beyond the view."""
+        """(height, width, 3) ray of each pixel, camera frame; NaN beyond the field of view."""
         width, height = self.size
         u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
         pixels = np.stack([u, v, np.ones_like(u)], axis=-1)
-        plane = torch.from_numpy(pixels @ np.linalg.inv(self.intrinsic).T)
+        plane = torch.from_numpy(pixels @ np.linalg.inv(self.camera_matrix).T)
         return self.lens.unproject(plane).numpy()
 
 
 def _cube(heading: float) -> list[np.ndarray]:
-    """Axes (columns: right, down, forward) in the ego frame of six level faces, the first ahead."""
+    """Axes (columns: right, down, forward) of six cube faces in the ego frame, the first ahead."""
     faces = []
     for turn in (0.0, 0.5, 1.0, 1.5):
         c, s = np.cos(heading + turn * np.pi), np.sin(heading + turn * np.pi)
@@ -116,7 +120,13 @@ def _cube(heading: float) -> list[np.ndarray]:
 
 
 def fisheye_rig(rig: Rig, key: SceneKey, size: tuple[int, int]) -> Rig:
-    """Four fisheyes in the place of a rig's cameras, each scene's slightly different; its lidar."""
+    """Rig of four fisheye cameras, jittered by scene, and the lidar of the given rig.
+
+    Args:
+        rig: rig of the scene, of which the lidar is kept.
+        key: key of the scene.
+        size: (width, height) of the images in pixels.
+    """
     rng = np.random.default_rng([*key.entropy, 4])
     width, height = size
     mounts: dict[str, Mount] = {}

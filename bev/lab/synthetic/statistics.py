@@ -1,4 +1,4 @@
-"""How hard a synthetic world is, in the figures that the project promises to keep."""
+"""Statistics of a synthetic world's difficulty, which the tests compare with guaranteed limits."""
 
 import json
 import math
@@ -16,8 +16,20 @@ from bev.lab.synthetic.visibility.ground_truth import frame_ground_truth, visibi
 
 @dataclass
 class Statistics:
-    """Counts over key frames of the boxes that the official evaluation counts: at least one lidar
-    point, and within the class's range."""
+    """Counts of boxes over key frames.
+
+    Only boxes of the official evaluation are counted: at least one lidar point, within the range of
+    the class.
+
+    Attributes:
+        frames: number of key frames.
+        boxes: number of counted boxes.
+        beyond_30m: number of counted boxes more than 30 m away.
+        hardly_visible: number of counted boxes less than 40 % visible.
+        by_class: number of counted boxes of each class.
+        scenes_with_class: number of scenes with a counted box of each class.
+        scenes: number of scenes.
+    """
 
     frames: int = 0
     boxes: int = 0
@@ -28,7 +40,7 @@ class Statistics:
     scenes: int = 0
 
     def add(self, label: str, distance: float, points: int, visibility: str) -> None:
-        """Counts one annotated box; distance in metres in the ground plane."""
+        """Count one annotated box; distance in metres in the ground plane."""
         if points < 1 or distance >= CLASS_RANGE[label]:
             return
         self.boxes += 1
@@ -52,7 +64,7 @@ class Statistics:
         return self.hardly_visible / max(1, self.boxes)
 
     def report(self) -> str:
-        """A short table for people."""
+        """Short table as text."""
         lines = [
             f"scenes {self.scenes}, key frames {self.frames}",
             f"counted boxes per frame   {self.boxes_per_frame:6.1f}   (at least 25)",
@@ -68,8 +80,13 @@ class Statistics:
 
 
 def scene_statistics(config: WorldConfig, keys: Iterable[SceneKey], every: int = 1) -> Statistics:
-    """Statistics of these scenes (of each ``every``-th key frame) from their ground truth alone; nothing
-    is read or written."""
+    """Statistics of scenes, generated without images and without reading or writing files.
+
+    Args:
+        config: settings of the world.
+        keys: keys of the scenes.
+        every: step between the key frames that are counted.
+    """
     total = Statistics()
     for key in keys:
         scene, before = make_scene(key, config), Counter(total.by_class)
@@ -85,7 +102,7 @@ def scene_statistics(config: WorldConfig, keys: Iterable[SceneKey], every: int =
 
 
 def world_statistics(root: Path, config: WorldConfig) -> Statistics:
-    """Statistics of a finished world, from its tables alone."""
+    """Statistics of a finished world, computed from its tables."""
     folder = Path(root) / VERSION
     table = {
         name: json.loads((folder / f"{name}.json").read_text())

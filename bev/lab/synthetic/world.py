@@ -1,8 +1,9 @@
-"""Makes a world on disk: a nuScenes data root, whole or not there at all.
+"""Generation of a synthetic world on disk, as a nuScenes data root that is never incomplete.
 
-Everything is written into a hidden sibling folder, scene by scene, and renamed to the wanted name
-at the very end. A run that was cut off leaves that folder; the next run with the same settings
-goes on from its finished scenes. A finished world carries ``synthetic_world.json`` with its settings.
+All files are written into a hidden sibling folder, scene by scene, and the folder is renamed to the
+data root at the end. An interrupted run leaves that folder; the next run with the same settings
+resumes after its finished scenes. A finished world contains ``synthetic_world.json`` with its
+settings.
 """
 
 import json
@@ -29,9 +30,13 @@ _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def find_world(root: Path, config: WorldConfig) -> Path | None:
-    """The root, if the finished world of this config stands there; None if nothing does.
+    """Find the finished world of a config.
 
-    Raises DataError where something else does: it is never overwritten.
+    Returns:
+        The root if it contains the world; None if the root does not exist or is empty.
+
+    Raises:
+        DataError: if the root contains anything else; it is never overwritten.
     """
     root = Path(root)
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
@@ -39,14 +44,14 @@ def find_world(root: Path, config: WorldConfig) -> Path | None:
     marker = root / MARKER
     if not marker.is_file():
         raise DataError(
-            f"{root} holds something that is not a synthetic world; give another folder."
+            f"{root} contains files that are not a synthetic world; give another folder."
         )
-    found = json.loads(marker.read_text())
+    existing = json.loads(marker.read_text())
     wanted = config.fingerprint()
-    if found != wanted:
+    if existing != wanted:
         raise DataError(
-            f"{root} holds a synthetic world of other settings ({_difference(found, wanted)}); "
-            "delete it or give another folder."
+            f"{root} contains a synthetic world of other settings "
+            f"({_difference(existing, wanted)}); delete it or give another folder."
         )
     return root
 
@@ -54,12 +59,21 @@ def find_world(root: Path, config: WorldConfig) -> Path | None:
 def make_world(
     root: Path, config: WorldConfig, workers: int | None = None, progress: bool = True
 ) -> Path:
-    """Makes the world of ``config`` at ``root``, or finds it there, and returns the root.
+    """Generate the world of ``config`` at ``root``, unless it exists already.
 
-    workers: processes, all usable cores by default; what is written does not depend on it. With
-    several, the calling script needs the usual ``if __name__ == "__main__":``.
+    Args:
+        root: data root of the world.
+        config: settings of the world.
+        workers: number of processes, all usable cores by default; the files do not depend on it.
+            With several, the calling script needs the usual ``if __name__ == "__main__":``.
+        progress: True for a progress bar.
 
-    Raises DataError where the root holds something else, ConfigError for workers below 1.
+    Returns:
+        The root as an absolute path.
+
+    Raises:
+        DataError: if the root contains anything else.
+        ConfigError: if ``workers`` is below 1.
     """
     root = Path(root).absolute()
     if find_world(root, config) is not None:
@@ -75,7 +89,7 @@ def make_world(
     with tqdm(
         total=total,
         initial=total - len(todo) * frames,
-        desc=f"making {root.name}",
+        desc=f"generating {root.name}",
         unit="frame",
         disable=not progress,
     ) as bar:
@@ -88,23 +102,23 @@ def make_world(
     return root
 
 
-def _difference(found: dict, wanted: dict) -> str:
-    """The first setting in which two fingerprints differ, in words."""
-    mine, theirs = ({"lens": "pinhole", **f, **f.get("settings", {})} for f in (wanted, found))
-    for name in mine:
-        if name != "settings" and theirs.get(name) != mine[name]:
-            return f"its {name} is {theirs.get(name)}, wanted {mine[name]}"
+def _difference(existing: dict, wanted: dict) -> str:
+    """Description of the first setting in which two fingerprints differ."""
+    new, old = ({"lens": "pinhole", **f, **f.get("settings", {})} for f in (wanted, existing))
+    for name in new:
+        if name != "settings" and old.get(name) != new[name]:
+            return f"its {name} is {old.get(name)}, wanted {new[name]}"
     return "its marker file has other entries"
 
 
 def _start(root: Path, config: WorldConfig) -> Path:
-    """The folder in which the world grows; leftovers of other settings are cleared away."""
+    """Create the folder of the unfinished world; remove an earlier one of other settings."""
     folder = root.parent / f".{root.name}.partial"
     marker = folder / MARKER
     if folder.exists():
         if not marker.is_file() and any(folder.iterdir()):
             raise DataError(
-                f"{folder} is needed to make the world and holds something else; remove it."
+                f"{folder} is needed to generate the world but contains other files; remove it."
             )
         if marker.is_file() and marker.read_text() != _unfinished(config):
             shutil.rmtree(folder)
@@ -122,7 +136,7 @@ def _unfinished(config: WorldConfig) -> str:
 
 
 def _run(jobs: list[tuple[Path, WorldConfig, SceneKey]], workers: int) -> Iterator[int]:
-    """Writes the scenes, in this process or in several; yields the key frames of each."""
+    """Write the scenes in one or several processes; yields the number of key frames of each."""
     workers = min(workers, len(jobs))
     if workers <= 1:
         threads = cv2.getNumThreads()
@@ -141,7 +155,7 @@ def _run(jobs: list[tuple[Path, WorldConfig, SceneKey]], workers: int) -> Iterat
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """New processes started inside take one thread each for linear algebra."""
+    """Context in which new processes use one thread each for linear algebra."""
     before = {name: os.environ.get(name) for name in _THREAD_SETTINGS}
     os.environ.update(dict.fromkeys(_THREAD_SETTINGS, "1"))
     try:

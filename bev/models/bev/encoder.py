@@ -1,9 +1,10 @@
-"""The BEV encoder: residual stages over the grid, and a neck back to full grid resolution.
+"""BEV encoder: residual stages over the grid, and a neck back to full grid resolution.
 
-The layout is BEVDet's (Huang et al. 2021, section 3.1): three stages of basic blocks at strides 2,
-4 and 8; the last one upsampled and joined with the first, then upsampled to the grid. There, small
-objects are a cell or two of what the first stage has halved: ``skip`` gives the last convolutions
-the grid itself too, as U-Net does (Ronneberger et al. 2015).
+The architecture is that of BEVDet (Huang et al. 2021, section 3.1): three stages of basic blocks at
+strides 2, 4 and 8; the output of the last stage is upsampled and concatenated with that of the
+first, then upsampled to the grid. Small objects cover only a cell or two at the first stage's
+stride of 2, so ``skip`` additionally concatenates the input grid before the last convolutions, as
+U-Net does (Ronneberger et al. 2015).
 """
 
 from dataclasses import dataclass
@@ -22,12 +23,12 @@ class BevEncoderConfig:
     """Settings of :class:`BevEncoder`.
 
     Attributes:
-        stages: width of each residual stage; each halves the resolution.
-        blocks: basic blocks a stage.
-        neck: width at the first stage's resolution after joining.
-        channels: width of the result.
-        skip: join the input to what the last convolutions see.
-        checkpointing: compute activations again in the backward pass instead of keeping them.
+        stages: channels of each residual stage; each stage halves the resolution.
+        blocks: number of basic blocks per stage.
+        neck: channels after the concatenation, at the resolution of the first stage.
+        channels: output channels.
+        skip: concatenate the input to the features before the last convolutions.
+        checkpointing: recompute activations in the backward pass instead of storing them.
     """
 
     stages: tuple[int, ...] = (160, 320, 640)
@@ -37,13 +38,23 @@ class BevEncoderConfig:
     skip: bool = False
     checkpointing: bool = False
 
-    def build(self, in_channels: int) -> "BevEncoder":
-        """Build for a grid of this many channels."""
+    def build(self, in_channels: int) -> "BevEncoderBase":
+        """Build the encoder for BEV features with ``in_channels`` channels."""
         return BevEncoder(self, in_channels)
 
 
-class BevEncoder(nn.Module):
-    """(B, C, Y, X) to (B, channels, Y, X)."""
+class BevEncoderBase(nn.Module):
+    """Base class of BEV encoders: (B, C, Y, X) to (B, channels, Y, X).
+
+    Attributes:
+        channels: output channels.
+    """
+
+    channels: int
+
+
+class BevEncoder(BevEncoderBase):
+    """Residual stages with a neck: (B, C, Y, X) to (B, channels, Y, X)."""
 
     def __init__(self, config: BevEncoderConfig, in_channels: int) -> None:
         super().__init__()

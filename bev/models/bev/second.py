@@ -1,8 +1,8 @@
-"""BEVDepth's BEV encoder: a ResNet without its pooling, and every level brought back to the grid.
+"""BEV encoder of BEVDepth: a ResNet without max pooling, and SECONDFPN over all levels.
 
-Li et al., BEVDepth (2022), values of the authors' code: a 7x7 convolution of stride 2, stages of
-basic blocks at strides 2, 4 and 8 (He et al. 2016; shortcuts are 1x1 convolutions with a norm), and
-SECOND's neck over the grid itself and the three stages.
+After Li et al., BEVDepth (2022), with the values of the authors' code: a 7x7 convolution with
+stride 2, stages of basic blocks at strides 2, 4 and 8 (He et al. 2016; shortcuts are 1x1
+convolutions with a norm), and the SECONDFPN neck over the input grid and the three stages.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
-from bev.models.bev.encoder import BevEncoderConfig
+from bev.models.bev.encoder import BevEncoderBase, BevEncoderConfig
 from bev.models.image.neck import SECONDFPNConfig
 from bev.models.recompute import blocks, recompute
 
@@ -21,17 +21,17 @@ class SECONDEncoderConfig(BevEncoderConfig):
     """Settings of :class:`SECONDEncoder`.
 
     Attributes:
-        stages: width of each residual stage; the first stands at half the grid's resolution, each
-            further one halves it.
-        blocks: basic blocks a stage.
-        neck: has no part in it.
-        channels: width of the result, shared equally by the grid and the stages.
-        skip: has no part in it, as the grid is read in any case.
-        checkpointing: compute activations again in the backward pass instead of keeping them.
-        eps: of the neck's batch norms.
+        stages: channels of each residual stage; the first has half the resolution of the grid, and
+            each further stage halves the resolution.
+        blocks: number of basic blocks per stage.
+        neck: not used.
+        channels: output channels, divided equally among the input grid and the stages.
+        skip: not used, as the input grid is always part of the output.
+        checkpointing: recompute activations in the backward pass instead of storing them.
+        eps: epsilon of the batch norms in the neck.
 
     Raises:
-        ConfigError: where ``channels`` cannot be shared equally.
+        ConfigError: if ``channels`` is not divisible by the number of levels.
     """
 
     eps: float = 1e-3
@@ -41,15 +41,18 @@ class SECONDEncoderConfig(BevEncoderConfig):
         if self.channels % levels:
             raise ConfigError(
                 f"encoder.channels = {self.channels} must be a multiple of {levels}: a"
-                f" SECONDEncoder joins {levels} levels of equal width."
+                f" SECONDEncoder concatenates {levels} levels of equal width."
             )
 
     def build(self, in_channels: int) -> "SECONDEncoder":
         return SECONDEncoder(self, in_channels)
 
 
-class SECONDEncoder(nn.Module):
-    """(B, C, Y, X) to (B, channels, Y, X); Y and X are multiples of 2 to the number of stages."""
+class SECONDEncoder(BevEncoderBase):
+    """ResNet with SECONDFPN: (B, C, Y, X) to (B, channels, Y, X).
+
+    Y and X must be multiples of 2^S for S stages.
+    """
 
     def __init__(self, config: SECONDEncoderConfig, in_channels: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Several times in one BEV: features of adjacent frames, lifted into the sample's frame and joined.
+"""Temporal fusion: concatenation of the BEV features of the current and the adjacent frames.
 
-After Huang and Huang, BEVDet4D (2022), section 3.2: the features of the times are concatenated
-before the BEV encoder. There, past features are warped on the grid; here, each time's image
-features are lifted straight into the sample's BEV frame, so nothing is resampled.
+After Huang and Huang, BEVDet4D (2022), section 3.2: the features of all frames are concatenated
+before the BEV encoder. BEVDet4D warps past BEV features on the grid; here, the image features of
+each adjacent frame are lifted directly into the BEV frame of the sample, so nothing is resampled.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,13 @@ class TemporalConfig:
     """Settings of :class:`TemporalJoin`.
 
     Attributes:
-        num_adjacent: adjacent frames that are joined with the sample's own, as many as the data bring
-            (``data.adjacent``); 0 is a network of one time.
-        blocks: residual blocks that the features of each time pass before they are joined, with the
-            same weights at all times (BEVDet4D's additional encoder).
-        gradient: train through the adjacent frames too; off saves memory, as published.
-        times: tell the network each adjacent frame's time; published networks are not told.
+        num_adjacent: number of adjacent frames that are fused with the current frame; must equal
+            the number of adjacent frames in the data (``data.adjacent``). 0 disables temporal
+            fusion.
+        blocks: residual blocks applied to the features of each frame before the concatenation, with
+            weights shared among frames (the additional encoder of BEVDet4D).
+        gradient: backpropagate through the adjacent frames too; off saves memory, as published.
+        times: input the time of each adjacent frame to the network; off as published.
     """
 
     num_adjacent: int = 0
@@ -36,36 +37,36 @@ class TemporalConfig:
 
     def __post_init__(self) -> None:
         if self.num_adjacent < 0 or self.blocks < 0:
-            raise ConfigError(f"model.temporal = {self} needs counts of at least 0.")
+            raise ConfigError(f"model.temporal = {self} must have counts of at least 0.")
 
     @property
     def described(self) -> str:
-        """How many frames are joined, in words."""
+        """Description of the adjacent frames for reports."""
         return f"{self.num_adjacent} adjacent frames{'' if self.times else ' without their times'}"
 
     def layout(self, channels: int) -> list[tuple[str, int, int]]:
-        """What each channel of the join is: ("features" or "time", number of the frame, channel).
+        """Meaning of each output channel: ("features" or "time", frame number, channel).
 
         Args:
-            channels: of one time; frame 0 is the sample's own.
+            channels: channels of one frame; frame 0 is the current frame.
         """
         maps = [("features", t, c) for t in range(self.num_adjacent + 1) for c in range(channels)]
         return maps + [("time", t, 0) for t in range(1, self.num_adjacent + 1) if self.times]
 
     def build(self, channels: int) -> "TemporalJoin":
-        """Build for BEV features of this width."""
+        """Build the module for BEV features with ``channels`` channels."""
         return TemporalJoin(self, channels)
 
 
 class TemporalJoin(nn.Module):
-    """BEV features of T + 1 times to one tensor: (B, C, Y, X) each to (B, (T + 1) C + T, Y, X).
+    """Concatenation of T + 1 BEV feature maps (B, C, Y, X) into (B, (T + 1) C + T, Y, X).
 
-    Beside its features, each adjacent time has a plane that holds its time (seconds since the
-    sample), so that a displacement can become a velocity where frames are not equally far apart.
-    With ``times`` off there are no such T planes.
+    Each adjacent frame contributes its features and one constant plane with its time (seconds
+    relative to the sample), so that the network can convert displacements to velocities if frames
+    are not equally spaced. The T time planes are absent if ``times`` is off.
 
     Attributes:
-        channels: of the result.
+        channels: output channels.
     """
 
     def __init__(self, config: TemporalConfig, channels: int) -> None:
@@ -87,5 +88,6 @@ class TemporalJoin(nn.Module):
         if not self.times:
             return torch.cat(maps, dim=1)
         planes = [time.to(bev.dtype).view(-1, 1, 1, 1).expand_as(bev[:, :1]) for time in seconds]
-        # Planes lie in memory either way, and cat takes the wrong one: convolutions would copy.
+        # The memory format of one-channel planes is ambiguous, and cat would pick the format that
+        # the convolutions would have to copy.
         return torch.cat([*maps, *planes], dim=1).contiguous(memory_format=torch.channels_last)

@@ -1,1 +1,1 @@
-"""Heads: BEV or image features to outputs, their losses and their decoding."""
+"""Heads: outputs from BEV or image features, losses and decoding."""

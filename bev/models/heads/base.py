@@ -1,8 +1,8 @@
-"""The one interface of all heads: features in; output, loss and decoded result out.
+"""Interface of the heads: features to output, loss and decoded result.
 
-A head is one class and its settings. Its evaluation (``bev.evaluation.base.evaluator``) and its
-drawing (``bev.visualization.overlays.overlay``) are registered for the class of its settings, in a
-file of the project or in a user's own.
+A head consists of a module and its settings. Its evaluator (``bev.evaluation.base.evaluator``) and
+its overlay (``bev.visualization.overlays.overlay``) are registered for the class of the settings,
+in a file of this project or of the user.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 
 class Features(NamedTuple):
-    """Everything that heads are computed from.
+    """Input features of the heads.
 
     Attributes:
-        bev: (B, C, Y, X), of the BEV encoder; Y and X may be coarser than the grid.
-        image: (B, N, c, h, w), the neck's; zero where a camera is absent.
-        depth_logits: (B, N, h, w, D) before the softmax; None where no depth is predicted.
+        bev: (B, C, Y, X) output of the BEV encoder; Y and X may be coarser than the grid.
+        image: (B, N, c, h, w) output of the neck; zero for absent cameras.
+        depth_logits: (B, N, h, w, D) depth logits before the softmax; None if no depth is
+            predicted.
     """
 
     bev: Float[Tensor, "B C Y X"]
@@ -39,15 +40,15 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """The features and labels that a head is built for.
+    """Features and labels that a head is built for.
 
     Attributes:
-        channels: C of the BEV features.
-        grid: of the BEV; outputs on a BEV map have its resolution.
-        labels: classes, attributes and layers.
-        image_channels: c of the image features.
+        channels: channels C of the BEV features.
+        grid: BEV grid; BEV maps that a head outputs have its resolution.
+        labels: label space: classes, attributes and layers.
+        image_channels: channels c of the image features.
         stride: pixels per cell of the image features.
-        depth: the D depth bins; None where no depth is predicted.
+        depth: D depth bins; None if no depth is predicted.
     """
 
     channels: int
@@ -59,91 +60,100 @@ class FeatureSpec:
 
 
 class Note(NamedTuple):
-    """A sentence of a weights report, worth it where a tensor of one of the parts is loaded."""
+    """Note for a weights report, shown if a tensor of one of the parts is loaded.
+
+    Attributes:
+        parts: prefixes of tensor names.
+        text: the note.
+    """
 
     parts: tuple[str, ...]
     text: str
 
 
 class Head(nn.Module):
-    """Base of the heads; ``forward`` and ``loss`` must be given."""
+    """Base class of heads; subclasses must define ``forward`` and ``loss``."""
 
     def forward(self, features: Features) -> Any:
-        """The head's raw output: tensors, also in tuples, lists or mappings."""
+        """Compute the raw output: tensors, possibly in tuples, lists or mappings."""
         raise NotImplementedError(f"{type(self).__name__}.forward is not defined")
 
     def loss(self, output: Any, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Weighted loss terms by name; names are unique among all heads of a model."""
+        """Weighted loss terms, by name; names must be unique among all heads of a model."""
         raise NotImplementedError(f"{type(self).__name__}.loss is not defined")
 
     def decode(self, output: Any) -> Any:
-        """The result of an output, for users, evaluation and drawing."""
+        """Decode an output into the result for users, evaluation and visualization."""
         return output
 
     def averaged(self, output: Any, flipped: Any) -> Any:
-        """The output averaged with that of the flipped scene (test-time augmentation).
+        """Average the outputs of a batch and of its flipped copy (flip TTA).
 
         Args:
-            output: of the scene.
-            flipped: of its mirror image, whose BEV y is turned round; see ``bev.models.flip_tta``.
+            output: output of the batch.
+            flipped: output of the flipped batch, whose BEV is flipped in y; see
+                ``bev.models.flip_tta``.
         """
         raise ConfigError(
             f"{type(self).__name__} does not define `averaged`, which flip test-time augmentation"
-            " needs; set --model.no-flip-tta."
+            " needs; define it, or set --model.no-flip-tta."
         )
 
     def boxes(self, decoded: Any) -> list[Boxes3D] | None:
-        """Boxes of each sample in a decoded result, best first, BEV frame; None without any."""
+        """Boxes of each sample in a decoded result, sorted by score, BEV frame.
+
+        None for a head that does not predict boxes.
+        """
         return None
 
     def adapted(
         self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
     ) -> tuple[dict[str, Tensor], list[Note]]:
-        """Tensors of a model of other settings as this head can use them.
+        """Adapt the tensors of a detector with other settings to this head.
 
         Args:
-            name: of the head in its model; tensors of it are named ``<any prefix><name>.…``.
-            state: a detector's tensors.
-            saved: the settings of that detector's model, as plain data.
+            name: name of the head in its model; its tensors are named ``<any prefix><name>.…``.
+            state: tensors of a detector.
+            saved: model settings of that detector, as plain data.
 
         Returns:
-            The tensors, those that cannot be used left out, and sentences on what was changed.
+            The tensors without those that this head cannot use, and notes on the changes.
         """
         return dict(state), []
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Common base of the heads' settings.
+    """Base class of the settings of heads.
 
-    Every field of a ``DetectorConfig`` that holds one is a head of the detector, under the field's
-    name; a subclass of ``DetectorConfig`` adds fields, and with them heads.
+    Every field of a ``DetectorConfig`` whose value is a ``HeadConfig`` is a head of the detector,
+    named like the field. A subclass of ``DetectorConfig`` can add fields to add heads.
     """
 
     @property
     def active(self) -> bool:
-        """Whether there is anything to predict; else the head is not built."""
+        """True if the head predicts anything; an inactive head is not built."""
         return True
 
     @property
     def auxiliary(self) -> bool:
-        """Whether it only helps to train other parts: it needs no evaluation."""
+        """True if the head only serves the training of other parts, and needs no evaluation."""
         return False
 
     def check_model(self, model: "DetectorConfig") -> None:
-        """Refuse a model that the head does not work in.
+        """Check that the head is compatible with the model.
 
         Raises:
-            ConfigError: names the settings that contradict one another.
+            ConfigError: if not; names the conflicting settings.
         """
 
     def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
-        """Refuse data that the head cannot be trained on.
+        """Check that the head can be trained on the data.
 
         Raises:
-            TrainingError: names the settings that contradict one another.
+            TrainingError: if not; names the conflicting settings.
         """
 
     def build(self, spec: FeatureSpec) -> Head:
-        """Build for features of this kind."""
-        raise ConfigError(f"{type(self).__name__} does not define what it builds (build).")
+        """Build the head for features of this specification."""
+        raise ConfigError(f"{type(self).__name__} does not define the method build.")

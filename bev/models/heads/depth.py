@@ -1,7 +1,7 @@
-"""Depth supervision from lidar: the nearest point in view of each feature cell names its bin.
+"""Depth supervision by lidar: the target of a feature cell is the bin of its nearest lidar point.
 
-After Li et al., BEVDepth (2022), section 4.1. A head without tensors of its own: its output are the
-depth logits of the view transform.
+After Li et al., BEVDepth (2022), section 4.1. This head has no parameters; its output is the depth
+logits of the view transform.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ class DepthSupervisionConfig(HeadConfig):
     """Settings of :class:`DepthSupervision`.
 
     Attributes:
-        weight: of the depth loss; above 0 training needs lidar files. Depth is evaluated wherever
-            it is predicted and there is lidar.
-        loss: "bce" as in BEVDepth, "ce" (cross-entropy over bins), or "focal" (the same, with the
-            focal factor of exponent 2).
+        weight: weight of the depth loss; if positive, training needs lidar files. Depth is
+            evaluated whenever it is predicted and lidar is available.
+        loss: "bce" as in BEVDepth, "ce" for cross-entropy over bins, or "focal" for cross-entropy
+            with the focal factor of exponent 2.
     """
 
     weight: float = 0.0
@@ -45,8 +45,9 @@ class DepthSupervisionConfig(HeadConfig):
     def check_model(self, model: "DetectorConfig") -> None:
         if self.weight > 0 and not model.view.predicts_depth:
             raise ConfigError(
-                f"model.depth_supervision.weight = {self.weight} supervises depth, and this view"
-                " transform predicts none; set it to 0, or choose another view or depth net."
+                f"model.depth_supervision.weight = {self.weight} supervises depth, but the view"
+                " transform predicts none; set the weight to 0, or choose another view or depth"
+                " net."
             )
 
     def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
@@ -60,11 +61,11 @@ class DepthSupervisionConfig(HeadConfig):
 
 
 class PredictedDepth(NamedTuple):
-    """Depth of one batch.
+    """Predicted depth of one batch.
 
     Attributes:
-        logits: before the softmax; None where no depth is predicted.
-        bins: the D depth bins; likewise.
+        logits: depth logits before the softmax; None if no depth is predicted.
+        bins: D depth bins; None if no depth is predicted.
         stride: pixels per feature cell.
     """
 
@@ -73,13 +74,30 @@ class PredictedDepth(NamedTuple):
     stride: float
 
     def nearest(self, batch: Batch) -> Float[Tensor, "B N h w"]:
-        """The measured depth of each feature cell, see :func:`nearest_depth`."""
-        size = tuple(self.logits.shape[2:4])
+        """Measured depth of each feature cell, see :func:`nearest_depth`.
+
+        Raises:
+            ConfigError: if no depth is predicted.
+        """
+        logits, _ = self.required()
+        size = (logits.shape[2], logits.shape[3])
         return nearest_depth(batch.lidar, batch.views.cameras, batch.image_size, size, self.stride)
+
+    def required(self) -> tuple[Float[Tensor, "B N h w D"], DepthBinning]:
+        """Logits and depth bins.
+
+        Raises:
+            ConfigError: if no depth is predicted.
+        """
+        if self.logits is None or self.bins is None:
+            raise ConfigError(
+                "The view transform predicts no depth; choose another view or depth net."
+            )
+        return self.logits, self.bins
 
 
 class DepthSupervision(Head):
-    """Depth logits of the view transform, and their loss against lidar."""
+    """Depth logits of the view transform, with a loss against lidar."""
 
     def __init__(self, config: DepthSupervisionConfig, spec: FeatureSpec) -> None:
         super().__init__()
@@ -89,23 +107,24 @@ class DepthSupervision(Head):
         return PredictedDepth(features.depth_logits, self.bins, self.stride)
 
     def loss(self, output: PredictedDepth, batch: Batch) -> dict[str, Tensor]:
-        """The weighted term ``depth``; none where the weight is 0.
+        """Weighted loss term ``depth``; no term if the weight is 0.
 
         Raises:
-            DataError: where no sample carries lidar points.
+            DataError: if no sample has lidar points.
         """
         if self.config.weight == 0:
             return {}
         if all(len(points) == 0 for points in batch.lidar):
             raise DataError(
-                f"Depth supervision needs lidar points, and samples {list(batch.tokens)} carry"
+                f"Depth supervision needs lidar points, but samples {list(batch.tokens)} have"
                 " none; set --data.lidar, or --model.depth-supervision.weight 0."
             )
-        loss = depth_loss(output.logits, output.nearest(batch), output.bins, self.config.loss)
+        logits, bins = output.required()
+        loss = depth_loss(logits, output.nearest(batch), bins, self.config.loss)
         return {"depth": self.config.weight * loss}
 
     def averaged(self, output: PredictedDepth, flipped: PredictedDepth) -> PredictedDepth:
-        """That of the scene as it is: the flipped images have no common cells with it."""
+        """Return the output unchanged: cells of the flipped images do not match its cells."""
         return output
 
 
@@ -117,21 +136,21 @@ def nearest_depth(
     feature_size: tuple[int, int],
     stride: float,
 ) -> Float[Tensor, "B N h w"]:
-    """Depth (metres) of the nearest lidar point in each feature cell; infinite where none is.
+    """Depth (metres) of the nearest lidar point in each feature cell; infinite without any point.
 
     Args:
-        points: one tensor a sample, ego frame.
+        points: lidar points of each sample, ego frame.
         cameras: (B, N) cameras.
         image_size: (H, W), pixels.
-        feature_size: (h, w), cells; centred in the image where they do not fill it.
+        feature_size: (h, w), cells; the feature map is centred in the image if it does not fill it.
         stride: pixels per cell.
     """
     rows, columns = feature_size
     batch, count = cameras.intrinsics.shape[:2]
     nearest = cameras.intrinsics.new_full((batch, count * rows * columns), torch.inf)
-    for sample, own in enumerate(points):
-        with torch.autocast(own.device.type, enabled=False):
-            pixels, depth = cameras[sample].project(own.expand(count, -1, 3))
+    for sample, sample_points in enumerate(points):
+        with torch.autocast(sample_points.device.type, enabled=False):
+            pixels, depth = cameras[sample].project(sample_points.expand(count, -1, 3))
         cells = feature_cells(pixels, image_size, feature_size, stride)
         column, row = cells.floor().unbind(-1)
         seen = in_view(pixels, depth, image_size)
@@ -150,12 +169,12 @@ def depth_loss(
     bins: DepthBinning,
     kind: str = "bce",
 ) -> Float[Tensor, ""]:
-    """Mean loss over the cells with a lidar point within the bins' range, in float32.
+    """Mean loss over the cells with a lidar point within the range of the bins, in float32.
 
     Args:
-        depth_logits: before the softmax.
-        nearest: metres, as :func:`nearest_depth` gives it.
-        bins: the D depth bins.
+        depth_logits: depth logits before the softmax.
+        nearest: measured depth, metres, from :func:`nearest_depth`.
+        bins: D depth bins.
         kind: "bce" as in BEVDepth, "ce" or "focal", see ``bev.models.heads.losses.class_loss``.
     """
     index = bins.index_of(nearest)

@@ -1,13 +1,13 @@
-"""An auxiliary loss in image space: which class is seen where, by projecting the boxes.
+"""Auxiliary classification loss in image space, with targets from projected boxes.
 
-The BEV loss reaches the backbone through depth and pooling, and says little until both work. This
-one tells the image features directly what they look at. It is used in training only.
+Gradients of the BEV losses reach the backbone through depth prediction and pooling, and are weak
+until both work. This loss supervises the image features directly. It is used in training only.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -21,7 +21,7 @@ from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.heads.losses import HeatmapLoss
 from bev.serialization import from_plain
 
-_NEAREST = 0.5  # metres: a box with a corner nearer than this to the image plane is left out
+_NEAREST = 0.5  # metres; boxes with a corner nearer to the image plane are ignored
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ImageClassHeadConfig(HeadConfig):
     """Settings of :class:`ImageClassHead`.
 
     Attributes:
-        weight: of its loss; 0 for none.
+        weight: weight of the loss; 0 disables the head.
     """
 
     weight: float = 0.0
@@ -47,36 +47,36 @@ class ImageClassHeadConfig(HeadConfig):
 
 
 class ImageClassHead(Head):
-    """Class heatmaps over image features, and their loss against projected boxes."""
+    """Class heatmaps over image features, with a loss against projected boxes."""
 
     def __init__(self, config: ImageClassHeadConfig, spec: FeatureSpec) -> None:
         super().__init__()
         self.config, self.stride, self.space = config, spec.stride, spec.labels
         self.classify = nn.Conv2d(spec.image_channels, len(spec.labels.classes), 1)
-        nn.init.constant_(self.classify.bias, -4.6)  # sigmoid(-4.6) = 0.01
+        nn.init.constant_(cast(Tensor, self.classify.bias), -4.6)  # sigmoid(-4.6) = 0.01
 
     def forward(self, features: Features) -> Float[Tensor, "B N C h w"]:
-        """The image features: heatmaps are computed for the loss alone."""
+        """Return the image features; heatmaps are computed in the loss only."""
         return features.image
 
     def loss(self, output: Float[Tensor, "B N C h w"], batch: Batch) -> dict[str, Tensor]:
-        """The weighted term ``image``: Gaussian focal loss over the number of boxes in view.
+        """Weighted loss term ``image``: Gaussian focal loss divided by the number of boxes in view.
 
-        Absent cameras do not count.
+        Absent cameras are ignored.
         """
         views = batch.views
         logits = self.classify(gather_valid(output, views.camera_mask))
         targets = torch.stack(
             [
                 image_heatmaps(
-                    own.transform(torch.linalg.inv(batch.bev_from_ego[sample])),
+                    boxes.transform(torch.linalg.inv(batch.bev_from_ego[sample])),
                     len(self.space.classes),
                     views.cameras[sample],
                     views.image_size,
-                    tuple(output.shape[-2:]),
+                    (output.shape[-2], output.shape[-1]),
                     self.stride,
                 )
-                for sample, own in enumerate(batch.boxes)
+                for sample, boxes in enumerate(batch.boxes)
             ]
         )
         targets = gather_valid(targets, views.camera_mask)
@@ -87,23 +87,23 @@ class ImageClassHead(Head):
         return output
 
     def decode(self, output: Tensor) -> None:
-        """Nothing: it is used in training alone."""
+        """Return nothing: the head is used in training only."""
 
     def adapted(
         self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
     ) -> tuple[dict[str, Tensor], list[Note]]:
-        """Heatmaps of another label space's classes start anew."""
-        own = re.compile(rf"(^|\.){re.escape(name)}\.classify\.")
-        kept = {key: value for key, value in state.items() if not own.search(key)}
+        """Drop the tensors if the classes of the label spaces differ."""
+        classifier = re.compile(rf"(^|\.){re.escape(name)}\.classify\.")
+        kept = {key: value for key, value in state.items() if not classifier.search(key)}
         labels = saved.get("labels")
         if len(kept) == len(state):
             return kept, []
         if not isinstance(labels, Mapping):
-            text = f"{name}: the file does not name its classes; taken in the order of those here"
+            text = f"{name}: the file contains no class names; loaded in the order of the model"
             return dict(state), [Note((f"{name}.",), text)] if saved else []
         if from_plain(LabelSpace, labels, "labels").names == self.space.names:
             return dict(state), []
-        return kept, [Note(("",), f"{name}: other classes there: it starts anew")]
+        return kept, [Note(("",), f"{name} not loaded: the file has other classes")]
 
 
 @torch.no_grad()
@@ -115,18 +115,18 @@ def image_heatmaps(
     feature_size: tuple[int, int],
     stride: float,
 ) -> Float[Tensor, "N K h w"]:
-    """For each camera and class, a Gaussian over the extent of every box that it sees.
+    """Target heatmaps of each camera and class, with a Gaussian for every box in view.
 
-    The value is 1 at the cell of the box's projected centre; the standard deviations are a sixth of
-    the projected width and height, half a cell at least. Boxes known to be less than 40 % visible
-    are left out.
+    The value is 1 at the cell of the projected box centre; the standard deviations are a sixth of
+    the projected width and height, at least half a cell. Boxes known to be less than 40 % visible
+    are ignored.
 
     Args:
-        boxes: in the ego frame.
-        classes: K.
+        boxes: ground-truth boxes of one sample, ego frame.
+        classes: number of classes K.
         cameras: N cameras.
         image_size: (H, W), pixels.
-        feature_size: (h, w), cells; centred in the image where they do not fill it.
+        feature_size: (h, w), cells; the feature map is centred in the image if it does not fill it.
         stride: pixels per cell.
     """
     rows, columns = feature_size

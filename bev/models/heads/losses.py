@@ -1,7 +1,7 @@
-"""Losses of logits against heatmaps and classes; each is a sum, to be divided by who calls it.
+"""Losses of logits against heatmaps and classes. All losses are sums; the caller normalises them.
 
-All are computed from logits, in float32 at least, so that they stay finite where a probability
-reaches 0 or 1.
+All are computed from logits, in float32 or float64, so that they stay finite for probabilities near
+0 and 1.
 """
 
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ class HeatmapLoss:
     """Loss of heatmap logits z, p = sigmoid(z), against a target t in [0, 1] that is 1 at centres.
 
     Attributes:
-        kind: "gaussian", CornerNet's focal loss, which spares cells near centres (Law and Deng
-            2018, equation 1); "focal", the focal loss of centres against all other cells (Lin et
-            al. 2017, equation 5); "bce", binary cross-entropy against t itself.
-        focus: exponent of the factor that turns the loss away from cells that are right already;
-            alpha of the first, gamma of the second paper.
-        spare: "gaussian": exponent of (1 - t); CornerNet's beta.
-        balance: "focal": weight of the centres, and 1 minus that of all other cells; alpha of Lin
-            et al.
+        kind: "gaussian" for the focal loss of CornerNet, with a reduced penalty near centres (Law
+            and Deng 2018, equation 1); "focal" for the focal loss of centres against all other
+            cells (Lin et al. 2017, equation 5); "bce" for binary cross-entropy against t.
+        focus: exponent of the factor that down-weights well classified cells; alpha of Law and
+            Deng, gamma of Lin et al.
+        spare: exponent of (1 - t) in "gaussian"; beta of Law and Deng.
+        balance: weight of the centres in "focal", where all other cells have the weight
+            1 - balance; alpha of Lin et al.
 
     Raises:
-        ConfigError: for a negative exponent, or a balance outside [0, 1].
+        ConfigError: if an exponent is negative, or the balance is outside [0, 1].
     """
 
     kind: Literal["gaussian", "focal", "bce"] = "gaussian"
@@ -45,7 +45,7 @@ class HeatmapLoss:
     def __call__(
         self, logits: Float[Tensor, "*s"], target: Float[Tensor, "*s"]
     ) -> Float[Tensor, ""]:
-        """The loss, summed over all cells."""
+        """Compute the loss, summed over all cells."""
         logits = logits if logits.dtype == torch.float64 else logits.float()
         if self.kind == "gaussian":
             return gaussian_focal_loss(logits, target, self.focus, self.spare)
@@ -57,41 +57,44 @@ class HeatmapLoss:
 def gaussian_focal_loss(
     logits: Float[Tensor, "*s"], target: Float[Tensor, "*s"], alpha: float, beta: float
 ) -> Float[Tensor, ""]:
-    """-(1 - p)^alpha log p where t = 1, -(1 - t)^beta p^alpha log(1 - p) elsewhere, summed.
+    """Focal loss of CornerNet: Law and Deng (2018), equation 1, summed.
 
-    Law and Deng, CornerNet (2018), equation 1.
+    The loss is -(1 - p)^alpha log p where t = 1, and -(1 - t)^beta p^alpha log(1 - p) elsewhere.
     """
     centre = target == 1
     signed = torch.where(centre, logits, -logits)
-    log_so = F.logsigmoid(signed)  # of what is so; of the other it is log_so - signed
+    # log_true is the log-probability of the true label, log_true - signed of the other one.
+    log_true = F.logsigmoid(signed)
     weight = torch.where(centre, 1.0, (1 - target) ** beta)
-    return -(weight * torch.exp(alpha * (log_so - signed)) * log_so).sum()
+    return -(weight * torch.exp(alpha * (log_true - signed)) * log_true).sum()
 
 
 def focal_loss(
     logits: Float[Tensor, "*s"], positive: Bool[Tensor, "*s"], gamma: float, alpha: float
 ) -> Float[Tensor, ""]:
-    """-a (1 - q)^gamma log q, summed; q is the probability given to what is so.
+    """Binary focal loss: Lin et al., Focal Loss (2017), equation 5, summed.
 
-    a is alpha where positive, and 1 - alpha elsewhere. Lin et al., Focal Loss (2017), equation 5.
+    The loss is -a (1 - q)^gamma log q, where q is the probability of the true label, and a is alpha
+    for positives and 1 - alpha for negatives.
     """
     signed = torch.where(positive, logits, -logits)
     hard = positive.to(logits.dtype)
     weight = alpha * hard + (1 - alpha) * (1 - hard)
-    log_so = F.logsigmoid(signed)
-    return -(weight * torch.exp(gamma * (log_so - signed)) * log_so).sum()
+    log_true = F.logsigmoid(signed)
+    return -(weight * torch.exp(gamma * (log_true - signed)) * log_true).sum()
 
 
 def class_loss(
     logits: Float[Tensor, "M D"], target: Int[Tensor, " M"], kind: str, focus: float = 2.0
 ) -> Float[Tensor, ""]:
-    """Loss of the softmax p over D classes against the right one c, summed over M.
+    """Classification loss of the softmax p over D classes with target class c, summed over M.
 
     Args:
-        logits: before the softmax.
-        target: the right classes.
-        kind: "ce", -log p_c; "focal", -(1 - p_c)^focus log p_c, the focal loss over classes; or
-            "bce", -log p_c - sum of log(1 - p_d) over all others d, as BEVDepth trains depth.
+        logits: logits before the softmax.
+        target: target classes.
+        kind: "ce" for -log p_c; "focal" for the focal loss over classes, -(1 - p_c)^focus log p_c;
+            "bce" for -log p_c - sum of log(1 - p_d) over all other classes d, as BEVDepth trains
+            depth.
         focus: gamma of the focal loss.
     """
     if kind == "ce":

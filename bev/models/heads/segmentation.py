@@ -1,7 +1,8 @@
-"""BEV segmentation: for each layer, the logit that a cell's centre lies inside one of its areas.
+"""BEV segmentation: logits that the centre of a cell lies inside a polygon of each layer.
 
-After Philion and Fidler, Lift, Splat, Shoot (2020), section 4: every layer is told apart from the
-rest by itself, since areas overlap. Ground truth is made of the batch's polygons, on the device.
+After Philion and Fidler, Lift, Splat, Shoot (2020), section 4: every layer is a separate binary
+segmentation, since layers overlap. Ground truth is rasterised from the polygons of the batch, on
+the device.
 """
 
 import re
@@ -32,14 +33,15 @@ class SegmentationHeadConfig(HeadConfig):
     """Settings of :class:`SegmentationHead`.
 
     Attributes:
-        layers: that are predicted, of the label space; empty for no segmentation.
-        hidden: width of a hidden 3x3 convolution; 0 reads the logits straight from the features, as
+        layers: predicted layers of the label space; empty for no segmentation.
+        hidden: channels of a hidden 3x3 convolution; 0 for logits directly from the features, as
             published.
         loss: "bce", or "focal" (Lin et al. 2017) with alpha 0.25 and gamma 2; mean over all cells.
-        positive_weight: of covered cells in "bce"; 2.13 as published by Lift-Splat-Shoot.
-        weight: of the loss of each layer, in their order; one weight stands for all.
-        min_visibility: boxes of a known nuScenes visibility level below this are no ground truth: 1
-            takes all, 2 those seen to more than 40 %. Evaluation gives both.
+        positive_weight: weight of covered cells in "bce"; 2.13 as published by Lift-Splat-Shoot.
+        weight: weight of the loss of each layer, in the order of ``layers``; a single weight
+            applies to all.
+        min_visibility: minimum nuScenes visibility level of ground-truth boxes of known visibility:
+            1 for all boxes, 2 for boxes that are more than 40 % visible. Evaluation reports both.
     """
 
     layers: tuple[str, ...] = ()
@@ -53,12 +55,12 @@ class SegmentationHeadConfig(HeadConfig):
         if len(self.weight) not in (1, len(self.layers)):
             raise ConfigError(
                 f"model.segmentation.weight has {len(self.weight)} numbers for {len(self.layers)}"
-                " layers; give one for each, or one for all."
+                " layers; set one weight per layer, or one for all."
             )
         if self.min_visibility not in (1, 2):
             raise ConfigError(
-                f"model.segmentation.min_visibility is {self.min_visibility}; give 1 for all"
-                " vehicles, or 2 for those seen to more than 40 %."
+                f"model.segmentation.min_visibility is {self.min_visibility}; set 1 for all"
+                " vehicles, or 2 for vehicles that are more than 40 % visible."
             )
 
     @property
@@ -66,12 +68,16 @@ class SegmentationHeadConfig(HeadConfig):
         return bool(self.layers)
 
     def check_data(self, model: "DetectorConfig", data: "DataConfig") -> None:
-        """Areas of all layers must come with the data, whole over the grid."""
+        """Check that the data contain polygons of all layers that cover the grid.
+
+        Raises:
+            TrainingError: if they do not.
+        """
         self.check_layers(data.source.labels)
         missing = [name for name in self.layers if name not in data.polygons.layers]
         if missing:
             raise TrainingError(
-                f"The model segments {', '.join(self.layers)} and the data bring no"
+                f"The model segments {', '.join(self.layers)}, but the data contain no"
                 f" {', '.join(missing)}; set --data.polygons.layers {' '.join(self.layers)}."
             )
         grid, scale = model.grid, data.bev_augmentation.scale[0]
@@ -79,19 +85,23 @@ class SegmentationHeadConfig(HeadConfig):
         layers = (one for one in data.source.labels.layers if one.name in data.polygons.layers)
         if any(one.of_map for one in layers) and data.polygons.reach < needed:
             raise TrainingError(
-                "Maps must be whole over the grid however it turns: set --data.polygons.reach to at"
+                "Map polygons must cover the grid at any rotation: set --data.polygons.reach to at"
                 f" least {needed:.0f} metres, not {data.polygons.reach:g}."
             )
 
     def check_layers(self, labels: LabelSpace) -> None:
-        """Raise ConfigError for a layer that the label space lacks, or that stands twice."""
+        """Check the layers against a label space.
+
+        Raises:
+            ConfigError: if a layer is unknown or named twice.
+        """
         labels.check("model.segmentation.layers", self.layers, labels.layer_names)
 
     def build(self, spec: FeatureSpec) -> "SegmentationHead":
-        """Build for BEV features of this width.
+        """Build the head.
 
         Raises:
-            ConfigError: for a layer that is unknown or stands twice.
+            ConfigError: if a layer is unknown or named twice.
         """
         self.check_layers(spec.labels)
         return SegmentationHead(self, spec)
@@ -103,20 +113,21 @@ class SegmentationHeadConfig(HeadConfig):
         labels: LabelSpace,
         min_visibility: int = 0,
     ) -> Bool[Tensor, "B K Y X"]:
-        """Which cells each of the K layers covers.
+        """Ground-truth mask of the cells covered by each of the K layers.
 
         Args:
-            polygons: of each sample, BEV frame.
-            grid: gives the cells.
-            labels: the label space of the polygons.
-            min_visibility: areas of a known level below it are left out; 0 takes all.
+            polygons: polygons of each sample, BEV frame.
+            grid: BEV grid.
+            labels: label space of the polygons.
+            min_visibility: polygons of a known visibility level below this are ignored; 0 for all
+                polygons.
 
         Raises:
-            DataError: where there are none.
+            DataError: if the batch has no polygons.
         """
         if not polygons:
             raise DataError(
-                "BEV segmentation needs polygons, and the batch carries none; set"
+                "BEV segmentation needs polygons, but the batch has none; set"
                 f" --data.polygons.layers {' '.join(self.layers)}."
             )
         numbers = [labels.layer_names.index(name) for name in self.layers]
@@ -124,7 +135,7 @@ class SegmentationHeadConfig(HeadConfig):
 
 
 class SegmentationHead(Head):
-    """BEV features to logits (B, K, Y, X), one map for each of K layers."""
+    """BEV features to logits (B, K, Y, X), one map per layer."""
 
     def __init__(self, config: SegmentationHeadConfig, spec: FeatureSpec) -> None:
         super().__init__()
@@ -134,7 +145,7 @@ class SegmentationHead(Head):
         self.layers = nn.Sequential(*hidden, outputs)
 
     def forward(self, features: Features) -> Float[Tensor, "B K Y X"]:
-        """Logits; features coarser than the grid are brought to its resolution first."""
+        """Compute the logits; features coarser than the grid are upsampled to it first."""
         bev = features.bev
         size = self.grid.shape[1:]
         if bev.shape[-2:] != size:
@@ -142,7 +153,7 @@ class SegmentationHead(Head):
         return self.layers(bev)
 
     def loss(self, output: Float[Tensor, "B K Y X"], batch: Batch) -> dict[str, Tensor]:
-        """The weighted loss of each layer, float32: ``bev_vehicle`` and so on; see ``ground_truth``."""
+        """Weighted loss of each layer, such as ``bev_vehicle``, float32; see ``ground_truth``."""
         config = self.config
         target = config.ground_truth(batch.polygons, self.grid, self.space, config.min_visibility)
         logits, target = output, target.float()
@@ -171,15 +182,15 @@ class SegmentationHead(Head):
     def adapted(
         self, name: str, state: Mapping[str, Tensor], saved: Mapping[str, Any]
     ) -> tuple[dict[str, Tensor], list[Note]]:
-        """Maps of other layers start anew."""
-        own = saved.get(name)
-        layers = own.get("layers") if isinstance(own, Mapping) else None
+        """Drop the tensors of the last convolution if the layers differ."""
+        settings = saved.get(name)
+        layers = settings.get("layers") if isinstance(settings, Mapping) else None
         if layers is None or layers == list(self.config.layers):
             return dict(state), []
         last = f"{name}.layers.{len(self.layers) - 1}."
-        anew = re.compile(rf"(^|\.){re.escape(last)}")
-        kept = {key: value for key, value in state.items() if not anew.search(key)}
+        reset = re.compile(rf"(^|\.){re.escape(last)}")
+        kept = {key: value for key, value in state.items() if not reset.search(key)}
         if len(kept) == len(state):
             return kept, []
-        text = f"{last}* predicts {list(self.config.layers)} here and {layers} there"
-        return kept, [Note(("",), f"{text}: it starts anew")]
+        text = f"the model predicts {list(self.config.layers)} and the file {layers}"
+        return kept, [Note(("",), f"{last}* not loaded: {text}")]

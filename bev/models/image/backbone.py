@@ -1,6 +1,6 @@
-"""Image backbones: any ``features_only`` model of timm, by name.
+"""Image backbones: any timm model with ``features_only``, by name.
 
-Channels, strides, sizes and the normalisation are asked from the model; nothing is hard-coded.
+Channels, strides, sizes and normalisation are read from the model; nothing is hard-coded.
 """
 
 import copy
@@ -21,21 +21,23 @@ class BackboneConfig:
     """Settings of :class:`Backbone`.
 
     Attributes:
-        name: a timm model (``timm.list_models()``).
-        pretrained: fetch timm's weights (from the hub, or its cache).
-        weights: a local file of that model instead (``.pth``, ``.safetensors``), or a checkpoint
-            of this project with that backbone.
-        strides: which feature maps to return, by stride, ascending.
-        channels: widths of the stages, for models that take them (ResNets); empty for the model's
-            own.
-        stem: width of the stem, for models that take ``stem_width`` (ResNets); 0 for its own.
-        frozen_stages: keep the stem and this many first stages fixed, batch norm statistics
-            included; 0 trains everything.
-        checkpointing: compute the blocks' activations again in the backward pass instead of keeping
-            them: less memory, more time, the same gradients.
-        image_size: (H, W) to build for, for models that take one size alone; empty for any size
-            that the model takes.
-        mean, std: of red, green and blue (0 to 255) for the normalisation; empty for the model's.
+        name: name of a timm model (``timm.list_models()``).
+        pretrained: load timm's pretrained weights (from the hub or its cache).
+        weights: local weights file to load instead (``.pth``, ``.safetensors``), or a checkpoint of
+            this project with the same backbone.
+        strides: strides of the feature maps to return, ascending.
+        channels: channels of the stages, for models that support the argument (ResNets); empty for
+            the default of the model.
+        stem: channels of the stem, for models that support ``stem_width`` (ResNets); 0 for the
+            default of the model.
+        frozen_stages: number of first stages to freeze together with the stem, including batch norm
+            statistics; 0 trains everything.
+        checkpointing: recompute the activations of the blocks in the backward pass instead of
+            storing them: less memory, more time, the same gradients.
+        image_size: (H, W) to build the model for, for models with a fixed image size; empty for any
+            size that the model supports.
+        mean, std: mean and standard deviation of red, green and blue (0 to 255) for the
+            normalisation; empty for the values of the model.
     """
 
     name: str = "resnet50"
@@ -51,7 +53,7 @@ class BackboneConfig:
     std: tuple[float, ...] = ()
 
     def without_weights(self) -> "BackboneConfig":
-        """The same, with nothing to fetch or read: its weights come from elsewhere."""
+        """Copy the settings without pretrained weights, for weights from another source."""
         return replace(self, pretrained=False, weights=None)
 
     def build(self) -> "Backbone":
@@ -63,15 +65,18 @@ class Backbone(nn.Module):
     """uint8 images to feature maps at the configured strides.
 
     Attributes:
-        channels: of each returned map.
-        strides: of each returned map, pixels per cell.
-        report: what became of the weights that it starts from; None where they are random.
+        channels: channels of each returned map.
+        strides: stride of each returned map, pixels per cell.
+        report: report on the loaded weights; None for random initial weights.
 
     Raises:
-        ConfigError: for an unknown model name, a stride that the model does not have, or a model
-            without blocks to recompute where ``checkpointing`` is asked for.
-        WeightsError: where pretrained weights cannot be fetched or a weights file does not fit.
+        ConfigError: if the model name is unknown, the model lacks a stride, or ``checkpointing`` is
+            set for a model without blocks to recompute.
+        WeightsError: if pretrained weights cannot be fetched or a weights file does not fit.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -86,11 +91,12 @@ class Backbone(nn.Module):
         self.body, self.report = timm_body.create(
             config.name, config.strides, widths, config.weights, config.pretrained
         )
-        self.channels = tuple(self.body.feature_info.channels())
-        self.strides = tuple(self.body.feature_info.reduction())
+        info = timm_body.feature_info(self.body)
+        self.channels = tuple(info.channels())
+        self.strides = tuple(info.reduction())
         self.channels_last = getattr(self.body, "output_fmt", "NCHW") == "NHWC"
-        for name, own in timm_body.normalisation(self.body).items():
-            value = torch.tensor(getattr(config, name) or own)
+        for name, default in timm_body.normalisation(self.body).items():
+            value = torch.tensor(getattr(config, name) or default)
             self.register_buffer(name, value.view(1, -1, 1, 1), persistent=False)
         self.frozen = timm_body.frozen_modules(self.body, config.frozen_stages)
         for module in self.frozen:
@@ -110,20 +116,21 @@ class Backbone(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in maps] if self.channels_last else maps
 
     def feature_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """True (h, w) of each returned map for images of (H, W), asked without computing.
+        """Exact (h, w) of each returned map for images of (H, W), without computing the maps.
 
         Raises:
-            ConfigError: where the model does not take images of this size; names one that it takes.
+            ConfigError: if the model does not support images of this size; suggests a size that it
+                supports.
         """
         twin = _twin(self.config.without_weights())
         try:
             return twin._sizes(image_size)
-        except NotImplementedError:  # an operator that does not work without memory
+        except NotImplementedError:  # an operator that does not support the meta device
             return copy.deepcopy(self).eval()._sizes(image_size)
         except (AssertionError, RuntimeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            sizes = [*_near_sizes(image_size), _own_size(twin.body)]
-            near = next(filter(twin._takes, sizes), None)
+            sizes = [*_near_sizes(image_size), _default_size(twin.body)]
+            near = next(filter(twin._supports, sizes), None)
             advice = f"It takes --data.image-size {near[0]} {near[1]}" if near else "Choose another"
             raise ConfigError(
                 f"Backbone {self.config.name} does not take images of"
@@ -138,7 +145,7 @@ class Backbone(nn.Module):
             raise ValueError("it is too small")
         return [tuple(m.shape[-2:]) for m in maps]
 
-    def _takes(self, image_size: tuple[int, int]) -> bool:
+    def _supports(self, image_size: tuple[int, int]) -> bool:
         try:
             return bool(self._sizes(image_size))
         except (AssertionError, RuntimeError, ValueError):
@@ -147,7 +154,7 @@ class Backbone(nn.Module):
 
 @lru_cache(maxsize=4)
 def _twin(config: BackboneConfig) -> Backbone:
-    """A backbone without memory: it knows sizes and places. Norms change neither."""
+    """Backbone on the meta device, to compute sizes; without norms, which do not change them."""
     with torch.device("meta"):
         twin = Backbone(replace(config, checkpointing=False)).eval()
     _without_norms(twin.body)
@@ -162,7 +169,7 @@ def _without_norms(module: nn.Module) -> None:
 
 
 def _near_sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Sizes to try, nearest to the one that was asked for first: multiples of powers of 2 and 7."""
+    """Candidate sizes, nearest to ``image_size`` first: multiples of common patch sizes."""
     height, width = image_size
     sizes = {
         (max(round(height / step), 1) * step, max(round(width / step), 1) * step)
@@ -173,7 +180,7 @@ def _near_sizes(image_size: tuple[int, int]) -> list[tuple[int, int]]:
     )
 
 
-def _own_size(body: nn.Module) -> tuple[int, int]:
+def _default_size(body: nn.Module) -> tuple[int, int]:
     from bev.models.image import timm_body
 
     return timm_body.input_size(body)

@@ -1,8 +1,8 @@
-"""Feature pyramids: a backbone's levels to one map.
+"""Necks: fusion of the feature maps of a backbone into one.
 
-Top-down (BEVDet), side by side (BEVDepth), or joined and then mixed (Lift-Splat-Shoot).
-
-Each keeps only what it returns, so every parameter has a gradient (DDP asks for that).
+There are a top-down FPN (BEVDet), SECONDFPN (BEVDepth), and concatenation followed by convolutions
+(Lift-Splat-Shoot). Necks have no layers for outputs that are not returned, so every parameter has a
+gradient, as DDP requires.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,32 @@ from bev.models.layers import conv_bn_relu
 
 @dataclass(frozen=True)
 class NeckConfig:
-    """Common base of the necks' settings."""
+    """Base class of the settings of necks."""
 
-    def build(self, channels: Sequence[int], strides: Sequence[int]) -> nn.Module:
-        """Build over levels of these widths and strides (pixels), finest first.
+    def build(self, channels: Sequence[int], strides: Sequence[int]) -> "Neck":
+        """Build the neck for levels with these channels and strides (pixels), finest first."""
+        raise TypeError(f"{type(self).__name__} does not define the method build.")
 
-        The module takes the levels, (M, C_i, h_i, w_i), and returns (M, C, h, w); it has
-        ``channels`` and ``stride``, those of its result.
-        """
-        raise TypeError(f"{type(self).__name__} does not say what it builds.")
+
+class Neck(nn.Module):
+    """Base class of necks: levels (M, C_i, h_i, w_i) to one feature map (M, C, h, w).
+
+    Attributes:
+        channels: output channels C.
+        stride: stride of the output, pixels per cell.
+    """
+
+    channels: int
+    stride: int
 
 
 @dataclass(frozen=True)
 class FpnConfig(NeckConfig):
-    """Settings of :class:`Fpn`: the width of all levels."""
+    """Settings of :class:`Fpn`.
+
+    Attributes:
+        channels: channels of all levels.
+    """
 
     channels: int = 512
 
@@ -40,11 +52,11 @@ class FpnConfig(NeckConfig):
         return Fpn(self, channels, strides)
 
 
-class Fpn(nn.Module):
-    """Levels from the deepest up, each added to the next finer one; the finest is returned.
+class Fpn(Neck):
+    """Feature pyramid network that returns the finest level.
 
-    After Lin et al., Feature Pyramid Networks (2017). The output convolution stands on the level
-    that is used and nowhere else.
+    After Lin et al., Feature Pyramid Networks (2017). From the coarsest level on, each level is
+    upsampled and added to the next finer one. Only the finest level has an output convolution.
     """
 
     def __init__(self, config: FpnConfig, channels: Sequence[int], strides: Sequence[int]) -> None:
@@ -65,9 +77,9 @@ class SECONDFPNConfig(NeckConfig):
     """Settings of :class:`SECONDFPN`.
 
     Attributes:
-        channels: width that each level is brought to; the result has all of them.
-        stride: of the result, pixels; one of the levels must have it.
-        eps: of the batch norms; 1e-3 as published with SECOND and BEVDepth.
+        channels: channels of each level before the concatenation.
+        stride: stride of the output, pixels; must be the stride of one of the levels.
+        eps: epsilon of the batch norms; 1e-3 as published with SECOND and BEVDepth.
     """
 
     channels: int = 128
@@ -78,14 +90,14 @@ class SECONDFPNConfig(NeckConfig):
         return SECONDFPN(self, channels, strides)
 
 
-class SECONDFPN(nn.Module):
-    """Every level brought to one resolution by a (transposed) convolution, and joined.
+class SECONDFPN(Neck):
+    """Levels resized to one resolution by (transposed) convolutions, and concatenated.
 
-    After Yan et al., SECOND (2018), as BEVDepth (Li et al. 2022) has it over all four stages. The
-    kernel is as large as the step, so nothing overlaps.
+    After Yan et al., SECOND (2018), over all four stages as in BEVDepth (Li et al. 2022). The
+    kernel size of each convolution equals its stride, so that nothing overlaps.
 
     Raises:
-        ConfigError: where no level has the result's stride.
+        ConfigError: if no level has the output stride.
     """
 
     def __init__(
@@ -94,7 +106,8 @@ class SECONDFPN(nn.Module):
         super().__init__()
         if config.stride not in strides:
             raise ConfigError(
-                f"neck.stride = {config.stride} is none of the backbone's: {tuple(strides)}."
+                f"neck.stride = {config.stride} is none of the strides of the backbone:"
+                f" {tuple(strides)}."
             )
         self.channels, self.stride = config.channels * len(channels), config.stride
         self.reference = list(strides).index(config.stride)
@@ -106,14 +119,18 @@ class SECONDFPN(nn.Module):
     def forward(self, levels: list[Float[Tensor, "M _ _ _"]]) -> Float[Tensor, "M C h w"]:
         size = levels[self.reference].shape[-2:]
         maps = [layer(level) for layer, level in zip(self.levels, levels, strict=True)]
-        # Backbones that do not pad have levels that are a cell larger or smaller.
+        # Levels of backbones that do not pad may be a cell larger or smaller.
         fitted = [m if m.shape[-2:] == size else F.interpolate(m, size=size) for m in maps]
         return torch.cat(fitted, dim=1)
 
 
 @dataclass(frozen=True)
 class ConcatNeckConfig(NeckConfig):
-    """Settings of :class:`ConcatNeck`: the width of both convolutions."""
+    """Settings of :class:`ConcatNeck`.
+
+    Attributes:
+        channels: channels of both convolutions.
+    """
 
     channels: int = 512
 
@@ -121,10 +138,10 @@ class ConcatNeckConfig(NeckConfig):
         return ConcatNeck(self, channels, strides)
 
 
-class ConcatNeck(nn.Module):
-    """Every level brought to the finest one's size, joined, and mixed by two 3x3 convolutions.
+class ConcatNeck(Neck):
+    """Levels upsampled to the finest one, concatenated, and fused by two 3x3 convolutions.
 
-    As Lift-Splat-Shoot (Philion and Fidler 2020) joins the last two levels of its EfficientNet.
+    As Lift-Splat-Shoot (Philion and Fidler 2020) fuses the last two levels of its EfficientNet.
     """
 
     def __init__(
@@ -147,7 +164,7 @@ class ConcatNeck(nn.Module):
 
 
 def _resized(inputs: int, outputs: int, factor: float, eps: float) -> nn.Sequential:
-    """To ``factor`` times the level's stride: a convolution that shrinks, or one that grows it."""
+    """Downsampling by ``factor``, or upsampling if it is less than 1, with batch norm and ReLU."""
     shrink, grow = max(round(factor), 1), max(round(1 / factor), 1)
     if grow > 1:
         layer: nn.Module = nn.ConvTranspose2d(inputs, outputs, grow, grow, bias=False)

@@ -1,7 +1,8 @@
-"""A backbone's first weights: timm's own, or a file's, under timm's names for the whole model.
+"""Pretrained weights of backbones: timm's own or from a file, named like the full timm model.
 
-A timm model that returns features has other names than the model with its classifier, whose
-weights are published: the first dot may be an underscore, and a word may stand before all.
+Published weights are those of the full model with its classifier. A timm model with
+``features_only`` has slightly different names: the first dot may be an underscore, and there may be
+a prefix.
 """
 
 import sys
@@ -17,30 +18,30 @@ from bev.models.weights.loading import WeightsReport, first_line, load_weights, 
 
 
 def timm_weights(name: str, options: dict) -> dict[str, Tensor]:
-    """The weights that timm has for a model, from the hub or its cache.
+    """Fetch timm's pretrained weights of a model from the hub or its cache.
 
     Raises:
-        WeightsError: where they cannot be had; names the remedies.
+        WeightsError: if they are not available; suggests remedies.
     """
     try:
         return timm.create_model(name, pretrained=True, **options).state_dict()
     except Exception as error:
         raise WeightsError(
             f"Pretrained weights of {name} cannot be fetched ({first_line(error)}). Either start"
-            " from random weights with --model.backbone.no-pretrained, give a local file with"
-            " --model.backbone.weights FILE, or fetch them once where there is a network and bring"
-            f" the cache along: python -c \"import timm; timm.create_model('{name}',"
+            " from random weights with --model.backbone.no-pretrained, load a local file with"
+            " --model.backbone.weights FILE, or fetch them once on a machine with network access"
+            f" and copy the cache: python -c \"import timm; timm.create_model('{name}',"
             ' pretrained=True)" (HF_HOME names the cache).'
         ) from error
 
 
 def fill_from_file(body: nn.Module, path: Path, name: str, options: dict) -> WeightsReport:
-    """Load a file into a timm model's features, under timm's names or its original authors'.
+    """Load a weights file into a timm feature model.
 
-    Where timm knows how to convert the names of a file that does not fit, they are converted.
+    The names are those of timm, or names that timm can convert, such as those of the authors.
 
     Raises:
-        WeightsError: where the file cannot be read or does not fit.
+        WeightsError: if the file cannot be read or does not fit.
     """
     state = read_weights(path)
     try:
@@ -48,43 +49,43 @@ def fill_from_file(body: nn.Module, path: Path, name: str, options: dict) -> Wei
     except WeightsError as error:
         try:
             return fill(body, _converted(state, name, options), str(path), name)
-        except Exception:  # not the kind of file that timm converts
+        except Exception:  # timm cannot convert the file
             raise error from None
 
 
 def fill(body: nn.Module, state: Mapping[str, Tensor], source: str, name: str) -> WeightsReport:
-    """Load a whole timm model's weights into its features; every tensor must be there.
+    """Load the weights of a full timm model into a feature model, which must be complete.
 
     Raises:
-        WeightsError: where a tensor is missing or misfits: it would stay random.
+        WeightsError: if a tensor is missing or has another shape, and would remain random.
     """
     report = load_weights(body, _flattened(state, body), source)
-    # Files of old have no counters of batches; nothing is computed from them.
+    # Old files lack the batch counters, which have no effect.
     missing = [name for name in report.missing if not name.endswith("num_batches_tracked")]
     faults = [*missing, *map(str, report.mismatched)]
     if faults:
         total = len(report.matched) + len(faults)
         raise WeightsError(
             f"Backbone weights {source} do not fit {name}: {len(faults)} of {total} tensors are"
-            f" missing or of another shape, the first is {faults[0]}. The file must hold the"
+            f" missing or have another shape; the first is {faults[0]}. The file must contain the"
             " weights under timm's names."
         )
     return report.below("backbone.body.")
 
 
 def _flattened(state: Mapping[str, Tensor], body: nn.Module) -> dict[str, Tensor]:
-    """timm's names as the features have them: ``stages.0.`` may be ``stages_0.``."""
-    here = set(body.state_dict())
+    """Rename tensors to the names of the feature model: ``stages.0.`` may be ``stages_0.``."""
+    names = set(body.state_dict())
 
     def renamed(name: str) -> str:
         joined = name.replace(".", "_", 1)
-        return joined if joined in here and name not in here else name
+        return joined if joined in names and name not in names else name
 
     return {renamed(name): value for name, value in state.items()}
 
 
 def _converted(state: Mapping[str, Tensor], name: str, options: dict) -> dict[str, Tensor]:
-    """By the function that most of timm's model files have for this."""
+    """Convert names with ``checkpoint_filter_fn``, which most timm model files define."""
     with torch.device("meta"):
-        whole = timm.create_model(name, **options)
-    return dict(sys.modules[type(whole).__module__].checkpoint_filter_fn(dict(state), whole))
+        model = timm.create_model(name, **options)
+    return dict(sys.modules[type(model).__module__].checkpoint_filter_fn(dict(state), model))

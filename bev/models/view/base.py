@@ -1,7 +1,7 @@
-"""The one interface of all view transforms: image features in, BEV features out."""
+"""Interface of the view transforms: image features to BEV features."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -9,14 +9,17 @@ from torch import Tensor, nn
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras
 
+if TYPE_CHECKING:
+    from bev.models.view.depth_bins import DepthBinning
+
 
 class BevFeatures(NamedTuple):
-    """BEV features and depth logits of a view transform.
+    """Output of a view transform.
 
     Attributes:
-        bev: (B, C, Y, X).
-        depth_logits: (B, N, h, w, D) before the softmax, for depth supervision; None from a
-            transform that predicts no depth.
+        bev: (B, C, Y, X) BEV features.
+        depth_logits: (B, N, h, w, D) depth logits before the softmax, for depth supervision; None
+            if the transform predicts no depth.
     """
 
     bev: Float[Tensor, "B C Y X"]
@@ -24,10 +27,10 @@ class BevFeatures(NamedTuple):
 
 
 class ViewTransform(nn.Module):
-    """Base of the view transforms.
+    """Base class of view transforms.
 
     Attributes:
-        channels: of the BEV features.
+        channels: channels of the BEV features.
         stride: pixels per cell of the image features.
     """
 
@@ -42,33 +45,41 @@ class ViewTransform(nn.Module):
         bev_from_ego: Float[Tensor, "B 4 4"],
         camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        """BEV features of N cameras.
+        """Compute the BEV features of N cameras.
 
         Args:
-            features: at ``stride`` pixels a cell, centred in the image where they do not fill it.
+            features: image features, ``stride`` pixels per cell; the feature map is centred in the
+                image if it does not fill it.
             image_size: (H, W), pixels.
-            cameras: (B, N), of the network's images.
+            cameras: (B, N) cameras of the network's input images.
             bev_from_ego: BEV augmentation.
-            camera_mask: which cameras are there, see ``Views``; None where all are. The others give
-                nothing: their poses are NaN, and their features must not reach a network.
+            camera_mask: mask of the valid cameras, see ``Views``; None if all are valid. Absent
+                cameras contribute nothing: their poses are NaN, and their features must not enter
+                a network.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class ViewTransformConfig:
-    """Common base of the view transforms' settings."""
+    """Base class of the settings of view transforms."""
+
+    if TYPE_CHECKING:  # a field or property of every subclass that predicts depth
+
+        @property
+        def depth(self) -> DepthBinning:
+            """Depth bins."""
 
     @property
     def predicts_depth(self) -> bool:
-        """Whether it gives depth logits; those of the ``DepthBins`` at the field ``depth``."""
+        """True if the transform outputs depth logits, over the bins of the field ``depth``."""
         return False
 
     @property
     def assumes_ground(self) -> bool:
-        """Whether it takes z = 0 of the ego frame for the ground."""
+        """True if the transform assumes that the ground is at z = 0 of the ego frame."""
         return False
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> ViewTransform:
-        """Build for image features of this width and stride (pixels)."""
-        raise ConfigError(f"{type(self).__name__} does not define what it builds (build).")
+        """Build the transform for image features with these channels and this stride (pixels)."""
+        raise ConfigError(f"{type(self).__name__} does not define the method build.")

@@ -1,19 +1,21 @@
-"""A depth net that knows each camera's calibration: how large a thing looks depends on the focal
-length, and how far the ground is on the mounting.
+"""Camera-aware depth net, which takes the calibration of each camera as an additional input.
 
-After Li et al., BEVDepth (2022), section 4.2. Deviations, with reasons:
+The apparent size of objects depends on the focal length, and the depth of the ground on the
+mounting of the camera. After Li et al., BEVDepth (2022), section 4.2. Deviations, with reasons:
 
-- Intrinsics and image transform are given as their product, which alone describes the network's
-  image, in widths of that image: 23 numbers instead of 27, all of the order of 1 (``parameters``).
-- By default no batch norm over them (``batch_norm``). In training it would hide what all cameras of
-  a batch share, such as the BEV transform in a batch of one sample, and at inference show it.
-- Of two linear layers with nothing between them (the end of the published MLP and the squeeze
-  after it) one is kept; they give the same functions.
-- The deformable convolution at the end of the depth branch is an option.
+- Intrinsics and image transform are input as their product, which fully describes the network's
+  input image, in units of the image width: 23 parameters instead of 27, all of order 1
+  (``parameters``).
+- By default there is no batch norm over the parameters (``batch_norm``). In training, a batch norm
+  would remove everything that all cameras of a batch share, such as the BEV transform in a batch of
+  one sample, but not at inference.
+- One of two consecutive linear layers without an activation in between (the end of the published
+  MLP and the following squeeze) is dropped; this does not restrict the functions.
+- The deformable convolution at the end of the depth branch is optional.
 
-Of other lenses than pinholes the net is given the matrix alone, which holds near the axis, and not
-their coefficients: those of one rig hardly differ. ``LiftSplatConfig.ray_features`` gives each
-pixel's direction through any lens.
+For lenses other than pinholes, the net takes the matrix only, which is valid near the optical axis,
+and not the lens coefficients, which hardly differ within a rig. ``LiftSplatConfig.ray_features``
+inputs the direction of each pixel for any lens.
 """
 
 from dataclasses import dataclass
@@ -36,17 +38,19 @@ _DEFORM_GROUPS = 4
 
 @dataclass(frozen=True)
 class CameraAwareDepthNetConfig(DepthNetConfig):
-    """Settings of :class:`CameraAwareDepthNet`. Defaults are BEVDepth's unless said otherwise.
+    """Settings of :class:`CameraAwareDepthNet`; the defaults follow BEVDepth unless noted.
 
     Attributes:
         width: channels of both branches.
-        blocks: residual blocks of the depth branch.
-        aspp: after them, atrous spatial pyramid pooling (Chen et al., DeepLabv3 2017) with dropout
-            0.5; in training it needs at least two images a batch.
-        deformable: after that, a deformable convolution (published; off here).
-        batch_norm: normalise the camera's parameters over the cameras of a batch, as published.
-        parameters: "image" describes the network's image, see :func:`camera_parameters`;
-            "published" gives BEVDepth's, see :func:`published_parameters`, which need the norm.
+        blocks: number of residual blocks in the depth branch.
+        aspp: add atrous spatial pyramid pooling (Chen et al., DeepLabv3 2017) with dropout 0.5
+            after the blocks; training then needs at least two images per batch.
+        deformable: add a deformable convolution at the end of the depth branch (published; off
+            here).
+        batch_norm: apply a batch norm to the camera parameters, as published.
+        parameters: "image" for parameters of the network's input image, see
+            :func:`camera_parameters`; "published" for the parameters of BEVDepth, see
+            :func:`published_parameters`, which require ``batch_norm``.
     """
 
     width: int = 512
@@ -64,8 +68,8 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
             )
         if self.parameters == "published" and not self.batch_norm:
             raise ConfigError(
-                "depth_net.parameters = published are numbers of all sizes, which need the norm;"
-                " set depth_net.batch_norm too."
+                "depth_net.parameters = published gives parameters of different magnitudes, which"
+                " need a batch norm; set depth_net.batch_norm too."
             )
         if self.deformable and self.width % _DEFORM_GROUPS:
             raise ConfigError(
@@ -78,11 +82,11 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
 
 
 class CameraAwareDepthNet(nn.Module):
-    """Two branches, for depth and for context, whose channels the camera's calibration weighs.
+    """Depth branch and context branch, with channel weights computed from the calibration.
 
-    What is said of a camera's pixels depends on that camera alone (with ``batch_norm``, at
-    inference). ``cameras`` stand in the ego frame of their own time; an adjacent frame's way into
-    the sample's frame is part of ``bev_from_ego``, of which only the axes' directions are seen.
+    The output for a camera depends on that camera only (with ``batch_norm``, only at inference).
+    ``cameras`` are given in the ego frame at their own time; for adjacent frames, ``bev_from_ego``
+    includes the ego motion to the sample's frame. Only the linear part of ``bev_from_ego`` is used.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class CameraAwareDepthNet(nn.Module):
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> DepthContext:
         reduced = self.reduce(rearrange(features, "b n c h w -> (b n) c h w"))
-        # In half precision a focal length has three digits: the gates are made in float32.
+        # Half precision would round focal lengths to three digits: compute the gates in float32.
         with torch.autocast(features.device.type, enabled=False):
             numbers = self.parameters_of(image_size, cameras, bev_from_ego)
             numbers = self.norm(rearrange(numbers, "b n p -> (b n) p"))
@@ -132,11 +136,12 @@ class CameraAwareDepthNet(nn.Module):
 def camera_parameters(
     image_size: tuple[int, int], cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]
 ) -> Float[Tensor, "B N 23"]:
-    """What a depth net is told of each camera, float32.
+    """Calibration of each camera as 23 parameters, float32.
 
-    6 numbers: the upper rows of ``image_from_camera``, of the network's image after augmentation,
-    in widths of that image. 12: the upper rows of ``ego_from_camera``, translation in metres. 5:
-    the linear part of ``bev_from_ego`` in the plane (xx, xy, yx, yy) and along z.
+    6 parameters are the first two rows of ``image_from_camera`` for the augmented input image, in
+    units of the image width; 12 are the first three rows of ``ego_from_camera``, with the
+    translation in metres; 5 are the linear part of ``bev_from_ego`` in the plane (xx, xy, yx, yy)
+    and along z.
     """
     image = cameras.image_from_camera.float()[..., :2, :] / image_size[1]
     return torch.cat([image.flatten(2), _pose(cameras), _plane(cameras, bev_from_ego)], dim=-1)
@@ -146,12 +151,13 @@ def camera_parameters(
 def published_parameters(
     image_size: tuple[int, int], cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]
 ) -> Float[Tensor, "B N 27"]:
-    """What BEVDepth's depth net is told of each camera, float32, in the published order.
+    """Calibration of each camera as the 27 parameters of BEVDepth, float32, in published order.
 
-    Of the intrinsics fx, fy, cx, cy (original pixels); the upper rows of ``image_from_original``;
-    the five numbers of ``bev_from_ego`` and the twelve of ``ego_from_camera`` as in
-    :func:`camera_parameters`. The published code looks up an adjacent frame's numbers in the
-    sample's own; here they are that frame's, whose turn since then shows in the five.
+    The parameters are fx, fy, cx, cy of the intrinsics (original pixels); the first two rows of
+    ``image_from_original``; and the 5 parameters of ``bev_from_ego`` and 12 of ``ego_from_camera``
+    as in :func:`camera_parameters`. For adjacent frames, the published code uses the parameters of
+    the sample; here the parameters of the adjacent frame are used, and the 5 parameters include the
+    rotation between the two ego frames.
     """
     rows, columns = [0, 1, 0, 1], [0, 1, 2, 2]
     lens = cameras.intrinsics.float()[..., rows, columns]
@@ -170,7 +176,7 @@ def _plane(cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]) -> Float[Tens
 
 
 def _gate(numbers: int, width: int) -> nn.Sequential:
-    """From the camera's parameters to a weight between 0 and 1 for each channel."""
+    """MLP from camera parameters to a weight in (0, 1) for each channel."""
     return nn.Sequential(
         nn.Linear(numbers, width), nn.ReLU(inplace=True),
         nn.Linear(width, width), nn.ReLU(inplace=True),
@@ -179,13 +185,13 @@ def _gate(numbers: int, width: int) -> nn.Sequential:
 
 
 class _Deformable(nn.Module):
-    """3x3 convolution at learnt offsets (Dai et al. 2017), at first at none; in float32."""
+    """Deformable 3x3 convolution (Dai et al. 2017) in float32; offsets are initialised to 0."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.offset = nn.Conv2d(width, 18, 3, padding=1)
-        nn.init.zeros_(self.offset.weight)
-        nn.init.zeros_(self.offset.bias)
+        for parameter in self.offset.parameters():
+            nn.init.zeros_(parameter)
         from torchvision.ops import DeformConv2d
 
         self.convolution = DeformConv2d(

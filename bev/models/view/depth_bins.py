@@ -1,4 +1,4 @@
-"""Depth bins: how a camera's viewing depth is cut into intervals."""
+"""Depth bins: discretisation of the camera depth into intervals."""
 
 import math
 from dataclasses import dataclass
@@ -13,42 +13,43 @@ from bev.errors import ConfigError
 
 @dataclass(frozen=True)
 class DepthBinning:
-    """Common base of the ways to cut depth into D bins: a subclass gives the edges between them."""
+    """Base class of depth discretisations with D bins; a subclass defines the bin edges."""
 
     @property
     def bins(self) -> int:
-        """Their number, D."""
+        """Number of bins, D."""
         return len(self.edges()) - 1
 
     def edges(self, device: torch.device | str | None = None) -> Float[Tensor, " edges"]:
-        """Where bins begin and end, metres, rising: D + 1 of them."""
-        raise ConfigError(f"{type(self).__name__} does not give the edges of its bins (edges).")
+        """D + 1 bin edges in ascending order, metres."""
+        raise ConfigError(f"{type(self).__name__} does not define the method edges.")
 
     def check(self) -> None:
-        """Refuse edges that are none.
+        """Validate the bin edges.
 
         Raises:
-            ConfigError: where ``edges()`` fails, or gives no tensor of two or more that rise.
+            ConfigError: if ``edges()`` fails, or does not return a tensor of two or more ascending,
+                nonnegative depths.
         """
         name = type(self).__name__
         try:
-            edges = self.edges("cpu")  # also where a model is built on no device
+            edges = self.edges("cpu")  # also if the model is built on the meta device
         except TypeError as error:
             raise ConfigError(f"{name}.edges(device=None) cannot be called: {error}.") from error
         sound = isinstance(edges, Tensor) and edges.ndim == 1 and len(edges) >= 2
         if not sound or not (edges.diff() > 0).all() or edges[0] < 0:
             raise ConfigError(
-                f"{name}.edges gives {edges}; give a tensor of two or more depths in metres, from 0"
-                " on, that rise."
+                f"{name}.edges returns {edges}; return a tensor of two or more depths in metres,"
+                " ascending and nonnegative."
             )
 
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
-        """The middle of each bin, metres: the mean of its edges."""
+        """Centre of each bin, metres: the mean of its edges."""
         edges = self.edges(device)
         return (edges[:-1] + edges[1:]) / 2
 
     def index_of(self, depth: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """The bin that each depth (metres) lies in; -1 outside of all bins, and for NaN."""
+        """Bin index of each depth (metres); -1 outside all bins and for NaN."""
         edges = self.edges(depth.device)
         depth = depth.to(edges.dtype)
         index = torch.bucketize(depth, edges, right=True) - 1
@@ -57,10 +58,13 @@ class DepthBinning:
 
 @dataclass(frozen=True)
 class ListedDepthBins(DepthBinning):
-    """Bins between listed edges, metres.
+    """Depth bins between explicitly listed edges.
+
+    Attributes:
+        borders: bin edges in ascending order, metres.
 
     Raises:
-        ConfigError: for fewer than two edges, a negative one, or edges that do not rise.
+        ConfigError: if there are fewer than two edges, or they are negative or not ascending.
     """
 
     borders: tuple[float, ...] = (1.0, 60.0)
@@ -69,8 +73,8 @@ class ListedDepthBins(DepthBinning):
         pairs = zip(self.borders, self.borders[1:], strict=False)
         if len(self.borders) < 2 or self.borders[0] < 0 or any(b <= a for a, b in pairs):
             raise ConfigError(
-                f"Depth bins with the edges {self.borders} need at least two, from 0 metres on,"
-                " that rise."
+                f"Depth bins with the edges {self.borders} need at least two ascending, nonnegative"
+                " edges."
             )
 
     def edges(self, device: torch.device | str | None = None) -> Float[Tensor, " edges"]:
@@ -79,28 +83,28 @@ class ListedDepthBins(DepthBinning):
 
 @dataclass(frozen=True)
 class DepthBins(DepthBinning):
-    """D = round((hi - lo) / step) intervals of depth, metres.
+    """Regular depth bins: D = round((hi - lo) / step) intervals, metres.
 
-    Depth is what a camera's lens measures (:class:`bev.geometry.Lens`): of a pinhole the z
-    coordinate in the camera frame, of a fisheye the distance.
+    The lens defines depth (:class:`bev.geometry.Lens`): for a pinhole it is the z coordinate in the
+    camera frame, for a fisheye the distance.
 
-    Edge i of 0..D stands at
+    Edge i of 0..D is at
 
     - "uniform": lo + i * step;
-    - "log": lo * (hi / lo)^(i / D), so that each bin is wider than the last by the same factor;
-    - "linear": lo + (hi - lo) * i (i + 1) / (D (D + 1)), so that each bin is wider than the last by
-      the same length (linear-increasing discretisation; Reading et al., CaDDN 2021, section 3.1).
+    - "log": lo * (hi / lo)^(i / D), so that bin widths increase by a constant factor;
+    - "linear": lo + (hi - lo) * i (i + 1) / (D (D + 1)), so that bin widths increase by a constant
+      difference (linear-increasing discretisation; Reading et al., CaDDN 2021, section 3.1).
 
     Bin i covers [edge i, edge i + 1). The last edge is ``hi`` to within float32 rounding.
 
     Attributes:
-        lo: where the first bin begins.
-        hi: where the last bin ends.
-        step: width of a bin, the mean width where widths differ.
-        spacing: how widths grow with depth.
+        lo: lower edge of the first bin.
+        hi: upper edge of the last bin.
+        step: bin width; the mean width if widths differ.
+        spacing: dependence of bin widths on depth.
 
     Raises:
-        ConfigError: for a range or a step that gives no whole number of bins, and for "log" from 0.
+        ConfigError: if the range is invalid or not divisible by the step, or if "log" starts at 0.
     """
 
     lo: float = 1.0
@@ -116,7 +120,7 @@ class DepthBins(DepthBinning):
                 " a positive step that divides the range."
             )
         if self.spacing == "log" and self.lo == 0:
-            raise ConfigError("Depth bins spaced by the logarithm cannot begin at lo = 0.")
+            raise ConfigError("Depth bins with logarithmic spacing cannot begin at lo = 0.")
 
     @property
     def bins(self) -> int:
@@ -132,7 +136,7 @@ class DepthBins(DepthBinning):
         return self.lo + index * self.step
 
     def centers(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
-        """The middle of each bin, metres: the mean of its edges, for "log" the geometric mean."""
+        """Centre of each bin, metres: the mean of its edges; for "log", the geometric mean."""
         if self.spacing == "uniform":
             return self.lo + (torch.arange(self.bins, device=device) + 0.5) * self.step
         if self.spacing == "log":

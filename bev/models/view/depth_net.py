@@ -1,7 +1,7 @@
-"""What turns image features into a distribution over depth and a context vector, per pixel.
+"""Depth nets: image features to a depth distribution and a context vector per pixel.
 
-Three choices: a 1x1 convolution (Lift-Splat-Shoot, BEVDet), no distribution at all, and one that
-knows the camera's calibration (BEVDepth, in ``bev.models.view.camera_aware``).
+There are three variants: a 1x1 convolution (Lift-Splat-Shoot, BEVDet), a uniform depth
+distribution, and the camera-aware net of BEVDepth (in ``bev.models.view.camera_aware``).
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from bev.models.layers import conv_bn_relu
 
 
 class DepthContext(NamedTuple):
-    """What a depth net returns.
+    """Output of a depth net.
 
     Attributes:
-        logits: (B, N, h, w, D) before the softmax over D, bins last as the pooling reads them; None
-            where no depth is predicted.
-        context: (B, N, C, h, w).
+        logits: (B, N, h, w, D) depth logits before the softmax over D, bins last as the pooling
+            needs them; None if no depth is predicted.
+        context: (B, N, C, h, w) context features.
     """
 
     logits: Float[Tensor, "B N h w D"] | None
@@ -30,22 +30,22 @@ class DepthContext(NamedTuple):
 
 @dataclass(frozen=True)
 class DepthNetConfig:
-    """Common base of the depth nets' settings.
+    """Base class of the settings of depth nets.
 
     Attributes:
-        predicts_depth: whether there are logits to supervise and to measure.
+        predicts_depth: whether the net outputs depth logits, for supervision and evaluation.
     """
 
     predicts_depth: ClassVar[bool] = True
 
     def build(self, inputs: int, bins: int, channels: int) -> nn.Module:
-        """Build for features of ``inputs`` channels, D = ``bins`` and C = ``channels``.
+        """Build the net for ``inputs`` feature channels, D = ``bins`` and C = ``channels``.
 
         The module takes (features (B, N, inputs, h, w), image_size (H, W), cameras (B, N),
         bev_from_ego (B, 4, 4)), the arguments of a view transform, and returns a
         :class:`DepthContext`.
         """
-        raise TypeError(f"{type(self).__name__} does not say what it builds.")
+        raise TypeError(f"{type(self).__name__} does not define the method build.")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ConvDepthNetConfig(DepthNetConfig):
     """Settings of :class:`ConvDepthNet` with a depth distribution.
 
     Attributes:
-        hidden: width of a hidden layer (1x1 convolution); 0 for none, as published.
+        hidden: channels of a hidden layer (1x1 convolution); 0 for none, as published.
     """
 
     hidden: int = 0
@@ -64,13 +64,13 @@ class ConvDepthNetConfig(DepthNetConfig):
 
 @dataclass(frozen=True)
 class UniformDepthConfig(DepthNetConfig):
-    """No depth distribution, a context alone: every bin weighs 1 / D.
+    """Settings of :class:`ConvDepthNet` without depth prediction: every bin has weight 1 / D.
 
-    Each pixel's context is smeared evenly along its ray; what a model gains beyond it is what
-    depth is worth.
+    The context of each pixel is spread evenly along its ray. This is the baseline for measuring the
+    benefit of predicted depth.
 
     Attributes:
-        hidden: width of a hidden layer (1x1 convolution); 0 for none.
+        hidden: channels of a hidden layer (1x1 convolution); 0 for none.
     """
 
     predicts_depth: ClassVar[bool] = False
@@ -84,10 +84,10 @@ class ConvDepthNet(nn.Module):
     """1x1 convolutions to D + C channels (Philion and Fidler 2020, section 3.1).
 
     Args:
-        inputs: channels of the features.
-        bins: D; 0 for no distribution.
-        channels: C.
-        hidden: width of a hidden layer; 0 for none.
+        inputs: input channels.
+        bins: number of depth bins D; 0 for no depth distribution.
+        channels: context channels C.
+        hidden: channels of a hidden layer; 0 for none.
     """
 
     def __init__(self, inputs: int, bins: int, channels: int, hidden: int = 0) -> None:

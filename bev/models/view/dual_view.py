@@ -1,12 +1,13 @@
-"""Lift-splat refined from behind: BEV columns look back into the images.
+"""Dual view transform: lift-splat combined with sampling from BEV cells back to the images.
 
-Lift-splat leaves cells empty where no depth point falls, and cannot see from a cell which pixels
-show it. The way back can: points at several heights above each cell are projected into the cameras
-and read features there, each weighted by the probability that the pixel's surface stands at the
-point's depth. Both ways use the same predicted depth, so both teach it. This is the dual view
-transform of Li et al., DualBEV (2024): its probabilistic projection and its fusion by channel
-attention and a BEV probability. Unlike there, that probability has no loss of its own, and images
-have no foreground mask.
+Lift-splat (the forward projection) leaves cells without depth points empty. The backward projection
+fills them: points at several heights above each cell are projected into the cameras and sample
+image features, weighted by the predicted probability that the surface seen by the pixel is at the
+depth of the point. Both projections use the same predicted depth, so both train it.
+
+After Li et al., DualBEV (2024): its probabilistic projection, and its fusion by channel attention
+and a BEV probability. Deviations: the BEV probability has no loss of its own, and there is no
+foreground mask of the images.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from bev.models.view.image_sampling import (
 )
 from bev.models.view.lift_splat import LiftSplatConfig
 
-_SQUEEZE = 4  # the channel attention's hidden layer is narrower than the BEV by this factor
+_SQUEEZE = 4  # reduction factor of the hidden layer of the channel attention
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class DualViewTransformConfig(ViewTransformConfig):
     """Settings of :class:`DualViewTransform`.
 
     Attributes:
-        lift: the way forth; the way back reads features of the same width.
-        z: (lo, hi, step) of the heights at which cells look back, in the BEV frame, metres.
+        lift: settings of lift-splat; the backward projection samples features with as many
+            channels.
+        z: (lo, hi, step) of the heights of the sampling points in the BEV frame, metres.
     """
 
     lift: LiftSplatConfig = LiftSplatConfig()
@@ -51,13 +53,13 @@ class DualViewTransformConfig(ViewTransformConfig):
         planes("view.z", self.z)
         if self.depth.bins < 2:
             raise ConfigError(
-                "DualViewTransform interpolates between depth bins and view.lift.depth has only one;"
-                " give it a smaller step."
+                "DualViewTransform interpolates between depth bins, but view.lift.depth has only"
+                " one; set a smaller step."
             )
 
     @property
     def depth(self) -> DepthBinning:
-        """The depth bins of ``lift``."""
+        """Depth bins of ``lift``."""
         return self.lift.depth
 
     @property
@@ -69,16 +71,21 @@ class DualViewTransformConfig(ViewTransformConfig):
         return self.lift.assumes_ground
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "DualViewTransform":
-        """Raises ConfigError where ``lift`` predicts no depth."""
+        """Build the view transform.
+
+        Raises:
+            ConfigError: if ``lift`` predicts no depth.
+        """
         if not self.predicts_depth:
             raise ConfigError(
-                "DualViewTransform weights by predicted depth; its lift predicts none."
+                "DualViewTransform weights by predicted depth, but its lift predicts none; choose"
+                " another view.lift.depth_net."
             )
         return DualViewTransform(self, in_channels, stride, grid)
 
 
 class DualViewTransform(ViewTransform):
-    """Image features to BEV features, forth by lift-splat and back by sampling."""
+    """Image features to BEV features by lift-splat and by sampling the images."""
 
     def __init__(
         self, config: DualViewTransformConfig, in_channels: int, stride: int, grid: BevGrid
@@ -99,14 +106,15 @@ class DualViewTransform(ViewTransform):
         bev_from_ego: Float[Tensor, "B 4 4"],
         camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        forth, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, camera_mask)
+        lifted, depth_logits = self.lift(features, image_size, cameras, bev_from_ego, camera_mask)
         context = scatter_valid(
             self.context(gather_valid(features, camera_mask)), camera_mask, len(features)
         )
         depth = rearrange(depth_logits, "b n h w d -> b n d h w").softmax(dim=2)
         depth = rearrange(depth, "b n d h w -> b n h w d")
-        back = self.look_back(context, depth, image_size, cameras, bev_from_ego).to(forth.dtype)
-        return BevFeatures(forth + self.gate(forth, back) * back, depth_logits)
+        sampled = self.look_back(context, depth, image_size, cameras, bev_from_ego)
+        sampled = sampled.to(lifted.dtype)
+        return BevFeatures(lifted + self.gate(lifted, sampled) * sampled, depth_logits)
 
     def look_back(
         self,
@@ -116,13 +124,14 @@ class DualViewTransform(ViewTransform):
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> Float[Tensor, "B C Y X"]:
-        """What each cell's column of points reads, weighted by probability and summed."""
+        """Sum of the features sampled by the column of points of each cell, weighted by depth."""
+        height, width = context.shape[-2], context.shape[-1]
         sightings = find_sightings(
             column_points(self.grid, self.heights, context.device),
             cameras,
             bev_from_ego,
             image_size,
-            context.shape[-2:],
+            (height, width),
             self.stride,
         )
         factor = sighting_probability(depth, sightings, self.lift.bin_depths(depth.device))
@@ -133,19 +142,19 @@ class DualViewTransform(ViewTransform):
 def sighting_probability(
     depth: Float[Tensor, "B N h w D"], sightings: Sightings, centers: Float[Tensor, " D"]
 ) -> Float[Tensor, " S"]:
-    """The predicted probability that a pixel's surface stands at the depth of the point it sees.
+    """Predicted probability that the surface seen by a pixel is at the depth of the point.
 
-    Linear between the cells' centres and between the bins' centres (metres, ascending, D >= 2); it
-    falls to 0 one bin beyond the first and the last.
+    Interpolates linearly between feature cells and between the centres of the depth bins (metres,
+    ascending, D >= 2), and falls to 0 one bin beyond the first and the last bin.
     """
     bins = len(centers)
     upper = torch.searchsorted(centers, sightings.depth).clamp(1, bins - 1)
     low, high = centers[upper - 1], centers[upper]
-    place = upper - 1 + (sightings.depth - low) / (high - low)
-    nearer = place.floor()
+    position = upper - 1 + (sightings.depth - low) / (high - low)
+    nearer = position.floor()
     flat = depth.flatten()
     total = torch.zeros_like(sightings.depth)
-    for bin_index, share in ((nearer, 1 - (place - nearer)), (nearer + 1, place - nearer)):
+    for bin_index, share in ((nearer, 1 - (position - nearer)), (nearer + 1, position - nearer)):
         share = share * ((bin_index >= 0) & (bin_index < bins))
         index = sightings.cell * bins + bin_index.clamp(0, bins - 1).long().unsqueeze(-1)
         total = total + share * (flat[index] * sightings.weight).sum(-1)
@@ -153,10 +162,10 @@ def sighting_probability(
 
 
 class FusionGate(nn.Module):
-    """How much of the way back to add: a factor per channel, times a probability per cell.
+    """Weights of the sampled BEV features: a channel attention times a probability per cell.
 
-    Channels: squeeze and excitation (Hu et al. 2018) of both BEV maps' means. Cells: whether
-    anything stands there, from both maps.
+    Both are computed from the lifted and the sampled BEV features: the channel attention by squeeze
+    and excitation (Hu et al. 2018), the probability that a cell is occupied by convolutions.
     """
 
     def __init__(self, channels: int) -> None:
@@ -174,7 +183,7 @@ class FusionGate(nn.Module):
         )
 
     def forward(
-        self, forth: Float[Tensor, "B C Y X"], back: Float[Tensor, "B C Y X"]
+        self, lifted: Float[Tensor, "B C Y X"], sampled: Float[Tensor, "B C Y X"]
     ) -> Float[Tensor, "B C Y X"]:
-        both = torch.cat([forth, back], dim=1)
+        both = torch.cat([lifted, sampled], dim=1)
         return self.channel(both) * self.cell(both)

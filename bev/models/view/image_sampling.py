@@ -1,9 +1,9 @@
-"""Image features read at points in space: project, then interpolate between feature cells.
+"""Sampling of image features at 3D points: projection and bilinear interpolation.
 
-The idea: a camera that sees a point reads four feature cells for it, with bilinear weights. So what
-the points read is a sparse matrix (points x feature cells) times the features, the opposite way of
-lift-splat's pooling, and one segment sum computes it: no tensor of points times cameras times
-channels is built.
+Each pair of a point and a camera that sees it reads four feature cells with bilinear weights. The
+sampled features are therefore a sparse matrix (points x feature cells) times the features, the
+transpose of the pooling of lift-splat. One segment sum computes them, without a tensor of size
+points x cameras x channels.
 """
 
 from typing import NamedTuple
@@ -21,13 +21,13 @@ from bev.ops.weighted_sum import weighted_sum
 
 
 class Sightings(NamedTuple):
-    """S pairs of a point and a camera that sees it, in the order of the points' groups.
+    """S pairs of a point and a camera that sees the point, in the order of the groups of points.
 
     Attributes:
-        cell: (S, 4) feature cells around the pixel, rows of features flattened (B, N, h, w).
-        weight: (S, 4) bilinear weights of these cells; they sum to 1.
-        depth: (S,) of the point in the camera, metres.
-        start: (B * G + 1,) where the sightings of each sample's groups begin, and their number.
+        cell: (S, 4) indices of the feature cells around the pixel, into (B, N, h, w) flattened.
+        weight: (S, 4) bilinear weights of these cells, which sum to 1.
+        depth: (S,) depth of the point in the camera, metres.
+        start: (B * G + 1,) first sighting of each group of each sample; the last entry is S.
     """
 
     cell: Int[Tensor, "S 4"]
@@ -37,16 +37,16 @@ class Sightings(NamedTuple):
 
 
 def planes(name: str, z: Axis) -> list[float]:
-    """Heights in the middle of each cell of (lo, hi, step), metres.
+    """Centres of the cells of the range (lo, hi, step), metres.
 
     Raises:
-        ConfigError: where the step is not positive or does not divide the range.
+        ConfigError: if the step is not positive or does not divide the range.
     """
     try:
         count = BevGrid(z=z).shape[0]
     except ValueError as error:
         raise ConfigError(
-            f"{name} = {z} needs lo < hi and a step that divides the range."
+            f"{name} = {z} needs lo < hi and a positive step that divides the range."
         ) from error
     return [z[0] + (index + 0.5) * z[2] for index in range(count)]
 
@@ -54,7 +54,7 @@ def planes(name: str, z: Axis) -> list[float]:
 def column_points(
     grid: BevGrid, heights: list[float], device: torch.device | str | None = None
 ) -> Float[Tensor, "YX Z 3"]:
-    """Points above the centre of each cell, at each height (metres): cells run (Y, X)."""
+    """Points at each height (metres) above each cell centre; cells are ordered (Y, X)."""
     centers = grid.centers(device).flatten(0, 1)
     z = torch.tensor(heights, device=device).expand(len(centers), -1)
     return torch.cat([centers.unsqueeze(1).expand(-1, z.shape[1], -1), z.unsqueeze(-1)], dim=-1)
@@ -69,17 +69,19 @@ def find_sightings(
     feature_size: tuple[int, int],
     stride: float,
 ) -> Sightings:
-    """Which cameras see the points, and what they read there.
+    """Find the cameras that see each point, and the feature cells to read.
 
-    Seen is what lies before the camera and within its image; beyond the centres of the outermost
-    feature cells these cells are read alone. The geometry is computed in the cameras' dtype, also
-    under autocast: half precision would move far points by metres.
+    A camera sees the points in front of it and within its image. Beyond the centres of the
+    outermost feature cells, these cells are extrapolated as constants. The geometry is computed in
+    the dtype of the cameras, even under autocast: half precision would move far points by metres.
 
     Args:
-        points: BEV frame, metres, in groups that are summed up together.
-        cameras: (B, N).
+        points: G groups of P points in the BEV frame, metres; groups are summed by
+            :func:`sample_features`.
+        cameras: (B, N) cameras.
+        bev_from_ego: BEV augmentation.
         image_size: (H, W), pixels.
-        feature_size: (h, w), cells; centred in the image where they do not fill it.
+        feature_size: (h, w), cells; the feature map is centred in the image if it does not fill it.
         stride: pixels per cell.
     """
     rows, columns = feature_size
@@ -107,19 +109,22 @@ def find_sightings(
 
 
 def _neighbours(
-    place: Float[Tensor, " S"], cells: int
+    position: Float[Tensor, " S"], cells: int
 ) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"], Float[Tensor, " S"]]:
-    """The two cells whose centres (integer + 0.5) are around a place; the second's weight."""
-    place = (place - 0.5).clamp(0, cells - 1)
-    first = place.floor().clamp(max=max(cells - 2, 0))
+    """The two cells whose centres (integer + 0.5) enclose a position, and the second's weight."""
+    position = (position - 0.5).clamp(0, cells - 1)
+    first = position.floor().clamp(max=max(cells - 2, 0))
     second = (first + 1).clamp(max=cells - 1)
-    return first.long(), second.long(), place - first
+    return first.long(), second.long(), position - first
 
 
 def sample_features(
     features: Float[Tensor, "B N C h w"], sightings: Sightings, factor: Float[Tensor, " S"]
 ) -> Float[Tensor, "B G C"]:
-    """The sum of what each group's sightings read, each times its factor, in float32 or better."""
+    """Sum the features sampled by the sightings of each group, weighted by ``factor``.
+
+    Sums are in float32, or float64 for float64 features.
+    """
     batch = len(features)
     table = rearrange(features, "b n c h w -> (b n h w) c")
     dtype = torch.promote_types(table.dtype, torch.float32)

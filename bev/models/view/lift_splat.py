@@ -1,8 +1,8 @@
-"""Lift-splat: from image features to a BEV grid.
+"""Lift-splat: image features to BEV features by predicted depth.
 
-Lift: every feature pixel gets a distribution over depth bins and a context vector. Splat: the
-products of the two are summed into the BEV cells where the pixel's depth points fall. After Philion
-and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
+Lift: a distribution over depth bins and a context vector are predicted for every feature pixel.
+Splat: their products are summed into the BEV cells that contain the depth points of the pixel.
+After Philion and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,15 @@ class LiftSplatConfig(ViewTransformConfig):
     """Settings of :class:`LiftSplat`.
 
     Attributes:
-        depth: the depth bins.
-        depth_net: what makes depth distribution and context of the features.
-        channels: width of the context.
-        frustum: "centers" looks through the centres of feature cells and at the middle of bins;
-            "corners" reproduces published code (pixels spread over [0, W - 1], near ends of bins).
-        ray_features: give the network each pixel's viewing direction in the BEV frame, the depth
-            at which it would meet flat ground, and how near each of its depth points is to it.
+        depth: depth bins.
+        depth_net: net that predicts depth distribution and context from the features.
+        channels: channels of the context.
+        frustum: "centers" places the depth points on rays through the centres of feature cells, at
+            the centres of bins; "corners" reproduces published code (rays spread over the pixels
+            [0, W - 1], points at the lower edges of bins).
+        ray_features: additionally input the viewing direction of each pixel in the BEV frame, the
+            depth at which its ray meets flat ground, and the nearness of each depth point to the
+            ground.
     """
 
     depth: DepthBinning = DepthBins(1.0, 60.0, 1.0)
@@ -58,7 +60,7 @@ class LiftSplat(ViewTransform):
     """Image features to BEV features.
 
     Attributes:
-        channels: of the BEV features (context channels times cells in z).
+        channels: channels of the BEV features (context channels times cells in z).
     """
 
     def __init__(
@@ -80,12 +82,12 @@ class LiftSplat(ViewTransform):
         bev_from_ego: Float[Tensor, "B 4 4"],
         camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        looks: list[Tensor] = []  # beside the features, what each pixel sees of the geometry
+        geometry: list[Tensor] = []  # further inputs of the depth net
         # Geometry stays in float32: half precision would move far points by metres.
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
             pixels = feature_pixels(
                 image_size,
-                features.shape[-2:],
+                (features.shape[-2], features.shape[-1]),
                 self.stride,
                 corners=self.config.frustum == "corners",
                 device=features.device,
@@ -94,9 +96,9 @@ class LiftSplat(ViewTransform):
             plan = VoxelPlan.from_points(points, self.grid)
             if self.config.ray_features:
                 rays = ray_features(pixels, cameras, bev_from_ego)
-                looks = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
+                geometry = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
         logits, context = self._depth_context(
-            _joined(features, looks), image_size, cameras, bev_from_ego, camera_mask
+            _concatenated(features, geometry), image_size, cameras, bev_from_ego, camera_mask
         )
         if logits is None:
             batch, count, bins, height, width = points.shape[:-1]
@@ -104,7 +106,7 @@ class LiftSplat(ViewTransform):
         else:
             logits = logits.float()
             depth = logits.softmax(dim=-1)
-        # Bins stay last in memory, as the pooling reads them.
+        # Bins stay last in memory, as the pooling needs them.
         depth = rearrange(depth, "b n h w d -> b n d h w")
         return BevFeatures(voxel_pool(depth, context, plan), logits)
 
@@ -116,14 +118,14 @@ class LiftSplat(ViewTransform):
         bev_from_ego: Float[Tensor, "B 4 4"],
         camera_mask: Bool[Tensor, "B N"] | None,
     ) -> DepthContext:
-        """The depth net's answer; a net looks at each camera on its own, and at no absent one."""
+        """Apply the depth net, to the valid cameras only."""
         if camera_mask is None:
             return self.depth_net(features, image_size, cameras, bev_from_ego)
-        # Each camera that is there as a sample of its own.
-        one = gather_valid(features, camera_mask).unsqueeze(1)
+        # Depth nets process cameras independently: pass each valid camera as one sample.
+        valid = gather_valid(features, camera_mask).unsqueeze(1)
         bev_from_ego = bev_from_ego[camera_mask.nonzero()[:, 0]]
         logits, context = self.depth_net(
-            one, image_size, cameras[camera_mask][:, None], bev_from_ego
+            valid, image_size, cameras[camera_mask][:, None], bev_from_ego
         )
         batch = len(features)
         return DepthContext(
@@ -132,15 +134,15 @@ class LiftSplat(ViewTransform):
         )
 
     def bin_depths(self, device: torch.device | str | None = None) -> Float[Tensor, " D"]:
-        """The depth at which each bin's point stands, metres."""
+        """Depth of the point of each bin, metres."""
         bins = self.config.depth
         return bins.centers(device) if self.config.frustum == "centers" else bins.edges(device)[:-1]
 
 
-def _joined(
+def _concatenated(
     features: Float[Tensor, "B N C h w"], more: Sequence[Float[Tensor, "B N _ h w"]]
 ) -> Float[Tensor, "B N _ h w"]:
-    """More channels beside the features; channels stay last in memory, as convolutions like."""
+    """Concatenate further channels to the features; the result is channels-last in memory."""
     if not more:
         return features
     flat = [rearrange(part, "b n c h w -> (b n) c h w") for part in (features, *more)]
@@ -153,16 +155,16 @@ def frustum_points(
     cameras: Cameras,
     bev_from_ego: Float[Tensor, "B 4 4"],
 ) -> Float[Tensor, "B N D h w 3"]:
-    """Where every pixel's depth points lie in the BEV frame, metres.
+    """Depth points of every pixel in the BEV frame, metres.
 
-    In memory x, y and z lie apart, and the points of a pixel side by side, as ``VoxelPlan`` reads
-    them.
+    In memory, x, y and z are separate planes, and the points of a pixel are contiguous, as
+    ``VoxelPlan`` needs them.
     """
     height, width = pixels.shape[:2]
     batch, count = cameras.intrinsics.shape[:2]
     flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
     bev_from_camera = bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera
-    # Rays are of depth 1; those where the lens sees nothing are NaN, which the plan leaves out.
+    # Rays have depth 1, and are NaN outside the field of view, where the plan ignores them.
     directions = cameras.rays(flat) @ bev_from_camera[..., :3, :3].transpose(-1, -2)
     directions = rearrange(directions, "b n p xyz -> xyz b n p 1").contiguous()
     origin = rearrange(bev_from_camera[..., :3, 3], "b n xyz -> xyz b n 1 1").contiguous()
@@ -173,20 +175,18 @@ def frustum_points(
 def ray_features(
     pixels: Float[Tensor, "h w 2"], cameras: Cameras, bev_from_ego: Float[Tensor, "B 4 4"]
 ) -> Float[Tensor, "B N 4 h w"]:
-    """Unit viewing direction in the BEV frame, and 10 m over the depth of flat ground (0 if none).
+    """Unit viewing direction in the BEV frame, and 10 m / depth of flat ground (0 if not visible).
 
-    All 0 where the lens sees nothing.
-
-    In the BEV frame, so that a network can turn a heading seen in an image into one of the BEV
-    under any BEV augmentation.
+    All features are 0 outside the field of view. Directions are in the BEV frame, so that the
+    network can convert headings from the image to the BEV under any BEV augmentation.
     """
     height, width = pixels.shape[:2]
     batch, count = cameras.intrinsics.shape[:2]
     flat = pixels.reshape(-1, 2).to(cameras.intrinsics).expand(batch, count, -1, 2)
     rotation = (bev_from_ego.unsqueeze(1) @ cameras.ego_from_camera)[..., :3, :3]
     directions = cameras.rays(flat) @ rotation.transpose(-1, -2)
-    # Ground z = 0 is met at depth -camera_z / ray_z; its inverse stays finite at the horizon.
-    # In the ego frame: a BEV that is scaled moves no ground, and depth bins are not scaled either.
+    # The ray meets the ground z = 0 at depth -camera_z / ray_z, whose inverse is finite at the
+    # horizon. Computed in the ego frame, as BEV scaling changes neither the ground nor the depth.
     up = (cameras.rays(flat) @ cameras.ego_from_camera[..., 2, :3, None]).squeeze(-1)
     height_above_ground = cameras.ego_from_camera[..., 2, 3, None].clamp(min=0.1)
     inverse_depth = (-up / height_above_ground).clamp(min=0)
@@ -199,8 +199,8 @@ def ray_features(
 def ground_nearness(
     points: Float[Tensor, "B N D h w 3"],
 ) -> Float[Tensor, "B N D h w"]:
-    """exp(-z^2 / 2) of depth points at height z (metres): 1 on flat ground, 0.14 two metres off.
+    """Nearness exp(-z^2 / 2) of depth points at height z (metres) to flat ground.
 
-    0 where the lens sees nothing.
+    1 on the ground, 0.14 at 2 m above or below, and 0 outside the field of view.
     """
     return torch.exp(-0.5 * points[..., 2] ** 2).nan_to_num(0.0)

@@ -1,9 +1,9 @@
-"""Voxel sampling: every voxel centre reads the image features that it projects to.
+"""Voxel sampling: image features sampled at the projected voxel centres.
 
-No depth is predicted: a feature reaches all voxels along its ray alike. After Harley et al.,
-Simple-BEV (2022), section 3: the volume's centres are projected into every camera, features are
-read bilinearly and averaged over the cameras that see the point; heights are folded into channels
-and reduced by a convolution.
+No depth is predicted: all voxels along a ray get the same feature. After Harley et al., Simple-BEV
+(2022), section 3: voxel centres are projected into every camera, features are sampled bilinearly
+and averaged over the cameras that see the point; heights are folded into channels and reduced by a
+convolution.
 """
 
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class VoxelSamplingConfig(ViewTransformConfig):
     """Settings of :class:`VoxelSampling`.
 
     Attributes:
-        z: (lo, hi, step) of the voxels' heights in the BEV frame, metres; the grid's own z is not
-            used.
-        channels: width of the image features that are read, and of the result.
+        z: (lo, hi, step) of the voxel heights in the BEV frame, metres; the z range of the grid is
+            not used.
+        channels: channels of the sampled image features, and of the output.
     """
 
     z: Axis = (-3.0, 5.0, 1.0)
@@ -44,8 +44,8 @@ class VoxelSamplingConfig(ViewTransformConfig):
 class VoxelSampling(ViewTransform):
     """Image features to BEV features, without depth.
 
-    A 1x1 convolution brings the image features to the width that is read: the volume, not the
-    images, is the large tensor.
+    A 1x1 convolution reduces the channels of the image features before the sampling, as the voxel
+    volume is much larger than the feature maps.
     """
 
     def __init__(
@@ -79,10 +79,11 @@ class VoxelSampling(ViewTransform):
         cameras: Cameras,
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> Float[Tensor, "B C Z Y X"]:
-        """Features at the voxel centres, averaged over the cameras that see them; 0 where none."""
+        """Features at the voxel centres, averaged over the cameras that see them; 0 without any."""
+        height, width = context.shape[-2], context.shape[-1]
         points = column_points(self.grid, self.heights, context.device).view(-1, 1, 3)
         sightings = find_sightings(
-            points, cameras, bev_from_ego, image_size, context.shape[-2:], self.stride
+            points, cameras, bev_from_ego, image_size, (height, width), self.stride
         )
         seen = sightings.start.diff()
         factor = torch.repeat_interleave(1 / seen, seen)

@@ -1,4 +1,4 @@
-"""Weights of a model: reading and writing files, loading what fits, reports, adaptation."""
+"""Weights of models: reading, writing, loading with reports, and adaptation."""
 
 from bev.models.weights.loading import (
     load_weights,

@@ -1,13 +1,14 @@
-"""Trained weights for a detector of another config.
+"""Adaptation of trained weights to a detector with another config.
 
-Names and shapes alone would mislead: group 0 of a head may mean cars in one experiment and
-pedestrians in the other, with tensors of equal shapes. The file's own config decides:
+Matching by names and shapes only would be wrong: task 0 of a head may contain cars in one
+experiment and pedestrians in another, with tensors of equal shapes. Weights are therefore matched
+by the config in the file:
 
 - Each head adapts its own tensors (``bev.models.heads.base.Head.adapted``).
-- Each adjacent frame adds channels to what the BEV encoder reads (see
-  ``bev.models.bev.temporal``). Frames are matched by their order there, and weights of a frame
-  that is new begin at zero, so that a network of more frames, with the same layers otherwise,
-  begins as the one that was trained.
+- Each adjacent frame adds input channels to the BEV encoder (see ``bev.models.bev.temporal``).
+  Frames are matched by their order, and the weights of additional frames are initialised to zero,
+  so that a network with more frames, and otherwise the same layers, initially computes the same
+  output as the trained network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,18 +30,18 @@ from bev.serialization import from_plain
 def load_adapted(
     model: Detector, path: Path, only: Sequence[str] = (), skip: Sequence[str] = ()
 ) -> WeightsReport:
-    """Load a detector's weights, or parts of them, from a file of any origin.
+    """Load the weights of a detector, or of parts of it, from a file of any origin.
 
-    Where the file carries its experiment's config, its tensors are adapted to the detector's.
+    If the file contains the config of its experiment, its tensors are adapted to the detector.
 
     Args:
-        model: takes the weights in place.
-        path: the file.
+        model: detector to load the weights into, in place.
+        path: weights file.
         only, skip: parts of the model, see :func:`bev.models.weights.loading.load_weights`.
 
     Raises:
-        WeightsError: as ``read_weights`` and ``load_weights``, and where the file's config names no
-            tasks, or others than its tensors have.
+        WeightsError: see ``read_weights`` and ``load_weights``; also if the config in the file
+            contains no valid tasks, or fewer than the tensors.
     """
     content = read_file(path)
     saved = _within(_within(content, CONFIG), "model")
@@ -58,73 +59,76 @@ def load_adapted(
 def adapted(
     state: Mapping[str, Tensor], saved: Mapping[str, Any], model: Detector
 ) -> tuple[dict[str, Tensor], list[Note]]:
-    """The tensors of a state dict as a detector of another config can use them.
+    """Adapt the tensors of a state dict to a detector with another config.
 
     Args:
-        state: a detector's tensors, with any prefix.
-        saved: its model config, as plain data; what it lacks is taken to be the same.
-        model: the detector to fill.
+        state: tensors of a detector, with any prefix.
+        saved: model config of that detector, as plain data; missing settings are assumed equal.
+        model: detector to fill.
     """
-    own, here = model.state_dict(), model.config
+    config = model.config
     notes: list[Note] = []
-    for name in here.heads:
-        state, found = getattr(model, name).adapted(name, state, saved)
-        notes += found
-    if joined := _within(saved, "temporal"):
-        there = from_plain(TemporalConfig, joined, "temporal")
-        state, changed = matched_by_times(state, there, here.temporal, model.view.channels, own)
+    for name in config.heads:
+        state, head_notes = getattr(model, name).adapted(name, state, saved)
+        notes += head_notes
+    if plain := _within(saved, "temporal"):
+        before, after = from_plain(TemporalConfig, plain, "temporal"), config.temporal
+        state, changed = matched_by_times(
+            state, before, after, model.view.channels, model.state_dict()
+        )
         if changed:
-            text = f"joins {here.temporal.described} here, {there.described} there"
-            notes.append(Note(tuple(changed), f"encoder.*: {text}; new inputs begin at zero"))
+            text = f"the model joins {after.described} and the file {before.described}"
+            notes.append(Note(tuple(changed), f"encoder.*: {text}; new inputs are zero at first"))
     return dict(state), notes
 
 
 def _within(tree: Any, name: str) -> Mapping[str, Any]:
-    """A mapping within plain data; empty where there is none of that name."""
+    """Mapping of this name in plain data; empty if there is none."""
     found = tree.get(name) if isinstance(tree, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
 def matched_by_times(
     state: Mapping[str, Tensor],
-    there: TemporalConfig,
-    here: TemporalConfig,
+    saved: TemporalConfig,
+    current: TemporalConfig,
     channels: int,
-    model: Mapping[str, Tensor],
+    model_state: Mapping[str, Tensor],
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The same tensors, those that read the joined times with the inputs that they have here.
+    """Match the input channels of the BEV encoder by frame.
 
     Args:
-        state: a detector's tensors, with any prefix.
-        there, here: how its times are joined, and those of the model to fill.
-        channels: of one time, in the model to fill.
-        model: the ``state_dict()`` to fill.
+        state: tensors of a detector, with any prefix.
+        saved, current: temporal settings of that detector, and of the model to fill.
+        channels: BEV channels of one frame in the model to fill.
+        model_state: ``state_dict()`` of the model to fill.
 
     Returns:
-        The tensors, and the names in the model of those that have other inputs.
+        The tensors, and the names (in the model) of the changed ones.
     """
-    before, after = there.layout(channels), here.layout(channels)
-    places = {label: number for number, label in enumerate(before)}
-    kept = [(number, places[label]) for number, label in enumerate(after) if label in places]
-    result, changed = dict(state), []
+    before, after = saved.layout(channels), current.layout(channels)
+    index = {label: number for number, label in enumerate(before)}
+    shared = [(number, index[label]) for number, label in enumerate(after) if label in index]
+    result = dict(state)
+    changed: list[str] = []
     if len(before) == len(after):
         return result, changed
     for name, value in state.items():
-        own = name[max(name.find("encoder."), 0) :]
-        target = model.get(own)
-        if not own.startswith("encoder.") or target is None:
+        model_name = name[max(name.find("encoder."), 0) :]
+        target = model_state.get(model_name)
+        if not model_name.startswith("encoder.") or target is None:
             continue
         alike = value.ndim == target.ndim == 4 and (
             (len(value), *value.shape[2:]) == (len(target), *target.shape[2:])
         )
-        # Other inputs stand before those of the times.
+        # Other input channels precede those of the frames.
         others = value.shape[1] - len(before) if alike else -1
         if others < 0 or target.shape[1] - len(after) != others:
             continue
         filled = value.new_zeros(target.shape)
         filled[:, :others] = value[:, :others]
-        for to, source in kept:
+        for to, source in shared:
             filled[:, others + to] = value[:, others + source]
         result[name] = filled
-        changed.append(own)
+        changed.append(model_name)
     return result, changed

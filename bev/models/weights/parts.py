@@ -1,6 +1,6 @@
-"""Parts of a model by name: the beginning of its tensors' names, ``view.depth_net``.
+"""Parts of a model, given by a prefix of the names of their tensors, such as ``view.depth_net``.
 
-Words between dots are matched one by one and may hold wildcards: ``backbone.body.layer*``,
+The words between dots are matched one by one and may contain wildcards: ``backbone.body.layer*``,
 ``head.tasks.*.heatmap``.
 """
 
@@ -10,20 +10,25 @@ from fnmatch import fnmatchcase
 
 
 def within(name: str, part: str) -> bool:
-    """Whether a tensor or module of this name lies in a part; all lie in ``""``."""
+    """Return True if a tensor or module of this name is in a part; ``""`` contains all."""
     words, wanted = name.split("."), part.rstrip(".").split(".") if part else []
     return len(words) >= len(wanted) and all(map(fnmatchcase, words, wanted))
 
 
 def within_any(name: str, parts: Iterable[str]) -> bool:
-    """Whether a tensor or module of this name lies in one of the parts."""
+    """Return True if a tensor or module of this name is in one of the parts."""
     return any(within(name, part) for part in parts)
 
 
 def unknown_part(names: Iterable[str], parts: Iterable[str], what: str = "part") -> str:
-    """A sentence about the first part that holds none of these names; empty where all hold some.
+    """Error message for the first part that contains none of the names; empty without any.
 
-    It says which parts have a name like it, and which there are; ``what`` is what it calls a part.
+    The message lists similar parts and all parts of the model.
+
+    Args:
+        names: names of the tensors or modules of the model.
+        parts: parts to check.
+        what: word for a part in the message.
     """
     names = list(names)
     for part in parts:
@@ -33,7 +38,7 @@ def unknown_part(names: Iterable[str], parts: Iterable[str], what: str = "part")
                 words = name.split(".")
                 known |= dict.fromkeys(".".join(words[:n]) for n in range(1, len(words) + 1))
             near = ", ".join(difflib.get_close_matches(part, known, 3, 0.6))
-            there = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+            top_level = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
             like = f", but {near}" if near else ""
-            return f"The model has no {what} {part!r}{like}; it has: {there or 'none'}."
+            return f"The model has no {what} {part!r}{like}; it has: {top_level or 'none'}."
     return ""

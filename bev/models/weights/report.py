@@ -1,4 +1,4 @@
-"""Report of weights that were loaded: a record, and a few lines to print."""
+"""Report on loaded weights: a record, and a few lines to print."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,28 +7,28 @@ from typing import NamedTuple
 
 
 class Mismatch(NamedTuple):
-    """A tensor whose shape in the file is not that in the model."""
+    """Tensor with different shapes in the file and in the model."""
 
     name: str
-    there: tuple[int, ...]
-    here: tuple[int, ...]
+    file_shape: tuple[int, ...]
+    model_shape: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.there} there, {self.here} here"
+        return f"{self.name} {self.file_shape} in the file, {self.model_shape} in the model"
 
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """The fate of every tensor of a model and of a file.
+    """Result of loading weights, for every tensor of the model and of the file.
 
     Attributes:
-        source: where the weights come from.
-        matched: loaded, names in the model.
-        missing: in the model, not in the file; they keep what they had.
-        mismatched: in both, of different shapes; they keep what they had.
-        unused: in the file, not in the model; names in the file.
-        skipped: in the model, left out as asked.
-        notes: further sentences.
+        source: source of the weights.
+        matched: names (in the model) of the loaded tensors.
+        missing: names of tensors that are only in the model; these keep their values.
+        mismatched: tensors whose shapes differ; these keep their values.
+        unused: names of tensors that are only in the file.
+        skipped: names of tensors of the model that were excluded on request.
+        notes: further notes.
     """
 
     source: str
@@ -40,7 +40,7 @@ class WeightsReport:
     notes: tuple[str, ...] = ()
 
     def below(self, prefix: str) -> "WeightsReport":
-        """The same, of a model that stands within another: names begin with ``prefix``."""
+        """Prepend ``prefix`` to the names in the model, for a model that is part of another."""
         return replace(
             self,
             matched=tuple(prefix + name for name in self.matched),
@@ -50,27 +50,29 @@ class WeightsReport:
         )
 
     def lines(self, names: int = 3) -> list[str]:
-        """A line for each part of the model (the first word of a name), and one for the rest.
+        """One line for each part of the model (first word of a name), and one for unused tensors.
 
         Args:
-            names: how many tensors to name of those that were not loaded; -1 for all.
+            names: maximum number of tensors to name of those that were not loaded; -1 for all.
         """
         loaded = Counter(map(part_of, self.matched))
         lines = [f"weights of {self.source}"]
-        here = [*self.matched, *self.missing, *(m.name for m in self.mismatched), *self.skipped]
-        for part, total in Counter(map(part_of, here)).items():
+        every = [*self.matched, *self.missing, *(m.name for m in self.mismatched), *self.skipped]
+        for part, total in Counter(map(part_of, every)).items():
             texts = [f"{loaded[part]} of {total} tensors"]
-            misfits = [str(m) for m in self.mismatched if part_of(m.name) == part]
+            mismatched = [str(m) for m in self.mismatched if part_of(m.name) == part]
             missing = [name for name in self.missing if part_of(name) == part]
             skipped = [name for name in self.skipped if part_of(name) == part]
-            for group, why in ((misfits, "shape differs"), (missing, "not in the file")):
+            for group, reason in ((mismatched, "shape differs"), (missing, "not in the file")):
                 if group:
-                    texts.append(f"{len(group)} start anew ({why}): {_some(group, names)}")
+                    texts.append(f"{len(group)} not loaded ({reason}): {_some(group, names)}")
             if skipped:
-                texts.append(f"{len(skipped)} left out as asked")
+                texts.append(f"{len(skipped)} skipped on request")
             lines.append(f"  {part}: {'; '.join(texts)}")
         if self.unused:
-            lines.append(f"  of the file not used: {len(self.unused)}: {_some(self.unused, names)}")
+            lines.append(
+                f"  not used from the file: {len(self.unused)}: {_some(self.unused, names)}"
+            )
         return lines + [f"  {note}" for note in self.notes]
 
     def __str__(self) -> str:
@@ -78,7 +80,7 @@ class WeightsReport:
 
 
 def part_of(name: str) -> str:
-    """The first word of a tensor's name: the part of the model that it belongs to."""
+    """Part of the model that a tensor belongs to: the first word of its name."""
     return name.split(".")[0]
 
 

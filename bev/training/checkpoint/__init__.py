@@ -1,4 +1,4 @@
-"""Checkpoints: loading and exporting (``loading``), when to save (``saving``), writing (``io``)."""
+"""Checkpoints: loading and export (``loading``), saving rules (``saving``), writing (``io``)."""
 
 from bev.training.checkpoint.loading import export_weights, home_of, load_checkpoint
 

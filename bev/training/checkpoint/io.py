@@ -1,9 +1,9 @@
-"""Checkpoint files that are whole, readable and finite, or not there at all.
+"""Atomic writing of checkpoint files that are complete, readable and finite.
 
-The idea: a checkpoint takes its name only after it has been written beside its place, flushed to
-disk, read back and found good. Whatever ends the run or fills the disk meanwhile, the file of that
-name is the earlier one. (Lightning's own plugin writes through the temporary folder, which on
-another file system is a copy, and looks at nothing.)
+A checkpoint gets its name only after it has been written to a temporary file in the same folder,
+flushed to disk, read back and checked. If the run ends or the disk fills up meanwhile, the earlier
+file of that name remains. (Lightning's own plugin writes through the temporary folder, which on
+another file system means a copy, and checks nothing.)
 """
 
 import os
@@ -25,16 +25,15 @@ from bev.compatibility import current_tensors
 from bev.errors import TrainingError
 from bev.models.weights.loading import first_line
 
-_WEIGHTS = ("state_dict", "current_model_state")  # what must be finite
+_WEIGHTS = ("state_dict", "current_model_state")  # entries whose tensors must be finite
 
 
 class CheckedCheckpointIO(TorchCheckpointIO):
-    """Lightning's plugin for checkpoints of one file, with writing that cannot lose an earlier one.
+    """Lightning plugin for single-file checkpoints; a failed write keeps the earlier file.
 
-    Process 0 alone writes, and the others wait for it. Where there are others, an error is kept as
+    Process 0 alone writes, and the others wait. With several processes, an error is stored as
     ``fault`` until :func:`raise_fault` raises it on all of them. Sharded strategies that write a
-    folder (DeepSpeed, FSDP where its state is asked for in shards) do so themselves, past any
-    plugin.
+    folder (DeepSpeed, FSDP with a sharded state) bypass this and any other plugin.
     """
 
     fault = ""
@@ -46,8 +45,8 @@ class CheckedCheckpointIO(TorchCheckpointIO):
             self._save(checkpoint, Path(path))
         except TrainingError as error:
             distributed = torch.distributed
-            alone = not (distributed.is_available() and distributed.is_initialized())
-            if alone or distributed.get_world_size() == 1:
+            single = not (distributed.is_available() and distributed.is_initialized())
+            if single or distributed.get_world_size() == 1:
                 raise
             self.fault = str(error)
 
@@ -55,29 +54,30 @@ class CheckedCheckpointIO(TorchCheckpointIO):
         return current_tensors(super().load_checkpoint(*args, **kwargs))
 
     def _save(self, checkpoint: dict[str, Any], path: Path) -> None:
-        """Write a checkpoint, in place of the one of that name.
+        """Write a checkpoint, replacing a file of the same name.
 
         Raises:
-            TrainingError: where it cannot be written or read back, or holds weights that are not
-                finite; what stood there is then as it was.
+            TrainingError: if it cannot be written or read back, or contains weights that are not
+                finite; an earlier file is then unchanged.
         """
         partial = partial_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.unlink(missing_ok=True)  # of a run that was killed
+            partial.unlink(missing_ok=True)  # left by a run that was killed
             with partial.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             _check(checkpoint, partial, path)
-            if path.is_dir():  # of a strategy that writes folders
+            if path.is_dir():  # written by a sharded strategy
                 shutil.rmtree(path)
             os.replace(partial, path)
             _flush_folder(path.parent)
         except (OSError, RuntimeError) as error:
             raise TrainingError(
-                f"Checkpoint {path} cannot be written ({first_line(error)}); what stood there is as"
-                f" it was. Free space, or make {path.parent} writable, and resume the run."
+                f"Checkpoint {path} cannot be written ({first_line(error)}); an earlier file of"
+                f" that name is unchanged. Free space, or make {path.parent} writable, and resume"
+                " the run."
             ) from error
         finally:
             with suppress(OSError):
@@ -85,10 +85,10 @@ class CheckedCheckpointIO(TorchCheckpointIO):
 
 
 def raise_fault(trainer: Trainer) -> None:
-    """Raise on every process what kept the first from writing; all of them must call this.
+    """Raise the write error of process 0 on every process; all processes must call this.
 
     Raises:
-        TrainingError: where there was a fault.
+        TrainingError: if writing failed.
     """
     fault = trainer.strategy.broadcast(getattr(trainer.strategy.checkpoint_io, "fault", ""))
     if fault:
@@ -96,32 +96,32 @@ def raise_fault(trainer: Trainer) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """The name of a checkpoint while it is written; the same each time, so that none adds up."""
+    """Temporary name of a checkpoint while it is written; constant, so leftovers do not add up."""
     return path.with_name(f".{path.name}.partial")
 
 
 def _check(checkpoint: dict[str, Any], partial: Path, path: Path) -> None:
-    """Read a checkpoint back; raises TrainingError where it is not good to go on from."""
+    """Read a checkpoint back; raises TrainingError if a run could not be resumed from it."""
     try:
         with zipfile.ZipFile(partial) as parts:
-            damaged = parts.testzip()  # compares every byte with the checksums
-        found = torch.load(partial, map_location="cpu", weights_only=True, mmap=True)
+            damaged = parts.testzip()  # compares all bytes with the checksums
+        content = torch.load(partial, map_location="cpu", weights_only=True, mmap=True)
     except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as error:
-        damaged, found = first_line(error), None
-    if damaged or _shapes(found) != _shapes(checkpoint):
+        damaged, content = first_line(error), None
+    if damaged or _shapes(content) != _shapes(checkpoint):
         raise TrainingError(
-            f"Checkpoint {path} cannot be read back ({damaged or 'other tensors than written'});"
-            f" what stood there is as it was. Look after the disk of {path.parent}, and leave"
+            f"Checkpoint {path} cannot be read back ({damaged or 'its tensors have changed'});"
+            f" an earlier file of that name is unchanged. Check the disk of {path.parent}, and keep"
             " objects that are neither tensors nor plain data out of the states of callbacks."
         )
     for part in _WEIGHTS:
-        for name, value in _tensors(found.get(part, {})):
+        for name, value in _tensors(content.get(part, {})):
             if value.is_floating_point() and not value.isfinite().all():
                 step = checkpoint.get("global_step")
                 raise TrainingError(
                     f"The weights are not finite after step {step} (first {part}{name}), so"
-                    f" checkpoint {path} is not written; an earlier one stands as it was. Begin"
-                    " anew from it (--train.init.weights) with a lower --train.lr."
+                    f" checkpoint {path} is not written; an earlier one is unchanged. Start a new"
+                    " run from it (--train.init.weights) with a lower --train.lr."
                 )
 
 
@@ -130,7 +130,7 @@ def _shapes(tree: Any) -> list[tuple[str, torch.Size, torch.dtype]]:
 
 
 def _tensors(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested mappings and sequences, under dotted names."""
+    """Yield the tensors in nested mappings and sequences, with dotted names."""
     if isinstance(tree, Tensor):
         yield name, tree
     elif isinstance(tree, Mapping | list | tuple):
@@ -139,7 +139,7 @@ def _tensors(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Bring the new name to disk as well, where the system can open a folder."""
+    """Flush the new name to disk, if the system can open a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

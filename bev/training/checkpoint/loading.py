@@ -1,4 +1,4 @@
-"""Checkpoints: the experiment and the (averaged) weights are both inside."""
+"""Loading of checkpoints, which contain the experiment and the (averaged) weights."""
 
 import dataclasses
 from pathlib import Path
@@ -12,10 +12,10 @@ from bev.models import Detector
 from bev.models.weights.loading import read_file, write_weights
 from bev.serialization import UnknownClassError, differences, from_plain, to_plain
 
-# What the optimiser's and the schedule's saved states hold: another value would change nothing.
+# Settings in the saved states of the optimiser and the schedule: new values would have no effect.
 _OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")
 
-# What a position within an epoch depends on, beside the number of ranks.
+# Settings that a position within an epoch depends on, besides the number of ranks.
 _POSITION = [
     ("train", "seed"),
     ("train", "accumulate"),
@@ -30,22 +30,22 @@ _POSITION = [
 
 
 def load_checkpoint(path: Path, flip_tta: bool = False) -> tuple[Experiment, Detector]:
-    """The experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
+    """Load the experiment and its trained detector (averaged weights, evaluation mode, on the CPU).
 
-    Of a run's checkpoint, or of what :func:`export_weights` wrote. Only plain data and tensors are
-    read: a stranger's checkpoint runs no code.
+    The file is a checkpoint of a run, or was written by :func:`export_weights`. Only plain data and
+    tensors are read: loading an untrusted checkpoint runs no code.
 
     Args:
-        path: the file.
-        flip_tta: detect with test-time mirroring, whatever the config says.
+        path: checkpoint file.
+        flip_tta: turn flip test-time augmentation on, whatever the config sets.
 
     Raises:
-        CheckpointError: where the file is missing, damaged, not one of this project's, or its
-            weights do not fit its config.
+        CheckpointError: if the file is missing, damaged, not a checkpoint of bevlab, or its weights
+            do not fit its config.
     """
     content = read_checkpoint(path)
     config = _experiment(content, path)
-    # The weights come from the checkpoint: nothing is to be fetched.
+    # The weights come from the checkpoint, so pretrained ones are not downloaded.
     model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
     detector = dataclasses.replace(model, flip_tta=flip_tta or model.flip_tta).build()
     weights = _detector_weights(content)
@@ -57,13 +57,14 @@ def load_checkpoint(path: Path, flip_tta: bool = False) -> tuple[Experiment, Det
 
 
 def export_weights(checkpoint: Path, path: Path) -> int:
-    """Write a checkpoint's detector as safetensors that carry their config; returns the bytes.
+    """Write the detector of a checkpoint as safetensors with its config; returns the size in bytes.
 
-    The (averaged) weights alone, under the detector's own names; :func:`load_checkpoint` reads it.
+    The file contains only the (averaged) weights, with the tensor names of the detector;
+    :func:`load_checkpoint` reads it.
 
     Raises:
         CheckpointError: as :func:`load_checkpoint`.
-        WeightsError: for another suffix than ``.safetensors``.
+        WeightsError: for a suffix other than ``.safetensors``.
     """
     config, model = load_checkpoint(checkpoint)
     write_weights(path, model.state_dict(), to_plain(config))
@@ -71,7 +72,7 @@ def export_weights(checkpoint: Path, path: Path) -> int:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU; raises CheckpointError as above."""
+    """Read a checkpoint to the CPU; raises CheckpointError as :func:`load_checkpoint`."""
     if not path.is_file():
         raise CheckpointError(
             f"Checkpoint {path} does not exist; a run writes checkpoints/last.ckpt and best.ckpt"
@@ -83,13 +84,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"Checkpoint {path} cannot be used. {error}") from error
     if not isinstance(content, dict) or not {"config", "state_dict"} <= set(content):
         raise CheckpointError(
-            f"Checkpoint {path} holds no config and state_dict; it is not one of this project's."
+            f"Checkpoint {path} contains no config and state_dict; it is not a bevlab checkpoint."
         )
     return content
 
 
 def home_of(path: Path) -> Path:
-    """The run folder that a checkpoint lies in, or else simply the folder it lies in."""
+    """Run folder of a checkpoint; outside of a run, the folder that contains the checkpoint."""
     path = path.resolve()
     run = path.parent.parent
     in_run = path.parent.name == "checkpoints" and (run / "config.yaml").is_file()
@@ -97,17 +98,16 @@ def home_of(path: Path) -> Path:
 
 
 def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
-    """Refuse to resume a checkpoint with another model, optimiser, schedule or stages.
+    """Raise an error if a checkpoint cannot be resumed with these settings.
 
-    A run with averaged weights is not resumed without them.
-
-    One that stopped within an epoch also needs the same visits, in the same batches, on as many
-    ranks; one from an epoch's end does not.
+    The model, the optimiser, the schedule and the stages must be the same, and averaged weights
+    must not be turned off. A checkpoint from within an epoch also needs the same samples in the
+    same batches on as many ranks; a checkpoint from the end of an epoch does not.
 
     Args:
-        path: the file.
-        config: to go on with.
-        ranks: training processes on all machines.
+        path: checkpoint file.
+        config: experiment to resume with.
+        ranks: number of training processes on all machines.
 
     Raises:
         CheckpointError: names each setting that differs.
@@ -116,11 +116,11 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
     model = config.model
     if "current_model_state" in content and config.train.ema == 0:
         raise CheckpointError(
-            f"Checkpoint {path} comes from a run with averaged weights; resume it with them, not"
-            " with --train.ema 0."
+            f"Checkpoint {path} comes from a run with averaged weights; resume it with averaged"
+            " weights, not with --train.ema 0."
         )
     saved = _experiment(content, path)
-    if not saved.model.labels.renamed(model.labels):  # colours and the like may change
+    if not saved.model.label_space.renamed(model.label_space):  # e.g. colours may differ
         model = dataclasses.replace(model, labels=saved.model.labels)
     free = (".backbone.pretrained", ".backbone.weights", ".decode.")
     differing = [
@@ -137,24 +137,24 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
     ]
     if differing:
         raise CheckpointError(
-            f"Checkpoint {path} was made by another model or otherwise than it is to be trained:"
+            f"Checkpoint {path} was trained with other settings than those to resume it with:"
             f" {'; '.join(differing)}. Resume it with its own config."
         )
     position = content.get("KeyFrameData", {"batches": 0})
     if position["batches"]:
         differing = [
-            f"{room}.{name} was {before}, now {now}"
-            for room, name in _POSITION
-            if (before := getattr(getattr(saved, room), name))
-            != (now := getattr(getattr(config, room), name))
+            f"{part}.{name} was {before}, now {now}"
+            for part, name in _POSITION
+            if (before := getattr(getattr(saved, part), name))
+            != (now := getattr(getattr(config, part), name))
         ]
         if position["ranks"] != ranks:
-            differing.append(f"it ran as {position['ranks']} processes, now {ranks}")
+            differing.append(f"the number of processes was {position['ranks']}, now {ranks}")
         if differing:
             raise CheckpointError(
-                f"Checkpoint {path} stopped within an epoch, after {position['batches']} batches,"
-                f" and goes on there only with the same data and batches: {'; '.join(differing)}."
-                " Resume it as it ran, or take one from an epoch's end."
+                f"Checkpoint {path} was saved within an epoch, after {position['batches']} batches,"
+                f" and resumes only with the same data and batches: {'; '.join(differing)}. Resume"
+                " it with the same settings, or use a checkpoint from the end of an epoch."
             )
 
 
@@ -171,7 +171,7 @@ def _experiment(content: dict[str, Any], path: Path) -> Experiment:
 
 
 def _detector_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Under the detector's own names, which the training module puts ``model.`` before."""
+    """Weights with the tensor names of the detector; the training module prefixes ``model.``."""
     state, prefix = content["state_dict"], "model."
     inside = {name: value for name, value in state.items() if name.startswith(prefix)}
     return {name.removeprefix(prefix): value for name, value in (inside or state).items()}

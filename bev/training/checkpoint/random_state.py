@@ -1,4 +1,4 @@
-"""The random state of torch, kept in checkpoints and restored where a resumed run begins."""
+"""Random state of torch, stored in checkpoints and restored when a run resumes."""
 
 import torch
 import torch.distributed
@@ -6,11 +6,11 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class RandomState(Callback):
-    """Each rank's generator states, of the CPU and of its GPU, as training left them.
+    """Saves and restores the random generator states of each rank: of the CPU and of its GPU.
 
-    The data's randomness is not among them: it is a function of the seed (``bev.data.epoch``).
-    Restored when all that is built before training has drawn its numbers. With another number of
-    ranks than before, they keep their fresh states.
+    The randomness of the data is not included: it is a function of the seed (``bev.data.epoch``).
+    The states are restored at the start of training, after everything that is built before it has
+    drawn its numbers. If the number of ranks changes, the ranks keep their fresh states.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,13 @@ class RandomState(Callback):
                 torch.cuda.set_rng_state(gpu[0])
 
     def state_dict(self) -> dict:
-        mine = [torch.get_rng_state()]
+        own_states = [torch.get_rng_state()]
         if torch.cuda.is_available():
-            mine.append(torch.cuda.get_rng_state())
-        states: list = [mine]
+            own_states.append(torch.cuda.get_rng_state())
+        states: list = [own_states]
         if torch.distributed.is_initialized():
             states = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(states, mine)
+            torch.distributed.all_gather_object(states, own_states)
         return {"states": states}
 
     def load_state_dict(self, state: dict) -> None:

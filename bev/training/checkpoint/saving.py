@@ -1,9 +1,8 @@
-"""The checkpoints that a run keeps: the last, and the best by the score of the averaged weights.
+"""Checkpoints of a run: the latest, and the best by the score of the averaged weights.
 
-Lightning's ``ModelCheckpoint`` decides when to save, by the clock and by the score. The classes
-here keep it from saving within an accumulation of gradients, and save at the end of a run, after
-validations and on signals.
-``bev.training.checkpoint.io`` writes.
+Lightning's ``ModelCheckpoint`` decides when to save, by time and by score. The classes here prevent
+saving within a gradient accumulation, and save at the end of a run, after validations and on
+signals. ``bev.training.checkpoint.io`` writes the files.
 """
 
 import json
@@ -23,11 +22,11 @@ from bev.training.limits import ends_step
 
 
 class SavedConfig(Callback):
-    """Puts the experiment into every checkpoint, and the names of files of one's own that it needs.
+    """Adds the experiment, and the names of user files that define its classes, to checkpoints.
 
     Args:
         plain: the experiment as plain data.
-        code: files that define classes of it; empty where they are this project's.
+        code: files that define classes of the experiment; empty if bevlab defines all of them.
     """
 
     def __init__(self, plain: dict[str, Any], code: Sequence[Path] = ()) -> None:
@@ -40,19 +39,20 @@ class SavedConfig(Callback):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps ``last.ckpt``: written where the last one is old, at the end, and on SIGTERM or SIGINT.
+    """Keeps ``last.ckpt``: written at intervals, at the end, and on SIGTERM or SIGINT.
 
-    It is written after whole optimiser steps only, since gradients that are being accumulated are
-    not kept: a run that breaks off within an accumulation goes on from before it. After the last
-    step of an epoch it is written when the epoch has been validated, and always then. Whoever stops
-    while the run validates goes back to the latest one written before.
+    The file is written only after complete optimiser steps, since accumulated gradients are not
+    saved: a run that is interrupted within an accumulation resumes from before it. After the last
+    step of an epoch, it is written once the epoch has been validated, and then always. A run that
+    is stopped during validation resumes from the latest file written before.
 
     Args:
-        folder: takes the file.
-        minutes: least time between two; 0 writes after every step.
+        folder: folder of the file.
+        minutes: minimum time between two writes; 0 writes after every step.
 
     Raises:
-        Stopped: after the step in which a signal came, once it is written and logged.
+        Stopped: after the step in which a signal arrived, once the checkpoint is written and
+            logged.
     """
 
     def __init__(self, folder: Path, minutes: float) -> None:
@@ -62,7 +62,7 @@ class LastCheckpoint(ModelCheckpoint):
         self.stopping = self.validated = self.saved = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: a part of a run starts its own clock."""
+        """Return an empty state: the interval restarts when a run resumes."""
         return {}
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -77,61 +77,65 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, index: int
     ) -> None:
-        self._stop_where_asked(trainer)
+        self._stop_if_requested(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        # After an epoch's last batch comes its validation, and on_train_epoch_end.
+        # After the last batch of an epoch, on_train_epoch_end saves (after validation).
         if ends_step(trainer, index) and index + 1 < trainer.num_training_batches:
-            self._save_where_due(trainer, module, trainer.should_stop)
+            self._save_if_due(trainer, module, trainer.should_stop)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        if batches == trainer.num_training_batches:  # else stopped within: written after its step
+        if (
+            batches == trainer.num_training_batches
+        ):  # otherwise stopped within the epoch: already written
             ending = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-            self._save_where_due(trainer, module, ending or self.validated)
+            self._save_if_due(trainer, module, ending or self.validated)
         self.validated = False
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.signals.close()
-        self._stop_where_asked(trainer)
+        self._stop_if_requested(trainer)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         self.signals.close()
 
-    def _save_where_due(self, trainer: Trainer, module: LightningModule, due: bool) -> None:
-        # Ranks must agree whether to write: saving is a joint act.
+    def _save_if_due(self, trainer: Trainer, module: LightningModule, due: bool) -> None:
+        # All ranks must take the same decision: saving is a collective operation.
         self.stopping = trainer.strategy.reduce_boolean_decision(self.signals.received, all=False)
         self.saved = False
         if due or self.stopping:
             trainer.save_checkpoint(self.path, weights_only=False)
-            super().on_train_start(trainer, module)  # sets the clock
+            super().on_train_start(trainer, module)  # resets the interval
         else:
-            super().on_train_batch_end(trainer, module, None, None, 0)  # looks at the clock
+            super().on_train_batch_end(
+                trainer, module, None, None, 0
+            )  # saves if the interval is over
         if self.saved:
             raise_fault(trainer)
 
-    def _stop_where_asked(self, trainer: Trainer) -> None:
+    def _stop_if_requested(self, trainer: Trainer) -> None:
         if self.stopping:
             raise Stopped(
-                f"Stopped by {self.signals.name} after step {trainer.global_step}; go on with"
+                f"Stopped by {self.signals.name} after step {trainer.global_step}; continue with"
                 f" --resume {self.path}."
             )
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps ``best.ckpt``, and its score beside it in ``best.json``.
+    """Keeps ``best.ckpt``, and its score in ``best.json`` next to it.
 
-    The record is a file, so that a better checkpoint outlives a resumed run, and the validation
-    after the end of training counts as any other.
+    The score is kept in a file, so that it survives resuming, and so that the validation after the
+    end of training counts as any other.
 
     Args:
-        folder: takes the files.
-        figure: the score, see ``bev.evaluation.evaluation.headline``.
+        folder: folder of the files.
+        figure: name of the score, see ``bev.evaluation.evaluation.headline``.
     """
 
     def __init__(self, folder: Path, figure: str) -> None:
@@ -140,28 +144,28 @@ class BestCheckpoint(ModelCheckpoint):
             "best",
             monitor=f"val/{figure}",
             mode="max",
-            save_on_train_epoch_end=False,  # but where it is validated
+            save_on_train_epoch_end=False,  # save after validation instead
             enable_version_counter=False,
         )
         self.path, self.record, self.figure = folder / "best.ckpt", folder / "best.json", figure
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the record is a file."""
+        """Return an empty state: the score is kept in a file."""
         return {}
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Whether a score is above the recorded one."""
-        kept = json.loads(self.record.read_text()) if self.record.exists() else {}
-        better = current is not None and bool(current > kept.get(self.figure, -1.0))
+        """Return whether a score is above the recorded one."""
+        best = json.loads(self.record.read_text()) if self.record.exists() else {}
+        better = current is not None and bool(current > best.get(self.figure, -1.0))
         return trainer.strategy.broadcast(better)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        score = trainer.callback_metrics[self.monitor]
+        score = trainer.callback_metrics[f"val/{self.figure}"]
         if not self.check_monitor_top_k(trainer, score):
             return
         if trainer.state.fn == "fit":
             super().on_validation_end(trainer, module)
-        else:  # where ModelCheckpoint saves nothing
+        else:  # ModelCheckpoint saves only while fitting
             trainer.save_checkpoint(self.path, weights_only=False)
         raise_fault(trainer)
         if trainer.is_global_zero:

@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT ask a run to stop; it does at the end of its step, where it can go on from.
+"""Handling of SIGTERM and SIGINT: a run stops at the end of its step, after saving.
 
-Clusters send SIGTERM some time before they kill. Lightning's own handler joins the other ranks
-from within the handler, in the middle of whatever they are about; this one only takes a note.
+Clusters send SIGTERM some time before they kill a job. Lightning's own handler synchronises the
+ranks from within the handler, in the middle of any operation; this handler only records the signal.
 """
 
 import os
@@ -13,15 +13,15 @@ from bev.errors import TrainingError
 
 
 class Stopped(TrainingError):
-    """A signal ended the run in good order; the message says how to go on."""
+    """A signal stopped the run after saving; the message contains the command to resume."""
 
 
 class StopSignals:
-    """Takes note of the first SIGTERM or SIGINT while it listens; a second SIGINT interrupts.
+    """Records the first SIGTERM or SIGINT while listening; a second SIGINT interrupts the program.
 
     Attributes:
-        received: whether one came.
-        name: of the signal, or "a signal to another process" where another one got it.
+        received: whether a signal arrived.
+        name: name of the signal, or "a signal to another process" if another process received it.
     """
 
     def __init__(self) -> None:
@@ -29,13 +29,13 @@ class StopSignals:
         self._before: dict = {}
 
     def listen(self) -> None:
-        """Take the signals over; only a program's main thread can."""
+        """Install the signal handlers; possible only in the main thread of a program."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
 
     def close(self) -> None:
-        """Give the signals back to who had them."""
+        """Restore the earlier signal handlers."""
         while self._before:
             signal.signal(*self._before.popitem())
 
@@ -43,5 +43,5 @@ class StopSignals:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received, self.name = True, signal.Signals(number).name
-        # Not print: the signal may have come within one.
+        # print() is not reentrant, and the signal may have arrived within it.
         os.write(2, f"\n{self.name}: stopping after this step\n".encode())

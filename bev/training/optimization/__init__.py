@@ -1,1 +1,1 @@
-"""How weights change: optimiser, learning rate schedule, stages, averaged weights."""
+"""Optimiser, learning rate schedule, stages and averaged weights."""

@@ -1,4 +1,4 @@
-"""Averaged weights (EMA), which are what is validated, tested and exported."""
+"""Averaged weights (EMA), which are validated, tested and exported."""
 
 import math
 from functools import partial
@@ -11,23 +11,24 @@ TIME_CONSTANT = 2000
 
 
 def ema_decay(updates: int, limit: float, start: int) -> float:
-    """Decay after ``updates`` updates: limit * (1 - exp(-(start + updates) / 2000)).
+    """Decay after ``updates`` updates: limit * (1 - exp(-(start + updates + 1) / 2000)).
 
-    As in BEVDet's code. It starts low, so that the random start is forgotten, and tends to
-    ``limit``; a ``start`` above 0 skips the first part.
+    As in the code of BEVDet. The decay starts low, so that the random initialisation is forgotten,
+    and approaches ``limit``; a ``start`` above 0 skips the first part.
     """
     return limit * (1 - math.exp(-(start + updates + 1) / TIME_CONSTANT))
 
 
 class AveragedWeights(WeightAveraging):
-    """Lightning's weight averaging with the decay of :func:`ema_decay`.
+    """Weight averaging of Lightning with the decay of :func:`ema_decay`.
 
-    Batch norm statistics are averaged as the weights are.
+    Batch norm statistics are averaged like the weights.
 
     Args:
-        limit: greatest decay.
+        limit: maximum decay.
         start: see :func:`ema_decay`.
-        device: holds the average; the module moves to its device only after this is set up.
+        device: device of the averaged weights; the module moves to its device only after this
+            callback is set up.
     """
 
     def __init__(self, limit: float, start: int, device: torch.device) -> None:
@@ -37,8 +38,8 @@ class AveragedWeights(WeightAveraging):
 def average(
     averaged: list[Tensor], current: list[Tensor], updates: Tensor | int, limit: float, start: int
 ) -> None:
-    """Update averaged tensors by the current ones, in place; integers are copied."""
-    decay = ema_decay(int(updates), limit, start)  # read once: on a GPU it is a wait
+    """Update averaged tensors by the current ones, in place; integer tensors are copied."""
+    decay = ema_decay(int(updates), limit, start)  # read once: it synchronises the GPU
     for mean, value in zip(averaged, current, strict=True):
         if mean.is_floating_point():
             mean.lerp_(value, 1 - decay)

@@ -1,14 +1,15 @@
-"""The learning rate over the run: a schedule of torch, times a warm-up, times each part's factor.
+"""Learning rate over the run: a torch schedule, times a warm-up, times a factor of each part.
 
-A schedule of torch counts optimiser steps and knows neither the run nor the batch. Here:
+A torch schedule counts optimiser steps and depends neither on the length of the run nor on the
+batch size. Here:
 
-- a length that is not given (``T_max``, ``total_steps``) is that of the run, and one that is a
-  float is a fraction of it: ``partial(MultiStepLR, milestones=(0.8, 0.95))``;
-- a rate that is given (``max_lr``, ``base_lr``, ``eta_min``) is scaled with the batch as
-  ``train.lr`` is, and a peak that is not given (``max_lr``) is the optimiser's rate.
+- a length that is not set (``T_max``, ``total_steps``) is that of the run, and a length that is a
+float is a fraction of it: ``partial(MultiStepLR, milestones=(0.8, 0.95))``;
+- a rate that is set (``max_lr``, ``base_lr``, ``eta_min``) is scaled with the batch like
+``train.lr``, and a peak rate that is not set (``max_lr``) is the rate of the optimiser.
 
-The schedule says one rate for all; what the stage of the run says of a group's parts multiplies it,
-``eta_min`` and all.
+The schedule defines one rate for all parameters; the factors of the current stage multiply it for
+each parameter group, including ``eta_min``.
 """
 
 import inspect
@@ -17,12 +18,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from bev.errors import CheckpointError, ConfigError
 from bev.training.optimization.optimizer import batch_scale
 from bev.training.optimization.stages import Stages, stage_at
-from bev.training.settings import TrainConfig
+from bev.training.settings import ScheduleCall, TrainConfig
 
 _RUN = {"T_max", "total_steps"}
 _LENGTHS = _RUN.union("total_iters milestones step_size step_size_up step_size_down T_0".split())
@@ -30,17 +32,17 @@ _RATES = {"max_lr", "base_lr", "eta_min"}
 
 
 class RunSchedule(LRScheduler):
-    """A schedule whose rates are multiplied by a warm-up and by a factor of each group.
+    """Schedule whose rates are multiplied by a warm-up and by a factor of each group.
 
-    The warm-up is max(step / steps, 1/1000) for the first steps. The schedule goes on from its own
-    rates, not from what the factors make of them: some of torch's compute each rate from the one
-    before.
+    The warm-up is max(step / steps, 1/1000) for the first steps. The schedule continues from its
+    own rates, not from the multiplied ones: some torch schedules compute each rate from the
+    previous one.
 
     Args:
-        schedule: already built.
-        steps: of the warm-up.
-        factors: from a step to a factor for each group.
-        length: of the run in steps, where schedule or factors depend on it; else 0.
+        schedule: the torch schedule.
+        steps: number of steps of the warm-up.
+        factors: function from a step to a factor for each group.
+        length: length of the run in steps if the schedule or the factors depend on it, otherwise 0.
 
     Raises:
         CheckpointError: on loading the state of a schedule of another length.
@@ -58,8 +60,8 @@ class RunSchedule(LRScheduler):
         self.rates: list[float] = []
         super().__init__(schedule.optimizer)
 
-    def get_lr(self) -> list[float]:
-        """The rates of the groups; called once a step."""
+    def get_lr(self) -> list[float | Tensor]:
+        """Compute the rates of the groups; called once per step."""
         groups = self.optimizer.param_groups
         if self.last_epoch > 0:
             for group, rate in zip(groups, self.rates, strict=True):
@@ -72,19 +74,19 @@ class RunSchedule(LRScheduler):
         return [rate * warm * factor for rate, factor in zip(self.rates, factors, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        own = {name: value for name, value in super().state_dict().items() if name != "factors"}
-        return {**own, "schedule": self.schedule.state_dict()}
+        state = {name: value for name, value in super().state_dict().items() if name != "factors"}
+        return {**state, "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        own = {**state_dict}
-        if own["length"] != self.length:
+        state = {**state_dict}
+        if state["length"] != self.length:
             raise CheckpointError(
                 f"The schedule {type(self.schedule).__name__}, or a stage that starts at a fraction"
-                f" of the run, was made for a run of {own['length']} steps, and this one has"
-                f" {self.length}; resume with the epochs, steps and batches that it began with."
+                f" of the run, was made for a run of {state['length']} steps, and this one has"
+                f" {self.length}; resume with the original epochs, steps and batch size."
             )
-        self.schedule.load_state_dict(own.pop("schedule"))
-        super().load_state_dict(own)
+        self.schedule.load_state_dict(state.pop("schedule"))
+        super().load_state_dict(state)
 
 
 def build_schedule(
@@ -94,16 +96,23 @@ def build_schedule(
     global_batch: int,
     total_steps: int,
 ) -> RunSchedule:
-    """The config's schedule for an optimiser, with its warm-up and the factors of the stages.
+    """Build the schedule of an optimiser, with its warm-up and the factors of the stages.
+
+    Args:
+        optimizer: optimiser of :func:`~bev.training.optimization.optimizer.build_optimizer`.
+        stages: stages of the run.
+        config: training settings.
+        global_batch: samples per optimiser step, over all processes.
+        total_steps: length of the run in optimiser steps.
 
     Raises:
-        ConfigError: where the schedule waits for a metric, or refuses its arguments.
+        ConfigError: if the schedule needs a metric, or rejects its arguments.
     """
-    call = config.schedule
+    call = ScheduleCall.of(config.schedule, "train.schedule")
     if any(issubclass(part.target, ReduceLROnPlateau) for part in call.walk()):
         raise ConfigError(
-            "train.schedule = ReduceLROnPlateau waits for a metric, and schedules are stepped after"
-            " every optimiser step; take one that counts steps."
+            "train.schedule = ReduceLROnPlateau waits for a metric, but schedules are stepped after"
+            " every optimiser step; use a schedule that counts steps."
         )
     scale = batch_scale(config, global_batch)
     rate = optimizer.param_groups[0]["lr"]
@@ -113,8 +122,8 @@ def build_schedule(
         for name in _RATES & set(filled):
             if isinstance(filled[name], tuple):
                 raise ConfigError(
-                    f"train.schedule gives {name} for each of several groups; give one, and name"
-                    " in train.stages the parts that have another rate."
+                    f"train.schedule sets {name} for each of several groups; set one value, and"
+                    " name in train.stages the parts with other rates."
                 )
             filled[name] *= scale
         if "max_lr" in inspect.signature(target).parameters:
@@ -130,18 +139,18 @@ def build_schedule(
 
 
 def follows_run(config: TrainConfig) -> bool:
-    """Whether the rates depend on how long the run is."""
+    """Return whether the rates depend on the length of the run."""
     return any(stage.is_fraction for stage in config.stages) or any(
         _with_lengths(part.target, part.kwargs, 10**6)
         != _with_lengths(part.target, part.kwargs, 2 * 10**6)
-        for part in config.schedule.walk()
+        for part in ScheduleCall.of(config.schedule, "train.schedule").walk()
     )
 
 
 def _with_lengths(target: type, given: dict[str, Any], total: int) -> dict[str, Any]:
     filled = {n: _steps(v, total) if n in _LENGTHS else v for n, v in given.items()}
     for name in _RUN & set(inspect.signature(target).parameters):
-        if not {"epochs", "steps_per_epoch"} & set(given):  # OneCycleLR's other way to say it
+        if not {"epochs", "steps_per_epoch"} & set(given):  # alternative arguments of OneCycleLR
             filled.setdefault(name, total)
     return filled
 

@@ -1,9 +1,9 @@
-"""Stages of a run, for a model: what trains in each, and at which part of the learning rate.
+"""Stages of a run: the parts of the model that train in each, and their learning rate factors.
 
-What a stage freezes takes no gradient: none is computed for it, it does not count in the gradient
-norm, and no optimiser moves it, by weight decay or momentum neither. Which stage a step belongs to
-follows from the step alone, and the optimiser holds all that ever trains from the beginning: a
-resumed run needs nothing but its step.
+Frozen parameters take no gradient: none is computed, they do not count in the gradient norm, and
+the optimiser does not change them, not even by weight decay or momentum. The stage is a function of
+the step, and the optimiser contains all parameters that train in any stage from the beginning: a
+resumed run needs no more than its step.
 """
 
 import bisect
@@ -20,19 +20,19 @@ from bev.training.settings import StageConfig
 
 
 def stage_at(starts: Sequence[int], step: int) -> int:
-    """The number of the stage that a step belongs to; of several that start there the last."""
+    """Index of the stage of a step; the last one if several start at the same step."""
     return bisect.bisect_right(starts, step) - 1
 
 
 class Stages:
-    """The stages of a config, for a model.
+    """Stages of a config, for a model.
 
     Args:
-        model: its parameters that take no gradient as it comes are frozen for good.
-        configs: the stages, in order; the first starts at 0.
+        model: the model; parameters that initially take no gradient stay frozen in all stages.
+        configs: settings of the stages, in order; the first starts at 0.
 
     Raises:
-        ConfigError: where a stage names a part that the model does not have, or trains nothing.
+        ConfigError: if a stage names a part that the model does not have, or trains nothing.
     """
 
     def __init__(self, model: nn.Module, configs: Sequence[StageConfig]) -> None:
@@ -40,7 +40,7 @@ class Stages:
         named = dict(model.named_parameters())
         norms = [name for name, m in model.named_modules() if isinstance(m, BATCH_NORMS)]
         self.parameters = {name: p for name, p in named.items() if p.requires_grad}
-        self.rates = []  # of each stage, by parameter; 0 is frozen
+        self.rates = []  # factors by parameter name, for each stage; 0 is frozen
         for number, config in enumerate(self.configs):
             parts = (*config.only, *config.frozen, *(part for part, _ in config.rates))
             unknown = unknown_part(named, parts) or unknown_part(
@@ -59,27 +59,27 @@ class Stages:
                 self._members.setdefault(signature, []).append(parameter)
 
     def groups(self) -> list[dict[str, Any]]:
-        """An optimiser's groups: of the parameters that have the same rate in each stage.
+        """Parameter groups of an optimiser: parameters with equal factors in every stage.
 
-        Where there are several, their rates are their names: ``0-0.1`` of what is frozen at first
-        and then trains at a tenth.
+        If there are several groups, their factors are their names: ``0-0.1`` for parameters that
+        are frozen at first and then train at a tenth of the rate.
         """
         if len(self._members) == 1:
-            return [{"params": only} for only in self._members.values()]
+            return [{"params": parameters} for parameters in self._members.values()]
         return [
             {"params": parameters, "name": "-".join(map("{:.6g}".format, signature))}
             for signature, parameters in self._members.items()
         ]
 
     def factors(self, stage: int) -> list[float]:
-        """Factors of the groups' learning rates in a stage."""
+        """Factors on the learning rates of the groups in a stage."""
         return [signature[stage] for signature in self._members]
 
     def starts(self, total: int) -> list[int]:
-        """The first step of each stage, in a run of this many steps.
+        """First step of each stage, in a run of ``total`` steps.
 
         Raises:
-            ConfigError: where a stage would start before the one before it.
+            ConfigError: if a stage would start before the previous one.
         """
         starts = [
             max(math.floor(config.start * total + 0.5), 1) if config.is_fraction else config.start
@@ -93,7 +93,7 @@ class Stages:
         return [int(start) for start in starts]
 
     def enter(self, stage: int) -> None:
-        """Let the parameters of a stage take gradients, and no others."""
+        """Let the parameters of a stage take gradients, and freeze all others."""
         for name, rate in self.rates[stage].items():
             parameter = self.parameters[name].requires_grad_(rate > 0)
             if not rate:
@@ -102,7 +102,7 @@ class Stages:
         self.settle(stage)
 
     def settle(self, stage: int) -> None:
-        """Put into evaluation mode what is to keep its statistics; call it after ``train()``."""
+        """Set modules with fixed statistics to evaluation mode; call this after ``train()``."""
         _settle(self.model)
         fixed = self.configs[stage].fixed_norms
         for name, module in self.model.named_modules():
@@ -110,7 +110,7 @@ class Stages:
                 module.eval()
 
     def account(self, stage: int) -> str:
-        """A sentence that names the parts that train in a stage."""
+        """One-line summary of the parameters that train in a stage."""
         counts: dict[float, int] = {}
         for name, rate in self.rates[stage].items():
             counts[rate] = counts.get(rate, 0) + self.parameters[name].numel()
@@ -118,23 +118,23 @@ class Stages:
             count for rate, count in counts.items() if rate
         )
         parts = [
-            f"{count:,} {f'train at {rate:g} times the rate' if rate else 'are frozen'}"
+            f"{count:,} {f'train at {rate:g} times the learning rate' if rate else 'are frozen'}"
             for rate, count in sorted(counts.items(), reverse=True)
             if count
         ]
-        return f"stage {stage}: of its parameters {', '.join(parts)}"
+        return f"stage {stage}: of the parameters, {', '.join(parts)}"
 
 
 def _rate(name: str, config: StageConfig) -> float:
-    """Factor of a parameter's learning rate; 0 where it is frozen."""
+    """Factor on the learning rate of a parameter; 0 if it is frozen."""
     if (config.only and not within_any(name, config.only)) or within_any(name, config.frozen):
         return 0.0
-    fitting = [rate for part, rate in config.rates if within(name, part)]
-    return fitting[-1] if fitting else 1.0
+    matching = [rate for part, rate in config.rates if within(name, part)]
+    return matching[-1] if matching else 1.0
 
 
 def _settle(module: nn.Module) -> None:
-    """A module none of whose parameters trains runs as in evaluation."""
+    """Set a module to evaluation mode if none of its parameters trains."""
     parameters = list(module.parameters())
     if parameters and not any(p.requires_grad for p in parameters):
         module.eval()

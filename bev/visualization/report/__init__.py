@@ -1,1 +1,1 @@
-"""The report page of an evaluation or a run, and its charts."""
+"""Report page of an evaluation or a run, and its charts."""

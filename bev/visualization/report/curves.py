@@ -1,4 +1,4 @@
-"""A picture of the precision-recall curves of an evaluation of boxes."""
+"""Charts of the precision-recall curves of an evaluation of boxes."""
 
 import math
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ _DISTANCE_COLORS = ("#7fd4c1", "#39a9b0", "#2274a5", "#1b3b6f")
 
 
 def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path | str) -> Path:
-    """Draw precision over recall, one panel a class with the four distance thresholds, as PNG.
+    """Draw precision over recall as PNG: one panel per class with the four distance thresholds.
 
     Args:
-        details: from ``read_details``. As in the devkit's metric, precision is that of recall
-            0 to 1 in steps of 0.01, zero beyond what was found.
-        path: the PNG; its folder is made where needed.
+        details: curves, from ``read_details``. As in the metric of the devkit, precision is given
+            at recall 0 to 1 in steps of 0.01, and is zero beyond the highest recall reached.
+        path: PNG file; its folder is created if needed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path 
 
 
 def draw_evaluation(folder: Path) -> Path | None:
-    """Draw the curves of the evaluation in this folder, as ``pr_curves.png``; None without any."""
+    """Draw the curves of an evaluation folder to ``pr_curves.png``; None if there are none."""
     if not (folder / DETAILS).is_file():
         return None
     return draw_pr_curves(read_details(folder), folder / "pr_curves.png")

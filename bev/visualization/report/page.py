@@ -1,7 +1,7 @@
-"""One HTML page for an evaluation: figures, curves, pictures and the config that made them.
+"""HTML page of an evaluation: figures, curves, pictures and the config.
 
-The idea: a page that needs nothing but the files beside it. Pictures are linked by relative paths,
-so a run folder can be zipped, copied and opened anywhere.
+The page needs only the files in its folder. Pictures are linked by relative paths, so a run folder
+can be zipped, copied and opened anywhere.
 """
 
 import os
@@ -49,17 +49,17 @@ def write_page(
     pictures: Sequence[Path | str] = (),
     config_text: str = "",
 ) -> Path:
-    """Write ``report.html`` into a folder and return its path.
+    """Write ``report.html`` to a folder and return its path.
 
     Args:
-        folder: an evaluation's or a run's folder; made where needed.
-        title: the heading.
-        subtitle: one line below it, e.g. the checkpoint and the split.
-        notice: set off in a box, e.g. that this was a rehearsal and its figures mean little.
-        result: the scores of an evaluation.
+        folder: folder of an evaluation or a run; created if needed.
+        title: heading.
+        subtitle: line below the heading, e.g. the checkpoint and the split.
+        notice: text in a box below, e.g. that the run was a rehearsal and its figures mean little.
+        result: scores of an evaluation.
         curves: PNG of the precision-recall curves.
         pictures: image files to show, in order, linked by paths relative to the folder.
-        config_text: the configuration, shown as it is.
+        config_text: text of the config, shown unchanged.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

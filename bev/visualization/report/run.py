@@ -1,4 +1,4 @@
-"""The end of a run: pictures of a few samples and the report page."""
+"""Report at the end of a run: pictures of a few samples and the HTML page."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ def report_run(run: FinishedRun, notice: str = "") -> Path:
     """Draw samples of a run, and write its ``report.html`` with metrics, curves and config.
 
     Args:
-        run: trained and evaluated.
-        notice: what the page says first, if anything.
+        run: finished run.
+        notice: notice at the top of the page; empty for none.
     """
     folder, config, result = run.folder, run.config, run.result
     split = config.data.splits[1]
@@ -35,7 +35,7 @@ def report_run(run: FinishedRun, notice: str = "") -> Path:
 
 @torch.no_grad()
 def draw_samples(run: FinishedRun) -> list[Path]:
-    """One picture each of ``train.pictures`` validation frames, in ``pictures/`` of the run."""
+    """Draw ``train.pictures`` validation frames to ``pictures/`` in the run folder."""
     chosen = spread(run.frames, run.config.train.pictures)
     data = KeyFrames(chosen, run.config.data, training=False)
     model = run.model.eval()

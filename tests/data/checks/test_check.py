@@ -124,7 +124,7 @@ def test_versions_are_found(tmp_path, folders, checked, passed_over):
 
 
 def test_a_root_without_versions_is_named(tmp_path):
-    with pytest.raises(DataError, match=f"{tmp_path} holds no folder of tables"):
+    with pytest.raises(DataError, match=f"{tmp_path} contains no folder of tables"):
         versions_in(tmp_path)
     with pytest.raises(DataError, match="v1.0-mini does not exist"):
         check_data(tmp_path, "v1.0-mini", CheckConfig())

@@ -12,7 +12,7 @@ from bev.data.checks.files import (
     IMAGE_SIZE,
     IMAGE_UNREADABLE,
     LIDAR_DAMAGED,
-    Reading,
+    SensorFile,
     image_fault,
     lidar_fault,
     lidar_missing,
@@ -42,20 +42,20 @@ def test_the_size_of_any_jpeg_is_read(tmp_path_factory, size, progressive, resta
         for n in before
     )
     path.write_bytes(data[:2] + comments + data[2:])
-    assert image_fault(path.parent, Reading("a.jpg", "t", size), False) is None
+    assert image_fault(path.parent, SensorFile("a.jpg", "t", size), False) is None
     other = size[1] + 1, size[0]
-    kind, told = image_fault(path.parent, Reading("a.jpg", "t", other), False)
+    kind, told = image_fault(path.parent, SensorFile("a.jpg", "t", other), False)
     assert kind is IMAGE_SIZE
     assert told == (
-        f"a.jpg (sample_data t): {size[1]}x{size[0]}, the tables say {other[1]}x{other[0]}"
+        f"a.jpg (sample_data t): {size[1]}x{size[0]}, in the tables {other[1]}x{other[0]}"
     )
 
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_other_formats_are_decoded(tmp_path, whole):
     (tmp_path / "a.png").write_bytes(encoded(".png", (20, 30)))
-    assert image_fault(tmp_path, Reading("a.png", "t", (20, 30)), whole) is None
-    assert image_fault(tmp_path, Reading("a.png", "t", (30, 20)), whole)[0] is IMAGE_SIZE
+    assert image_fault(tmp_path, SensorFile("a.png", "t", (20, 30)), whole) is None
+    assert image_fault(tmp_path, SensorFile("a.png", "t", (30, 20)), whole)[0] is IMAGE_SIZE
 
 
 @given(keep=st.floats(0.001, 0.98))
@@ -63,7 +63,7 @@ def test_a_jpeg_cut_anywhere_is_found(tmp_path_factory, keep):
     data = encoded(".jpg", (60, 80))
     path = tmp_path_factory.mktemp("images") / "a.jpg"
     path.write_bytes(data[: max(int(len(data) * keep), 2)])
-    assert image_fault(path.parent, Reading("a.jpg", "t", (60, 80)), False)[0] is IMAGE_CUT
+    assert image_fault(path.parent, SensorFile("a.jpg", "t", (60, 80)), False)[0] is IMAGE_CUT
 
 
 def test_a_header_without_an_image_is_found_by_decoding(tmp_path):
@@ -71,22 +71,22 @@ def test_a_header_without_an_image_is_found_by_decoding(tmp_path):
     data = encoded(".jpg", (60, 80))
     scan = data.index(b"\xff\xda")
     (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xc0" + data[-2:])
-    assert image_fault(tmp_path, Reading("a.jpg", "t", (60, 80)), False)[0] is IMAGE_UNREADABLE
+    assert image_fault(tmp_path, SensorFile("a.jpg", "t", (60, 80)), False)[0] is IMAGE_UNREADABLE
     tables_lost = data[:2] + data[data.index(b"\xff\xc0") : scan] + data[-2:]
     (tmp_path / "a.jpg").write_bytes(tables_lost)
-    assert image_fault(tmp_path, Reading("a.jpg", "t", (60, 80)), False) is None
-    assert image_fault(tmp_path, Reading("a.jpg", "t", (60, 80)), True)[0] is IMAGE_UNREADABLE
+    assert image_fault(tmp_path, SensorFile("a.jpg", "t", (60, 80)), False) is None
+    assert image_fault(tmp_path, SensorFile("a.jpg", "t", (60, 80)), True)[0] is IMAGE_UNREADABLE
 
 
 def test_a_folder_in_a_files_place_is_told(tmp_path):
     (tmp_path / "a.jpg").mkdir()
-    kind, told = image_fault(tmp_path, Reading("a.jpg", "t", (1, 1)), False)
+    kind, told = image_fault(tmp_path, SensorFile("a.jpg", "t", (1, 1)), False)
     assert kind is IMAGE_MISSING and told.endswith("Is a directory")
 
 
 @pytest.mark.parametrize("required", [False, True])
 def test_lidar_files(tmp_path, required):
-    file = Reading("a.bin", "t", (0, 0))
+    file = SensorFile("a.bin", "t", (0, 0))
     kind, told = lidar_fault(tmp_path, file, required)
     assert kind == lidar_missing(required) and kind.is_error == required
     assert told == "a.bin (sample_data t)"

@@ -61,12 +61,12 @@ REFUSED = {
         v2.AugMix,
         partial(v2.Compose, [partial(v2.RandAugment, 1, 3)]),
     ],
-    "fails on an image of bytes|makes a Image": [
+    "fails on a uint8 image|returns a Image": [
         partial(v2.Normalize, (0.5,), (0.2,)),
         partial(v2.MixUp, num_classes=3),
         v2.ToPILImage,
     ],
-    "cannot be made": [
+    "cannot be created": [
         v2.Lambda,
         v2.RandomPosterize,
         partial(v2.RandomGrayscale, p="often"),

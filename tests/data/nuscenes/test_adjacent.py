@@ -65,11 +65,11 @@ def test_sweeps_and_seconds_agree_where_readings_are_regular(with_sweeps):
     assert by_count == by_time
     own = index.sample.data[2, channels(index)]
     times = index.sample_data.timestamp
-    assert (times[own] - times[list(by_count.readings)] == 300_000).all()
+    assert (times[own] - times[list(by_count.rows)] == 300_000).all()
     assert by_count.seconds == pytest.approx(-0.3)
-    assert not index.sample_data.is_key_frame[list(by_count.readings)].any()
+    assert not index.sample_data.is_key_frame[list(by_count.rows)].any()
     (key_frame,) = moments(index, 2, previous=1, step=5, unit="sweeps")
-    assert index.sample_data.is_key_frame[list(key_frame.readings)].all()
+    assert index.sample_data.is_key_frame[list(key_frame.rows)].all()
 
 
 @given(
@@ -85,7 +85,7 @@ def test_the_nearest_in_time_is_the_nearest_in_time(with_sweeps, sample, step, c
     assert len(found) == sum(counts)
     scene = index.sample.scene[data.sample]
     for offset, moment in zip(config.offsets(), found, strict=True):
-        for row, channel in zip(moment.readings, channels(index), strict=True):
+        for row, channel in zip(moment.rows, channels(index), strict=True):
             own = index.sample.data[sample, channel]
             rows = np.flatnonzero((data.channel == channel) & (scene == scene[own]))
             wanted = data.timestamp[own] + round(offset * 1e6)
@@ -207,7 +207,7 @@ def test_moments_of_other_readings_have_other_names(with_sweeps):
     names = {}
     for sample in range(8):
         for moment in moments(index, sample, previous=3, following=2, step=2, unit="sweeps"):
-            assert names.setdefault(moment.name, moment.readings) == moment.readings
+            assert names.setdefault(moment.name, moment.rows) == moment.rows
     assert len(names) > 20
 
 

@@ -223,7 +223,7 @@ def test_frames_are_made_when_asked_for_and_travel_as_rows(plain_tables):
     assert len(again) == 6
     same(again[0], frames[2])
     same(frames[-1], list(frames)[-1])
-    assert not again.index.sample_annotation.translation.flags.writeable
+    assert not again.tables.sample_annotation.translation.flags.writeable
     frames[0].boxes.center.add_(1.0)  # a frame is its reader's own
 
 
@@ -275,7 +275,7 @@ def test_damaged_tables_are_named(tables, table, change, message):
         open_index(tables, VERSION)
 
 
-@pytest.mark.parametrize(("keep", "message"), [(0.5, "cut off at character"), (0, "is empty")])
+@pytest.mark.parametrize(("keep", "message"), [(0.5, "truncated at character"), (0, "is empty")])
 def test_a_table_that_was_cut_off_is_named(tables, keep, message):
     path = tables / VERSION / "sample_data.json"
     text = path.read_text()

@@ -63,7 +63,7 @@ def test_a_named_cache_goes_before_both(root, tmp_path, monkeypatch):
     assert not (root / ".index").exists()
     (tmp_path / "file").touch()
     monkeypatch.setenv("BEV_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"No place for the index.*file.index.*set BEV_CACHE"):
+    with pytest.raises(DataError, match=r"No location for the index.*file.index.*set BEV_CACHE"):
         open_index(root, VERSION)
 
 

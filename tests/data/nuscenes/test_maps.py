@@ -162,9 +162,9 @@ def test_what_is_missing_is_named(root, tmp_path):
         DataError, match=r"expansion/nowhere\.json is missing; unpack nuScenes' map"
     ):
         maps.read(["here", "lost"])
-    with pytest.raises(DataError, match="Scene bare of .* names no log with a location"):
+    with pytest.raises(DataError, match="Scene bare of .* has no log with a location"):
         maps.read(["bare"])
-    with pytest.raises(DataError, match=r"none/scene\.json, which says"):
+    with pytest.raises(DataError, match=r"none/scene\.json, which is needed"):
         scene_locations(root, "none")
     assert MapLayers(root, "none", (), 1.0, 40.0).around("any", pose(0, 0, 0)).edges.shape[0] == 0
     broken = tmp_path / "broken.json"

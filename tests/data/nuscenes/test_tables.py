@@ -66,8 +66,8 @@ def test_numbers_are_exact(tmp_path):
     [
         ("[{}]", r"row without token: token is 'missing'"),
         ('[{"token": "a", "channel": 3, "modality": ""}]', "row a: channel is 3"),
-        ('[{"token": "a", "channel": "c", "modality": ""}', "damaged or cut off at character 47"),
-        ('[{"token": "a", "channel": "c", "mod', "damaged or cut off at character 1 of"),
+        ('[{"token": "a", "channel": "c", "modality": ""}', "damaged or truncated at character 47"),
+        ('[{"token": "a", "channel": "c", "mod', "damaged or truncated at character 1 of"),
         ('{"token": "a"}', "not a list of rows"),
         ("", "is empty"),
         (b"[\xff]", "is damaged"),
@@ -99,7 +99,7 @@ def test_faults_can_be_gathered(tmp_path):
     columns, _ = read_table(tmp_path, "sensor", on_fault=faults.append)
     told = [fault.split(": ")[0].split(" ")[-1] for fault in faults if "row" in fault]
     assert told == ["0", "700", "701", "900"]
-    assert sum("cut off at character" in fault for fault in faults) == 1 == len(faults) - 4
+    assert sum("truncated at character" in fault for fault in faults) == 1 == len(faults) - 4
     assert [int(token) for token in columns["token"]] == [
         i for i in range(999) if i not in (0, 700, 701, 900)
     ]

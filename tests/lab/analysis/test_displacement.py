@@ -1,4 +1,4 @@
-"""The velocity that places tell: errors of place that are known give errors worked by hand."""
+"""Displacement errors of known position errors, compared with values worked out by hand."""
 
 import math
 
@@ -10,20 +10,20 @@ from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.evaluation.nuscenes.official import counted_boxes
 from bev.evaluation.nuscenes.submission import write_submission
-from bev.lab.analysis.displacement import Found, displacement_errors, errors_between
+from bev.lab.analysis.displacement import Match, displacement_errors, errors_between
 
 SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart
 
 
 @pytest.fixture(scope="module")
-def told(synthetic_world, tmp_path_factory):
+def velocity_error(synthetic_world, tmp_path_factory):
     """The displacement's error after some key frames, where each frame's boxes lie beside.
 
     By ``beside(number of the frame in its scene, class)``, metres.
     """
     index = open_index(synthetic_world, "v1.0-synthetic")
     frames = list(read_frames(index, SPLIT, cameras=()))
-    folder = tmp_path_factory.mktemp("told")
+    folder = tmp_path_factory.mktemp("results")
 
     def error(back, beside):
         rows = gt_submission(frames)
@@ -32,37 +32,43 @@ def told(synthetic_world, tmp_path_factory):
                 off = beside(number % 4, row["detection_name"])
                 row["translation"] = [*np.add(row["translation"][:2], off), 0.0]
         path = write_submission(folder / "results_nusc.json", rows)
-        return displacement_errors(counted_boxes(path, index, SPLIT), index, (back,))[back].known
+        return displacement_errors(counted_boxes(path, index, SPLIT), index, (back,))[
+            back
+        ].by_instance
 
     return error
 
 
-def test_an_error_that_stays_does_not_count(told):
+def test_an_error_that_stays_does_not_count(velocity_error):
     """Objects that move are among them: the ground truth is their own displacement."""
     for back in (1, 2, 3):
-        assert told(back, lambda *_: (0.3, -0.2)) == pytest.approx(0, abs=1e-4)
+        assert velocity_error(back, lambda *_: (0.3, -0.2)) == pytest.approx(0, abs=1e-4)
 
 
-def test_an_error_that_turns_counts_by_the_time_between(told):
+def test_an_error_that_turns_counts_by_the_time_between(velocity_error):
     def turning(number, _):
         return (0.15, 0.2) if number % 2 else (-0.15, -0.2)
 
-    assert told(1, turning) == pytest.approx(0.5 / 0.5, rel=0.02)
-    assert told(2, turning) == pytest.approx(0, abs=1e-4)
-    assert told(3, turning) == pytest.approx(0.5 / 1.5, rel=0.02)
+    assert velocity_error(1, turning) == pytest.approx(0.5 / 0.5, rel=0.02)
+    assert velocity_error(2, turning) == pytest.approx(0, abs=1e-4)
+    assert velocity_error(3, turning) == pytest.approx(0.5 / 1.5, rel=0.02)
 
 
-def test_what_is_not_found_twice_does_not_count(told):
+def test_what_is_not_found_twice_does_not_count(velocity_error):
     """Of four frames the second and the third are off by more than a hit may be."""
 
     def lost(number, _):
         return (0.0, 30.0) if number in (1, 2) else (0.2 * number, 0.0)
 
-    assert math.isnan(told(1, lost)) and math.isnan(told(2, lost)) and math.isnan(told(4, lost))
-    assert told(3, lost) == pytest.approx(0.6 / 1.5, rel=0.02)
+    assert (
+        math.isnan(velocity_error(1, lost))
+        and math.isnan(velocity_error(2, lost))
+        and math.isnan(velocity_error(4, lost))
+    )
+    assert velocity_error(3, lost) == pytest.approx(0.6 / 1.5, rel=0.02)
 
 
-def test_classes_count_alike_and_those_that_stand_still_do_not(told):
+def test_classes_count_alike_and_those_that_stand_still_do_not(velocity_error):
     """However many cars there are, and however far off the cones and barriers."""
 
     def turning(number, name):
@@ -72,8 +78,8 @@ def test_classes_count_alike_and_those_that_stand_still_do_not(told):
     def cars(number, name):
         return turning(number, name) if name == "car" else (0.0, 0.0)
 
-    assert told(1, turning) == told(1, cars) > 0
-    classes = 0.4 / 0.5 / told(1, cars)
+    assert velocity_error(1, turning) == velocity_error(1, cars) > 0
+    classes = 0.4 / 0.5 / velocity_error(1, cars)
     assert classes == pytest.approx(round(classes), rel=0.02) and 2 <= round(classes) <= 8
 
 
@@ -81,10 +87,10 @@ def test_in_a_lane_the_nearest_before_is_the_next_car():
     """Worked by hand: two cars 10 m apart drive 8 m in a second; a walker is alone."""
 
     def found(seconds, off=0.0):
-        """Each is told ``off`` metres too far to the left."""
+        """Detections whose predicted positions are ``off`` metres too far to the left."""
         classes = {"car": {1: 8 * seconds, 2: 8 * seconds + 10}, "pedestrian": {3: 30 + seconds}}
         return {
-            name: {key: Found(np.array([x, off]), np.array([x, 0.0])) for key, x in places.items()}
+            name: {key: Match(np.array([x, off]), np.array([x, 0.0])) for key, x in places.items()}
             for name, places in classes.items()
         }
 
@@ -93,13 +99,13 @@ def test_in_a_lane_the_nearest_before_is_the_next_car():
     assert [*cars, *walkers] == 3 * [pytest.approx((0.6, 0.6))]
     # A second ago the other car was 2 m ahead of where the first one is: 10 m/s wrong.
     second = errors_between(found(0.0), found(1.0, off=0.3), 1.0)
-    wrong, right = sorted(second["car"], key=lambda error: -error.nearest)
+    wrong, right = sorted(second["car"], key=lambda error: -error.by_nearest)
     assert wrong == pytest.approx((0.3, math.hypot(10, 0.3)))
     assert right == pytest.approx((0.3, 0.3)) == second["pedestrian"][0]
 
 
 def test_what_is_found_once_is_no_partner_but_may_be_the_nearest():
-    at = lambda x: Found(np.array([x, 0.0]), np.array([x, 0.0]))  # noqa: E731
+    at = lambda x: Match(np.array([x, 0.0]), np.array([x, 0.0]))  # noqa: E731
     errors = errors_between({"car": {1: at(0.0), 2: at(5.0)}}, {"car": {1: at(6.0), 3: at(1.0)}}, 1)
     assert errors == {"car": [(0.0, 5.0)]}
     assert errors_between({"bus": {1: at(0.0)}}, {"car": {1: at(0.0)}}, 1) == {}

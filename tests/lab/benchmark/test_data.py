@@ -176,7 +176,7 @@ def test_every_stage_is_found_on_the_path_and_the_path_is_left_as_it_was(world_c
 
 def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys):
     made = WorldConfig(1, 1, frames_per_scene=2, image_size=(320, 180))
-    monkeypatch.setattr(benchmark, "MADE", made)
+    monkeypatch.setattr(benchmark, "SYNTHETIC", made)
     config = load_config(
         "configs/lss_r50.py",
         ["--data.root", str(tmp_path / "none"), "--data.image-size", "64", "176",
@@ -184,7 +184,7 @@ def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys
     )  # fmt: skip
     benchmark.run(tmp_path, config, DataChoice(), workers=(0, 1), seconds=0.01)
     printed = capsys.readouterr().out
-    assert "measuring on made images" in printed and "6 images of 320x180" in printed
+    assert "measuring on synthetic images" in printed and "6 images of 320x180" in printed
     assert "1.00x" in printed and "1 workers" in printed
     with open(tmp_path / "data.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -199,8 +199,9 @@ def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys
 
 def test_the_command_line(synthetic_world, tmp_path):
     out, _ = call(
-        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
-        "--data.version", "v1.0-synthetic", "--workers", "0", "--seconds", "0.01",
+        "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py",
+        "--data.root", synthetic_world, "--data.version", "v1.0-synthetic",
+        "--workers", "0", "--seconds", "0.01",
         "--out", tmp_path, "--batch-size", "1",
     )  # fmt: skip
     assert "6 images of 800x450" in out and "data.csv is written" in out

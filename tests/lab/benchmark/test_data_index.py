@@ -1,4 +1,4 @@
-"""The made tables are what they say, and the comparison on them holds on a small scale too."""
+"""The synthetic tables have the given size, and the comparison holds on a small scale too."""
 
 import sys
 

@@ -50,7 +50,7 @@ def test_each_fault_is_named_and_nothing_is_converted(configs):
         assert "1 missing (img_neck.fpn_convs.0.conv.bias)" in said
         assert "1 unexpected (pts_bbox_head.task_heads.0.iou.1.bias)" in said
         assert "1 of another shape (img_backbone.conv1.weight)" in said
-        assert "1 stating other settings (img_view_transformer.dx)" in said
+        assert "1 with other values than the config (img_view_transformer.dx)" in said
 
 
 def test_another_architecture_names_the_nearest_family(configs):
@@ -60,7 +60,7 @@ def test_another_architecture_names_the_nearest_family(configs):
 
 
 def test_a_family_that_was_named_wrongly_is_refused(configs):
-    with pytest.raises(CheckpointError, match="no bevdet-dev2.0: .* of another shape"):
+    with pytest.raises(CheckpointError, match="does not match bevdet-dev2.0: .* of another shape"):
         convert(empty("bevdet-dev2.1"), configs, "bevdet-dev2.0")
     with pytest.raises(ConfigError, match="'bevdet' is none of bevdet-first, bevdet-dev2.0"):
         convert({}, configs, "bevdet")

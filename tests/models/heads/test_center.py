@@ -60,7 +60,7 @@ def test_a_box_lands_in_the_cell_worked_out_by_hand():
     gt_boxes = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
     targets = center_targets([gt_boxes], LABELS, GRID)
     # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
-    assert targets.index.tolist() == [[0, 26, 25]]
+    assert targets.cell.tolist() == [[0, 26, 25]]
     expected = {
         "offset": [0.625, 0.125], "height": [0.5],
         "size": [math.log(4), math.log(2), math.log(1.5)],
@@ -102,7 +102,7 @@ def test_overlapping_objects_keep_the_greater_value():
 def test_boxes_outside_the_grid_are_left_out():
     gt_boxes = boxes_at((53.9, 0, 0, 4, 2, 1.5, 0, 0, 0, 0), (54.5, 0, 0, 4, 2, 1.5, 0, 0, 0, 0))
     targets = center_targets([gt_boxes, Boxes3D.empty()], LABELS, GRID)
-    assert len(targets.index) == 1
+    assert len(targets.cell) == 1
     assert targets.heatmap.shape == (2, 2, 50, 80)
 
 
@@ -189,7 +189,7 @@ def test_scales_and_overlaps_of_the_suppression_are_the_configs():
     assert count(nms_overlap=(0.34, *(0.2,) * 9)) == 2
     assert count(nms_rescale_factor=(0.4, *(1.0,) * 9)) == 2
     with pytest.raises(
-        ConfigError, match="decode.nms_rescale_factor needs 10 numbers, one a class"
+        ConfigError, match="decode.nms_rescale_factor needs 10 numbers, one per class"
     ):
         DecodeConfig(nms_rescale_factor=(1.0,)).resolved(NUSCENES)
 

@@ -76,7 +76,7 @@ def test_a_field_of_a_subclass_is_a_head(small, batch):
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
-        ({"term": "heatmap"}, r"Head model\.mean: the loss term 'heatmap' is that of another head"),
+        ({"term": "heatmap"}, r"Head model\.mean: another head has the loss term 'heatmap' too"),
         ({"form": (3,)}, r"Head model\.mean: its loss gives no mapping of names to scalar tensors"),
         ({"mapping": False}, r"Head model\.mean: its loss gives no mapping of names to scalar"),
     ],
@@ -180,7 +180,7 @@ def test_labels_of_model_and_source_must_be_the_same(small):
         "layers": replace(labels, layers=labels.layers[:2]),
     }
     for kind, own in fewer.items():
-        sentence = rf"The model's {kind} are .* and those of data\.source NuScenesConfig are"
+        sentence = rf"The {kind} of the model are .* and those of data\.source \(NuScenesConfig\) are"
         with pytest.raises(ConfigError, match=sentence):
             evaluators(replace(small, labels=own), DataConfig())
     # Colours, and how boxes are suppressed, are no names.

@@ -87,7 +87,7 @@ def test_classes_of_another_label_space_are_refused():
     with pytest.raises(ConfigError, match=r"'car' is unknown; known: van, crate, digger"):
         CenterHeadConfig(tasks=(("car",),)).build(spec(4, GRID, YARD))
     with pytest.raises(
-        ConfigError, match=r"decode\.nms_rescale_factor needs 3 numbers, one a class, not 2"
+        ConfigError, match=r"decode\.nms_rescale_factor needs 3 numbers, one per class, not 2"
     ):
         decode = DecodeConfig(nms_rescale_factor=(1.0, 2.0))
         CenterHeadConfig(decode=decode).build(spec(4, GRID, YARD))
@@ -119,8 +119,11 @@ def test_weights_of_another_label_space_are_taken_where_classes_are_the_same():
     )
     assert not any(".attribute." in name for name in state)
     texts = [note.text for note in notes]
-    assert any("carried over for van; new for digger" in text for text in texts)
-    assert any("attributes of another label space there: it starts anew" in text for text in texts)
+    assert any("loaded for van; new for digger" in text for text in texts)
+    assert any(
+        "attribute not loaded: the file has attributes of another label space" in text
+        for text in texts
+    )
     # Of the same label space nothing is changed.
     same = {f"head.{name}": value for name, value in head.state_dict().items()}
     kept, notes = head.adapted("head", same, saved(YARD, head=config))
@@ -134,6 +137,6 @@ def test_heatmaps_in_image_space_of_other_classes_start_anew():
     names = ("a", "b", "c")  # as many classes, and shapes alone would mislead
     there = LabelSpace(tuple(ObjectClass(name) for name in names))
     kept, (note,) = head.adapted("image_head", tensors, saved(there, image_head=config))
-    assert kept == {} and note.text == "image_head: other classes there: it starts anew"
+    assert kept == {} and note.text == "image_head not loaded: the file has other classes"
     kept, notes = head.adapted("image_head", tensors, saved(YARD, image_head=config))
     assert kept.keys() == tensors.keys() and notes == []

@@ -163,7 +163,7 @@ def test_settings_and_batches_that_do_not_fit(alone, batch):
         SegmentationHeadConfig(("vehicle", "vehicle")).build(spec(4, GRID))
     with pytest.raises(ConfigError, match="2 numbers for 1 layers"):
         SegmentationHeadConfig(("vehicle",), weight=(1.0, 2.0))
-    with pytest.raises(ConfigError, match="min_visibility is 0; give 1 for all"):
+    with pytest.raises(ConfigError, match="min_visibility is 0; set 1 for all"):
         SegmentationHeadConfig(("vehicle",), min_visibility=0)
     with pytest.raises(ConfigError, match="The model predicts nothing"):
         replace(alone, segmentation=SegmentationHeadConfig())

@@ -200,7 +200,7 @@ def test_a_file_with_timms_names_is_loaded_by_the_features(tmp_path):
     )
     assert backbone.report.lines()[1:] == [
         "  backbone: 124 of 124 tensors",
-        "  of the file not used: 4: head.fc.bias, head.fc.weight, head.norm.bias, …",
+        "  not used from the file: 4: head.fc.bias, head.fc.weight, head.norm.bias, …",
     ]
 
 

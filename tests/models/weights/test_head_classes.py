@@ -34,9 +34,9 @@ def test_shared_classes_keep_what_they_say(branch):
     state, notes = matched_by_classes(lightning, THERE, HERE, target["head"].state_dict())
     report = load_weights(target, state, "a run")
     assert notes == [
-        "head.tasks.0: heatmap rows carried over for pedestrian",
-        "head.tasks.1: heatmap rows carried over for bus, truck; new for trailer",
-        "head.tasks.2 (barrier): no class of it is there",
+        "head.tasks.0: heatmap rows loaded for pedestrian",
+        "head.tasks.1: heatmap rows loaded for bus, truck; new for trailer",
+        "head.tasks.2 (barrier): not in the file",
     ]
     bev = features(torch.randn(1, 8, 16, 16))
     old, new = source["head"](bev), target["head"](bev)

@@ -45,10 +45,10 @@ def test_what_fits_is_loaded_and_the_rest_is_accounted_for():
         assert torch.equal(after[name], before[name])
     assert report.lines() == [
         "weights of a file",
-        "  body: 3 of 4 tensors; 1 start anew (not in the file): body.1.bias",
-        "  head: 1 of 2 tensors; 1 start anew (shape differs): head.weight (5, 4, 1, 1) there,"
-        " (2, 4, 1, 1) here",
-        "  of the file not used: 1: fc.weight",
+        "  body: 3 of 4 tensors; 1 not loaded (not in the file): body.1.bias",
+        "  head: 1 of 2 tensors; 1 not loaded (shape differs): head.weight (5, 4, 1, 1) in the"
+        " file, (2, 4, 1, 1) in the model",
+        "  not used from the file: 1: fc.weight",
     ]
 
 
@@ -61,7 +61,7 @@ def test_parts_are_chosen_by_the_beginning_of_names():
     assert torch.equal(model["body"][0].weight, before["body.0.weight"])
     report = load_weights(model, state, "a file", skip=("head",))
     assert len(report.matched) == 4 and report.skipped == ("head.weight", "head.bias")
-    assert report.lines()[-1] == "  head: 0 of 2 tensors; 2 left out as asked"
+    assert report.lines()[-1] == "  head: 0 of 2 tensors; 2 skipped on request"
     assert torch.equal(model["head"].weight, before["head.weight"])
     report = load_weights(model, state, "a file", only=("body", "head"), skip=("body.0",))
     assert len(report.matched) == 4 and report.skipped == ("body.0.weight", "body.0.bias")
@@ -73,7 +73,7 @@ def test_parts_are_chosen_by_the_beginning_of_names():
 
 def test_nothing_that_fits_is_an_error_and_so_is_a_chosen_part_that_gets_nothing():
     with pytest.raises(
-        WeightsError, match=r"gets no tensor from a file.*body.0.weight.*there: \['x'"
+        WeightsError, match=r"gets no tensor from a file.*body.0.weight.*in the file: \['x'"
     ):
         load_weights(parts(), {"x": torch.zeros(1)}, "a file")
     state = {name: value for name, value in values(parts()).items() if name.startswith("body")}
@@ -85,9 +85,9 @@ def test_nothing_that_fits_is_an_error_and_so_is_a_chosen_part_that_gets_nothing
     ("there", "here", "note"),
     [
         ("", "", ""),
-        ("model.", "", "without 'model.'"),
-        ("model.net.inner.", "", "without 'model.net.inner.'"),
-        ("", "net.", "with 'net.' before"),
+        ("model.", "", "'model.' removed"),
+        ("model.net.inner.", "", "'model.net.inner.' removed"),
+        ("", "net.", "'net.' added"),
     ],
 )
 def test_a_prefix_of_either_side_is_found(there, here, note):

@@ -157,7 +157,9 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_run(
     breaks.update({place: terminate(number) for place, number in stops.items()})
     last = last_of(broken)
     for place in stops:
-        with pytest.raises(Stopped, match=rf"after step {place}; go on with --resume .*last.ckpt"):
+        with pytest.raises(
+            Stopped, match=rf"after step {place}; continue with --resume .*last.ckpt"
+        ):
             train(broken, resume=last if last.exists() else None)
         assert read_checkpoint(last)["global_step"] == place
     train(broken, resume=last)

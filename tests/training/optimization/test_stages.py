@@ -238,12 +238,12 @@ def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(
                 assert kept or name.startswith("model.head."), name
                 same = torch.equal(content["state_dict"][name], value)
                 assert same or name.startswith("model.head."), name
-    with pytest.raises(CheckpointError, match="otherwise than.*train.stages was"):
+    with pytest.raises(CheckpointError, match="other settings than.*train.stages was"):
         check_resumable(last, replace(config, train=replace(config.train, stages=HEAD_FIRST[:1])))
     train(config, resume=last)
     out = capsys.readouterr().out
-    assert out.count("stage 0: of its parameters") == 2  # where it began, and went on from step 2
-    assert out.count("stage 1: of its parameters") == 2  # went on from its first step, and from 6
+    assert out.count("stage 0: of the parameters") == 2  # where it began, and went on from step 2
+    assert out.count("stage 1: of the parameters") == 2  # went on from its first step, and from 6
     broken = read_checkpoint(last)
     assert unbroken["global_step"] == broken["global_step"] == 8
     for kind in ("state_dict", "current_model_state"):

@@ -1,1 +1,1 @@
-"""Things of the synthetic world as painted shapes: vehicles, cycles, people, street furniture."""
+"""Objects of the synthetic world as painted shapes: vehicles, cycles, people, street furniture."""

@@ -1,5 +1,7 @@
-"""Motorcycles and bicycles, with and without riders: a heavy body on fat wheels against a thin
-frame on large ones."""
+"""Motorcycles and bicycles, with and without riders.
+
+Motorcycles have a heavy body and wide wheels, bicycles a thin frame and larger, narrow wheels.
+"""
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from bev.lab.synthetic.objects.shape import Shape, ShapeBuilder
 
 
 def make_motorcycle(rng: np.random.Generator, rider: bool) -> Shape:
-    """A motorcycle or scooter."""
+    """Make a motorcycle, with or without a rider."""
     b, colour = ShapeBuilder(), body_colour(rng)
     length, r = rng.uniform(1.95, 2.2), rng.uniform(0.29, 0.33)
     rear, front = r, length - r
@@ -60,7 +62,7 @@ def make_motorcycle(rng: np.random.Generator, rider: bool) -> Shape:
 
 
 def make_bicycle(rng: np.random.Generator, rider: bool) -> Shape:
-    """A bicycle."""
+    """Make a bicycle, with or without a rider."""
     b, colour = ShapeBuilder(), body_colour(rng)
     length, r = rng.uniform(1.65, 1.82), rng.uniform(0.32, 0.36)
     rear, front = r, length - r

@@ -1,4 +1,4 @@
-"""Construction vehicles: an excavator on tracks and a wheel loader, told by their arm or bucket."""
+"""Construction vehicles: an excavator on tracks and a wheel loader."""
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def _loader(rng: np.random.Generator, b: ShapeBuilder) -> None:
 
 
 def make_construction_vehicle(rng: np.random.Generator) -> Shape:
-    """An excavator or a wheel loader."""
+    """Make an excavator or a wheel loader."""
     b = ShapeBuilder()
     (_excavator if rng.random() < 0.5 else _loader)(rng, b)
     return b.build()

@@ -1,5 +1,8 @@
-"""Colours (blue, green, red). Every vehicle class draws its body colour from one palette, so that
-colour alone does not tell a class."""
+"""Colours (blue, green, red) of objects.
+
+All vehicle classes draw their body colours from one palette, so that colour alone does not identify
+a class.
+"""
 
 import numpy as np
 
@@ -45,28 +48,30 @@ _SKIN: tuple[Colour, ...] = ((150, 180, 220), (105, 140, 185), (60, 85, 130), (4
 
 
 def vary(colour: Colour, rng: np.random.Generator, spread: float = 0.08) -> Colour:
-    """The colour, brightened or darkened as a whole and slightly per channel."""
+    """Random variation of a colour: of its brightness, and slightly of each channel."""
     gain = 1.0 + rng.normal(0.0, spread)
-    return tuple(
+    blue, green, red = (
         float(np.clip(c * gain + rng.normal(0.0, 40.0 * spread), 8.0, 250.0)) for c in colour
     )
+    return blue, green, red
 
 
 def shade(colour: Colour, gain: float) -> Colour:
-    """The colour times ``gain``, kept within 0..255."""
-    return tuple(float(min(255.0, c * gain)) for c in colour)
+    """Colour times ``gain``, limited to 255."""
+    blue, green, red = (float(min(255.0, c * gain)) for c in colour)
+    return blue, green, red
 
 
 def body_colour(rng: np.random.Generator) -> Colour:
-    """A vehicle's body colour, from the one palette of all vehicle classes."""
+    """Random body colour of a vehicle, from the palette of all vehicle classes."""
     return vary(VEHICLE_BODY[rng.integers(len(VEHICLE_BODY))], rng)
 
 
 def clothing_colour(rng: np.random.Generator) -> Colour:
-    """Colour of a garment."""
+    """Random colour of clothing."""
     return vary(_CLOTHES[rng.integers(len(_CLOTHES))], rng)
 
 
 def skin_colour(rng: np.random.Generator) -> Colour:
-    """Colour of skin."""
+    """Random colour of skin."""
     return vary(_SKIN[rng.integers(len(_SKIN))], rng, 0.04)

@@ -1,4 +1,4 @@
-"""Pedestrians, and the riders of cycles: legs, trunk, arms and head."""
+"""Pedestrians and riders of cycles, with legs, trunk, arms and head."""
 
 import numpy as np
 
@@ -34,7 +34,13 @@ def _head(b: ShapeBuilder, x: float, z: float, skin, hair, helmet: bool) -> None
 
 
 def make_pedestrian(rng: np.random.Generator, posture: str, worker: bool = False) -> Shape:
-    """A person; posture is "moving", "standing" or "sitting"."""
+    """Make a pedestrian.
+
+    Args:
+        rng: generator of all random choices.
+        posture: "moving", "standing" or "sitting".
+        worker: True for the clothes of a road worker.
+    """
     tall = rng.uniform(1.58, 1.9) if rng.random() < 0.85 else rng.uniform(1.1, 1.45)
     b, k = ShapeBuilder(), tall / 1.75
     trousers, shirt = clothing_colour(rng), clothing_colour(rng)
@@ -99,8 +105,16 @@ def make_pedestrian(rng: np.random.Generator, posture: str, worker: bool = False
 def add_rider(
     b: ShapeBuilder, rng: np.random.Generator, x: float, saddle: float, lean: float, foot: float
 ) -> None:
-    """A rider sitting at (x, 0, saddle), leaning forward by ``lean`` metres at the shoulder, feet
-    at height ``foot``."""
+    """Add a rider to the shape of a cycle.
+
+    Args:
+        b: builder of the cycle.
+        rng: generator of all random choices.
+        x: position of the seat along the cycle, metres.
+        saddle: height of the seat, metres.
+        lean: forward offset of the shoulders, metres.
+        foot: height of the feet, metres.
+    """
     trousers, shirt = clothing_colour(rng), clothing_colour(rng)
     for y in (-0.17, 0.17):
         b.box(

@@ -1,9 +1,9 @@
-"""The shape of an object: convex solids with coloured faces and decals, in the object's own frame.
+"""Shape of an object: convex solids with coloured faces and decals, in the object's own frame.
 
-The frame: x forward, y left, z up, origin at the middle of the box's bottom, metres. One shape
-serves the painter (faces and decals), the lidar (planes of the solids) and the occlusion masks, so
-all three agree. Two solids of a shape are kept apart by one of their face planes; on which side of
-it the camera lies decides which is painted first.
+Frame: x forward, y left, z up, origin at the centre of the box's bottom, metres. The painter (faces
+and decals), the lidar (planes of the solids) and the occlusion masks use the same shape, so they
+are consistent. Two solids of a shape are separated by one of their face planes; the solid on the
+camera's side of the plane is painted later.
 """
 
 import math
@@ -12,16 +12,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 Colour = tuple[float | int, float | int, float | int]
-"""Blue, green, red, each 0 to 255."""
+"""Colour (blue, green, red), each 0 to 255."""
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """A face (polygons = 1) or a group of decal polygons of one colour.
+    """Face (polygons = 1) or group of decal polygons of one colour.
 
-    start: first row in the shape's vertices; polygons x corners rows follow.
-    face: index of the face it belongs to; solid: index of its solid.
-    glow: share of the colour that ignores shading (lamps).
+    Attributes:
+        start: first row in the shape's vertices; the group has polygons x corners rows.
+        polygons: number of polygons.
+        corners: number of corners of each polygon.
+        face: index of the face, for decals the face that they lie on.
+        solid: index of the solid.
+        colour: colour of all polygons.
+        glow: share of the colour that is not shaded (lamps).
     """
 
     start: int
@@ -35,13 +40,20 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Shape:
-    """A finished shape.
+    """Finished shape of P solids.
 
-    vertices: (V, 3) rows of all polygons. points: (Q, 3) corners of the solids.
-    solid_points: (P + 1,) offsets into points. planes: (F, 4), n . x + d, positive outside.
-    solid_planes: (P + 1,) offsets into planes. size: (length, width, height) of the annotated box.
-    pairs: (R, 2) solids (a, b) with ``pair_planes`` (R, 4): a on its negative side, b on its
-    positive side.
+    Attributes:
+        size: (length, width, height) of the annotated box, metres.
+        vertices: (V, 3) corners of all polygons.
+        polygons: faces and decals.
+        points: (Q, 3) corners of the solids.
+        solid_points: (P + 1,) offset of each solid in ``points``.
+        planes: (F, 4) planes of the faces, n . x + d, positive outside.
+        solid_planes: (P + 1,) offset of each solid in ``planes``.
+        pairs: (R, 2) pairs of solids (a, b).
+        pair_planes: (R, 4) separating plane of each pair, negative on the side of a.
+        polygon_table: (polygons, 5) integer fields start to solid of ``polygons``.
+        colours: (polygons, 4) colour and glow of ``polygons``.
     """
 
     size: tuple[float, float, float]
@@ -58,7 +70,7 @@ class Shape:
 
 
 class ShapeBuilder:
-    """Collects solids and decals; ``build`` makes the shape."""
+    """Builder of a shape from solids and decals."""
 
     def __init__(self) -> None:
         self._vertices: list[np.ndarray] = []
@@ -75,10 +87,11 @@ class ShapeBuilder:
         self._polygons.append(Polygon(start, polygons, corners, face, solid, colour, glow))
 
     def frustum(self, base: np.ndarray, top: np.ndarray, colour: Colour) -> int:
-        """A convex solid between two rings (k, 3), counter-clockwise seen from the top's side.
+        """Add a convex solid between two rings (k, 3), counter-clockwise as viewed from the top.
 
-        Returns the index of its first face: faces 0..k-1 are the sides (side i between ring points
-        i and i + 1), then top, then bottom.
+        Returns:
+            Index of its first face. Faces 0 to k - 1 are the sides (side i between ring points i
+            and i + 1), then top, then bottom.
         """
         base, top = np.asarray(base, float), np.asarray(top, float)
         k, solid, first = len(base), len(self._points), len(self._faces)
@@ -92,10 +105,19 @@ class ShapeBuilder:
         return first
 
     def box(self, x, y, z, colour: Colour, top_x=None, top_y=None, pitch: float = 0.0) -> int:
-        """A box over x, y, z = (low, high) that may taper to (top_x, top_y) at its top.
+        """Add a box, optionally tapered or tilted.
 
-        pitch [rad] tilts it about its middle, nose up. Sides: 0 front, 1 left, 2 back, 3 right,
-        then 4 top, 5 bottom. Returns the index of the front face.
+        Args:
+            x: (low, high) range in x.
+            y: (low, high) range in y.
+            z: (low, high) range in z.
+            colour: colour of the faces.
+            top_x: (low, high) range in x at the top, if it differs.
+            top_y: (low, high) range in y at the top, if it differs.
+            pitch: rotation about the centre, front upwards, radians.
+
+        Returns:
+            Index of the front face; left, back, right, top and bottom face follow in this order.
         """
         rings = []
         for (x0, x1), (y0, y1), height in ((x, y, z[0]), (top_x or x, top_y or y, z[1])):
@@ -109,7 +131,7 @@ class ShapeBuilder:
         return self.frustum(base, top, colour)
 
     def cylinder(self, x, y, z, radius, top_radius, height, sides, colour: Colour) -> int:
-        """An upright prism with ``sides`` sides about (x, y), from z up by height."""
+        """Add an upright prism with ``sides`` sides about (x, y), from z to z + height."""
         angle = (np.arange(sides) + 0.5) * 2.0 * np.pi / sides
         ring = np.stack([np.cos(angle), np.sin(angle), 0.0 * angle], axis=1)
         foot = np.array([x, y, z])
@@ -118,15 +140,18 @@ class ShapeBuilder:
         )
 
     def wheel(self, x, y, z, radius: float, width: float, colour: Colour) -> int:
-        """An eight-sided wheel standing in the x-z plane, centred at (x, y, z)."""
+        """Add an eight-sided wheel in the x-z plane, centred at (x, y, z)."""
         angle = (np.arange(8) + 0.5) * np.pi / 4
         ring = radius * np.stack([np.sin(angle), 0.0 * angle, np.cos(angle)], axis=1)
         middle, half = np.array([x, y, z]), np.array([0.0, 0.5 * width, 0.0])
         return self.frustum(middle + ring - half, middle + ring + half, colour)
 
     def decal(self, face: int, rectangles, colour: Colour, glow: float = 0.0) -> None:
-        """Rectangles (u0, u1, v0, v1) on a four-cornered face, in its own 0..1 coordinates: u to
-        the right as seen from outside, v upwards. Values beyond 0..1 hang over the edge."""
+        """Add rectangles (u0, u1, v0, v1) to a face with four corners.
+
+        The coordinates of a face are 0 to 1, u to the right as viewed from outside, v upwards.
+        Rectangles may extend beyond the edges.
+        """
         quads = [
             [(u0, v0), (u1, v0), (u1, v1), (u0, v1)]
             for u0, u1, v0, v1 in np.atleast_2d(np.asarray(rectangles, float))
@@ -134,7 +159,7 @@ class ShapeBuilder:
         self._add_decal(face, np.asarray(quads), colour, glow)
 
     def disc(self, face: int, centres, radius: float, colour: Colour, glow: float = 0.0) -> None:
-        """Discs of ``radius`` metres around the (u, v) ``centres`` on a face."""
+        """Add discs of ``radius`` metres around the (u, v) ``centres`` to a face."""
         a, b, c, d = self._faces[face]
         across = np.linalg.norm(0.5 * (b + c) - 0.5 * (a + d))
         up = np.linalg.norm(0.5 * (c + d) - 0.5 * (a + b))
@@ -151,8 +176,11 @@ class ShapeBuilder:
         self._add_polygon(rows.reshape(-1, 3), n, k, face, self._face_solid[face], colour, glow)
 
     def build(self, margin: float = 0.03) -> Shape:
-        """The shape, moved so that its box (solids plus ``margin`` metres at the sides and top)
-        is centred on the origin in x and y and stands on z = 0."""
+        """Build the shape in the frame of its box.
+
+        The box encloses the solids with ``margin`` metres at the sides and the top; it is centred
+        on the origin in x and y, and its bottom is at z = 0.
+        """
         points = np.concatenate(self._points)
         low, high = points.min(0), points.max(0)
         shift = np.array([-0.5 * (low[0] + high[0]), -0.5 * (low[1] + high[1]), -low[2]])
@@ -192,11 +220,11 @@ def _plane(face: np.ndarray) -> np.ndarray:
 
 
 def _separations(points, solid_points, planes, solid_planes) -> tuple[np.ndarray, np.ndarray]:
-    """For each pair of solids the face plane that keeps them apart best."""
+    """Pairs of solids and the face plane of each pair with the largest separation."""
     distance = points @ planes[:, :3].T + planes[:, 3]
     nearest = np.minimum.reduceat(distance, solid_points[:-1], axis=0)  # (P, F)
     count = len(solid_points) - 1
-    pairs, found = [], []
+    pairs, separations = [], []
     for a in range(count):
         for b in range(a + 1, count):
             faces_a = slice(solid_planes[a], solid_planes[a + 1])
@@ -204,10 +232,10 @@ def _separations(points, solid_points, planes, solid_planes) -> tuple[np.ndarray
             best_a, best_b = nearest[b, faces_a].max(), nearest[a, faces_b].max()
             if best_a >= best_b:
                 pairs.append((a, b))
-                found.append(planes[faces_a][nearest[b, faces_a].argmax()])
+                separations.append(planes[faces_a][nearest[b, faces_a].argmax()])
             else:
                 pairs.append((b, a))
-                found.append(planes[faces_b][nearest[a, faces_b].argmax()])
+                separations.append(planes[faces_b][nearest[a, faces_b].argmax()])
     if not pairs:
         return np.zeros((0, 2), int), np.zeros((0, 4))
-    return np.asarray(pairs), np.stack(found)
+    return np.asarray(pairs), np.stack(separations)

@@ -1,4 +1,4 @@
-"""What stands along the street: traffic cones and barriers (annotated), buildings, trees, lamps."""
+"""Street furniture: traffic cones and barriers (annotated), buildings, hedges, trees, lamps."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from bev.lab.synthetic.objects.shape import Shape, ShapeBuilder
 
 
 def make_traffic_cone(rng: np.random.Generator) -> Shape:
-    """An orange cone with white rings on a slab."""
+    """Make an orange traffic cone with white rings on a slab."""
     b, tall, r = ShapeBuilder(), rng.uniform(0.7, 1.05), rng.uniform(0.14, 0.19)
     orange = vary(SIGNAL_ORANGE, rng, 0.05)
     b.box((-r - 0.05, r + 0.05), (-r - 0.05, r + 0.05), (0.0, 0.06), shade(orange, 0.45))
@@ -31,7 +31,10 @@ def make_traffic_cone(rng: np.random.Generator) -> Shape:
 
 
 def make_barrier(rng: np.random.Generator) -> Shape:
-    """About 2 m across, 0.6 m along its heading: striped plastic, concrete or a board."""
+    """Make a barrier of striped plastic, of concrete, or a board.
+
+    A barrier is about 2 m wide and 0.6 m long along its heading.
+    """
     b, w = ShapeBuilder(), 0.5 * rng.uniform(1.8, 2.5)
     kind = rng.choice(["striped", "concrete", "board"])
     tall = rng.uniform(0.85, 1.1)
@@ -60,7 +63,7 @@ def make_barrier(rng: np.random.Generator) -> Shape:
 
 
 def make_building(rng: np.random.Generator, length: float, depth: float, height: float) -> Shape:
-    """A house of this length (x), depth (y) and height [m], with rows of windows and shops."""
+    """Make a house of a length (x), depth (y) and height [m], with rows of windows and shops."""
     b = ShapeBuilder()
     base = vary(
         [
@@ -105,7 +108,7 @@ def make_building(rng: np.random.Generator, length: float, depth: float, height:
 
 
 def make_hedge(rng: np.random.Generator, length: float, height: float) -> Shape:
-    """A clipped hedge or a low wall of this length (x) and height in metres."""
+    """Make a trimmed hedge or a low wall of a length (x) and height [m]."""
     b, half = ShapeBuilder(), 0.5 * length
     if rng.random() < 0.7:
         green = vary((45, 88, 58), rng, 0.15)
@@ -132,14 +135,14 @@ def make_hedge(rng: np.random.Generator, length: float, height: float) -> Shape:
 
 
 def make_trunk(rng: np.random.Generator, height: float) -> Shape:
-    """The trunk of a tree."""
+    """Make the trunk of a tree of a height [m]."""
     b = ShapeBuilder()
     b.cylinder(0, 0, 0, 0.2, 0.13, height, 6, vary((50, 70, 90), rng))
     return b.build(margin=0.0)
 
 
 def make_canopy(rng: np.random.Generator) -> Shape:
-    """The crown of a tree."""
+    """Make the crown of a tree."""
     b, r, tall = ShapeBuilder(), rng.uniform(1.4, 2.2), rng.uniform(2.2, 4.0)
     green = vary((50, 105, 70) if rng.random() < 0.8 else (45, 110, 150), rng, 0.15)
     b.cylinder(0, 0, 0, 0.65 * r, r, 0.3 * tall, 9, shade(green, 0.75))
@@ -149,7 +152,7 @@ def make_canopy(rng: np.random.Generator) -> Shape:
 
 
 def make_lamp(rng: np.random.Generator) -> Shape:
-    """A street lamp's pole."""
+    """Make the pole of a street lamp."""
     b = ShapeBuilder()
     b.cylinder(0, 0, 0, 0.1, 0.07, rng.uniform(6.0, 8.0), 6, vary((110, 115, 115), rng))
     return b.build(margin=0.0)

@@ -1,7 +1,7 @@
 """Cars, trucks, buses and trailers: bodies of tapered boxes on wheels.
 
-Front and rear differ everywhere (white lamps and grille against red lamps and plate), since a
-model must read the heading from the looks.
+Front and rear of all vehicles differ (white lamps and grille or red lamps and plate), so that their
+heading can be predicted from their appearance.
 """
 
 from itertools import pairwise
@@ -26,8 +26,17 @@ from bev.lab.synthetic.objects.shape import Shape, ShapeBuilder
 
 
 def _wheels(b: ShapeBuilder, body: int, length: float, height: float, x: list, r: float, up: float):
-    """Wheel discs on both sides of a body (first face index ``body``) of this length and height,
-    whose rear end is at x = 0 and whose underside is ``up`` metres above the ground."""
+    """Add wheel discs to both sides of a body.
+
+    Args:
+        b: builder of the vehicle.
+        body: index of the body's first face.
+        length: length of the body, metres; its rear end is at x = 0.
+        height: height of the body, metres.
+        x: positions of the wheels along the body, metres.
+        r: radius of the wheels, metres.
+        up: height of the body's underside above the ground, metres.
+    """
     v = (r - up) / height
     left = [(1.0 - a / length, v) for a in x]
     right = [(a / length, v) for a in x]
@@ -42,12 +51,12 @@ def _lamps(b: ShapeBuilder, front: int, back: int, low: float, high: float, wide
 
 
 def _tyres_end_on(b: ShapeBuilder, face: int, drop: float):
-    """The tyres seen under the front or rear edge; ``drop`` in face heights."""
+    """Add the tyres visible below a front or rear face; ``drop`` is in face heights."""
     b.decal(face, [(0.05, 0.2, -drop, 0.0), (0.8, 0.95, -drop, 0.0)], RUBBER)
 
 
 def make_car(rng: np.random.Generator) -> Shape:
-    """Sedan, hatchback, estate/SUV or van."""
+    """Make a car: a sedan, a hatchback, an estate/SUV or a van."""
     kind = rng.choice(["sedan", "hatch", "suv", "van"], p=[0.4, 0.2, 0.28, 0.12])
     length = {"sedan": 4.7, "hatch": 4.1, "suv": 4.75, "van": 5.0}[kind] * rng.uniform(0.95, 1.06)
     width = {"sedan": 1.85, "hatch": 1.78, "suv": 1.95, "van": 2.0}[kind] * rng.uniform(0.97, 1.04)
@@ -111,7 +120,7 @@ def _cab(b: ShapeBuilder, x0: float, x1: float, w: float, up: float, top: float,
 
 
 def make_truck(rng: np.random.Generator) -> Shape:
-    """A cab and, behind a gap, a cargo box, a flat bed with a load, or a tipper."""
+    """Make a truck: a cab and, behind a gap, a cargo box, a flat bed with a load, or a tipper."""
     kind = rng.choice(["box", "flat", "tipper"], p=[0.55, 0.22, 0.23])
     length, width = rng.uniform(6.2, 8.8), rng.uniform(2.3, 2.6)
     colour, b, w = body_colour(rng), ShapeBuilder(), 0.5 * width
@@ -166,7 +175,7 @@ def make_truck(rng: np.random.Generator) -> Shape:
 
 
 def make_bus(rng: np.random.Generator) -> Shape:
-    """A long box with a band of windows, doors on the right and a big windscreen."""
+    """Make a bus: a long box with a row of windows, doors on the right and a large windscreen."""
     length, width, top = rng.uniform(10.0, 12.6), rng.uniform(2.65, 2.95), rng.uniform(2.95, 3.25)
     colour, b, w, up = body_colour(rng), ShapeBuilder(), 0.5 * width, 0.32
     b.box((0.2, length - 0.2), (0.2 - w, w - 0.2), (0.0, up), CHASSIS)
@@ -201,7 +210,7 @@ def make_bus(rng: np.random.Generator) -> Shape:
 
 
 def make_trailer(rng: np.random.Generator) -> Shape:
-    """A cargo body without a cab: wheels at the rear, landing legs in front, doors behind."""
+    """Make a trailer: a cargo body with wheels at the rear, landing legs in front, rear doors."""
     length, width, top = rng.uniform(8.5, 12.5), rng.uniform(2.45, 2.65), rng.uniform(3.4, 4.0)
     colour, b, w, floor = body_colour(rng), ShapeBuilder(), 0.5 * width, 1.1
     b.box((0.3, 0.36 * length), (0.3 - w, w - 0.3), (0.0, 0.95), CHASSIS)

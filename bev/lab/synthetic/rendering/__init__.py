@@ -1,1 +1,1 @@
-"""Images of a scene: ground, sky, weather, and items painted from far to near."""
+"""Rendering of a scene's images: ground, sky, weather, and items painted from far to near."""

@@ -1,7 +1,7 @@
-"""The ground: a painted map of the street at three scales, warped into each camera.
+"""Ground: a painted map of the street at three scales, warped into each camera.
 
-The ground is a plane, so a map of it goes into an image by a homography. Near the car the map has
-5 cm pixels, farther away coarser ones, so that distant markings do not shimmer and maps stay small.
+The ground is a plane, so a homography maps it into an image. The map has 5 cm pixels near the ego
+vehicle and coarser pixels farther away, so that distant markings do not flicker and maps are small.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,27 @@ import numpy as np
 from bev.lab.synthetic.scene.road import Road
 
 _LEVELS = ((0.05, 33.0), (0.125, 95.0), (0.5, 330.0))
-"""Metres per pixel and metres covered around the ego car's way."""
+"""Metres per pixel and metres covered around the path of the ego vehicle."""
 
 _BANDS = (20.0, 60.0)
-"""Metres along the optical axis at which the next coarser level takes over."""
+"""Distances along the optical axis from which the next coarser level is used, metres."""
 
 _SHIFT = 4
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Maps: (image, map_from_global 3x3 for continuous map pixels), finest first."""
+    """Maps of the ground.
+
+    Attributes:
+        levels: maps (image, map_from_global 3x3 for continuous map pixels), finest first.
+    """
 
     levels: list[tuple[np.ndarray, np.ndarray]]
 
 
 class _Sheet:
-    """One map being painted, in road coordinates."""
+    """Canvas of one map, painted in road coordinates."""
 
     def __init__(self, road: Road, low, size, scale: float, base) -> None:
         width, height = (int(np.ceil(v / scale)) for v in size)
@@ -48,7 +52,7 @@ class _Sheet:
         cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, _SHIFT)
 
     def strip(self, s0, s1, t0, t1, colour) -> None:
-        """The strip between s0..s1 and t0..t1 of the main street."""
+        """Paint the strip s0..s1, t0..t1 of the main street."""
         steps = max(2, int(abs(s1 - s0) / 3.0) + 2) if self.road.curvature else 2
         s = np.linspace(s0, s1, steps)
         x, y, _ = self.road.pose(
@@ -57,7 +61,7 @@ class _Sheet:
         self.polygon(x, y, colour)
 
     def cross(self, u0, u1, v0, v1, colour) -> None:
-        """The rectangle u0..u1, v0..v1 of the crossing street."""
+        """Paint the rectangle u0..u1, v0..v1 of the crossing street."""
         corners = [
             self.road.crossing_pose(u, v) for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))
         ]
@@ -66,8 +70,8 @@ class _Sheet:
 
 
 def make_ground(road: Road, lots, travel: float, rng: np.random.Generator) -> Ground:
-    """Paints the maps of a street for an ego car that goes from s = 0 to s = ``travel``."""
-    looks = _Looks(rng)
+    """Paint the maps of a street for an ego vehicle that drives from s = 0 to s = ``travel``."""
+    colours = _StreetColours(rng)
     noise = _noise_tile(rng)
     s = np.linspace(0.0, travel, 8)
     x, y, _ = road.pose(s, 0.0)
@@ -79,9 +83,10 @@ def make_ground(road: Road, lots, travel: float, rng: np.random.Generator) -> Gr
         low = np.array([along.min(), across.min()]) - reach
         size = np.array([np.ptp(along), np.ptp(across)]) + 2 * reach
         fine = scale / 2 if scale > 0.3 else scale
-        sheet = _Sheet(road, low, size, fine, looks.verge)
-        _paint_street(sheet, lots, looks, reach)
-        image, matrix = sheet.image, sheet.map_from_global
+        sheet = _Sheet(road, low, size, fine, colours.verge)
+        _paint_street(sheet, lots, colours, reach)
+        image: np.ndarray = sheet.image
+        matrix = sheet.map_from_global
         _roughen(image, noise, fine)
         if fine != scale:
             image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -90,7 +95,7 @@ def make_ground(road: Road, lots, travel: float, rng: np.random.Generator) -> Gr
     return Ground(levels)
 
 
-class _Looks:
+class _StreetColours:
     """Colours of one street."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -108,67 +113,67 @@ class _Looks:
         self.bike = (70, 105, 75) if rng.random() < 0.35 else self.asphalt
 
 
-def _paint_street(sheet: _Sheet, lots, looks: _Looks, reach: float) -> None:
+def _paint_street(sheet: _Sheet, lots, colours: _StreetColours, reach: float) -> None:
     road = sheet.road
     end = min(reach + 60.0, 2.6 / max(abs(road.curvature), 1e-3))
     low, high = -end, end + 60.0
-    sheet.strip(low, high, -road.plots, road.plots, looks.pavement)
+    sheet.strip(low, high, -road.plots, road.plots, colours.pavement)
     for a, b, side in lots:
-        sheet.strip(a, b, side * road.kerb, side * (road.plots + 18.0), looks.parking)
+        sheet.strip(a, b, side * road.kerb, side * (road.plots + 18.0), colours.parking)
         for s in np.arange(a, b, 3.1):
             for depth in (1.8, 10.5):
                 t = side * (road.plots + depth)
-                sheet.strip(s, s + 0.12, t, t + side * 5.2, looks.white)
+                sheet.strip(s, s + 0.12, t, t + side * 5.2, colours.white)
     half = road.crossing_half_width
     if road.crossing is not None:
-        sheet.cross(-reach, reach, -half - 2.0, half + 2.0, looks.pavement)
-    sheet.strip(low, high, -road.kerb - 0.18, road.kerb + 0.18, looks.kerb)
-    sheet.strip(low, high, -road.kerb, road.kerb, looks.parking)
+        sheet.cross(-reach, reach, -half - 2.0, half + 2.0, colours.pavement)
+    sheet.strip(low, high, -road.kerb - 0.18, road.kerb + 0.18, colours.kerb)
+    sheet.strip(low, high, -road.kerb, road.kerb, colours.parking)
     edge = road.lanes * road.lane_width
     for side in (-1.0, 1.0):
-        sheet.strip(low, high, side * edge, side * (edge + road.bike_width), looks.bike)
-    sheet.strip(low, high, -edge, edge, looks.asphalt)
+        sheet.strip(low, high, side * edge, side * (edge + road.bike_width), colours.bike)
+    sheet.strip(low, high, -edge, edge, colours.asphalt)
     if sheet.scale < 0.3:
-        _paint_lines(sheet, looks, low, high)
+        _paint_lines(sheet, colours, low, high)
     else:
-        sheet.strip(low, high, -0.2, 0.2, looks.centre)
+        sheet.strip(low, high, -0.2, 0.2, colours.centre)
     if road.crossing is not None:
-        _paint_crossing(sheet, looks, reach)
+        _paint_crossing(sheet, colours, road.crossing, reach)
 
 
-def _paint_lines(sheet: _Sheet, looks: _Looks, low: float, high: float) -> None:
+def _paint_lines(sheet: _Sheet, colours: _StreetColours, low: float, high: float) -> None:
     road = sheet.road
     edge = road.lanes * road.lane_width
     for t in (-0.16, 0.16):
-        sheet.strip(low, high, t - 0.06, t + 0.06, looks.centre)
+        sheet.strip(low, high, t - 0.06, t + 0.06, colours.centre)
     dashes = np.arange(max(low, -95.0), min(high, 150.0), 9.0)
     for side in (-1.0, 1.0):
         for t in (edge, edge + road.bike_width):
-            sheet.strip(low, high, side * t - 0.06, side * t + 0.06, looks.white)
+            sheet.strip(low, high, side * t - 0.06, side * t + 0.06, colours.white)
         for lane in range(1, road.lanes):
             t = side * lane * road.lane_width
             for s in dashes:
-                sheet.strip(s, s + 3.0, t - 0.065, t + 0.065, looks.white)
+                sheet.strip(s, s + 3.0, t - 0.065, t + 0.065, colours.white)
         for s in np.arange(dashes[0], dashes[-1], 6.5):
             inner, outer = side * (edge + road.bike_width), side * road.kerb
-            sheet.strip(s, s + 0.1, inner, outer, looks.white)
+            sheet.strip(s, s + 0.1, inner, outer, colours.white)
 
 
-def _paint_crossing(sheet: _Sheet, looks: _Looks, reach: float) -> None:
+def _paint_crossing(sheet: _Sheet, colours: _StreetColours, crossing: float, reach: float) -> None:
     road, half = sheet.road, sheet.road.crossing_half_width
-    sheet.cross(-reach, reach, -half + 1.0, half - 1.0, looks.asphalt)
+    sheet.cross(-reach, reach, -half + 1.0, half - 1.0, colours.asphalt)
     sheet.strip(
-        road.crossing - half - 3.2, road.crossing + half + 3.2, -road.kerb, road.kerb, looks.asphalt
+        crossing - half - 3.2, crossing + half + 3.2, -road.kerb, road.kerb, colours.asphalt
     )
     for arm in (-1.0, 1.0):
-        sheet.cross(arm * (road.plots + 1), arm * reach, -0.08, 0.08, looks.centre)
+        sheet.cross(arm * (road.plots + 1), arm * reach, -0.08, 0.08, colours.centre)
         line = road.plots + 0.4
-        inbound = sorted((0.0, arm * (half - 1.0)))
-        sheet.cross(arm * line, arm * (line + 0.4), *inbound, looks.white)
+        low, high = sorted((0.0, arm * (half - 1.0)))
+        sheet.cross(arm * line, arm * (line + 0.4), low, high, colours.white)
         if sheet.scale < 0.3:
-            middle = road.crossing + arm * (half + 1.5)
+            middle = crossing + arm * (half + 1.5)
             for t in np.arange(-road.kerb + 0.4, road.kerb - 0.4, 1.0):
-                sheet.strip(middle - 1.3, middle + 1.3, t, t + 0.5, looks.white)
+                sheet.strip(middle - 1.3, middle + 1.3, t, t + 0.5, colours.white)
 
 
 def _noise_tile(rng: np.random.Generator) -> np.ndarray:
@@ -199,14 +204,16 @@ def paint_ground(
     camera_from_global: np.ndarray,
     top: int,
 ) -> None:
-    """Paints the ground into image rows ``top`` and below, in place; rows are split into bands by
-    distance, each taken from its map."""
+    """Paint the ground into the rows of an image from ``top`` on, in place.
+
+    The rows are split into bands by distance; each band is warped from the map of its level.
+    """
     height, width = image.shape[:2]
     rotation, translation = camera_from_global[:3, :3], camera_from_global[:3, 3]
     plane = np.stack([rotation[:, 0], rotation[:, 1], translation], axis=1)
     pixel_from_global = intrinsic @ plane
     camera_height = -(rotation.T @ translation)[2]
-    # Rows of the middle column at which the ground is as far as each band's end.
+    # Rows of the middle column in which the ground is at the end of each band.
     focal, middle = intrinsic[1, 1], intrinsic[1, 2]
     horizon = middle + focal * np.tan(-np.arcsin(np.clip(-rotation[2, 2], -1, 1)))
     rows = [int(np.clip(horizon + focal * camera_height / z, top, height)) for z in _BANDS]

@@ -1,4 +1,4 @@
-"""Painting solids: shaded, hazed convex polygons from far to near, and their shadows."""
+"""Painting of solids as shaded convex polygons with haze, far to near, and of their shadows."""
 
 import cv2
 import numpy as np
@@ -11,12 +11,12 @@ _SHIFT = 4
 
 
 def _fixed(pixels: np.ndarray) -> np.ndarray:
-    """Continuous pixels as OpenCV's fixed-point coordinates (its pixel centres are integers)."""
+    """Convert pixels to fixed-point coordinates of OpenCV, whose pixel centres are integers."""
     return np.rint((pixels - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
 def paint_items(image: np.ndarray, view: View, weather: Weather) -> None:
-    """Paints all items of the view onto an image (H, W, 3) uint8, in place."""
+    """Paint all items of the view onto an image (H, W, 3) uint8, in place."""
     order = view.order
     if len(order) == 0:
         return
@@ -53,15 +53,19 @@ def paint_items(image: np.ndarray, view: View, weather: Weather) -> None:
 
 
 def _reduce_rows(op: np.ufunc, values: np.ndarray, starts, lengths) -> np.ndarray:
-    """op over values[start : start + length] for each polygon."""
+    """Reduction of values[start : start + length] for each polygon."""
     ends = np.minimum(starts + lengths, len(values) - 1)
     pairs = np.stack([starts, ends], axis=1).ravel()
     return op.reduceat(values, pairs, axis=0)[::2]
 
 
 def _visible_polygons(view: View, shapes: list):
-    """Polygons that face the camera, in painting order: first vertex, number of polygons, corners
-    of each, and their row among all polygons of the shapes."""
+    """Polygon groups that face the camera, in paint order.
+
+    Returns:
+        Arrays of each group's first vertex, number of polygons and corners per polygon, and of its
+        row among all polygon groups of the shapes.
+    """
     ranks, camera = view.ranks, view.camera_in_item
     starts, facing, solid_rank, owners = [], [], [], []
     offset = 0
@@ -81,7 +85,7 @@ def _visible_polygons(view: View, shapes: list):
 
 
 def _colours(view: View, shapes: list, weather: Weather) -> np.ndarray:
-    """(polygons, 3) shaded colours: sun, sky from above, a little light from the ground, haze."""
+    """(polygons, 3) colours with sun light, sky light, light from the ground, and haze."""
     index = view.order
     turn = view.items.rotation[index]
     colours = np.concatenate([s.colours for s in shapes])
@@ -99,8 +103,8 @@ def _colours(view: View, shapes: list, weather: Weather) -> np.ndarray:
     return lit * (1.0 - haze) + weather.sky_low * haze
 
 
-def shadow_outlines(items: Items, weather: Weather) -> tuple[list, list]:
-    """On the ground: cast shadows and contact shadows, each a list of (k, 2) global polygons."""
+def shadow_polygons(items: Items, weather: Weather) -> tuple[list, list]:
+    """Cast shadows and contact shadows on the ground, each a list of (k, 2) global polygons."""
     slope = weather.sun[:2] / max(0.25, weather.sun[2])
     cast, contact = [], []
     rotation = items.rotation
@@ -117,11 +121,11 @@ def shadow_outlines(items: Items, weather: Weather) -> tuple[list, list]:
     return cast, contact
 
 
-def paint_shadows(image: np.ndarray, view: View, outlines, weather: Weather, top: int) -> None:
-    """Darkens the ground below image row ``top`` by the shadows, softly, in place."""
+def paint_shadows(image: np.ndarray, view: View, shadows, weather: Weather, top: int) -> None:
+    """Darken the ground by soft shadows in the image rows from ``top`` on, in place."""
     height, width = image.shape[:2]
     mask = np.zeros((height // 2, width // 2), np.uint8)
-    cast, contact = outlines
+    cast, contact = shadows
     sunny = int(170 * weather.direct / (weather.direct + weather.ambient) + 20)
     for polygons, depth in ((cast, sunny), (contact, 135)):
         for polygon in polygons:
@@ -132,7 +136,7 @@ def paint_shadows(image: np.ndarray, view: View, outlines, weather: Weather, top
             if points[:, 2].min() < NEAR:
                 points = clip_near(points)
             fixed = _fixed(view.to_pixels(points) / 2.0)
-            cv2.fillConvexPoly(mask, fixed, depth, cv2.LINE_8, _SHIFT)
+            cv2.fillConvexPoly(mask, fixed, (depth,), cv2.LINE_8, _SHIFT)
     cv2.blur(mask, (5, 5), mask)
     lower = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)[top:]
     light = cv2.merge([cv2.bitwise_not(lower)] * 3)

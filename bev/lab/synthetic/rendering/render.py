@@ -1,10 +1,10 @@
-"""From a scene's ground truth to its camera images."""
+"""Renderer of camera images from the ground truth of a scene."""
 
 import cv2
 import numpy as np
 
 from bev.lab.synthetic.rendering.ground import make_ground, paint_ground
-from bev.lab.synthetic.rendering.painter import paint_items, paint_shadows, shadow_outlines
+from bev.lab.synthetic.rendering.painter import paint_items, paint_shadows, shadow_polygons
 from bev.lab.synthetic.rendering.sky import make_backdrop, make_panorama, paint_haze, paint_sky
 from bev.lab.synthetic.scene.scene import Scene
 from bev.lab.synthetic.visibility.ground_truth import FrameGroundTruth
@@ -15,7 +15,12 @@ NOISE = 1.6
 
 
 class Renderer:
-    """Paints the images of one scene; what stays the same over the scene is made once."""
+    """Renderer of one scene's images; everything constant over the scene is computed once.
+
+    Args:
+        scene: scene to render.
+        size: (width, height) of the images in pixels.
+    """
 
     def __init__(self, scene: Scene, size: tuple[int, int]) -> None:
         self._scene, self._size = scene, size
@@ -37,30 +42,30 @@ class Renderer:
         self._ground_light = float(min(1.15, light))
 
     def images(self, ground_truth: FrameGroundTruth, frame: int) -> dict[str, np.ndarray]:
-        """camera -> (H, W, 3) uint8 BGR image of a key frame."""
+        """Images of a key frame by camera, each (H, W, 3) uint8, BGR."""
         scene, rng = self._scene, np.random.default_rng([self._scene.look_seed, 3, frame])
-        outlines = shadow_outlines(ground_truth.items, scene.weather)
+        shadows = shadow_polygons(ground_truth.items, scene.weather)
         images = {}
         for camera in scene.rig.cameras:
             pose = scene.ego_pose(scene.firings[frame][camera.channel])
             yaw = float(np.arctan2(pose[1, 0], pose[0, 0]))
             names = [part.mount.channel for part in camera.parts(self._size)]
-            painted = [self._paint(ground_truth.views[name], name, outlines, yaw) for name in names]
+            painted = [self._paint(ground_truth.views[name], name, shadows, yaw) for name in names]
             image = cv2.LUT(camera.assembled(painted), self._curve)
             dy, dx = rng.integers(0, 64, 2)
             grain = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
             images[camera.channel] = cv2.addWeighted(image, 1.0, grain, 1.0, -128.0)
         return images
 
-    def _paint(self, view: View, name: str, outlines, yaw: float) -> np.ndarray:
-        """A pinhole view without the camera's exposure and noise."""
+    def _paint(self, view: View, name: str, shadows, yaw: float) -> np.ndarray:
+        """Image of a pinhole view without the camera's exposure and noise."""
         weather, backdrop = self._scene.weather, self._backdrops[name]
         image = np.empty((view.size[1], view.size[0], 3), np.uint8)
         if backdrop.top < len(image):
             paint_ground(image, self._ground, view.intrinsic, view.camera_from_global, backdrop.top)
             lower = image[backdrop.top :]
             cv2.convertScaleAbs(lower, lower, self._ground_light)
-            paint_shadows(image, view, outlines, weather, backdrop.top)
+            paint_shadows(image, view, shadows, weather, backdrop.top)
             paint_haze(image, backdrop, weather)
         paint_sky(image, backdrop, self._panorama, yaw)
         paint_items(image, view, weather)

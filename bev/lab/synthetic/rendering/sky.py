@@ -1,7 +1,7 @@
-"""The sky and the far skyline: a panorama around the scene, looked up by each pixel's direction.
+"""Sky and distant skyline: a panorama around the scene, sampled by the direction of each pixel.
 
-The ego car stays level, so a camera's pixels keep their elevation and only turn with its heading:
-the look-up maps are made once per scene.
+The ego vehicle stays level, so the pixels of a camera keep their elevation and only their azimuth
+changes with the heading. The look-up maps are therefore computed once per scene.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,20 @@ from bev.lab.synthetic.rig import Mount
 
 _WIDTH, _HEIGHT = 2048, 320
 _LOW, _HIGH = -4.0, 36.0
-"""Degrees of elevation at the panorama's lower and upper edge."""
+"""Elevation of the panorama's lower and upper edge, degrees."""
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """For one camera: azimuth and row of the panorama for its upper rows (float32), where the sky
-    lies (bool), the first ground row ``top``, and the haze weights of rows from ``top`` on."""
+    """Look-up maps of one camera, whose upper rows are those with sky.
+
+    Attributes:
+        column: panorama column of each pixel in the upper rows, for heading 0, float32.
+        row: panorama row of each pixel in the upper rows, float32.
+        sky: mask of the sky in the upper rows, bool.
+        top: first image row with ground.
+        haze: haze weight of each pixel in the rows from ``top`` on, float32.
+    """
 
     column: np.ndarray
     row: np.ndarray
@@ -30,7 +37,7 @@ class Backdrop:
 
 
 def make_panorama(weather: Weather, rng: np.random.Generator) -> np.ndarray:
-    """(320, 2048, 3) uint8; azimuth grows to the right, elevation upwards."""
+    """Panorama (320, 2048, 3) uint8; azimuth increases to the right, elevation upwards."""
     elevation = np.linspace(_HIGH, _LOW, _HEIGHT)
     blend = np.clip(elevation / 30.0, 0.0, 1.0)[:, None] ** 0.7
     column = weather.sky_low * (1 - blend) + weather.sky_top * blend
@@ -48,7 +55,7 @@ def make_panorama(weather: Weather, rng: np.random.Generator) -> np.ndarray:
 
 
 def _paint_skyline(sky: np.ndarray, weather: Weather, rng: np.random.Generator) -> None:
-    """Hazy far houses and trees along the horizon."""
+    """Paint distant houses and trees along the horizon, in place."""
     per_degree = _HEIGHT / (_HIGH - _LOW)
     base = int(_HIGH * per_degree)
     for far, tint in ((0.75, (140, 135, 130)), (0.5, (95, 110, 95))):
@@ -67,7 +74,7 @@ def make_backdrop(mount: Mount, size: tuple[int, int], weather: Weather) -> Back
     """Look-up maps of one camera."""
     width, height = size
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    k, pose = mount.intrinsic, mount.ego_from_sensor
+    k, pose = mount.camera_matrix, mount.ego_from_sensor
     rays = np.stack([(u - k[0, 2]) / k[0, 0], (v - k[1, 2]) / k[1, 1], np.ones_like(u)], axis=-1)
     rays = rays @ pose[:3, :3].T
     flat = np.hypot(rays[..., 0], rays[..., 1])
@@ -77,11 +84,11 @@ def make_backdrop(mount: Mount, size: tuple[int, int], weather: Weather) -> Back
     top = int(np.flatnonzero((~above).any(1)).min(initial=height))
     azimuth = np.arctan2(rays[:last, :, 1], rays[:last, :, 0])
     distance = pose[2, 3] * flat / np.maximum(-rays[..., 2], 1e-4)
-    row = (_HIGH - elevation) / (_HIGH - _LOW) * _HEIGHT - 0.5  # above the panorama is its edge
+    row = (_HIGH - elevation) / (_HIGH - _LOW) * _HEIGHT - 0.5
     haze = 1.0 - np.exp(-np.minimum(distance[top:], 2000.0) / weather.haze)
     return Backdrop(
         column=(azimuth / (2 * np.pi) * _WIDTH).astype(np.float32),
-        row=np.maximum(row[:last], 0.0).astype(np.float32),
+        row=np.maximum(row[:last], 0.0).astype(np.float32),  # the edge continues above the panorama
         sky=above[:last],
         top=top,
         haze=haze.astype(np.float32),
@@ -89,7 +96,7 @@ def make_backdrop(mount: Mount, size: tuple[int, int], weather: Weather) -> Back
 
 
 def paint_sky(image: np.ndarray, backdrop: Backdrop, panorama: np.ndarray, yaw: float) -> None:
-    """Paints the sky into an image for an ego heading ``yaw`` [rad], in place."""
+    """Paint the sky into an image for an ego heading ``yaw`` [rad], in place."""
     shifted = np.float32((yaw / (2 * np.pi) * _WIDTH) % _WIDTH)
     if not len(backdrop.column):
         return
@@ -100,7 +107,7 @@ def paint_sky(image: np.ndarray, backdrop: Backdrop, panorama: np.ndarray, yaw: 
 
 
 def paint_haze(image: np.ndarray, backdrop: Backdrop, weather: Weather) -> None:
-    """Fades the ground towards the horizon's colour, in place."""
+    """Blend the ground with the colour of the horizon, in place."""
     rows = image[backdrop.top :]
     far = min(len(rows), int(np.flatnonzero((backdrop.haze > 0.04).any(1)).max(initial=0)) + 1)
     air = np.empty_like(rows[:far])

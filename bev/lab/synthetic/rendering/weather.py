@@ -1,4 +1,4 @@
-"""Light and air of a scene: sun, sky, haze, and the camera's exposure."""
+"""Weather of a scene: sun, sky, haze, and the exposure of the cameras."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Weather:
-    """sun: (3,) unit vector towards the sun, global. ambient, direct: brightness of shade and of
-    sunlight. sky_top, sky_low: colours (BGR). clouds: 0..1. haze: metres at which 63 % of an object
-    is lost in haze. gain: (3,) exposure and white balance by channel; gamma: tone curve."""
+    """Light, haze and exposure of a scene.
+
+    Attributes:
+        sun: (3,) unit vector towards the sun, global frame.
+        ambient: brightness in the shade.
+        direct: brightness added by direct sunlight.
+        sky_top: (3,) BGR colour of the sky high above the horizon.
+        sky_low: (3,) BGR colour of the sky at the horizon.
+        clouds: cloud cover, 0 to 1.
+        haze: distance at which haze replaces 63 % of an object's colour, metres.
+        gain: (3,) exposure and white balance by channel.
+        gamma: exponent of the tone curve.
+    """
 
     sun: np.ndarray
     ambient: float
@@ -23,7 +33,7 @@ class Weather:
 
 
 def make_weather(rng: np.random.Generator) -> Weather:
-    """Clear, hazy, overcast or evening light."""
+    """Random weather: clear, hazy, overcast or evening."""
     kind = rng.choice(["clear", "hazy", "overcast", "evening"], p=[0.4, 0.2, 0.25, 0.15])
     top, low, ambient, direct, clouds, haze, high = {
         "clear": ((205, 150, 90), (225, 210, 190), 0.55, 0.55, 0.35, 450.0, (35, 65)),

@@ -1,1 +1,1 @@
-"""A scene of the synthetic world: its road, its traffic, and how everything moves."""
+"""Scenes of the synthetic world: road, traffic and motion."""

@@ -1,6 +1,5 @@
-"""Actors: the annotated objects of a scene, and the space they keep free of one another."""
+"""Actors, the annotated objects of a scene, and their placement without collisions."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from bev.lab.synthetic.objects.shape import Shape
 from bev.lab.synthetic.scene.motion import Motion
 
 GROUND_CLEARANCE = 0.02
-"""Height of every box's bottom above the ground [m]: lidar returns from the ground stay outside."""
+"""Height [m] of box bottoms above the ground, so that ground returns lie outside of boxes."""
 
 CATEGORIES = {
     "car": "vehicle.car",
@@ -23,13 +22,20 @@ CATEGORIES = {
     "traffic_cone": "movable_object.trafficcone",
     "barrier": "movable_object.barrier",
 }
-"""nuScenes detection class to the category written in the tables."""
+"""Categories in the tables by nuScenes detection class."""
 
 
 @dataclass(frozen=True)
 class Actor:
-    """An annotated object: detection class, nuScenes category and attribute ("" for none), its
-    shape and its motion."""
+    """Annotated object.
+
+    Attributes:
+        label: nuScenes detection class.
+        category: nuScenes category.
+        attribute: nuScenes attribute, "" for none.
+        shape: shape of the object.
+        motion: pose of the object over time.
+    """
 
     label: str
     category: str
@@ -40,8 +46,15 @@ class Actor:
 
 @dataclass(frozen=True)
 class Prop:
-    """Something that is seen but not annotated (a house, a tree): shape, pose [m, rad], height of
-    its foot above the ground."""
+    """Visible object that is not annotated, such as a house or a tree.
+
+    Attributes:
+        shape: shape of the object.
+        x: global x of its centre, metres.
+        y: global y of its centre, metres.
+        yaw: heading in the global frame, radians.
+        z: height of its bottom above the ground, metres.
+    """
 
     shape: Shape
     x: float
@@ -51,9 +64,11 @@ class Prop:
 
 
 class FreeSpace:
-    """Places actors so that no two footprints ever meet.
+    """Occupied space of a scene, for the placement of actors whose footprints never overlap.
 
-    times: (T,) seconds at which footprints are compared; margin: metres kept between them.
+    Args:
+        times: (T,) seconds at which footprints are compared.
+        margin: least distance between footprints, metres.
     """
 
     def __init__(self, times: np.ndarray, margin: float = 0.25) -> None:
@@ -63,35 +78,36 @@ class FreeSpace:
         self._halves = np.zeros((0, 2))
 
     def occupy(self, motion: Motion, length: float, width: float, ahead: float = 0.0) -> None:
-        """Takes the footprint's space; ``ahead`` moves its middle forward of the pose [m]."""
+        """Occupy the space of a footprint whose centre is ``ahead`` metres ahead of the pose."""
         x, y, yaw = motion.pose(self._times)
         pose = np.stack([x + ahead * np.cos(yaw), y + ahead * np.sin(yaw), yaw])
         self._poses = np.concatenate([self._poses, pose[None]])
         self._halves = np.concatenate([self._halves, [[0.5 * length, 0.5 * width]]])
 
     def is_free(self, motion: Motion, length: float, width: float) -> bool:
-        """Whether a footprint of this motion meets none of those taken, at any time."""
+        """True if a footprint of this motion overlaps no occupied footprint at any time."""
         x, y, yaw = motion.pose(self._times)
         half = np.array([0.5 * length, 0.5 * width]) + self._margin
         gap = np.hypot(self._poses[:, 0] - x, self._poses[:, 1] - y)
         near = gap < (np.hypot(*half) + np.hypot(*self._halves.T))[:, None]
-        who, when = np.nonzero(near)
-        if len(who) == 0:
+        other, step = np.nonzero(near)
+        if len(other) == 0:
             return True
-        theirs = self._poses[who, :, when]
-        dx, dy = theirs[:, 0] - x[when], theirs[:, 1] - y[when]
-        return not _rectangles_meet(dx, dy, yaw[when], half, theirs[:, 2], self._halves[who]).any()
+        poses = self._poses[other, :, step]
+        dx, dy = poses[:, 0] - x[step], poses[:, 1] - y[step]
+        overlap = _rectangles_overlap(dx, dy, yaw[step], half, poses[:, 2], self._halves[other])
+        return not overlap.any()
 
     def place(self, motion: Motion, length: float, width: float) -> bool:
-        """Takes the space if it is free; says whether it was."""
+        """Occupy the space of a footprint if it is free; returns True if it was."""
         free = self.is_free(motion, length, width)
         if free:
             self.occupy(motion, length, width)
         return free
 
 
-def _rectangles_meet(dx, dy, yaw_a, half_a, yaw_b, half_b) -> np.ndarray:
-    """Separating-axis test of pairs of rectangles; (dx, dy) from a's middle to b's."""
+def _rectangles_overlap(dx, dy, yaw_a, half_a, yaw_b, half_b) -> np.ndarray:
+    """Separating-axis test of pairs of rectangles; (dx, dy) from the centre of a to that of b."""
     c, s = np.abs(np.cos(yaw_b - yaw_a)), np.abs(np.sin(yaw_b - yaw_a))
     length_b, width_b = half_b[:, 0], half_b[:, 1]
     along_a = np.abs(dx * np.cos(yaw_a) + dy * np.sin(yaw_a))
@@ -104,6 +120,3 @@ def _rectangles_meet(dx, dy, yaw_a, half_a, yaw_b, half_b) -> np.ndarray:
         & (along_b < length_b + half_a[0] * c + half_a[1] * s)
         & (across_b < width_b + half_a[0] * s + half_a[1] * c)
     )
-
-
-Maker = Callable[[np.random.Generator], Shape]

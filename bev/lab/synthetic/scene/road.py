@@ -1,24 +1,40 @@
-"""The road: a street of constant curvature, its lanes, and a crossing street.
+"""Road: a street of constant curvature, its lanes, and a crossing street.
 
-Everything on the road is placed by (s, t): s metres along the centre line, t metres to its left.
+Positions on the road are (s, t): s metres along the centre line, t metres to its left.
 Traffic keeps right: lanes with t < 0 run towards +s, lanes with t > 0 towards -s.
 From the centre outwards: lanes, bicycle strip, parking strip, kerb, pavement (sidewalk), plots.
 """
 
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
 Values = float | np.ndarray
-"""One number or an array of them."""
+"""A number or an array of numbers."""
+
+Pose = tuple[float, float, float]
+"""Global x, y [m] and yaw [rad]."""
+
+Poses = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Arrays of global x, y [m] and yaw [rad]."""
 
 
 @dataclass(frozen=True)
 class Road:
-    """A street in the global frame.
+    """Street in the global frame; widths are in metres.
 
-    origin: (x, y) of s = t = 0 in metres; heading: radians there; curvature: 1/m, positive left.
-    lanes: lanes per direction. Widths in metres. crossing: s of a crossing street, or None.
+    Attributes:
+        origin: (x, y) of s = t = 0, metres.
+        heading: heading at the origin, radians.
+        curvature: curvature in 1/m, positive to the left.
+        lanes: number of lanes per direction.
+        lane_width: width of a lane.
+        bike_width: width of the bicycle strip.
+        parking_width: width of the parking strip.
+        sidewalk_width: width of the pavement.
+        crossing: s of a crossing street, or None.
+        crossing_half_width: half the width of the crossing street.
     """
 
     origin: tuple[float, float]
@@ -49,14 +65,18 @@ class Road:
 
     @property
     def plots(self) -> float:
-        """``|t|`` where the pavement ends and the plots begin."""
+        """``|t|`` of the border between pavement and plots."""
         return self.kerb + self.sidewalk_width
 
     def lane_centre(self, lane: int, forward: bool) -> float:
-        """t of the middle of a lane, counted from 0 at the centre line outwards."""
+        """t of the middle of a lane; lane 0 is next to the centre line."""
         t = (lane + 0.5) * self.lane_width
         return -t if forward else t
 
+    @overload
+    def pose(self, s: float, t: float) -> Pose: ...
+    @overload
+    def pose(self, s: np.ndarray, t: Values) -> Poses: ...
     def pose(self, s: Values, t: Values) -> tuple[Values, Values, Values]:
         """Global x, y and heading of the road's +s direction at (s, t); arrays broadcast."""
         s, t = np.asarray(s, float), np.asarray(t, float)
@@ -74,10 +94,14 @@ class Road:
         return x, y, self.heading + turned + 0.0 * t
 
     def crossing_pose(self, u: float, v: float) -> tuple[float, float, float]:
-        """Global x, y, heading on the crossing street: u metres along it (to the main road's left
-        is positive), v metres to the left of its own +u direction.
+        """Global x, y and heading on the crossing street.
 
-        Raises ValueError where the road has no crossing.
+        Args:
+            u: metres along the crossing street, positive to the left of the main road.
+            v: metres to the left of the +u direction.
+
+        Raises:
+            ValueError: if the road has no crossing street.
         """
         if self.crossing is None:
             raise ValueError("This road has no crossing street; check road.crossing first.")
@@ -87,14 +111,14 @@ class Road:
         return x + c * u - d * v, y + d * u + c * v, heading
 
     def in_crossing(self, s: float, margin: float = 0.0) -> bool:
-        """Whether s lies within the crossing street's width plus ``margin`` metres."""
+        """True if s lies within the crossing street's width plus ``margin`` metres."""
         if self.crossing is None:
             return False
         return abs(s - self.crossing) < self.crossing_half_width + margin
 
 
 def make_road(rng: np.random.Generator, travel: float) -> Road:
-    """A random road on which the ego car travels from s = 0 to s = ``travel``."""
+    """Random road on which the ego vehicle drives from s = 0 to s = ``travel``."""
     curved = rng.random() < 0.6
     crossing = float(rng.uniform(-10.0, travel + 30.0)) if rng.random() < 0.6 else None
     return Road(

@@ -1,4 +1,4 @@
-"""A scene: everything that a seed decides before anything is rendered."""
+"""Scene: the content of a seed's scene before rendering."""
 
 from dataclasses import dataclass
 
@@ -30,16 +30,25 @@ from bev.lab.synthetic.scene.traffic import (
 )
 
 REACH = 62.0
-"""Metres of street filled before and behind the ego car's way."""
+"""Metres of street filled ahead of and behind the path of the ego vehicle."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene's truth.
+    """Content of a scene.
 
-    ego: motion of the ego frame (rear axle). lots: car parks (s low, s high, side). start_us:
-    timestamp of the first key frame. firings: per key frame, channel -> timestamp [us].
-    look_seed: seed of what is only looks (texture, clouds, noise).
+    Attributes:
+        key: key of the scene.
+        road: street of the scene.
+        ego: motion of the ego frame (rear axle).
+        rig: calibrated sensors.
+        weather: light and exposure.
+        actors: annotated objects.
+        props: visible objects without annotation.
+        lots: car parks (s low, s high, side).
+        start_us: timestamp of the first key frame, microseconds.
+        firings: timestamps by channel for each key frame, microseconds.
+        look_seed: seed of the appearance (texture, clouds, noise).
     """
 
     key: SceneKey
@@ -56,16 +65,16 @@ class Scene:
 
     @property
     def travel(self) -> float:
-        """Metres that the car drives from the first key frame to the last."""
+        """Distance that the ego vehicle drives from the first to the last key frame, metres."""
         return self.ego.speed * (len(self.firings) - 1) * KEY_FRAME_PERIOD
 
     def seconds(self, timestamp_us: int) -> float:
-        """Scene time [s since the first key frame] of a timestamp."""
+        """Scene time of a timestamp: seconds since the first key frame."""
         return (timestamp_us - self.start_us) * 1e-6
 
     def ego_pose(self, timestamp_us: int) -> np.ndarray:
-        """(4, 4) global_from_ego at a timestamp."""
-        x, y, yaw = (float(a) for a in self.ego.pose(np.array(self.seconds(timestamp_us))))
+        """(4, 4) transform global_from_ego at a timestamp."""
+        x, y, yaw = (float(a) for a in self.ego.pose(self.seconds(timestamp_us)))
         c, s = np.cos(yaw), np.sin(yaw)
         pose = np.eye(4)
         pose[:2, :2] = [[c, -s], [s, c]]
@@ -74,7 +83,7 @@ class Scene:
 
 
 def make_scene(key: SceneKey, config: WorldConfig) -> Scene:
-    """The scene of this key; the same for the same key and config, whatever else is made."""
+    """Generate the scene of a key; the scene depends on the key and the config alone."""
     rng = np.random.default_rng(key.entropy)
     duration = (config.frames_per_scene - 1) * KEY_FRAME_PERIOD
     speed = float(rng.uniform(2.0, 10.0)) if rng.random() < 0.85 else 0.0
@@ -164,7 +173,7 @@ def _props(rng, road: Road, span, lots, traffic: Traffic) -> list[Prop]:
             length, depth = float(rng.uniform(12.0, 30.0)), float(rng.uniform(8.0, 13.0))
             height, setback = float(rng.uniform(6.5, 20.0)), float(rng.uniform(1.0, 5.0))
             t = side * (road.plots + setback + 0.5 * depth)
-            # On the inner side of a bend the plots are shorter than the centre line.
+            # The plots on the inner side of a bend are shorter than the centre line.
             inner = 1.0 - road.curvature * side * (abs(t) - 0.5 * depth)
             outer = 1.0 - road.curvature * side * (abs(t) + 0.5 * depth)
             along = length / min(inner, outer)

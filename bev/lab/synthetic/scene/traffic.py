@@ -1,8 +1,8 @@
-"""Who is on the road: fills a street with moving, waiting and parked actors.
+"""Traffic: moving, waiting and parked actors that fill a street.
 
-Every actor is tried at a random place and kept only where it meets no other at any time of the
-scene. Amounts are per 100 m of street, so that scenes in which the ego car travels far are as full
-as those in which it waits.
+Every actor is tried at a random position and discarded if its footprint overlaps another one at any
+time of the scene. Amounts are per 100 m of street, so that scenes are equally full whether the ego
+vehicle drives or waits.
 """
 
 from dataclasses import replace
@@ -37,10 +37,14 @@ _PARKED_MIX = {
 
 
 class Traffic:
-    """Collects the actors of one scene.
+    """Actors of one scene.
 
-    road: the street. ego: the ego car's motion. span: (low, high) s of the street to fill.
-    times: seconds at which actors must not meet.
+    Args:
+        rng: generator of all random choices.
+        road: the street.
+        ego: motion of the ego vehicle.
+        span: (low, high) s of the street to fill, metres.
+        times: seconds at which actors must not overlap.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class Traffic:
         self.space.occupy(ego, 5.0, 2.1, ahead=1.4)
 
     def add(self, label: str, shape: Shape, motion: Motion, attribute: str) -> bool:
-        """Adds an actor if its space is free; says whether it was."""
+        """Add an actor if its space is free; returns True if it was."""
         if not self.space.place(motion, shape.size[0], shape.size[1]):
             return False
         category = CATEGORIES[label]
@@ -70,16 +74,16 @@ class Traffic:
         return True
 
     def pick(self, mix: dict[str, float]) -> str:
-        """A class drawn from a mix of shares."""
+        """Random class, drawn by the shares of a mix."""
         shares = np.array(list(mix.values()))
         return str(self.rng.choice(list(mix), p=shares / shares.sum()))
 
     def count(self, per_hundred: float) -> int:
-        """A random number of tries for an amount per 100 m of street."""
+        """Random number of tries for an amount per 100 m of street."""
         return int(self.rng.poisson(per_hundred * self.hundreds))
 
     def anywhere(self) -> float:
-        """A random s on the street, clear of the crossing."""
+        """Random s on the street, outside of the crossing."""
         for _ in range(20):
             s = float(self.rng.uniform(*self.span))
             if not self.road.in_crossing(s, 4.0):
@@ -88,7 +92,7 @@ class Traffic:
 
 
 def fill_lanes(traffic: Traffic, ego_speed: float, ego_t: float) -> None:
-    """Convoys in every lane: one speed a lane, standing or moving, and tractors with trailers."""
+    """Add convoys in every lane, each with one speed (or stopped), and trucks with trailers."""
     rng, road = traffic.rng, traffic.road
     for forward in (True, False):
         for lane in range(road.lanes):
@@ -116,7 +120,7 @@ def fill_lanes(traffic: Traffic, ego_speed: float, ego_t: float) -> None:
 
 
 def fill_kerbs(traffic: Traffic) -> None:
-    """Parked vehicles along both kerbs, in blocks with gaps between."""
+    """Add vehicles parked along both kerbs, in blocks with gaps between them."""
     rng, road = traffic.rng, traffic.road
     for forward in (True, False):
         s = traffic.span[0]
@@ -135,7 +139,7 @@ def fill_kerbs(traffic: Traffic) -> None:
 
 
 def fill_plots(traffic: Traffic, lots: list[tuple[float, float, float]]) -> None:
-    """Vehicles parked across on the car parks ``lots`` (s low, s high, side +1 or -1)."""
+    """Add vehicles parked across the car parks ``lots`` (s low, s high, side +1 or -1)."""
     rng, road = traffic.rng, traffic.road
     for low, high, side in lots:
         for depth in (3.6, 12.5):
@@ -153,14 +157,14 @@ def fill_plots(traffic: Traffic, lots: list[tuple[float, float, float]]) -> None
 
 
 def fill_crossing(traffic: Traffic) -> None:
-    """Vehicles on the crossing street: waiting at its line, or driving away from it."""
+    """Add vehicles on the crossing street: waiting at the stop line, or driving away from it."""
     rng, road = traffic.rng, traffic.road
     if road.crossing is None:
         return
     for arm in (-1.0, 1.0):
         for inbound in (True, False):
             speed = 0.0 if inbound or rng.random() < 0.2 else float(rng.uniform(3.0, 8.0))
-            # On the right-hand lane of its own direction of travel.
+            # Right-hand lane of the vehicle's direction of travel.
             v = 1.75 * (arm if inbound else -arm)
             u = road.plots + float(rng.uniform(1.0, 4.0))
             while u < 58.0:
@@ -176,7 +180,7 @@ def fill_crossing(traffic: Traffic) -> None:
 
 
 def fill_cycles(traffic: Traffic) -> None:
-    """Riders on the bicycle strip and in lanes; cycles left at the kerb side of the pavement."""
+    """Add riders on the bicycle strip, and parked cycles at the kerb side of the pavement."""
     rng, road = traffic.rng, traffic.road
     makers = (("motorcycle", make_motorcycle), ("bicycle", make_bicycle))
     for label, maker in makers:
@@ -198,14 +202,14 @@ def fill_cycles(traffic: Traffic) -> None:
 
 
 def fill_people(traffic: Traffic) -> None:
-    """People walking along the pavements, standing in groups, sitting, and using crosswalks."""
+    """Add people who walk along the pavements, stand in groups, sit, and use crosswalks."""
     rng, road = traffic.rng, traffic.road
     for _ in range(traffic.count(2.1)):
         side, s = float(rng.choice([-1.0, 1.0])), traffic.anywhere()
         forward, speed = bool(rng.random() < 0.5), float(rng.uniform(0.8, 1.7))
         for _ in range(int(rng.integers(1, 5))):
             t = side * float(rng.uniform(road.kerb + 1.4, road.plots - 0.3))
-            motion = RoadMotion(road, s, t, forward, speed)
+            motion: Motion = RoadMotion(road, s, t, forward, speed)
             traffic.add("pedestrian", make_pedestrian(rng, "moving"), motion, "pedestrian.moving")
             s += float(rng.uniform(0.4, 1.6))
     for _ in range(traffic.count(2.1)):
@@ -231,7 +235,7 @@ def fill_people(traffic: Traffic) -> None:
 
 
 def fill_work_zones(traffic: Traffic, travel: float) -> None:
-    """Road works near the ego car's way: a machine fenced by barriers and cones, with workers."""
+    """Add road works near the ego path: a machine fenced by barriers and cones, with workers."""
     rng, road = traffic.rng, traffic.road
     middle = float(rng.uniform(-18.0, 8.0))
     while middle < travel + 28.0:
@@ -260,7 +264,7 @@ def _work_zone(traffic: Traffic, low: float, high: float, side: float) -> None:
     if rng.random() < 0.6:
         shape = make_construction_vehicle(rng)
         s, t = 0.5 * (low + high), side * (road.parking + 0.35)
-        motion = RoadMotion(road, s, t, bool(rng.random() < 0.5), 0.0)
+        motion: Motion = RoadMotion(road, s, t, bool(rng.random() < 0.5), 0.0)
         traffic.add("construction_vehicle", shape, motion, "vehicle.parked")
     for _ in range(int(rng.integers(0, 3))):
         x, y, _ = (float(a) for a in road.pose(rng.uniform(low, high), side * road.parking))
@@ -271,7 +275,7 @@ def _work_zone(traffic: Traffic, low: float, high: float, side: float) -> None:
 
 
 def _road_marker(traffic: Traffic, label: str, s: float, t: float, turn: float) -> None:
-    """A cone, or a barrier whose width runs along the road."""
+    """Add a traffic cone, or a barrier whose width runs along the road."""
     rng = traffic.rng
     x, y, yaw = (float(a) for a in traffic.road.pose(s, t + float(rng.normal(0.0, 0.06))))
     if label == "barrier":

@@ -1,1 +1,1 @@
-"""What each sensor sees of a scene's items: order, masks, lidar points, ground truth."""
+"""Visibility of a scene's items: paint order, masks, lidar points, ground truth."""

@@ -1,6 +1,6 @@
-"""The ground truth of a key frame: lidar sweep, camera views, lidar points in and visibility of each box.
+"""Ground truth of a key frame: lidar sweep, camera views, lidar points and visibility of each box.
 
-No image is painted here, so statistics can be taken of many frames quickly.
+No image is rendered, so statistics of many frames are computed quickly.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,18 @@ from bev.lab.synthetic.visibility.view import View
 
 @dataclass(frozen=True)
 class FrameGroundTruth:
-    """items: everything at the lidar's time. views: camera -> view at the camera's own time
-    (of a fisheye the parts that its image is made of).
-    points: (actors,) lidar points inside each annotated box. visible: (actors,) share of pixels.
-    distance: (actors,) metres from the ego origin in the ground plane. ego: (4, 4)
-    global_from_ego at the lidar's time."""
+    """Ground truth of a key frame.
+
+    Attributes:
+        items: actors and props at the lidar's time.
+        sweep: lidar sweep.
+        views: views by camera at the camera's own time; for a fisheye camera, one view for each
+            pinhole part of its image.
+        points: (actors,) number of lidar points inside each annotated box.
+        visible: (actors,) visible share of each actor's pixels.
+        distance: (actors,) distance from the ego origin in the ground plane, metres.
+        ego: (4, 4) transform global_from_ego at the lidar's time.
+    """
 
     items: Items
     sweep: Sweep
@@ -34,7 +41,7 @@ class FrameGroundTruth:
 
 
 def frame_ground_truth(scene: Scene, frame: int, size: tuple[int, int]) -> FrameGroundTruth:
-    """The ground truth of one key frame for images of ``size`` (width, height)."""
+    """Ground truth of one key frame for images of ``size`` (width, height)."""
     times = scene.firings[frame]
     items = items_at(scene.actors, scene.props, scene.seconds(times[LIDAR]))
     planes, gap = item_planes(items)
@@ -45,7 +52,7 @@ def frame_ground_truth(scene: Scene, frame: int, size: tuple[int, int]) -> Frame
         for part in camera.parts(size):
             pose = np.linalg.inv(scene.ego_pose(time) @ part.mount.ego_from_sensor)
             views[part.mount.channel] = View(
-                moved, part.mount.intrinsic, pose, part.size, planes, gap, part.weight
+                moved, part.mount.camera_matrix, pose, part.size, planes, gap, part.weight
             )
     ego = scene.ego_pose(times[LIDAR])
     global_from_lidar = ego @ scene.rig.lidar.ego_from_sensor
@@ -65,18 +72,19 @@ def frame_ground_truth(scene: Scene, frame: int, size: tuple[int, int]) -> Frame
 
 def count_points(items: Items, points: np.ndarray, global_from_sensor: np.ndarray) -> np.ndarray:
     """(actors,) number of points (P, >=3, sensor frame, float32) inside each actor's box."""
-    place = points[:, :3].astype(float) @ global_from_sensor[:3, :3].T + global_from_sensor[:3, 3]
-    low, high = place.min(0), place.max(0)
+    rotation, translation = global_from_sensor[:3, :3], global_from_sensor[:3, 3]
+    position = points[:, :3].astype(float) @ rotation.T + translation
+    low, high = position.min(0), position.max(0)
     counts = np.zeros(items.actors, int)
     half, centre, yaw = items.half_size, items.centre, items.yaw
-    order = np.argsort(place[:, 0])
-    place = place[order]
+    position = position[np.argsort(position[:, 0])]
     for i in range(items.actors):
         radius = np.hypot(*half[i, :2])
         if (centre[i, :2] + radius < low[:2]).any() or (centre[i, :2] - radius > high[:2]).any():
             continue
-        first, last = np.searchsorted(place[:, 0], (centre[i, 0] - radius, centre[i, 0] + radius))
-        offset = place[first:last] - centre[i]
+        bounds = (centre[i, 0] - radius, centre[i, 0] + radius)
+        first, last = np.searchsorted(position[:, 0], bounds)
+        offset = position[first:last] - centre[i]
         c, s = np.cos(yaw[i]), np.sin(yaw[i])
         counts[i] = (
             (np.abs(c * offset[:, 0] + s * offset[:, 1]) <= half[i, 0])
@@ -87,5 +95,5 @@ def count_points(items: Items, points: np.ndarray, global_from_sensor: np.ndarra
 
 
 def visibility_token(share: float) -> str:
-    """The nuScenes visibility level "1" to "4" of a visible share."""
+    """nuScenes visibility level "1" to "4" of a visible share."""
     return str(1 + int(np.searchsorted([0.4, 0.6, 0.8], share, side="right")))

@@ -1,4 +1,4 @@
-"""Everything solid in a scene at one moment: actors and props with their poses."""
+"""Items: the actors and props of a scene with their poses at one time."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,14 @@ from bev.lab.synthetic.scene.actors import GROUND_CLEARANCE, Actor, Prop
 
 @dataclass(frozen=True)
 class Items:
-    """N placed shapes. shapes: N shapes, actors first. position: (N, 3) metres, the middle of the
-    box's bottom in the global frame. yaw: (N,) radians. actors: how many of the N are actors."""
+    """Shapes of N items and their poses.
+
+    Attributes:
+        shapes: shapes of the items, actors first.
+        position: (N, 3) centre of each box's bottom in the global frame, metres.
+        yaw: (N,) heading in the global frame, radians.
+        actors: number of items that are actors.
+    """
 
     shapes: list[Shape]
     position: np.ndarray
@@ -20,7 +26,7 @@ class Items:
 
     @property
     def rotation(self) -> np.ndarray:
-        """(N, 3, 3) global from item."""
+        """(N, 3, 3) rotations global from item."""
         matrix = np.zeros((len(self.yaw), 3, 3))
         matrix[:, 0, 0] = matrix[:, 1, 1] = np.cos(self.yaw)
         matrix[:, 1, 0] = np.sin(self.yaw)
@@ -48,9 +54,8 @@ class Items:
 
 
 def items_at(actors: list[Actor], props: list[Prop], time: float) -> Items:
-    """All actors and props where they are at ``time`` [s since the first key frame]."""
-    now = np.array(time)
-    poses = [actor.motion.pose(now) for actor in actors]
+    """Actors and props with their poses at ``time`` [s since the first key frame]."""
+    poses = [actor.motion.pose(time) for actor in actors]
     position = [(float(x), float(y), GROUND_CLEARANCE) for x, y, _ in poses]
     position += [(p.x, p.y, p.z) for p in props]
     yaw = [float(a) for _, _, a in poses] + [p.yaw for p in props]

@@ -1,7 +1,7 @@
-"""The lidar: 32 rings of rays cast against the ground and every solid.
+"""Lidar: 32 rings of rays cast against the ground and every solid.
 
-A convex solid is met where the ray has entered through all planes that face it, before it leaves
-through any other. Only the rays in a solid's window of ring and azimuth are tested.
+A ray hits a convex solid if it enters through all planes that face it before it leaves through any
+other plane. Only the rays in a solid's window of rings and azimuths are tested.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,16 @@ RANGE_NOISE = 0.012
 """Standard deviation of a return's range [m]."""
 
 DROPOUT = 0.03
-"""Share of rays that return nothing."""
+"""Share of rays without a return."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One turn of the lidar.
+    """Lidar sweep of one rotation.
 
-    points: (P, 5) float32 rows x, y, z [m, sensor frame], intensity [0..255], ring index.
-    item: (P,) index of the item that was hit, -1 for the ground.
+    Attributes:
+        points: (P, 5) float32 rows x, y, z [m, sensor frame], intensity [0..255], ring index.
+        item: (P,) index of the hit item, -1 for the ground.
     """
 
     points: np.ndarray
@@ -50,7 +51,13 @@ _RAYS = _directions()
 
 
 def cast(items: Items, global_from_sensor: np.ndarray, rng: np.random.Generator) -> Sweep:
-    """Casts all rays from a sensor pose (4, 4) into the scene."""
+    """Cast all rays from a sensor pose.
+
+    Args:
+        items: actors and props at the lidar's time.
+        global_from_sensor: (4, 4) pose of the lidar.
+        rng: generator of the noise and the dropout.
+    """
     rotation, origin = global_from_sensor[:3, :3], global_from_sensor[:3, 3]
     down = _RAYS @ rotation[2]
     with np.errstate(divide="ignore"):
@@ -66,10 +73,10 @@ def cast(items: Items, global_from_sensor: np.ndarray, rng: np.random.Generator)
         offsets = shape.planes[:, 3] - normals @ move[item]
         _cast_shape(shape, points, normals, offsets, int(item), distance, hit)
     noise = rng.normal(0.0, RANGE_NOISE, distance.shape)
-    kept = (distance < MAX_RANGE) & (rng.random(distance.shape) > DROPOUT)
-    ring, column = np.nonzero(kept)
-    ranges = distance[kept] + noise[kept]
-    item = hit[kept]
+    returned = (distance < MAX_RANGE) & (rng.random(distance.shape) > DROPOUT)
+    ring, column = np.nonzero(returned)
+    ranges = distance[returned] + noise[returned]
+    item = hit[returned]
     surface = np.where(item < 0, 8.0, 15.0 + (item * 37) % 60)
     intensity = np.clip(surface + rng.normal(0.0, 3.0, len(item)), 0.0, 255.0)
     rows = np.column_stack([_RAYS[ring, column] * ranges[:, None], intensity, ring])
@@ -77,7 +84,7 @@ def cast(items: Items, global_from_sensor: np.ndarray, rng: np.random.Generator)
 
 
 def _window(points: np.ndarray) -> tuple[slice, np.ndarray] | None:
-    """Rings and azimuth columns that may meet points (Q, 3) of the sensor frame."""
+    """Rings and azimuth columns that may hit the hull of points (Q, 3), sensor frame."""
     flat = np.hypot(points[:, 0], points[:, 1])
     if flat.min() < 0.3:
         return slice(0, RINGS), np.arange(AZIMUTHS)
@@ -88,7 +95,7 @@ def _window(points: np.ndarray) -> tuple[slice, np.ndarray] | None:
     first = int(np.floor((middle + offset.min() + np.pi) / step - 0.5))
     last = int(np.ceil((middle + offset.max() + np.pi) / step - 0.5))
     elevation = np.arctan2(points[:, 2], flat)
-    # The nearest point between two corners may be seen higher or lower than both.
+    # The nearest point between two corners may have a greater or smaller elevation than both.
     slack = np.cos(0.5 * (offset.max() - offset.min()))
     top, bottom = elevation.max(), elevation.min()
     if slack > 0.05:

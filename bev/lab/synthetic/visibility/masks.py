@@ -1,4 +1,4 @@
-"""Who covers which pixel: item masks, and from them how much of each actor is visible."""
+"""Item masks of a view, and the visible share of each actor."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,9 @@ MASK_SCALE = 2
 _SHIFT = 4
 
 
-def _outline(view: View, points: np.ndarray, shape: Shape, solid: int, camera) -> list[np.ndarray]:
+def _silhouette(
+    view: View, points: np.ndarray, shape: Shape, solid: int, camera
+) -> list[np.ndarray]:
     """Silhouette of a solid as convex polygons in mask pixels (usually one)."""
     if points[:, 2].min() >= NEAR:
         groups = [points]
@@ -35,17 +37,21 @@ def _outline(view: View, points: np.ndarray, shape: Shape, solid: int, camera) -
 
 
 def _fill(canvas: np.ndarray, hull: np.ndarray, value: int, corner=(0.0, 0.0)) -> None:
-    """Fills a hull given in continuous pixels; OpenCV counts pixel centres at integers."""
+    """Fill a hull given in continuous pixels; pixel centres of OpenCV are integers."""
     fixed = np.rint((hull - corner - 0.5) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillConvexPoly(canvas, fixed, value, cv2.LINE_8, _SHIFT)
+    cv2.fillConvexPoly(canvas, fixed, (value,), cv2.LINE_8, _SHIFT)
 
 
 def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Paints all items of a view, far to near.
+    """Paint the item indices of a view, far to near.
 
-    Returns mask (height / 2, width / 2) int32 of item indices, -1 where none, and alone (N,): mask
-    pixels, by their weight, that each actor would cover if it stood alone (0 for props and for what
-    is out of view).
+    Returns:
+        The mask, (height / 2, width / 2) int32 item indices with -1 for none, and (N,) weighted
+        numbers of mask pixels that each actor would cover if nothing occluded it; 0 for props and
+        for actors out of view.
+
+    Raises:
+        ValueError: if the view contains more than 254 items.
     """
     width, height = view.size[0] // MASK_SCALE, view.size[1] // MASK_SCALE
     mask = np.zeros((height, width), np.uint8)
@@ -53,7 +59,7 @@ def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
     if len(view.order) == 0:
         return np.full(mask.shape, -1, np.int32), alone
     if len(view.order) > 254:
-        raise ValueError(f"{len(view.order)} items in one view; the mask holds 254 at most.")
+        raise ValueError(f"A view contains {len(view.order)} items; a mask supports at most 254.")
     rotation, translation = view.camera_from_item
     for rank, item in enumerate(view.order):
         shape = view.items.shapes[item]
@@ -61,7 +67,7 @@ def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
         hulls = []
         for solid in range(len(shape.solid_points) - 1):
             part = points[shape.solid_points[solid] : shape.solid_points[solid + 1]]
-            hulls += _outline(view, part, shape, solid, (rotation[rank], translation[rank]))
+            hulls += _silhouette(view, part, shape, solid, (rotation[rank], translation[rank]))
         for hull in hulls:
             _fill(mask, hull, rank + 1)
         if item < view.items.actors and hulls:
@@ -82,14 +88,13 @@ def item_mask(view: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def visible_share(views: list[View]) -> np.ndarray:
-    """(actors,) share of each actor's pixels over all views that nothing else covers; 0 for an
-    actor that is in no view."""
+    """(actors,) unoccluded share of each actor's pixels over all views; 0 for actors in no view."""
     count = len(views[0].items.shapes)
     visible, alone = np.zeros(count), np.zeros(count)
     for view in views:
-        mask, own = item_mask(view)
+        mask, alone_in_view = item_mask(view)
         weight = None if view.weight is None else view.weight[mask >= 0]
         visible += np.bincount(mask[mask >= 0], weight, minlength=count)
-        alone += own
+        alone += alone_in_view
     share = np.where(alone > 0, visible / np.maximum(alone, 1), 0.0)
     return np.minimum(share, 1.0)[: views[0].items.actors]

@@ -1,9 +1,9 @@
-"""What is painted before what: separating planes and the transitive closure.
+"""Paint order of items and solids from separating planes.
 
-Two convex things that do not meet are kept apart by a plane; the one on the camera's side of it
-cannot be hidden by the other, so it is painted later. The relation "before" is completed (if a
-before b and b before c, then a before c); the number of things that must come before each then is a
-right order. Only in a cycle, which real scenes hardly have, the depth decides.
+Two convex objects that do not overlap are separated by a plane. The object on the camera's side of
+the plane cannot be occluded by the other, so it is painted later. With the transitive closure of
+this relation (if a before b and b before c, then a before c), the number of objects that must be
+painted before each object is a valid order. Depth decides only within cycles, which are rare.
 """
 
 import numpy as np
@@ -14,16 +14,18 @@ _SIGNS = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 
 
 
 def item_planes(items: Items) -> tuple[np.ndarray, np.ndarray]:
-    """For each ordered pair (a, b) the face of a's box that b lies farthest outside of.
+    """Best separating face plane of box a for each ordered pair of items (a, b).
 
-    Returns planes (N, N, 4), n . x + d in the global frame, positive on b's side, and gap (N, N):
-    metres by which all of b lies outside (negative where a's faces do not separate the two).
+    Returns:
+        The planes, (N, N, 4) as n . x + d in the global frame, positive on b's side, and the gaps,
+        (N, N) least distances of b from the plane in metres; negative if no face of a separates
+        the two boxes.
     """
     rotation, half, centre = items.rotation, items.half_size, items.centre
     normal = np.einsum("nij,fj->nfi", rotation, _SIGNS)  # (N, 6, 3)
     reach = np.abs(_SIGNS) @ half.T  # (6, N)
     offset = -np.einsum("nfi,ni->nf", normal, centre) - reach.T
-    # Least signed distance of b's box: its centre's, less its extent along the normal.
+    # Least signed distance of b's box: that of its centre minus its extent along the normal.
     middle = np.einsum("afi,bi->afb", normal, centre) + offset[:, :, None]
     axes = np.swapaxes(rotation, 1, 2)  # rows: b's axes
     extent = (np.abs(np.einsum("afi,bki->afbk", normal, axes)) * half).sum(-1)
@@ -35,7 +37,7 @@ def item_planes(items: Items) -> tuple[np.ndarray, np.ndarray]:
 
 
 def items_before(planes: np.ndarray, gap: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """(N, N) bool: whether row must be painted before column, seen from ``camera`` (3,)."""
+    """(N, N) bool, True if row must be painted before column for a ``camera`` position (3,)."""
     beyond = planes[..., :3] @ camera + planes[..., 3] > 0  # camera on b's side: a before b
     trusted = (gap >= gap.T) & ~np.eye(len(gap), dtype=bool)
     trusted &= (gap > gap.T) | (np.arange(len(gap))[:, None] < np.arange(len(gap)))
@@ -43,9 +45,14 @@ def items_before(planes: np.ndarray, gap: np.ndarray, camera: np.ndarray) -> np.
 
 
 def paint_rank(before: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Ranks in which to paint, far to near.
+    """Paint ranks, far to near.
 
-    before: (..., P, P) bool; depth: (..., P), larger is farther. Returns (..., P) ints.
+    Args:
+        before: (..., P, P) bool, True if row must be painted before column.
+        depth: (..., P) depths, larger is farther; they decide within cycles.
+
+    Returns:
+        (..., P) int ranks.
     """
     closed = before.astype(np.float32)
     steps = max(1, int(np.ceil(np.log2(max(2, before.shape[-1])))))
@@ -62,8 +69,12 @@ def paint_rank(before: np.ndarray, depth: np.ndarray) -> np.ndarray:
 def solid_ranks(shapes: list, camera: np.ndarray) -> np.ndarray:
     """Paint ranks of the solids within each shape.
 
-    camera: (N, 3) camera position in each shape's own frame. Returns (N, P) with P the largest
-    number of solids; unused entries are meaningless.
+    Args:
+        shapes: N shapes.
+        camera: (N, 3) camera position in each shape's own frame.
+
+    Returns:
+        (N, P) int ranks for the largest number of solids P; unused entries are meaningless.
     """
     most = max(len(shape.solid_points) - 1 for shape in shapes)
     before = np.zeros((len(shapes), most, most), bool)

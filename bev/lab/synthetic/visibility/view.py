@@ -1,4 +1,4 @@
-"""What one camera sees at one moment: which items, in which order, and their pixels."""
+"""View of one camera at one time: the visible items, their paint order and their pixels."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,19 +9,24 @@ from bev.lab.synthetic.visibility.items import Items
 from bev.lab.synthetic.visibility.ordering import items_before, paint_rank, solid_ranks
 
 NEAR = 0.12
-"""Metres before the camera at which everything is cut off."""
+"""Distance of the near clipping plane, metres."""
 
 SIGHT = 170.0
-"""Metres beyond which nothing is drawn."""
+"""Distance beyond which items are not painted, metres."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A camera at its own time.
+    """Pinhole view of a camera at its own time.
 
-    items: everything, at that time. intrinsic: (3, 3). camera_from_global: (4, 4). size: (width,
-    height) in pixels. planes, gap: from ``ordering.item_planes`` at the key frame. weight: of each
-    mask pixel in what is visible, see ``rig.Part``.
+    Attributes:
+        items: actors and props at the camera's time.
+        intrinsic: (3, 3) intrinsic matrix.
+        camera_from_global: (4, 4) transform.
+        size: (width, height) in pixels.
+        planes: separating planes at the key frame, see ``ordering.item_planes``.
+        gap: gaps at the key frame, see ``ordering.item_planes``.
+        weight: weight of each mask pixel for the visible share, see ``rig.Part``.
     """
 
     items: Items
@@ -34,7 +39,7 @@ class View:
 
     @cached_property
     def position(self) -> np.ndarray:
-        """(3,) the camera in the global frame."""
+        """(3,) position of the camera in the global frame."""
         return -self.camera_from_global[:3, :3].T @ self.camera_from_global[:3, 3]
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
@@ -42,7 +47,7 @@ class View:
         return points @ self.camera_from_global[:3, :3].T + self.camera_from_global[:3, 3]
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) pixels of camera-frame points, z > 0 (pixel centres at integer + 0.5)."""
+        """(..., 2) pixels of camera-frame points with z > 0 (pixel centres at integer + 0.5)."""
         k = self.intrinsic
         depth = np.maximum(points[..., 2:], 1e-6)
         pixels = points[..., :2] / depth * (k[0, 0], k[1, 1]) + (k[0, 2], k[1, 2])
@@ -53,13 +58,13 @@ class View:
         """(n,) indices of the items in view, far to near."""
         half, centre = self.items.half_size, self.items.centre
         radius = np.linalg.norm(half, axis=1)
-        seen = self.to_camera(centre)
+        position = self.to_camera(centre)
         k, (width, height) = self.intrinsic, self.size
-        inside = (seen[:, 2] > NEAR - radius) & (seen[:, 2] - radius < SIGHT)
+        inside = (position[:, 2] > NEAR - radius) & (position[:, 2] - radius < SIGHT)
         for axis, low, high in ((0, -k[0, 2], width - k[0, 2]), (1, -k[1, 2], height - k[1, 2])):
             for edge, sign in ((low / k[axis, axis], -1.0), (high / k[axis, axis], 1.0)):
-                outside = sign * (seen[:, axis] - edge * seen[:, 2]) / np.hypot(1.0, edge)
-                inside &= outside < radius
+                distance = sign * (position[:, axis] - edge * position[:, 2])
+                inside &= distance / np.hypot(1.0, edge) < radius
         index = np.flatnonzero(inside)
         if len(index) == 0:
             return index
@@ -73,11 +78,11 @@ class View:
             & (box[:, None, 1] <= box[None, :, 3])
             & (box[None, :, 1] <= box[:, None, 3])
         )
-        rank = paint_rank(before & overlap, seen[index, 2])
+        rank = paint_rank(before & overlap, position[index, 2])
         return index[np.argsort(rank)]
 
     def _bounds(self, index: np.ndarray) -> np.ndarray:
-        """(n, 4) pixel bounds (x0, y0, x1, y1) of boxes; endless where the camera cuts one."""
+        """(n, 4) pixel bounds (x0, y0, x1, y1) of boxes; unlimited if the near plane cuts a box."""
         corners = self.to_camera(self.items.corners()[index])
         pixels = self.to_pixels(corners)
         bounds = np.concatenate([pixels.min(1), pixels.max(1)], axis=1)
@@ -92,7 +97,7 @@ class View:
 
     @cached_property
     def camera_in_item(self) -> np.ndarray:
-        """(n, 3) the camera's position in the own frame of each item in ``order``."""
+        """(n, 3) position of the camera in the frame of each item in ``order``."""
         rotation, translation = self.camera_from_item
         return -np.einsum("nji,nj->ni", rotation, translation)
 
@@ -103,12 +108,12 @@ class View:
 
 
 def clip_near(polygon: np.ndarray) -> np.ndarray:
-    """The part of a camera-frame polygon (k, 3) with z >= NEAR; (0, 3) where nothing is left."""
+    """Part of a camera-frame polygon (k, 3) with z >= NEAR; (0, 3) if the part is empty."""
     following = np.roll(polygon, -1, axis=0)
-    kept = []
+    clipped = []
     for a, b in zip(polygon, following, strict=True):
         if a[2] >= NEAR:
-            kept.append(a)
+            clipped.append(a)
         if (a[2] >= NEAR) != (b[2] >= NEAR):
-            kept.append(a + (NEAR - a[2]) / (b[2] - a[2]) * (b - a))
-    return np.asarray(kept).reshape(-1, 3)
+            clipped.append(a + (NEAR - a[2]) / (b[2] - a[2]) * (b - a))
+    return np.asarray(clipped).reshape(-1, 3)

@@ -1,8 +1,8 @@
-"""The made street as a map expansion, in nuScenes' own format (v1.3).
+"""Map expansion of a synthetic street, in the format of nuScenes (v1.3).
 
-Everything is what ``ground`` paints: where cars may drive, the lines between lanes, pavements,
-pedestrian crossings and car parks. The expansion has nothing that only planning needs (lanes and
-their paths, traffic lights); the tables of it are there, and empty.
+The expansion contains the layers that ``ground`` paints: drivable areas, lane and road dividers,
+pavements, pedestrian crossings and car parks. The tables that only planning needs (lanes and their
+paths, traffic lights) are empty.
 """
 
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ import numpy as np
 
 from bev.lab.synthetic.scene.road import Road
 
-_LEAST = 200.0  # metres of street, before and behind the start
-_AHEAD = 130.0  # and at least so many beyond the last key frame
-_STEP = 3.0  # metres between two points of a curve
+_LEAST = 200.0  # least length of street ahead of and behind the start, metres
+_AHEAD = 130.0  # least length of street ahead of the last key frame, metres
+_STEP = 3.0  # distance between two points of a curve, metres
 _EMPTY = (
     "road_segment", "road_block", "lane", "lane_connector", "stop_line", "traffic_light",
 )  # fmt: skip
 
 Ring = Sequence[Sequence[float]]
-Area = tuple[Ring, Sequence[Ring]]
-"""An outer border and its holes, points (x, y) in the global frame, metres."""
+Polygon = tuple[Ring, Sequence[Ring]]
+"""Outer ring and holes of a polygon, points (x, y) in the global frame, metres."""
 
 
 def expansion_tables(
-    areas: dict[str, Sequence[Area]],
+    polygons: dict[str, Sequence[Polygon]],
     lines: dict[str, Sequence[Ring]],
     edge: tuple[float, float] = (2000.0, 2000.0),
 ) -> dict:
-    """The content of ``maps/expansion/<location>.json``.
+    """Content of ``maps/expansion/<location>.json``.
 
     Args:
-        areas: by layer; all of a drivable area are one row, as in nuScenes.
-        lines: of road_divider and lane_divider.
+        polygons: polygons by layer; those of the drivable area become one row, as in nuScenes.
+        lines: lines of the layers road_divider and lane_divider.
         edge: width and height of the map, metres.
     """
-    tables: dict = {name: [] for name in ("node", "line", "polygon", *_EMPTY)}
+    tables: dict[str, list[dict]] = {name: [] for name in ("node", "line", "polygon", *_EMPTY)}
 
     def nodes(points: Ring) -> list[str]:
         first = len(tables["node"])
@@ -44,23 +44,24 @@ def expansion_tables(
         tables["node"] += [{"token": t, "x": float(x), "y": float(y)} for t, (x, y) in pairs]
         return tokens
 
-    def polygon(area: Area) -> str:
-        outer, holes = area
+    def add_polygon(polygon: Polygon) -> str:
+        outer, holes = polygon
+        token = f"polygon-{len(tables['polygon'])}"
         row = {
-            "token": f"polygon-{len(tables['polygon'])}",
+            "token": token,
             "exterior_node_tokens": nodes(outer),
             "holes": [{"node_tokens": nodes(hole)} for hole in holes],
         }
         tables["polygon"].append(row)
-        return row["token"]
+        return token
 
-    def line(points: Ring) -> str:
-        row = {"token": f"line-{len(tables['line'])}", "node_tokens": nodes(points)}
-        tables["line"].append(row)
-        return row["token"]
+    def add_line(points: Ring) -> str:
+        token = f"line-{len(tables['line'])}"
+        tables["line"].append({"token": token, "node_tokens": nodes(points)})
+        return token
 
     for layer in ("drivable_area", "ped_crossing", "walkway", "carpark_area"):
-        tokens = [polygon(area) for area in areas.get(layer, ())]
+        tokens = [add_polygon(polygon) for polygon in polygons.get(layer, ())]
         if layer == "drivable_area":
             tables[layer] = [{"token": layer, "polygon_tokens": tokens}]
         else:
@@ -68,7 +69,7 @@ def expansion_tables(
                 {"token": f"{layer}-{i}", "polygon_token": t} for i, t in enumerate(tokens)
             ]
     for layer in ("road_divider", "lane_divider"):
-        tokens = [line(points) for points in lines.get(layer, ())]
+        tokens = [add_line(points) for points in lines.get(layer, ())]
         tables[layer] = [{"token": f"{layer}-{i}", "line_token": t} for i, t in enumerate(tokens)]
     return {
         "version": "1.3",
@@ -80,12 +81,12 @@ def expansion_tables(
 
 
 def street_tables(road: Road, lots: Sequence[tuple[float, float, float]], travel: float) -> dict:
-    """The expansion of one street.
+    """Map expansion of one street.
 
     Args:
         road: the street.
         lots: car parks (s low, s high, side).
-        travel: how far the car drives along it, metres.
+        travel: distance that the ego vehicle drives along the street, metres.
     """
     reach = max(_LEAST, travel + _AHEAD)
     low, high = -reach, reach
@@ -124,7 +125,7 @@ def street_tables(road: Road, lots: Sequence[tuple[float, float, float]], travel
 
 
 def _without(low: float, high: float, middle: float, half: float) -> list[tuple[float, float]]:
-    """What is left of a stretch of street beside a piece of it."""
+    """Two parts of low..high that remain without middle - half..middle + half."""
     return [(low, middle - half), (middle + half, high)]
 
 

@@ -1,6 +1,6 @@
-"""Writes one scene: its sensor files and map, then its table rows as one JSON shard.
+"""Writing of one scene: its sensor files and map, then its table rows as one JSON shard.
 
-The shard is written last and renamed into place, so a shard that exists stands for a whole scene.
+The shard is written last and renamed into place, so an existing shard belongs to a complete scene.
 """
 
 import json
@@ -21,19 +21,26 @@ SHARDS = "shards"
 
 
 def prepare_process() -> None:
-    """One thread for OpenCV: the scenes are what runs in parallel."""
+    """Restrict OpenCV to one thread; the scenes run in parallel instead."""
     cv2.setNumThreads(1)
 
 
 def shard_file(folder: Path, key: SceneKey) -> Path:
-    """Where a scene's table rows stand while the world is being made."""
+    """File of a scene's table rows while the world is being generated."""
     return folder / SHARDS / f"{key.name}.json"
 
 
 def write_scene(job: tuple[Path, WorldConfig, SceneKey]) -> int:
-    """Writes a scene below a folder in which those of sensors, maps and shards exist.
+    """Write a scene into a folder whose subfolders for sensors, maps and shards exist.
 
-    Returns the number of key frames. Raises OSError where a file cannot be written.
+    Args:
+        job: folder, settings of the world and key of the scene.
+
+    Returns:
+        The number of key frames.
+
+    Raises:
+        OSError: if a file cannot be written.
     """
     folder, config, key = job
     scene = make_scene(key, config)

@@ -1,7 +1,7 @@
-"""The nuScenes tables of a synthetic world: rows of one scene, and the rows that all scenes share.
+"""nuScenes tables of a synthetic world: the rows of one scene, and the rows that all scenes share.
 
-Tokens are hashes of what they name, so a scene's rows do not depend on which scenes were made
-before it, nor on which process made it.
+Tokens are hashes of names, so the rows of a scene depend neither on the other scenes nor on the
+process that generates it.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ EXPANSIONS = "maps/expansion"
 
 
 def token(*parts: object) -> str:
-    """A 32-digit token that names these parts."""
+    """Token of 32 digits, a hash of its parts."""
     return hashlib.md5("/".join(map(str, parts)).encode()).hexdigest()
 
 
@@ -55,7 +55,7 @@ def sample_file(scene_name: str, channel: str, timestamp: int) -> str:
 
 
 def shared_rows(cameras: Sequence[str]) -> dict[str, list[dict]]:
-    """Rows of the tables that do not depend on any scene, for these channels and the lidar."""
+    """Rows of the tables that no scene changes, for the given camera channels and the lidar."""
     names = sorted({*CATEGORIES.values(), "human.pedestrian.child"})
     levels = (("1", "v0-40"), ("2", "v40-60"), ("3", "v60-80"), ("4", "v80-100"))
     return {
@@ -87,18 +87,23 @@ def shared_rows(cameras: Sequence[str]) -> dict[str, list[dict]]:
 
 
 def annotated_frames(points: np.ndarray) -> np.ndarray:
-    """Which frames of each track are annotated.
+    """Mask of the annotated frames of each track.
 
-    points: (frames, actors) lidar points in each box. Returns (frames, actors) bool: from one frame
-    before the first return to one after the last. Every box with a return is in, and each track has
-    a neighbour to take its velocity from.
+    A track is annotated from one frame before its first lidar return to one frame after its last.
+    This includes every box with a return, and gives each track a second box for its velocity.
+
+    Args:
+        points: (frames, actors) number of lidar points in each box.
+
+    Returns:
+        (frames, actors) bool.
     """
     hit = points > 0
-    seen = hit.any(0)
+    visible = hit.any(0)
     first = hit.argmax(0) - 1
     last = len(hit) - hit[::-1].argmax(0)
     frame = np.arange(len(hit))[:, None]
-    return (frame >= first) & (frame <= last) & seen
+    return (frame >= first) & (frame <= last) & visible
 
 
 def scene_rows(
@@ -125,7 +130,7 @@ def scene_rows(
             "description": f"Made street, {len(scene.actors)} actors",
         }
     )
-    # Each scene has a street of its own, so a place and a map of its own.
+    # Each scene has a street of its own, so its own location and map.
     rows["log"].append(
         {
             "token": key("log"),
@@ -170,21 +175,21 @@ def scene_rows(
 def _sensor_rows(rows, scene: Scene, channel: str, frame: int, sample: str, key, size) -> None:
     timestamp = scene.firings[frame][channel]
     pose = scene.ego_pose(timestamp)
-    mine = key("data", channel, frame)
+    own_token = key("data", channel, frame)
     camera, last = channel != LIDAR, len(scene.firings) - 1
     rows["ego_pose"].append(
         {
-            "token": mine,
+            "token": own_token,
             "timestamp": timestamp,
-            "rotation": _turn(np.arctan2(pose[1, 0], pose[0, 0])),
-            "translation": _plain(pose[:3, 3], 9),
+            "rotation": _quaternion(np.arctan2(pose[1, 0], pose[0, 0])),
+            "translation": _rounded(pose[:3, 3], 9),
         }
     )
     rows["sample_data"].append(
         {
-            "token": mine,
+            "token": own_token,
             "sample_token": sample,
-            "ego_pose_token": mine,
+            "ego_pose_token": own_token,
             "calibrated_sensor_token": key("calibrated", channel),
             "timestamp": timestamp,
             "fileformat": "jpg" if camera else "pcd",
@@ -201,9 +206,9 @@ def _sensor_rows(rows, scene: Scene, channel: str, frame: int, sample: str, key,
 def _annotation_rows(
     rows, scene: Scene, ground_truths: list[FrameGroundTruth], samples, key
 ) -> None:
-    kept = annotated_frames(np.stack([ground_truth.points for ground_truth in ground_truths]))
+    annotated = annotated_frames(np.stack([ground_truth.points for ground_truth in ground_truths]))
     for i, actor in enumerate(scene.actors):
-        frames = np.flatnonzero(kept[:, i])
+        frames = np.flatnonzero(annotated[:, i])
         if len(frames) == 0:
             continue
         tokens = [key("annotation", i, frame) for frame in frames]
@@ -227,9 +232,9 @@ def _annotation_rows(
                     "instance_token": key("instance", i),
                     "visibility_token": visibility_token(ground_truth.visible[i]),
                     "attribute_tokens": attributes,
-                    "translation": _plain(ground_truth.items.centre[i], 6),
-                    "size": _plain((width, length, height), 6),
-                    "rotation": _turn(ground_truth.items.yaw[i]),
+                    "translation": _rounded(ground_truth.items.centre[i], 6),
+                    "size": _rounded((width, length, height), 6),
+                    "rotation": _quaternion(ground_truth.items.yaw[i]),
                     "prev": tokens[n - 1] if n else "",
                     "next": tokens[n + 1] if n + 1 < len(tokens) else "",
                     "num_lidar_pts": int(ground_truth.points[i]),
@@ -238,10 +243,10 @@ def _annotation_rows(
             )
 
 
-def _plain(values, digits: int) -> list[float]:
+def _rounded(values, digits: int) -> list[float]:
     return [round(float(v), digits) for v in values]
 
 
-def _turn(yaw: float) -> list[float]:
-    """Quaternion (w, x, y, z) of a turn about z."""
+def _quaternion(yaw: float) -> list[float]:
+    """Quaternion (w, x, y, z) of a rotation about z by ``yaw`` radians."""
     return [round(float(np.cos(yaw / 2)), 12), 0.0, 0.0, round(float(np.sin(yaw / 2)), 12)]

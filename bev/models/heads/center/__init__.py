@@ -1,1 +1,1 @@
-"""CenterPoint's detection head: outputs, targets, loss, decoding, non-maximum suppression."""
+"""Detection head of CenterPoint: outputs, targets, loss, decoding, non-maximum suppression."""

@@ -1,4 +1,4 @@
-"""Decoding of the center head: heatmap peaks, box parameters, non-maximum suppression."""
+"""Decoding of the center head: heatmap peaks, box parameters and non-maximum suppression."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,20 +21,23 @@ class DecodeConfig:
     """Settings of :func:`decode`.
 
     Attributes:
-        pre_max_size: the best cells of a task that are looked at.
-        window: a cell is a peak where none of the window's (cells a side, odd) has a greater score;
-            1, as published, takes every cell and leaves the rest to the suppression.
-        score: least score.
-        range: greatest ``|x|`` and ``|y|`` of a centre, metres.
-        nms: "rotated" (scale-NMS on rotated overlaps), "circle" (distance of centres) or "none".
-        distance: tasks with one of these classes are suppressed by distance of centres where
-            ``nms`` is "rotated" (published for barriers).
-        nms_rescale_factor: of each class of the label space, in its order, the factor on length and width;
-            empty for the classes' own (``ObjectClass.nms_rescale_factor``).
-        nms_overlap: of each class, the rotated overlap above which the lower box goes; likewise.
-        by_class: let boxes suppress their own class only, instead of their whole task.
-        post_max_size: most boxes of a task after suppression.
-        max_boxes: most boxes of a sample (500 is the official limit).
+        pre_max_size: maximum number of cells with the highest scores per task before suppression.
+        window: side of the window for peaks, cells, odd: a cell is a peak if no cell of the window
+            has a higher score. 1, as published, makes every cell a peak, and leaves the selection
+            to non-maximum suppression.
+        score: score threshold.
+        range: maximum ``|x|`` and ``|y|`` of a box centre, metres.
+        nms: "rotated" (scale-NMS with the IoU of rotated boxes), "circle" (distance of centres) or
+            "none".
+        distance: classes whose tasks use the distance of centres if ``nms`` is "rotated" (published
+            for barriers).
+        nms_rescale_factor: scale-NMS factor on length and width for each class of the label space,
+            in its order; empty for the values of the classes (``ObjectClass.nms_rescale_factor``).
+        nms_overlap: IoU above which the box with the lower score is removed, for each class;
+            empty for the values of the classes (``ObjectClass.nms_overlap``).
+        by_class: apply non-maximum suppression per class instead of per task.
+        post_max_size: maximum number of boxes per task after suppression.
+        max_boxes: maximum number of boxes per sample (500 is the official limit).
     """
 
     pre_max_size: int = 500
@@ -54,21 +57,25 @@ class DecodeConfig:
             raise ConfigError(f"decode.window = {self.window} must be an odd number of cells.")
 
     def resolved(self, labels: LabelSpace) -> "DecodeConfig":
-        """The same with a factor and an overlap for each class.
+        """Fill in ``nms_rescale_factor`` and ``nms_overlap`` for each class.
 
         Raises:
-            ConfigError: where there are some, and not one a class.
+            ConfigError: if their lengths are neither 0 nor the number of classes.
         """
-        values = {}
-        for name in ("nms_rescale_factor", "nms_overlap"):
-            given = getattr(self, name)
-            values[name] = given or tuple(getattr(one, name) for one in labels.classes)
-            if len(values[name]) != len(labels.classes):
-                raise ConfigError(
-                    f"decode.{name} needs {len(labels.classes)} numbers, one a class, not"
-                    f" {len(given)}."
-                )
-        return replace(self, **values)
+        return replace(
+            self,
+            nms_rescale_factor=self._per_class("nms_rescale_factor", labels),
+            nms_overlap=self._per_class("nms_overlap", labels),
+        )
+
+    def _per_class(self, name: str, labels: LabelSpace) -> tuple[float, ...]:
+        values = getattr(self, name) or tuple(getattr(one, name) for one in labels.classes)
+        if len(values) != len(labels.classes):
+            raise ConfigError(
+                f"decode.{name} needs {len(labels.classes)} numbers, one per class, not"
+                f" {len(values)}."
+            )
+        return values
 
 
 @torch.no_grad()
@@ -79,17 +86,17 @@ def decode(
     grid: BevGrid,
     config: DecodeConfig,
 ) -> list[Boxes3D]:
-    """Boxes of one task for each sample, best first, in the BEV frame (metres), on the CPU.
+    """Decode heatmaps into boxes of one task, per sample, sorted by score.
 
-    Peaks are found on the device; the few boxes that remain are suppressed on the CPU, since that
-    goes in rounds of small operations.
+    Boxes are in the BEV frame (metres), on the CPU. Peaks are found on the device; non-maximum
+    suppression of the few remaining boxes runs on the CPU, as it consists of many small operations.
 
     Args:
-        output: maps of the task; boxes have no attribute where none is predicted.
-        task: the class of each heatmap channel.
-        labels: the label space, in which boxes are labelled.
-        grid: gives the cells.
-        config: with a factor and an overlap a class, see :meth:`DecodeConfig.resolved`.
+        output: output maps of the task; without attribute logits, boxes have no attribute.
+        task: class of each heatmap channel.
+        labels: label space of the box labels.
+        grid: BEV grid of the maps.
+        config: settings with values for each class, see :meth:`DecodeConfig.resolved`.
     """
     score = output.heatmap.float().sigmoid()
     if config.window > 1:
@@ -99,11 +106,14 @@ def decode(
     best, index = score.flatten(1).topk(min(config.pre_max_size, score[0].numel()), dim=1)
     channel, cell = index // (rows * columns), index % (rows * columns)
     maps = {name: getattr(output, name) for name in (*REGRESSION, "attribute", "direction")}
-    widths = [own.shape[1] for own in maps.values()]
+    widths = [m.shape[1] for m in maps.values()]
     attributes, direction_bins = output.attribute.shape[1], output.direction.shape[1]
-    places = cell.unsqueeze(1)
+    positions = cell.unsqueeze(1)
     values = torch.cat(
-        [m.flatten(2).gather(2, places.expand(-1, m.shape[1], -1)).float() for m in maps.values()],
+        [
+            m.flatten(2).gather(2, positions.expand(-1, m.shape[1], -1)).float()
+            for m in maps.values()
+        ],
         dim=1,
     )
     best, channel, cell, values = (t.cpu() for t in (best, channel, cell, values))
@@ -111,21 +121,21 @@ def decode(
     results = []
     for sample in range(batch):
         row, column = cell[sample] // columns, cell[sample] % columns
-        found = dict(zip(maps, values[sample].T.split(widths, dim=1), strict=True))
+        params = dict(zip(maps, values[sample].T.split(widths, dim=1), strict=True))
         label = class_of_channel[channel[sample]]
-        x = grid.x[0] + (column + found["offset"][:, 0]) * grid.x[2]
-        y = grid.y[0] + (row + found["offset"][:, 1]) * grid.y[2]
-        yaw = torch.atan2(*found["heading"].T)
+        x = grid.x[0] + (column + params["offset"][:, 0]) * grid.x[2]
+        y = grid.y[0] + (row + params["offset"][:, 1]) * grid.y[2]
+        yaw = torch.atan2(*params["heading"].T)
         if direction_bins:
-            yaw = yaw + bin_angle(found["direction"].argmax(dim=1), direction_bins)
+            yaw = yaw + bin_angle(params["direction"].argmax(dim=1), direction_bins)
         boxes = Boxes3D.make(
-            center=torch.stack([x, y, found["height"][:, 0]], dim=1),
-            size=found["size"].clamp(-5, 5).exp(),
+            center=torch.stack([x, y, params["height"][:, 0]], dim=1),
+            size=params["size"].clamp(-5, 5).exp(),
             yaw=yaw,
-            velocity=found["velocity"],
+            velocity=params["velocity"],
             label=label,
             score=best[sample],
-            attribute=best_attribute(found["attribute"], label, labels) if attributes else None,
+            attribute=best_attribute(params["attribute"], label, labels) if attributes else None,
         )
         near = (boxes.center[:, :2].abs() <= config.range).all(dim=1)
         boxes = boxes[(boxes.score > config.score) & near]
@@ -136,7 +146,7 @@ def decode(
 def _suppress(
     boxes: Boxes3D, task: Sequence[str], labels: LabelSpace, config: DecodeConfig
 ) -> Tensor:
-    """Indices of the boxes (sorted, best first) of a task that survive."""
+    """Apply non-maximum suppression to the boxes of a task, sorted by score; returns indices."""
     if config.nms == "none":
         return torch.arange(min(len(boxes), config.post_max_size))
     separate = boxes.label if config.by_class else torch.zeros_like(boxes.label)
@@ -158,7 +168,7 @@ def _by_label(values: Sequence[float], boxes: Boxes3D) -> Tensor:
 def best_attribute(
     logits: Float[Tensor, "M A"], label: Int[Tensor, " M"], labels: LabelSpace
 ) -> Int[Tensor, " M"]:
-    """The likeliest attribute of each box among those of its class; -1 for classes without any."""
+    """Most probable attribute of each box among those of its class; -1 for classes without any."""
     possible = _possible(labels).to(label.device)[label]
     best = logits.masked_fill(~possible, -torch.inf).argmax(dim=1)
     return torch.where(possible.any(dim=1), best, -1)

@@ -1,4 +1,4 @@
-"""Outputs of the center head of a scene and of its mirror image, averaged."""
+"""Flip test-time augmentation of the center head: flips outputs back and averages them."""
 
 import torch
 from jaxtyping import Float
@@ -7,12 +7,12 @@ from torch import Tensor
 from bev.models.flip_tta import averaged_logits
 from bev.models.heads.center.targets import TaskOutput
 
-_Y = 1  # of offset and velocity, (x, y)
-_SINE = 0  # of heading, (sine, cosine)
+_Y = 1  # channel of offset and velocity, (x, y)
+_SINE = 0  # channel of heading, (sine, cosine)
 
 
 def flipped_back(output: TaskOutput) -> TaskOutput:
-    """The maps of the mirror image, as maps of the scene itself."""
+    """Flip the output maps of a flipped batch back."""
     maps = {name: getattr(output, name).flip(2) for name in output._fields}
     for name in ("offset", "heading", "velocity"):
         maps[name] = maps[name].clone()
@@ -24,19 +24,21 @@ def flipped_back(output: TaskOutput) -> TaskOutput:
 
 
 def averaged(first: TaskOutput, second: TaskOutput) -> TaskOutput:
-    """The mean of probabilities, of box parameters and of the logits of attributes and direction bins."""
+    """Average probabilities, box parameters, and logits of attributes and direction bins."""
     maps = {name: (getattr(first, name) + getattr(second, name)) / 2 for name in first._fields}
     maps["heatmap"] = averaged_logits(first.heatmap, second.heatmap)
     if maps["direction"].shape[1]:
-        # Headings are relative to the middle of a bin: where one has the mean's bin and one
-        # has not, the other's heading does not count.
+        # Headings are relative to the centre of their bin: if only one of the two outputs has the
+        # bin of the averaged logits, use the heading of that output.
         chosen = maps["direction"].argmax(dim=1, keepdim=True)
-        own, other = (o.direction.argmax(dim=1, keepdim=True) == chosen for o in (first, second))
-        for only, output in ((own & ~other, first), (other & ~own, second)):
+        in_first, in_second = (
+            output.direction.argmax(dim=1, keepdim=True) == chosen for output in (first, second)
+        )
+        for only, output in ((in_first & ~in_second, first), (in_second & ~in_first, second)):
             maps["heading"] = torch.where(only, output.heading, maps["heading"])
     return TaskOutput(**maps)
 
 
 def flipped_directions(logits: Float[Tensor, "B S Y X"]) -> Float[Tensor, "B S Y X"]:
-    """Logits of the direction bins where left and right (y) are exchanged: yaw becomes -yaw."""
+    """Logits of the direction bins after a flip in y, which maps yaw to -yaw."""
     return logits.roll(-1, dims=1).flip(1)

@@ -1,13 +1,13 @@
-"""CenterPoint's head: class heatmaps, and box parameters at every cell, by tasks (groups of classes).
+"""Center head: class heatmaps and box parameters at every cell, per task (group of classes).
 
-After Yin et al., Center-based 3D Object Detection and Tracking (2021), section 4, with BEVDet's
-groups of classes as tasks. Targets, loss and decoding stand beside this file.
+After Yin et al., Center-based 3D Object Detection and Tracking (2021), section 4, with the tasks of
+BEVDet. Targets, losses and decoding are in the other modules of this package.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
@@ -37,27 +37,27 @@ class CenterHeadConfig(HeadConfig):
     """Settings of :class:`CenterHead`.
 
     Attributes:
-        tasks: the classes, in groups that share a branch and suppress one another; by default the
-            tasks of the label space. Empty for no detection.
-        shared: width of the convolution that all tasks share.
-        branch: width of the hidden convolution of each output; 0 reads outputs straight from the
-            shared features, by a 1x1 convolution.
-        prior: probability that the heatmaps start with; 0.1 as published (bias -2.19).
-        gaussian_overlap: least overlap that a shifted box may have while still counting as near, sets the
+        tasks: groups of classes; the classes of a task share branches and non-maximum suppression.
+            Defaults to the tasks of the label space. Empty for no detection.
+        shared: channels of the convolution shared by all tasks.
+        branch: channels of the hidden convolution of each output; 0 for outputs directly from the
+            shared features by a 1x1 convolution.
+        prior: initial probability of the heatmaps; 0.1 as published (bias -2.19).
+        gaussian_overlap: minimum overlap of a box with its shifted copy, which determines the
             radius of the Gaussian targets.
-        min_radius: least radius of a Gaussian, cells.
-        heatmap_loss: kind of the heatmap loss.
+        min_radius: minimum radius of the Gaussian targets, cells.
+        heatmap_loss: settings of the heatmap loss.
         heatmap_weight: weight of the heatmap loss.
         regression_weight: weight of the L1 loss.
         velocity_weight: weight of the two velocity channels within the L1 loss.
-        velocity_beta: metres a second; smaller errors of velocity count by their square, see
-            ``bev.models.heads.center.loss``. 0 is L1, as published.
-        attribute_weight: weight of the loss of attributes, predicted by a branch of their own as in
-            FCOS3D (Wang et al. 2021): an image shows whether a cycle has a rider. 0, as published,
-            goes by the speed.
-        direction_bins: into how many the circle of headings is cut, see
-            ``bev.models.heads.center.targets``; 1, as published, regresses sine and cosine alone.
-        direction_weight: weight of the loss of direction_bins.
+        velocity_beta: threshold of the smooth L1 loss of velocities, metres per second, see
+            ``bev.models.heads.center.loss``; 0 for L1, as published.
+        attribute_weight: weight of the attribute loss. Attributes are then predicted by a separate
+            branch, as in FCOS3D (Wang et al. 2021): images show, for example, whether a cycle has a
+            rider. 0, as published, derives attributes from the speed.
+        direction_bins: number of direction bins of the heading, see
+            ``bev.models.heads.center.targets``; 1, as published, for sine and cosine only.
+        direction_weight: weight of the loss of the direction bins.
         decode: settings of decoding and non-maximum suppression.
     """
 
@@ -82,12 +82,12 @@ class CenterHeadConfig(HeadConfig):
             raise ConfigError(
                 f"model.head.velocity_beta = {self.velocity_beta} and model.head.attribute_weight ="
                 f" {self.attribute_weight} must be at least 0, and model.head.prior = {self.prior}"
-                " inside (0, 1)."
+                " must be inside (0, 1)."
             )
         if self.direction_bins < 1 or self.direction_weight <= 0:
             raise ConfigError(
                 f"model.head.direction_bins = {self.direction_bins} must be at least 1, and"
-                f" model.head.direction_weight = {self.direction_weight} more than 0."
+                f" model.head.direction_weight = {self.direction_weight} must be greater than 0."
             )
 
     @property
@@ -95,10 +95,10 @@ class CenterHeadConfig(HeadConfig):
         return self.tasks != ()
 
     def resolved_tasks(self, labels: LabelSpace) -> tuple[tuple[str, ...], ...]:
-        """The tasks (groups of classes) of a label space.
+        """Tasks (groups of classes) for a label space.
 
         Raises:
-            ConfigError: for a class that is unknown or stands twice.
+            ConfigError: if a class is unknown or named twice.
         """
         tasks = labels.tasks if self.tasks is None else self.tasks
         labels.check("model.head.tasks", tuple(n for task in tasks for n in task), labels.names)
@@ -109,17 +109,17 @@ class CenterHeadConfig(HeadConfig):
         self.decode.resolved(data.source.labels)
 
     def build(self, spec: FeatureSpec) -> "CenterHead":
-        """Build for BEV features of this width.
+        """Build the head.
 
         Raises:
-            ConfigError: for a class that is unknown or stands twice, and for numbers of suppression
-                that are not one a class.
+            ConfigError: if a class is unknown or named twice, or if settings of non-maximum
+                suppression do not have one value per class.
         """
         return CenterHead(self, spec)
 
 
 class CenterHead(Head):
-    """BEV features to a :class:`TaskOutput` per task."""
+    """BEV features to one :class:`TaskOutput` per task."""
 
     def __init__(self, config: CenterHeadConfig, spec: FeatureSpec) -> None:
         super().__init__()
@@ -131,46 +131,51 @@ class CenterHead(Head):
             "attribute": len(spec.labels.attributes) if config.attribute_weight > 0 else 0,
             "direction": config.direction_bins if config.direction_bins > 1 else 0,
         }
+        # Few cells contain an object (Lin et al. 2017, Focal Loss, section 3.3).
+        biases = {"heatmap": math.log(config.prior / (1 - config.prior))}
         self.tasks = nn.ModuleList(
             nn.ModuleDict(
                 {
-                    name: _branch(config.shared, config.branch, width)
+                    name: _branch(config.shared, config.branch, width, biases.get(name))
                     for name, width in {"heatmap": len(task), **self.widths}.items()
                     if width
                 }
             )
             for task in self.classes
         )
-        for task in self.tasks:
-            # Few cells hold an object (Lin et al. 2017, Focal Loss, section 3.3).
-            nn.init.constant_(task["heatmap"][-1].bias, math.log(config.prior / (1 - config.prior)))
 
     def forward(self, features: Features) -> list[TaskOutput]:
         shared = self.shared(features.bev)
         outputs = []
         for task, classes in zip(self.tasks, self.classes, strict=True):
             widths = {"heatmap": len(classes), **self.widths}
-            maps = _maps(task, shared).split(list(widths.values()), dim=1)
+            maps = _maps(cast(nn.ModuleDict, task), shared).split(list(widths.values()), dim=1)
             outputs.append(TaskOutput(**dict(zip(widths, maps, strict=True))))
         return outputs
 
     def loss(self, output: list[TaskOutput], batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms, summed over tasks.
 
-        They are ``heatmap``, ``regression`` and, where predicted, ``attribute`` and ``direction``.
+        The terms are ``heatmap``, ``regression`` and, if predicted, ``attribute`` and
+        ``direction``.
         """
-        tasks = [
-            self._task_loss(own, classes, batch.boxes)
-            for own, classes in zip(output, self.classes, strict=True)
+        first, *rest = [
+            self._task_loss(task_output, classes, batch.boxes)
+            for task_output, classes in zip(output, self.classes, strict=True)
         ]
-        return {name: sum(terms[name] for terms in tasks) for name in tasks[0]}
+        return {name: sum((terms[name] for terms in rest), first[name]) for name in first}
 
     def _task_loss(
         self, output: TaskOutput, classes: Sequence[str], gt_boxes: Sequence[Boxes3D]
     ) -> dict[str, Tensor]:
         config, labels = self.config, [self.space.names.index(name) for name in classes]
         targets = center_targets(
-            gt_boxes, labels, self.grid, config.gaussian_overlap, config.min_radius, config.direction_bins
+            gt_boxes,
+            labels,
+            self.grid,
+            config.gaussian_overlap,
+            config.min_radius,
+            config.direction_bins,
         )
         heatmap, regression = center_loss(
             output, targets, config.heatmap_loss, config.velocity_weight, config.velocity_beta
@@ -189,10 +194,10 @@ class CenterHead(Head):
 
     @torch.no_grad()
     def decode(self, output: list[TaskOutput]) -> list[Boxes3D]:
-        """Boxes of each sample, best first, in the BEV frame, on the CPU."""
+        """Decode the boxes of each sample, sorted by score, in the BEV frame, on the CPU."""
         per_task = [
-            decode(own, classes, self.space, self.grid, self.suppression)
-            for own, classes in zip(output, self.classes, strict=True)
+            decode(task_output, classes, self.space, self.grid, self.suppression)
+            for task_output, classes in zip(output, self.classes, strict=True)
         ]
         merged = [Boxes3D.cat(list(parts)) for parts in zip(*per_task, strict=True)]
         limit = self.config.decode.max_boxes
@@ -211,15 +216,20 @@ class CenterHead(Head):
 
 
 def _maps(task: nn.ModuleDict, shared: Float[Tensor, "B C Y X"]) -> Float[Tensor, "B M Y X"]:
-    """The maps of a task's branches; those read straight are one convolution, in one pass."""
-    branches = list(task.values())
+    """Compute the maps of all branches of a task; branches of one layer as a single convolution."""
+    branches = cast("list[nn.Sequential]", list(task.values()))
     if any(len(branch) > 1 for branch in branches):
         return torch.cat([branch(shared) for branch in branches], dim=1)
-    weight = torch.cat([branch[0].weight for branch in branches])
-    return F.conv2d(shared, weight, torch.cat([branch[0].bias for branch in branches]))
+    weights = cast("list[Tensor]", [branch[0].weight for branch in branches])
+    biases = cast("list[Tensor]", [branch[0].bias for branch in branches])
+    return F.conv2d(shared, torch.cat(weights), torch.cat(biases))
 
 
-def _branch(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    if hidden == 0:
-        return nn.Sequential(nn.Conv2d(inputs, outputs, 1))
-    return nn.Sequential(conv_bn_relu(inputs, hidden), nn.Conv2d(hidden, outputs, 3, padding=1))
+def _branch(inputs: int, hidden: int, outputs: int, bias: float | None = None) -> nn.Sequential:
+    """Convolutions of one output map; ``bias`` is the initial bias of the last convolution."""
+    hidden_layers = [conv_bn_relu(inputs, hidden)] if hidden else []
+    kernel = 3 if hidden else 1
+    output = nn.Conv2d(hidden or inputs, outputs, kernel, padding=kernel // 2)
+    if bias is not None:
+        nn.init.constant_(cast(Tensor, output.bias), bias)
+    return nn.Sequential(*hidden_layers, output)

@@ -1,8 +1,9 @@
-"""The center head's losses: of the heatmap, L1 on the box parameters, and of choices among classes.
+"""Losses of the center head: heatmap, box parameters (L1), attributes and direction bins.
 
-L1 asks for the median. Most objects stand still, so a network that cannot yet tell what moves is
-held at velocity zero and learns nothing from the rest. Smooth L1 (Girshick, Fast R-CNN, 2015,
-equation 3, with its corner at ``velocity_beta``) asks for the mean instead until errors are small.
+L1 is minimised by the median. As most objects are static, a network that cannot yet distinguish
+moving objects predicts velocity zero and does not learn from the others. For small errors, smooth
+L1 (Girshick, Fast R-CNN, 2015, equation 3, quadratic below ``velocity_beta``) is minimised by the
+mean instead.
 """
 
 import torch
@@ -23,42 +24,43 @@ def center_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Heatmap loss and regression loss of one task, each divided by its number of boxes.
 
-    Unknown (NaN) targets add nothing to the regression loss.
+    Unknown (NaN) targets do not contribute to the regression loss.
     """
     centres = (targets.heatmap == 1).sum().clamp(min=1)
-    seen = heatmap_loss(output.heatmap, targets.heatmap) / centres
+    heatmap = heatmap_loss(output.heatmap, targets.heatmap) / centres
 
     errors = []
     for name, target in targets.regression.items():
         predicted = at_cells(getattr(output, name), targets).float()
-        wanted = torch.where(torch.isfinite(target), target, predicted.detach())
+        known = torch.where(torch.isfinite(target), target, predicted.detach())
         if name == "velocity":
-            error = F.smooth_l1_loss(predicted, wanted, reduction="none", beta=velocity_beta)
+            error = F.smooth_l1_loss(predicted, known, reduction="none", beta=velocity_beta)
             error = error * velocity_weight
         else:
-            error = (predicted - wanted).abs()
+            error = (predicted - known).abs()
         errors.append(error)
     error = torch.cat(errors, dim=1)
-    return seen, error.sum() / max(len(error), 1)
+    return heatmap, error.sum() / max(len(error), 1)
 
 
 def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Tensor, "P C"]:
-    """Values of maps at the centres' cells."""
-    sample, row, column = targets.index.unbind(1)
+    """Gather values of maps at the cells of the box centres."""
+    sample, row, column = targets.cell.unbind(1)
     return maps.permute(0, 2, 3, 1)[sample, row, column]
 
 
 def attribute_loss(logits: Float[Tensor, "P A"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
-    """Cross-entropy of the A attributes, averaged over the boxes whose attribute is known.
+    """Cross-entropy over the A attributes, averaged over the boxes with a known attribute.
 
     Args:
-        target: the attribute, -1 where a box has none.
+        logits: attribute logits of each box.
+        target: attribute index of each box; -1 for none.
     """
     loss = F.cross_entropy(logits.float(), target, ignore_index=-1, reduction="sum")
     return loss / (target >= 0).sum().clamp(min=1)
 
 
 def direction_loss(logits: Float[Tensor, "P S"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
-    """Cross-entropy of the S direction bins, averaged over the boxes."""
+    """Cross-entropy over the S direction bins, averaged over the boxes."""
     loss = F.cross_entropy(logits.float(), target, reduction="sum")
     return loss / max(len(target), 1)

@@ -1,9 +1,9 @@
-"""Non-maximum suppression in BEV: by rotated overlap or by distance of centres.
+"""Non-maximum suppression in BEV, by rotated IoU or by distance of centres.
 
-Boxes come sorted by score, best first; a box goes when a better one that stays is too near. The
-idea: a box that no better undecided one could remove stays for sure, so all such boxes are decided
-at once and remove what they overlap, then those that are sure now, and so on. It keeps what a walk
-from best to worst keeps, in a few rounds. All on the CPU: decoding leaves a few hundred at most.
+Boxes are sorted by score, best first. A box is removed if a better box that is kept is too near.
+Instead of processing boxes one by one, each round keeps all boxes that no undecided better box
+could remove, and removes the boxes that they suppress. The result equals greedy suppression, after
+a few rounds. Everything runs on the CPU, as decoding leaves a few hundred boxes at most.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ def circle_nms(
     group: Int[Tensor, " M"],
     most: int = 500,
 ) -> Int[Tensor, " kept"]:
-    """Indices of boxes with no better box of their group nearer than the better one's radius.
+    """Circle NMS: indices of boxes that lie within the radius of no better box of their group.
 
     Args:
-        centers: (M, 2) metres, best first.
-        radius: metres, of each box.
-        group: only boxes with the same number compete.
-        most: the best so many of those that stay.
+        centers: (M, 2) box centres, metres, best first.
+        radius: suppression radius of each box, metres.
+        group: group of each box; boxes suppress boxes of their own group only.
+        most: maximum number of kept boxes.
     """
     near = _distances(centers) < radius.unsqueeze(1)
     near &= group.unsqueeze(1) == group
@@ -38,27 +38,27 @@ def rotated_nms(
     group: Int[Tensor, " M"],
     most: int = 500,
 ) -> Int[Tensor, " kept"]:
-    """Indices of boxes that overlap no better box of their group by more than ``overlap``.
+    """Rotated NMS: indices of boxes that overlap no better box of their group too much.
 
     Args:
         rectangles: x, y, length, width (metres), yaw; best first.
-        overlap: greatest intersection over union with a better box, of the better box.
-        group: only boxes with the same number compete.
-        most: the best so many of those that stay.
+        overlap: maximum intersection over union with each box, for boxes with a lower score.
+        group: group of each box; boxes suppress boxes of their own group only.
+        most: maximum number of kept boxes.
     """
     reach = rectangles[:, 2:4].norm(dim=1) / 2
     near = _distances(rectangles[:, :2]) < reach.unsqueeze(1) + reach
     near &= group.unsqueeze(1) == group
 
     def removes(better: Int[Tensor, " P"], worse: Int[Tensor, " P"]) -> Bool[Tensor, " P"]:
-        # Exact overlaps only of boxes that stay, and only with their neighbours.
+        # Compute exact overlaps only between kept boxes and their neighbours.
         return rotated_iou(rectangles[better], rectangles[worse]) > overlap[better]
 
     return _rounds(near, removes, most)
 
 
 def _distances(centers: Float[Tensor, "M 2"]) -> Float[Tensor, "M M"]:
-    """Exact for near boxes: products of matrices, the default for many points, are a mm off."""
+    """Pairwise distances, without the default matrix product, which is off by a millimetre."""
     return torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -67,28 +67,33 @@ def _rounds(
     removes: Callable[[Int[Tensor, " P"], Int[Tensor, " P"]], Bool[Tensor, " P"]],
     most: int,
 ) -> Int[Tensor, " kept"]:
-    """What stays. ``near``: whether the row's box could remove the column's, if it is better;
-    ``removes``: whether it does, of pairs (better, worse)."""
+    """Indices of the kept boxes, in rounds.
+
+    Args:
+        near: whether the box of the row could remove the box of the column, if it is better.
+        removes: computes for pairs (better, worse) whether the better box removes the worse.
+        most: maximum number of kept boxes.
+    """
     better, worse = near.triu(diagonal=1).nonzero(as_tuple=True)
-    stays = torch.ones(len(near), dtype=torch.bool)
+    keep = torch.ones(len(near), dtype=torch.bool)
     while len(better):
-        sure = torch.ones_like(stays)
-        sure[worse] = False
-        now = sure[better]
-        losers = worse[now]
-        stays[losers[removes(better[now], losers)]] = False
-        later = ~now & stays[better] & stays[worse]
+        decided = torch.ones_like(keep)
+        decided[worse] = False
+        now = decided[better]
+        candidates = worse[now]
+        keep[candidates[removes(better[now], candidates)]] = False
+        later = ~now & keep[better] & keep[worse]
         better, worse = better[later], worse[later]
-    return stays.nonzero().squeeze(1)[:most]
+    return keep.nonzero().squeeze(1)[:most]
 
 
 def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tensor, " M"]:
     """Intersection over union of pairs of rotated rectangles (x, y, length, width, yaw).
 
-    The intersection of two convex polygons has its corners among the corners of each that lie in
-    the other and the crossings of their edges; sorted by angle they give the area.
+    The corners of the intersection of two convex polygons are the corners of each that lie in the
+    other, and the crossings of their edges. The area is computed from them, sorted by angle.
     """
-    # Far from the origin float32 crossings lose digits: work around the first box's centre.
+    # Crossings far from the origin would lose precision: compute relative to the centre of ``a``.
     shift = torch.zeros_like(a)
     shift[:, :2] = a[:, :2]
     a, b = (a - shift).double(), (b - shift).double()
@@ -103,7 +108,7 @@ def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tenso
     angle = torch.atan2(around[..., 1], around[..., 0]).masked_fill(~valid, torch.inf)
     order = angle.argsort(dim=1)
     ring = around.gather(1, order.unsqueeze(-1).expand(-1, -1, 2))
-    # Points that are not valid sort last; give them the first point's place, so they add no area.
+    # Invalid points are sorted last; replace them by the first point, so that they add no area.
     real = torch.arange(ring.shape[1], device=ring.device) < valid.sum(dim=1, keepdim=True)
     ring = torch.where(real.unsqueeze(-1), ring, ring[:, :1])
     following = ring.roll(-1, dims=1)
@@ -114,7 +119,7 @@ def rotated_iou(a: Float[Tensor, "M 5"], b: Float[Tensor, "M 5"]) -> Float[Tenso
 
 
 def _corners(rectangles: Tensor) -> Tensor:
-    """(M, 4, 2) corners, counter-clockwise."""
+    """Corners (M, 4, 2), counter-clockwise."""
     signs = rectangles.new_tensor([[1, 1], [-1, 1], [-1, -1], [1, -1]]) / 2
     local = signs * rectangles[:, None, 2:4]
     cos, sin = rectangles[:, 4].cos(), rectangles[:, 4].sin()
@@ -123,7 +128,7 @@ def _corners(rectangles: Tensor) -> Tensor:
 
 
 def _inside(points: Tensor, rectangles: Tensor) -> Tensor:
-    """Which of (M, 4, 2) points lie in the (M, 5) rectangles, border included."""
+    """Mask of the points (M, 4, 2) that lie in the rectangles (M, 5), border included."""
     cos, sin = rectangles[:, 4].cos(), rectangles[:, 4].sin()
     rotation = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
     local = (points - rectangles[:, None, :2]) @ rotation
@@ -131,7 +136,7 @@ def _inside(points: Tensor, rectangles: Tensor) -> Tensor:
 
 
 def _crossings(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """(M, 16, 2) points where the edges' lines cross, and whether both edges reach them."""
+    """Crossings (M, 16, 2) of the lines of the edges, and whether they lie on both edges."""
     start_a, start_b = a.unsqueeze(2), b.unsqueeze(1)
     edge_a = (a.roll(-1, dims=1) - a).unsqueeze(2)
     edge_b = (b.roll(-1, dims=1) - b).unsqueeze(1)

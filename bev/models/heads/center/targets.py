@@ -1,17 +1,19 @@
-"""The maps of the center head, and their targets: Gaussian heatmaps, box parameters at the centres.
+"""Output maps of the center head and their targets: Gaussian heatmaps and box parameters.
 
-Maps of box parameters are told apart by name from the convolution to the decoder: ``offset`` of the
-centre from its cell's lower corner (x, y, in cells), ``height`` of the centre (metres), log of
-length, width and height (``size``), sine and cosine of the yaw (``heading``; from the middle of its
-direction bin, where there are several), ``velocity`` (x, y, metres per second; NaN where unknown).
+The box parameters at the cell of each box centre are separate maps, from the convolution to the
+decoder: ``offset`` of the centre from the lower corner of its cell (x, y, in cells), ``height`` of
+the centre (metres), ``size`` (log of length, width and height), ``heading`` (sine and cosine of the
+yaw; relative to the centre of its direction bin, if there are several) and ``velocity`` (x, y,
+metres per second; NaN if unknown).
 
-Headings may be predicted in two parts: one of S bins of the circle, and the turn from its
-middle. From afar a car may be heading one of several ways, and L1 asks for the median of sine and
-of cosine apart: of several answers it may lie where none is. A choice among bins settles on one.
-After Mousavian et al., 3D Bounding Box Estimation Using Deep Learning and Geometry (2017), section
-3.2; theirs overlap and have a turn each, here they do not overlap and share one. Bin 0 is
-centred at yaw 0 (+x) and the others follow counter-clockwise, 2 pi / S wide each: with a multiple
-of four, what drives along and across the car's own road is far from borders.
+Headings can be predicted as one of S direction bins and an angle relative to the centre of the bin.
+The heading of distant vehicles is often ambiguous. L1 is minimised by the medians of sine and
+cosine separately, which may correspond to none of the possible headings; a classification over bins
+selects one. After Mousavian et al., 3D Bounding Box Estimation Using Deep Learning and Geometry
+(2017), section 3.2, where bins overlap and have an angle each; here they do not overlap and share
+one. Bin 0 is centred at yaw 0 (+x), and the others follow counter-clockwise, with a width of
+2 pi / S. With a multiple of four bins, traffic along and across the road of the ego vehicle is far
+from the bin borders.
 """
 
 import math
@@ -33,10 +35,9 @@ class TaskOutput(NamedTuple):
 
     Attributes:
         heatmap: (B, K, Y, X) logits.
-        offset, height, size, heading, velocity: box parameters, see above.
-        attribute: (B, A, Y, X) logits of all attributes; A = 0 where none are predicted.
-        direction: (B, S, Y, X) logits of the direction bins, see
-            above; S = 0 where there is but one.
+        offset, height, size, heading, velocity: box parameters, see the module's description.
+        attribute: (B, A, Y, X) logits of all attributes; A = 0 if none are predicted.
+        direction: (B, S, Y, X) logits of the direction bins; S = 0 if there is only one bin.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
@@ -50,18 +51,18 @@ class TaskOutput(NamedTuple):
 
 
 class CenterTargets(NamedTuple):
-    """Targets of one task of K classes; P is the number of boxes of the task in the grid.
+    """Targets of one task of K classes, with P boxes inside the grid.
 
     Attributes:
         heatmap: (B, K, Y, X) in [0, 1], exactly 1 at the cell of each centre.
-        index: (P, 3) sample, row and column of each box.
-        regression: (P, c) values of each map of box parameters, by name; NaN where unknown.
+        cell: (P, 3) sample, row and column of each box.
+        regression: (P, c) values of each map of box parameters, by name; NaN if unknown.
         attribute: (P,) index into the label space's attributes; -1 for none.
-        direction: (P,) bin of the heading, see above.
+        direction: (P,) direction bin of each box.
     """
 
     heatmap: Float[Tensor, "B K Y X"]
-    index: Int[Tensor, "P 3"]
+    cell: Int[Tensor, "P 3"]
     regression: dict[str, Float[Tensor, "P _"]]
     attribute: Int[Tensor, " P"]
     direction: Int[Tensor, " P"]
@@ -76,20 +77,20 @@ def center_targets(
     min_radius: int = 2,
     direction_bins: int = 1,
 ) -> CenterTargets:
-    """Targets of a batch for the classes ``labels``; boxes outside the grid are left out.
+    """Compute the targets of a batch for one task; boxes outside the grid are ignored.
 
     Args:
-        gt_boxes: one set of boxes a sample, BEV frame.
-        labels: the class index of each heatmap channel.
-        grid: gives the cells; its z range does not limit the boxes.
-        gaussian_overlap: least overlap that sets the Gaussian's radius.
-        min_radius: cells.
-        direction_bins: into how many the circle of headings is cut.
+        gt_boxes: ground-truth boxes of each sample, BEV frame.
+        labels: class index of each heatmap channel.
+        grid: BEV grid of the maps; its z range does not limit the boxes.
+        gaussian_overlap: minimum overlap that determines the radius of the Gaussians.
+        min_radius: minimum radius of the Gaussians, cells.
+        direction_bins: number of direction bins.
     """
     device = gt_boxes[0].center.device
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(gt_boxes), len(labels), rows, columns, device=device)
-    indices, regressions, attributes, directions = [], [], [], []
+    cells, regressions, attributes, directions = [], [], [], []
     for sample, boxes in enumerate(gt_boxes):
         channel = torch.full_like(boxes.label, -1)
         for number, label in enumerate(labels):
@@ -102,19 +103,19 @@ def center_targets(
         if len(boxes) == 0:
             continue
         _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, gaussian_overlap, min_radius)
-        indices.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
+        cells.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
         direction = direction_bin(boxes.yaw, direction_bins)
         regressions.append(encode(boxes, cell, grid, bin_angle(direction, direction_bins)))
         attributes.append(boxes.attribute)
         directions.append(direction)
-    if not indices:
+    if not cells:
         none = torch.zeros(0, 3, device=device)
         numbers = none[:, 0].long()
         regression = {name: none.new_zeros(0, width) for name, width in REGRESSION.items()}
         return CenterTargets(heatmap, none.long(), regression, numbers, numbers)
-    regression = {name: torch.cat([own[name] for own in regressions]) for name in REGRESSION}
-    index, attribute, direction = map(torch.cat, (indices, attributes, directions))
-    return CenterTargets(heatmap, index, regression, attribute, direction)
+    regression = {name: torch.cat([values[name] for values in regressions]) for name in REGRESSION}
+    cell, attribute, direction = map(torch.cat, (cells, attributes, directions))
+    return CenterTargets(heatmap, cell, regression, attribute, direction)
 
 
 def encode(
@@ -123,12 +124,15 @@ def encode(
     grid: BevGrid,
     origin: Float[Tensor, " M"],
 ) -> dict[str, Float[Tensor, "M _"]]:
-    """Box parameters, by name, of boxes whose centres lie in the cells (row, column).
+    """Encode boxes as box parameters, by name.
 
     Args:
-        origin: the yaw that headings are relative to, radians.
+        boxes: boxes in the BEV frame.
+        cell: cell (row, column) of each box centre.
+        grid: BEV grid.
+        origin: yaw that the heading of each box is relative to, radians.
     """
-    turn = boxes.yaw - origin
+    angle = boxes.yaw - origin
     column_row = cell.flip(-1).to(boxes.center)
     low = boxes.center.new_tensor([grid.x[0], grid.y[0]])
     step = boxes.center.new_tensor([grid.x[2], grid.y[2]])
@@ -136,7 +140,7 @@ def encode(
         "offset": (boxes.center[:, :2] - low) / step - column_row,
         "height": boxes.center[:, 2:],
         "size": boxes.size.log(),
-        "heading": torch.stack([torch.sin(turn), torch.cos(turn)], dim=1),
+        "heading": torch.stack([torch.sin(angle), torch.cos(angle)], dim=1),
         "velocity": boxes.velocity,
     }
 
@@ -144,11 +148,11 @@ def encode(
 def gaussian_radius(
     length: Float[Tensor, " M"], width: Float[Tensor, " M"], overlap: float
 ) -> Float[Tensor, " M"]:
-    """How far a box's corners may shift, in cells, while its overlap stays at least ``overlap``.
+    """Radius, in cells, by which corners may shift while the overlap stays at least ``overlap``.
 
-    The least of the three cases of Law and Deng, CornerNet (2018), section 3.2 (one corner in and
-    one out, both in, both out), with the roots as published detection code takes them
-    ((b + sqrt(disc)) / 2), on which the published recipes rest.
+    The radius is the minimum over the three cases of Law and Deng, CornerNet (2018), section 3.2
+    (one corner inside and one outside, both inside, both outside). The roots are computed as in
+    published detection code, (b + sqrt(disc)) / 2, which the published recipes rely on.
     """
     total, area = length + width, length * width
     one = total + (total**2 - 4 * area * (1 - overlap) / (1 + overlap)).sqrt()
@@ -167,7 +171,7 @@ def _draw_gaussians(
     overlap: float,
     min_radius: int,
 ) -> None:
-    """Write each box's Gaussian into its channel, keeping the greater value."""
+    """Draw the Gaussian of each box into its channel by an elementwise maximum."""
     _, rows, columns = heatmap.shape
     radius = gaussian_radius(boxes.size[:, 0] / grid.x[2], boxes.size[:, 1] / grid.y[2], overlap)
     radius = radius.floor().clamp(min=min_radius).view(-1, 1, 1)
@@ -184,10 +188,10 @@ def _draw_gaussians(
 
 
 def direction_bin(yaw: Float[Tensor, " M"], direction_bins: int) -> Int[Tensor, " M"]:
-    """The direction bin that a yaw (radians) lies in."""
+    """Direction bin of each yaw (radians)."""
     return (yaw * (direction_bins / (2 * math.pi))).round().long() % direction_bins
 
 
 def bin_angle(direction: Int[Tensor, " M"], direction_bins: int) -> Float[Tensor, " M"]:
-    """The yaw of a direction bin's middle, radians in [0, 2 pi)."""
+    """Yaw at the centre of a direction bin, radians in [0, 2 pi)."""
     return direction * (2 * math.pi / direction_bins)

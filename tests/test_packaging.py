@@ -1,0 +1,69 @@
+"""What the package says of itself, and that its checks are one list that all of CI's runs go by."""
+
+import re
+
+import pytest
+import yaml
+from structure import ROOT
+
+import bev
+
+
+@pytest.fixture
+def distribution(monkeypatch: pytest.MonkeyPatch):
+    """What setup.py hands to setuptools; nothing is built."""
+    pytest.importorskip("setuptools")  # whose distutils this is, from Python 3.12 on
+    from distutils.core import run_setup
+
+    monkeypatch.chdir(ROOT)
+    return run_setup("setup.py", stop_after="init")
+
+
+def hooks() -> list[dict]:
+    """The checks that pre-commit runs, in order."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    return [hook for repository in config["repos"] for hook in repository["hooks"]]
+
+
+def commands(path: str, start: str) -> list[str]:
+    """The commands of a file that begin so, without comments."""
+    lines = (ROOT / path).read_text().splitlines()
+    found = [line.partition(" #")[0].strip() for line in lines]
+    return [line[line.index(start) :] for line in found if start in line and line[0] != "#"]
+
+
+def test_the_metadata_are_those_of_this_version(distribution):
+    metadata = distribution.metadata
+    assert metadata.version == bev.__version__
+    assert metadata.author == "The bevlab authors"
+    assert metadata.long_description_content_type == "text/markdown"
+    assert metadata.long_description == (ROOT / "README.md").read_text()
+    assert "Typing :: Typed" in metadata.classifiers
+    assert distribution.package_data == {"bev": ["py.typed"]} and (ROOT / "bev/py.typed").is_file()
+
+
+def test_every_check_is_a_tool_that_the_extras_install(distribution):
+    requirements = distribution.extras_require["dev"] + distribution.extras_require["docs"]
+    installed = {re.match(r"[\w.-]+", requirement)[0].lower() for requirement in requirements}
+    tools = {hook["entry"].removeprefix("python -m ").split()[0] for hook in hooks()}
+    assert tools == {"ruff", "mypy", "sphinx"} and tools | {"pre-commit", "pytest"} <= installed
+
+
+def test_ci_runs_every_check_as_contributing_says():
+    (command,) = commands(".ci/run", "pre-commit run")
+    assert command in commands("CONTRIBUTING.md", "pre-commit run")
+    stage = command.split("--hook-stage ")[1]
+    assert [hook["id"] for hook in hooks() if stage not in hook.get("stages", [stage])] == []
+    # A hook that is given files, or looks at some alone, would pass what it does not look at.
+    assert [hook["id"] for hook in hooks() if hook.get("pass_filenames", True)] == []
+    (installed,) = re.findall(r"-e (\S+)", "\n".join(commands(".ci/run", "pip install")))
+    assert installed in "\n".join(commands("CONTRIBUTING.md", "pip install"))
+
+
+def test_mypy_leaves_out_nothing_of_bev():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    (override,) = settings.pop("overrides")
+    assert settings == {"files": ["bev"]}  # the rest is as mypy has it
+    assert set(override) == {"module", "ignore_missing_imports"}
+    assert [name for name in override["module"] if name.split(".")[0] == "bev"] == []
