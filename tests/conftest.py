@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typechecking
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from isolated import LIBRARIES
 
 # Parallel workers keep to their own cores: twice the threads on a core take many times as long.
 # Before torch is imported, which counts the cores then.
@@ -21,20 +22,37 @@ if _worker and hasattr(os, "sched_setaffinity"):
 # While a module of bev is imported, the hook gives byte code names of its own: libraries first met
 # there would be compiled anew in every worker, thousands of files.
 if _worker:
-    for _name in (
-        "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro"
-    ):  # fmt: skip
+    for _name in LIBRARIES:
         import_module(_name)
 
 # Before anything of bev is imported, here or by a test module.
-install_import_hook("bev", "typechecking.check")
+typechecking.install()
 
 # The first call of torch takes longer than hypothesis allows a case. Cases are the same every time:
-# what fails, fails for all; ``BEV_EXPLORE=1 pytest`` draws others.
+# what fails, fails for all; ``BEV_EXPLORE=1 pytest`` draws others, and three times as many.
+_explore = bool(os.environ.get("BEV_EXPLORE"))
 settings.register_profile(
-    "bev", deadline=None, max_examples=60, derandomize=not os.environ.get("BEV_EXPLORE")
+    "bev", deadline=None, max_examples=100 if _explore else 30, derandomize=not _explore
 )
 settings.load_profile("bev")
+
+# Files that take longest: a worker that is given one at last keeps all others waiting.
+LONGEST = (
+    "test_recipes.py", "checkpoint/test_resume.py", "cli/test_ablate.py", "test_pages.py",
+    "cli/test_commands.py", "ablation/test_study.py", "test_triton.py", "cli/test_own_code.py",
+    "benchmark/test_data_index.py", "lab/test_rehearsal.py", "ops/test_compile.py",
+    "training/test_compiled.py", "training/test_training.py", "training/test_initialization.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest go first, in that order."""
+
+    def place(item: pytest.Item) -> int:
+        found = (n for n, name in enumerate(LONGEST) if item.path.as_posix().endswith(f"/{name}"))
+        return next(found, len(LONGEST))
+
+    items.sort(key=place)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -97,4 +115,4 @@ def synthetic_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
     shared = tmp_path_factory.getbasetemp().parent if _worker else tmp_path_factory.mktemp("made")
     with FileLock(shared / "world.lock"):
-        return make_world(shared / "world", made_config, workers=2, progress=False)
+        return make_world(shared / "world", made_config, workers=1, progress=False)

@@ -115,8 +115,12 @@ def test_the_best_checkpoint_outlives_a_resumed_run(quick, finished, tmp_path):
     assert (folder / "config_before_resume_1.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
-    """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch."""
+    """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch.
+
+    Stopped anywhere, with one camera: checkpoint/test_resume.py.
+    """
     first = replace(quick.train, run_name="broken", max_steps=4)
     folder, _ = train(replace(quick, train=first))
     last = folder / "checkpoints" / "last.ckpt"
