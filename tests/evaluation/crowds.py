@@ -1,4 +1,4 @@
-"""Predictions and ground truth of any label space, in which no figure is trivial."""
+"""Predictions and ground truth in any label space, for which no metric is trivial."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ PARK = LabelSpace(
 
 
 def crowd(seed: int, labels: LabelSpace, samples: int = 8, ties: bool = False):
-    """Predictions and ground truth in which no figure is trivial, float64."""
+    """Random predictions and ground truth by sample, float64."""
     rng = np.random.default_rng(seed)
     predicted, gt_boxes = {}, {}
     for number in rng.permutation(samples):
