@@ -193,10 +193,10 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sentence", FAULTS)
-def test_a_fault_of_the_first_frame_is_an_error_at_the_start(no_type_checks, sentence):
-    with pytest.raises(DataError, match=sentence) as error:
-        serve(*FAULTS[sentence]())
+@pytest.mark.parametrize("message", FAULTS)
+def test_a_fault_of_the_first_frame_is_an_error_at_the_start(no_type_checks, message):
+    with pytest.raises(DataError, match=message) as error:
+        serve(*FAULTS[message]())
     assert "\n" not in str(error.value)
 
 
@@ -254,10 +254,10 @@ PARTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sentence", PARTS)
-def test_a_part_that_is_missing_or_named_twice_is_refused(no_type_checks, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        PARTS[sentence]()
+@pytest.mark.parametrize("message", PARTS)
+def test_a_part_that_is_missing_or_named_twice_is_refused(no_type_checks, message):
+    with pytest.raises(ConfigError, match=message):
+        PARTS[message]()
 
 
 def test_lidar_is_refused_at_the_start_if_the_source_has_none(monkeypatch):

@@ -103,17 +103,17 @@ def test_the_first_headline_is_used():
 
 def test_a_figure_of_two_heads_is_named(tmp_path):
     """A headline is refused at the start, another figure when it is computed."""
-    sentence = r"Head model\.second: the figure 'count' is that of head model\.first"
-    with pytest.raises(ConfigError, match=sentence):
+    message = r"Head model\.second: the figure 'count' is that of head model\.first"
+    with pytest.raises(ConfigError, match=message):
         evaluated(TwoCounts(second=CountConfig()))
     found = evaluated(TwoCounts(second=CountConfig(headline=False)))
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=message):
         found.compute(split(tmp_path))
 
 
 def test_numbers_of_too_few_samples_are_named():
-    sentence = r"Counted\.measure returns numbers of 1 samples for a batch of 2"
-    with pytest.raises(ConfigError, match=sentence):
+    message = r"Counted\.measure returns numbers of 1 samples for a batch of 2"
+    with pytest.raises(ConfigError, match=message):
         evaluated(TwoCounts(), first=(1.0,))
 
 

@@ -90,7 +90,7 @@ def test_boxes_that_cannot_be_scored_leave_the_file_unchanged(path):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"class": "tram"}, "sample a: a box has the class 'tram', .* it has van, post"),
         ({"class": ["van"]}, r"a box has the class \['van'\]"),
@@ -107,18 +107,18 @@ def test_boxes_that_cannot_be_scored_leave_the_file_unchanged(path):
         ({"velocity": [0, "fast"]}, "the 'velocity' of a box is"),
     ],
 )
-def test_a_damaged_box_is_reported(path, change, sentence):
+def test_a_damaged_box_is_reported(path, change, message):
     write_boxes(path, {"a": one_box()}, YARD)
     content = json.loads(path.read_text())
     content["results"]["a"][0] |= change
     path.write_text(json.dumps(content))
-    with pytest.raises(SubmissionError, match=sentence) as caught:
+    with pytest.raises(SubmissionError, match=message) as caught:
         read_boxes(path, YARD)
     assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("{", "is not JSON"),
         ("[]", "lacks 'results'"),
@@ -129,10 +129,10 @@ def test_a_damaged_box_is_reported(path, change, sentence):
         ('{"results": {"a": [1]}, "frame": "ego"}', "sample a: it should be a list of boxes"),
     ],
 )
-def test_a_file_of_another_format_is_reported(path, text, sentence):
+def test_a_file_of_another_format_is_reported(path, text, message):
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    with pytest.raises(SubmissionError, match=sentence):
+    with pytest.raises(SubmissionError, match=message):
         read_boxes(path, YARD)
 
 

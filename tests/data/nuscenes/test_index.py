@@ -20,6 +20,7 @@ from bev.data.nuscenes.index import NO_ROW
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import split_rows
+from bev.data.settings import DataConfig
 from bev.errors import DataError
 from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
@@ -64,9 +65,8 @@ def test_real_frames_equal_the_devkits(nuscenes_root, version, split, boxes):
     assert compare(nuscenes_root, version, split) == boxes
 
 
-@pytest.mark.parametrize("split", ["synthetic_train", "synthetic_val"])
+@pytest.mark.parametrize("split", ["synthetic_train", "synthetic_val"])  # from splits.json
 def test_frames_of_the_synthetic_world_equal_the_devkits(synthetic_world, split):
-    """The splits are custom ones, from the version's splits.json."""
     assert compare(synthetic_world, "v1.0-synthetic", split) > 20
 
 
@@ -291,8 +291,6 @@ def test_a_missing_table_is_named(tables):
 
 
 def test_a_config_opens_its_data(tables):
-    from bev.data.settings import DataConfig
-
     config = DataConfig(root=tables, version=VERSION, cameras=("CAM_BACK",))
     assert len(opened(config).frames("train")) == 8
     missing = replace(config, cameras=("CAM_SIDE",))

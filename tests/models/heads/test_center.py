@@ -160,10 +160,7 @@ def test_circle_suppression_measures_squared_distances_as_published():
 
 
 def test_a_task_with_a_named_class_is_suppressed_by_distance():
-    """Two long boxes 3 m apart overlap by half, and are farther apart than the radius of a car.
-
-    The task has cars and pedestrians.
-    """
+    """Two boxes 3 m apart overlap by half and are farther apart than the radius of a car."""
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0)
     )

@@ -1,4 +1,4 @@
-"""The interface of heads: each fault is an error of one sentence that names the head."""
+"""The interface of heads: each fault is an error that names the head."""
 
 from dataclasses import dataclass, field, replace
 
@@ -74,15 +74,15 @@ def test_a_field_of_a_subclass_is_a_head(small, batch):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "sentence"),
+    ("chosen", "message"),
     [
         ({"term": "heatmap"}, r"Head model\.mean: another head has the loss term 'heatmap' too"),
         ({"form": (3,)}, r"Head model\.mean: its loss gives no mapping of names to scalar tensors"),
         ({"mapping": False}, r"Head model\.mean: its loss gives no mapping of names to scalar"),
     ],
 )
-def test_a_loss_that_cannot_be_summed_is_named(small, batch, chosen, sentence):
-    with pytest.raises(ConfigError, match=sentence):
+def test_a_loss_that_cannot_be_summed_is_named(small, batch, chosen, message):
+    with pytest.raises(ConfigError, match=message):
         with_mean(small, **chosen).build().loss(batch)
 
 
@@ -114,10 +114,10 @@ def test_a_head_with_the_name_of_another_part_is_refused(small):
 
 def test_a_head_without_an_evaluator_is_refused_before_training(small):
     config = with_mean(small)
-    sentence = r"Head model\.mean \(MeanConfig\) has no evaluator; register one"
-    with pytest.raises(ConfigError, match=sentence):
+    message = r"Head model\.mean \(MeanConfig\) has no evaluator; register one"
+    with pytest.raises(ConfigError, match=message):
         evaluators(config, DataConfig())
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=message):
         check_settings(Experiment(config, DataConfig()))
 
     @dataclass(frozen=True)
@@ -157,8 +157,8 @@ class FaultyConfig(MeanConfig):
 def test_a_head_that_fails_ends_a_run_at_its_start(small, batch, part):
     """The error names head, method and sample; a valid model is left unchanged."""
     model = WithMean(**vars(small), mean=FaultyConfig(part=part)).build().train()
-    sentence = rf"Head model\.mean \(Mean\) fails in its {part} for sample one: IndexError: index 7"
-    with pytest.raises(ConfigError, match=sentence):
+    message = rf"Head model\.mean \(Mean\) fails in its {part} for sample one: IndexError: index 7"
+    with pytest.raises(ConfigError, match=message):
         try_out(model, batch, DataConfig())
     sound = small.build().train()
     before = {name: value.clone() for name, value in sound.state_dict().items()}
@@ -180,10 +180,10 @@ def test_labels_of_model_and_source_must_be_the_same(small):
         "layers": replace(labels, layers=labels.layers[:2]),
     }
     for kind, own in fewer.items():
-        sentence = (
+        message = (
             rf"The {kind} of the model are .* and those of data\.source \(NuScenesConfig\) are"
         )
-        with pytest.raises(ConfigError, match=sentence):
+        with pytest.raises(ConfigError, match=message):
             evaluators(replace(small, labels=own), DataConfig())
     # Colours may differ.
     grey = tuple(replace(one, color=(9, 9, 9)) for one in labels.classes)

@@ -20,7 +20,7 @@ def test_prefixes_are_matched_word_by_word(part, holds):
 
 def test_an_unknown_part_is_named_with_similar_ones():
     assert unknown_part(NAMES, ["head", "*.body"]) == ""
-    sentence = unknown_part(NAMES, ["head", "backbone.body.layr1"])
-    assert "no part 'backbone.body.layr1', but backbone.body.layer1" in sentence
-    assert sentence.endswith("it has: backbone, head.")
+    message = unknown_part(NAMES, ["head", "backbone.body.layr1"])
+    assert "no part 'backbone.body.layr1', but backbone.body.layer1" in message
+    assert message.endswith("it has: backbone, head.")
     assert "no norm 'x'; it has: none" in unknown_part([], ["x"], "norm")
