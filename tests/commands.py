@@ -3,12 +3,13 @@
 import os
 import runpy
 import shlex
-import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
+
+from isolated import run_forked
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -26,16 +27,13 @@ SMALL = [
 def run(tool, *arguments, code=0, cwd=ROOT):
     """Run a tool in a process of its own; returns (standard output, standard error)."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=environment, timeout=900,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout, done.stderr
+    done = run_forked(ROOT / "tools" / tool, *arguments, cwd=cwd, environment=environment)
+    assert done.code == code, done.out[-2000:] + done.error[-4000:]
+    return done.out, done.error
 
 
 def call(tool, *arguments, code=0):
-    """``run`` in this process, in its folder, to spare the seconds that importing torch takes.
+    """``run`` in this process, in its folder, where bev is imported and its types are checked.
 
     Nothing is left in the environment. Warnings and what was logged before are not in the outputs.
     """

@@ -1,4 +1,4 @@
-"""Shape annotations are checked while tests run; real samples and a small synthetic world on request."""
+"""Shapes are checked while tests run; fixtures of real samples and of a small synthetic world."""
 
 import os
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typechecking
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from isolated import LIBRARIES
 
 # Parallel workers keep to their own cores: twice the threads on a core take many times as long.
 # Before torch is imported, which counts the cores then.
@@ -21,20 +22,37 @@ if _worker and hasattr(os, "sched_setaffinity"):
 # While a module of bev is imported, the hook gives byte code names of its own: libraries first met
 # there would be compiled anew in every worker, thousands of files.
 if _worker:
-    for _name in (
-        "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro"
-    ):  # fmt: skip
+    for _name in LIBRARIES:
         import_module(_name)
 
 # Before anything of bev is imported, here or by a test module.
-install_import_hook("bev", "typechecking.check")
+typechecking.install()
 
 # The first call of torch takes longer than hypothesis allows a case. Cases are the same every time:
-# what fails, fails for all; ``BEV_EXPLORE=1 pytest`` draws others.
+# what fails, fails for all; ``BEV_EXPLORE=1 pytest`` draws others, and three times as many.
+_explore = bool(os.environ.get("BEV_EXPLORE"))
 settings.register_profile(
-    "bev", deadline=None, max_examples=60, derandomize=not os.environ.get("BEV_EXPLORE")
+    "bev", deadline=None, max_examples=100 if _explore else 30, derandomize=not _explore
 )
 settings.load_profile("bev")
+
+# Files that take longest: a worker that is given one at last keeps all others waiting.
+LONGEST = (
+    "test_recipes.py", "checkpoint/test_resume.py", "cli/test_ablate.py", "test_pages.py",
+    "cli/test_commands.py", "ablation/test_study.py", "test_triton.py", "cli/test_own_code.py",
+    "benchmark/test_data_index.py", "lab/test_rehearsal.py", "ops/test_compile.py",
+    "training/test_compiled.py", "training/test_training.py", "training/test_initialization.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest go first, in that order."""
+
+    def place(item: pytest.Item) -> int:
+        found = (n for n, name in enumerate(LONGEST) if item.path.as_posix().endswith(f"/{name}"))
+        return next(found, len(LONGEST))
+
+    items.sort(key=place)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -82,7 +100,7 @@ def real_frames(nuscenes_root):
 
 @pytest.fixture(scope="session")
 def made_config():
-    """Settings of ``synthetic_world``: two training scenes and one held-out scene of four frames."""
+    """Settings of ``synthetic_world``: two training scenes, one held-out, four frames each."""
     from bev.lab.synthetic import PRESETS
 
     return replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4, seed=5)
@@ -90,11 +108,11 @@ def made_config():
 
 @pytest.fixture(scope="session")
 def synthetic_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic world, made once for all tests of all parallel workers; not to be written to."""
+    """A small synthetic world, made once for all parallel workers; do not write to it."""
     from filelock import FileLock
 
     from bev.lab.synthetic import make_world
 
     shared = tmp_path_factory.getbasetemp().parent if _worker else tmp_path_factory.mktemp("made")
     with FileLock(shared / "world.lock"):
-        return make_world(shared / "world", made_config, workers=2, progress=False)
+        return make_world(shared / "world", made_config, workers=1, progress=False)

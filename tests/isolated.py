@@ -1,9 +1,29 @@
 """Runs Python in a process of its own, for what the tests' own process cannot do."""
 
+import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest.__main__
+
+# Their import takes up to ten seconds; nothing of bev is among them.
+LIBRARIES = [
+    "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro",
+]  # fmt: skip
+
+
+class Ended(NamedTuple):
+    """A process that has ended: its exit status and outputs."""
+
+    code: int
+    out: str
+    error: str
 
 
 def run(arguments: list[str | Path], **environment: str) -> str:
@@ -19,6 +39,56 @@ def run(arguments: list[str | Path], **environment: str) -> str:
 
 
 def run_cases(path: Path, *options: str, **environment: str) -> str:
-    """Run a test file without the conftest, whose type checks wrap every function of ``bev``."""
+    """Run a test file without the conftest, whose type checks wrap every function of ``bev``.
+
+    In an environment of its own it is a new process: what a library reads while it is imported is
+    read again.
+    """
     alone = ["-n", "0", "--noconftest", "-p", "no:cacheprovider"]
-    return run(["-m", "pytest", "-q", *alone, *options, path], **environment)
+    arguments = ["-q", *alone, *options, path]
+    if environment:
+        return run(["-m", "pytest", *arguments], **environment)
+    done = run_forked(pytest.__main__.__file__, *arguments)
+    assert done.code == 0, done.out[-3000:] + done.error[-3000:]
+    return done.out
+
+
+def run_forked(
+    script: str | Path,
+    *arguments: str | Path,
+    cwd: str | Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Ended:
+    """``python SCRIPT ARGUMENTS`` in a process that finds ``LIBRARIES`` imported, ``bev`` not.
+
+    It is forked from one without a test or a type check in it, which is kept for the next call:
+    to begin with the libraries takes a process ten times as long as most of what is run here.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        command = [sys.executable, str(script), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+        return Ended(done.returncode, done.stdout, done.stderr)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    with tempfile.TemporaryDirectory() as folder:
+        job = (
+            [str(script), *map(str, arguments)], str(cwd or Path.cwd()), dict(environment), folder,
+        )  # fmt: skip
+        process = context.Process(target=_be_script, args=job)
+        process.start()
+        process.join(900)
+        assert process.exitcode is not None, f"{script} still runs after 900 s"
+        texts = [(Path(folder) / name).read_text() for name in ("out", "error")]
+    return Ended(process.exitcode, *texts)
+
+
+def _be_script(argv: list[str], cwd: str, environment: dict[str, str], folder: str) -> None:
+    for name, stream in (("out", sys.stdout), ("error", sys.stderr)):
+        with (Path(folder) / name).open("w") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = argv
+    sys.path.insert(0, str(Path(argv[0]).absolute().parent))
+    runpy.run_path(argv[0], run_name="__main__")

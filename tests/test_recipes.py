@@ -25,11 +25,13 @@ from bev.training.settings_check import check_settings
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
-# Shrunken, these are another one's twins but for how they are read out or sampled, or for a skip.
+# Every kind of part of these, and every switch, is in one of the others, which learn in the fast
+# tests: shrunken, they differ in how these are put together, read out or sampled.
 TWINS = {
-    "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdet_r50_cbgs", "bevdet_r50_dev20",
-    "bevdet_r50_dev21", "bevdet_r50_first", "lss_half_synthetic", "lss_r50_mini",
-    "lss_synthetic",
+    "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdepth_synthetic", "bevdet4d_synthetic",
+    "bevdet_r50", "bevdet_r50_cbgs", "bevdet_r50_dev20", "bevdet_r50_dev21", "bevdet_r50_first",
+    "lss_half_synthetic", "lss_r50", "lss_r50_mini", "lss_seg_synthetic", "lss_synthetic",
+    "multitask_synthetic", "simplebev_r50",
 }  # fmt: skip
 each_recipe = pytest.mark.parametrize(
     "path",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from commands import ROOT, SMALL, call, run
+from commands import ROOT, SMALL, call
 
 from bev.config import load_file, save_config
 from bev.evaluation.nuscenes.official import read_metrics
@@ -36,7 +36,10 @@ class Ablated(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ablated(synthetic_world, tmp_path_factory) -> Ablated:
-    """Three runs: one from its start, one cut off after its first epoch, one that fails."""
+    """Three runs: one that is done, one cut off after its first epoch, one that fails at its start.
+
+    The study starts the last two, each in a process of its own.
+    """
     folder = tmp_path_factory.mktemp("study")
     base = ROOT / "configs" / "lss_synthetic.py"
     (folder / base.name).write_text(
@@ -51,12 +54,13 @@ def ablated(synthetic_world, tmp_path_factory) -> Ablated:
         "--train.validate-every", "1",
     ]  # fmt: skip
     runs = expand(read_study(study), overrides=overrides, runs=folder / "runs")
-    cut = runs[1]
+    whole, cut, _ = runs
+    train(whole.config)
     train(replace(cut.config, train=replace(cut.config.train, max_steps=4)))
     save_config(cut.config, cut.folder / "config.yaml")
     (cut.folder / "run.json").unlink()
     arguments = [str(study), "--runs", str(folder / "runs"), "--replicates", "20", *overrides]
-    return Ablated(runs, arguments, *run("ablate.py", *arguments, code=1))
+    return Ablated(runs, arguments, *call("ablate.py", *arguments, code=1))
 
 
 def test_the_rest_runs_beside_one_that_fails(ablated):
@@ -70,7 +74,8 @@ def test_the_rest_runs_beside_one_that_fails(ablated):
 
 def test_what_was_cut_off_goes_on(ablated):
     whole, cut, _ = ablated.runs
-    assert f"resumes: {cut.name}" in ablated.out and f"starts: {whole.name}" in ablated.out
+    assert f"finished before: {whole.name}" in ablated.out
+    assert f"resumes: {cut.name}" in ablated.out and "starts: broken_seed0" in ablated.out
     # The second part trained the second epoch alone, and the record counts both.
     assert (cut.folder / "config_before_resume_1.yaml").exists()
     history = (cut.folder / "evaluation" / "history.jsonl").read_text().splitlines()

@@ -84,12 +84,12 @@ def test_a_config_anywhere_builds_on_a_shipped_one(trained):
 def test_evaluation_in_another_process_asks_for_the_file_and_no_more_than_that(trained):
     """The optimiser, with which nothing is evaluated, is not looked up."""
     best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"
-    command = [sys.executable, ROOT / "tools" / "evaluate.py", best, "--out", trained / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert done.stderr.startswith("error: ") and "--import FILE" in done.stderr
-    assert "It was trained with mine.py" in done.stderr
-    isolated.run([*command[1:], "--import", trained / "neck_of_mine.py"])
+    command = [ROOT / "tools" / "evaluate.py", best, "--out", trained / "out"]
+    done = isolated.run_forked(*command)
+    assert done.code == 1 and "Traceback" not in done.error
+    assert done.error.startswith("error: ") and "--import FILE" in done.error
+    assert "It was trained with mine.py" in done.error
+    isolated.run([*command, "--import", trained / "neck_of_mine.py"])
     assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0
 
 
@@ -108,7 +108,9 @@ def test_a_study_passes_code_on_to_its_runs(trained):
         "import sys; from pathlib import Path; from bev.config import import_file, load_file\n"
         "import_file(Path(sys.argv[2])); print(type(load_file(sys.argv[1]).model.neck).__name__)"
     )
-    assert isolated.run(["-c", code, commands[0][2], str(study)]) == "WiderNeckConfig\n"
+    reader = trained / "reader.py"
+    reader.write_text(code)
+    assert isolated.run_forked(reader, commands[0][2], study).out == "WiderNeckConfig\n"
 
 
 def test_a_wheel_has_the_configs_the_marker_of_types_and_the_command(tmp_path):

@@ -35,7 +35,7 @@ def test_it_runs_to_its_end(synthetic_world, made_config, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rehearsal, "WORLD", synthetic_world)
     monkeypatch.setattr(rehearsal, "PRESETS", {"tiny": made_config})
-    monkeypatch.setattr(rehearsal, "MINUTES", 0.15)
+    monkeypatch.setattr(rehearsal, "MINUTES", 0.04)
     config = load_file(CONFIG)
     model = replace(
         config.model,
@@ -45,6 +45,7 @@ def test_it_runs_to_its_end(synthetic_world, made_config, tmp_path, monkeypatch,
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
     )
     config = rehearsal.rehearse(replace(config, model=model))
+    config = replace(config, train=replace(config.train, log_every=1))  # of few steps
     notice = capsys.readouterr().out
     assert "This is NOT nuScenes" in notice
     assert "model.backbone.pretrained: True -> False" in notice

@@ -19,6 +19,12 @@ def test_interpreted_kernels_agree_with_a_float64_loop():
     assert CASES in out and "skipped" not in out
 
 
+@pytest.mark.slow
+def test_more_cases_of_interpreted_kernels_agree():
+    environment = {"TRITON_INTERPRET": "1", "TRITON_EXAMPLES": "25"}
+    assert "1 passed" in run_cases(HERE / "triton_cases.py", "-k", "with_a_loop", **environment)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_kernels_on_the_gpu_agree_with_a_float64_loop():
     out = run_cases(HERE / "triton_cases.py", TRITON_INTERPRET="0")

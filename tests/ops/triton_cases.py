@@ -50,7 +50,7 @@ def loop(grad, depth, context, plan):
 @example(seed=0, shape=(1, 1, 1, 1, 1), channels=80, spread=0.0, dtype=torch.float32)
 @example(seed=0, shape=(3, 2, 40, 2, 3), channels=64, spread=0.0, dtype=torch.float32)
 @example(seed=0, shape=(1, 2, 9, 2, 3), channels=3, spread=1e9, dtype=torch.bfloat16)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=int(os.environ.get("TRITON_EXAMPLES", "5")), deadline=None)
 def test_kernels_agree_with_a_loop(seed, shape, channels, spread, dtype):
     generator = torch.Generator().manual_seed(seed)
     batch, cameras, bins, height, width = shape

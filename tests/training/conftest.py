@@ -25,7 +25,10 @@ def quick(synthetic_world, tmp_path_factory) -> Experiment:
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
         head=replace(CenterHeadConfig(), tasks=base.model.head.tasks, shared=16, branch=0),
     )
-    data = replace(base.data, root=synthetic_world, image_size=(64, 176), batch_size=2)
+    data = replace(
+        base.data, root=synthetic_world, image_size=(64, 176), batch_size=2,
+        cameras=("CAM_FRONT", "CAM_BACK"),
+    )  # fmt: skip
     train_config = TrainConfig(
         epochs=2, lr=3e-3, lr_batch=0, warmup_steps=2, ema_start=0, devices=1, threads=1,
         validate_every=1, pictures=1, log_every=1, deterministic=True,

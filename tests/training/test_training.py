@@ -115,8 +115,12 @@ def test_the_best_checkpoint_outlives_a_resumed_run(quick, finished, tmp_path):
     assert (folder / "config_before_resume_1.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
-    """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch."""
+    """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch.
+
+    Stopped anywhere, with one camera: checkpoint/test_resume.py.
+    """
     first = replace(quick.train, run_name="broken", max_steps=4)
     folder, _ = train(replace(quick, train=first))
     last = folder / "checkpoints" / "last.ckpt"
@@ -213,8 +217,8 @@ def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
     """Plain descent at rate 1 on gradients of norm 0.01 goes 0.02 in two steps, at most."""
     options = replace(
         quick.train, optimizer=partial(torch.optim.SGD, fused=fused), lr=1.0,
-        weight_decay=0.0, max_grad_norm=0.01, warmup_steps=0, ema=0.0, max_steps=2, precision="bf16",
-        validate_every=0, runs=tmp_path, seed=5,
+        weight_decay=0.0, max_grad_norm=0.01, warmup_steps=0, ema=0.0, max_steps=2,
+        precision="bf16", validate_every=0, runs=tmp_path, seed=5,
     )  # fmt: skip
     before = quick.model.build()
     init = replace(options.init, weights=tmp_path / "start.safetensors")

@@ -135,7 +135,10 @@ def last_of(config):
 def test_stopped_anywhere_it_ends_as_an_unbroken_run(
     one_camera, watched, request, workers, sampling
 ):
-    """By a signal within an epoch, twice in a row, at its last step, and by Ctrl-C."""
+    """By a signal within an epoch, twice in a row, at its last step, and by Ctrl-C.
+
+    Sampled by class, by processes of the loader: in an epoch's middle and at its last step.
+    """
     seen, breaks = watched
     config, whole = one_camera, None
     if sampling == "class":
@@ -148,11 +151,12 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_run(
     seen.clear()
     broken = named(config, f"broken_{sampling}")
     epoch = len(expected) // 2
-    places = [1, 2, epoch, epoch + 2]  # steps
-    for place, number in zip(places, [signal.SIGTERM] * 3 + [signal.SIGINT], strict=True):
-        breaks[place] = terminate(number)
+    stops = dict.fromkeys([1, 2, epoch], signal.SIGTERM) | {epoch + 2: signal.SIGINT}  # by step
+    if workers:
+        stops = dict.fromkeys([epoch // 2, epoch], signal.SIGTERM)
+    breaks.update({place: terminate(number) for place, number in stops.items()})
     last = last_of(broken)
-    for place in places:
+    for place in stops:
         with pytest.raises(
             Stopped, match=rf"after step {place}; continue with --resume .*last.ckpt"
         ):

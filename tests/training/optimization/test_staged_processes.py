@@ -1,12 +1,14 @@
 """Stages on two processes."""
 
 import copy
-import subprocess
-import sys
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import staged_processes as processes
 import torch
+from isolated import run_forked
 
 from bev.training.optimization.stages import Stages, stage_at
 
@@ -14,10 +16,18 @@ from bev.training.optimization.stages import Stages, stage_at
 def test_two_processes_train_in_stages_as_one_with_both_batches(tmp_path):
     """DDP expects the gradients of each stage and no others, and averages them."""
     program = Path(processes.__file__)
-    done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def process(rank):
+        place = {"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = os.environ | {name: str(value) for name, value in place.items()}
+        return run_forked(program, tmp_path, environment=environment)
+
+    with ThreadPoolExecutor(processes.PROCESSES) as pool:
+        for done in pool.map(process, range(processes.PROCESSES)):
+            assert done.code == 0, done.error[-3000:]
     ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(processes.PROCESSES)]
     model = processes.network()
     stages = Stages(model, processes.STAGES)
