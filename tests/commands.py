@@ -35,8 +35,8 @@ def run(tool, *arguments, code=0, cwd=ROOT):
 def call(tool, *arguments, code=0):
     """Run a tool in this process, in which types of bev are checked; returns its outputs.
 
-    The working folder is kept and the environment is restored. Warnings and logs of handlers that
-    exist already are not in the outputs.
+    The working folder is that of this process, and the environment is restored. The outputs contain
+    neither warnings nor messages that were logged before.
     """
     status, out, error = attempt(tool, *arguments)
     assert status == code, out[-2000:] + error[-4000:]

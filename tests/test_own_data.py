@@ -124,7 +124,7 @@ def test_adjacent_frames_show_the_available_cameras_of_the_sample(own):
     assert before.camera_mask.sum(dim=1).tolist() == [
         4,
         3,
-    ]  # previous of the first: itself
+    ]  # the first frame's previous: itself
     assert after.camera_mask is None and after.images.shape[1] == 3
     # The second frame's previous views: AHEAD, BEHIND and RIGHT, augmented like the second frame.
     for of_camera in ("intrinsics", "image_from_original"):

@@ -69,7 +69,7 @@ def _frame(folder: Path, scene: str, i: int) -> dict:
                 **({"state": ("empty", "loaded")[number // 4 % 2]} if kind == "forklift" else {}),
             }
         )
-    if scene == "aisle-3":  # rare class: forklifts are absent from this scene
+    if scene == "aisle-3":  # no forklifts, so that few frames have one
         objects = [one for one in objects if one["class"] != "forklift"]
     images = {}
     for name in CAMERAS:

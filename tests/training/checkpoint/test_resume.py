@@ -253,7 +253,7 @@ def test_a_finished_run_can_be_extended(one_camera, watched, whole):
 
 
 def test_the_best_checkpoint_of_a_run_with_fewer_steps_resumes(one_camera, watched, whole):
-    """The run is validated where it stops, within an epoch, before training releases its weights."""
+    """It is validated where it stops, within an epoch, before training releases its weights."""
     expected, _, final = whole
     watched[0].clear()
     folder, _ = train(named(one_camera, "cut", max_steps=3))
