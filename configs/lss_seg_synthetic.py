@@ -1,4 +1,4 @@
-"""BEV segmentation of vehicles for a CPU: ``lss_synthetic`` that segments, not detects.
+"""BEV segmentation of vehicles for a CPU: ``lss_synthetic`` without detection.
 
 The ground truth is all vehicles, including cycles. Depth is still supervised by lidar, and image
 features by the classes of boxes. No published figure compares: the data are synthetic. Measured on

@@ -1,4 +1,4 @@
-"""Shape annotations are checked while tests run; real samples and a small synthetic world on request."""
+"""Shapes are checked while tests run; fixtures of real samples and of a small synthetic world."""
 
 import os
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def real_frames(nuscenes_root):
 
 @pytest.fixture(scope="session")
 def made_config():
-    """Settings of ``synthetic_world``: two training scenes and one held-out scene of four frames."""
+    """Settings of ``synthetic_world``: two training scenes, one held-out, four frames each."""
     from bev.lab.synthetic import PRESETS
 
     return replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=4, seed=5)
@@ -108,7 +108,7 @@ def made_config():
 
 @pytest.fixture(scope="session")
 def synthetic_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic world, made once for all tests of all parallel workers; not to be written to."""
+    """A small synthetic world, made once for all parallel workers; do not write to it."""
     from filelock import FileLock
 
     from bev.lab.synthetic import make_world

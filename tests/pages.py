@@ -57,7 +57,9 @@ def inline_commands() -> list[Shell]:
     """Calls of this project's commands within lines of text, with all of their arguments."""
     found = {}
     for page in PAGES:
-        for span in re.findall(r"`((?:\w+=\S+ )?(?:python\s+tools/|bevlab )[^`]+)`", page.read_text()):
+        for span in re.findall(
+            r"`((?:\w+=\S+ )?(?:python\s+tools/|bevlab )[^`]+)`", page.read_text()
+        ):
             for words in _split(" ".join(span.split())) if "…" not in span else ():
                 if len(words) > 2 and not {"NAME", "FILE", "CHECKPOINT"} & {words[1], words[2]}:
                     found.setdefault(words, page.name)

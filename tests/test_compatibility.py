@@ -63,8 +63,8 @@ def test_a_config_of_0_1_0_starts_a_new_run(synthetic_world, tmp_path):
     assert str(config.train.optimizer) == "torch.optim.AdamW(fused=True)"
     assert {name for name in class_names(to_plain(config)) if not name.isidentifier()} == set()
     call(
-        "train.py", KEPT / "config_0_1_0.yaml", "--data.root", synthetic_world, "--train.runs", tmp_path,
-        "--train.run-name", "again", "--train.max-steps", "1",
+        "train.py", KEPT / "config_0_1_0.yaml", "--data.root", synthetic_world,
+        "--train.runs", tmp_path, "--train.run-name", "again", "--train.max-steps", "1",
         "--train.init.weights", KEPT / "checkpoint_0_1_0.ckpt",
     )  # fmt: skip
     folder = tmp_path / "kept_0_1_0" / "again"

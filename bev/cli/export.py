@@ -12,7 +12,7 @@ class Command:
 
     The file can be used wherever a checkpoint can, except to resume training: for evaluation,
     pictures, --train.init.weights, and bev.training.checkpoint.load_checkpoint in your own code. It
-    contains no optimizer state.
+    contains no optimiser state.
 
     Attributes:
         checkpoint: checkpoint of a run.

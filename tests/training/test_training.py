@@ -217,8 +217,8 @@ def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
     """Plain descent at rate 1 on gradients of norm 0.01 goes 0.02 in two steps, at most."""
     options = replace(
         quick.train, optimizer=partial(torch.optim.SGD, fused=fused), lr=1.0,
-        weight_decay=0.0, max_grad_norm=0.01, warmup_steps=0, ema=0.0, max_steps=2, precision="bf16",
-        validate_every=0, runs=tmp_path, seed=5,
+        weight_decay=0.0, max_grad_norm=0.01, warmup_steps=0, ema=0.0, max_steps=2,
+        precision="bf16", validate_every=0, runs=tmp_path, seed=5,
     )  # fmt: skip
     before = quick.model.build()
     init = replace(options.init, weights=tmp_path / "start.safetensors")

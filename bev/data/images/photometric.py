@@ -105,8 +105,8 @@ def _fault(part: v2.Transform) -> str:
             return f"fails on a uint8 image ({reason[0].rstrip('.')})"
         if not _same(moved, boxes):
             return (
-                "moves pixels, but the calibration would not change; set scale, crop, flip and"
-                " rotation in ImageAugmentation"
+                "moves pixels, but the calibration would not change; for scale, crop, flip and"
+                " rotation set the fields of ImageAugmentation"
             )
         if not isinstance(changed, Tensor):
             return f"returns a {type(changed).__name__} for a uint8 image"

@@ -81,7 +81,7 @@ class Stage:
         flops: FLOPs of its forward pass, a multiplication and an addition counted as two; covers
             matrix products and convolutions, as counted by ``FlopCounterMode``.
         memory: peak memory above that in use before it started, bytes; for the whole step this
-            excludes weights, their gradients and the state of the optimizer.
+            excludes weights, their gradients and the state of the optimiser.
     """
 
     seconds: float

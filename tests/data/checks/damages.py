@@ -218,7 +218,9 @@ DAMAGES = [
     Damage(no_lens, check_tables.NO_LENS, "calibrated_sensor.json, row {}: camera_intrinsic"),
     Damage(unknown_lens, check_tables.BAD_LENS, "row {}: camera_model 'omni' is neither 'pinhole'"),
     Damage(three_coefficients, check_tables.BAD_LENS, "row {}: a fisheye needs four finite coeff"),
-    Damage(narrowing_lens, check_tables.BAD_LENS, "row {}: a fisheye with .*stops widening at 1.29"),
+    Damage(
+        narrowing_lens, check_tables.BAD_LENS, "row {}: a fisheye with .*stops widening at 1.29"
+    ),
     Damage(twice_as_long, check_tables.NOT_UNIT, ""),
     Damage(flat_box, check_tables.NO_BOX, ""),
     Damage(endless_box, check_tables.NO_BOX, ""),

@@ -54,7 +54,7 @@ REFUSED = {
         partial(v2.RandomApply, [partial(v2.RandomRotation, 5)], p=0.01),
         partial(v2.RandomOrder, [partial(v2.RandomChoice, [v2.RandomVerticalFlip])]),
     ],
-    "take PhotometricRandAugment": [
+    "use PhotometricRandAugment": [
         v2.RandAugment,
         v2.AutoAugment,
         v2.TrivialAugmentWide,

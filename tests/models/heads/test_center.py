@@ -1,4 +1,4 @@
-"""The centre head's targets, loss and decoding: exact cases, and ground truth -> targets -> truth."""
+"""Targets, loss and decoding of the center head: exact cases, and decoded targets."""
 
 import math
 from dataclasses import replace

@@ -180,7 +180,9 @@ def test_labels_of_model_and_source_must_be_the_same(small):
         "layers": replace(labels, layers=labels.layers[:2]),
     }
     for kind, own in fewer.items():
-        sentence = rf"The {kind} of the model are .* and those of data\.source \(NuScenesConfig\) are"
+        sentence = (
+            rf"The {kind} of the model are .* and those of data\.source \(NuScenesConfig\) are"
+        )
         with pytest.raises(ConfigError, match=sentence):
             evaluators(replace(small, labels=own), DataConfig())
     # Colours, and how boxes are suppressed, are no names.

@@ -1,4 +1,4 @@
-"""The segmentation head: its ground truth, its loss, the detector with and without boxes, mirroring."""
+"""The segmentation head: ground truth, loss, flips, and the detector with and without boxes."""
 
 import math
 from dataclasses import replace
