@@ -26,7 +26,7 @@ def test_default_has_at_least_eight_frames_at_2_hz():
 
 def test_a_sample_of_default_is_hard():
     config = PRESETS["default"]
-    stats = scene_statistics(config, config.scene_keys()[::24], every=5)
+    stats = scene_statistics(config, config.scene_keys()[::20], every=5)
     assert_hard(stats, with_class=0.5)
 
 
