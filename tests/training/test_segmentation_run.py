@@ -86,7 +86,7 @@ def test_vehicles_are_evaluated_without_the_map_expansion(finished, segmenting, 
     checkpoint = folder / "checkpoints" / "best.ckpt"
     given = ["evaluate.py", checkpoint, "--data.root", tmp_path, "--out", tmp_path]
     _, error = call(*given, code=1)
-    assert "of evaluation by --data.layers and" in error
+    assert "in evaluation with --data.layers and" in error
     call(*given, "--data.layers", "vehicle")
     figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]
     assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"}
