@@ -294,7 +294,7 @@ def test_a_position_within_an_epoch_needs_the_same_sampling(one_camera, killed, 
     with pytest.raises(CheckpointError) as error:
         check_resumable(last, other, ranks=2)
     for part in ("after 2 batches", "data.batch_size was 2, now 1", "data.fraction was 1.0",
-                 "1 processes, now 2"):  # fmt: skip
+                 "the number of processes was 1, now 2"):  # fmt: skip
         assert part in str(error.value)
     # A checkpoint at an epoch's end resumes with any sampling.
     check_resumable(whole[1] / "checkpoints" / "last.ckpt", other, ranks=2)
