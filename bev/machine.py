@@ -40,10 +40,13 @@ def has_fast_bf16() -> bool:
 
 
 def cpu_flags() -> set[str]:
-    """What Linux lists of the CPU's abilities; nothing elsewhere. Not every torch can be asked."""
-    listed = Path("/proc/cpuinfo")
-    found = re.search(r"^flags\s*:(.*)$", listed.read_text(), re.M) if listed.exists() else None
-    return set(found[1].split()) if found else set()
+    """Feature flags of the CPU from ``/proc/cpuinfo``; not all versions of PyTorch list them.
+
+    Empty on systems other than Linux.
+    """
+    info = Path("/proc/cpuinfo")
+    match = re.search(r"^flags\s*:(.*)$", info.read_text(), re.M) if info.exists() else None
+    return set(match[1].split()) if match else set()
 
 
 def local_processes(wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""The command lines as a user types them, on settings so small that a step takes no time."""
+"""Run the commands with the arguments of a user; ``SMALL`` makes a step fast."""
 
 import os
 import runpy
@@ -19,13 +19,13 @@ SMALL = [
     "--model.encoder.stages", "16", "16", "16",
     "--model.encoder.channels", "16", "--model.head.shared", "16",
     "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
-    "--train.threads", "1", "--train.precision", "32",  # what evaluate.py computes in
-    "--train.schedule", "ConstantLR(factor=1.0)",  # which a longer run may go on with
+    "--train.threads", "1", "--train.precision", "32",  # the precision of evaluate.py
+    "--train.schedule", "ConstantLR(factor=1.0)",  # a schedule that allows a longer resumed run
 ]  # fmt: skip
 
 
 def run(tool, *arguments, code=0, cwd=ROOT):
-    """Run a tool in a process of its own; returns (standard output, standard error)."""
+    """Run a tool in a separate process; returns (standard output, standard error)."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
     done = run_forked(ROOT / "tools" / tool, *arguments, cwd=cwd, environment=environment)
     assert done.code == code, done.out[-2000:] + done.error[-4000:]
@@ -33,9 +33,10 @@ def run(tool, *arguments, code=0, cwd=ROOT):
 
 
 def call(tool, *arguments, code=0):
-    """``run`` in this process, in its folder, where bev is imported and its types are checked.
+    """Run a tool in this process, in which types of bev are checked; returns its outputs.
 
-    Nothing is left in the environment. Warnings and what was logged before are not in the outputs.
+    The working folder is that of this process, and the environment is restored. The outputs contain
+    neither warnings nor messages that were logged before.
     """
     status, out, error = attempt(tool, *arguments)
     assert status == code, out[-2000:] + error[-4000:]
@@ -43,7 +44,7 @@ def call(tool, *arguments, code=0):
 
 
 def ablate(arguments, vary, runs, *options):
-    """Run a study's runs in this process, one after another; returns its table."""
+    """Run a study in this process, one run after another; returns its table."""
     command = [*arguments, "--vary", vary, "--runs", runs, "--replicates", "20", *options]
     out, _ = call("ablate.py", *command, "--print")
     for line in out.splitlines():
@@ -53,9 +54,9 @@ def ablate(arguments, vary, runs, *options):
 
 
 def attempt(tool, *arguments):
-    """``call`` with whatever exit status; returns (status, standard output, standard error).
+    """Like ``call`` with any exit status; returns (status, standard output, standard error).
 
-    What would end the tool in a traceback is raised.
+    An error that would end the tool in a traceback is raised.
     """
     out, error = StringIO(), StringIO()
     path, status = ROOT / "tools" / tool, 0

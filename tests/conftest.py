@@ -1,4 +1,4 @@
-"""Shapes are checked while tests run; fixtures of real samples and of a small synthetic world."""
+"""Run-time type checks for all tests; fixtures of real samples and of a small synthetic world."""
 
 import os
 from collections.abc import Iterator
@@ -11,32 +11,33 @@ import typechecking
 from hypothesis import settings
 from isolated import LIBRARIES
 
-# Parallel workers keep to their own cores: twice the threads on a core take many times as long.
-# Before torch is imported, which counts the cores then.
+# Parallel workers use separate cores: with twice the threads on a core, tests take many times as
+# long. This precedes the import of torch, which then counts the cores.
 _worker = os.environ.get("PYTEST_XDIST_WORKER")
 if _worker and hasattr(os, "sched_setaffinity"):
     _cores = sorted(os.sched_getaffinity(0))
     _first, _step = int(_worker[2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.sched_setaffinity(0, _cores[_first::_step] or _cores)
 
-# While a module of bev is imported, the hook gives byte code names of its own: libraries first met
-# there would be compiled anew in every worker, thousands of files.
+# Import libraries before bev: the import hook renames byte code files, so libraries imported from
+# bev, thousands of files, would be compiled again in every worker.
 if _worker:
     for _name in LIBRARIES:
         import_module(_name)
 
-# Before anything of bev is imported, here or by a test module.
+# This precedes every import of bev, here or in a test module.
 typechecking.install()
 
-# The first call of torch takes longer than hypothesis allows a case. Cases are the same every time:
-# what fails, fails for all; ``BEV_EXPLORE=1 pytest`` draws others, and three times as many.
+# No deadline: the first call of torch takes longer than hypothesis allows a case. Cases are the
+# same in every run, so failures can be reproduced; ``BEV_EXPLORE=1 pytest`` draws new cases, three
+# times as many.
 _explore = bool(os.environ.get("BEV_EXPLORE"))
 settings.register_profile(
     "bev", deadline=None, max_examples=100 if _explore else 30, derandomize=not _explore
 )
 settings.load_profile("bev")
 
-# Files that take longest: a worker that is given one at last keeps all others waiting.
+# Slowest test files: started last, one would keep all other workers waiting.
 LONGEST = (
     "test_recipes.py", "checkpoint/test_resume.py", "cli/test_ablate.py", "test_pages.py",
     "cli/test_commands.py", "ablation/test_study.py", "test_triton.py", "cli/test_own_code.py",
@@ -46,7 +47,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest go first, in that order."""
+    """Run the slowest files first, in the order of ``LONGEST``."""
 
     def place(item: pytest.Item) -> int:
         found = (n for n, name in enumerate(LONGEST) if item.path.as_posix().endswith(f"/{name}"))
@@ -56,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Every test draws the same numbers, whichever tests ran before it in its process."""
+    """Seed torch before each test, so that random numbers do not depend on earlier tests."""
     import torch
 
     torch.manual_seed(0)
@@ -64,7 +65,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def index_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Indexes go to a folder of this session's own: none is found there, none is left behind."""
+    """Folder for index caches of this session, which starts empty."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEV_CACHE", str(folder))
@@ -73,7 +74,7 @@ def index_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def nuscenes_root() -> Path:
-    """Folder of the real nuScenes samples; the test is skipped without NUSCENES_ROOT."""
+    """Folder of real nuScenes samples; the test is skipped without NUSCENES_ROOT."""
     root = os.environ.get("NUSCENES_ROOT", "")
     if not root or not Path(root).is_dir():
         pytest.skip("NUSCENES_ROOT names no folder of real nuScenes samples")
@@ -90,7 +91,7 @@ def mini(nuscenes_root):
 
 @pytest.fixture(scope="session")
 def real_frames(nuscenes_root):
-    """One of scene-0061 with lidar, then two of scene-0103 without lidar files."""
+    """One key frame of scene-0061 with lidar, then two of scene-0103 without lidar files."""
     from bev.data.nuscenes.frames import read_frames
     from bev.data.nuscenes.index_cache import open_index
 
@@ -99,7 +100,7 @@ def real_frames(nuscenes_root):
 
 
 @pytest.fixture(scope="session")
-def made_config():
+def synthetic_config():
     """Settings of ``synthetic_world``: two training scenes, one held-out, four frames each."""
     from bev.lab.synthetic import PRESETS
 
@@ -107,12 +108,12 @@ def made_config():
 
 
 @pytest.fixture(scope="session")
-def synthetic_world(made_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic world, made once for all parallel workers; do not write to it."""
+def synthetic_world(synthetic_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic world, made once for all parallel workers; tests must not write to it."""
     from filelock import FileLock
 
     from bev.lab.synthetic import make_world
 
     shared = tmp_path_factory.getbasetemp().parent if _worker else tmp_path_factory.mktemp("made")
     with FileLock(shared / "world.lock"):
-        return make_world(shared / "world", made_config, workers=1, progress=False)
+        return make_world(shared / "world", synthetic_config, workers=1, progress=False)

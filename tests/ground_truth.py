@@ -1,4 +1,4 @@
-"""Ground truth written as if it were predicted."""
+"""Submissions that predict the ground truth."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Runs Python in a process of its own, for what the tests' own process cannot do."""
+"""Run Python in a separate process, for tests that cannot use their own."""
 
 import multiprocessing
 import os
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import pytest.__main__
 
-# Their import takes up to ten seconds; nothing of bev is among them.
+# Libraries that take up to ten seconds to import; none imports bev.
 LIBRARIES = [
     "lightning.pytorch", "matplotlib.pyplot", "nuscenes", "timm", "torchvision", "tyro",
 ]  # fmt: skip
 
 
 class Ended(NamedTuple):
-    """A process that has ended: its exit status and outputs."""
+    """Exit status and outputs of a finished process."""
 
     code: int
     out: str
@@ -41,8 +41,8 @@ def run(arguments: list[str | Path], **environment: str) -> str:
 def run_cases(path: Path, *options: str, **environment: str) -> str:
     """Run a test file without the conftest, whose type checks wrap every function of ``bev``.
 
-    In an environment of its own it is a new process: what a library reads while it is imported is
-    read again.
+    With ``environment`` the process is a new one, because libraries read variables while they are
+    imported; otherwise it is forked.
     """
     alone = ["-n", "0", "--noconftest", "-p", "no:cacheprovider"]
     arguments = ["-q", *alone, *options, path]
@@ -59,10 +59,10 @@ def run_forked(
     cwd: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Ended:
-    """``python SCRIPT ARGUMENTS`` in a process that finds ``LIBRARIES`` imported, ``bev`` not.
+    """Run ``python SCRIPT ARGUMENTS`` in a process with ``LIBRARIES`` imported but not ``bev``.
 
-    It is forked from one without a test or a type check in it, which is kept for the next call:
-    to begin with the libraries takes a process ten times as long as most of what is run here.
+    The process is forked from a server without tests or type checks, which is kept for later calls:
+    importing the libraries takes ten times as long as most of these scripts.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         command = [sys.executable, str(script), *map(str, arguments)]

@@ -1,7 +1,8 @@
-"""The least data set that the project reads: one page that writes tables, splits and images.
+"""A minimal data set in the project's format: tables, splits and images.
 
-Four cameras of two sizes, with names of their own, and no lidar. The car drives straight on, and in
-each direction another keeps 10 m from it, whose centre is a red spot on the image that shows it.
+Four cameras of two sizes with custom names, and no lidar. The ego vehicle drives straight on. In
+each of four directions another car keeps 10 m away; its centre is a red spot on the image that
+shows it.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 from pyquaternion import Quaternion
 
 VERSION = "v1.0-own"
-# Where each camera looks, in degrees from ahead to the left; width, height; focal length, pixels.
+# Viewing direction in degrees to the left of ahead; width, height; focal length in pixels.
 CAMERAS = {
     "CAM_AHEAD": (0, (480, 270), 330.0),
     "CAM_LEFT": (90, (320, 240), 180.0),
@@ -22,12 +23,12 @@ CAMERAS = {
     "CAM_RIGHT": (-90, (320, 240), 190.0),
 }
 SPLITS = {"mine_train": ["scene-a"], "mine_val": ["scene-b"]}
-FRAMES = 2  # of each scene, half a second apart
+FRAMES = 2  # per scene, half a second apart
 _FORWARD = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # ego from camera
 
 
 def write_own_data(root: Path, lost: Collection[tuple[str, str]] = ()) -> Path:
-    """Write the data set; ``lost``: (sample, camera) of images that there are not."""
+    """Write the data set; ``lost`` lists (sample, camera) of missing images."""
     rows: dict[str, list[dict]] = {}
 
     def add(table: str, token: str, **fields: object) -> None:
@@ -76,17 +77,17 @@ def write_own_data(root: Path, lost: Collection[tuple[str, str]] = ()) -> Path:
                 )
                 if (sample, name) in lost:
                     continue
-                taken, reading = seconds + 0.02 * number, f"{sample}-{name}"
+                taken, data_token = seconds + 0.02 * number, f"{sample}-{name}"
                 heading, position = _pose(taken)
                 file = root / "samples" / name / f"{sample}.jpg"
                 _write_image(file, name, heading.T @ (centre - position))
                 rotation = Quaternion(matrix=heading).elements.tolist()
-                add("ego_pose", reading, translation=position.tolist(), rotation=rotation)
+                add("ego_pose", data_token, translation=position.tolist(), rotation=rotation)
                 add(
                     "sample_data",
-                    reading,
+                    data_token,
                     sample_token=sample,
-                    ego_pose_token=reading,
+                    ego_pose_token=data_token,
                     calibrated_sensor_token=name,
                     timestamp=_microseconds(taken),
                     is_key_frame=True,
@@ -103,7 +104,7 @@ def write_own_data(root: Path, lost: Collection[tuple[str, str]] = ()) -> Path:
 
 
 def _write_image(file: Path, camera: str, in_ego: np.ndarray) -> None:
-    """Grey, with a red spot where the camera sees a point of its own ego frame."""
+    """Write a grey image with a red spot at the projection of a point in the ego frame."""
     direction, (width, height), focal = CAMERAS[camera]
     x, y, z = (_turn(direction) @ _FORWARD).T @ (in_ego - [0.5, 0.0, 1.5])
     image = np.full((height, width, 3), 110, np.uint8)
@@ -114,7 +115,7 @@ def _write_image(file: Path, camera: str, in_ego: np.ndarray) -> None:
 
 
 def _pose(seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Heading and position of the car in the global frame; 8 m/s straight on."""
+    """Heading and position of the ego vehicle in the global frame; 8 m/s straight on."""
     return _turn(30), np.array([300.0, 700.0, 0.0]) + 8.0 * seconds * _turn(30)[:, 0]
 
 
@@ -123,7 +124,7 @@ def _links(of: str, i: int) -> dict[str, str]:
 
 
 def _turn(degrees: float) -> np.ndarray:
-    """About z, to the left."""
+    """Rotation about z, to the left."""
     cos, sin = _cos(degrees), _sin(degrees)
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 

@@ -1,4 +1,4 @@
-"""The code blocks of the pages that users read: README.md, CONTRIBUTING.md and docs/*.md."""
+"""Code blocks and commands of the pages for users: README.md, CONTRIBUTING.md and docs/*.md."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 
 class Shell(NamedTuple):
-    """A command of a page: its words, without comments."""
+    """A command on a page: its words, without comments."""
 
     page: str
     words: tuple[str, ...]
@@ -38,7 +38,7 @@ class Shell(NamedTuple):
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of a language."""
+    """Fenced blocks of a language on a page."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.S | re.M)
 
 
@@ -54,7 +54,7 @@ def shell_commands() -> list[Shell]:
 
 
 def inline_commands() -> list[Shell]:
-    """Calls of this project's commands within lines of text, with all of their arguments."""
+    """Calls of this project's commands in running text, with all of their arguments."""
     found = {}
     for page in PAGES:
         for span in re.findall(
@@ -67,7 +67,7 @@ def inline_commands() -> list[Shell]:
 
 
 def _split(line: str) -> list[tuple[str, ...]]:
-    """The commands of a line that are joined by ``&&``, without variables set before them."""
+    """Commands of a line, split at ``&&``, without the variables set before them."""
     commands: list[tuple[str, ...]] = []
     words: list[str] = []
     for word in [*shlex.split(line, comments=True), "&&"]:

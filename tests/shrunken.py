@@ -1,4 +1,4 @@
-"""Any experiment, made so small that a step takes a fraction of a second; its parts stay."""
+"""Shrink any experiment until a step takes a fraction of a second; its kinds of parts stay."""
 
 from dataclasses import fields, is_dataclass, replace
 
@@ -18,7 +18,7 @@ def shrunken(config: Experiment) -> Experiment:
 
 
 def large_cells(grid: BevGrid) -> BevGrid:
-    """The same ranges in 32x32 cells."""
+    """The same ranges in a grid of 32x32 cells."""
     ranges = {axis: getattr(grid, axis)[:2] for axis in "xy"}
     return replace(grid, **{axis: (lo, hi, (hi - lo) / 32) for axis, (lo, hi) in ranges.items()})
 
@@ -32,7 +32,7 @@ def _shrunken(part):
     if isinstance(part, DepthBins):
         return replace(part, step=(part.hi - part.lo) / 14)
     if isinstance(part, SegmentationHeadConfig):
-        return replace(part, positive_weight=20.0)  # few cells so large are covered, and few steps
+        return replace(part, positive_weight=20.0)  # few large cells are covered, and steps are few
     small = {}
     for field in fields(part):
         value = getattr(part, field.name)

@@ -1,4 +1,4 @@
-"""What heads are built for and computed from in tests that have no detector around them."""
+"""Inputs of heads for tests without a detector: feature specs, features and batches."""
 
 import torch
 
@@ -12,17 +12,17 @@ from bev.models import Features, FeatureSpec
 def spec(
     channels: int, grid: BevGrid, labels: LabelSpace = NUSCENES, stride: float = 8
 ) -> FeatureSpec:
-    """BEV and image features of as many channels."""
+    """Feature spec with the same number of BEV and image channels."""
     return FeatureSpec(channels, grid, labels, channels, stride)
 
 
 def features(bev: torch.Tensor) -> Features:
-    """BEV features alone."""
+    """Features with a BEV map and placeholders for the rest."""
     return Features(bev, bev.new_zeros(len(bev), 1, 1, 1, 1), None)
 
 
 def gt_batch(boxes=(), polygons=()) -> Batch:
-    """Ground truth alone, with images of one pixel."""
+    """A batch with ground truth and images of one pixel."""
     count = max(len(boxes), len(polygons))
     eye = torch.eye(4).expand(count, 1, 4, 4)
     cameras = Cameras(eye[..., :3, :3], eye, eye[..., :3, :3])

@@ -1,7 +1,8 @@
-"""Imports of this package as its files state them, and counts of files and lines.
+"""Imports between modules of this package, and counts of files and lines.
 
-``python tests/structure.py`` prints the counts: the path that one reads to follow ``lss_r50`` from
-an image to a metric (the list in docs/architecture.md), the fullest folder, and all of ``bev/``.
+``python tests/structure.py`` prints the counts: the files to read to follow ``lss_r50`` from an
+image to a metric (the list in docs/architecture.md), the folder with the most files, and all of
+``bev/``.
 """
 
 import ast
@@ -48,12 +49,12 @@ def imports(root: Path = ROOT, within_functions: bool = True) -> Iterator[Import
 
 
 def lines(paths: list[Path]) -> int:
-    """Lines of some files."""
+    """Total number of lines of files."""
     return sum(len(path.read_text().splitlines()) for path in paths)
 
 
 def reading_path(root: Path = ROOT) -> list[Path]:
-    """The files that docs/architecture.md lists as the way from an image to a metric."""
+    """Files that docs/architecture.md lists between an image and a metric."""
     text = (root / "docs" / "architecture.md").read_text()
     section = text.split("## From an image to a metric")[1].split("\n## ")[0]
     return [root / name for name in re.findall(r"^\| `([\w/.]+\.py)`", section, re.MULTILINE)]

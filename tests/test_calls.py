@@ -1,4 +1,4 @@
-"""Library classes as config values: they compare, survive saving, and reading them runs nothing."""
+"""Library classes as config values: comparison, saving, and parsing that runs no code."""
 
 import functools
 import os
@@ -18,10 +18,10 @@ from bev.training.settings import OptimizerCall, ScheduleCall
 
 
 class Mine(torch.optim.SGD):
-    """A user's own optimiser."""
+    """A custom optimiser."""
 
 
-def test_a_class_a_partial_and_a_call_say_the_same():
+def test_a_class_a_partial_and_a_call_are_equal():
     plain = OptimizerCall.of(torch.optim.SGD, "x")
     assert plain == OptimizerCall.of(partial(torch.optim.SGD), "x") == OptimizerCall.of(plain, "x")
     ordered = [partial(torch.optim.SGD, momentum=0.9, nesterov=True),
@@ -33,7 +33,7 @@ def test_a_class_a_partial_and_a_call_say_the_same():
     assert pickle.loads(pickle.dumps(first)) == first
 
 
-def test_it_builds_what_the_partial_builds():
+def test_a_call_builds_what_its_partial_builds():
     weight = torch.nn.Parameter(torch.ones(1))
     value = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
     ours, theirs = (
@@ -62,14 +62,14 @@ plain = st.recursive(
 
 @settings(max_examples=30)
 @given(st.lists(plain, max_size=2), st.dictionaries(st.sampled_from(["a", "b"]), plain, max_size=2))
-def test_the_text_says_all_of_it(args, kwargs):
+def test_the_text_of_a_call_parses_back(args, kwargs):
     call = TransformCall(v2.Compose, *args, **kwargs)
     again = TransformCall.parse(str(call))
     assert again == call and (again.args, again.kwargs) == (call.args, call.kwargs)
     assert again.target is v2.Compose
 
 
-def test_short_names_and_names_of_ones_own():
+def test_short_names_and_custom_names():
     assert OptimizerCall.parse("AdamW").target is torch.optim.AdamW
     assert OptimizerCall.parse("AdamW()") == OptimizerCall.parse("torch.optim.AdamW")
     own = OptimizerCall(Mine, momentum=0.5)
@@ -105,7 +105,7 @@ HOSTILE = [
     "torch.optim.SGD(momentum=...)",
     "torch.optim.SGD(momentum={'a': 1})",
     "torch.optim.SGD(momentum=1, momentum=2)",
-    "torch.optim.Optimizer",  # the family's base
+    "torch.optim.Optimizer",  # base class of the family
     "torch.optim.lr_scheduler.CosineAnnealingLR",  # another family
     "torchvision.transforms.v2.Lambda",
     "bev.training.run.train",
@@ -130,7 +130,7 @@ def test_hostile_text_is_refused_and_runs_nothing(text, tmp_path, monkeypatch):
         call = OptimizerCall.parse(text.replace("HERE", str(tmp_path / "here")), "train.optimizer")
     except ConfigError as error:
         assert str(error).startswith("train.optimizer: ") and len(str(error)) < 400
-    else:  # deep lists are plain data, if useless
+    else:  # deep lists are valid plain data
         assert isinstance(call.args[0], tuple)
     assert not list(tmp_path.iterdir())
     assert functools.reduce(lambda known, kind: known | kind.known(), KINDS, {}) == before
@@ -156,6 +156,6 @@ KINDS: list[type[Call]] = [OptimizerCall, ScheduleCall, TransformCall]
         ),
     ],
 )
-def test_what_cannot_be_saved_is_refused(value, message):
+def test_values_that_cannot_be_saved_are_refused(value, message):
     with pytest.raises(ConfigError, match=rf"^train.optimizer: .*{message}"):
         OptimizerCall.of(value, "train.optimizer")

@@ -1,4 +1,4 @@
-"""Saved files of earlier versions: kept ones of 0.1.0, and the table of what has changed since."""
+"""Saved files of earlier versions: files of 0.1.0, and the tables of later changes."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from bev.serialization import from_plain, to_plain
 from bev.training.settings import OptimizerCall
 
 KEPT = ROOT / "tests" / "kept"
-# Of the kept checkpoint on the synthetic world's held-out scene, as 0.1.0 evaluated it.
+# Metrics of the kept checkpoint on the synthetic world's held-out scene, measured with 0.1.0.
 FIGURES = {"NDS": 0.015217, "mATE": 1.153252, "mAVE": 0.878292}
 DEPTH = {"depth_abs_rel": 2.792008, "depth_rmse": 21.499240}
 
@@ -70,12 +70,12 @@ def test_a_config_of_0_1_0_starts_a_new_run(synthetic_world, tmp_path):
     folder = tmp_path / "kept_0_1_0" / "again"
     assert (folder / "run.json").is_file()
     for part in ("backbone", "neck", "view", "encoder", "head"):
-        loaded, total = re.search(rf"  {part}: (\d+) of (\d+)", account(folder)).groups()
+        loaded, total = re.search(rf"  {part}: (\d+) of (\d+)", weights_report(folder)).groups()
         assert loaded == total
 
 
 def class_names(plain: Any) -> Iterator[str]:
-    """The values of all ``type`` entries."""
+    """Values of all ``type`` entries."""
     for name, value in plain.items() if isinstance(plain, dict) else enumerate(plain):
         if name == "type":
             yield value
@@ -83,20 +83,20 @@ def class_names(plain: Any) -> Iterator[str]:
             yield from class_names(value)
 
 
-def account(folder: Path) -> str:
+def weights_report(folder: Path) -> str:
     return (folder / "weights.txt").read_text()
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a config as it is today."""
+    """A part of a config in this version."""
 
     width: int = 4
 
 
 @dataclass(frozen=True)
 class WiderPart(Part):
-    """A subclass that had another name."""
+    """A subclass that had another name in an earlier version."""
 
     depth: int = 2
 
@@ -126,7 +126,7 @@ def test_renamed_and_removed_settings_are_read(table, plain):
 
 
 def test_a_setting_that_moved_into_a_part_is_read(monkeypatch):
-    """Whether or not there was such a part before."""
+    """The saved config may contain the part or not."""
     monkeypatch.setitem(compatibility.RENAMED_FIELDS, ("Whole", "breadth"), "part.width")
     assert from_plain(Whole, {"breadth": 8}) == Whole(Part(8))
     part = {"type": "WiderPart", "depth": 3}
@@ -144,8 +144,8 @@ def test_a_subclass_is_saved_by_its_name_alone():
     assert to_plain(Whole(WiderPart()))["part"]["type"] == "WiderPart"
 
 
-def test_the_table_names_what_there_is():
-    """A target that was renamed once more would be read as unknown."""
+def test_the_tables_name_existing_classes_and_fields():
+    """A target that was renamed again later would be read as unknown."""
     known = {
         name: kind
         for module in [m for n, m in sys.modules.items() if n.split(".")[0] == "bev"]
@@ -164,22 +164,22 @@ def test_the_table_names_what_there_is():
         assert old not in known[owner].__dataclass_fields__
 
 
-def test_a_transform_of_0_1_0_is_the_same_wherever_it_has_moved():
+def test_a_transform_of_0_1_0_is_found_after_its_move():
     text = "bev.data.photometric.PhotometricRandAugment(2, 9)"
     call = TransformCall.parse(text, look_up=False)
     assert call == TransformCall(PhotometricRandAugment, 2, 9)
     assert call.target is PhotometricRandAugment
 
 
-def test_a_saved_optimiser_of_ones_own_is_never_taken_for_torchs():
+def test_a_saved_custom_optimiser_is_not_taken_for_torchs():
     saved = OptimizerCall.parse("mine.SGD(momentum=0.9)", look_up=False)
     assert str(saved) == "SGD(momentum=0.9)"
     with pytest.raises(ConfigError, match="SGD is not an optimiser of torch known here"):
         saved.build([torch.nn.Parameter(torch.ones(1))])
 
 
-def test_a_class_that_has_the_name_of_another_is_not_saved(tmp_path):
-    """A file that was run twice is one file, and has one class of a name."""
+def test_a_class_with_the_name_of_another_is_not_saved(tmp_path):
+    """Running the same file twice is allowed: both classes have one source."""
     shipped, mine = tmp_path / "shipped.py", tmp_path / "mine.py"
     for path in (shipped, mine):
         path.write_text(

@@ -1,4 +1,4 @@
-"""Configs: loaded, overridden, saved and restored; nothing unknown or foreign gets through."""
+"""Configs are loaded, overridden, saved and restored; unknown classes and fields are refused."""
 
 import pickle
 from dataclasses import dataclass, replace
@@ -52,8 +52,8 @@ def test_overrides_replace_single_fields():
     assert config.train == replace(base.train, max_steps=7)
 
 
-def test_library_classes_are_saved_overridden_and_told_apart(tmp_path):
-    """Optimiser, schedule and transform, as a config file and as a command line gives them."""
+def test_library_classes_are_saved_overridden_and_compared(tmp_path):
+    """Optimiser, schedule and transform, set by a config file and by the command line."""
     path = tmp_path / "callables.py"
     path.write_text(
         "from functools import partial\n"
@@ -92,12 +92,12 @@ def test_library_classes_are_saved_overridden_and_told_apart(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["os.system('ls')", "builtins.eval('1')", "AdamW", 3, None, {}])
-def test_a_strangers_transform_is_refused(text):
+def test_an_unknown_transform_is_refused(text):
     plain = to_plain(Experiment())
     plain["data"]["image_augmentation"]["photometric"] = text
     with pytest.raises(ConfigError, match="photometric|is not a transform of torchvision"):
         config = from_plain(Experiment, plain)
-        # A class is looked up where images are to be augmented by it, and nothing is run.
+        # Classes are looked up when a transform is built; no code is run.
         photometric_transform(config.data.image_augmentation.photometric)
 
 
@@ -118,7 +118,7 @@ def test_wrong_overrides_name_the_field(arguments, named, capsys):
     assert named in capsys.readouterr().err
 
 
-def test_files_that_are_no_configs_are_named(tmp_path):
+def test_files_without_a_config_are_named(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         load_file(tmp_path / "none.py")
     (tmp_path / "other.py").write_text("x = 1\n")
@@ -139,12 +139,12 @@ def test_a_config_imports_its_neighbour(tmp_path):
 
 @dataclass(frozen=True)
 class OtherView(ViewTransformConfig):
-    """A user's own view transform."""
+    """A custom view transform."""
 
     size: int = 3
 
 
-def test_a_subclass_carries_its_type():
+def test_a_subclass_is_saved_with_its_type():
     config = replace(Experiment(), model=replace(Experiment().model, view=OtherView(5)))
     plain = to_plain(config)
     assert plain["model"]["view"]["type"] == "OtherView"
@@ -188,7 +188,7 @@ def test_a_depth_net_is_saved_by_its_type_and_overridden_by_its_fields(tmp_path)
         ({"frustum": "sideways"}, "should be one of"),
     ],
 )
-def test_foreign_and_damaged_configs_are_refused(change, message):
+def test_unknown_and_damaged_configs_are_refused(change, message):
     plain = to_plain(Experiment())
     plain["model"]["view"].update(change)
     with pytest.raises(ConfigError, match=message):
@@ -197,7 +197,7 @@ def test_foreign_and_damaged_configs_are_refused(change, message):
 
 @dataclass(frozen=True)
 class YardConfig(SourceConfig):
-    """A user's own source, whose classes are a setting."""
+    """A custom source whose classes are a setting."""
 
     kinds: tuple[str, ...] = ("van", "crate")
 
@@ -219,7 +219,7 @@ def test_the_labels_of_an_experiment_are_those_of_its_source(tmp_path):
     save_config(yard, tmp_path / "config.yaml")
     again = load_file(tmp_path / "config.yaml")
     assert again == yard and again.model.labels == yard.data.source.labels
-    # What a checkpoint was trained on stays what it predicts, whatever the source names later.
+    # A checkpoint keeps predicting its training classes if the source names others later.
     plain = yaml.safe_load((tmp_path / "config.yaml").read_text())
     plain["data"]["source"]["kinds"] = ["digger"]
     assert from_plain(Experiment, plain).model.labels.names == ("van", "crate")
@@ -231,9 +231,9 @@ def test_labels_follow_a_source_that_the_command_line_changes():
     changed = override(yard, flags, "x")
     assert changed.data.source.kinds == changed.model.labels.names == ("digger", "van", "crate")
     assert override(yard, ["--train.lr", "1"], "x").model == yard.model
-    # As in a config file that takes another's, in which the labels were nuScenes'.
+    # As in a config file that replaces the source of another with nuScenes' labels.
     moved = replace(Experiment(), data=replace(Experiment().data, source=YardConfig()))
     assert moved.model.labels.names == ("van", "crate")
-    # A config that names labels of its own keeps them.
+    # A config with explicit labels keeps them.
     own = DetectorConfig(labels=NUSCENES)
     assert override(replace(yard, model=own), flags, "x").model == own

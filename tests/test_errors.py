@@ -1,4 +1,4 @@
-"""Tools end with one sentence, wherever the error comes from."""
+"""Tools end with one error message, wherever the error is raised."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from bev.errors import BevError, DataError, run_command
 
 
 class Broken(Dataset):
-    """Every item is a data error."""
+    """A data set in which every item raises a data error."""
 
     def __len__(self) -> int:
         return 2
@@ -21,14 +21,14 @@ class Broken(Dataset):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_loaders_error_is_one_sentence(workers, capsys):
+def test_a_dataloader_error_is_printed_in_one_sentence(workers, capsys):
     with pytest.raises(SystemExit) as stop:
         run_command(lambda: list(DataLoader(Broken(), num_workers=workers)))
     assert stop.value.code == 1
     assert capsys.readouterr().err == "error: Image 0.jpg is truncated; fetch it again.\n"
 
 
-def test_a_sentence_of_several_lines_stays_whole(capsys):
+def test_a_message_of_several_lines_is_printed_in_full(capsys):
     def main():
         raise BevError("Weights w.pth do not fit:\n  size mismatch")
 
@@ -42,8 +42,8 @@ def test_other_errors_keep_their_traceback():
         run_command(lambda: 1 / 0)
 
 
-def test_a_reader_that_has_read_enough_is_no_error():
-    """``bevlab configs | head -1``."""
+def test_a_closed_pipe_prints_no_error():
+    """As in ``bevlab configs | head -1``."""
     code = (
         "from bev.errors import run_command\n"
         "def main():\n    raise BrokenPipeError\n"

@@ -1,4 +1,4 @@
-"""What docs/extending.md says of code is so: its own, and that of docs/examples."""
+"""The code of docs/extending.md and docs/examples works as the page states."""
 
 import re
 from dataclasses import replace
@@ -19,7 +19,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 def step(config, root):
-    """One training step of a config on the synthetic world, in an eighth of its size."""
+    """Make one training step of a shrunken config on the synthetic world."""
     data = replace(shrunken(config).data, root=root, version="v1.0-synthetic", workers=0)
     frames = KeyFrames(data.source.open(data).training_frames(), data, training=True)
     model = shrunken(config).model.build()
@@ -48,13 +48,13 @@ def test_listed_depth_bins_of_the_page(synthetic_world, tmp_path):
     assert step(config, synthetic_world).view.depth_net is not None
 
 
-def test_a_view_transform_in_45_lines(synthetic_world):
-    """A cell reads the pixel that its centre at height 0 projects to."""
+def test_the_flat_ground_view_transform(synthetic_world):
+    """A cell reads the pixel to which its centre at height 0 projects."""
     path = EXAMPLES / "flat_ground.py"
     assert len(path.read_text().splitlines()) <= 50
     step(load_file(path), synthetic_world)
-    # A camera 2 m above the ground looks straight down, f = 8, its middle at (16, 16): it has
-    # the ground at (x, y) at (16 - 4 y, 16 - 4 x), and features hold the pixel's x and y.
+    # A camera 2 m above the ground looks straight down, f = 8, principal point (16, 16): the ground
+    # at (x, y) projects to (16 - 4 y, 16 - 4 x). Features are the pixel's x and y.
     grid = BevGrid(x=(0.0, 4.0, 2.0), y=(-1.0, 1.0, 2.0), z=(-1.0, 1.0, 2.0))
     view = load_file(path).model.view.build(2, 8, grid)
     view.context = torch.nn.Identity()
@@ -68,5 +68,5 @@ def test_a_view_transform_in_45_lines(synthetic_world):
 
 
 @pytest.mark.parametrize(("name", "most"), [("occupancy", 80), ("warehouse_source", 100)])
-def test_examples_are_as_short_as_the_page_says(name, most):
+def test_examples_are_as_short_as_the_page_states(name, most):
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= most

@@ -1,4 +1,4 @@
-"""A file that is replaced is the earlier one or the later one, never a part of either."""
+"""Replacing a file: its content is the earlier or the later one, never a part."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ with replacing(Path(sys.argv[1])) as partial:
 """
 
 
-def test_the_later_file_takes_the_place_of_the_earlier_at_the_end(tmp_path):
+def test_the_file_is_replaced_when_writing_ends(tmp_path):
     path = tmp_path / "a.json"
     for content in ("first", "second"):
         before = path.read_text() if path.exists() else None
@@ -31,7 +31,7 @@ def test_the_later_file_takes_the_place_of_the_earlier_at_the_end(tmp_path):
         assert path.read_text() == content and os.listdir(tmp_path) == ["a.json"]
 
 
-def test_after_an_error_the_file_is_what_it_was(tmp_path):
+def test_an_error_leaves_the_file_unchanged(tmp_path):
     path = tmp_path / "a"
     path.write_text("first")
     for error in (OSError, KeyboardInterrupt):
@@ -42,7 +42,7 @@ def test_after_an_error_the_file_is_what_it_was(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_writer_leaves_the_file_as_it_was(tmp_path):
+def test_a_killed_writer_leaves_the_file_unchanged(tmp_path):
     path = tmp_path / "a"
     path.write_text("first")
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
@@ -62,7 +62,7 @@ def _write_often(job):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
-def test_processes_that_write_one_file_at_once_each_write_it_whole(tmp_path):
+def test_concurrent_writers_each_write_a_whole_file(tmp_path):
     with multiprocessing.get_context("fork").Pool(3) as pool:
         assert all(pool.map(_write_often, [(tmp_path / "a", letter) for letter in "xyz"]))
     assert os.listdir(tmp_path) == ["a"]

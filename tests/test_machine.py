@@ -1,4 +1,4 @@
-"""How many processes train on this machine."""
+"""Number of training processes, threads and CPU features of this machine."""
 
 import platform
 
@@ -23,13 +23,13 @@ def test_no_more_processes_than_gpus(monkeypatch):
     assert [local_processes(n) for n in (0, 2, 8)] == [4, 2, 4]
 
 
-def test_torchrun_decides(monkeypatch):
+def test_torchrun_sets_the_number_of_processes(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     assert local_processes(8) == 3
 
 
-def test_there_is_a_core():
+def test_at_least_one_core_is_usable():
     assert usable_cores() >= 1
 
 
@@ -43,10 +43,10 @@ def test_cores_are_shared_among_processes(monkeypatch):
     platform.machine() != "x86_64" or platform.system() != "Linux", reason="no flags"
 )
 def test_flags_of_this_cpu():
-    assert {"fpu", "sse2"} <= cpu_flags()  # every x86-64 CPU has them
+    assert {"fpu", "sse2"} <= cpu_flags()  # present in every x86-64 CPU
 
 
-def test_bf16_is_asked_of_the_hardware(monkeypatch):
+def test_fast_bf16_depends_on_the_hardware(monkeypatch):
     monkeypatch.setattr(machine, "default_device", lambda: torch.device("cpu"))
     for flags, expected in (({"amx_bf16", "avx2"}, True), ({"avx2"}, False)):
         monkeypatch.setattr(machine, "cpu_flags", lambda f=flags: f)

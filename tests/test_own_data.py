@@ -1,4 +1,4 @@
-"""A data set of one's own, with another rig, from its tables to training, metrics and pictures."""
+"""A custom data set with another rig: tables, training, metrics and pictures."""
 
 import json
 import re
@@ -35,7 +35,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> DataConfig:
-    """All four cameras, one of which lacks an image of the training scene."""
+    """Settings with all four cameras; one image of the training scene is missing."""
     root = write_own_data(tmp_path_factory.mktemp("own") / "root", {LOST})
     return DataConfig(
         root=root,
@@ -52,8 +52,9 @@ def own(tmp_path_factory) -> DataConfig:
 
 
 def test_the_documentation_names_the_tables_and_fields_that_are_read():
-    """Its table is the reader's own, and the data set of these tests holds that and no more."""
-    section = (ROOT / "docs" / "data.md").read_text().split("## Your own data, another rig")[1]
+    """The table in docs/data.md lists the same tables and fields as the reader."""
+    page = (ROOT / "docs" / "data.md").read_text()
+    section = page.split("## Your own data in nuScenes format")[1]
     listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", section.split("\n## ")[0], re.MULTILINE)
     fields = {table: set(re.findall(r"`(\w+)`", names)) for table, names in listed}
     assert fields == {
@@ -62,7 +63,7 @@ def test_the_documentation_names_the_tables_and_fields_that_are_read():
     }
 
 
-def test_the_page_writes_what_the_documentation_names_and_no_more(own):
+def test_the_minimal_data_set_has_the_required_fields_and_no_more(own):
     files = {path.stem: json.loads(path.read_text()) for path in (own.root / VERSION).iterdir()}
     assert files.pop("splits") == SPLITS
     assert set(files) == set(TABLES)
@@ -72,8 +73,8 @@ def test_the_page_writes_what_the_documentation_names_and_no_more(own):
 
 
 @pytest.mark.parametrize("chosen", [tuple(CAMERAS), ("CAM_BEHIND", "CAM_RIGHT"), ("CAM_LEFT",)])
-def test_sizes_and_lenses_may_differ(own, chosen):
-    """Through reduced decoding and augmentation, every car's red spot stands where its box does."""
+def test_image_sizes_and_intrinsics_may_differ_between_cameras(own, chosen):
+    """With reduced decoding and augmentation, each red spot lies at its car's projected centre."""
     config = replace(own, cameras=chosen)
     data = KeyFrames(opened(config).frames("mine_val"), config, training=True)
     seen = torch.zeros(len(chosen), dtype=torch.long)
@@ -100,7 +101,7 @@ def test_sizes_and_lenses_may_differ(own, chosen):
     assert (seen > FRAMES * 4).all()
 
 
-def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
+def test_without_lidar_the_ego_frame_is_that_of_the_first_sample_data_record(own):
     frames = opened(own).frames("mine_val")
     first = reference_row(frames.tables, int(frames.rows[0]))
     assert frames.tables.sample_data.filename[first].startswith(b"samples/CAM_AHEAD/")
@@ -114,16 +115,19 @@ def test_without_lidar_the_ego_frame_is_that_of_the_tables_first_reading(own):
         frame.load_lidar()
 
 
-def test_other_times_show_the_cameras_of_the_sample_as_far_as_they_are_there(own):
-    """One frame has three cameras, the other four: at both times they see the three."""
+def test_adjacent_frames_show_the_available_cameras_of_the_sample(own):
+    """One frame has three cameras, the other four: adjacent views contain the three common ones."""
     config = replace(own, adjacent=AdjacentConfig(previous=1, following=1))
     data = KeyFrames(opened(config).frames("mine_train"), config, training=True)
     batch = collate([data[0], data[1]])
     before, after = batch.adjacent
     assert batch.views.camera_mask.sum(dim=1).tolist() == [4, 3]
-    assert before.camera_mask.sum(dim=1).tolist() == [4, 3]  # the first frame is its own past
+    assert before.camera_mask.sum(dim=1).tolist() == [
+        4,
+        3,
+    ]  # the first frame's previous: itself
     assert after.camera_mask is None and after.images.shape[1] == 3
-    # The second frame's past: the first one's AHEAD, BEHIND and RIGHT, as the second is augmented.
+    # The second frame's previous views: AHEAD, BEHIND and RIGHT, augmented like the second frame.
     for of_camera in ("intrinsics", "image_from_original"):
         pair = (getattr(views.cameras, of_camera)[1, :3] for views in (batch.views, before))
         assert torch.equal(*pair)
@@ -154,10 +158,10 @@ def test_training_evaluation_and_pictures(own, tmp_path):
     name = "mine_val_best_without_CAM_LEFT_CAM_RIGHT_noise_1_deg_0.1_m_seed_0"
     assert name in out and "NDS" in out
     evaluations = [folder / "evaluation" / n / "results_nusc.json" for n in ("mine_val", name)]
-    whole, disturbed = (json.loads(path.read_text())["results"] for path in evaluations)
-    assert set(whole) == set(disturbed) == {f"scene-b-{i}" for i in range(FRAMES)}
-    assert whole != disturbed
-    # The same model on another rig: the checkpoint says nothing of how many cameras there are.
+    whole, perturbed = (json.loads(path.read_text())["results"] for path in evaluations)
+    assert set(whole) == set(perturbed) == {f"scene-b-{i}" for i in range(FRAMES)}
+    assert whole != perturbed
+    # The same model with another rig: a checkpoint does not depend on the number of cameras.
     call("evaluate.py", best, "--out", tmp_path / "one", "--data.cameras", "CAM_BEHIND")
     assert (tmp_path / "one" / "metrics_summary.json").is_file()
     call("visualize.py", best, "--check", "--split", "mine_train", "--out", tmp_path / "check")

@@ -1,4 +1,4 @@
-"""A head in a user's own file, docs/examples/occupancy.py, through every command."""
+"""A custom head in docs/examples/occupancy.py, used with every command."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def example():
 
 
 def batch_of(*lidar: list[tuple[float, float, float]], bev=None) -> Batch:
-    """Lidar points alone, with images of one pixel."""
+    """A batch with lidar points and images of one pixel."""
     count, eye = len(lidar), torch.eye(4)
     three = eye[:3, :3].expand(count, 1, 3, 3)
     images = torch.zeros(count, 1, 3, 1, 1, dtype=torch.uint8)
@@ -40,7 +40,7 @@ def batch_of(*lidar: list[tuple[float, float, float]], bev=None) -> Batch:
 
 
 def test_cells_and_overlap_worked_out_by_hand(example):
-    """Of three points one is too low; the others lie in two cells, of which one is predicted."""
+    """One of three points is too low; the others lie in two cells, one of which is predicted."""
     points = [(0.5, -2.5, 1.0), (3.2, 1.1, 2.0), (1.0, 1.0, 0.1)]
     batch, config = batch_of(points, []), example.model.occupancy
     ground_truth = config.ground_truth(batch, GRID)
@@ -51,7 +51,7 @@ def test_cells_and_overlap_worked_out_by_hand(example):
     logits = torch.full((2, 1, 8, 6), -1.0)
     logits[0, 0, 1, 2] = logits[0, 0, 0, 0] = logits[1, 0, 7, 5] = 1.0
     own.update(logits, batch)
-    # Intersection 1; union 3 in the first sample, 1 in the second, where nothing is there.
+    # Intersection 1; union 3 in the first sample, 1 in the second, which has no occupied cell.
     assert {token: sums.tolist() for token, sums in own.samples.items()} == {
         "a": [1, 3],
         "b": [0, 1],
@@ -75,7 +75,7 @@ def trained(synthetic_world, tmp_path_factory):
     return runs / "occupancy" / "own"
 
 
-def test_it_trains_and_is_reported(trained):
+def test_the_head_trains_and_is_reported(trained):
     lines = (trained / "metrics.csv").read_text()
     assert "train/occupancy" in lines.splitlines()[0]
     assert "val/IoU_occupied" in lines.splitlines()[0]
@@ -86,14 +86,14 @@ def test_it_trains_and_is_reported(trained):
     assert list((trained / "pictures").glob("*.png"))
 
 
-def test_it_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_path):
+def test_the_head_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_path):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     own = ["--import", EXAMPLE]
     out, _ = call("evaluate.py", checkpoint, *own, "--out", tmp_path / "evaluation")
     file = trained / "evaluation" / "synthetic_val" / "occupancy.json"
     again = json.loads((tmp_path / "evaluation" / "occupancy.json").read_text())
     assert again == json.loads(file.read_text()) and "IoU_occupied" in out
-    # Flip test-time augmentation, which this config has, is part of both; without it is another.
+    # Both evaluations use flip test-time augmentation, which this config sets.
     call("visualize.py", checkpoint, *own, "--out", tmp_path / "pictures", "--samples", "1")
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
     arguments = settings(synthetic_world, trained.parents[1])
@@ -102,10 +102,10 @@ def test_it_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_path):
     assert json.loads((trained / "run.json").read_text())["steps"] == 3
 
 
-def test_it_is_ablated(trained, synthetic_world, tmp_path):
-    """Two runs of different weight; the table has its figure, with an interval."""
+def test_the_head_is_ablated(trained, synthetic_world, tmp_path):
+    """A study of two weights; its table contains the head's metric with an interval."""
     before = signal.getsignal(signal.SIGTERM)
-    arguments = settings(synthetic_world, tmp_path)[:-2]  # without its runs
+    arguments = settings(synthetic_world, tmp_path)[:-2]  # without --train.runs
     out = ablate(
         [EXAMPLE, *arguments, "--train.max-steps", "1", "--train.pictures", "0"],
         "model.occupancy.weight=1.0,4.0", tmp_path,
@@ -114,11 +114,11 @@ def test_it_is_ablated(trained, synthetic_world, tmp_path):
     assert "| IoU_occupied | Δ IoU_occupied |" in header and "| NDS |" in header
     row = next(line for line in out.splitlines() if "4.0" in line and line.startswith("|"))
     assert len(re.findall(r"[+-]\d\.\d{3} \[[+-]\d\.\d{3}, [+-]\d\.\d{3}\]", row)) == 3
-    assert signal.getsignal(signal.SIGTERM) == before  # as whoever called had it
+    assert signal.getsignal(signal.SIGTERM) == before  # the caller's handler is restored
 
 
-def test_a_head_alone_is_the_model(example):
-    """Nothing needs boxes: a model of this head alone is built, and its figure is the headline."""
+def test_a_model_may_have_the_custom_head_alone(example):
+    """A model without a center head is valid; the custom head's metric is its headline."""
     from bev.evaluation.evaluation import headline
 
     plain = replace(example.model, head=CenterHeadConfig(tasks=()))
@@ -127,8 +127,8 @@ def test_a_head_alone_is_the_model(example):
         DetectorConfig(head=CenterHeadConfig(tasks=()))
 
 
-def test_it_learns_better_than_a_constant(example):
-    """A scene by heart; the best constant, all occupied, has an IoU of the share of these."""
+def test_the_head_learns_more_than_a_constant(example):
+    """Overfit one scene; the best constant, all occupied, has the occupied share as IoU."""
     torch.manual_seed(0)
     points = torch.rand(40, 3) * torch.tensor([6.0, 8, 1]) + torch.tensor([-2.0, -4, 1])
     batch = batch_of(points.tolist())
@@ -147,7 +147,7 @@ def test_it_learns_better_than_a_constant(example):
     assert own.figures(sum(own.samples.values()))["IoU_occupied"] > share + 0.2
 
 
-def test_without_lidar_it_does_not_start(example):
+def test_the_head_refuses_data_without_lidar(example):
     config = replace(example, data=replace(example.data, lidar=False))
     with pytest.raises(ConfigError, match="learnt from lidar points: set --data.lidar"):
         config.model.occupancy.check_data(config.model, config.data)

@@ -1,4 +1,4 @@
-"""What the package says of itself, and that its checks are one list that all of CI's runs go by."""
+"""Package metadata, and the one list of checks that CI and contributors run."""
 
 import re
 
@@ -11,8 +11,8 @@ import bev
 
 @pytest.fixture
 def distribution(monkeypatch: pytest.MonkeyPatch):
-    """What setup.py hands to setuptools; nothing is built."""
-    pytest.importorskip("setuptools")  # whose distutils this is, from Python 3.12 on
+    """Distribution that setup.py passes to setuptools; nothing is built."""
+    pytest.importorskip("setuptools")  # provides distutils from Python 3.12 on
     from distutils.core import run_setup
 
     monkeypatch.chdir(ROOT)
@@ -20,19 +20,19 @@ def distribution(monkeypatch: pytest.MonkeyPatch):
 
 
 def hooks() -> list[dict]:
-    """The checks that pre-commit runs, in order."""
+    """Hooks of pre-commit, in order."""
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     return [hook for repository in config["repos"] for hook in repository["hooks"]]
 
 
 def commands(path: str, start: str) -> list[str]:
-    """The commands of a file that begin so, without comments."""
+    """Commands of a file from ``start`` on, without comments."""
     lines = (ROOT / path).read_text().splitlines()
     found = [line.partition(" #")[0].strip() for line in lines]
     return [line[line.index(start) :] for line in found if start in line and line[0] != "#"]
 
 
-def test_the_metadata_are_those_of_this_version(distribution):
+def test_the_metadata_match_this_version(distribution):
     metadata = distribution.metadata
     assert metadata.version == bev.__version__
     assert metadata.author == "The bevlab authors"
@@ -49,21 +49,21 @@ def test_every_check_is_a_tool_that_the_extras_install(distribution):
     assert tools == {"ruff", "mypy", "sphinx"} and tools | {"pre-commit", "pytest"} <= installed
 
 
-def test_ci_runs_every_check_as_contributing_says():
+def test_ci_runs_every_check_as_contributing_states():
     (command,) = commands(".ci/run", "pre-commit run")
     assert command in commands("CONTRIBUTING.md", "pre-commit run")
     stage = command.split("--hook-stage ")[1]
     assert [hook["id"] for hook in hooks() if stage not in hook.get("stages", [stage])] == []
-    # A hook that is given files, or looks at some alone, would pass what it does not look at.
+    # A hook that runs on some files only would pass faults in the others.
     assert [hook["id"] for hook in hooks() if hook.get("pass_filenames", True)] == []
     (installed,) = re.findall(r"-e (\S+)", "\n".join(commands(".ci/run", "pip install")))
     assert installed in "\n".join(commands("CONTRIBUTING.md", "pip install"))
 
 
-def test_mypy_leaves_out_nothing_of_bev():
+def test_mypy_checks_all_of_bev():
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
     (override,) = settings.pop("overrides")
-    assert settings == {"files": ["bev"]}  # the rest is as mypy has it
+    assert settings == {"files": ["bev"]}  # all other settings are mypy's defaults
     assert set(override) == {"module", "ignore_missing_imports"}
     assert [name for name in override["module"] if name.split(".")[0] == "bev"] == []

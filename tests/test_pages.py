@@ -1,6 +1,6 @@
-"""Every command and every line of Python on the pages works; links and counts are right.
+"""Commands and Python blocks on the pages are valid; links and counts are right.
 
-Each command is parsed by its own parser here; test_pages_for_real.py runs them.
+Each command is parsed by its parser; test_pages_for_real.py runs the commands.
 """
 
 import re
@@ -22,17 +22,17 @@ from bev.data.dataset import KeyFrames
 from bev.lab.ablation.study import read_study
 
 COMMANDS = list(dict.fromkeys(c for c in [*shell_commands(), *inline_commands()] if c.tool))
-# Their blocks are executed by tests of their own: test_extending.py, geometry/test_own_lens.py.
+# Blocks of these pages are executed by test_extending.py and geometry/test_own_lens.py.
 TESTED_ELSEWHERE = {"extending.md", "cameras.md"}
 
 
 class Parsed(Exception):
-    """The command's arguments are valid."""
+    """Raised once a command's arguments have been parsed."""
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder in which the pages' paths exist, as far as parsing opens them."""
+    """A folder with the paths on the pages that parsing opens."""
     for name in ("tools", "configs", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     run = tmp_path / "runs" / "lss_r50" / "first"
@@ -43,7 +43,7 @@ def checkout(tmp_path, monkeypatch):
 
 
 def parsed(parser):
-    """The parser of a command, ending the command once its arguments are known to be valid."""
+    """Wrap a parser so that it raises ``Parsed`` once the arguments are valid."""
 
     def parse(*args, **kwargs):
         parser(*args, **kwargs)
@@ -53,7 +53,7 @@ def parsed(parser):
 
 
 def two_variants(*args):
-    """A study's first two: lab/ablation/test_study.py expands all of each that is shipped."""
+    """First two variants of a study; lab/ablation/test_study.py expands all variants."""
     study = read_study(*args)
     return replace(study, variants=dict(list(study.variants.items())[:2]))
 
@@ -61,7 +61,7 @@ def two_variants(*args):
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_every_command_of_the_pages_is_valid(command: Shell, checkout):
     arguments = list(command.arguments)
-    if command.tool == "ablate.py":  # plans and checks runs, and runs none
+    if command.tool == "ablate.py":  # plans and checks runs without starting them
         with patch("bev.lab.ablation.study.read_study", two_variants):
             status, out, error = attempt(command.tool, *arguments, "--print")
         assert status == 0 and "bevlab train" in out, error
@@ -79,8 +79,8 @@ def test_every_command_of_the_pages_is_valid(command: Shell, checkout):
             pytest.fail(f"exit status {status}: {error}")
 
 
-def test_other_commands_are_few_and_run_by_continuous_integration():
-    """Installation, tests, checks and the site: .ci/run runs these, or their parts."""
+def test_other_commands_are_run_by_continuous_integration():
+    """Installation, tests, checks and documentation: .ci/run runs these commands or their parts."""
     programs = {" ".join(c.words[:3]) for c in shell_commands() if not c.tool}
     known = (
         "pip install",
@@ -124,7 +124,7 @@ def test_every_block_of_python_on_the_pages_runs(page, number, tmp_path, monkeyp
 
 
 class Example:
-    """A small batch, and the files that code of the pages opens."""
+    """A small batch and the files that code on the pages opens."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         from bev.models.weights import write_weights
@@ -141,7 +141,7 @@ class Example:
 
     @staticmethod
     def small_config(path, overrides=()):
-        """The config in an eighth of its size; its file and flags are read as they stand."""
+        """The shrunken config; its file and flags are read unchanged."""
         return shrunken(load_config(path, overrides))
 
 
@@ -150,7 +150,7 @@ def example(synthetic_world, tmp_path_factory):
     return Example(synthetic_world, tmp_path_factory.mktemp("example"))
 
 
-def test_the_map_of_the_repository_counts_right():
+def test_the_line_counts_in_the_readme_are_right():
     rows = re.findall(r"^\| (`bev/.*?) \| ([\d,]+) \|", (ROOT / "README.md").read_text(), re.M)
     assert len(rows) >= 6
     for folders, lines in rows:

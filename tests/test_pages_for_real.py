@@ -1,4 +1,4 @@
-"""Every command on the pages runs, in their order, on small configs and a small synthetic world."""
+"""Commands on the pages run in order, with small configs and a small synthetic world."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from warehouse import write_warehouse
 
 pytestmark = pytest.mark.slow
 
-# Words on the pages, and what stands for them in the workspace.
+# Words on the pages and their replacements in the workspace.
 WORDS = {
     "NAME": "made",
     "FILE.safetensors": "backbone.safetensors",
@@ -27,7 +27,7 @@ SMALLER = {
     "ablate.py": ("--train.max-steps", "1", "--train.epochs", "1", "--replicates", "20"),
     "make_synthetic.py": ("--scenes", "1", "--val-scenes", "1", "--frames", "2", "--workers", "1"),
 }
-# Commands that need what is not at hand, and where they are tested.
+# Commands that need missing files or machines, and the tests that cover them.
 ELSEWHERE = {
     "torchrun": "two machines; training on two processes is in cli/test_commands.py",
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
@@ -86,7 +86,7 @@ def workspace(synthetic_world, tmp_path_factory) -> Path:
 def execute(command: Shell, folder: Path) -> str:
     """Run a command of a page in the workspace; returns its standard output."""
     arguments = [replaced(word) for word in command.arguments]
-    if (folder / "configs" / f"{Path(arguments[0]).stem}.py").is_file():  # also by its bare name
+    if (folder / "configs" / f"{Path(arguments[0]).stem}.py").is_file():  # a bare name
         arguments[0] = f"configs/{Path(arguments[0]).stem}.py"
     if "--split" in arguments:
         place = arguments.index("--split") + 1

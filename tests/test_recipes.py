@@ -1,4 +1,4 @@
-"""Every ready config builds and survives being saved; shrunken, it learns a scene by heart."""
+"""Every shipped config builds and survives saving; shrunken, it overfits one scene."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +25,8 @@ from bev.training.settings_check import check_settings
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
-# Every kind of part of these, and every switch, is in one of the others, which learn in the fast
-# tests: shrunken, they differ in how these are put together, read out or sampled.
+# Configs of the slow tests. All their parts and switches are also in the others, which the fast
+# tests train: shrunken, they differ only in how parts are combined, decoded or sampled.
 TWINS = {
     "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdepth_synthetic", "bevdet4d_synthetic",
     "bevdet_r50", "bevdet_r50_cbgs", "bevdet_r50_dev20", "bevdet_r50_dev21", "bevdet_r50_first",
@@ -41,8 +41,8 @@ each_recipe = pytest.mark.parametrize(
 
 
 @each_config
-def test_a_recipe_builds_steps_and_is_restored(path):
-    """At its own widths, on small images and a BEV of 32x32 cells."""
+def test_a_recipe_builds_makes_a_step_and_is_restored(path):
+    """Full widths, with small images and a BEV grid of 32x32 cells."""
     config = load_file(path)
     assert from_plain(Experiment, to_plain(config)) == config
     assert len(path.read_text().splitlines()) <= 60
@@ -69,35 +69,35 @@ def test_a_recipe_builds_steps_and_is_restored(path):
 
 
 @pytest.fixture(scope="module")
-def made_scene(made_config, tmp_path_factory) -> dict:
-    """Two key frames, to train and to evaluate on."""
+def synthetic_scene(synthetic_config, tmp_path_factory) -> dict:
+    """Data settings of two synthetic key frames, for training and evaluation."""
     from bev.lab.synthetic import make_world
 
-    tiny = replace(made_config, train_scenes=1, val_scenes=1, frames_per_scene=2)
+    tiny = replace(synthetic_config, train_scenes=1, val_scenes=1, frames_per_scene=2)
     root = make_world(tmp_path_factory.mktemp("made") / "scene", tiny, workers=1, progress=False)
     split = "synthetic_val"
     return dict(root=root, version="v1.0-synthetic", train_split=split, val_split=split)
 
 
 @pytest.fixture(scope="module")
-def scene(request, made_scene) -> dict:
-    """The real key frame that has its lidar, where there is one; else the made scene."""
+def scene(request, synthetic_scene) -> dict:
+    """Data settings of the real key frame with lidar if available, else of the synthetic scene."""
     try:
         root = request.getfixturevalue("nuscenes_root")
     except pytest.skip.Exception:
-        return made_scene
+        return synthetic_scene
     split = "mini_train"
     return dict(root=root, version="v1.0-mini", train_split=split, val_split=split)
 
 
 @each_recipe
-def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_scene, tmp_path):
+def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, synthetic_scene, tmp_path):
     config = shrunken(load_file(path))
-    # The real frame's vehicles cover four cells: too few to learn areas from.
-    made = path.stem.endswith("_synthetic") or "segmentation" in config.model.heads
+    # Vehicles of the real frame cover four cells: too few to learn segmentation.
+    synthetic = path.stem.endswith("_synthetic") or "segmentation" in config.model.heads
     data = replace(
         config.data,
-        **(made_scene if made else scene),
+        **(synthetic_scene if synthetic else scene),
         sampling=SamplingConfig(),
         drop_cameras=0,
         image_augmentation=ImageAugmentation.off(),
@@ -116,7 +116,7 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     last = folder / "checkpoints" / "last.ckpt"
     resumed, result = train(replace(config, train=replace(settings, max_steps=40)), resume=last)
     assert resumed == folder
-    # What the checkpoint alone tells is what training reported.
+    # The checkpoint reproduces the metrics that training reported.
     saved, model = load_checkpoint(last)
     split = saved.data.val_split
     source = opened(saved.data)
@@ -126,5 +126,5 @@ def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, made_sc
     again = found.compute(place).scalars()
     for name in ("mAP", "mIoU"):
         assert again.get(name) == pytest.approx(result.scalars().get(name), abs=1e-6)
-        # An untrained network tells 0.00; how far 40 steps come depends on a CPU's roundings, too.
+        # An untrained network has 0.00; the result of 40 steps also depends on the CPU's rounding.
         assert result.scalars().get(name, 1.0) > 0.05

@@ -1,4 +1,4 @@
-"""The house: imports go one way, private names stay at home, and importing is cheap."""
+"""Structure of the package: direction of imports, private names, and the cost of importing."""
 
 import json
 import re
@@ -8,8 +8,8 @@ import isolated
 import pytest
 from structure import ROOT, imports, modules, reading_path
 
-# From the ground up; the longest matching name decides on which floor a module stands.
-FLOORS = [
+# Lowest layer first; the longest matching name decides to which layer a module belongs.
+LAYERS = [
     {"bev", "bev.errors", "bev.files", "bev.machine", "bev.calls"},
     {"bev.compatibility"},
     {"bev.serialization"},
@@ -26,7 +26,7 @@ FLOORS = [
     {"bev.cli"},
 ]
 
-# Libraries that have one place, or few.
+# Libraries that are imported in few packages.
 HOMES = {
     "lightning": ("bev.training",),
     "matplotlib": ("bev.visualization", "bev.lab"),
@@ -37,17 +37,17 @@ HOMES = {
 }
 
 
-def floor_of(module: str) -> int:
+def layer_of(module: str) -> int:
     parts = module.split(".")
     for length in range(len(parts), 0, -1):
-        for number, names in enumerate(FLOORS):
+        for number, names in enumerate(LAYERS):
             if ".".join(parts[:length]) in names:
                 return number
-    raise AssertionError(f"{module} stands on no floor")
+    raise AssertionError(f"{module} belongs to no layer")
 
 
 def target_of(found) -> str:
-    """The module that an import reaches; ``from bev.ops import stock`` reaches one below."""
+    """The imported module; ``from bev.ops import stock`` imports a submodule."""
     whole = f"{found.module}.{found.name}"
     return whole if whole in modules() else found.module
 
@@ -57,7 +57,7 @@ def test_imports_go_one_way():
         f"{found.importer} imports {target_of(found)}"
         for found in imports()
         if found.module.split(".")[0] == "bev"
-        and floor_of(target_of(found)) > floor_of(found.importer)
+        and layer_of(target_of(found)) > layer_of(found.importer)
     ]
     assert upwards == []
 
@@ -74,21 +74,21 @@ def test_private_names_stay_in_their_module():
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_library_has_its_place(library):
+def test_a_library_is_imported_in_its_packages_alone(library):
     users = {found.importer for found in imports() if found.module.split(".")[0] == library}
     homes = HOMES[library]
     assert users
     assert {u for u in users if not any(f"{u}.".startswith(f"{h}.") for h in homes)} == set()
 
 
-def test_every_name_of_a_floor_is_there():
-    """A floor of something that has moved away would hold nothing."""
-    known = {name for floor in FLOORS for name in floor}
+def test_every_module_named_in_a_layer_exists():
+    """A layer that names a moved module would check nothing."""
+    known = {name for layer in LAYERS for name in layer}
     assert known <= set(modules())
 
 
-def test_there_are_no_circles():
-    """Of imports at the top of modules; those within functions come when all modules are there."""
+def test_there_are_no_import_cycles():
+    """Only imports at the top of modules count; imports in functions run later."""
     above: dict[str, set[str]] = {name: set() for name in modules()}
     for found in imports(within_functions=False):
         if found.module.split(".")[0] == "bev" and target_of(found) != found.importer:
@@ -99,12 +99,12 @@ def test_there_are_no_circles():
     assert above == {}
 
 
-def test_the_pages_name_what_there_is():
+def test_the_architecture_page_names_existing_files():
     paths = reading_path()
     assert len(paths) > 30 and [path for path in paths if not path.is_file()] == []
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rooms = re.findall(r"^\| `((?:bev|configs)[\w/.]*)` \|", text.split("## ")[0], re.MULTILINE)
-    assert len(rooms) > 8 and [room for room in rooms if not (ROOT / room).exists()] == []
+    names = re.findall(r"^\| `((?:bev|configs)[\w/.]*)` \|", text.split("## ")[0], re.MULTILINE)
+    assert len(names) > 8 and [name for name in names if not (ROOT / name).exists()] == []
 
 
 def test_no_file_is_long_and_no_folder_is_full():
@@ -117,7 +117,7 @@ def test_no_file_is_long_and_no_folder_is_full():
 
 
 def test_importing_is_cheap():
-    """What takes seconds to import comes when it is used; so does everything around the core."""
+    """Slow libraries and the packages around the core are imported only when they are used."""
     code = (
         "import json, sys, bev, bev.ops, bev.config, bev.cli.train\n"
         "config = bev.config.load_file('lss_r50')\n"

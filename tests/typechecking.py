@@ -1,8 +1,8 @@
-"""The run-time type checker of the tests: beartype, with an int where a float is asked for.
+"""Run-time type checker of the tests: beartype, which accepts an int for a float.
 
-Where a signature names no array, jaxtyping has nothing to add, and what it does on every call (it
-binds the arguments by name, and calls the checker twice) is spared: of the calls in a training,
-four in five are such.
+Functions without arrays in their signature are checked by beartype alone. jaxtyping's wrapper would
+add nothing and binds the arguments by name and calls the checker twice; four in five calls of a
+training have no arrays.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ _jaxtyped = jaxtyping.jaxtyped
 
 
 def install() -> None:
-    """Check the types of all that is called in ``bev``; before anything of it is imported."""
-    jaxtyping.jaxtyped = _typed  # what the import hook writes above every function
+    """Check the types of all calls in ``bev``; call it before ``bev`` is imported."""
+    jaxtyping.jaxtyped = _typed  # the decorator that the import hook adds to every function
     jaxtyping.install_import_hook("bev", "typechecking.check")
 
 
@@ -49,7 +49,7 @@ def _checked(function: Callable, typechecker: Callable) -> Callable:
 
 
 def _names_arrays(function: Callable) -> bool:
-    """Whether an annotation holds an array's shape, or a name that jaxtyping looks up."""
+    """True if an annotation contains an array's shape, or a name that jaxtyping resolves."""
     return any(map(_is_of_jaxtyping, function.__annotations__.values()))
 
 

@@ -1,4 +1,4 @@
-"""A data set as ``docs/examples/warehouse_source.py`` reads it: boxes drawn on a grey floor."""
+"""A data set for ``docs/examples/warehouse_source.py``: boxes drawn on a grey floor."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import torch
 
 from bev.geometry import Boxes3D
 
-# Where each camera looks, in degrees from ahead to the left; width, height; focal length, pixels.
+# Viewing direction in degrees to the left of ahead; width, height; focal length in pixels.
 CAMERAS = {
     "front": (0, (192, 120), 120.0),
     "left": (75, (120, 96), 70.0),
@@ -19,8 +19,8 @@ CAMERAS = {
     "rear_right": (-145, (120, 96), 70.0),
 }
 SCENES = {"train": ("aisle-1", "aisle-2", "aisle-3"), "val": ("aisle-4",)}
-FRAMES = 4  # of each scene, half a second apart
-SPEED = 1.0  # of the cart, metres a second
+FRAMES = 4  # per scene, half a second apart
+SPEED = 1.0  # of the cart, metres per second
 _SIZES = {"pallet": (1.2, 0.8, 1.0), "forklift": (2.5, 1.2, 2.2), "worker": (0.6, 0.6, 1.8)}
 _COLORS = {"pallet": (60, 110, 170), "forklift": (40, 200, 230), "worker": (200, 80, 40)}  # BGR
 _FORWARD = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # cart from camera
@@ -46,7 +46,7 @@ def _camera(name: str) -> dict:
 
 
 def _frame(folder: Path, scene: str, i: int) -> dict:
-    """Around a cart that drives straight on along x of the hall."""
+    """Write the images of a frame and return its row; the cart drives straight along its x axis."""
     seconds = 0.5 * i
     pose = np.eye(4)
     pose[:3, :3] = _turn(20)
@@ -69,7 +69,7 @@ def _frame(folder: Path, scene: str, i: int) -> dict:
                 **({"state": ("empty", "loaded")[number // 4 % 2]} if kind == "forklift" else {}),
             }
         )
-    if scene == "aisle-3":  # a class in one scene alone is in few frames
+    if scene == "aisle-3":  # no forklifts, so that few frames have one
         objects = [one for one in objects if one["class"] != "forklift"]
     images = {}
     for name in CAMERAS:
@@ -84,7 +84,7 @@ def _frame(folder: Path, scene: str, i: int) -> dict:
 
 
 def _draw(file: Path, name: str, objects: list[dict]) -> None:
-    """Each box as the hull of its corners, the farthest first."""
+    """Draw each box as the hull of its projected corners, the farthest first."""
     width, height = CAMERAS[name][1]
     camera = _camera(name)
     image = np.full((height, width, 3), 120, np.uint8)
@@ -106,6 +106,6 @@ def _draw(file: Path, name: str, objects: list[dict]) -> None:
 
 
 def _turn(degrees: float) -> np.ndarray:
-    """About z, to the left."""
+    """Rotation about z, to the left."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The least data set, anew for each test, and a training that ends where it would begin."""
+"""A fresh minimal data set for each test, and a training that stops before its first step."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from own_data import write_own_data
 
 
 @pytest.fixture
-def own(tmp_path) -> Path:
-    """Root of the least data set, to spoil."""
+def own_root(tmp_path) -> Path:
+    """Root of a minimal data set, which the test may modify."""
     return write_own_data(tmp_path / "root")
 
 
 @pytest.fixture
-def begun(monkeypatch) -> list:
-    """Training ends before its first step, with exit status 0; the trainers that got so far."""
+def started_trainers(monkeypatch) -> list:
+    """Trainers that reached ``fit``; training exits there, before its first step, with status 0."""
     from lightning import Trainer
 
     trainers = []

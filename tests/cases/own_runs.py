@@ -1,4 +1,4 @@
-"""The tools on the least data set: how its tables are changed, and what the tools say to it."""
+"""Helpers for tests of the tools on a minimal data set: edit tables, run tools, read messages."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def edit(root: Path, table: str, version: str = VERSION, **fields: object) -> No
 
 
 def train(root: Path, runs: Path, *more: object, config: Path = CONFIG) -> tuple[int, str, str]:
-    """Train the smallest of models, for one step; (exit status, standard output, error)."""
+    """Train a tiny model for one step; returns (exit status, standard output, standard error)."""
     return attempt(
         "train.py", config, "--data.root", root, "--data.version", VERSION,
         "--data.cameras", *CAMERAS, *SPLITS, *TINY, "--data.workers", "0",
@@ -31,36 +31,36 @@ def train(root: Path, runs: Path, *more: object, config: Path = CONFIG) -> tuple
 
 
 def checkpoint_of(root: Path, runs: Path, *more: object, config: Path = CONFIG) -> Path:
-    """The checkpoint of a training that no test is about, which is spared its evaluation."""
+    """Checkpoint of a training that skips its evaluation, for tests of other tools."""
     from lightning import Trainer
 
     with patch.object(Trainer, "validate", side_effect=SystemExit):
         status, out, error = train(root, runs, *more, config=config)
-    if status:  # no AssertionError, which tests may expect
+    if status:  # not an AssertionError, which tests may expect
         raise RuntimeError(out[-2000:] + error[-4000:])
     return runs / config.stem / "mine" / "checkpoints" / "last.ckpt"
 
 
 def check(root: Path, *more: object) -> tuple[str, list[str]]:
-    """What ``check_data.py`` prints, and the lines of it that tell what is wrong."""
+    """Output of ``check_data.py``, and its lines that report errors or warnings."""
     _, out, error = attempt("check_data.py", root, "--version", VERSION, *more)
-    return out, told(out, error)
+    return out, reported(out, error)
 
 
-def told(*outputs: str) -> list[str]:
-    """The lines of a tool's outputs that are an error or a warning."""
+def reported(*outputs: str) -> list[str]:
+    """Error and warning lines in the outputs of a tool."""
     lines = [line.strip() for output in outputs for line in output.splitlines()]
     return [line for line in lines if re.match("(error|warning): ", line)]
 
 
 def sentence(error: str) -> str:
-    """The one sentence in which a tool ended; empty where it ended otherwise."""
+    """The error message that ended a tool; empty if the tool ended otherwise."""
     last = "".join(error.strip().splitlines()[-1:])
     return last if last.startswith("error: ") and "Traceback" not in error else ""
 
 
 def training_sample(root: Path):
-    """The first training sample, not augmented."""
+    """The first training sample, without augmentation."""
     from bev.data.augmentation import BevAugmentation, ImageAugmentation
     from bev.data.dataset import KeyFrames
     from bev.data.settings import DataConfig

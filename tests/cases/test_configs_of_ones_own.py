@@ -1,4 +1,4 @@
-"""Config files outside ``configs/``: what they import, what they define, what they are named."""
+"""Config files outside ``configs/``: imports, custom parts and file names."""
 
 import gc
 import sys
@@ -23,12 +23,12 @@ config = replace(base, model=replace(base.model, neck=OwnNeckConfig(channels=16)
 """
 
 
-def test_a_part_of_ones_own_is_known_in_evaluation(own, tmp_path):
-    """mmdetection3d#1640, #2183, mmdetection#7796 (own module known in training, not in test)."""
+def test_evaluation_needs_the_file_of_a_custom_part(own_root, tmp_path):
+    """mmdetection3d#1640, #2183, mmdetection#7796 (module known in training, not in test)."""
     config = tmp_path / "own_neck.py"
     config.write_text(OWN_NECK.format(base=CONFIG))
-    best = checkpoint_of(own, tmp_path, config=config)
-    # Forgotten, as a process of its own would not know it.
+    best = checkpoint_of(own_root, tmp_path, config=config)
+    # Forget the module: a separate evaluation process would not have imported it.
     for name in [name for name in sys.modules if "own_neck" in name]:
         del sys.modules[name]
     gc.collect()
@@ -39,7 +39,7 @@ def test_a_part_of_ones_own_is_known_in_evaluation(own, tmp_path):
     assert status == 0, error
 
 
-def test_a_config_elsewhere_may_name_a_shipped_one(tmp_path):
+def test_a_config_outside_the_repository_imports_a_shipped_one(tmp_path):
     """mmdetection's _base_ paths; users keep configs outside the repository."""
     config = tmp_path / "mine.py"
     config.write_text("from lss_r50 import config as base\n\nconfig = base\n")
@@ -47,7 +47,7 @@ def test_a_config_elsewhere_may_name_a_shipped_one(tmp_path):
     assert status == 0, error
 
 
-def test_a_config_that_is_no_yaml_is_refused_in_one_sentence(tmp_path):
+def test_invalid_yaml_is_refused_in_one_sentence(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("model: {neck: [")
     status, _, error = attempt("train.py", config, "--help")
@@ -55,7 +55,7 @@ def test_a_config_that_is_no_yaml_is_refused_in_one_sentence(tmp_path):
 
 
 def test_a_config_named_yml_is_read(tmp_path):
-    """A usual ending of YAML files."""
+    """The ending .yml is common for YAML files."""
     config = tmp_path / "config.yml"
     config.write_text("{}")
     status, _, error = attempt("train.py", config, "--help")

@@ -1,11 +1,11 @@
-"""Tables that cannot be meant, or that are right and refused: said before the first step."""
+"""Tables with invalid values, or with valid values that are refused, before the first step."""
 
 import json
 import re
 
 import pytest
 from own_data import CAMERAS, VERSION
-from own_runs import check, edit, sentence, told, train, training_sample
+from own_runs import check, edit, reported, sentence, train, training_sample
 
 from bev.errors import DataError
 
@@ -31,39 +31,41 @@ ATTRIBUTES = pytest.mark.parametrize(
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="check_data.py finds nothing wrong where every box is left out of training",
+    reason="check_data.py reports no problem if every box is left out of training",
 )
 @NO_USABLE_BOX
-def test_the_check_tells_where_no_box_is_usable(own, table, fields):
-    """OpenPCDet#415, BEVDet#198 (mAP 0 on own data); lyft data, whose num_lidar_pts is -1."""
-    edit(own, table, **fields)
-    assert check(own)[1]
+def test_check_data_reports_that_no_box_is_usable(own_root, table, fields):
+    """OpenPCDet#415, BEVDet#198 (mAP 0 on own data); Lyft data have a num_lidar_pts of -1."""
+    edit(own_root, table, **fields)
+    assert check(own_root)[1]
 
 
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="training begins without a word where every box is left out of it",
+    reason="training starts without a warning if every box is left out of it",
 )
 @NO_USABLE_BOX
-def test_training_tells_where_no_box_is_usable(own, tmp_path, begun, capfd, table, fields):
-    """OpenPCDet#415, BEVDet#198 (mAP 0 on own data); lyft data, whose num_lidar_pts is -1."""
-    edit(own, table, **fields)
-    _, out, error = train(own, tmp_path)
-    lines = told(out, error, capfd.readouterr().err)  # the last from processes that it starts
+def test_training_reports_that_no_box_is_usable(
+    own_root, tmp_path, started_trainers, capfd, table, fields
+):
+    """OpenPCDet#415, BEVDet#198 (mAP 0 on own data); Lyft data have a num_lidar_pts of -1."""
+    edit(own_root, table, **fields)
+    _, out, error = train(own_root, tmp_path)
+    lines = reported(out, error, capfd.readouterr().err)  # and child processes
     assert any(re.search("box|categor", line) for line in lines)
 
 
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="check_data.py finds nothing wrong with attributes that the metrics refuse",
+    reason="check_data.py reports no problem with attributes that the metrics refuse",
 )
 @ATTRIBUTES
-def test_the_check_tells_of_attributes_that_the_metrics_refuse(own, table, fields):
-    """nuscenes-devkit#60 (at most one attribute); own data sets' attributes."""
-    edit(own, table, **fields)
-    assert check(own)[1]
+def test_check_data_reports_attributes_that_the_metrics_refuse(own_root, table, fields):
+    """nuscenes-devkit#60 (at most one attribute); attributes of own data sets."""
+    edit(own_root, table, **fields)
+    assert check(own_root)[1]
 
 
 @pytest.mark.xfail(
@@ -72,26 +74,28 @@ def test_the_check_tells_of_attributes_that_the_metrics_refuse(own, table, field
     reason="attributes that the metrics refuse end a run after its last step, its results lost",
 )
 @ATTRIBUTES
-def test_attributes_that_the_metrics_refuse_are_known_before_training(own, tmp_path, table, fields):
-    """nuscenes-devkit#60 (at most one attribute); own data sets' attributes."""
-    edit(own, table, **fields)
-    status, _, error = train(own, tmp_path)
+def test_attributes_that_the_metrics_refuse_are_reported_before_training(
+    own_root, tmp_path, table, fields
+):
+    """nuscenes-devkit#60 (at most one attribute); attributes of own data sets."""
+    edit(own_root, table, **fields)
+    status, _, error = train(own_root, tmp_path)
     assert status == 0 or (sentence(error) and not list(tmp_path.rglob("*.ckpt")))
 
 
 @pytest.mark.xfail(
     strict=True,
     raises=DataError,
-    reason="a visibility_token that is no number bars the data set",
+    reason="a data set whose visibility_token is no number is refused",
 )
-def test_a_visibility_token_may_be_any_token(own):
-    """tier4_perception_dataset#16, #40: a foreign key in nuScenes' schema, theirs is a UUID."""
+def test_a_visibility_token_may_be_any_string(own_root):
+    """tier4_perception_dataset#16, #40 use UUIDs; nuScenes' schema has a foreign key."""
     token = "b1cfbd5b9b6e4a1c"
     rows = [{"token": token, "level": "v80-100", "description": ""}]
-    (own / VERSION / "visibility.json").write_text(json.dumps(rows))
-    edit(own, "sample_annotation", visibility_token=token)
-    assert len(training_sample(own).boxes[0]) == len(CAMERAS)
-    assert not check(own)[1]
+    (own_root / VERSION / "visibility.json").write_text(json.dumps(rows))
+    edit(own_root, "sample_annotation", visibility_token=token)
+    assert len(training_sample(own_root).boxes[0]) == len(CAMERAS)
+    assert not check(own_root)[1]
 
 
 @pytest.mark.xfail(
@@ -99,20 +103,20 @@ def test_a_visibility_token_may_be_any_token(own):
     raises=ZeroDivisionError,
     reason="an image whose width the tables give as 0 ends training in a traceback",
 )
-def test_a_width_of_0_is_one_sentence(own, tmp_path):
-    """Data sets written by own converters, which leave fields that they do not know at 0."""
-    edit(own, "sample_data", width=0, height=0)
-    status, _, error = train(own, tmp_path)
+def test_an_image_width_of_0_is_reported_in_one_sentence(own_root, tmp_path):
+    """Custom converters leave unknown fields at 0."""
+    edit(own_root, "sample_data", width=0, height=0)
+    status, _, error = train(own_root, tmp_path)
     assert status == 1 and re.search("CAM_|sample_data", sentence(error))
 
 
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="check_data.py looks at no image of a modality 'Camera' and finds nothing wrong",
+    reason="check_data.py reads no image of a modality 'Camera' and reports no problem",
 )
-def test_a_modality_in_capitals_is_not_passed_over(own):
-    """Data sets written by own converters: images are looked at, or the modality is told of."""
-    edit(own, "sensor", modality="Camera")
-    out, found = check(own)
+def test_a_capitalised_modality_is_not_ignored(own_root):
+    """Custom converters may capitalise names; check_data.py reads such images or reports them."""
+    edit(own_root, "sensor", modality="Camera")
+    out, found = check(own_root)
     assert ", 16 images," in out or found

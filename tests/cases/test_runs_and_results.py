@@ -1,4 +1,4 @@
-"""Run folders that two runs want, and results files: written for others to score, or read."""
+"""Run folders claimed by two runs, and results files with missing ground truth or invalid rows."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from commands import attempt
 from own_data import VERSION
 from own_runs import CONFIG, checkpoint_of, sentence, train
 
-AREAS = ["--model.segmentation.layers", "vehicle", "--data.polygons.layers", "vehicle"]
+SEGMENTATION = ["--model.segmentation.layers", "vehicle", "--data.polygons.layers", "vehicle"]
 
 
 @pytest.fixture
-def test_set(own, tmp_path) -> Path:
-    """The data set under nuScenes' test split: its tables have no annotations."""
-    root, version = shutil.copytree(own, tmp_path / "test"), "v1.0-test"
+def test_set(own_root, tmp_path) -> Path:
+    """The data set as nuScenes' test split: its tables have no annotations."""
+    root, version = shutil.copytree(own_root, tmp_path / "test"), "v1.0-test"
     folder = (root / VERSION).rename(root / version)
     (folder / "splits.json").unlink()
     for table in ("sample_annotation", "instance"):
@@ -44,8 +44,8 @@ def test_set(own, tmp_path) -> Path:
             ),
         ),
         pytest.param(
-            AREAS,
-            id="boxes_and_areas",
+            SEGMENTATION,
+            id="boxes_and_segmentation",
             marks=pytest.mark.xfail(
                 strict=True,
                 raises=AssertionError,
@@ -54,9 +54,11 @@ def test_set(own, tmp_path) -> Path:
         ),
     ],
 )
-def test_the_results_of_a_split_without_ground_truth_are_written(own, test_set, tmp_path, model):
-    """BEVDet#345, BEVFormer#273, CenterFusion#30, bevfusion#233, #399: for the server to score."""
-    checkpoint, out = checkpoint_of(own, tmp_path, *model), tmp_path / "out"
+def test_the_results_of_a_split_without_ground_truth_are_written(
+    own_root, test_set, tmp_path, model
+):
+    """BEVDet#345, BEVFormer#273, CenterFusion#30, bevfusion#233, #399 (for the test server)."""
+    checkpoint, out = checkpoint_of(own_root, tmp_path, *model), tmp_path / "out"
     status, _, error = attempt(
         "evaluate.py", checkpoint, "--data.root", test_set, "--data.version", "v1.0-test",
         "--split", "test", "--out", out,
@@ -72,7 +74,7 @@ def test_the_results_of_a_split_without_ground_truth_are_written(own, test_set, 
     raises=AssertionError,
     reason="two runs without a name that start in one second share a run folder",
 )
-def test_unnamed_runs_of_one_second_have_folders_of_their_own(tmp_path):
+def test_unnamed_runs_started_in_one_second_have_separate_folders(tmp_path):
     """lightning-hydra-template#511, Lightning#12679, #11418."""
     from bev.config import load_file
     from bev.training.folder import run_folder
@@ -83,7 +85,7 @@ def test_unnamed_runs_of_one_second_have_folders_of_their_own(tmp_path):
         time.sleep(0.02)
     folders = []
     for _ in range(2):
-        with patch.dict(os.environ):  # each as in a process of its own
+        with patch.dict(os.environ):  # as if each ran in a separate process
             folders.append(run_folder(config.train, config.name, None))
     assert folders[0] != folders[1]
 
@@ -93,8 +95,8 @@ def test_unnamed_runs_of_one_second_have_folders_of_their_own(tmp_path):
     raises=AssertionError,
     reason="a second run of a name takes the folder of the first, which has no checkpoint yet",
 )
-def test_a_run_at_work_keeps_its_folder(own, tmp_path, monkeypatch):
-    """lightning-hydra-template#511, Lightning#12679, #11418: the first is before its first step."""
+def test_a_run_without_a_checkpoint_yet_keeps_its_folder(own_root, tmp_path, monkeypatch):
+    """lightning-hydra-template#511, Lightning#12679, #11418: the first run has made no step yet."""
     from lightning import Trainer
 
     folders, second = [], []
@@ -102,12 +104,12 @@ def test_a_run_at_work_keeps_its_folder(own, tmp_path, monkeypatch):
     def fit(trainer: Trainer, *_, **__) -> None:
         folders.append(Path(trainer.log_dir))
         if len(folders) == 1:
-            os.environ.pop("BEV_RUN_FOLDER", None)  # as in a process of its own
-            second.append(train(own, tmp_path))
+            os.environ.pop("BEV_RUN_FOLDER", None)  # as in a separate process
+            second.append(train(own_root, tmp_path))
         raise SystemExit
 
     monkeypatch.setattr(Trainer, "fit", fit)
-    train(own, tmp_path)
+    train(own_root, tmp_path)
     ((status, _, error),) = second
     assert folders[0] not in folders[1:]
     assert status == 0 or "mine" in sentence(error)
@@ -136,9 +138,9 @@ def test_a_run_at_work_keeps_its_folder(own, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_a_results_file_with_a_bad_row_is_one_sentence(own, tmp_path, spoil):
-    """Results files that other tools wrote for the devkit."""
-    gt_boxes = json.loads((own / VERSION / "sample_annotation.json").read_text())
+def test_a_results_file_with_a_bad_row_is_reported_in_one_sentence(own_root, tmp_path, spoil):
+    """Results files written by other tools for the devkit."""
+    gt_boxes = json.loads((own_root / VERSION / "sample_annotation.json").read_text())
     results: dict[str, list[dict]] = {}
     for box in gt_boxes:
         row = {key: box[key] for key in ("sample_token", "translation", "size", "rotation")}
@@ -149,7 +151,7 @@ def test_a_results_file_with_a_bad_row_is_one_sentence(own, tmp_path, spoil):
     file = tmp_path / "results.json"
     file.write_text(json.dumps({"meta": {}, "results": results}))
     status, _, error = attempt(
-        "evaluate.py", file, "--data.root", own, "--data.version", VERSION,
+        "evaluate.py", file, "--data.root", own_root, "--data.version", VERSION,
         "--split", "mine_val", "--out", tmp_path / "out",
     )  # fmt: skip
     assert status == 1 and str(file) in sentence(error)

@@ -1,4 +1,4 @@
-"""A study from the command line: runs, one that fails, one that was cut off, the table."""
+"""``ablate.py`` with a finished, an interrupted and a failing run, and its table."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ BROKEN = 'study.variants["broken"] = "--model.backbone.name nonesuch"\n'
 
 
 class Ablated(NamedTuple):
-    """A study's runs, the arguments that made them, and what was printed."""
+    """Runs of a study, the command's arguments, and its outputs."""
 
     runs: list[Run]
     arguments: list[str]
@@ -36,9 +36,9 @@ class Ablated(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ablated(synthetic_world, tmp_path_factory) -> Ablated:
-    """Three runs: one that is done, one cut off after its first epoch, one that fails at its start.
+    """Three runs: one finished, one interrupted after its first epoch, one that fails at its start.
 
-    The study starts the last two, each in a process of its own.
+    The study starts the last two, each in a separate process.
     """
     folder = tmp_path_factory.mktemp("study")
     base = ROOT / "configs" / "lss_synthetic.py"
@@ -63,7 +63,7 @@ def ablated(synthetic_world, tmp_path_factory) -> Ablated:
     return Ablated(runs, arguments, *call("ablate.py", *arguments, code=1))
 
 
-def test_the_rest_runs_beside_one_that_fails(ablated):
+def test_a_failing_run_does_not_stop_the_others(ablated):
     runs, _, out, error = ablated
     assert [r.finished for r in runs] == [True, True, False]
     last = error.strip().splitlines()[-1]
@@ -72,11 +72,11 @@ def test_the_rest_runs_beside_one_that_fails(ablated):
     assert str(runs[2].log) in out and runs[2].log.is_file()
 
 
-def test_what_was_cut_off_goes_on(ablated):
+def test_an_interrupted_run_is_resumed(ablated):
     whole, cut, _ = ablated.runs
     assert f"finished before: {whole.name}" in ablated.out
     assert f"resumes: {cut.name}" in ablated.out and "starts: broken_seed0" in ablated.out
-    # The second part trained the second epoch alone, and the record counts both.
+    # The resumed part trained only the second epoch; the record counts both epochs.
     assert (cut.folder / "config_before_resume_1.yaml").exists()
     history = (cut.folder / "evaluation" / "history.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in history]
@@ -106,7 +106,7 @@ def test_the_table_shows_the_official_figures(ablated):
     assert (folder / "plot.png").stat().st_size > 0 and (folder / "table.tex").is_file()
 
 
-def test_a_second_call_finds_what_is_done(ablated):
+def test_a_second_call_skips_finished_runs(ablated):
     study = Path(ablated.arguments[0])
     study.write_text(STUDY)
     out, _ = call("ablate.py", *ablated.arguments, "--resample", "scenes")
@@ -115,7 +115,7 @@ def test_a_second_call_finds_what_is_done(ablated):
 
 
 def test_a_saved_config_trains_again_under_its_own_name(ablated):
-    """The config.yaml of a run is a config file; a finished run is left alone."""
+    """The config.yaml of a run is a config file; a finished run is not trained again."""
     plan = ablated.runs[0].plan
     assert load_file(plan) == ablated.runs[0].config
     before = (ablated.runs[0].folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns
@@ -124,6 +124,6 @@ def test_a_saved_config_trains_again_under_its_own_name(ablated):
     assert (ablated.runs[0].folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
 
 
-def test_without_a_study_it_is_one_sentence():
+def test_a_missing_study_is_reported_in_one_sentence():
     _, error = call("ablate.py", "--vary", "train.lr=1", code=1)
     assert error.startswith("error: Name a config or a study first") and error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The command lines, as a user types them, on a tiny set: from no data to metrics and pictures."""
+"""The commands on a small data set: training, evaluation, pictures, export and resuming."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from commands import ROOT, SMALL, call, run
 
 @pytest.fixture(scope="module")
 def trained(synthetic_world, tmp_path_factory) -> Path:
-    """A run of lss_synthetic, shrunk, on two processes, from the command line."""
+    """A shrunken lss_synthetic, trained on two processes from the command line."""
     runs = tmp_path_factory.mktemp("runs")
     out, _ = run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
@@ -36,13 +36,13 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         for folder in (tmp_path, trained / "evaluation" / "synthetic_val")
     )
     assert set(again) == set(first) and all(again.values())
-    # Depth, summed over two processes in training, is that of one process here.
+    # Training summed the depth metrics over two processes; here one process gives the same.
     history = trained / "evaluation" / "history.jsonl"
     measured = json.loads(history.read_text().splitlines()[-1])
     for name in ("depth_abs_rel", "depth_rmse"):
         printed = re.search(rf"{name} +([0-9.]+)", out)
         assert float(printed[1]) == pytest.approx(measured[name], abs=1e-3)
-    # The scores of a hardly trained network are nearly equal, so ranks may change places.
+    # The scores of a hardly trained network are nearly equal, so their order may change.
     for token, rows in again.items():
         scores, expected = (
             sorted((row["detection_score"] for row in some), reverse=True)[:20]
@@ -50,16 +50,16 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         )
         assert scores == pytest.approx(expected, rel=1e-3)
     assert "written to" in out
-    # The same from the results file alone.
+    # The results file alone gives the same metrics.
     file = (
         "evaluate.py", tmp_path / "results_nusc.json", "--out", tmp_path / "file",
         "--data.root", _root_of(trained), "--data.version", "v1.0-synthetic",
         "--split", "synthetic_val", "--displacement",
     )  # fmt: skip
-    told, _ = call(*file, "1", "2")
+    file_out, _ = call(*file, "1", "2")
     by_places = re.compile(r"AVE by (?:nearest )?places \d apart +\S+")
-    assert by_places.findall(out) == by_places.findall(told)[:2]
-    assert len(by_places.findall(told)) == 4
+    assert by_places.findall(out) == by_places.findall(file_out)[:2]
+    assert len(by_places.findall(file_out)) == 4
     _, error = call(*file, "1", "0", code=1)
     assert "--displacement (1, 0): numbers of key frames must be at least 1." in error
     names = ("metrics_summary.json", "file/metrics_summary.json")
@@ -67,7 +67,7 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     assert from_file["label_aps"] == whole["label_aps"]
     blank, _ = call("evaluate.py", best, "--blank", "--split", "synthetic_train")
     assert "synthetic_train_best_blank" in blank
-    # A rig of one camera has a folder of its own, and the page says so.
+    # The evaluation with one camera has a separate folder, and its report names the cameras.
     call("evaluate.py", best, "--data.cameras", "CAM_FRONT")
     page = trained / "evaluation" / "synthetic_val_best_with_CAM_FRONT" / "report.html"
     assert "The cameras were CAM_FRONT; trained with 6." in page.read_text()
@@ -109,13 +109,13 @@ def test_resuming_from_the_command_line(trained):
         ([], "Name a config first"),
     ],
 )
-def test_bad_input_is_one_sentence(arguments, message):
+def test_bad_input_is_reported_in_one_sentence(arguments, message):
     _, error = call("train.py", *arguments, code=1)
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
-def test_a_damaged_image_is_one_sentence(synthetic_world, tmp_path):
-    """The sentence survives the way out of a loader's worker process."""
+def test_a_damaged_image_is_reported_in_one_sentence(synthetic_world, tmp_path):
+    """The message is passed on from the dataloader worker."""
     import shutil
 
     root = tmp_path / "damaged"
@@ -130,14 +130,14 @@ def test_a_damaged_image_is_one_sentence(synthetic_world, tmp_path):
     assert last.startswith("error: Image ") and "CAM_BACK" in last and "truncated" in last
 
 
-def test_unknown_flags_name_the_nearest():
+def test_the_error_for_an_unknown_flag_suggests_the_nearest():
     _, error = call("train.py", ROOT / "configs" / "lss_r50.py", "--train.max-step", "3", code=2)
     assert "--train.max-steps" in error
 
 
 @pytest.mark.slow
-def test_a_fold_from_training_to_pictures(synthetic_world, tmp_path):
-    """A checkpoint of a fold is evaluated and drawn on that fold."""
+def test_a_checkpoint_is_evaluated_and_drawn_on_its_fold(synthetic_world, tmp_path):
+    """Train on a fold; evaluation and pictures then use that fold by default."""
     run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
         "--train.runs", tmp_path, "--train.run-name", "f", "--train.devices", "1",
@@ -171,8 +171,8 @@ def test_torchrun(synthetic_world, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_rehearsal_needs_nothing(tmp_path):
-    """`python tools/train.py configs/lss_r50.py` on a bare machine; about five minutes."""
+def test_the_rehearsal_runs_without_data(tmp_path):
+    """``python tools/train.py configs/lss_r50.py`` without a data set; about five minutes."""
     out, _ = run("train.py", ROOT / "configs" / "lss_r50.py", cwd=tmp_path)
     assert "REHEARSAL" in out and "This is NOT nuScenes" in out
     assert "bevlab train lss_synthetic" in out

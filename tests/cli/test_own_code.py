@@ -1,4 +1,4 @@
-"""Configs, parts and optimisers of one's own, anywhere on disk, through the commands."""
+"""Custom configs, parts and optimisers in files outside the repository, used by the commands."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ study = Study(config, vary("model.neck.channels", "16", "32"))
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The home of a run of a config outside the checkout, with its own neck and optimiser."""
+    """Folder with a run of a config outside the repository, with a custom neck and optimiser."""
     home = tmp_path_factory.mktemp("elsewhere")
     (home / "mine.py").write_text(CONFIG)
     (home / "neck_of_mine.py").write_text(NECK)
@@ -76,13 +76,13 @@ def trained(tmp_path_factory):
     return home
 
 
-def test_a_config_anywhere_builds_on_a_shipped_one(trained):
+def test_a_config_outside_the_repository_builds_on_a_shipped_one(trained):
     text = (trained / "runs" / "mine" / "own" / "config.yaml").read_text()
     assert "type: MyNeckConfig" in text and "optimizer: MyOptimizer(betas=(0.8, 0.99))" in text
 
 
-def test_evaluation_in_another_process_asks_for_the_file_and_no_more_than_that(trained):
-    """The optimiser, with which nothing is evaluated, is not looked up."""
+def test_evaluation_asks_for_the_file_of_the_neck_alone(trained):
+    """Another process needs no optimiser for evaluation and does not look it up."""
     best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"
     command = [ROOT / "tools" / "evaluate.py", best, "--out", trained / "out"]
     done = isolated.run_forked(*command)
@@ -93,8 +93,8 @@ def test_evaluation_in_another_process_asks_for_the_file_and_no_more_than_that(t
     assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0
 
 
-def test_a_study_passes_code_on_to_its_runs(trained):
-    """A study in a folder of its own, built on the config above, that defines a part."""
+def test_a_study_passes_its_file_to_its_runs(trained):
+    """The study is in a separate folder, builds on the config above and defines a part."""
     study = trained / "studies" / "study.py"
     study.parent.mkdir()
     study.write_text(STUDY)
@@ -103,7 +103,7 @@ def test_a_study_passes_code_on_to_its_runs(trained):
     assert len(commands) == 2
     files = [command[command.index("--import") + 1 :: 2] for command in commands]
     assert files == 2 * [[str(study)]]
-    # As in the process of a run: the file alone makes the plan readable.
+    # As in the process of a run: the plan is readable once the file is imported.
     code = (
         "import sys; from pathlib import Path; from bev.config import import_file, load_file\n"
         "import_file(Path(sys.argv[2])); print(type(load_file(sys.argv[1]).model.neck).__name__)"
@@ -113,10 +113,10 @@ def test_a_study_passes_code_on_to_its_runs(trained):
     assert isolated.run_forked(reader, commands[0][2], study).out == "WiderNeckConfig\n"
 
 
-def test_a_wheel_has_the_configs_the_marker_of_types_and_the_command(tmp_path):
-    """Built from the tree, unpacked elsewhere and run without the checkout."""
+def test_a_wheel_contains_the_configs_py_typed_and_the_command(tmp_path):
+    """The wheel is built from a copy, unpacked elsewhere and run without the repository."""
     pytest.importorskip("setuptools")
-    tree = tmp_path / "tree"  # building leaves files in the tree
+    tree = tmp_path / "tree"  # a build leaves files in its source folder
     for name in ("bev", "configs"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tree / name, ignore=ignored)

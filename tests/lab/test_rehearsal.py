@@ -1,4 +1,4 @@
-"""The rehearsal: when it happens, what it changes, and that it runs to its end."""
+"""The rehearsal: conditions of its start, settings it changes, and a complete run."""
 
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from bev.visualization.report.run import report_run
 CONFIG = Path(__file__).parents[2] / "configs" / "lss_r50.py"
 
 
-def test_it_happens_only_where_nobody_chose_a_root(tmp_path, monkeypatch):
+def test_the_rehearsal_runs_only_without_a_chosen_data_root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_file(CONFIG)
     assert wants_rehearsal(config, ["--train.lr", "1"])
@@ -30,11 +30,13 @@ def test_it_happens_only_where_nobody_chose_a_root(tmp_path, monkeypatch):
     assert not wants_rehearsal(config, [])
 
 
-def test_it_runs_to_its_end(synthetic_world, made_config, tmp_path, monkeypatch, capsys):
-    """In seconds instead of minutes, with a narrow model and the tests' own world."""
+def test_the_rehearsal_runs_to_its_end(
+    synthetic_world, synthetic_config, tmp_path, monkeypatch, capsys
+):
+    """A narrow model and the tests' small world shorten the run to seconds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(rehearsal, "WORLD", synthetic_world)
-    monkeypatch.setattr(rehearsal, "PRESETS", {"tiny": made_config})
+    monkeypatch.setattr(rehearsal, "PRESETS", {"tiny": synthetic_config})
     monkeypatch.setattr(rehearsal, "MINUTES", 0.04)
     config = load_file(CONFIG)
     model = replace(
@@ -45,7 +47,7 @@ def test_it_runs_to_its_end(synthetic_world, made_config, tmp_path, monkeypatch,
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
     )
     config = rehearsal.rehearse(replace(config, model=model))
-    config = replace(config, train=replace(config.train, log_every=1))  # of few steps
+    config = replace(config, train=replace(config.train, log_every=1))  # the run has few steps
     notice = capsys.readouterr().out
     assert "This is NOT nuScenes" in notice
     assert "model.backbone.pretrained: True -> False" in notice
@@ -57,7 +59,7 @@ def test_it_runs_to_its_end(synthetic_world, made_config, tmp_path, monkeypatch,
     assert (folder / "checkpoints" / "last.ckpt").exists()
 
 
-def test_it_does_not_run_under_torchrun(monkeypatch):
+def test_the_rehearsal_refuses_torchrun(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     with pytest.raises(TrainingError, match="without torchrun"):
         rehearsal.rehearse(load_file(CONFIG))

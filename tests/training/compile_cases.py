@@ -1,4 +1,4 @@
-"""Compiled parts against plain ones.
+"""Compiled parts compared with plain ones.
 
 Run by ``test_compiled.py`` without the tests' run-time type checks, which cannot be traced.
 """
@@ -27,7 +27,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.fixture(scope="module")
 def config():
-    """lss_synthetic, shrunk."""
+    """A shrunken lss_synthetic."""
     base = load_file(CONFIGS / "lss_synthetic.py")
     model = replace(
         base.model,
@@ -59,8 +59,8 @@ def close(first, second):
         torch.testing.assert_close(value, second[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_a_compiled_step_is_the_plain_one(config):
-    """Under the same names; and a copy, as averaged weights are one, computes with its own."""
+def test_a_compiled_step_equals_a_plain_one(config):
+    """Names stay the same, and a copy, as for averaged weights, computes with its own weights."""
     batch = random_batch(config, torch.device("cpu"))
     plain, compiled = built(config), built(config)
     traced = []
@@ -83,7 +83,7 @@ def test_a_compiled_step_is_the_plain_one(config):
 
 @pytest.mark.slow
 def test_a_compiled_run_averages_evaluates_resumes_and_loads(config, tmp_path, monkeypatch):
-    """To the weights and metrics of a plain one, and its checkpoint is a plain one's."""
+    """Weights, metrics and the checkpoint's names equal those of a plain run."""
     monkeypatch.setattr(module, "compile_parts", partial(compile_parts, backend="aot_eager"))
     world = replace(PRESETS["tiny"], train_scenes=1, val_scenes=1, frames_per_scene=4)
     make_world(tmp_path / "world", world, progress=False)

@@ -1,4 +1,4 @@
-"""An experiment so small that a step takes a fraction of a second."""
+"""A shrunken experiment for tests of training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.fixture(scope="module")
 def quick(synthetic_world, tmp_path_factory) -> Experiment:
-    """lss_synthetic, shrunk until a step takes a fraction of a second."""
+    """A lss_synthetic shrunk until a step takes a fraction of a second."""
     base = load_file(CONFIGS / "lss_synthetic.py")
     model = replace(
         base.model,

@@ -1,4 +1,4 @@
-"""Training with torch.compile, see ``compile_cases.py``."""
+"""Training with torch.compile, by ``compile_cases.py``."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from isolated import run_cases
 CASES = Path(__file__).parent / "compile_cases.py"
 
 
-def test_a_compiled_step_is_the_plain_one():
+def test_a_compiled_step_equals_a_plain_one():
     assert "1 passed" in run_cases(CASES)
 
 
 @pytest.mark.slow
-def test_a_compiled_run_is_the_plain_one():
+def test_a_compiled_run_equals_a_plain_one():
     assert "1 passed" in run_cases(CASES, "-m", "slow")

@@ -1,4 +1,4 @@
-"""Starting from trained weights, and the way out: a run becomes a file for any PyTorch program."""
+"""Starting from trained weights, and exporting a run for other PyTorch programs."""
 
 import subprocess
 import sys
@@ -23,20 +23,20 @@ from bev.training.settings import InitConfig, TrainConfig
 
 @pytest.fixture(scope="module")
 def short(quick):
-    """One step, nothing measured but at the end, one camera."""
+    """One step with one camera, validated only at the end."""
     settings = replace(quick.train, epochs=1, max_steps=1, pictures=0)
     return replace(quick, data=replace(quick.data, cameras=("CAM_FRONT",)), train=settings)
 
 
 @pytest.fixture(scope="module")
 def last(short) -> Path:
-    """A checkpoint of one step."""
+    """Checkpoint of a run of one step."""
     folder, _ = train(replace(short, train=replace(short.train, run_name="first")))
     return folder / "checkpoints" / "last.ckpt"
 
 
 def start(config, resumed=False):
-    """The model that a run of this config begins with, and the account of its weights."""
+    """Initial model of a run of this config, and the reports of its loaded weights."""
     return starting_model(config.model, config.train.init, config.data.image_size, resumed)
 
 
@@ -44,7 +44,7 @@ def starting(config, last, **choice):
     return replace(config, train=replace(config.train, init=InitConfig(last, **choice)))
 
 
-def test_all_of_a_run_is_taken_over(short, last):
+def test_all_weights_of_a_run_are_loaded(short, last):
     model, (report,) = start(starting(short, last))
     state = read_checkpoint(last)["state_dict"]
     assert len(report.matched) == len(state) == len(model.state_dict())
@@ -57,8 +57,8 @@ def test_all_of_a_run_is_taken_over(short, last):
             assert f"  {part}: {count} of {count} tensors" in report.lines()
 
 
-def test_parts_and_shapes_decide(short, last):
-    """Another neck: what depends on its width starts anew; the rest is taken, but for the head."""
+def test_parts_and_shapes_decide_which_weights_are_loaded(short, last):
+    """With another neck, layers of its width are new; the rest is loaded but for the head."""
     other = replace(short, model=replace(short.model, neck=FpnConfig(24)))
     model, (report,) = start(starting(other, last, skip=("head",)))
     misfits = {name for name, _, _ in report.mismatched}
@@ -74,7 +74,7 @@ def test_parts_and_shapes_decide(short, last):
     assert not any(name.startswith("encoder.stages.1") for name in report.matched)
 
 
-def test_other_classes_take_the_rows_that_they_share(short, last):
+def test_shared_classes_keep_their_rows(short, last):
     groups = (("pedestrian",), ("bus", "car"))
     other = replace(short, model=replace(short.model, head=replace(short.model.head, tasks=groups)))
     model, (report,) = start(starting(other, last))
@@ -88,8 +88,8 @@ def test_other_classes_take_the_rows_that_they_share(short, last):
     assert not report.mismatched
 
 
-def test_headings_predicted_by_other_direction_bins_start_anew(short, last):
-    """Their tensors have the shapes of those of another meaning."""
+def test_headings_with_other_direction_bins_are_not_loaded(short, last):
+    """Their tensors may have the same shapes but other meanings."""
     head = replace(short.model.head, direction_bins=4)
     model, (report,) = start(starting(replace(short, model=replace(short.model, head=head)), last))
     assert any(
@@ -104,15 +104,15 @@ def test_headings_predicted_by_other_direction_bins_start_anew(short, last):
 
 
 def with_times(config, frames, times=True):
-    """The config with as many adjacent frames, and a skip, which reads them too."""
+    """The config with adjacent frames, and with an encoder skip that also reads them."""
     model, data = config.model, config.data
     encoder = replace(model.encoder, skip=True)
     model = replace(model, temporal=TemporalConfig(frames, times=times), encoder=encoder)
     return replace(config, model=model, data=replace(data, adjacent=AdjacentConfig(frames)))
 
 
-def taken_over(there, here, path, **choice):
-    """The model that was trained, the one that starts from it, and the account of its start."""
+def load_from_run(there, here, path, **choice):
+    """A trained model, the model that starts from it, and the report of the loaded weights."""
     torch.manual_seed(0)
     trained = there.model.build().eval()
     torch.save({"state_dict": trained.state_dict(), "config": to_plain(there)}, path)
@@ -121,7 +121,7 @@ def taken_over(there, here, path, **choice):
 
 
 def joined(config, width):
-    """What the encoder reads: the same features and times, as many as the config joins."""
+    """Encoder inputs: the same features and times, for the adjacent frames of the config."""
     maps = torch.randn(1, 3 * width, 16, 16, generator=torch.Generator().manual_seed(1))
     planes = torch.tensor([-0.5, -1.0])[None, :, None, None].expand(1, 2, 16, 16)
     temporal = config.model.temporal
@@ -130,10 +130,10 @@ def joined(config, width):
 
 
 @pytest.mark.parametrize(("frames", "more"), [(0, 1), (1, 2)])
-def test_a_network_of_more_frames_begins_as_the_one_that_was_trained(short, tmp_path, frames, more):
-    """Whatever the frames show that it was not trained on."""
+def test_more_adjacent_frames_start_with_the_trained_outputs(short, tmp_path, frames, more):
+    """The new frames have no effect at first."""
     there, here = with_times(short, frames), with_times(short, more)
-    trained, model, report = taken_over(there, here, tmp_path / "trained.ckpt")
+    trained, model, report = load_from_run(there, here, tmp_path / "trained.ckpt")
     assert not report.mismatched and not report.missing
     assert report.notes == (
         f"encoder.*: the model joins {more} adjacent frames and the file {frames} adjacent frames;"
@@ -146,10 +146,10 @@ def test_a_network_of_more_frames_begins_as_the_one_that_was_trained(short, tmp_
     torch.testing.assert_close(first, second)
 
 
-def test_of_fewer_frames_the_inputs_that_are_left_keep_their_weights(short, tmp_path):
-    """The first frame's features, and not the times, which stand behind those of the second."""
+def test_fewer_adjacent_frames_keep_the_weights_of_the_remaining_inputs(short, tmp_path):
+    """The weights of the times, after the features of the second adjacent frame, are not loaded."""
     there, here = with_times(short, 2), with_times(short, 1, times=False)
-    trained, model, report = taken_over(there, here, tmp_path / "trained.ckpt")
+    trained, model, report = load_from_run(there, here, tmp_path / "trained.ckpt")
     assert not report.mismatched and "without their times and the file" in report.notes[0]
     width, before, after = trained.view.channels, trained.state_dict(), model.state_dict()
     first = [name for name in before if name.startswith("encoder.stages.0.0.")]
@@ -161,21 +161,21 @@ def test_of_fewer_frames_the_inputs_that_are_left_keep_their_weights(short, tmp_
     assert torch.equal(before[name][:, : neck + 2 * width], after[name])
 
 
-def test_frames_are_not_told_of_where_what_reads_them_is_not_loaded(short, tmp_path):
+def test_adjacent_frames_are_not_reported_if_their_weights_are_not_loaded(short, tmp_path):
     there, here = with_times(short, 0), with_times(short, 1)
-    _, _, report = taken_over(there, here, tmp_path / "trained.ckpt", only=("encoder.join",))
+    _, _, report = load_from_run(there, here, tmp_path / "trained.ckpt", only=("encoder.join",))
     assert report.matched and not report.notes
 
 
-def test_any_view_transform_starts_from_a_run_of_its_own(short, tmp_path):
+def test_any_view_transform_loads_its_own_weights(short, tmp_path):
     view = DualViewTransformConfig(lift=short.model.view)
     refined = replace(short, model=replace(short.model, view=view))
-    _, _, report = taken_over(refined, refined, tmp_path / "refined.ckpt")
+    _, _, report = load_from_run(refined, refined, tmp_path / "refined.ckpt")
     assert not report.mismatched and not report.missing and not report.notes
 
 
-def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_path):
-    """And one that the file has is not fetched: there is no such file to read."""
+def test_a_backbone_missing_from_the_file_loads_its_own_weights(short, last, tmp_path):
+    """A backbone in the file is loaded from there: none.pth does not exist and is not read."""
     state = read_checkpoint(last)["state_dict"]
     head = {name: value for name, value in state.items() if name.startswith("model.head")}
     torch.save(head, tmp_path / "head.pth")
@@ -197,8 +197,8 @@ def test_a_backbone_that_the_file_lacks_gets_its_own_weights(short, last, tmp_pa
         start(with_weights("none.pth"))
 
 
-def test_a_run_begins_with_the_weights_and_writes_what_became_of_them(short, last, capsys):
-    """At rate 0 the weights at the end are those that it began with; a resumed run reads none."""
+def test_a_run_starts_from_the_weights_and_writes_their_report(short, last, capsys):
+    """With a rate of 0 the final weights equal the loaded ones; a resumed run loads none."""
     model = replace(short.model, neck=FpnConfig(16))
     config = replace(short, model=model, train=replace(short.train, lr=0.0, run_name="second"))
     folder, _ = train(starting(config, last, skip=("head",)))
@@ -207,21 +207,21 @@ def test_a_run_begins_with_the_weights_and_writes_what_became_of_them(short, las
     weights = [n for n in first if n.startswith("model.encoder") and n.endswith("0.weight")]
     assert weights and all(torch.equal(first[name], second[name]) for name in weights)
     assert not torch.equal(*(s["model.head.shared.0.weight"] for s in (first, second)))
-    account = (folder / ACCOUNT).read_text()
-    assert account in capsys.readouterr().out and "skipped on request" in account
+    report = (folder / ACCOUNT).read_text()
+    assert report in capsys.readouterr().out and "skipped on request" in report
     longer = replace(config, train=replace(config.train, max_steps=2))
     gone = starting(longer, folder / "gone.ckpt")
     train(gone, resume=folder / "checkpoints" / "last.ckpt")
-    assert (folder / ACCOUNT).read_text() == account
+    assert (folder / ACCOUNT).read_text() == report
     assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 2
 
 
-def test_settings_of_the_start_are_saved_and_read(tmp_path):
+def test_init_settings_are_saved_and_read(tmp_path):
     config = TrainConfig(init=InitConfig(Path("a.ckpt"), ("backbone",), ("view.depth_net",)))
     assert from_plain(TrainConfig, to_plain(config)) == config
 
 
-def test_a_part_that_is_none_is_refused(short, last):
+def test_an_unknown_part_is_refused(short, last):
     model = short.model.build()
     with pytest.raises(WeightsError, match="no part 'heads'.*backbone, neck"):
         load_adapted(model, last, skip=("heads",))
@@ -249,8 +249,8 @@ assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
 """
 
 
-def test_a_run_leaves_as_safetensors_for_a_plain_program(short, last, tmp_path):
-    """Train, export, load where Lightning is not: the same boxes, to the bit."""
+def test_exported_safetensors_load_without_lightning(short, last, tmp_path):
+    """Train, export, and load in a process without Lightning: the boxes are equal bit for bit."""
     from bev.data.dataset import KeyFrames
 
     path = tmp_path / "exported" / "model.safetensors"
@@ -271,14 +271,14 @@ def test_a_run_leaves_as_safetensors_for_a_plain_program(short, last, tmp_path):
     assert len(expected) > 0
     for name, value in vars(expected).items():
         assert torch.equal(found[name], value), name
-    # It is also what another training starts from, classes known.
+    # Another training can start from the file, which contains its classes.
     _, (report,) = start(starting(short, path))
     assert not (report.missing or report.mismatched or report.unused)
     with pytest.raises(WeightsError, match="must end in .safetensors"):
         export_weights(last, tmp_path / "model.pth")
 
 
-def test_every_flag_of_the_start_is_there():
+def test_init_settings_have_flags():
     from bev.config import override
 
     config = load_file(Path(__file__).parents[2] / "configs" / "lss_synthetic.py")

@@ -1,4 +1,4 @@
-"""A run folder's records: whole or not there, so that neither lies about the run."""
+"""Records of a run folder are complete or absent."""
 
 import json
 import math
@@ -18,7 +18,7 @@ RECORD = RunRecord(8, 1.5, 1000, 10**9, 2**30, "cpu", 1)
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """Every text is written by half, and then the writer ends."""
+    """Function that simulates a full disk: writing a text fails after its first half."""
 
     def half(path, text):
         path.write_bytes(text[: len(text) // 2].encode())
@@ -42,7 +42,7 @@ def test_a_run_whose_record_is_half_written_is_not_finished(tmp_path, full_disk)
 
 
 def validated(score: float, function: str = "validate") -> Trainer:
-    """A trainer that has just validated."""
+    """A trainer whose validation has just ended."""
     found = create_autospec(Trainer, callback_metrics={"val/NDS": torch.tensor(score)})
     found.strategy = SimpleNamespace(broadcast=lambda own: own, checkpoint_io=None)
     found.state = SimpleNamespace(fn=function)
@@ -52,8 +52,8 @@ def validated(score: float, function: str = "validate") -> Trainer:
 
 
 @pytest.mark.parametrize("function", ["fit", "validate"])
-def test_the_best_score_outlives_the_run_that_reached_it(tmp_path, function):
-    """In training and after it; equal scores and those that are no numbers replace nothing."""
+def test_the_best_score_is_kept_across_runs(tmp_path, function):
+    """In training and in later validation; equal scores and NaN do not replace the best score."""
     for score, saved in ((0.25, True), (0.2, False), (0.25, False), (math.nan, False), (0.5, True)):
         trainer = validated(score, function)
         BestCheckpoint(tmp_path, "NDS").on_validation_end(trainer, LightningModule())
@@ -62,7 +62,7 @@ def test_the_best_score_outlives_the_run_that_reached_it(tmp_path, function):
     assert json.loads((tmp_path / "best.json").read_text()) == {"NDS": 0.5, "epoch": 1, "step": 4}
 
 
-def test_the_best_score_is_that_before_where_its_record_is_half_written(tmp_path, full_disk):
+def test_a_half_written_best_score_keeps_the_earlier_one(tmp_path, full_disk):
     best = BestCheckpoint(tmp_path, "NDS")
     best.on_validation_end(validated(0.25), LightningModule())
     full_disk()

@@ -1,4 +1,4 @@
-"""Segmentation from a synthetic world with maps to its figures: alone, and in a study's table."""
+"""Segmentation training on a synthetic world with maps, its metrics, and its table of a study."""
 
 import csv
 import json
@@ -29,8 +29,8 @@ LAYERS = ("vehicle", "drivable_area", "divider")
 
 
 @pytest.fixture(scope="module")
-def areas(quick):
-    """``quick`` that segments vehicles and the street, and detects nothing."""
+def segmenting(quick):
+    """``quick`` with segmentation of vehicles and the street, without detection."""
     model = replace(
         quick.model, head=CenterHeadConfig(tasks=()), segmentation=SegmentationHeadConfig(LAYERS)
     )
@@ -40,11 +40,11 @@ def areas(quick):
 
 
 @pytest.fixture(scope="module")
-def finished(areas):
-    return train(areas, finish=[report_run])
+def finished(segmenting):
+    return train(segmenting, finish=[report_run])
 
 
-def test_a_run_that_detects_nothing_reports_iou_alone(finished):
+def test_a_run_without_detection_reports_iou_alone(finished):
     folder, result = finished
     split = folder / "evaluation" / "synthetic_val"
     entry = json.loads((folder / "evaluation" / "history.jsonl").read_text())
@@ -77,27 +77,27 @@ def test_a_checkpoint_gives_the_same_figures(finished, tmp_path):
     assert again == pytest.approx(result.scalars(), abs=2e-3)  # trained in bf16
 
 
-def test_vehicles_are_measured_where_the_map_expansion_is_missing(finished, areas, tmp_path):
-    """The whole command, on the data set without ``maps``."""
+def test_vehicles_are_evaluated_without_the_map_expansion(finished, segmenting, tmp_path):
+    """The evaluation command runs on the data set without ``maps``."""
     folder, result = finished
-    for place in areas.data.root.iterdir():
+    for place in segmenting.data.root.iterdir():
         if place.name != "maps":
             (tmp_path / place.name).symlink_to(place)
     checkpoint = folder / "checkpoints" / "best.ckpt"
     given = ["evaluate.py", checkpoint, "--data.root", tmp_path, "--out", tmp_path]
     _, error = call(*given, code=1)
-    assert "of evaluation by --data.layers and" in error
+    assert "in evaluation with --data.layers and" in error
     call(*given, "--data.layers", "vehicle")
     figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]
     assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"}
     assert figures["IoU_vehicle"] == pytest.approx(result.scalars()["IoU_vehicle"], abs=2e-3)
 
 
-def test_the_street_is_where_the_car_is(areas):
-    """In a synthetic world: the car drives on drivable area, between dividers, beside pavements."""
-    data = replace(areas.data, polygons=PolygonConfig((*LAYERS, "walkway")))
+def test_the_ego_vehicle_drives_on_drivable_area(segmenting):
+    """Dividers and vehicles lie on the drivable area, walkways beside it."""
+    data = replace(segmenting.data, polygons=PolygonConfig((*LAYERS, "walkway")))
     frames = opened(data).frames("synthetic_train")
-    grid = replace(areas.model.grid, x=(-40.0, 40.0, 0.5), y=(-40.0, 40.0, 0.5))
+    grid = replace(segmenting.model.grid, x=(-40.0, 40.0, 0.5), y=(-40.0, 40.0, 0.5))
     head = SegmentationHeadConfig(data.polygons.layers)
     for training in (False, True):
         plain = replace(data, bev_augmentation=type(data.bev_augmentation)())
@@ -111,9 +111,9 @@ def test_the_street_is_where_the_car_is(areas):
             assert (vehicle * road).sum() > 0.5 * vehicle.sum()
 
 
-def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
+def test_a_study_has_columns_of_iou_with_intervals(finished, segmenting):
     folder, result = finished
-    runs = [Run(variant, areas) for variant in ("a", "b")]  # of one folder, so alike
+    runs = [Run(variant, segmenting) for variant in ("a", "b")]  # of one folder, so equal
     first, second = collect(runs, replicates=20)
     assert first.figures["mIoU"] == [pytest.approx(result.scalars()["mIoU"])]
     assert "NDS" not in first.figures and first.differences == {}
@@ -123,16 +123,16 @@ def test_a_study_has_columns_of_iou_with_intervals(finished, areas):
     assert {"mIoU", "Δ mIoU", "IoU_vehicle", "Δ IoU_divider"} <= set(cells([first, second])[0])
 
 
-def test_settings_that_do_not_fit_are_refused(areas, tmp_path):
-    blind = replace(areas, data=replace(areas.data, polygons=PolygonConfig(("vehicle",))))
+def test_missing_layers_and_short_reach_are_refused(segmenting, tmp_path):
+    blind = replace(segmenting, data=replace(segmenting.data, polygons=PolygonConfig(("vehicle",))))
     with pytest.raises(
         TrainingError, match="contain no drivable_area, divider; set --data.polygons"
     ):
         check_settings(blind)
-    near = replace(areas.data, polygons=PolygonConfig(LAYERS, reach=40.0))
+    near = replace(segmenting.data, polygons=PolygonConfig(LAYERS, reach=40.0))
     with pytest.raises(TrainingError, match=r"--data\.polygons\.reach to at least 72 metres"):
-        check_settings(replace(areas, data=near))
-    frames = opened(areas.data).frames("synthetic_val")
-    elsewhere = replace(areas.data, root=tmp_path)
+        check_settings(replace(segmenting, data=near))
+    frames = opened(segmenting.data).frames("synthetic_val")
+    elsewhere = replace(segmenting.data, root=tmp_path)
     with pytest.raises(DataError, match=r"scene\.json, which is needed for the maps"):
         KeyFrames(frames, elsewhere, training=False)

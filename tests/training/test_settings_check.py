@@ -1,4 +1,4 @@
-"""Settings that contradict one another are refused, each with what to do."""
+"""Contradictory settings are refused with an error that states what to change."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from bev.training.settings import InitConfig
 from bev.training.settings_check import check_settings
 
 
-def test_settings_that_contradict_are_refused(quick):
+def test_contradictory_settings_are_refused(quick):
     sharded = replace(quick, train=replace(quick.train, strategy="fsdp"))
     with pytest.raises(TrainingError, match="--train.ema 0"):
         check_settings(sharded)
@@ -36,12 +36,12 @@ def test_settings_that_contradict_are_refused(quick):
         train(blind)
 
 
-def test_parts_of_no_weights_are_refused(quick):
+def test_init_parts_without_weights_are_refused(quick):
     with pytest.raises(TrainingError, match="set --train.init.weights"):
         check_settings(replace(quick, train=replace(quick.train, init=InitConfig(skip=("head",)))))
 
 
-def test_ray_features_are_refused_where_the_ground_lies_elsewhere(quick):
+def test_ray_features_are_refused_in_the_lidar_frame(quick):
     lift = replace(quick.model.view, ray_features=True)
     for view in (lift, DualViewTransformConfig(lift, z=(-1.0, 3.0, 1.0))):
         rays = replace(quick, model=replace(quick.model, view=view))
@@ -50,22 +50,22 @@ def test_ray_features_are_refused_where_the_ground_lies_elsewhere(quick):
             check_settings(replace(rays, data=replace(rays.data, reference="lidar")))
 
 
-def test_mirroring_is_refused_where_y_is_not_the_left(quick):
+def test_mirror_flips_and_flip_tta_are_refused_in_the_lidar_frame(quick):
     flips = replace(quick.data.image_augmentation, flip="independent")
     data = replace(quick.data, reference="lidar", image_augmentation=flips)
     lift = replace(quick.model.view, ray_features=False)
     lidar = replace(quick, data=data, model=replace(quick.model, view=lift, flip_tta=False))
     check_settings(lidar)
-    mirrored = replace(data, image_augmentation=replace(flips, flip="mirror"))
+    mirroring = replace(data, image_augmentation=replace(flips, flip="mirror"))
     for config, flag in (
-        (replace(lidar, data=mirrored), "--data.image-augmentation.flip independent"),
+        (replace(lidar, data=mirroring), "--data.image-augmentation.flip independent"),
         (replace(lidar, model=replace(lidar.model, flip_tta=True)), "--model.no-flip-tta"),
     ):
         with pytest.raises(TrainingError, match=rf"leave it out \({flag}\)"):
             check_settings(config)
 
 
-def test_other_rates_are_refused_without_times(quick):
+def test_other_playback_rates_are_refused_without_times(quick):
     played = AdjacentConfig(previous=1, playback=(1.0, -1.0))
     data = replace(quick.data, adjacent=played)
     timed = replace(quick.model, temporal=TemporalConfig(num_adjacent=1))

@@ -1,4 +1,4 @@
-"""Averaged weights, schedules, resuming, and what stops a training."""
+"""Training runs: files, averaged weights, resuming, and errors that stop a run."""
 
 import csv
 import json
@@ -25,13 +25,13 @@ from bev.visualization.report.run import report_run
 
 @pytest.fixture(scope="module")
 def finished(quick) -> Path:
-    """The folder of a run of two epochs."""
+    """Folder of a run of two epochs."""
     config = replace(quick, train=replace(quick.train, run_name="finished"))
     folder, _ = train(config, finish=[report_run])
     return folder
 
 
-def test_a_run_leaves_everything_the_design_names(finished):
+def test_a_run_writes_all_its_files(finished):
     split = finished / "evaluation" / "synthetic_val"
     for name in ("config.yaml", "metrics.csv", "report.html", "checkpoints/last.ckpt",
                  "checkpoints/best.ckpt", "evaluation/history.jsonl"):  # fmt: skip
@@ -44,7 +44,7 @@ def test_a_run_leaves_everything_the_design_names(finished):
 
 
 def test_depth_is_measured_on_held_out_frames(finished):
-    """In the history, the log and on the page; the same figures."""
+    """The history, the log and the report contain the same figures."""
     lines = (finished / "evaluation" / "history.jsonl").read_text().splitlines()
     history = [json.loads(line) for line in lines]
     with (finished / "metrics.csv").open() as file:
@@ -76,7 +76,7 @@ def test_a_checkpoint_is_enough_to_detect(finished):
     assert len(boxes) == 1
 
 
-def test_state_dict_holds_the_averaged_weights(finished):
+def test_state_dict_contains_the_averaged_weights(finished):
     content = read_checkpoint(finished / "checkpoints" / "last.ckpt")
     averaged, current = content["state_dict"], content["current_model_state"]
     name = "model.head.shared.0.weight"
@@ -84,8 +84,8 @@ def test_state_dict_holds_the_averaged_weights(finished):
     assert averaged[name].isfinite().all()
 
 
-def test_averaged_weights_are_what_is_validated(quick, monkeypatch):
-    """What the network holds while it validates is what the best checkpoint holds."""
+def test_validation_uses_the_averaged_weights(quick, monkeypatch):
+    """The network's weights during validation equal those of the best checkpoint."""
     seen = []
     detect = TrainingModule.validation_step
 
@@ -102,8 +102,8 @@ def test_averaged_weights_are_what_is_validated(quick, monkeypatch):
     assert not torch.equal(seen[-1], content["current_model_state"][name])
 
 
-def test_the_best_checkpoint_outlives_a_resumed_run(quick, finished, tmp_path):
-    """A record in a file, not in memory: a worse result after resuming replaces nothing."""
+def test_the_best_checkpoint_survives_a_resumed_run(quick, finished, tmp_path):
+    """The best score is read from a file: a worse score after resuming replaces nothing."""
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder)
     best = folder / "checkpoints" / "best.ckpt"
@@ -116,10 +116,10 @@ def test_the_best_checkpoint_outlives_a_resumed_run(quick, finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
-    """Weights, averaged weights and metrics, to the bit, where a run stopped after an epoch.
+def test_a_resumed_run_equals_an_unbroken_one(quick, finished):
+    """Weights, averaged weights and step are equal bit for bit after a stop at an epoch's end.
 
-    Stopped anywhere, with one camera: checkpoint/test_resume.py.
+    checkpoint/test_resume.py stops a run with one camera anywhere.
     """
     first = replace(quick.train, run_name="broken", max_steps=4)
     folder, _ = train(replace(quick, train=first))
@@ -131,7 +131,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(quick, finished):
     for kind in ("state_dict", "current_model_state"):
         for name, value in whole[kind].items():
             assert torch.equal(value, resumed[kind][name]), (kind, name)
-    # What was written before the break is still there.
+    # Records of the first part are kept.
     assert (folder / "metrics_before_resume_1.csv").exists()
     assert len((folder / "evaluation" / "history.jsonl").read_text().splitlines()) == 2
 
@@ -146,7 +146,7 @@ def test_another_architecture_cannot_resume(quick, finished):
         check_resumable(last, replace(quick, model=other))
 
 
-def test_checkpoints_that_are_none_are_named(tmp_path, finished):
+def test_invalid_checkpoints_are_named(tmp_path, finished):
     with pytest.raises(CheckpointError, match="does not exist"):
         load_checkpoint(tmp_path / "none.ckpt")
     (tmp_path / "text.ckpt").write_text("no")
@@ -162,7 +162,7 @@ def test_checkpoints_that_are_none_are_named(tmp_path, finished):
         load_checkpoint(tmp_path / "lacking.ckpt")
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_samples(quick, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_and_names_the_samples(quick, monkeypatch):
     calls = []
 
     def loss(self, batch):
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples(quick, monkeypatch):
     with pytest.raises(TrainingError) as error:
         train(config)
     assert all(token in str(error.value) for token in calls[5])
-    # The checkpoint of the step before is whole.
+    # The checkpoint of the step before is complete.
     content = read_checkpoint(quick.train.runs / "quick" / "nan" / "checkpoints" / "last.ckpt")
     assert content["global_step"] == 5
 
@@ -185,7 +185,7 @@ def test_a_finished_run_is_not_overwritten(quick, finished):
         run_folder(replace(quick.train, run_name="finished"), "quick", None)
 
 
-def test_a_run_killed_at_its_first_checkpoint_begins_anew(quick, monkeypatch):
+def test_a_run_killed_at_its_first_checkpoint_starts_anew(quick, monkeypatch):
     config = replace(quick.train, run_name="killed")
     checkpoints = quick.train.runs / "quick" / "killed" / "checkpoints"
     checkpoints.mkdir(parents=True)
@@ -201,10 +201,10 @@ def test_the_decay_follows_its_formula_and_forgets_the_start():
     assert ema_decay(0, 0.999, 10_560) == pytest.approx(0.999 * (1 - math.exp(-10_561 / 2000)))
     assert ema_decay(10**6, 0.999, 0) == pytest.approx(0.999)
     remaining = math.prod(ema_decay(n, 0.999, 0) for n in range(500))
-    assert remaining < 1e-6  # a constant 0.999 would leave 0.61
+    assert remaining < 1e-6  # a constant decay of 0.999 would leave 0.61
 
 
-def test_the_average_leaves_integers_alone():
+def test_integers_are_copied_and_not_averaged():
     means = [torch.tensor(3), torch.tensor(1.0)]
     average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5), limit=0.999, start=0)
     decay = ema_decay(5, 0.999, 0)
@@ -214,7 +214,7 @@ def test_the_average_leaves_integers_alone():
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
-    """Plain descent at rate 1 on gradients of norm 0.01 goes 0.02 in two steps, at most."""
+    """SGD at rate 1 with gradients clipped to a norm of 0.01 moves at most 0.02 in two steps."""
     options = replace(
         quick.train, optimizer=partial(torch.optim.SGD, fused=fused), lr=1.0,
         weight_decay=0.0, max_grad_norm=0.01, warmup_steps=0, ema=0.0, max_steps=2,
@@ -230,7 +230,7 @@ def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
     assert 0.005 < moved.item() < 0.0201
 
 
-def test_the_module_trains_only_what_is_not_frozen(quick):
+def test_the_module_trains_only_unfrozen_parameters(quick):
     backbone = replace(quick.model.backbone, frozen_stages=1)
     module = TrainingModule(replace(quick.model, backbone=backbone).build(), quick.train, 2)
     frozen = {n for n, p in module.named_parameters() if not p.requires_grad}

@@ -1,4 +1,4 @@
-"""Runs as processes: how many at a time, what stops and what does not, what a log says."""
+"""Queue of runs in separate processes: slots, failures, interrupts and log lines."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from bev.lab.ablation.variants import grid, vary
 
 BASE = Path(__file__).parents[3] / "configs" / "lss_synthetic.py"
 
-# Stands in for training: says when it begins and ends, on what, and fails where it should.
+# Replaces training: records its start, end and device; fails for the run with rate 2.
 SCRIPT = """
 import os, pathlib, sys, time
 folder, slot = pathlib.Path(sys.argv[1]), os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -46,7 +46,7 @@ def test_a_failing_run_does_not_stop_the_rest(runs, capsys):
     assert out.count("finished before") == 3 and out.count("starts") == 1
 
 
-def test_slots_run_side_by_side_each_on_its_own(runs):
+def test_each_slot_runs_on_its_own_gpu(runs):
     run_all(runs, [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "GPU-7"}])
     slots = [(run.folder / "run.json").read_text().split()[0] for run in runs if run.finished]
     assert set(slots) == {"0", "GPU-7"}
@@ -66,7 +66,7 @@ def test_an_interrupted_study_ends_its_runs(runs, monkeypatch):
     assert len(started) == 1 and started[0].process.returncode < 0
 
 
-def test_a_run_that_is_killed_says_where_it_stood(runs, monkeypatch, capsys):
+def test_a_killed_run_is_reported_with_its_last_line(runs, monkeypatch, capsys):
     script = "import os, signal; print('epoch 1\\rstep 17', flush=True); os.kill(os.getpid(), 9)"
     monkeypatch.setattr(Run, "command", lambda run: [sys.executable, "-c", script])
     assert run_all(runs[:1]) == runs[:1]
@@ -81,7 +81,7 @@ def test_the_printed_command_is_what_runs(tmp_path, monkeypatch):
     assert printed(run) == command
 
 
-def test_missing_data_and_gpus_are_said_before_anything_runs(runs, monkeypatch):
+def test_missing_data_and_gpus_are_reported_before_the_first_run(runs, monkeypatch):
     monkeypatch.chdir(runs[0].config.train.runs)
     with pytest.raises(ConfigError, match=r"'lr=1' needs data in data.synthetic-default"):
         check_data(runs)

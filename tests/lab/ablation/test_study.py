@@ -1,4 +1,4 @@
-"""Studies expand to what they say, and refuse what is wrong before anything runs."""
+"""Expansion of studies into runs, and refusal of invalid studies before the first run."""
 
 import sys
 from dataclasses import replace
@@ -26,10 +26,10 @@ def expanded(*axes: str, overrides=(), alone=False, runs=Path("none"), **fields)
 
 @pytest.mark.parametrize("base", [None, CONFIGS / "lss_r50.py"], ids=["own base", "lss_r50"])
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_ready_study_expands(path, base, tmp_path):
+def test_every_shipped_study_expands(path, base, tmp_path):
     runs = expand(read_study(path, base), runs=tmp_path)
     assert len(runs) >= 4 and len({run.name for run in runs}) == len(runs)
-    if base is None:  # what is saved are fields, whichever base they come from
+    if base is None:  # plans contain all fields and are the same for any base
         write_plans(runs)
         assert all(load_file(run.plan) == run.config for run in runs)
     assert runs[0].study.name == path.stem + (f"_{base.stem}" if base else "")
@@ -51,8 +51,8 @@ def test_a_grid_holds_every_combination_for_every_seed():
     assert config.train == named and config.data == base.data
 
 
-def test_the_variant_that_is_the_base_goes_first():
-    """Its channels are 48, its rate 2e-3: the others are compared with it."""
+def test_the_variant_equal_to_the_base_comes_first():
+    """The base has 48 channels and a rate of 2e-3; the other variants are compared with it."""
     runs = expanded("model.view.channels=32,48", "train.lr=1e-3,2e-3")
     assert [run.variant for run in runs] == [
         "channels=48, lr=2e-3", "channels=32, lr=1e-3", "channels=32, lr=2e-3",
@@ -60,12 +60,12 @@ def test_the_variant_that_is_the_base_goes_first():
     ]  # fmt: skip
 
 
-def test_settings_that_contradict_are_found_before_the_first_run():
+def test_contradictory_settings_are_found_before_the_first_run():
     with pytest.raises(ConfigError, match=r"Variant 'num_adjacent=1': The model joins 1"):
         expanded("model.temporal.num_adjacent=0,1")
 
 
-def test_axes_one_at_a_time_stand_beside_the_base():
+def test_one_at_a_time_adds_the_base_to_the_variants():
     runs = expanded("model.view.channels=32,64", "train.lr=1e-3", alone=True)
     assert [run.variant for run in runs] == ["base", "channels=32", "channels=64", "lr=1e-3"]
     base = load_file(BASE)
@@ -73,8 +73,8 @@ def test_axes_one_at_a_time_stand_beside_the_base():
     assert runs[3].config.train.lr == 1e-3 and runs[2].config.train.lr == base.train.lr
 
 
-def test_values_are_those_of_the_command_line():
-    """Tuples, negative numbers, switches, words; fields alike are told apart."""
+def test_axis_values_are_parsed_like_command_line_flags():
+    """Tuples, negative numbers, switches and words; fields of the same name are distinguished."""
     runs = expanded(
         "data.image-size=128 352,256 704", "model.grid.x=-40 40 0.8", "data.lidar=true,false",
         "--data.cameras=CAM_FRONT CAM_BACK", overrides=["--model.depth-supervision.weight", "0"],
@@ -96,7 +96,7 @@ def test_values_are_those_of_the_command_line():
         ("data.batch-size=2.5", "--data.batch-size"),
     ],
 )
-def test_wrong_flags_name_the_nearest(axis, named, capsys):
+def test_errors_in_axes_name_the_flag_or_value(axis, named, capsys):
     with pytest.raises(SystemExit) as stop:
         expanded(axis)
     assert stop.value.code == 2 and named in capsys.readouterr().err
@@ -113,17 +113,17 @@ def test_wrong_flags_name_the_nearest(axis, named, capsys):
         ({"axes": ["train.lr=1"], "seeds": 0}, "0 seeds"),
     ],
 )
-def test_studies_that_make_no_sense_are_refused(arguments, message):
+def test_invalid_studies_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         expanded(*arguments.pop("axes"), **arguments)
 
 
-def test_a_config_file_without_axes_varies_nothing():
+def test_a_config_without_axes_is_refused():
     with pytest.raises(ConfigError, match="lss_synthetic varies nothing: name an axis"):
         expand(read_study(BASE))
 
 
-def test_variants_made_in_python(tmp_path):
+def test_variants_defined_in_python(tmp_path):
     def deeper(config: Experiment) -> Experiment:
         return replace(
             config, train=replace(config.train, max_grad_norm=config.train.max_grad_norm + 1)
@@ -144,7 +144,7 @@ def test_variants_made_in_python(tmp_path):
         expand(Study(base, {**clash, "a_b=1": "--train.lr 2"}, name="s"))
 
 
-def test_whole_experiments_have_no_base(tmp_path):
+def test_a_study_of_whole_experiments_refuses_another_base(tmp_path):
     path = tmp_path / "whole.py"
     path.write_text(
         "from bev.lab.ablation import Study\nfrom bev.config import Experiment\n"
@@ -174,7 +174,7 @@ def test_another_experiment_of_the_same_name_is_refused(tmp_path):
     run.folder.mkdir(parents=True)
     changed = replace(run.config, train=replace(run.config.train, max_grad_norm=1.0, pictures=9))
     save_config(changed, run.folder / "config.yaml")
-    expanded("train.lr=1e-3", runs=tmp_path)  # it failed: nothing is lost
+    expanded("train.lr=1e-3", runs=tmp_path)  # the run failed, so nothing is lost
     (run.folder / "run.json").write_text("{}")
     with pytest.raises(
         ConfigError, match=r"another experiment \(train.max_grad_norm was 1.0, now 5.0\)"
@@ -196,7 +196,7 @@ def test_another_experiment_of_the_same_name_is_refused(tmp_path):
         ("step 3\nan error: none of a run's", "", None),
     ],
 )
-def test_a_log_that_names_no_error_is_of_a_run_that_is_not_finished(tmp_path, log, error, last):
+def test_a_log_without_an_error_belongs_to_an_unfinished_run(tmp_path, log, error, last):
     (run,) = expanded("train.lr=1", runs=tmp_path)
     run.log.parent.mkdir(parents=True)
     if log is not None:

@@ -1,4 +1,4 @@
-"""The table in its three forms, and the picture, from rows with known numbers."""
+"""The table in its three formats and the plot, for rows with known numbers."""
 
 import csv
 
@@ -37,7 +37,7 @@ def rows() -> list[Row]:
     ]
 
 
-def test_the_cells(rows):
+def test_table_cells(rows):
     header, lines = cells(rows)
     first, second, third = (dict(zip(header, line, strict=True)) for line in lines)
     assert first["mAP"] == "0.200 ± 0.141" and first["NDS"] == "0.200 ± 0.000"
@@ -47,10 +47,10 @@ def test_the_cells(rows):
     assert first["M params"] == "1.50" and first["GFLOPs"] == "7.0" and first["GiB"] == "2.00"
     assert first["minutes"] == "2.0" and first["ms/step"] == "1200"
     assert third["mAP"] == third["minutes"] == "-"
-    assert "Δ NDS" not in first and "Δ mATE" not in first  # nothing was resampled for them
+    assert "Δ NDS" not in first and "Δ mATE" not in first  # they were not resampled
 
 
-def test_markdown_is_a_table_that_names_what_failed_and_what_is_not_finished(rows):
+def test_markdown_lists_failed_and_unfinished_runs(rows):
     text = markdown(rows, "study", "A note.")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 5 and len({line.count("|") for line in table}) == 1
@@ -67,7 +67,7 @@ def test_latex_escapes_and_has_equal_columns(rows):
     assert "$-$0.050 [$-$0.080, $+$0.010]" in text and "lr=1e-3 &" in text
 
 
-def test_csv_holds_the_numbers_in_full(rows, tmp_path):
+def test_csv_contains_the_numbers_in_full(rows, tmp_path):
     write_csv(rows, tmp_path / "table.csv")
     with (tmp_path / "table.csv").open(encoding="utf-8") as file:
         first, second, third = csv.DictReader(file)

@@ -17,9 +17,10 @@ SPLIT = "synthetic_train"  # two scenes of four key frames, half a second apart
 
 @pytest.fixture(scope="module")
 def velocity_error(synthetic_world, tmp_path_factory):
-    """The displacement's error after some key frames, where each frame's boxes lie beside.
+    """Function that returns the velocity error by displacement over a number of key frames.
 
-    By ``beside(number of the frame in its scene, class)``, metres.
+    The boxes of each frame are shifted by ``beside(number of the frame in its scene, class)``,
+    metres.
     """
     index = open_index(synthetic_world, "v1.0-synthetic")
     frames = list(read_frames(index, SPLIT, cameras=()))
@@ -39,52 +40,52 @@ def velocity_error(synthetic_world, tmp_path_factory):
     return error
 
 
-def test_an_error_that_stays_does_not_count(velocity_error):
-    """Objects that move are among them: the ground truth is their own displacement."""
+def test_a_constant_position_error_gives_no_velocity_error(velocity_error):
+    """Some objects move: the ground truth is their own displacement."""
     for back in (1, 2, 3):
         assert velocity_error(back, lambda *_: (0.3, -0.2)) == pytest.approx(0, abs=1e-4)
 
 
-def test_an_error_that_turns_counts_by_the_time_between(velocity_error):
-    def turning(number, _):
+def test_an_alternating_position_error_is_divided_by_the_time_between_frames(velocity_error):
+    def alternating(number, _):
         return (0.15, 0.2) if number % 2 else (-0.15, -0.2)
 
-    assert velocity_error(1, turning) == pytest.approx(0.5 / 0.5, rel=0.02)
-    assert velocity_error(2, turning) == pytest.approx(0, abs=1e-4)
-    assert velocity_error(3, turning) == pytest.approx(0.5 / 1.5, rel=0.02)
+    assert velocity_error(1, alternating) == pytest.approx(0.5 / 0.5, rel=0.02)
+    assert velocity_error(2, alternating) == pytest.approx(0, abs=1e-4)
+    assert velocity_error(3, alternating) == pytest.approx(0.5 / 1.5, rel=0.02)
 
 
-def test_what_is_not_found_twice_does_not_count(velocity_error):
-    """Of four frames the second and the third are off by more than a hit may be."""
+def test_objects_not_matched_in_both_frames_do_not_count(velocity_error):
+    """In the second and third of four frames the errors exceed the matching distance."""
 
-    def lost(number, _):
+    def missed(number, _):
         return (0.0, 30.0) if number in (1, 2) else (0.2 * number, 0.0)
 
     assert (
-        math.isnan(velocity_error(1, lost))
-        and math.isnan(velocity_error(2, lost))
-        and math.isnan(velocity_error(4, lost))
+        math.isnan(velocity_error(1, missed))
+        and math.isnan(velocity_error(2, missed))
+        and math.isnan(velocity_error(4, missed))
     )
-    assert velocity_error(3, lost) == pytest.approx(0.6 / 1.5, rel=0.02)
+    assert velocity_error(3, missed) == pytest.approx(0.6 / 1.5, rel=0.02)
 
 
-def test_classes_count_alike_and_those_that_stand_still_do_not(velocity_error):
-    """However many cars there are, and however far off the cones and barriers."""
+def test_classes_have_equal_weight_and_static_classes_do_not_count(velocity_error):
+    """The number of cars and the errors of cones and barriers make no difference."""
 
-    def turning(number, name):
+    def alternating(number, name):
         size = {"car": 0.2, "traffic_cone": 0.9, "barrier": 0.9}.get(name, 0.0)
         return (size, 0.0) if number % 2 else (-size, 0.0)
 
     def cars(number, name):
-        return turning(number, name) if name == "car" else (0.0, 0.0)
+        return alternating(number, name) if name == "car" else (0.0, 0.0)
 
-    assert velocity_error(1, turning) == velocity_error(1, cars) > 0
+    assert velocity_error(1, alternating) == velocity_error(1, cars) > 0
     classes = 0.4 / 0.5 / velocity_error(1, cars)
     assert classes == pytest.approx(round(classes), rel=0.02) and 2 <= round(classes) <= 8
 
 
-def test_in_a_lane_the_nearest_before_is_the_next_car():
-    """Worked by hand: two cars 10 m apart drive 8 m in a second; a walker is alone."""
+def test_the_nearest_earlier_detection_may_be_another_car():
+    """Worked out by hand: two cars 10 m apart drive 8 m in a second; one pedestrian is alone."""
 
     def found(seconds, off=0.0):
         """Detections whose predicted positions are ``off`` metres too far to the left."""
@@ -94,17 +95,17 @@ def test_in_a_lane_the_nearest_before_is_the_next_car():
             for name, places in classes.items()
         }
 
-    # Half a second ago each was 4 m behind, which is the nearest still.
+    # Half a second ago each car was 4 m behind, which is still the nearest detection.
     cars, walkers = errors_between(found(0.0), found(0.5, off=0.3), 0.5).values()
     assert [*cars, *walkers] == 3 * [pytest.approx((0.6, 0.6))]
-    # A second ago the other car was 2 m ahead of where the first one is: 10 m/s wrong.
+    # A second ago the other car was 2 m ahead of the first car's position: wrong by 10 m/s.
     second = errors_between(found(0.0), found(1.0, off=0.3), 1.0)
     wrong, right = sorted(second["car"], key=lambda error: -error.by_nearest)
     assert wrong == pytest.approx((0.3, math.hypot(10, 0.3)))
     assert right == pytest.approx((0.3, 0.3)) == second["pedestrian"][0]
 
 
-def test_what_is_found_once_is_no_partner_but_may_be_the_nearest():
+def test_an_object_matched_in_one_frame_has_no_pair_but_may_be_the_nearest():
     at = lambda x: Match(np.array([x, 0.0]), np.array([x, 0.0]))  # noqa: E731
     errors = errors_between({"car": {1: at(0.0), 2: at(5.0)}}, {"car": {1: at(6.0), 3: at(1.0)}}, 1)
     assert errors == {"car": [(0.0, 5.0)]}

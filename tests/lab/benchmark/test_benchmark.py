@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say; how fast anything is, is not tested."""
+"""Results and measured quantities of the benchmarks; no test asserts a speed."""
 
 import csv
 import math
@@ -32,7 +32,7 @@ def test_the_published_formulations_give_our_result_and_gradients():
     pooling.check(CPU)
 
 
-def test_the_shapes_are_those_published():
+def test_the_shapes_of_the_benchmark_are_the_published_ones():
     sizes = [(s.depth.bins, s.image[0] // 16, s.image[1] // 16, s.channels) for s in SHAPES]
     assert sizes == [
         (41, 8, 22, 64), (59, 16, 44, 64), (59, 16, 44, 80), (112, 16, 44, 80), (118, 40, 110, 80),
@@ -65,8 +65,8 @@ def test_formulations_too_large_for_memory_are_left_out():
     assert all(math.isnan(row.both_gain) for row in rows)
 
 
-def test_traffic_of_a_case_counted_by_hand():
-    # Two pixels with three points each; four of the six lie in two cells of a grid of six.
+def test_memory_traffic_counted_by_hand():
+    # Two pixels with three points each; four of these six points lie in two of the six cells.
     grid = BevGrid((0.0, 3.0, 1.0), (0.0, 2.0, 1.0), (0.0, 1.0, 1.0))
     x = torch.tensor([[0.5, 0.5], [0.5, 2.5], [9.0, 9.0]]).view(1, 1, 3, 1, 2)
     points = torch.stack([x, torch.full_like(x, 0.5), torch.full_like(x, 0.5)], dim=-1)
@@ -81,7 +81,7 @@ def test_traffic_of_a_case_counted_by_hand():
     assert found.microseconds(1e6) == (found.forward_bytes, found.backward_bytes)
 
 
-def test_peak_memory_counts_what_is_held_at_once():
+def test_peak_memory_counts_simultaneous_allocations():
     def work():
         first = torch.zeros(100_000)
         second = first + 1
@@ -92,19 +92,19 @@ def test_peak_memory_counts_what_is_held_at_once():
     assert 1_600_000 <= peak_bytes(lambda: (np.zeros(100_000), work()), CPU) < 1_610_000
 
 
-def test_backbones_are_asked_and_timed_or_say_why_not(tmp_path, capsys):
+def test_backbones_are_timed_or_report_why_not(tmp_path, capsys):
     families = {"ResNet": "resnet50", "lite": "tf_efficientnet_lite0", "Inception": "inception_v3"}
     rows = backbones.run(tmp_path, (64, 96), 1, CPU, seconds=0.02, families=families)
     assert [row.cells for row in rows] == ["4x6 2x3", "4x6 2x3", ""]
     assert [row.offset for row in rows] == ["-7.5 -7.5", "+7.5 +7.5", ""]
     assert rows[0].ratio == 1 and rows[1].ratio > 0
-    assert rows[0].parameters == 23_508_032  # without the classifier, as published: 23.5 M
+    assert rows[0].parameters == 23_508_032  # published: 23.5 M without the classifier
     assert "inception_v3 does not take images of 64x96" in rows[2].fault
     assert rows[2].fault in capsys.readouterr().out
     assert len((tmp_path / "backbones.csv").read_text().splitlines()) == 4
 
 
-def test_medians_are_of_turns():
+def test_medians_are_taken_over_alternating_calls():
     calls = []
 
     def slow_at_first():
@@ -125,24 +125,26 @@ def test_medians_are_of_turns():
         ("multitask_synthetic", ["frustum", "plan", "pooling"], ["head", "segmentation"]),
     ],
 )
-def test_a_step_is_taken_apart(name, parts, heads):
+def test_the_parts_of_a_step_are_measured(name, parts, heads):
     overrides = [
         "--data.image-size", "64", "176", "--data.batch-size", "1",
         "--model.grid.x", "-51.2", "51.2", "3.2", "--model.grid.y", "-51.2", "51.2", "3.2",
     ]  # fmt: skip
     config = load_config(f"configs/{name}.py", overrides)
     stages = step.step_stages(config, CPU, torch.float32, seconds=0.02)
-    rooms = ["backbone", "neck", "view", *parts, "encoder", *heads]
-    assert list(stages) == ["step", *rooms]
+    names = ["backbone", "neck", "view", *parts, "encoder", *heads]
+    assert list(stages) == ["step", *names]
     whole = stages["step"]
     assert stages["backbone"].seconds < whole.seconds
     assert all(stage.memory > 0 for stage in stages.values())
     assert stages["backbone"].memory < whole.memory < 1e9
-    # All but the auxiliary head in image space and the join of times.
-    apart = [stages[room] for room in rooms if room not in parts]
+    # All parts but the auxiliary image head and the joining of frames.
+    apart = [stages[stage] for stage in names if stage not in parts]
     assert 0 < sum(stage.parameters for stage in apart) <= whole.parameters
     assert whole.parameters == sum(p.numel() for p in config.model.build().parameters())
     assert 0 < sum(stage.flops for stage in apart) <= whole.flops
     assert ", ".join(parts) in step.table(stages)
     rest = {name: stage for name, stage in stages.items() if name not in parts}
-    assert len(step.table(rest).splitlines()) == 1 + len(rest)  # a transform without known parts
+    assert len(step.table(rest).splitlines()) == 1 + len(
+        rest
+    )  # a view transform without known parts

@@ -1,4 +1,4 @@
-"""The published sample path gives what ours gives, and the stages add up to the path."""
+"""The published sample loading gives the same samples as ours; stage times add up to the total."""
 
 import csv
 import math
@@ -39,7 +39,7 @@ def world_config(synthetic_world):
 
 @pytest.fixture(scope="module")
 def photograph(synthetic_world, tmp_path_factory):
-    """An image of the synthetic world at nuScenes' size."""
+    """An image of the synthetic world at the size of nuScenes images."""
     path = tmp_path_factory.mktemp("photograph") / "image.jpg"
     made = cv2.imread(str(next(synthetic_world.glob("samples/CAM_FRONT/*.jpg"))))
     cv2.imwrite(str(path), cv2.resize(made, (1600, 900), interpolation=cv2.INTER_CUBIC))
@@ -47,9 +47,10 @@ def photograph(synthetic_world, tmp_path_factory):
 
 
 def agreement(path: Path, steps: published_data.Steps, blur: float) -> float:
-    """PSNR (dB) between ours and the published image, blurred first, where both see the original.
+    """PSNR (dB) of our image and the published one, where both show the original.
 
-    The published rotation turns black corners into the window, where ours goes on to see.
+    Both are blurred first. The published rotation turns black corners into the window; ours shows
+    the original there.
     """
     theirs, matrix = published_data.load_image(path, steps, SIZE)
     eye = torch.eye(4).double()
@@ -64,7 +65,7 @@ def agreement(path: Path, steps: published_data.Steps, blur: float) -> float:
 
 
 def _inside(image_from_source: torch.Tensor, size: tuple[int, int], room: float) -> np.ndarray:
-    """Which pixels of the image come from within a source of ``size``, ``room`` pixels inside."""
+    """Mask of image pixels that come from at least ``room`` pixels within a source of ``size``."""
     y, x = torch.meshgrid(*(torch.arange(s) + 0.5 for s in SIZE), indexing="ij")
     pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).double()
     places = (pixels @ image_from_source.inverse().T)[..., :2]
@@ -73,7 +74,7 @@ def _inside(image_from_source: torch.Tensor, size: tuple[int, int], room: float)
     return ((places > room) & (places < last)).all(dim=-1).numpy()
 
 
-# Rotation by the nearest pixel moves each by up to half a pixel; on average it moves none.
+# Nearest-neighbour rotation moves a pixel by up to half a pixel, on average by none.
 @pytest.mark.parametrize(
     ("steps", "blur"),
     [
@@ -107,11 +108,11 @@ def test_the_published_matrix_is_the_affine_of_its_steps(photograph, stretch):
         expected = image_affine(SIZE, scale, (top, left), steps.flip, turn, stretch)
         _, found = published_data.load_image(photograph, steps, SIZE)
         corners = torch.tensor([[0, 0, 1], [1600, 900, 1.0]]).double()
-        # Whole pixels: height and width are not scaled by quite the same factor.
+        # Sizes are whole pixels: height and width are scaled by slightly different factors.
         assert (corners @ (found - expected).T).abs().max() < 1.2
 
 
-def test_the_published_targets_are_ours():
+def test_the_published_targets_equal_ours():
     generator = torch.Generator().manual_seed(0)
     count, grid = 60, BevGrid((-30, 42, 0.8), (-20, 28, 0.6), (-5, 3, 8))
     draw = torch.rand(count, 6, generator=generator)
@@ -135,12 +136,12 @@ def test_the_published_targets_are_ours():
         assert len(ours.index) > 0 or labels == [7]
 
 
-def test_a_published_sample_is_of_the_same_frame(world_config):
+def test_a_published_sample_shows_the_same_frame(world_config):
     data = KeyFrames(opened(world_config).frames("synthetic_train"), world_config, training=True)
     ours, theirs = data[0, 1], published_data.load_sample(data, 0, 1)
     assert ours.tokens == theirs.tokens and ours.views.images.shape == theirs.views.images.shape
     assert len(ours.boxes[0]) == len(theirs.boxes[0]) > 0
-    # Undo the two draws: the boxes are those of the frame in both.
+    # Undo both random augmentations: the boxes are then those of the frame.
     back = [
         apply_transform(batch.bev_from_ego[0].inverse(), batch.boxes[0].center)
         for batch in (ours, theirs)
@@ -159,7 +160,7 @@ def test_a_stopwatch_charges_each_function_with_its_own_time():
     assert sum(watch.seconds.values()) == pytest.approx(taken, abs=0.005)
 
 
-def test_every_stage_is_found_on_the_path_and_the_path_is_left_as_it_was(world_config):
+def test_every_stage_is_timed_and_the_functions_are_restored(world_config):
     config = replace(
         world_config, image_augmentation=ImageAugmentation(photometric=partial(v2.ColorJitter, 0.3))
     )
@@ -174,7 +175,7 @@ def test_every_stage_is_found_on_the_path_and_the_path_is_left_as_it_was(world_c
     assert len(seen) == 4 * 2 and len(seen[0]) == 1
 
 
-def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys):
+def test_without_data_synthetic_images_are_measured(tmp_path, monkeypatch, capsys):
     made = WorldConfig(1, 1, frames_per_scene=2, image_size=(320, 180))
     monkeypatch.setattr(benchmark, "SYNTHETIC", made)
     config = load_config(
@@ -197,7 +198,7 @@ def test_without_data_images_are_made_and_measured(tmp_path, monkeypatch, capsys
     assert not (tmp_path / "none").exists()
 
 
-def test_the_command_line(synthetic_world, tmp_path):
+def test_the_data_benchmark_from_the_command_line(synthetic_world, tmp_path):
     out, _ = call(
         "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py",
         "--data.root", synthetic_world, "--data.version", "v1.0-synthetic",

@@ -1,4 +1,4 @@
-"""The synthetic tables have the given size, and the comparison holds on a small scale too."""
+"""Sizes of the synthetic tables, and a small comparison of our index with the devkit."""
 
 import sys
 
@@ -22,7 +22,7 @@ def test_synthetic_tables_have_the_size_asked_for(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_opening_takes_less_memory_than_the_devkit(tmp_path, capsys):
-    """At half a hundredth of trainval's size; all of it, and the time, by tools/benchmark.py."""
+    """At 1/200 of the size of trainval; tools/benchmark.py measures the full size, and the time."""
     rows = {row.name: row for row in index.run(tmp_path, scenes=4)}
     printed = capsys.readouterr().out
     assert "4 scenes, 160 key frames, 5600 boxes" in printed and "times as fast" in printed

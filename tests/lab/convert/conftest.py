@@ -9,5 +9,5 @@ from bev.lab.convert.published import FAMILIES
 
 @pytest.fixture(scope="session")
 def configs() -> dict[str, Experiment]:
-    """Of each family, as the tool loads them."""
+    """Config of each family, loaded as in the tool."""
     return {name: load_file(CONFIGS / f"{family.config}.py") for name, family in FAMILIES.items()}

@@ -1,6 +1,6 @@
 """Names and shapes of published checkpoints, written down block by block from the authors' code.
 
-Nothing here looks at our models or rules. Sizes are those of the published configurations.
+Independent of our models and conversion rules. Sizes are those of the published configurations.
 """
 
 import torch
@@ -51,7 +51,7 @@ def head(name, tasks):
 
 
 def bevdet(depth_net="depth_net", fpn=512, context=80, bins=59, tasks=SIX_TASKS):
-    """BEVDet's ResNet-50 of dev2.x; the first release adds :func:`first_release_grid`."""
+    """BEVDet's ResNet-50 of dev2.x; the first release also has :func:`first_release_grid`."""
     table = resnet50("img_backbone")
     for level, width in enumerate((1024, 2048)):
         table |= conv(f"img_neck.lateral_convs.{level}.conv", fpn, width, bias=True)
@@ -73,7 +73,7 @@ def bevdet(depth_net="depth_net", fpn=512, context=80, bins=59, tasks=SIX_TASKS)
 
 
 def first_release_grid():
-    """What the first release keeps as parameters beside the weights, with its values."""
+    """Parameters beside the weights in the first release, with their values."""
     x = torch.linspace(0, 703, 44).view(1, 1, 44).expand(59, 16, 44)
     y = torch.linspace(0, 255, 16).view(1, 16, 1).expand(59, 16, 44)
     d = torch.arange(1.0, 60.0, 1.0).view(59, 1, 1).expand(59, 16, 44)
@@ -86,7 +86,7 @@ def first_release_grid():
 
 
 def deblock(name, inputs, outputs, factor):
-    """SECOND's: a transposed convolution to ``factor`` times the size; below 1, a convolution."""
+    """A block of SECONDFPN: transposed convolution by ``factor``, or a convolution below 1."""
     shape = (inputs, outputs, factor, factor)
     if factor < 1:
         shape = (outputs, inputs, round(1 / factor), round(1 / factor))
@@ -118,7 +118,7 @@ def depth_net(name, width=512, bins=112, context=80):
 
 
 def bevdepth(keys=1):
-    """BEVDepth's ResNet-50, without the ``model.`` that its Lightning module writes before it."""
+    """BEVDepth's ResNet-50, without the prefix ``model.`` of its Lightning module."""
     table = resnet50("backbone.img_backbone")
     for level, (width, factor) in enumerate([(256, 0.25), (512, 0.5), (1024, 1), (2048, 2)]):
         table |= deblock(f"backbone.img_neck.deblocks.{level}", width, 128, factor)
@@ -165,8 +165,8 @@ EXTRA = {
 }
 
 
-def made_up(family, seed=0):
-    """A state dict of the family's names and shapes: random, its activations of the order of 1."""
+def random_weights(family, seed=0):
+    """A random state dict with the family's names and shapes; activations are of order 1."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(name, shape):

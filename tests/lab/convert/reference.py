@@ -1,7 +1,7 @@
 """The published networks as plain functions of a published state dict, from papers and configs.
 
-Independent of our models: ``s`` is the state dict, names are the published ones, and everything is
-written with ``torch.nn.functional``. Slow where that is plainer.
+Independent of our models. ``s`` is the state dict, names are the published ones, and everything is
+written with ``torch.nn.functional``. Simple code is preferred to fast code.
 """
 
 import torch
@@ -25,13 +25,13 @@ def norm(s, name, x, eps=1e-5):
 
 
 def normalised(images, bgr):
-    """uint8 RGB images as the published loaders make them: BGR ones keep the mean of RGB."""
+    """Normalise uint8 RGB images like the published loaders: BGR images use the mean of RGB."""
     images = images.flip(-3) if bgr else images
     return (images.float() - MEAN) / STD
 
 
 def resnet50(s, at, x):
-    """All four stages."""
+    """Feature maps of all four stages."""
     x = F.relu(norm(s, f"{at}.bn1", conv(s, f"{at}.conv1", x, 2)))
     x = F.max_pool2d(x, 3, 2, 1)
     levels = []
@@ -55,7 +55,7 @@ def fpn(s, at, fine, coarse):
 
 
 def second_fpn(s, at, levels, factors):
-    """Joined levels; norms have an epsilon of 1e-3."""
+    """Concatenated levels of SECONDFPN; norms have an epsilon of 1e-3."""
     maps = []
     for number, (x, factor) in enumerate(zip(levels, factors, strict=True)):
         weight, name = s[f"{at}.deblocks.{number}.0.weight"], f"{at}.deblocks.{number}.1"
@@ -68,10 +68,11 @@ def second_fpn(s, at, levels, factors):
 
 
 def lift_splat(depth, context, cameras, bev_from_ego, image_size, depths, grid):
-    """One sample's BEV (C, Y, X), point by point.
+    """BEV features (C, Y, X) of one sample, computed point by point.
 
     depth (N, D, h, w), context (N, C, h, w); cameras of shape (N,). Pixels are spread from corner
-    to corner of the image, and points stand at the near ends of bins. Cells are floors.
+    to corner of the image, and points lie at the near ends of the depth bins. Cell indices are
+    rounded down.
     """
     count, bins, rows, columns = depth.shape
     _, height, width = grid.shape
@@ -99,7 +100,10 @@ def lift_splat(depth, context, cameras, bev_from_ego, image_size, depths, grid):
 
 
 def basic_block(s, at, x, stride=1):
-    """As mmdet's; the shortcut is what the checkpoint has: none, a convolution, or one and norm."""
+    """A basic block of mmdet; the state dict decides on the shortcut.
+
+    The shortcut is the identity, a convolution, or a convolution and a norm.
+    """
     y = F.relu(norm(s, f"{at}.bn1", conv(s, f"{at}.conv1", x, stride)))
     y = norm(s, f"{at}.bn2", conv(s, f"{at}.conv2", y))
     if f"{at}.downsample.weight" in s:
@@ -118,7 +122,10 @@ def custom_resnet(s, at, x):
 
 
 def fpn_lss(s, at, fine, coarse):
-    """Coarse x 4 beside fine, two convolutions, x 2, two more; bilinear with aligned corners."""
+    """Upsample coarse by 4, join with fine, two convolutions, upsample by 2, two convolutions.
+
+    Upsampling is bilinear with aligned corners.
+    """
     up = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=True)
     x = torch.cat([fine, up], dim=1)
     x = F.relu(norm(s, f"{at}.conv.1", conv(s, f"{at}.conv.0", x)))
@@ -128,7 +135,7 @@ def fpn_lss(s, at, fine, coarse):
 
 
 def center_head(s, at, x, tasks):
-    """Maps by task and branch, under the published names."""
+    """Maps by task and branch, with the published names."""
     shared = F.relu(norm(s, f"{at}.shared_conv.bn", conv(s, f"{at}.shared_conv.conv", x)))
     maps = []
     for task in range(tasks):
@@ -141,10 +148,10 @@ def center_head(s, at, x, tasks):
 
 
 def decode(maps, low, step, most, lidar_boxes=False):
-    """The best cells of a task, as rows x, y, z, length, width, height, yaw, vx, vy, score, class.
+    """Highest-scoring boxes of a task: x, y, z, length, width, height, yaw, vx, vy, score, class.
 
-    maps: of one sample. ``lidar_boxes``: dims are width, length, height, and the heading in the
-    frame is -(rot) - pi / 2.
+    maps: maps of one sample. ``lidar_boxes``: dims are width, length, height, and the heading in
+    the frame is -(rot) - pi / 2.
     """
     score, index = maps["heatmap"].sigmoid().flatten().topk(most)
     rows, columns = maps["heatmap"].shape[-2:]
@@ -161,7 +168,7 @@ def decode(maps, low, step, most, lidar_boxes=False):
 
 
 def camera_numbers(cameras, bev):
-    """BEVDepth's 27 numbers of each of N cameras."""
+    """BEVDepth's 27 camera parameters for each of N cameras."""
     rows = []
     for lens, post, pose in zip(
         cameras.intrinsics, cameras.image_from_original, cameras.ego_from_camera, strict=True
@@ -176,7 +183,7 @@ def camera_numbers(cameras, bev):
 
 
 def deformable(x, weight, offset, groups):
-    """A 3x3 convolution whose taps are shifted by (dy, dx), tap by tap; zero outside."""
+    """A 3x3 convolution whose taps are shifted by (dy, dx), computed tap by tap; zero padding."""
     _, _, rows, columns = x.shape
     result = 0
     ys, xs = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -191,7 +198,7 @@ def deformable(x, weight, offset, groups):
 
 
 def depth_net(s, at, x, numbers):
-    """BEVDepth's, at inference: (M, D, h, w) logits and (M, C, h, w) context."""
+    """BEVDepth's depth net at inference: logits (M, D, h, w) and context (M, C, h, w)."""
     x = F.relu(norm(s, f"{at}.reduce_conv.1", conv(s, f"{at}.reduce_conv.0", x)))
     numbers = norm(s, f"{at}.bn", numbers)
 
@@ -220,7 +227,7 @@ def depth_net(s, at, x, numbers):
 
 
 def trunk(s, at, x):
-    """BEVDepth's ResNet-18 over the grid, without its max pooling: the grid and three stages."""
+    """BEVDepth's ResNet-18 on the grid, without max pooling: the grid and three stages."""
     levels = [x]
     x = F.relu(norm(s, f"{at}.bn1", conv(s, f"{at}.conv1", x, 2)))
     for stage in (1, 2, 3):

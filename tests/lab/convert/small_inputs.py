@@ -1,4 +1,4 @@
-"""What the tests of this folder share: small inputs of the published networks, and a comparison."""
+"""Shared helpers of this folder: small inputs of the published networks, and a comparison."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ IMAGE = (64, 192)
 
 
 def small(config: Experiment) -> Experiment:
-    """The same parameters on small images and a small grid, neither square nor centred."""
+    """The config with small images and a small grid, neither square nor centred."""
     grid = replace(config.model.grid, x=(-12.8, 19.2, 0.8), y=(-9.6, 9.6, 0.8))
     backbone = replace(config.model.backbone, pretrained=False)
     return replace(
@@ -25,7 +25,7 @@ def small(config: Experiment) -> Experiment:
 
 
 def two_cameras(config: Experiment) -> Batch:
-    """One sample of noise, seen by two cameras of a real ring under a tilted BEV transform."""
+    """A random sample with two cameras of a real rig and a rotated BEV transform."""
     batch = random_batch(config, torch.device("cpu"))
     turn = torch.eye(4)
     turn[:2, :2] = torch.tensor([[0.96, -0.28], [0.28, 0.96]])
@@ -39,6 +39,6 @@ def two_cameras(config: Experiment) -> Batch:
 
 
 def assert_equal(ours, theirs, tolerance=1e-5):
-    """To ``tolerance`` of the greatest value."""
+    """Compare to ``tolerance`` times the largest absolute value."""
     atol = tolerance * theirs.abs().max().item()
     torch.testing.assert_close(ours.contiguous(), theirs.contiguous(), rtol=0, atol=atol)

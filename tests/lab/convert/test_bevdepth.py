@@ -1,9 +1,9 @@
-"""Converted BEVDepth weights compute what the published network computes, block by block."""
+"""Converted BEVDepth weights reproduce the outputs of the published network, block by block."""
 
 import pytest
 import reference
 import torch
-from published_tables import made_up
+from published_tables import random_weights
 from small_inputs import IMAGE, assert_equal, small, two_cameras
 
 from bev.lab.convert.published import convert
@@ -12,8 +12,8 @@ from bev.models import Features
 
 @pytest.fixture(scope="module", params=["bevdepth-1key", "bevdepth-2key"])
 def pair(request, configs):
-    """(published state dict, converted model on a small grid, its config)."""
-    published = made_up(request.param)
+    """Published state dict, converted model on a small grid, and its config."""
+    published = random_weights(request.param)
     conversion = convert(published, configs, request.param)
     config = small(conversion.config)
     model = config.model.build().eval()
@@ -57,7 +57,7 @@ def test_the_network_gives_the_published_maps(pair):
     names = {
         "offset": "reg", "height": "height", "size": "dim", "heading": "rot", "velocity": "vel",
     }  # fmt: skip
-    # The head alone, and the whole network in one go, where roundings add up.
+    # The head alone, and the whole network, in which rounding errors add up.
     alone = model.head(Features(encoded, features[None], None))
     for outputs, tolerance in ((alone, 1e-5), (model(batch).heads["head"], 1e-4)):
         for output, theirs in zip(outputs, maps, strict=True):

@@ -1,11 +1,11 @@
-"""Converted BEVDet weights compute what the published network computes, block by block."""
+"""Converted BEVDet weights reproduce the outputs of the published network, block by block."""
 
 from dataclasses import replace
 
 import pytest
 import reference
 import torch
-from published_tables import made_up
+from published_tables import random_weights
 from small_inputs import IMAGE, assert_equal, small, two_cameras
 
 from bev.data.nuscenes.classes import CLASSES, NUSCENES
@@ -19,8 +19,8 @@ FAMILIES = ("bevdet-first", "bevdet-dev2.0", "bevdet-dev2.1")
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def pair(request, configs):
-    """(family, published state dict, converted model on a small grid, its config)."""
-    published = made_up(request.param)
+    """Family, published state dict, converted model on a small grid, and its config."""
+    published = random_weights(request.param)
     conversion = convert(published, configs, request.param)
     config = small(conversion.config)
     model = config.model.build().eval()
@@ -60,7 +60,7 @@ def test_the_network_gives_the_published_maps(pair):
 
     tasks = len(config.model.head.resolved_tasks(NUSCENES))
     maps = reference.center_head(s, "pts_bbox_head", encoded, tasks)
-    whole = model(batch).heads["head"]  # in one go, where roundings add up
+    whole = model(batch).heads["head"]  # rounding errors of all blocks add up
     for task, output in enumerate(model.head(Features(encoded, features[None], None))):
         assert_equal(output.heatmap, maps[task]["heatmap"])
         assert_equal(whole[task].heatmap, maps[task]["heatmap"], 1e-4)
@@ -76,7 +76,7 @@ def test_the_network_gives_the_published_maps(pair):
         found = torch.cat(
             [boxes.center, boxes.size, boxes.velocity, boxes.score[:, None]], dim=1
         )  # fmt: skip
-        # Each with the nearest: scores that are nearly equal may change ranks with the last bit.
+        # Compare each box with the nearest: rounding may swap boxes with nearly equal scores.
         nearest = torch.cdist(expected, found).argmin(dim=1)
         assert nearest.unique().numel() == len(boxes) == 40
         boxes, found = boxes[nearest], found[nearest]

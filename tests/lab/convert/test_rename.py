@@ -1,8 +1,8 @@
-"""Rules and strictness: every tensor is used once, and each kind of fault has its sentence."""
+"""Conversion rules: every tensor is used exactly once, and each kind of fault is reported."""
 
 import pytest
 import torch
-from published_tables import EXTRA, TABLES, made_up
+from published_tables import EXTRA, TABLES, random_weights
 
 from bev.errors import CheckpointError, ConfigError
 from bev.lab.convert.published import FAMILIES, Conversion, convert, read_published
@@ -10,7 +10,7 @@ from bev.lab.convert.rename import published_shapes
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_rules_ask_for_the_published_names_and_shapes_exactly(family, configs):
+def test_the_rules_use_exactly_the_published_names_and_shapes(family, configs):
     made_of = FAMILIES[family].sources(configs[family])
     assert published_shapes(made_of) == TABLES[family]
     restated = FAMILIES[family].restated(configs[family])
@@ -21,7 +21,7 @@ def test_the_rules_ask_for_the_published_names_and_shapes_exactly(family, config
 
 
 def empty(family):
-    """The names and shapes alone."""
+    """An uninitialised state dict of the family's names and shapes."""
     table = {name: torch.empty(shape) for name, shape in TABLES[family].items()}
     return table | EXTRA.get(family, dict)()
 
@@ -45,12 +45,12 @@ def test_each_fault_is_named_and_nothing_is_converted(configs):
     for chosen in ("", family):
         with pytest.raises(CheckpointError) as error:
             convert(found, configs, chosen)
-        said = str(error.value)
-        assert "bevdet-first" in said
-        assert "1 missing (img_neck.fpn_convs.0.conv.bias)" in said
-        assert "1 unexpected (pts_bbox_head.task_heads.0.iou.1.bias)" in said
-        assert "1 of another shape (img_backbone.conv1.weight)" in said
-        assert "1 with other values than the config (img_view_transformer.dx)" in said
+        message = str(error.value)
+        assert "bevdet-first" in message
+        assert "1 missing (img_neck.fpn_convs.0.conv.bias)" in message
+        assert "1 unexpected (pts_bbox_head.task_heads.0.iou.1.bias)" in message
+        assert "1 of another shape (img_backbone.conv1.weight)" in message
+        assert "1 with other values than the config (img_view_transformer.dx)" in message
 
 
 def test_another_architecture_names_the_nearest_family(configs):
@@ -59,7 +59,7 @@ def test_another_architecture_names_the_nearest_family(configs):
         convert(found, configs)
 
 
-def test_a_family_that_was_named_wrongly_is_refused(configs):
+def test_a_wrong_family_name_is_refused(configs):
     with pytest.raises(CheckpointError, match="does not match bevdet-dev2.0: .* of another shape"):
         convert(empty("bevdet-dev2.1"), configs, "bevdet-dev2.0")
     with pytest.raises(ConfigError, match="'bevdet' is none of bevdet-first, bevdet-dev2.0"):
@@ -76,10 +76,10 @@ def test_files_of_mmcv_and_lightning_are_read_without_running_code(prefix, tmp_p
 
 
 class Code:
-    """What a hostile file holds."""
+    """A class in a hostile file."""
 
 
-def test_a_file_that_is_no_plain_data_is_refused(tmp_path):
+def test_files_without_plain_tensors_are_refused(tmp_path):
     torch.save({"state_dict": {}, "meta": Code()}, tmp_path / "code.pth")
     with pytest.raises(CheckpointError, match="code.pth cannot be read: it holds"):
         read_published(tmp_path / "code.pth")
@@ -90,6 +90,6 @@ def test_a_file_that_is_no_plain_data_is_refused(tmp_path):
         read_published(tmp_path / "gone.pth")
 
 
-def test_made_up_weights_have_the_published_names():
-    state = made_up("bevdet-dev2.1")
+def test_random_weights_have_the_published_names():
+    state = random_weights("bevdet-dev2.1")
     assert {name: tuple(value.shape) for name, value in state.items()} == TABLES["bevdet-dev2.1"]

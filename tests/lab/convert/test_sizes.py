@@ -1,4 +1,4 @@
-"""The configs have the published numbers of parameters, part by part."""
+"""Numbers of parameters of the configs and their parts, compared with published ones."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,7 @@ from small_inputs import CONFIGS
 from bev.config import load_file
 from bev.lab.convert.published import FAMILIES
 
-# Millions of parameters, as published; the last digit is rounded.
+# Published millions of parameters; the last digit is rounded.
 BREAKDOWN = {
     "backbone": "23.5",
     "neck": "3.9",
@@ -22,7 +22,7 @@ BREAKDOWN = {
 }
 TOTALS = {"bevdet_r50": "55.7", "bevdet_r50_dev20": "55.7", "bevdet_r50_first": "48.0"}
 
-# Where each part's weights lie in a published state dict.
+# Prefixes of each part's weights in a published state dict.
 PLACES = {
     "backbone": ("img_backbone.", "backbone.img_backbone."),
     "neck": ("img_neck.", "backbone.img_neck."),
@@ -34,7 +34,7 @@ PLACES = {
 
 
 def parts(name):
-    """Our parameters by part."""
+    """Number of parameters of each part of our model."""
     config = load_file(CONFIGS / f"{name}.py").model
     with torch.device("meta"):
         model = replace(config, backbone=replace(config.backbone, pretrained=False)).build()
@@ -49,7 +49,7 @@ def parts(name):
 
 
 def close(count, published):
-    """Within 1 %, or within the rounding of the published figure."""
+    """True within 1 %, or within the rounding of the published figure."""
     value = float(published) * 1e6
     rounding = 0.5 * 10 ** (6 - len(published.split(".")[1]))
     return abs(count - value) <= max(0.01 * value, rounding)
@@ -69,7 +69,7 @@ def test_bevdets_total_is_the_published_one(name):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_part_has_as_many_parameters_as_the_published_state_dict(family):
-    """Exactly, but for what is folded: one bias, and two linear layers of 512."""
+    """Equal except for folded layers: one bias, and two linear layers of 512."""
     learnt = {
         name: math.prod(shape)
         for name, shape in TABLES[family].items()

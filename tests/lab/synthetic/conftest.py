@@ -1,4 +1,4 @@
-"""The synthetic world, opened by the devkit."""
+"""The synthetic world opened by the devkit."""
 
 import pytest
 from nuscenes import NuScenes

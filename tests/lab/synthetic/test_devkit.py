@@ -1,4 +1,4 @@
-"""nuscenes-devkit reads, renders and evaluates the synthetic world as it does the real one."""
+"""nuscenes-devkit reads, renders and evaluates the synthetic world."""
 
 import json
 
@@ -18,7 +18,7 @@ from bev.lab.synthetic.writing.tables import TABLES
 matplotlib.use("Agg")
 
 
-def test_all_tables_and_files_are_there(devkit, synthetic_world, made_config):
+def test_all_tables_and_files_exist(devkit, synthetic_world, synthetic_config):
     assert {p.stem for p in (synthetic_world / VERSION).iterdir()} == {*TABLES, "splits"}
     assert len(devkit.scene) == 3 and len(devkit.sample) == 12
     splits = json.loads((synthetic_world / VERSION / "splits.json").read_text())
@@ -32,7 +32,7 @@ def test_all_tables_and_files_are_there(devkit, synthetic_world, made_config):
     assert (np.diff(times) == 500_000).all()
 
 
-def test_renders(devkit, tmp_path):
+def test_the_devkit_renders_samples(devkit, tmp_path):
     sample = devkit.sample[1]
     for channel in ("CAM_BACK", LIDAR):
         out = tmp_path / f"{channel}.png"
@@ -51,9 +51,9 @@ def test_lidar_counts_are_the_points_in_the_boxes(devkit, synthetic_world):
             assert points_in_box(box, points).sum() == row["num_lidar_pts"], box.name
 
 
-def test_velocity_is_the_true_motion(devkit, made_config):
-    for key in made_config.scene_keys():
-        scene = make_scene(key, made_config)
+def test_velocity_is_the_true_motion(devkit, synthetic_config):
+    for key in synthetic_config.scene_keys():
+        scene = make_scene(key, synthetic_config)
         record = next(s for s in devkit.scene if s["name"] == key.name)
         sample = devkit.get("sample", record["first_sample_token"])
         compared = 0
@@ -76,8 +76,8 @@ def test_velocity_is_the_true_motion(devkit, made_config):
         assert compared > 100
 
 
-def test_cameras_have_their_own_times_and_poses(devkit, made_config):
-    scene = make_scene(made_config.scene_keys()[0], made_config)
+def test_cameras_have_their_own_times_and_poses(devkit, synthetic_config):
+    scene = make_scene(synthetic_config.scene_keys()[0], synthetic_config)
     assert scene.ego.speed > 1.0
     sample = devkit.sample[0]
     lidar = devkit.get("sample_data", sample["data"][LIDAR])
@@ -94,8 +94,8 @@ def test_cameras_have_their_own_times_and_poses(devkit, made_config):
 
 
 @pytest.mark.parametrize("split", [TRAIN_SPLIT, VAL_SPLIT])
-def test_ground_truth_as_prediction_scores_full_marks(devkit, made_config, tmp_path, split):
-    names = {key.name for key in made_config.scene_keys() if key.split == split}
+def test_ground_truth_as_prediction_has_perfect_scores(devkit, synthetic_config, tmp_path, split):
+    names = {key.name for key in synthetic_config.scene_keys() if key.split == split}
     results = {}
     for sample in devkit.sample:
         if devkit.get("scene", sample["scene_token"])["name"] not in names:

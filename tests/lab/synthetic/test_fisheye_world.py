@@ -1,6 +1,6 @@
-"""The fisheye world proves the lens: what ``Cameras`` projects lies on what was painted there.
+"""``Cameras`` projects objects of the fisheye world to the pixels on which they are painted.
 
-The images were looked up by the lens's ``unproject``; here it is ``project`` that is looked at.
+The images were rendered with the lens's ``unproject``; these tests check its ``project``.
 """
 
 import json
@@ -43,7 +43,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frame(world):
-    """A key frame as read from the tables."""
+    """A key frame read from the tables."""
     return read_frames(open_index(world, VERSION), "synthetic_train", tuple(FISHEYES))[1]
 
 
@@ -59,7 +59,7 @@ def ground_truth(scene):
 
 @pytest.fixture(scope="module")
 def masks(scene, ground_truth) -> dict[str, np.ndarray]:
-    """camera -> (items, H, W) whether an item is seen at each pixel of the fisheye image."""
+    """Masks by camera, (items, H, W): visibility of each item in the fisheye image."""
     found = {}
     for camera in scene.rig.cameras:
         views = [ground_truth.views[part.mount.channel] for part in camera.parts(SIZE)]
@@ -74,7 +74,7 @@ def masks(scene, ground_truth) -> dict[str, np.ndarray]:
 
 
 def box_of(scene, ground_truth, actor: int, camera: str) -> Boxes3D:
-    """An actor's box in the ego frame of the lidar's time, where it is at the camera's."""
+    """An actor's box at the camera's time, in the ego frame at the lidar's time."""
     items = ground_truth.views[f"{camera} 0"].items
     ego_from_global = torch.from_numpy(np.linalg.inv(ground_truth.ego)).float()
     return Boxes3D.make(
@@ -85,7 +85,10 @@ def box_of(scene, ground_truth, actor: int, camera: str) -> Boxes3D:
 
 
 def hull(camera: Cameras, box: Boxes3D) -> np.ndarray | None:
-    """(H, W) the pixels of a box's outline, through points along its edges; None if cut off."""
+    """Mask (H, W) of the pixels within a projected box, or None if the box is cut off.
+
+    The box is projected through points along its edges.
+    """
     corners = upright_corners(box)[0]
     start, end = corners[EDGES[:, 0]], corners[EDGES[:, 1]]
     share = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None, None]
@@ -99,8 +102,11 @@ def hull(camera: Cameras, box: Boxes3D) -> np.ndarray | None:
 
 
 def measures(scene, ground_truth, frame, masks, lens=None) -> np.ndarray:
-    """(objects, 3) of each that nothing hides: intersection over union of its pixels and its
-    projected box, share of its pixels in the box, and degrees from the lens's axis."""
+    """Overlap of projected boxes with masks for fully visible objects, (objects, 3).
+
+    Columns: intersection over union of the mask and the projected box, share of the mask in the
+    box, and angle from the optical axis in degrees.
+    """
     rows = []
     alone = ground_truth.visible > 0.999
     for entry in frame.cameras:
@@ -120,14 +126,14 @@ def measures(scene, ground_truth, frame, masks, lens=None) -> np.ndarray:
             )
             angle = np.degrees(np.arctan2(centre[:2].norm(), centre[2]).item())
             overlap = (inside & shown).sum() / (inside | shown).sum()
-            # The masks have half the images' resolution: an object's border is a pixel wide.
+            # Masks have half the images' resolution, so an object's border is a pixel wide.
             around = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             rows.append((overlap, (around & shown).sum() / shown.sum(), angle))
     return np.array(rows)
 
 
-def test_projected_boxes_lie_on_the_objects_pixels(scene, ground_truth, frame, masks):
-    """Also towards the rim; with the lens taken for a pinhole they lie elsewhere."""
+def test_projected_boxes_lie_on_the_pixels_of_their_objects(scene, ground_truth, frame, masks):
+    """The overlap is high up to the rim; a pinhole lens in place of the fisheye does not fit."""
     overlap, covered, angle = measures(scene, ground_truth, frame, masks).T
     assert len(overlap) >= 15 and angle.max() > 80
     assert np.median(overlap) > 0.6 and overlap.min() > 0.4
@@ -137,14 +143,14 @@ def test_projected_boxes_lie_on_the_objects_pixels(scene, ground_truth, frame, m
 
 
 def test_other_coefficients_fit_less_well(scene, ground_truth, frame, masks):
-    """A lens that is no pinhole, but not the right one either, already misses objects."""
+    """A fisheye lens with wrong coefficients already misses objects."""
     right = measures(scene, ground_truth, frame, masks)[:, 1].mean()
     for numbers in ((-0.06, 0.0, 0.0, 0.0), (0.12, 0.0, 0.0, 0.0)):
         other = KannalaBrandt.make(numbers, 1.6)
         assert measures(scene, ground_truth, frame, masks, other)[:, 1].mean() < right - 0.3
 
 
-def test_images_show_what_the_masks_say(scene, ground_truth, masks):
+def test_images_agree_with_the_masks(scene, ground_truth, masks):
     for camera in scene.rig.cameras[:2]:
         painted = []
         for part in camera.parts(SIZE):
@@ -178,7 +184,7 @@ def test_visibility_counts_the_pixels_of_the_fisheye_image(scene, ground_truth, 
 
 
 def test_image_targets_stand_on_objects(scene, ground_truth, frame, masks):
-    """The cell of each peak shows an object, for large objects that nothing hides."""
+    """The cell of each peak shows an object, for large, fully visible objects."""
     met = total = 0
     for entry in frame.cameras:
         camera = scaled_camera(entry, SIZE[::-1]).to(torch.float32)[None]
@@ -194,16 +200,16 @@ def test_image_targets_stand_on_objects(scene, ground_truth, frame, masks):
     assert total >= 5 and met >= 0.8 * total
 
 
-def test_lidar_points_are_drawn_where_the_lens_sees_them(frame):
+def test_lidar_points_are_drawn_inside_the_image_circle(frame):
     entry = frame.cameras[1]
     image = np.zeros((*SIZE[::-1], 3), np.uint8)
     draw_points(image, scaled_camera(entry, SIZE[::-1]), frame.load_lidar())
     drawn = image.any(-1)
     assert drawn.mean() > 0.05
-    assert not drawn[:15, :15].any() and not drawn[-15:, -15:].any()  # where the lens sees nothing
+    assert not drawn[:15, :15].any() and not drawn[-15:, -15:].any()  # outside the image circle
 
 
-def test_the_tables_carry_the_lens(world, frame, scene):
+def test_the_tables_contain_the_lens(world, frame, scene):
     rows = json.loads((world / VERSION / "calibrated_sensor.json").read_text())
     assert sum(row.get("camera_model") == "fisheye" for row in rows) == 2 * 4
     for entry in frame.cameras:
@@ -213,7 +219,7 @@ def test_the_tables_carry_the_lens(world, frame, scene):
         np.testing.assert_array_equal(entry.intrinsics.numpy(), mount.intrinsic)
 
 
-def test_scenes_are_those_of_the_pinhole_world(scene):
+def test_scenes_equal_those_of_the_pinhole_world(scene):
     same = replace(CONFIG, lens="pinhole")
     other = make_scene(same.scene_keys()[0], same)
     assert [(a.label, a.motion) for a in other.actors] == [
@@ -223,8 +229,8 @@ def test_scenes_are_those_of_the_pinhole_world(scene):
     assert other.look_seed == scene.look_seed
 
 
-def test_a_detector_trains_on_it(world):
-    """Augmented, with depth and image losses: some steps learn, and no number is lost."""
+def test_a_detector_trains_on_the_fisheye_world(world):
+    """A few augmented steps with depth and image losses: the loss falls, all values are finite."""
     config = shrunken(load_file(Path(__file__).parents[3] / "configs" / "lss_synthetic.py"))
     data = replace(config.data, root=world, cameras=tuple(FISHEYES), workers=0)
     frames = KeyFrames(data.source.open(data).frames("synthetic_train"), data, training=True)
@@ -249,8 +255,8 @@ def test_a_detector_trains_on_it(world):
 
 
 @pytest.mark.slow
-def test_the_commands_know_it(tmp_path):
-    """Made, checked, trained on, evaluated and drawn."""
+def test_the_commands_run_on_the_fisheye_world(tmp_path):
+    """The fisheye world is made, checked, trained on, evaluated and drawn."""
     root = tmp_path / "world"
     run("make_synthetic.py", root, "--lens", "fisheye", "--scenes", "1", "--val-scenes", "1",
         "--frames", "2")  # fmt: skip
@@ -266,7 +272,7 @@ def test_the_commands_know_it(tmp_path):
     assert list((best.parents[1] / "pictures").rglob("*.png"))
 
 
-def test_a_world_of_another_lens_is_another_world(world):
+def test_a_world_with_another_lens_is_refused(world):
     assert find_world(world, CONFIG) == world
     with pytest.raises(DataError, match="its lens is fisheye, wanted pinhole"):
         find_world(world, replace(CONFIG, lens="pinhole"))

@@ -1,4 +1,4 @@
-"""What is painted is what is there: masks against rays, images against projected boxes."""
+"""Rendered items: masks compared with rays, images compared with projected boxes."""
 
 import cv2
 import numpy as np
@@ -19,17 +19,17 @@ from bev.lab.synthetic.visibility.view import View
 
 
 @pytest.fixture(scope="module")
-def scene(made_config):
-    return make_scene(made_config.scene_keys()[0], made_config)
+def scene(synthetic_config):
+    return make_scene(synthetic_config.scene_keys()[0], synthetic_config)
 
 
 @pytest.fixture(scope="module")
-def ground_truth(scene, made_config):
-    return frame_ground_truth(scene, 1, made_config.image_size)
+def ground_truth(scene, synthetic_config):
+    return frame_ground_truth(scene, 1, synthetic_config.image_size)
 
 
 def nearest_item(view: View, pixels: np.ndarray) -> np.ndarray:
-    """Brute force: the first item met by the ray of each continuous pixel, -1 for none."""
+    """Brute force: the first item on the ray of each continuous pixel, -1 for none."""
     k = view.intrinsic
     rays = np.column_stack([(pixels - k[:2, 2]) / (k[0, 0], k[1, 1]), np.ones(len(pixels))])
     rays = rays @ view.camera_from_global[:3, :3]
@@ -56,7 +56,7 @@ def test_mask_shows_the_first_item_on_each_ray(ground_truth, camera):
     rng = np.random.default_rng(0)
     rows, columns = rng.integers(0, mask.shape[0], 1500), rng.integers(0, mask.shape[1], 1500)
     near = nearest_item(view, np.column_stack([columns + 0.5, rows + 0.5]) * MASK_SCALE)
-    # Edges are half a mask pixel thick; everything else must agree.
+    # Edges are half a mask pixel thick; all other pixels must agree.
     window = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
     around = [
         mask[np.clip(rows + dy, 0, mask.shape[0] - 1), np.clip(columns + dx, 0, mask.shape[1] - 1)]
@@ -66,7 +66,9 @@ def test_mask_shows_the_first_item_on_each_ray(ground_truth, camera):
     assert (mask[rows, columns] == near).mean() > 0.95
 
 
-def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, ground_truth, made_config):
+def test_masks_lie_where_the_devkit_projects_the_boxes(
+    devkit, scene, ground_truth, synthetic_config
+):
     sample = devkit.sample[1]
     checked = 0
     for camera in CAMERAS:
@@ -92,7 +94,7 @@ def test_masks_lie_where_the_devkit_projects_the_boxes(devkit, scene, ground_tru
     assert checked >= 5
 
 
-def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, ground_truth, made_config):
+def test_items_are_painted_inside_their_masks_alone(scene, ground_truth, synthetic_config):
     camera = "CAM_FRONT"
     view = ground_truth.views[camera]
     mask, _ = item_mask(view)
@@ -108,14 +110,14 @@ def test_image_changes_where_an_actor_stands_and_nowhere_else(scene, ground_trut
     assert changed[sure].mean() > 0.99 and changed[~near].mean() < 0.01
 
 
-def test_images_are_small_and_deterministic(scene, ground_truth, made_config):
-    first = Renderer(scene, made_config.image_size).images(ground_truth, 1)
-    again = Renderer(scene, made_config.image_size).images(ground_truth, 1)
+def test_images_are_small_and_deterministic(scene, ground_truth, synthetic_config):
+    first = Renderer(scene, synthetic_config.image_size).images(ground_truth, 1)
+    again = Renderer(scene, synthetic_config.image_size).images(ground_truth, 1)
     total = 0
     for camera in CAMERAS:
         assert np.array_equal(first[camera], again[camera])
         assert first[camera].std() > 10
-        total += len(cv2.imencode(".jpg", first[camera], [1, made_config.jpeg_quality])[1])
+        total += len(cv2.imencode(".jpg", first[camera], [1, synthetic_config.jpeg_quality])[1])
     assert total < 400_000
 
 
@@ -139,7 +141,7 @@ def two_boxes(near_x: float, far_x: float) -> View:
     return View(items, intrinsic, camera_from_global, (320, 180), *item_planes(items))
 
 
-def test_the_nearer_hides_the_farther():
+def test_the_nearer_box_hides_the_farther():
     for near, far in ((0, 1), (1, 0)):
         view = two_boxes(*((8.0, 20.0) if near == 0 else (20.0, 8.0)))
         share = visible_share([view])

@@ -1,4 +1,4 @@
-"""Scenes make sense: nothing overlaps, attributes fit, shapes fill their boxes."""
+"""Scenes are plausible: actors do not overlap, attributes fit, shapes fill their boxes."""
 
 import numpy as np
 import pytest
@@ -83,8 +83,7 @@ def test_attributes_fit_the_motion():
 
 
 def test_vehicle_bodies_share_one_palette():
-    """The most frequent face colour of every vehicle class is near a colour of the palette, and
-    each class takes most of them."""
+    """Face colours of each vehicle class are near most colours of the palette."""
     palette = np.array(VEHICLE_BODY)
     for label in ("car", "truck", "bus", "trailer", "construction_vehicle"):
         used = set()

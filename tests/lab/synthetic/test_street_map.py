@@ -1,4 +1,4 @@
-"""The street's map goes as far as the car does."""
+"""The map of the street is at least as long as the path of the ego vehicle."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A world is whole or absent, found again, never mixed, and the same for any number of workers."""
+"""Making a world: complete or absent, reused, resumed, and the same for any number of workers."""
 
 import hashlib
 from dataclasses import replace
@@ -98,7 +98,7 @@ def test_no_two_scenes_share_a_seed():
     "change",
     [{"train_scenes": 0}, {"frames_per_scene": 1}, {"seed": -1}, {"image_size": (800, 600)}],
 )
-def test_senseless_settings_are_errors(change):
+def test_invalid_settings_are_errors(change):
     with pytest.raises(ConfigError, match=next(iter(change))):
         replace(MINI, **change)
 

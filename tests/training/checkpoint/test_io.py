@@ -1,4 +1,4 @@
-"""Writing of checkpoints: whole, readable and finite, or the earlier one stays."""
+"""Writing of checkpoints: complete, readable and finite, or the earlier one is kept."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,14 +26,14 @@ def value_of(path: Path) -> float:
 
 @pytest.fixture
 def last(tmp_path) -> Path:
-    """A good checkpoint of an earlier step."""
+    """A valid checkpoint of an earlier step."""
     path = tmp_path / "checkpoints" / "last.ckpt"
     CheckedCheckpointIO().save_checkpoint(checkpoint(), path)
     return path
 
 
 def refused(path: Path, content: dict, message: str) -> None:
-    """Writing fails with one sentence, and nothing is changed in the folder."""
+    """Check that writing fails with a one-line message and changes nothing in the folder."""
     before, names = path.read_bytes(), sorted(path.parent.iterdir())
     with pytest.raises(TrainingError, match=message) as error:
         CheckedCheckpointIO().save_checkpoint(content, path)
@@ -41,19 +41,19 @@ def refused(path: Path, content: dict, message: str) -> None:
     assert path.read_bytes() == before and sorted(path.parent.iterdir()) == names
 
 
-def test_a_checkpoint_takes_the_place_of_the_one_before(last):
+def test_a_checkpoint_replaces_the_earlier_one(last):
     CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), last)
     assert value_of(last) == 2.0 and [p.name for p in last.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_what_a_kill_left_is_written_over(last):
+def test_a_partial_file_of_a_killed_run_is_overwritten(last):
     partial_of(last).write_bytes(b"cut off" * 10_000)
     assert value_of(last) == 1.0
     CheckedCheckpointIO().save_checkpoint(checkpoint(2.0), last)
     assert value_of(last) == 2.0 and not partial_of(last).exists()
 
 
-def test_an_interrupt_while_writing_leaves_the_earlier_one(last, monkeypatch):
+def test_an_interrupt_while_writing_keeps_the_earlier_checkpoint(last, monkeypatch):
     def save(content, file):
         file.write(b"half")
         raise KeyboardInterrupt
@@ -71,15 +71,15 @@ def test_weights_that_are_not_finite_are_refused(last, part, value):
     refused(last, content, rf"not finite after step 4 \(first {part}.model.weight\).*--train.lr")
 
 
-def test_an_optimiser_may_hold_what_is_not_finite(last):
+def test_optimiser_states_may_contain_infinities(last):
     content = checkpoint(2.0)
     content["optimizer_states"].append(torch.tensor(torch.inf))
     CheckedCheckpointIO().save_checkpoint(content, last)
     assert value_of(last) == 2.0
 
 
-def test_a_full_disk_is_one_sentence(last):
-    """The system refuses to make a file longer than that, in the middle of the tensors."""
+def test_a_full_disk_is_reported_in_one_sentence(last):
+    """A limit on the size of files stops the writer in the middle of the tensors."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_sentence(last):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(last):
+def test_a_folder_that_cannot_be_written_to_is_reported_in_one_sentence(last):
     (last.parent / "file").write_text("in the way of a folder")
     path = last.parent / "file" / "last.ckpt"
     with pytest.raises(TrainingError, match=rf"{path} cannot be written \(.*make .*/file writable"):
@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(last):
 
 
 @pytest.mark.parametrize("fault", ["flipped", "cut"])
-def test_a_disk_that_keeps_other_bytes_is_found_out(last, monkeypatch, fault):
+def test_corrupted_bytes_on_disk_are_detected(last, monkeypatch, fault):
     plain = torch.save
 
     def save(content, file):
@@ -112,14 +112,14 @@ def test_a_disk_that_keeps_other_bytes_is_found_out(last, monkeypatch, fault):
     refused(last, checkpoint(2.0), "cannot be read back")
 
 
-def test_what_only_running_code_could_restore_is_found_out(last):
-    """Before a resumed run, which reads plain data alone, refuses it."""
+def test_content_that_is_no_plain_data_is_refused(last):
+    """A resumed run reads plain data alone and could not load it."""
     content = {**checkpoint(2.0), "callbacks": {"Own": {"place": Path("x")}}}
     refused(last, content, "cannot be read back.*neither tensors nor plain data")
 
 
-def test_it_is_on_disk_before_it_takes_its_name(last, monkeypatch):
-    """The file's bytes, then its name, then the folder that has the name."""
+def test_a_checkpoint_is_flushed_before_it_is_renamed(last, monkeypatch):
+    """Flush the file, rename it, then flush its folder."""
     acts = []
     sync, replace = io.os.fsync, io.os.replace
     monkeypatch.setattr(io.os, "fsync", lambda number: (acts.append("flush"), sync(number)))
@@ -135,27 +135,27 @@ def test_a_folder_of_a_sharded_strategy_is_replaced(tmp_path):
     assert value_of(path) == 2.0
 
 
-def test_an_error_of_the_process_that_writes_is_raised_on_all(last, monkeypatch):
-    """It is kept until every process asks for it: the others wait for the write meanwhile."""
+def test_a_write_error_of_one_process_is_raised_on_all(last, monkeypatch):
+    """The error is kept until all processes ask for it; until then the others wait."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     plugin = CheckedCheckpointIO()
     plugin.save_checkpoint(checkpoint(torch.nan), last)
     assert value_of(last) == 1.0
 
-    def trainer(plugin, heard):
-        strategy = SimpleNamespace(checkpoint_io=plugin, broadcast=heard)
+    def trainer(plugin, broadcast):
+        strategy = SimpleNamespace(checkpoint_io=plugin, broadcast=broadcast)
         return Mock(spec=Trainer, strategy=strategy)
 
     with pytest.raises(TrainingError, match="not finite after step 4"):
         raise_fault(trainer(plugin, lambda own: own))
     with pytest.raises(TrainingError, match="not finite after step 4"):
-        raise_fault(trainer(CheckedCheckpointIO(), lambda own: plugin.fault))  # on another one
+        raise_fault(trainer(CheckedCheckpointIO(), lambda own: plugin.fault))  # on another process
     raise_fault(trainer(CheckedCheckpointIO(), lambda own: own))
 
 
 @pytest.mark.slow
-def test_two_processes_end_together_where_one_cannot_write(synthetic_world, tmp_path):
+def test_two_processes_end_together_if_one_cannot_write(synthetic_world, tmp_path):
     folder = tmp_path / "lss_synthetic" / "together"
     folder.mkdir(parents=True)
     (folder / "checkpoints").write_text("in the way of a folder")

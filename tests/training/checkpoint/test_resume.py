@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and resumed ends with the bits of an unbroken one."""
+"""A run that is stopped anywhere and resumed has bit for bit the results of an unbroken run."""
 
 import csv
 import multiprocessing
@@ -25,9 +25,9 @@ from bev.training.run import train
 
 @pytest.fixture(scope="module")
 def watched():
-    """What training sees, (tokens, sum of the pixels) of every batch; and a way to break in.
+    """Batches seen, as (tokens, sum of the pixels), and functions to call before given steps.
 
-    The loss draws from torch's generator, as dropout would: its state decides about the bits.
+    The loss draws from torch's generator, as dropout would, so its state affects the weights.
     """
     seen, breaks = [], {}
     plain, step = Detector.loss, TrainingModule.training_step
@@ -48,27 +48,27 @@ def watched():
 
 @pytest.fixture(autouse=True)
 def fresh(watched):
-    """Every test begins to count anew."""
+    """Clear both records before each test."""
     for record in watched:
         record.clear()
 
 
 @pytest.fixture(scope="module")
 def one_camera(quick):
-    """Two epochs of four steps, with a limit of steps as most configs have one."""
+    """Two epochs of four steps with one camera, and a limit of steps as in most configs."""
     data = replace(quick.data, cameras=("CAM_FRONT",))
     return replace(quick, data=data, train=replace(quick.train, pictures=0, max_steps=1000))
 
 
 @pytest.fixture(scope="module")
 def whole(one_camera, watched):
-    """An unbroken run: what it saw, its folder, its weights."""
+    """Batches, folder and weights of an unbroken run."""
     return unbroken(one_camera, watched, "whole")
 
 
 @pytest.fixture(scope="module")
 def killed(one_camera, watched):
-    """The folder of a run that ended without warning in its seventh step."""
+    """Folder of a run that ended without warning in its seventh step."""
     watched[0].clear()
     watched[1][7] = fail
     config = named(one_camera, "killed", save_minutes=0.0)
@@ -93,7 +93,7 @@ def weights(folder):
 
 
 def rows(folder):
-    """Step and loss of every logged step, of all parts of a run, in the order of their writing."""
+    """Step and loss of every logged step of all parts of a run, in the order of writing."""
     parts = sorted(folder.glob("metrics_before_resume_*.csv"), key=lambda p: p.stat().st_mtime)
     found = []
     for path in [*parts, folder / "metrics.csv"]:
@@ -109,7 +109,7 @@ def same(first, second):
 
 
 def terminate(number=signal.SIGTERM):
-    """Send a signal to this process and to its loader's."""
+    """Function that sends a signal to this process and to its dataloader workers."""
 
     def send():
         for process in [*multiprocessing.active_children(), multiprocessing.current_process()]:
@@ -132,12 +132,12 @@ def last_of(config):
 
 
 @pytest.mark.parametrize(("workers", "sampling"), [(0, "frame"), (2, "class")])
-def test_stopped_anywhere_it_ends_as_an_unbroken_run(
+def test_a_stopped_and_resumed_run_equals_an_unbroken_run(
     one_camera, watched, request, workers, sampling
 ):
-    """By a signal within an epoch, twice in a row, at its last step, and by Ctrl-C.
+    """Stopped by a signal within an epoch, twice in a row, at its last step, and by Ctrl-C.
 
-    Sampled by class, by processes of the loader: in an epoch's middle and at its last step.
+    With sampling by class and dataloader workers: in the middle of an epoch and at its last step.
     """
     seen, breaks = watched
     config, whole = one_camera, None
@@ -170,8 +170,8 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_run(
     assert len(history.read_text().splitlines()) == 2
 
 
-def test_an_optimiser_and_a_schedule_of_torch_go_on_with_their_states(one_camera, watched):
-    """Momentum, the rate's place in its cycle, colours and masks: to the bit."""
+def test_optimiser_schedule_and_augmentation_resume_with_their_states(one_camera, watched):
+    """Momentum, position in the rate's cycle, colours and grid masks: bit for bit."""
     seen, breaks = watched
     augmentation = replace(
         one_camera.data.image_augmentation,
@@ -199,7 +199,7 @@ def test_an_optimiser_and_a_schedule_of_torch_go_on_with_their_states(one_camera
         train(longer, resume=last_of(broken))
 
 
-def test_killed_without_warning_it_goes_back_to_the_last_write(one_camera, watched, whole, killed):
+def test_a_killed_run_resumes_from_its_last_checkpoint(one_camera, watched, whole, killed):
     expected, _, final = whole
     folder = shutil.copytree(killed, killed.with_name("killed_last"))
     last = folder / "checkpoints" / "last.ckpt"
@@ -211,7 +211,7 @@ def test_killed_without_warning_it_goes_back_to_the_last_write(one_camera, watch
 
 
 def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whole, killed):
-    """It is written during validation, when the epoch's batches are done and the epoch is not."""
+    """It is written during validation, after the epoch's last batch and before the epoch's end."""
     expected, _, final = whole
     folder = shutil.copytree(killed, killed.with_name("killed_best"))
     best = folder / "checkpoints" / "best.ckpt"
@@ -223,8 +223,8 @@ def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whol
 
 
 @pytest.mark.parametrize("limits", [{"max_steps": 8}, {"max_steps": 7, "epochs": 5}])
-def test_stopped_between_epochs_that_are_not_validated(one_camera, watched, limits):
-    """And in its last step, after which there is only the evaluation."""
+def test_a_run_stopped_between_epochs_without_validation_resumes(one_camera, watched, limits):
+    """The run is also stopped in its last step, after which only the evaluation is left."""
     seen, breaks = watched
     steps = limits["max_steps"]
     name = f"between_{steps}"
@@ -243,7 +243,7 @@ def test_stopped_between_epochs_that_are_not_validated(one_camera, watched, limi
     assert same(weights(last.parents[1]), final)
 
 
-def test_a_run_that_reached_its_steps_can_be_made_longer(one_camera, watched, whole):
+def test_a_finished_run_can_be_extended(one_camera, watched, whole):
     expected, _, final = whole
     watched[0].clear()
     folder, _ = train(named(one_camera, "short", max_steps=3, validate_every=0))
@@ -252,8 +252,8 @@ def test_a_run_that_reached_its_steps_can_be_made_longer(one_camera, watched, wh
     assert same(weights(folder), final)
 
 
-def test_the_best_checkpoint_of_a_run_cut_short_goes_on(one_camera, watched, whole):
-    """It is validated where it stops, within an epoch, before training lets go of its weights."""
+def test_the_best_checkpoint_of_a_run_with_fewer_steps_resumes(one_camera, watched, whole):
+    """It is validated where it stops, within an epoch, before training releases its weights."""
     expected, _, final = whole
     watched[0].clear()
     folder, _ = train(named(one_camera, "cut", max_steps=3))
@@ -262,9 +262,11 @@ def test_the_best_checkpoint_of_a_run_cut_short_goes_on(one_camera, watched, who
     assert same(weights(folder), final)
 
 
-def test_gradients_that_accumulate_are_not_lost(one_camera, watched):
-    """Asked to stop within an accumulation of 3 batches, it ends the optimiser step first; killed
-    there, it goes back to before it. An epoch of 4 batches has 2 optimiser steps."""
+def test_accumulated_gradients_are_not_lost(one_camera, watched):
+    """Within an accumulation of 3 batches, a stopped run completes the optimiser step first.
+
+    A killed run resumes before the accumulation. An epoch of 4 batches has 2 optimiser steps.
+    """
     seen, breaks = watched
     config = named(one_camera, "accumulated", accumulate=3, validate_every=0)
     expected, _, final = unbroken(config, watched, "whole_accumulated")
@@ -285,14 +287,14 @@ def test_gradients_that_accumulate_are_not_lost(one_camera, watched):
     assert same(weights(last.parents[1]), final)
 
 
-def test_a_position_fits_only_the_visits_that_it_counts(one_camera, killed, whole):
+def test_a_position_within_an_epoch_needs_the_same_sampling(one_camera, killed, whole):
     last = killed / "checkpoints" / "last.ckpt"
     check_resumable(last, one_camera, ranks=1)
     other = replace(one_camera, data=replace(one_camera.data, batch_size=1, fraction=0.5))
     with pytest.raises(CheckpointError) as error:
         check_resumable(last, other, ranks=2)
     for part in ("after 2 batches", "data.batch_size was 2, now 1", "data.fraction was 1.0",
-                 "1 processes, now 2"):  # fmt: skip
+                 "the number of processes was 1, now 2"):  # fmt: skip
         assert part in str(error.value)
-    # From an epoch's end any will do.
+    # A checkpoint at an epoch's end resumes with any sampling.
     check_resumable(whole[1] / "checkpoints" / "last.ckpt", other, ranks=2)

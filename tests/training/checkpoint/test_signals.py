@@ -1,4 +1,4 @@
-"""Signals: noted here and heeded after the step; a whole process group stopped or killed."""
+"""Signals are handled after the step; a whole process group is stopped or killed."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from bev.training.checkpoint.signals import StopSignals
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_second_interrupt_is_not_waited_for():
+def test_a_second_interrupt_stops_at_once():
     signals = StopSignals()
     before = signal.getsignal(signal.SIGINT)
     signals.listen()
@@ -34,8 +34,8 @@ def test_a_second_interrupt_is_not_waited_for():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_group_killed_in_the_middle(quick, tmp_path, number):
-    """The command line; its loader processes get the signal too, as a cluster sends it."""
+def test_a_killed_process_group_resumes(quick, tmp_path, number):
+    """Dataloader workers get the signal too, as on a cluster."""
     base = tmp_path / "base.py"
     config = replace(quick, train=replace(quick.train, run_name="one"))
     config = replace(

@@ -1,6 +1,6 @@
-"""Stages of training on two processes, for ``test_staged_processes``: a program, run by its path.
+"""Program that trains in stages on two processes, for ``test_staged_processes``.
 
-Writes the weights of each rank after every step.
+It is run by its path and writes the weights of each rank after every step.
 """
 
 import sys
@@ -39,7 +39,7 @@ class Network(nn.Module):
 
 @dataclass
 class Points:
-    """A batch; as many of them as there are steps, for each process."""
+    """A batch of random points; each process has one batch per step."""
 
     x: torch.Tensor
     tokens: tuple[str, ...] = ("made",)
@@ -82,7 +82,7 @@ def main(folder):
     watch = Watch()
     trainer = Trainer(
         accelerator="cpu", devices=PROCESSES, max_epochs=1, logger=False,
-        strategy=DDPStrategy(gradient_as_bucket_view=True),  # as train() has it
+        strategy=DDPStrategy(gradient_as_bucket_view=True),  # as in train()
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[watch], use_distributed_sampler=False, default_root_dir=folder,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Optimisers and schedules of torch: their rates, the warm-up, the batch, and their saved state."""
+"""Optimisers and schedules of torch: rates, warm-up, scaling by batch size, and saved states."""
 
 import io
 import math
@@ -58,10 +58,10 @@ def start(config, batch=8, total=TOTAL):
 
 
 def go(layers, optimizer, schedule, steps):
-    """(rate, momentum) of the groups in every step."""
+    """Make steps; returns (rate, momentum) of the parameter groups in every step."""
     seen = []
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # torch warns where steps come in the wrong order
+        warnings.simplefilter("error")  # torch warns if steps are in the wrong order
         for _ in range(steps):
             seen.append([(g["lr"], g.get("momentum")) for g in optimizer.param_groups])
             layers(torch.ones(1, 2)).square().mean().mul(0.01).backward()
@@ -75,7 +75,7 @@ def rates(config, batch=8, steps=TOTAL):
     return [[rate for rate, _ in groups] for groups in go(*start(config, batch), steps)]
 
 
-def test_rates_of_worked_steps():
+def test_rates_worked_out_by_hand():
     def at(schedule, **fields):
         config = replace(FLAT, schedule=schedule, lr=1.0, **fields)
         return [step[0] for step in rates(config)]
@@ -89,14 +89,14 @@ def test_rates_of_worked_steps():
     assert steps == pytest.approx([1.0] * 17 + [0.1] * 2 + [0.01])
     assert at(partial(MultiStepLR, milestones=(17, 19))) == steps
     one = at(partial(OneCycleLR, pct_start=0.5))
-    # Torch's peak stands at pct_start * total - 1, and its rate starts at a 25th of it.
+    # Torch's peak is at step pct_start * total - 1; the rate starts at 1/25 of the peak.
     assert one.index(max(one)) == 9 and one[9] == 1.0 and one[0] == pytest.approx(1 / 25)
     assert one[-1] == pytest.approx(1 / 25 / 1e4)
 
 
 @each
-def test_the_warm_up_multiplies_whatever_the_schedule_says(schedule):
-    """Also where torch computes each rate from the one before."""
+def test_the_warm_up_multiplies_the_rate_of_any_schedule(schedule):
+    """This includes schedules that compute each rate from the previous one."""
     config = replace(FLAT, schedule=schedule)
     plain = rates(config)
     warm = rates(replace(config, warmup_steps=6))
@@ -106,7 +106,7 @@ def test_the_warm_up_multiplies_whatever_the_schedule_says(schedule):
 
 
 @each
-def test_the_batch_scales_all_rates_alike(schedule):
+def test_the_batch_size_scales_all_rates_alike(schedule):
     config = replace(FLAT, schedule=schedule, warmup_steps=3)
     once, twice = torch.tensor(rates(config, 8)), torch.tensor(rates(config, 16))
     assert torch.allclose(2 * once, twice, rtol=1e-9)
@@ -116,7 +116,7 @@ def test_the_batch_scales_all_rates_alike(schedule):
 
 @each
 def test_a_part_keeps_its_share_of_the_rate_in_every_stage(schedule):
-    """A tenth at first, a half from the second fifth on, of what the schedule says of all."""
+    """One part has 1/10 of the schedule's rate at first, and 1/2 after 2/5 of the run."""
     config = replace(FLAT, schedule=schedule, warmup_steps=3)
     stages = (StageConfig(rates=(("1", 0.1),)), StageConfig(0.4, rates=(("1", 0.5),)))
     both = torch.tensor(rates(replace(config, stages=stages)))
@@ -127,7 +127,7 @@ def test_a_part_keeps_its_share_of_the_rate_in_every_stage(schedule):
 
 
 @each
-def test_a_saved_state_goes_on_with_the_same_bits(schedule):
+def test_a_saved_state_resumes_bit_for_bit(schedule):
     config = replace(FLAT, schedule=schedule, warmup_steps=5,
                      optimizer=partial(torch.optim.SGD, momentum=0.9))  # fmt: skip
     layers, *rest = start(config)
@@ -146,7 +146,7 @@ def test_a_saved_state_goes_on_with_the_same_bits(schedule):
             assert torch.equal(ours, theirs)
 
 
-def test_a_schedule_of_another_length_does_not_go_on():
+def test_a_schedule_of_another_length_cannot_resume():
     config = replace(FLAT, schedule=OneCycleLR)
     state = start(config)[2].state_dict()
     with pytest.raises(CheckpointError, match="OneCycleLR.* was made for a run of 20 steps.* 30"):
@@ -155,7 +155,7 @@ def test_a_schedule_of_another_length_does_not_go_on():
     state = start(staged)[2].state_dict()
     with pytest.raises(CheckpointError, match="a fraction of the run, was made for a run of 20"):
         start(staged, total=30)[2].load_state_dict(state)
-    state = start(FLAT)[2].state_dict()  # a constant rate does
+    state = start(FLAT)[2].state_dict()  # a constant rate can resume
     start(FLAT, total=30)[2].load_state_dict(state)
 
 
@@ -166,7 +166,7 @@ def test_a_schedule_of_another_length_does_not_go_on():
      (partial(StepLR, step_size=0.3), True),
      (partial(SequentialLR, schedulers=[LinearLR, CosineAnnealingLR], milestones=[4]), True)],
 )  # fmt: skip
-def test_which_schedules_depend_on_the_runs_length(schedule, follows):
+def test_follows_run_detects_schedules_that_depend_on_the_length(schedule, follows):
     config = replace(FLAT, schedule=schedule)
     assert follows_run(config) is follows
     for start in (4.0, 0.4):
@@ -175,8 +175,8 @@ def test_which_schedules_depend_on_the_runs_length(schedule, follows):
 
 
 def test_every_optimiser_of_torch_takes_the_rate():
-    """Each with the run's rate and weight decay, where it knows one."""
-    parameters = torch.nn.Linear(2, 2, bias=False)  # Muon takes matrices alone
+    """Every optimiser gets the run's rate, and the weight decay if it has one."""
+    parameters = torch.nn.Linear(2, 2, bias=False)  # Muon accepts matrices only
     for target in sorted(OptimizerCall.known().values(), key=lambda t: t.__name__):
         if target.__module__.startswith("torch.optim."):
             without = target.__name__ in ("LBFGS", "Rprop", "SparseAdam")
@@ -204,6 +204,6 @@ def test_every_optimiser_of_torch_takes_the_rate():
         ({"schedule": partial(OneCycleLR, max_lr=[0.1, 0.2])}, "name in train.stages"),
     ],
 )
-def test_what_cannot_work_is_refused_in_a_sentence(fields, message):
+def test_invalid_optimisers_and_schedules_are_refused(fields, message):
     with pytest.raises(ConfigError, match=message):
         start(replace(FLAT, **fields))

@@ -1,4 +1,4 @@
-"""Stages on two processes."""
+"""Training in stages on two processes."""
 
 import copy
 import os
@@ -13,8 +13,8 @@ from isolated import run_forked
 from bev.training.optimization.stages import Stages, stage_at
 
 
-def test_two_processes_train_in_stages_as_one_with_both_batches(tmp_path):
-    """DDP expects the gradients of each stage and no others, and averages them."""
+def test_two_processes_train_in_stages_like_one_with_both_batches(tmp_path):
+    """DDP averages the gradients of each stage's trained parameters, and expects no others."""
     program = Path(processes.__file__)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Stages of a run: what is frozen stays to the bit; rates by hand; stops anywhere."""
+"""Training stages: frozen parts, rates worked out by hand, and stopping in any stage."""
 
 import copy
 import math
@@ -31,7 +31,7 @@ HEAD_FIRST = (StageConfig(only=("head",)), StageConfig(0.375, rates=(("backbone"
 
 
 class Network(torch.nn.Module):
-    """Each part with a weight matrix, a norm and a dropout."""
+    """Three parts, each with a weight matrix, a norm and a dropout."""
 
     def __init__(self):
         super().__init__()
@@ -48,8 +48,8 @@ def trained_parts(stages, stage):
     return {name for name, p in stages.model.named_parameters() if p.requires_grad}
 
 
-def test_rates_of_worked_steps():
-    """Warm-up of 2 steps, cosine over 10, the neck from step 4 on, the body at a tenth from 6."""
+def test_rates_worked_out_by_hand():
+    """Warm-up of 2 steps, cosine over 10; neck from step 4 on, body from 6 on at a tenth."""
     model = Network()
     stages = Stages(model, (
         StageConfig(only=("head",), rates=(("head.1", 2.0),)),
@@ -84,9 +84,11 @@ def test_rates_of_worked_steps():
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
-def test_what_is_frozen_stays_to_the_bit(optimizer):
-    """Neither decay, nor what an earlier stage left, nor a step's statistics move it; it is not in
-    the gradient's norm, and what trains moves."""
+def test_frozen_parts_stay_bit_for_bit(optimizer):
+    """Weight decay, states of an earlier stage and norm statistics do not change a frozen part.
+
+    Its gradients are not in the gradient norm, and the other parts change.
+    """
     torch.manual_seed(0)
     model = Network()
     stages = Stages(model, (StageConfig(), StageConfig(2, frozen=("body", "neck.0.weight"))))
@@ -109,10 +111,10 @@ def test_what_is_frozen_stays_to_the_bit(optimizer):
     assert kept == {n for n in state if n.startswith("body.")} | {"neck.0.weight"}
 
 
-def test_modes_follow_what_trains():
-    """Norms and dropouts of what is frozen rest; the weights of fixed norms train."""
+def test_frozen_norms_and_dropouts_are_in_evaluation_mode():
+    """The weights of norms in ``fixed_norms`` train."""
     model = Network()
-    model.head[0].requires_grad_(False)  # by the model itself: no stage lets it train
+    model.head[0].requires_grad_(False)  # frozen by the model itself in all stages
     stages = Stages(model, (
         StageConfig(frozen=("body",), fixed_norms=("neck",)), StageConfig(1, only=("head",)),
     ))  # fmt: skip
@@ -145,12 +147,12 @@ def test_the_stage_of_a_step():
         ({"frozen": ("*",)}, r"stage 1: nothing is left to train"),
     ],
 )
-def test_a_part_that_is_none_is_refused(stage, message):
+def test_an_unknown_part_is_refused(stage, message):
     with pytest.raises(ConfigError, match=message):
         Stages(Network(), (StageConfig(), StageConfig(3, **stage)))
 
 
-def test_settings_that_cannot_work_are_refused():
+def test_invalid_stage_settings_are_refused():
     for wrong in ({"start": 1.5}, {"start": -1.0}, {"start": math.nan}, {"start": math.inf}):
         with pytest.raises(ConfigError, match="a fraction of the run below 1"):
             StageConfig(**wrong)
@@ -183,20 +185,20 @@ def test_stages_are_saved_and_set_from_the_command_line():
 
 @pytest.fixture(scope="module")
 def small(quick):
-    """Two epochs of four steps, one camera; the second stage begins within the first epoch."""
+    """Two epochs of four steps with one camera; the second stage starts within the first epoch."""
     settings = replace(quick.train, pictures=0, stages=HEAD_FIRST, ema=0.9)
     return replace(quick, data=replace(quick.data, cameras=("CAM_FRONT",)), train=settings)
 
 
 @pytest.fixture(scope="module")
 def whole(small) -> Path:
-    """The folder of an unbroken run."""
+    """Folder of an unbroken run."""
     return train(named(small, "whole"))[0]
 
 
 @pytest.fixture
 def breaks(monkeypatch):
-    """Steps before which the process gets a signal, counted over its parts."""
+    """Steps before which the process gets a signal, counted over all parts of a run."""
     asked, seen, step = set(), [], TrainingModule.training_step
 
     def training_step(self, batch, index):
@@ -214,11 +216,12 @@ def named(config, name, **fields):
     return replace(config, train=replace(config.train, run_name=name, **fields))
 
 
-def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(
-    small, whole, breaks, capsys
-):
-    """And in the first stage all but the head is what it began with: weights, their average, and
-    statistics."""
+def test_a_run_stopped_in_any_stage_equals_an_unbroken_run(small, whole, breaks, capsys):
+    """Stop in the first stage, between stages and in the second stage.
+
+    In the first stage only the head changes: the weights, averages and statistics of all other
+    parts stay.
+    """
     assert "lr-AdamW/0-0.1" in (whole / "metrics.csv").read_text().splitlines()[0]
     unbroken = read_checkpoint(whole / "checkpoints" / "last.ckpt")
     config = named(small, "broken")
@@ -242,8 +245,8 @@ def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(
         check_resumable(last, replace(config, train=replace(config.train, stages=HEAD_FIRST[:1])))
     train(config, resume=last)
     out = capsys.readouterr().out
-    assert out.count("stage 0: of the parameters") == 2  # where it began, and went on from step 2
-    assert out.count("stage 1: of the parameters") == 2  # went on from its first step, and from 6
+    assert out.count("stage 0: of the parameters") == 2  # at the start, and resumed from step 2
+    assert out.count("stage 1: of the parameters") == 2  # resumed from its first step, and from 6
     broken = read_checkpoint(last)
     assert unbroken["global_step"] == broken["global_step"] == 8
     for kind in ("state_dict", "current_model_state"):
@@ -253,8 +256,8 @@ def test_stopped_in_either_stage_and_between_it_ends_as_an_unbroken_run(
         assert {n.split(".")[1] for n in moved} >= {"backbone", "neck", "view", "encoder", "head"}
 
 
-def test_other_classes_on_top_of_trained_weights(small, whole):
-    """Rows of classes that are known begin as trained; the head trains, the rest is as it was."""
+def test_a_head_of_other_classes_trains_on_loaded_weights(small, whole):
+    """Rows of known classes are loaded; the head trains, and all other parts stay as loaded."""
     weights = whole / "checkpoints" / "last.ckpt"
     there = read_checkpoint(weights)["state_dict"]
     groups = (("pedestrian", "bus"), ("car",))
