@@ -194,7 +194,7 @@ def test_wrong_roots_versions_and_splits_are_named(nuscenes_root, tmp_path):
 
 
 def test_vehicle_polygons_do_not_depend_on_num_points(synthetic_world):
-    """Also in training, which leaves out boxes without points, and under BEV augmentation."""
+    """Training leaves out boxes without points, not their polygons; BEV augmentation applies."""
     data = DataConfig(
         root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176),
         polygons=PolygonConfig(("vehicle",)),

@@ -67,7 +67,7 @@ def same(value, other):
 
 @pytest.mark.parametrize("rate", [1.0, -2.0])
 def test_listed_frames_equal_those_of_the_nuscenes_source(both, rate):
-    """With adjacent key frames, at normal speed and backwards at twice the speed."""
+    """Frames have adjacent key frames, at normal speed and backwards at twice the speed."""
     own, listed = (opened(data).frames(data.splits[0]) for data in both)
     assert listed.tokens == own.tokens and listed.scenes == own.scenes and len(listed) == 8
     for place in range(8):

@@ -34,7 +34,7 @@ def boxes_at(*places, label=0, score=1.0, yaw=0.0) -> Boxes3D:
 
 
 def test_one_exact_one_displaced_and_one_missed_box():
-    """Of three vans one is predicted exactly, one 1.5 m off, and one is missed."""
+    """One of three vans is predicted exactly, one 1.5 m off, and one is missed."""
     gt_boxes = {"a": boxes_at((10, 0), (20, 0), (30, 0))}
     predicted = {"a": Boxes3D.cat([boxes_at((20, 1.5), score=0.8), boxes_at((10, 0), score=0.9)])}
     found = score_boxes(predicted, gt_boxes, VAN)

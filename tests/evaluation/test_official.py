@@ -35,7 +35,7 @@ def test_boxes_with_points_as_prediction_score_perfectly(index, frames, tmp_path
 
 
 def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_path):
-    """As for folds: each list is scored on its own samples, and the data root is unchanged."""
+    """Each list is scored on its own samples, as for folds, and the data root is unchanged."""
     first, second = [f.token for f in frames[:10]], [f.token for f in frames[10:25]]
     scores = [
         evaluate_submission(noisy_file, index, tokens, tmp_path / str(number)).mean_ap

@@ -49,7 +49,7 @@ def test_maps_of_flipped_ground_truth_flip_back_to_the_ground_truth(direction_bi
 
 
 def test_headings_of_different_direction_bins_are_not_averaged():
-    """At a border, one output has bin 0 and 22 degrees left, the other bin 1 and 22 right."""
+    """One output has bin 0 and 22 degrees left, the other bin 1 and 22 right, at a border."""
     left, right = (torch.tensor(math.radians(a)) for a in (22.0, -22.0))
 
     def output_of(direction, turn):

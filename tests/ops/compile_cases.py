@@ -104,7 +104,7 @@ def test_export_round_trip(tmp_path, device):
 @on_every_device
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_autocast_leaves_the_sums_in_float32(dtype, device):
-    """As in the model: depth is float32, and the context may be in half precision."""
+    """Depth is float32, as in the model, and the context may be in half precision."""
     points, depth, _ = case(device=device)
     context = case(dtype, device)[2]
     plan = VoxelPlan.from_points(points, GRID)

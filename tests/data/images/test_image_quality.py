@@ -125,7 +125,7 @@ def test_a_reduced_decode_of_a_real_image_is_the_mean(real):
 
 
 def test_a_reduced_decode_aliases_less_than_a_full_one(real):
-    """At the published evaluation scale, 704 / 1600; twice the error is 6 dB."""
+    """The scale is the published one of evaluation, 704 / 1600; twice the error is 6 dB."""
     gains = []
     for path in real:
         matrix = placed((900, 1600), 0.44)

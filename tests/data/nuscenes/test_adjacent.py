@@ -205,7 +205,7 @@ def test_adjacent_images_share_colour_jitter_and_grid_mask(config):
 
 
 def test_moments_of_different_records_have_different_names(with_sweeps):
-    """Also where the first camera's record is the same: names are the keys of stored features."""
+    """Names are keys of stored features: they differ even if the first camera's record agrees."""
     index = with_sweeps
     names = {}
     for sample in range(8):

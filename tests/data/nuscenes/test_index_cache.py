@@ -45,7 +45,7 @@ def test_reopening_reads_no_table_and_writes_nothing(root, hashings):
 
 
 def test_a_read_only_root_is_left_alone(root, user_cache, builds):
-    """Also for the superuser, whom the file mode does not stop."""
+    """This holds for the superuser too, whom the file mode does not stop."""
     root.chmod(0o555)
     try:
         before = names(root)
@@ -118,7 +118,7 @@ def test_a_copied_root_reuses_its_index(root, tmp_path, builds):
 
 
 def test_a_read_only_copy_keeps_its_index(root, tmp_path, user_cache, builds):
-    """As on a shared disk: the existing index is used, and recorded in the user cache."""
+    """The existing index is used, as on a shared disk, and recorded in the user cache."""
     first = open_index(root, VERSION)
     copy = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copy)
     for path in (copy, copy / ".index"):

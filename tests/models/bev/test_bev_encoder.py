@@ -16,7 +16,7 @@ def test_the_output_has_the_grids_resolution(skip, size):
 
 
 def test_only_a_skip_preserves_single_cells():
-    """With zeroed stages, a cell reaches only its direct neighbours, and only by the skip."""
+    """A cell reaches only its direct neighbours, by the skip, if the stages are zeroed."""
     torch.manual_seed(0)
     bev, other = torch.randn(1, 6, 16, 16), torch.zeros(1, 6, 16, 16)
     other[..., 7, 9] = 1.0

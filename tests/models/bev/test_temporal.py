@@ -152,7 +152,7 @@ def stream(batch):
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_stream_with_a_feature_cache_equals_recomputing(batch, two_times, mirror):
-    """With the cache, batches contain no images of previous frames."""
+    """Batches for the cache contain no images of previous frames."""
     model = replace(two_times, flip_tta=mirror).build().eval()
     looked = []
     model.backbone.register_forward_pre_hook(lambda _, args: looked.append(len(args[0])))

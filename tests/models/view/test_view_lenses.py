@@ -112,7 +112,7 @@ def test_no_network_receives_nan(wide):
 
 
 def test_ray_features_contain_the_nearness_of_the_ground(wide):
-    """Also along rays of a fisheye: ten metres divided by the distance."""
+    """The feature is ten metres divided by the distance, also along rays of a fisheye."""
     pixels = feature_pixels(IMAGE, (8, 20), 8)
     inverse = ray_features(pixels, wide, IDENTITY)[:, :, 3].flatten(2)
     rays = wide.rays(pixels.view(1, 1, -1, 2).expand(2, 3, -1, -1))
