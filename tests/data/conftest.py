@@ -1,4 +1,4 @@
-"""A data root to write in, with an index that no other test shares."""
+"""A writable data root, with an index that no other test shares."""
 
 import shutil
 from pathlib import Path
@@ -16,13 +16,13 @@ def synthetic_tables(tmp_path_factory) -> Path:
 
 @pytest.fixture()
 def root(synthetic_tables, tmp_path) -> Path:
-    """A data root of the test's own, that may be written."""
+    """A writable data root that no other test uses."""
     return shutil.copytree(synthetic_tables, tmp_path / "root")
 
 
 @pytest.fixture()
 def user_cache(tmp_path, monkeypatch) -> Path:
-    """The usual places, with a user's cache folder of the test's own."""
+    """The default cache locations, with a user cache folder that no other test uses."""
     monkeypatch.delenv("BEV_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "bev" / "index"
@@ -30,7 +30,7 @@ def user_cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture()
 def builds(monkeypatch) -> list[Path]:
-    """The folders that are filled from here on."""
+    """The folders of the indexes that the test builds."""
     filled, run = [], index_cache._run
     monkeypatch.setattr(index_cache, "_run", lambda *job: (filled.append(job[1]), run(*job)))
     return filled

@@ -1,4 +1,4 @@
-"""Samples of differing rigs in one batch."""
+"""Batches of samples with different camera rigs."""
 
 from dataclasses import is_dataclass, replace
 
@@ -25,7 +25,7 @@ def sample(cameras: int) -> Batch:
     )
 
 
-def test_samples_are_filled_up_to_the_largest_rig():
+def test_samples_are_padded_to_the_largest_rig():
     samples = [sample(2), sample(4), sample(1)]
     batch = collate(samples)
     expected = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]).bool()
@@ -37,7 +37,7 @@ def test_samples_are_filled_up_to_the_largest_rig():
         assert torch.equal(
             batch.views.cameras.intrinsics[i, :count], one.views.cameras.intrinsics[0]
         )
-    # Nothing is seen by an absent camera, and none of its rays leads anywhere.
+    # An absent camera sees no point, and its rays are NaN.
     absent = batch.views.cameras[~expected]
     pixels, depth = absent.project(torch.rand(5, 7, 3))
     assert not (depth > 0).any() and not (pixels >= 0).any()
@@ -55,9 +55,9 @@ def with_lenses(*lenses) -> Batch:
     return replace(one, views=replace(one.views, cameras=replace(one.views.cameras, lens=lens)))
 
 
-def test_rigs_of_differing_lenses(monkeypatch):
-    """Each camera keeps its own through collating, filling up, pinning and moving."""
-    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)  # a GPU's
+def test_rigs_with_different_lenses(monkeypatch):
+    """Each camera keeps its lens through collating, padding, pinning and moving."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)  # needs a GPU
     wide, wider = KannalaBrandt.make((0.02, 0, 0, 0), 1.5), KannalaBrandt.make((0, 0, 0, 0), 1.6)
     samples = [
         with_lenses(Pinhole(), wide), with_lenses(wider), with_lenses(*[Pinhole()] * 3)
@@ -80,14 +80,14 @@ def test_rigs_of_differing_lenses(monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_equal_rigs_are_whole(count):
+def test_equal_rigs_have_no_camera_mask(count):
     batch = collate([sample(count), sample(count)])
     assert batch.views.camera_mask is None and batch.to("cpu").views.camera_mask is None
     assert replace(batch).views.images.shape == (2, count, 3, 4, 6)
 
 
 def tensors(value) -> list[torch.Tensor]:
-    """All tensors of a batch, but for the poses."""
+    """All tensors of a batch except ``global_from_ego``."""
     if isinstance(value, torch.Tensor):
         return [value]
     if is_dataclass(value):
@@ -95,8 +95,8 @@ def tensors(value) -> list[torch.Tensor]:
     return [t for part in value or () if not isinstance(part, str) for t in tensors(part)]
 
 
-def test_views_of_every_time_move_with_the_batch(monkeypatch):
-    """All of them, and nothing is lost: names, and where and when other times were."""
+def test_adjacent_views_move_with_the_batch(monkeypatch):
+    """All tensors move; names, poses and times of the adjacent frames are kept."""
     one, other = sample(2), sample(3)
     place = {"ego_from_adjacent": torch.eye(4)[None], "seconds": torch.tensor([-0.5])}
     samples = [replace(s, adjacent=[AdjacentViews(**vars(s.views), **place)]) for s in (one, other)]

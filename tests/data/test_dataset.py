@@ -1,4 +1,4 @@
-"""Key frames as batches: geometry survives every augmentation, and nothing repeats by accident."""
+"""Key frames as batches: augmentation keeps the geometry consistent and repeats by seed."""
 
 from dataclasses import replace
 
@@ -23,16 +23,16 @@ from bev.geometry import apply_transform
 
 
 @pytest.fixture(scope="module")
-def made(synthetic_world):
+def config_and_frames(synthetic_world):
     config = DataConfig(
         root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176), lidar=True, workers=0
     )
     return config, opened(config).frames("synthetic_train")
 
 
-def test_boxes_follow_images_and_bev_through_augmentation(made):
+def test_boxes_follow_images_and_bev_through_augmentation(config_and_frames):
     """A corner projected after augmentation is the augmented projection of the corner."""
-    config, frames = made
+    config, frames = config_and_frames
     plain = KeyFrames(frames, replace(config, image_augmentation=ImageAugmentation.off(),
                                       bev_augmentation=BevAugmentation.off()), True)  # fmt: skip
     strong = KeyFrames(
@@ -60,8 +60,8 @@ def test_boxes_follow_images_and_bev_through_augmentation(made):
         torch.testing.assert_close(moved[seen], expected[seen], atol=0.1, rtol=0)
 
 
-def test_augmentation_depends_on_the_seed_and_the_visit_alone(made):
-    config, frames = made
+def test_augmentation_depends_on_the_seed_and_the_visit_alone(config_and_frames):
+    config, frames = config_and_frames
     data = KeyFrames(frames, config, True, seed=7)
 
     def fingerprint(workers):
@@ -74,14 +74,14 @@ def test_augmentation_depends_on_the_seed_and_the_visit_alone(made):
 
     first = fingerprint(0)
     assert first == fingerprint(2)
-    assert len({entry[2] for entry in first}) == len(first)  # every sample its own draw
+    assert len({entry[2] for entry in first}) == len(first)  # every sample has its own draw
     assert data[(3, 0)].bev_from_ego.sum() != data[(2, 0)].bev_from_ego.sum()
-    # Visited twice in an epoch, a frame is augmented anew.
+    # A frame visited twice in an epoch gets another augmentation.
     assert data[(2, 0, 1)].bev_from_ego.sum() != data[(2, 0)].bev_from_ego.sum()
 
 
-def test_a_batch_joins_samples_and_moves(made):
-    config, frames = made
+def test_a_batch_joins_samples_and_moves(config_and_frames):
+    config, frames = config_and_frames
     data = KeyFrames(frames, config, True)
     batch = collate([data[0], data[1]]).to("cpu")
     assert len(batch) == 2
@@ -92,16 +92,16 @@ def test_a_batch_joins_samples_and_moves(made):
     assert batch.global_from_ego.dtype == torch.float64
 
 
-def test_evaluation_gets_lidar_where_it_is_asked_for_and_there(made):
-    config, frames = made
+def test_evaluation_loads_lidar_if_requested_and_available(config_and_frames):
+    config, frames = config_and_frames
     assert len(KeyFrames(frames, config, training=False)[0].lidar[0]) > 1000
     assert len(KeyFrames(frames, replace(config, lidar=False), False)[0].lidar[0]) == 0
     lost = replace(frames[0], lidar_path=None)
     assert len(KeyFrames([lost], config, training=False)[0].lidar[0]) == 0
 
 
-def test_any_subset_and_order_of_cameras(made):
-    config, _ = made
+def test_any_subset_and_order_of_cameras(config_and_frames):
+    config, _ = config_and_frames
     chosen = replace(config, cameras=("CAM_BACK", "CAM_FRONT"))
     frame = opened(chosen).frames("synthetic_val")[0]
     assert [camera.name for camera in frame.cameras] == ["CAM_BACK", "CAM_FRONT"]
@@ -109,12 +109,12 @@ def test_any_subset_and_order_of_cameras(made):
         opened(replace(config, cameras=("CAM_SIDE",))).frames("synthetic_val")
 
 
-def test_dropped_cameras_are_drawn_anew_and_keep_their_order(made):
-    config, frames = made
+def test_dropped_cameras_vary_by_epoch_and_keep_their_order(config_and_frames):
+    config, frames = config_and_frames
     data = KeyFrames(frames, replace(config, drop_cameras=2), training=True, seed=3)
     names = [camera.name for camera in frames[0].cameras]
     own = {c.intrinsics[0, 0].item(): i for i, c in enumerate(frames[0].cameras)}
-    assert len(own) == 6  # the focal lengths tell the cameras apart
+    assert len(own) == 6  # the focal lengths identify the cameras
     seen = set()
     for epoch in range(16):
         focal = data[(epoch, 0)].views.cameras.intrinsics[0, :, 0, 0].double()
@@ -122,7 +122,7 @@ def test_dropped_cameras_are_drawn_anew_and_keep_their_order(made):
         kept = [own[f] for f in kept]
         assert len(kept) == 4 and kept == sorted(kept)
         seen.add(tuple(kept))
-    assert len(seen) > 6  # of the 15 there are
+    assert len(seen) > 6  # of 15 combinations
     assert torch.equal(data[(4, 1)].views.images, data[(4, 1)].views.images)
     assert KeyFrames(frames, data.config, training=False)[0].views.images.shape[1] == len(names)
     for wrong in (-1, 6):
@@ -130,8 +130,8 @@ def test_dropped_cameras_are_drawn_anew_and_keep_their_order(made):
             replace(config, drop_cameras=wrong)
 
 
-def test_nothing_is_drawn_where_no_camera_is_dropped(made):
-    _, frames = made
+def test_nothing_is_drawn_where_no_camera_is_dropped(config_and_frames):
+    _, frames = config_and_frames
     rng, untouched = np.random.default_rng(1), np.random.default_rng(1)
     frame = frames[0]
     few = replace(frame, cameras=frame.cameras[:3])
@@ -139,10 +139,10 @@ def test_nothing_is_drawn_where_no_camera_is_dropped(made):
     assert rng.random() == untouched.random()
 
 
-def test_every_camera_has_its_own_ego_pose(made):
+def test_every_camera_has_its_own_ego_pose(config_and_frames):
     """Cameras fire at different times: their poses relative to the sample's ego frame differ from
     the mounting alone."""
-    config, frames = made
+    config, frames = config_and_frames
     nusc = NuScenes(config.version, str(config.root), verbose=False)
     shifts = []
     for frame in frames:
@@ -154,21 +154,21 @@ def test_every_camera_has_its_own_ego_pose(made):
     assert max(shifts) > 0.1  # metres
 
 
-def test_samples_without_boxes_are_served(made):
-    config, frames = made
+def test_samples_without_boxes_are_served(config_and_frames):
+    config, frames = config_and_frames
     empty = replace(frames[0], boxes=frames[0].boxes[:0], num_points=frames[0].num_points[:0])
     batch = KeyFrames([empty], config, True)[0]
     assert len(batch.boxes[0]) == 0
 
 
-def test_real_frames(nuscenes_root):
+def test_real_frames_are_loaded(nuscenes_root):
     config = DataConfig(root=nuscenes_root, version="v1.0-mini", lidar=True)
     (frame,) = opened(config).frames("mini_train")
     batch = KeyFrames([frame], config, training=True)[0]
     assert batch.views.images.shape == (1, 6, 3, 256, 704)
     assert len(batch.lidar[0]) == 34688
     assert len(batch.boxes[0]) == int((frame.num_points >= 1).sum())
-    # The mini_val frames' lidar files are missing: fine without lidar, named with it.
+    # The lidar files of mini_val are missing: an error only where training needs lidar.
     missing = opened(config).frames("mini_val")[:1]
     assert len(KeyFrames(missing, replace(config, lidar=False), True)[0].lidar[0]) == 0
     assert len(KeyFrames(missing, config, training=False)[0].lidar[0]) == 0
@@ -193,8 +193,8 @@ def test_wrong_roots_versions_and_splits_are_named(nuscenes_root, tmp_path):
         default_splits("v2")
 
 
-def test_polygons_are_all_vehicles_whatever_their_points(synthetic_world):
-    """Also in training, where boxes without points are left out; under BEV augmentation."""
+def test_vehicle_polygons_do_not_depend_on_num_points(synthetic_world):
+    """Also in training, which leaves out boxes without points, and under BEV augmentation."""
     data = DataConfig(
         root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176),
         polygons=PolygonConfig(("vehicle",)),
@@ -215,7 +215,7 @@ def test_polygons_are_all_vehicles_whatever_their_points(synthetic_world):
     assert list(off.polygons) == []
 
 
-def test_emergency_vehicles_are_vehicles_though_not_detected(tmp_path):
+def test_emergency_vehicles_are_vehicles_but_no_detection_class(tmp_path):
     root = write_own_data(tmp_path / "own")
     table = root / VERSION / "category.json"
     table.write_text(table.read_text().replace("vehicle.car", "vehicle.emergency.police"))

@@ -1,4 +1,4 @@
-"""Folds partition the scenes; smaller fractions lie inside greater ones."""
+"""Folds partition the scenes; smaller fractions are subsets of larger ones."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ lengths = st.lists(st.integers(1, 9), min_size=2, max_size=30)
 
 
 def scenes_of(lengths, shuffled=0):
-    """The scene of each frame, and the scenes' names, in some order of the source's own."""
+    """The scene of each frame, and the scene names in an arbitrary order."""
     order = np.random.default_rng(shuffled).permutation(len(lengths))
     names = np.array([f"scene-{scene:04d}" for scene in order])
     return np.repeat(np.arange(len(lengths)), np.array(lengths)[order]), names
@@ -54,7 +54,7 @@ def test_folds_partition_the_scenes_evenly(lengths, count):
 
 
 @given(lengths, st.integers(1, 5), st.integers(0, 3))
-def test_folds_and_fractions_are_of_names_not_of_their_order(lengths, shuffled, seed):
+def test_folds_and_fractions_depend_on_scene_names_not_their_order(lengths, shuffled, seed):
     def fold(scene, names):
         return fold_rows(scene, names, "fold1of2", "data")
 
@@ -70,13 +70,13 @@ def test_folds_and_fractions_are_of_names_not_of_their_order(lengths, shuffled, 
 
 
 @given(lengths, st.floats(0.001, 1), st.floats(0.001, 1), st.integers(0, 9))
-def test_fractions_are_nested_and_of_whole_scenes(lengths, small, great, seed):
+def test_fractions_are_nested_and_of_whole_scenes(lengths, small, large, seed):
     scene, names = scenes_of(lengths)
     scene = scene[::-1]
-    small, great = sorted((small, great))
-    kept = [keep_fraction(scene, names, fraction, seed) for fraction in (small, great)]
+    small, large = sorted((small, large))
+    kept = [keep_fraction(scene, names, fraction, seed) for fraction in (small, large)]
     assert set(kept[0]) <= set(kept[1])
-    for fraction, part in zip((small, great), kept, strict=True):
+    for fraction, part in zip((small, large), kept, strict=True):
         scenes = np.unique(scene[part])
         assert len(scenes) == max(round(fraction * len(lengths)), 1)
         assert np.isin(scene, scenes).sum() == len(part)
@@ -103,7 +103,7 @@ def test_a_fold_is_trained_on_validated_and_evaluated(synthetic_world, tmp_path)
     assert sorted(synthetic_world.rglob("*")) == before
 
 
-def test_a_split_of_ones_own_with_a_folds_name_is_refused(synthetic_world, tmp_path):
+def test_a_custom_split_with_the_name_of_a_fold_is_refused(synthetic_world, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(synthetic_world / "v1.0-synthetic", root / "v1.0-synthetic")
     path = root / "v1.0-synthetic" / "splits.json"
@@ -113,12 +113,12 @@ def test_a_split_of_ones_own_with_a_folds_name_is_refused(synthetic_world, tmp_p
 
 
 @pytest.mark.parametrize("fold", ["5/5", "0/1", "a/5", "1", "0/5/2", "-1/5", "fold0of5"])
-def test_a_fold_that_is_none_is_named(fold):
+def test_an_invalid_fold_is_named(fold):
     with pytest.raises(ConfigError, match=r"give k/K with 0 <= k < K"):
         DataConfig(fold=fold)
 
 
-def test_settings_that_contradict_are_named():
+def test_contradictory_settings_are_named():
     with pytest.raises(ConfigError, match="leave data.train_split"):
         DataConfig(fold="0/5", val_split="val")
     for fraction in (0.0, 1.5, -0.1):

@@ -1,4 +1,4 @@
-"""Sources that give a list of frames: the same as nuScenes' own, and each fault in one sentence."""
+"""Sources that return a list of frames: equal to the nuScenes source; a message for each fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ TWO = LabelSpace((ObjectClass("cup"), ObjectClass("plate")), ("full",))
 
 @dataclass(frozen=True)
 class MemoryConfig(SourceConfig):
-    """Frames in memory, of nuScenes' label space or another."""
+    """A source of frames in memory, with any label space."""
 
     labels: LabelSpace = TWO
     cameras: tuple[str, ...] = ("a",)
@@ -42,7 +42,7 @@ class MemoryConfig(SourceConfig):
 
 @pytest.fixture(scope="module")
 def both(synthetic_world) -> tuple[DataConfig, DataConfig]:
-    """nuScenes' own source of the synthetic world, and the same frames as a list, no lidar."""
+    """The nuScenes source of the synthetic world, and its frames as a list without lidar."""
     own = DataConfig(
         root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176),
         adjacent=AdjacentConfig(previous=2, following=1), workers=0,
@@ -66,8 +66,8 @@ def same(value, other):
 
 
 @pytest.mark.parametrize("rate", [1.0, -2.0])
-def test_listed_frames_are_those_of_nuscenes(both, rate):
-    """With adjacent key frames, at the scene's speed and backwards at twice that."""
+def test_listed_frames_equal_those_of_the_nuscenes_source(both, rate):
+    """With adjacent key frames, at normal speed and backwards at twice the speed."""
     own, listed = (opened(data).frames(data.splits[0]) for data in both)
     assert listed.tokens == own.tokens and listed.scenes == own.scenes and len(listed) == 8
     for place in range(8):
@@ -76,7 +76,7 @@ def test_listed_frames_are_those_of_nuscenes(both, rate):
             same(getattr(first, name), getattr(second, name))
         for one, other in zip(first.adjacent, second.adjacent, strict=True):
             assert one.name == other.name
-            # In nuScenes times are those of the readings, which differ a little from the sample's.
+            # nuScenes takes times from sample_data, which differ a little from the sample's.
             assert one.seconds == pytest.approx(other.seconds, abs=0.03)
             same(one.ego_from_adjacent, other.ego_from_adjacent)
             for camera, its in zip(one.cameras, other.cameras, strict=True):
@@ -84,7 +84,7 @@ def test_listed_frames_are_those_of_nuscenes(both, rate):
                 same(camera.ego_from_camera, its.ego_from_camera)
 
 
-def test_sampling_folds_and_fractions_are_those_of_nuscenes(both):
+def test_sampling_folds_and_fractions_equal_those_of_the_nuscenes_source(both):
     own, listed = both
     for settings in ({"fold": "1/3"}, {"fraction": 0.5, "fraction_seed": 4}, {}):
         first, second = (opened(replace(data, **settings)) for data in (own, listed))
@@ -104,7 +104,7 @@ def test_sampling_folds_and_fractions_are_those_of_nuscenes(both):
     step=st.floats(0.05, 3.0),
     rate=st.sampled_from([1.0, -1.0, 2.0]),
 )
-def test_the_nearest_in_time_is_the_nearest_in_time(gaps, place, step, rate):
+def test_seconds_select_the_nearest_frame_in_time(gaps, place, step, rate):
     times = np.cumsum([0, *gaps])
     place = min(place, len(gaps))
     config = AdjacentConfig(2, 1, step, "seconds", (rate,))
@@ -116,10 +116,10 @@ def test_the_nearest_in_time_is_the_nearest_in_time(gaps, place, step, rate):
         assert away[other] == away[side].min()
 
 
-# From here on: one camera, frames made here.
+# The tests below create frames with one camera.
 
 
-def made(token="one", **settings) -> Frame:
+def make(token="one", **settings) -> Frame:
     eye = torch.eye(4, dtype=torch.float64)
     lens = torch.tensor([[50.0, 0, 40], [0, 50, 30], [0, 0, 1]], dtype=torch.float64)
     camera = CameraFrame("a", Path(__file__), (60, 80), lens, eye)
@@ -128,12 +128,12 @@ def made(token="one", **settings) -> Frame:
 
 
 def with_camera(**settings) -> Frame:
-    (camera,) = made().cameras
-    return made(cameras=(replace(camera, **settings),))
+    (camera,) = make().cameras
+    return make(cameras=(replace(camera, **settings),))
 
 
 def with_boxes(**settings) -> Frame:
-    return made(boxes=replace(made().boxes, **settings))
+    return make(boxes=replace(make().boxes, **settings))
 
 
 def serve(*frames, **settings):
@@ -141,8 +141,8 @@ def serve(*frames, **settings):
 
 
 @pytest.fixture()
-def unhooked(monkeypatch):
-    """Shapes are as the project checks them itself, in production."""
+def no_type_checks(monkeypatch):
+    """Disable the type checks of the tests, so that the source's own checks run."""
     import jaxtyping
 
     jaxtyping.config.update("jaxtyping_disable", True)
@@ -151,23 +151,23 @@ def unhooked(monkeypatch):
 
 
 def test_a_frame_needs_no_more_than_a_name_and_images():
-    frame = serve(Frame("one", made().cameras), Frame("two", made().cameras))
-    assert frame.scenes == ["one", "two"] and len(frame[0].boxes) == 0  # each a scene of its own
+    frame = serve(Frame("one", make().cameras), Frame("two", make().cameras))
+    assert frame.scenes == ["one", "two"] and len(frame[0].boxes) == 0  # each frame is a scene
     assert frame[0].counted(5).shape == (0,) and not frame[0].has_lidar
-    assert made().counted(5).tolist() == [True, True]  # nobody counted
+    assert make().counted(5).tolist() == [True, True]  # without num_points
 
 
 TILTED = torch.diag(torch.tensor([1.0, 1.0, 1.1, 1.0], dtype=torch.float64))
 FAULTS = {
     "gives a str among its frames": lambda: ["one"],
-    "token is ''": lambda: [made("")],
-    "timestamp is 0.5": lambda: [made(timestamp=0.5)],
-    "a camera is a str": lambda: [made(cameras=("a",))],
-    "has camera 'a' twice": lambda: [made(cameras=2 * made().cameras)],
+    "token is ''": lambda: [make("")],
+    "timestamp is 0.5": lambda: [make(timestamp=0.5)],
+    "a camera is a str": lambda: [make(cameras=("a",))],
+    "has camera 'a' twice": lambda: [make(cameras=2 * make().cameras)],
     r"has no camera a .data.cameras.; it has b": lambda: [with_camera(name="b")],
-    "Frame 'one' occurs twice": lambda: [made(), made()],
+    "Frame 'one' occurs twice": lambda: [make(), make()],
     "'two' at 5 us follows 'one' at 5 us": lambda: [
-        made("one", scene="s", timestamp=5), made("two", scene="s", timestamp=5)
+        make("one", scene="s", timestamp=5), make("two", scene="s", timestamp=5)
     ],
     r"Image missing.jpg of frame 'one' .camera a. is missing": lambda: [
         with_camera(path=Path("missing.jpg"))
@@ -176,12 +176,12 @@ FAULTS = {
     r"intrinsics of a is a tensor of shape \(4, 4\)": lambda: [
         with_camera(intrinsics=torch.eye(4, dtype=torch.float64))
     ],
-    "focal lengths above 0": lambda: [with_camera(intrinsics=-made().cameras[0].intrinsics)],
+    "focal lengths above 0": lambda: [with_camera(intrinsics=-make().cameras[0].intrinsics)],
     "ego_from_camera of a is a ndarray": lambda: [with_camera(ego_from_camera=np.eye(4))],
     "ego_from_camera of a is no rigid transform": lambda: [with_camera(ego_from_camera=TILTED)],
-    "global_from_ego is a tensor .* torch.float32": lambda: [made(global_from_ego=torch.eye(4))],
-    "global_from_ego is .* not finite": lambda: [made(global_from_ego=TILTED * torch.nan)],
-    "boxes are a list": lambda: [made(boxes=[])],
+    "global_from_ego is a tensor .* torch.float32": lambda: [make(global_from_ego=torch.eye(4))],
+    "global_from_ego is .* not finite": lambda: [make(global_from_ego=TILTED * torch.nan)],
+    "boxes are a list": lambda: [make(boxes=[])],
     r"boxes.yaw is .* \(3,\)": lambda: [with_boxes(yaw=torch.zeros(3))],
     "boxes.label is .* torch.float32": lambda: [with_boxes(label=torch.zeros(2))],
     "boxes.label has 2; .* 0 to 1 .cup, plate": lambda: [with_boxes(label=torch.tensor([0, 2]))],
@@ -189,24 +189,24 @@ FAULTS = {
     r"boxes.size of box 0 is \[0.0, 0.0, 0.0\]; all numbers must be above 0": lambda: [
         with_boxes(size=torch.zeros(2, 3))
     ],
-    "num_points is .* it has 2 boxes": lambda: [made(num_points=torch.zeros(3).long())],
+    "num_points is .* it has 2 boxes": lambda: [make(num_points=torch.zeros(3).long())],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sentence", FAULTS)
-def test_a_fault_of_the_first_frame_ends_at_the_start(unhooked, sentence):
-    with pytest.raises(DataError, match=sentence) as error:
-        serve(*FAULTS[sentence]())
+@pytest.mark.parametrize("message", FAULTS)
+def test_a_fault_of_the_first_frame_is_an_error_at_the_start(no_type_checks, message):
+    with pytest.raises(DataError, match=message) as error:
+        serve(*FAULTS[message]())
     assert "\n" not in str(error.value)
 
 
-def test_a_fault_of_a_later_frame_is_found_at_the_start(unhooked):
+def test_a_fault_of_a_later_frame_is_found_at_the_start(no_type_checks):
     late = replace(with_boxes(label=torch.tensor([0, 7])), token="late")
     with pytest.raises(DataError, match="'late': boxes.label has 7"):
-        serve(made(), late)
+        serve(make(), late)
 
 
-def test_splits_that_are_not_there_are_named(tmp_path, monkeypatch):
+def test_missing_splits_are_named(tmp_path, monkeypatch):
     @dataclass(frozen=True)
     class FolderConfig(MemoryConfig):
         def frames(self, data, split):
@@ -247,33 +247,33 @@ PARTS = {
     "class_weights: 'car' is unknown; known: cup, plate": lambda: DataConfig(
         source=MemoryConfig(), sampling=SamplingConfig("weight", (("car", 2.0),))
     ),
-    "has no sweeps": lambda: serve(made(), adjacent=AdjacentConfig(1, unit="sweeps")),
-    "set data.reference to ego": lambda: serve(made(), reference="lidar"),
+    "has no sweeps": lambda: serve(make(), adjacent=AdjacentConfig(1, unit="sweeps")),
+    "set data.reference to ego": lambda: serve(make(), reference="lidar"),
     "does not define its key frames": lambda: SourceConfig().frames(DataConfig(), "train"),
     "does not define map polygons": lambda: SourceConfig().polygons(DataConfig(), []),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sentence", PARTS)
-def test_a_part_that_is_missing_or_named_twice_is_refused(unhooked, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        PARTS[sentence]()
+@pytest.mark.parametrize("message", PARTS)
+def test_a_part_that_is_missing_or_named_twice_is_refused(no_type_checks, message):
+    with pytest.raises(ConfigError, match=message):
+        PARTS[message]()
 
 
-def test_lidar_that_a_source_does_not_have_is_refused_at_the_start(monkeypatch):
-    monkeypatch.setitem(FRAMES, "train", [made()])
+def test_lidar_is_refused_at_the_start_if_the_source_has_none(monkeypatch):
+    monkeypatch.setitem(FRAMES, "train", [make()])
     with pytest.raises(DataError, match="data.lidar is on and MemoryConfig has no lidar"):
         opened(DataConfig(source=MemoryConfig(), lidar=True)).training_frames()
 
 
 def test_polygons_are_checked(monkeypatch):
     @dataclass(frozen=True)
-    class AreasConfig(MemoryConfig):
+    class LayersConfig(MemoryConfig):
         def polygons(self, data, frames):
             return lambda frame: Polygons.of_boxes(frame.boxes, frame.timestamp)
 
-    data = DataConfig(source=AreasConfig(NUSCENES), polygons=PolygonConfig(("lane",)))
-    samples = KeyFrames([made()], data, training=False)
-    assert len(samples.polygons(made())) == 8
-    with pytest.raises(DataError, match=r"AreasConfig.polygons gives layers \[99\]"):
-        samples.polygons(made(timestamp=99))
+    data = DataConfig(source=LayersConfig(NUSCENES), polygons=PolygonConfig(("lane",)))
+    samples = KeyFrames([make()], data, training=False)
+    assert len(samples.polygons(make())) == 8
+    with pytest.raises(DataError, match=r"LayersConfig.polygons gives layers \[99\]"):
+        samples.polygons(make(timestamp=99))

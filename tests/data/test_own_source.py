@@ -1,4 +1,4 @@
-"""The example source of docs/examples, from its files to batches, and through the commands."""
+"""The example data source of docs/examples: files, batches and commands."""
 
 import json
 from dataclasses import replace
@@ -61,13 +61,13 @@ def test_batches_have_five_cameras_of_two_sizes(data):
     assert len({camera.size for camera in frames[0].cameras}) == 2
     batch = collate([KeyFrames(frames, data, training=True)[i] for i in (0, 5)])
     assert batch.views.images.shape == (2, 5, 3, 96, 160)
-    assert [len(boxes) for boxes in batch.boxes] == [9, 9]  # nobody counted points
+    assert [len(boxes) for boxes in batch.boxes] == [9, 9]  # without num_points
     assert len(batch.lidar[0]) == 0
     assert source.frames("val").tokens == [f"aisle-4-{i:03d}" for i in range(FRAMES)]
 
 
-def test_boxes_lie_on_their_colours(data):
-    """Workers are blue in the images: where the centre of the nearest projects, it is."""
+def test_boxes_project_onto_objects_of_their_colour(data):
+    """Workers are blue, and so is the pixel at the projected centre of the nearest one."""
     seen = 0
     for frame in opened(data).frames("val"):
         workers = frame.boxes[frame.boxes.label == 2]
@@ -103,13 +103,13 @@ def test_adjacent_frames_are_half_a_second_and_half_a_metre_apart(data, unit):
     way = torch.tensor([0.5 * SPEED, 0.0, 0.0], dtype=torch.float64)
     torch.testing.assert_close(after.ego_from_adjacent[:3, 3], way, atol=1e-9, rtol=0)
     assert [camera.name for camera in after.cameras] == ["left", "front"]
-    assert frames[0].adjacent[0].seconds == 0  # the scene has none before
+    assert frames[0].adjacent[0].seconds == 0  # the scene has no earlier frame
     batch = KeyFrames(frames, moving, training=False)[1]
     assert [views.images.shape[1] for views in batch.adjacent] == [2, 2]
 
 
 def test_classes_are_balanced(data):
-    """Forklifts are in two of three scenes: their frames are visited more often."""
+    """Forklifts are in two of three scenes, whose frames are visited more often."""
     frames = opened(data).training_frames()
     held = frames.classes_held(1)
     assert held.sum(axis=0).tolist() == [12, 8, 12]
@@ -120,7 +120,7 @@ def test_classes_are_balanced(data):
     assert weighted.units[0] == pytest.approx(4 * weighted.units[-1], rel=1e-4)
 
 
-def test_folds_deal_out_the_scenes_of_both_splits(data):
+def test_folds_divide_the_scenes_of_both_splits(data):
     scenes = []
     for k in range(2):
         fold = replace(data, fold=f"{k}/2")
@@ -134,16 +134,16 @@ def test_folds_deal_out_the_scenes_of_both_splits(data):
 
 
 def test_the_floor_below_pallets_is_segmented(data):
-    areas = replace(data, polygons=PolygonConfig(("stored",)))
-    frames = opened(areas).frames("val")
-    batch = KeyFrames(frames, areas, training=False)[0]
+    segmented = replace(data, polygons=PolygonConfig(("stored",)))
+    frames = opened(segmented).frames("val")
+    batch = KeyFrames(frames, segmented, training=False)[0]
     grid = BevGrid(x=(-12.8, 12.8, 0.1), y=(-12.8, 12.8, 0.1))
     cells = covered(batch.polygons, [0], grid).sum().item()
     pallets = int((frames[0].boxes.label == 0).sum())
     assert cells * 0.01 == pytest.approx(pallets * 1.2 * 0.8, rel=0.15)
 
 
-def test_it_is_saved_by_name_and_has_settings_of_its_own(data):
+def test_the_source_is_saved_by_name_with_its_settings(data):
     config = Experiment(data=replace(data, source=replace(data.source, every=2)))
     plain = to_plain(config)
     assert plain["data"]["source"] == {"type": "WarehouseConfig", "every": 2}
@@ -153,14 +153,14 @@ def test_it_is_saved_by_name_and_has_settings_of_its_own(data):
 
 @pytest.fixture(scope="module")
 def trained(root, tmp_path_factory):
-    """A run of two steps, and the arguments that made it."""
+    """A run of two steps, and its arguments."""
     runs = tmp_path_factory.mktemp("runs")
     arguments = [EXAMPLE, "--data.root", root, *TINY, "--train.runs", runs]
     call("train.py", *arguments, "--train.run-name", "own", "--train.max-steps", "2")
     return runs / "warehouse" / "own", arguments
 
 
-def test_it_trains_and_resumes(trained):
+def test_the_source_trains_and_resumes(trained):
     folder, arguments = trained
     assert "type: WarehouseConfig" in (folder / "config.yaml").read_text()
     assert (folder / "evaluation" / "val").is_dir()
@@ -170,7 +170,7 @@ def test_it_trains_and_resumes(trained):
     assert json.loads((folder / "run.json").read_text())["steps"] == 4
 
 
-def test_it_is_evaluated_and_drawn(trained, tmp_path):
+def test_the_source_is_evaluated_and_visualized(trained, tmp_path):
     best = trained[0] / "checkpoints" / "best.ckpt"
     out, _ = call("evaluate.py", best, "--out", tmp_path / "scores", "--import", SOURCE)
     for name in ("pallet", "forklift", "worker"):
@@ -183,15 +183,15 @@ def test_it_is_evaluated_and_drawn(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_is_ablated(trained, tmp_path):
-    arguments = trained[1][:-2]  # without its runs
+def test_the_source_is_ablated(trained, tmp_path):
+    arguments = trained[1][:-2]  # without --train.runs
     table = ablate([*arguments, "--train.max-steps", "1", "--train.pictures", "0"],
                    "train.lr=1e-3,2e-3", tmp_path, "--resample", "scenes")  # fmt: skip
     assert table.count("| 1/1 |") == 2 and "2e-3" in table
     assert "Δ mAP" in table and "NDS" not in table
 
 
-def test_it_is_folded_sampled_by_class_and_segmented(trained, tmp_path):
+def test_the_source_trains_with_folds_class_sampling_and_segmentation(trained, tmp_path):
     call("train.py", *trained[1][:-2], "--train.runs", tmp_path, "--train.run-name", "own",
          "--train.max-steps", "1", "--data.fold", "1/2", "--data.sampling.by", "class",
          "--data.polygons.layers", "stored", "--model.segmentation.layers", "stored")  # fmt: skip

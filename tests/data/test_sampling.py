@@ -1,4 +1,4 @@
-"""How often an epoch visits each frame: cases worked by hand, and the frames themselves."""
+"""Number of visits of each frame in an epoch: worked cases, and the order of the frames."""
 
 import numpy as np
 import pytest
@@ -14,15 +14,16 @@ from bev.errors import ConfigError, DataError
 
 
 @pytest.fixture()
-def made(synthetic_world):
+def frames(synthetic_world):
     return opened(DataConfig(root=synthetic_world, version="v1.0-synthetic")).frames(
         "synthetic_train"
     )
 
 
-def test_balancing_two_classes_by_hand():
-    """Cars in four frames, a bus in one of them and a fifth that holds nothing: D = 5 of two
-    classes, so each has 2 draws. The bus's frame gets 2/1 + 2/4, another car's 2/4."""
+def test_class_balancing_of_two_classes():
+    """Cars in four frames, a bus in one of them, and a fifth frame without boxes: D = 5 for two
+    classes, so each class gets 2 draws. The frame with the bus gets 2/1 + 2/4, the other frames
+    with cars 2/4."""
     held = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]], bool)
     expected = class_balanced(held)
     np.testing.assert_allclose(expected, [2.5, 0.5, 0.5, 0.5, 0.0])
@@ -35,7 +36,7 @@ def test_balancing_two_classes_by_hand():
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 99))
 def test_every_class_is_drawn_equally_often(frames, classes, seed):
-    """The published construction, class by class: floor(D / C) draws for each, from its frames."""
+    """The published method: floor(D / C) draws for each class, from the frames that contain it."""
     held = np.random.default_rng(seed).random((frames, classes)) < 0.4
     held[0, 0] = True
     expected = np.zeros(frames)
@@ -50,8 +51,8 @@ def test_every_class_is_drawn_equally_often(frames, classes, seed):
 
 
 @pytest.mark.parametrize("min_points", [0, 1, 20])
-def test_classes_held_are_those_of_the_boxes_trained_on(made, min_points):
-    frames = made[::-1]
+def test_classes_held_are_those_of_the_training_boxes(frames, min_points):
+    frames = frames[::-1]
     held = frames.classes_held(min_points)
     assert held.shape == (8, 10) and held.any()
     for frame, found in zip(frames, held, strict=True):
@@ -59,24 +60,24 @@ def test_classes_held_are_those_of_the_boxes_trained_on(made, min_points):
         assert set(np.flatnonzero(found)) == set(kept.tolist())
 
 
-def test_weights_are_of_the_classes_held(made):
+def test_weights_follow_the_classes_held(frames):
     config = SamplingConfig("weight", (("bus", 3.0), ("bicycle", 2.5)))
-    held = made.classes_held(1)
+    held = frames.classes_held(1)
     weight = 1 + 3.0 * held[:, CLASSES.index("bus")] + 2.5 * held[:, CLASSES.index("bicycle")]
-    plan = config.build(made, 1)
-    assert len(plan) == len(made)
+    plan = config.build(frames, 1)
+    assert len(plan) == len(frames)
     np.testing.assert_allclose(plan.units / 2**20, 8 * weight / weight.sum(), atol=2e-6)
 
 
-def test_by_frame_and_by_scene_visit_everything_once(made):
+def test_sampling_by_frame_and_by_scene_visits_every_frame_once(frames):
     for by in ("frame", "scene"):
-        plan = SamplingConfig(by).build(made, 1)
+        plan = SamplingConfig(by).build(frames, 1)
         assert sorted(plan.order(0, 0)) == list(range(8))
-    times = np.array([made[place].timestamp for place in plan.order(0, 0).tolist()])
+    times = np.array([frames[place].timestamp for place in plan.order(0, 0).tolist()])
     assert (np.diff(times[:4]) > 0).all() and (np.diff(times[4:]) > 0).all()
 
 
-def test_settings_that_make_no_sense_are_named(made):
+def test_invalid_settings_are_named(frames):
     with pytest.raises(ConfigError, match="go with 'weight'"):
         SamplingConfig("weight")
     with pytest.raises(ConfigError, match="go with 'weight'"):
@@ -86,4 +87,4 @@ def test_settings_that_make_no_sense_are_named(made):
     with pytest.raises(ConfigError, match="gives bus -1"):
         SamplingConfig("weight", (("bus", -1.0),))
     with pytest.raises(DataError, match="data.sampling.by to 'frame'"):
-        SamplingConfig("class").build(made, min_points=10**6)
+        SamplingConfig("class").build(frames, min_points=10**6)

@@ -1,4 +1,4 @@
-"""Real ground truth, noisy predictions of it, and made tables with bicycles in racks."""
+"""Real ground truth, noisy predictions of it, and synthetic tables with bicycles in racks."""
 
 import json
 
@@ -35,7 +35,7 @@ def noisy_file(frames, tmp_path_factory):
 
 @pytest.fixture()
 def rack_tables(tmp_path):
-    """Made tables of ten scenes of the training split, where every bicycle stands in a rack."""
+    """Synthetic tables of ten training scenes, where every bicycle stands in a rack."""
     root = write_tables(tmp_path / "root", scenes=10, frames=4, boxes=40, seed=2)
     tables = root / VERSION
     kind = {r["token"]: r["name"] for r in json.loads((tables / "category.json").read_text())}

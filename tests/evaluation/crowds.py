@@ -1,4 +1,4 @@
-"""Predictions and ground truth of any label space, in which no figure is trivial."""
+"""Predictions and ground truth in any label space, for which no metric is trivial."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ PARK = LabelSpace(
 
 
 def crowd(seed: int, labels: LabelSpace, samples: int = 8, ties: bool = False):
-    """Predictions and ground truth in which no figure is trivial, float64."""
+    """Random predictions and ground truth by sample, float64."""
     rng = np.random.default_rng(seed)
     predicted, gt_boxes = {}, {}
     for number in rng.permutation(samples):
@@ -38,7 +38,7 @@ def crowd(seed: int, labels: LabelSpace, samples: int = 8, ties: bool = False):
             attribute=attribute,
         )
         score = rng.integers(1, 9, count) / 10 if ties else rng.uniform(0.1, 1, count)
-        guess = replace(
+        prediction = replace(
             real,
             center=real.center + torch.from_numpy(rng.normal(0, 0.8, (count, 3))),
             size=real.size * torch.from_numpy(rng.uniform(0.7, 1.2, (count, 3))),
@@ -47,8 +47,8 @@ def crowd(seed: int, labels: LabelSpace, samples: int = 8, ties: bool = False):
             score=torch.from_numpy(score),
             attribute=attribute[torch.from_numpy(rng.permutation(count))],
         )
-        guess = guess[torch.from_numpy(rng.random(count) < 0.8)]
-        predicted[f"sample {number}"], gt_boxes[f"sample {number}"] = guess, real
+        prediction = prediction[torch.from_numpy(rng.random(count) < 0.8)]
+        predicted[f"sample {number}"], gt_boxes[f"sample {number}"] = prediction, real
     return predicted, gt_boxes
 
 

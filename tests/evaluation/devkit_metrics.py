@@ -1,4 +1,4 @@
-"""The devkit's own evaluation, and predictions on which no figure is trivial."""
+"""The devkit's own evaluation, and predictions for which no metric is trivial."""
 
 import json
 from dataclasses import asdict, replace
@@ -14,7 +14,7 @@ from bev.evaluation.nuscenes.submission import submission_rows
 
 
 def noisy(frames, seed=3):
-    """Truth with noise, misses, wrong classes and scores: no figure is trivial."""
+    """Ground truth with noise, misses, wrong classes and random scores."""
     chance = torch.Generator().manual_seed(seed)
     rows = {}
     for frame in frames:
@@ -30,7 +30,7 @@ def noisy(frames, seed=3):
             size=boxes.size * torch.exp(noise(count, 3, scale=0.1)),
             yaw=boxes.yaw + noise(count, scale=0.3),
             velocity=torch.nan_to_num(boxes.velocity) + noise(count, 2, scale=0.3),
-            # Few digits, so that many scores are equal and their order counts.
+            # Few digits, so that many scores are equal and their order matters.
             score=torch.rand(count, generator=chance).mul(20).round().div(20),
             attribute=torch.full_like(boxes.attribute, -1),
             label=torch.where(
@@ -43,14 +43,14 @@ def noisy(frames, seed=3):
 
 
 def devkit_metrics(nusc, path, split, folder) -> Metrics:
-    """What the devkit's own evaluation says."""
+    """Metrics of the devkit's own evaluation."""
     config = config_factory("detection_cvpr_2019")
     theirs = DetectionEval(nusc, config, str(path), split, str(folder), verbose=False)
     return Metrics.from_summary(theirs.main(render_curves=False))
 
 
 class Given(DetectionEval):
-    """The devkit's evaluation of boxes that it is given, in which all count."""
+    """The devkit's evaluation of given boxes, without its filters."""
 
     def __init__(self, predicted: EvalBoxes, gt_boxes: EvalBoxes) -> None:
         self.pred_boxes, self.gt_boxes, self.verbose = predicted, gt_boxes, False
@@ -58,13 +58,13 @@ class Given(DetectionEval):
 
 
 def given_metrics(predicted: EvalBoxes, gt_boxes: EvalBoxes) -> tuple[dict, dict]:
-    """What the devkit finds for these boxes: content of its summary and of its details."""
+    """Content of the devkit's summary and details files for these boxes."""
     metrics, details = Given(predicted, gt_boxes).evaluate()
     return json.loads(json.dumps(metrics.serialize())), details.serialize()
 
 
 def assert_equal(ours: Metrics, theirs: Metrics) -> None:
-    """Every figure to 1e-9: the headline, by class, by distance, every error."""
+    """Compare all metrics to 1e-9: overall, by class, by distance, and every error."""
     assert flat(asdict(ours)) == pytest.approx(flat(asdict(theirs)), rel=0, abs=1e-9, nan_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Metrics from the index against the devkit's own evaluation: every figure, to 1e-9."""
+"""Metrics from the index equal those of the devkit's own evaluation to 1e-9."""
 
 import json
 
@@ -19,7 +19,7 @@ from bev.evaluation.scores import read_details
 from bev.lab.benchmark.synthetic_tables import VERSION
 
 
-def test_figures_and_files_are_the_devkits_own(index, nusc, noisy_file, tmp_path, capsys):
+def test_metrics_and_files_equal_the_devkits(index, nusc, noisy_file, tmp_path, capsys):
     ours = evaluate_submission(noisy_file, index, "mini_val", tmp_path / "ours")
     printed = capsys.readouterr()
     assert printed.out == printed.err == ""
@@ -43,7 +43,7 @@ def test_figures_and_files_are_the_devkits_own(index, nusc, noisy_file, tmp_path
 
 
 def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path, monkeypatch):
-    # The devkit keeps the place of splits.json in a function of its own, so that tests can move it.
+    # A function of the devkit returns the path of splits.json; the test replaces it.
     splits = tmp_path / "splits.json"
     splits.write_text(json.dumps({"only_0103": ["scene-0103"]}))
     monkeypatch.setattr("nuscenes.utils.splits._get_custom_splits_file_path", lambda nusc: splits)
@@ -57,12 +57,12 @@ def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path
 
 
 def test_bicycles_in_racks_do_not_count(rack_tables):
-    """So that agreement on these tables proves something about racks."""
+    """Agreement on these tables therefore covers the filter of bicycles in racks."""
     index = open_index(rack_tables, VERSION)
     gt_boxes = gt_boxes_of(index, range(len(index.sample.token)))
     cycles = [box for box in gt_boxes.all if box.detection_name in ("bicycle", "motorcycle")]
     kept = counted(index, gt_boxes, config_factory("detection_cvpr_2019")).all
-    # Now the boxes know how far away they are.
+    # The boxes now contain their distance to the ego vehicle.
     in_range = [box for box in cycles if box.num_pts > 0 and box.ego_dist < 40]
     left = sum(box.detection_name in ("bicycle", "motorcycle") for box in kept)
     assert 0 < left < len(in_range)
@@ -117,7 +117,7 @@ def test_attributes_that_the_metrics_do_not_allow_are_named(rack_tables, tmp_pat
         evaluate_submission(path, index, tokens, tmp_path)
 
 
-def test_a_data_set_without_annotations_is_for_the_server(rack_tables, tmp_path):
+def test_a_data_set_without_annotations_is_left_to_the_server(rack_tables, tmp_path):
     for table in ("sample_annotation", "instance"):
         (rack_tables / VERSION / f"{table}.json").write_text("[]")
     index = open_index(rack_tables, VERSION)

@@ -1,4 +1,4 @@
-"""The paired bootstrap: what is drawn, and whether its intervals hold what they promise."""
+"""The paired bootstrap: its draws, and the coverage of its intervals."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from bev.evaluation.matches import ClassMatches, resample
 
 
 def toy(rng: np.random.Generator, samples: int) -> tuple[ClassMatches, ClassMatches]:
-    """Two detectors on the same samples, easy and hard ones, the second a little better."""
+    """Matches of two detectors on the same easy and hard samples; the second is a bit better."""
     ease = rng.uniform(0.1, 0.8, samples)
     found = []
     for bonus in (0.0, 0.1):
@@ -42,7 +42,7 @@ def score(found: ClassMatches):
 
 
 def test_the_interval_covers_the_true_difference():
-    """In 95 of 100 experiments, and it is as wide as the differences truly scatter."""
+    """About 95 of 100 intervals do, and their width matches the spread of the differences."""
     rng = np.random.default_rng(0)
     large, samples, trials = 20_000, 60, 120
     once = np.ones(large, dtype=int)

@@ -1,4 +1,4 @@
-"""Scores by centre distance of any classes: by hand, by what must hold, and what is refused."""
+"""Scores by centre distance in any label space: worked cases, properties and refusals."""
 
 import json
 import math
@@ -33,17 +33,17 @@ def boxes_at(*places, label=0, score=1.0, yaw=0.0) -> Boxes3D:
     )
 
 
-def test_one_found_one_off_one_missed():
-    """Worked by hand: of three vans one is found exactly, the next 1.5 m beside it."""
+def test_one_exact_one_displaced_and_one_missed_box():
+    """Of three vans one is predicted exactly, one 1.5 m off, and one is missed."""
     gt_boxes = {"a": boxes_at((10, 0), (20, 0), (30, 0))}
     predicted = {"a": Boxes3D.cat([boxes_at((20, 1.5), score=0.8), boxes_at((10, 0), score=0.9)])}
     found = score_boxes(predicted, gt_boxes, VAN)
-    # Precision is 1 up to a recall of 1/3 below 1.5 m, of 2/3 above; recalls 0.11 to 1 count.
+    # Precision is 1 up to recall 1/3 below 1.5 m, up to 2/3 above; recalls 0.11 to 1 count.
     assert found.summary["label_aps"]["van"] == pytest.approx(
         {"0.5": 23 / 90, "1.0": 23 / 90, "2.0": 56 / 90, "4.0": 56 / 90}
     )
     assert found.scores.figures["mAP"] == pytest.approx((23 + 56) / 180)
-    # The mean error so far: 0 until recall 1/3, then rising to 0.75 at 2/3 in a line.
+    # The cumulative mean error is 0 up to recall 1/3, then rises linearly to 0.75 at 2/3.
     error = sum(0.75 * max(0, k / 100 - 1 / 3) * 3 for k in range(11, 67)) / 56
     assert found.scores.figures["mATE"] == pytest.approx(error)
     assert found.scores.classes["van"]["ATE"] == pytest.approx(12.375 / 56)
@@ -56,7 +56,7 @@ def test_a_box_of_half_the_volume_has_half_the_scale_error():
     assert score_boxes({"a": half}, gt_boxes, VAN).scores.figures["mASE"] == pytest.approx(0.5)
 
 
-def test_headings_turned_by_pi_count_as_the_class_has_it():
+def test_headings_turned_by_pi_are_scored_by_the_heading_of_the_class():
     kinds = range(len(PARK.classes))
     gt_boxes = {"a": Boxes3D.cat([boxes_at((9 * k, 5), label=k, yaw=0.3) for k in kinds])}
     turned = {"a": replace(gt_boxes["a"], yaw=gt_boxes["a"].yaw + math.pi)}
@@ -69,15 +69,13 @@ def test_headings_turned_by_pi_count_as_the_class_has_it():
     assert score_boxes(quarter, gt_boxes, PARK).scores.figures["mAOE"] == pytest.approx(math.pi / 2)
 
 
-def test_errors_that_no_ground_truth_knows_are_no_figures():
+def test_errors_without_ground_truth_are_not_reported():
     gt_boxes = {"a": boxes_at((10, 0))}
     plain = score_boxes(gt_boxes, gt_boxes, PARK).scores
     assert list(plain.figures) == ["mAP", "mATE", "mASE", "mAOE"]
     assert list(plain.classes["van"]) == ["AP", "ATE", "ASE", "AOE"]
     moving = {"a": replace(gt_boxes["a"], velocity=torch.tensor([[3.0, 0.0]]))}
-    scores = score_boxes(
-        gt_boxes, moving, PARK
-    ).scores  # unknown velocity: predicted to stand still
+    scores = score_boxes(gt_boxes, moving, PARK).scores  # unknown predicted velocity counts as 0
     assert list(scores.figures) == ["mAP", "mATE", "mASE", "mAOE", "mAVE"]
     assert scores.classes["van"]["AVE"] == pytest.approx(3)
     assert math.isnan(scores.classes["gate"]["AVE"])
@@ -103,7 +101,7 @@ few = settings(max_examples=15)
 
 @few
 @given(seeds)
-def test_ground_truth_scores_all_there_is(seed):
+def test_ground_truth_as_prediction_scores_perfectly(seed):
     _, gt_boxes = crowd(seed, PARK, samples=3)
     own = {"more": boxes_at((1, 1)).double(), **gt_boxes}
     found = score_boxes(own, own, PARK)
@@ -141,7 +139,7 @@ def test_a_false_box_below_all_others_never_raises_ap(seed, label):
 
 @few
 @given(seeds, st.floats(-3, 3), st.floats(-50, 50))
-def test_the_frame_does_not_matter(seed, turn, shift):
+def test_scores_do_not_depend_on_the_coordinate_frame(seed, turn, shift):
     predicted, gt_boxes = crowd(seed, PARK, samples=2)
     gt_boxes["sample 0"] = Boxes3D.cat([gt_boxes["sample 0"], boxes_at((1, 1)).double()])
     matrix = torch.eye(4, dtype=torch.float64)
@@ -156,12 +154,12 @@ def test_the_frame_does_not_matter(seed, turn, shift):
     )
 
 
-def test_nothing_predicted_scores_nothing():
+def test_no_predictions_score_zero():
     scores = score_boxes({"a": Boxes3D.empty()}, {"a": boxes_at((10, 0))}, PARK).scores
     assert scores.figures == {"mAP": 0, "mATE": 1, "mASE": 1, "mAOE": 1}
 
 
-def test_boxes_count_within_a_range_predicted_and_true_alike():
+def test_predictions_and_ground_truth_beyond_a_range_do_not_count():
     gt_boxes = {"a": boxes_at((10, 0), (0, -30))}
     near = {"a": Boxes3D.cat([boxes_at((10, 0)), boxes_at((0, 25), (20, 20), score=2.0)])}
     assert score_boxes(near, gt_boxes, VAN, within=25).scores.figures["mAP"] == pytest.approx(1)
@@ -170,7 +168,7 @@ def test_boxes_count_within_a_range_predicted_and_true_alike():
     assert summary["within"] == 25 and "within 25 m of the ego origin" in summary["note"]
 
 
-def test_the_best_500_of_a_sample_count():
+def test_only_the_best_500_boxes_of_a_sample_count():
     gt_boxes = {"a": boxes_at((10, 0))}
     false = boxes_at(*[(20, 0)] * 499, score=0.9)
     lowest = {"a": Boxes3D.cat([false, boxes_at((10, 0), score=0.5)])}
@@ -181,7 +179,7 @@ def test_the_best_500_of_a_sample_count():
     assert score_boxes(best, gt_boxes, VAN).details["van:0.5"]["precision"][99] == 1
 
 
-def test_what_cannot_be_scored_is_refused_in_a_sentence():
+def test_boxes_that_cannot_be_scored_are_refused():
     some, none = boxes_at((10, 0)), Boxes3D.empty()
     bad = replace(some, yaw=torch.tensor([math.nan]))
     flat_box = replace(some, size=torch.tensor([[4.0, 0.0, 2.0]]))
@@ -204,11 +202,11 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence():
         score_boxes({"a": some}, {"a": some}, PARK, within=5)
     with pytest.raises(DataError, match="None of the 0 samples"):
         score_boxes({}, {}, PARK)
-    more = {"a": some, "b": bad}  # samples that were not asked for do not matter
+    more = {"a": some, "b": bad}  # other samples are ignored
     assert score_boxes(more, {"a": some}, VAN).scores.figures["mAP"] == pytest.approx(1)
 
 
-def test_weights_are_copies_of_samples():
+def test_weights_act_as_copies_of_samples():
     predicted, gt_boxes = crowd(1, PARK)
     matches = match_boxes(predicted, gt_boxes, PARK)
     assert matches.names == ("mAP",) and matches.tokens == tuple(sorted(gt_boxes))
@@ -223,8 +221,8 @@ def test_weights_are_copies_of_samples():
         assert matches.scores(weights) == pytest.approx((expected,), rel=0, abs=1e-12)
 
 
-def test_a_difference_beyond_luck_has_an_interval_above_zero():
-    """A result and the same without half of its boxes, on the same draws."""
+def test_a_significant_difference_has_an_interval_above_zero():
+    """Predictions, and the same without half of the boxes, on the same draws."""
     predicted, gt_boxes = crowd(2, PARK, samples=30)
     worse = {token: boxes[::2] for token, boxes in predicted.items()}
     scores = [match_boxes(some, gt_boxes, PARK).scores for some in (predicted, worse, predicted)]

@@ -1,4 +1,4 @@
-"""Scores by centre distance are the devkit's on its ten classes, and are read as its files are."""
+"""Scores by centre distance equal the devkit's for its ten classes; files are read alike."""
 
 import json
 
@@ -23,7 +23,7 @@ from bev.geometry import Boxes3D
 
 
 def devkit_boxes(boxes_by_token, predicted: bool) -> EvalBoxes:
-    """The same boxes in the devkit's own class, best first."""
+    """The boxes as objects of the devkit's class, best first."""
     found = EvalBoxes()
     for token in sorted(boxes_by_token):
         boxes = boxes_by_token[token]
@@ -52,7 +52,7 @@ def devkit_boxes(boxes_by_token, predicted: bool) -> EvalBoxes:
 
 
 def from_devkit(boxes: EvalBoxes) -> dict[str, Boxes3D]:
-    """Boxes of the devkit's class as ours, in their frame, float64."""
+    """Boxes of the devkit's class as Boxes3D, in the same frame, float64."""
     found = {}
     for token in boxes.sample_tokens:
         own = boxes[token]
@@ -76,7 +76,7 @@ def from_devkit(boxes: EvalBoxes) -> dict[str, Boxes3D]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ten_classes_score_as_in_the_devkit(seed):
-    """Every figure and curve, among equal scores, whose order counts; AP to the bit."""
+    """Every metric and curve, with equal scores, whose order matters; AP is equal bit by bit."""
     predicted, gt_boxes = crowd(seed, NUSCENES, ties=True)
     found = score_boxes(predicted, gt_boxes, NUSCENES)
     theirs, details = given_metrics(devkit_boxes(predicted, True), devkit_boxes(gt_boxes, False))
@@ -94,11 +94,11 @@ def test_ten_classes_score_as_in_the_devkit(seed):
 
 
 def assert_official(index, frames, folder):
-    """What the official evaluation of a results file finds for the boxes that count in it."""
+    """Compare with the official evaluation of a results file, on the boxes that count in it."""
     rng = np.random.default_rng(0)
     rows = noisy(frames)
     for row in (row for own in rows.values() for row in own):
-        row["detection_score"] = float(rng.random())  # equal scores have another order there
+        row["detection_score"] = float(rng.random())  # the order of equal scores differs there
     path = write_submission(folder / "results_nusc.json", rows)
     official = evaluate_submission(path, index, [*rows], folder / "official")
     boxes = counted_boxes(path, index, [*rows])
@@ -120,7 +120,7 @@ def test_real_ground_truth_scores_as_officially(index, frames, tmp_path):
     assert_official(index, frames[::6], tmp_path)
 
 
-def test_what_is_written_is_read_as_the_official_files_are(tmp_path):
+def test_written_scores_are_read_like_official_files(tmp_path):
     predicted, gt_boxes = crowd(0, NUSCENES)
     found = score_boxes(predicted, gt_boxes, NUSCENES)
     found.write(tmp_path / "evaluation")

@@ -1,4 +1,4 @@
-"""Evaluations of a checkpoint that differ have folders of their own, and say how they differ."""
+"""Different evaluations of a checkpoint have their own folders, and notices of their choices."""
 
 import math
 from pathlib import Path
@@ -11,15 +11,15 @@ from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.robustness import Perturbation
 
-AREAS = PolygonConfig(("vehicle", "drivable_area"))
+POLYGONS = PolygonConfig(("vehicle", "drivable_area"))
 TRAINED = DataConfig(
-    root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1, polygons=AREAS
+    root=Path("data/nuscenes"), version="v1.0-mini", drop_cameras=1, polygons=POLYGONS
 )
 CHECKPOINT = Path("run/checkpoints/best.ckpt")
-USUAL, AS_IT_IS = DataChoice(), Perturbation()
+DEFAULT, UNPERTURBED = DataChoice(), Perturbation()
 
 
-def found(choice=USUAL, rig=AS_IT_IS, flip_tta=False, blank=False, within=math.inf):
+def found(choice=DEFAULT, rig=UNPERTURBED, flip_tta=False, blank=False, within=math.inf):
     data = choice.apply(TRAINED)
     return circumstances(TRAINED, data, rig, flip_tta=flip_tta, blank=blank, within=within)
 
@@ -28,7 +28,7 @@ def name(*args, **kwargs) -> str:
     return folder_name("mini_val", CHECKPOINT, found(*args, **kwargs))
 
 
-def test_the_usual_evaluation_has_no_notice_and_a_short_name():
+def test_the_default_evaluation_has_no_notice_and_a_short_name():
     assert found() == {} and name() == "mini_val_best"
     same = DataChoice(
         root=TRAINED.root.absolute(), version="v1.0-mini", cameras=TRAINED.camera_names
@@ -52,7 +52,7 @@ CHOICES = {
 }
 
 
-def test_each_choice_has_a_folder_of_its_own():
+def test_each_choice_has_its_own_folder():
     names = {name(), *(name(**choice) for choice in CHOICES.values())}
     assert len(names) == len(CHOICES) + 1
     assert all(folder == Path(folder).name and " " not in folder for folder in names)
@@ -70,12 +70,12 @@ def test_each_choice_has_a_folder_of_its_own():
         ("two of them", "mini_val_best_blank_with_CAM_FRONT", "replaced by uniform grey."),
     ],
 )
-def test_names_and_notices_say_what_was_chosen(choice, folder, notice):
+def test_folder_names_and_notices_state_the_choice(choice, folder, notice):
     assert name(**CHOICES[choice]).startswith(folder)
     assert notice in " ".join(found(**CHOICES[choice]).values())
 
 
-def test_areas_that_the_config_lacks_are_refused():
+def test_layers_that_the_config_lacks_are_refused():
     assert DataChoice(layers=("vehicle",)).apply(TRAINED).polygons.layers == ("vehicle",)
     for data, known in ((TRAINED, "vehicle, drivable_area"), (DataConfig(), "none")):
         with pytest.raises(ConfigError, match=f"names walkway; the config's areas are {known}"):

@@ -1,4 +1,4 @@
-"""The evaluation of all heads of a model: their figures side by side, whoever measures them."""
+"""The evaluation of all heads of a model: the figures of every evaluator, side by side."""
 
 from dataclasses import dataclass, field
 from unittest.mock import Mock
@@ -27,8 +27,8 @@ class CountConfig(HeadConfig):
     """Settings of a head that predicts a number.
 
     Attributes:
-        figure: name of the one figure.
-        headline: whether it stands for the head.
+        figure: name of the figure.
+        headline: whether the figure is the headline of the head.
     """
 
     figure: str = "count"
@@ -37,7 +37,7 @@ class CountConfig(HeadConfig):
 
 @evaluator.register(CountConfig)
 class Counted(SampleSums):
-    """The mean of what is predicted."""
+    """Evaluates the mean of the predicted numbers."""
 
     note = "Counts by hand."
 
@@ -54,7 +54,7 @@ class Counted(SampleSums):
 
 @dataclass(frozen=True)
 class TwoCounts(DetectorConfig):
-    """A model of two such heads, and no boxes."""
+    """A model with two of these heads and without boxes."""
 
     labels: object = NUSCENES
     head: CenterHeadConfig = CenterHeadConfig(tasks=())
@@ -63,7 +63,7 @@ class TwoCounts(DetectorConfig):
 
 
 def evaluated(model: TwoCounts, first=(1.0, 2.0), second=(3.0, 5.0)) -> Evaluation:
-    """After one batch of two samples."""
+    """The evaluation after one batch of two samples."""
     found = Evaluation(model, DataConfig())
     results = {"first": torch.tensor(first), "second": torch.tensor(second)}
     found.evaluators.pop("depth_supervision")
@@ -76,7 +76,7 @@ def split(folder) -> EvaluatedSplit:
     return EvaluatedSplit(Mock(spec=FrameSource), "val", folder)
 
 
-def test_each_head_has_its_figures_and_a_file_of_its_own(tmp_path):
+def test_each_head_has_its_own_figures_and_file(tmp_path):
     found = evaluated(TwoCounts())
     result = found.compute(split(tmp_path))
     assert result.scalars() == {"count": 1.5, "other": 4.0}
@@ -92,7 +92,7 @@ def test_each_head_has_its_figures_and_a_file_of_its_own(tmp_path):
         )
 
 
-def test_the_first_headline_decides():
+def test_the_first_headline_is_used():
     assert headline(TwoCounts(), DataConfig()) == "count"
     only_second = TwoCounts(first=CountConfig(headline=False), second=CountConfig("other"))
     assert headline(only_second, DataConfig()) == "other"
@@ -101,23 +101,23 @@ def test_the_first_headline_decides():
         headline(none, DataConfig())
 
 
-def test_a_figure_that_two_heads_have_is_named(tmp_path):
-    """At the start where it is a headline, else when it is there."""
-    sentence = r"Head model\.second: the figure 'count' is that of head model\.first"
-    with pytest.raises(ConfigError, match=sentence):
+def test_a_figure_of_two_heads_is_named(tmp_path):
+    """A headline is refused at the start, another figure when it is computed."""
+    message = r"Head model\.second: the figure 'count' is that of head model\.first"
+    with pytest.raises(ConfigError, match=message):
         evaluated(TwoCounts(second=CountConfig()))
     found = evaluated(TwoCounts(second=CountConfig(headline=False)))
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=message):
         found.compute(split(tmp_path))
 
 
 def test_numbers_of_too_few_samples_are_named():
-    sentence = r"Counted\.measure returns numbers of 1 samples for a batch of 2"
-    with pytest.raises(ConfigError, match=sentence):
+    message = r"Counted\.measure returns numbers of 1 samples for a batch of 2"
+    with pytest.raises(ConfigError, match=message):
         evaluated(TwoCounts(), first=(1.0,))
 
 
-def test_classes_stand_in_a_table_below_the_figures():
+def test_classes_are_in_a_table_below_the_figures():
     nan = float("nan")
     boxes = Scores({"mAP": 0.25}, {"van": {"AP": 0.5, "TE": nan}, "crate": {"AP": 0.0, "TE": 1.0}})
     result = Result({"area": Scores({"IoU": 0.5}), "head": boxes})

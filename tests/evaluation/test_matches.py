@@ -1,4 +1,4 @@
-"""Figures from matches made once: the official ones, on the data set and on resampled ones."""
+"""Metrics from stored matches equal the official ones, also for resampled data sets."""
 
 import numpy as np
 import pytest
@@ -25,28 +25,28 @@ def assert_official(path, index, split, folder):
 
 
 @pytest.fixture(scope="module")
-def made(synthetic_world):
+def synthetic_index(synthetic_world):
     return open_index(synthetic_world, "v1.0-synthetic")
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_all_weights_one_is_the_official_metric(made, tmp_path, seed):
-    """Among predictions with many equal scores, whose order counts."""
-    path = write_submission(tmp_path / "r.json", noisy(read_frames(made, SPLIT), seed))
-    assert_official(path, made, SPLIT, tmp_path)
+def test_all_weights_one_is_the_official_metric(synthetic_index, tmp_path, seed):
+    """Predictions with many equal scores, whose order matters."""
+    path = write_submission(tmp_path / "r.json", noisy(read_frames(synthetic_index, SPLIT), seed))
+    assert_official(path, synthetic_index, SPLIT, tmp_path)
 
 
 def test_all_weights_one_is_the_official_metric_on_real_ground_truth(index, noisy_file, tmp_path):
     assert_official(noisy_file, index, "mini_val", tmp_path)
 
 
-def test_weights_are_copies_of_samples(made, tmp_path):
-    """The devkit's own evaluation of a data set in which samples stand several times or not."""
+def test_weights_act_as_copies_of_samples(synthetic_index, tmp_path):
+    """Compared with the devkit's evaluation of a data set with repeated and omitted samples."""
     rng = np.random.default_rng(0)
-    rows = noisy(read_frames(made, SPLIT))
+    rows = noisy(read_frames(synthetic_index, SPLIT))
     for row in (row for own in rows.values() for row in own):
-        row["detection_score"] = float(rng.random())  # equal scores have no one order of copies
-    boxes = counted_boxes(write_submission(tmp_path / "r.json", rows), made, SPLIT)
+        row["detection_score"] = float(rng.random())  # copies of equal scores have no defined order
+    boxes = counted_boxes(write_submission(tmp_path / "r.json", rows), synthetic_index, SPLIT)
     matches = match(boxes)
     for weights in rng.multinomial(len(matches.tokens), [1 / len(matches.tokens)] * 8, size=5):
         copies = [
@@ -60,14 +60,14 @@ def test_weights_are_copies_of_samples(made, tmp_path):
         assert matches.scores(weights) == pytest.approx(expected, rel=0, abs=1e-9)
 
 
-def test_nothing_found_scores_nothing(made, tmp_path):
-    rows = {frame.token: [] for frame in read_frames(made, SPLIT)}
+def test_no_predictions_score_zero(synthetic_index, tmp_path):
+    rows = {frame.token: [] for frame in read_frames(synthetic_index, SPLIT)}
     path = write_submission(tmp_path / "r.json", rows)
-    matches = match(counted_boxes(path, made, SPLIT))
+    matches = match(counted_boxes(path, synthetic_index, SPLIT))
     assert matches.scores(np.ones(len(matches.tokens), dtype=int)) == (0, 0)
 
 
-def test_the_settings_are_the_devkits():
+def test_the_settings_equal_the_devkits():
     config = config_factory("detection_cvpr_2019")
     assert (list(DISTANCES), ERROR_DISTANCE) == (config.dist_ths, config.dist_th_tp)
     assert (config.min_recall, config.min_precision) == (MIN_RECALL, MIN_PRECISION)

@@ -1,4 +1,4 @@
-"""The official metrics on real annotations: ground truth as predictions, and what is refused."""
+"""The official metrics on real annotations: ground truth as predictions, and refusals."""
 
 import math
 
@@ -20,10 +20,10 @@ def test_every_annotated_box_as_prediction(index, frames, tmp_path):
     assert metrics.mean_ap == pytest.approx(0.630, abs=0.0005)
 
 
-def test_boxes_with_points_as_prediction_score_all_there_is(index, frames, tmp_path):
+def test_boxes_with_points_as_prediction_score_perfectly(index, frames, tmp_path):
     path = write_submission(tmp_path / "results_nusc.json", gt_submission(frames))
     metrics = evaluate_submission(path, index, "mini_val", tmp_path)
-    # Seven of the ten classes occur, and nothing about them is wrong.
+    # Seven of the ten classes occur, and their boxes have no errors.
     absent = {"construction_vehicle", "trailer", "barrier"}
     assert metrics.mean_ap == pytest.approx(0.7, abs=1e-9)
     for name, ap in metrics.class_ap.items():
@@ -35,7 +35,7 @@ def test_boxes_with_points_as_prediction_score_all_there_is(index, frames, tmp_p
 
 
 def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_path):
-    """Folds: each is scored on its own samples alone, and the data root is not touched."""
+    """As for folds: each list is scored on its own samples, and the data root is unchanged."""
     first, second = [f.token for f in frames[:10]], [f.token for f in frames[10:25]]
     scores = [
         evaluate_submission(noisy_file, index, tokens, tmp_path / str(number)).mean_ap
@@ -54,7 +54,7 @@ def test_any_list_of_samples_can_be_evaluated(index, frames, noisy_file, tmp_pat
 
 
 def test_boxes_beyond_a_range_do_not_count(index, frames, tmp_path):
-    """Only boxes beyond it are wrong, so that within it all is right, at any range below theirs."""
+    """Only boxes beyond 20 m are missing, so the score is complete for a range of 20 m."""
     some = frames[:20]
     rows = gt_submission(some)
     poses = {f.token: f.global_from_ego[:2, 3].numpy() for f in some}
@@ -115,8 +115,8 @@ def test_an_unknown_split_is_named(index, noisy_file, tmp_path):
         evaluate_submission(noisy_file, index, "nowhere", tmp_path)
 
 
-def test_ground_truth_of_the_synthetic_world_scores_full_marks(synthetic_world, tmp_path):
-    """Boxes read, moved to the ego frame and back, written, scored: nothing is lost on the way."""
+def test_ground_truth_of_the_synthetic_world_scores_perfectly(synthetic_world, tmp_path):
+    """Reading, moving to the ego frame and back, writing and scoring lose nothing."""
     index = open_index(synthetic_world, "v1.0-synthetic")
     rows = gt_submission(read_frames(index, "synthetic_train"))
     path = write_submission(tmp_path / "results_nusc.json", rows)

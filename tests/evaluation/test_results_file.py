@@ -1,4 +1,4 @@
-"""Predicted boxes in a file: what is written is read back to the bit, and damage has a sentence."""
+"""Predicted boxes in a file: written boxes are read back bit by bit, and damage is reported."""
 
 import json
 from dataclasses import fields, replace
@@ -50,7 +50,7 @@ def path(tmp_path_factory):
 
 @settings(max_examples=40)
 @given(some_boxes())
-def test_what_is_written_is_read_to_the_bit(path, boxes):
+def test_written_boxes_are_read_back_bit_by_bit(path, boxes):
     write_boxes(path, {"a": boxes, "b": Boxes3D.empty()}, YARD)
     found = read_boxes(path, YARD)
     assert list(found) == ["a", "b"] and len(found["b"]) == 0
@@ -81,7 +81,7 @@ def test_the_file_is_as_documented(path):
     }
 
 
-def test_boxes_that_cannot_be_scored_leave_the_file_as_it_was(path):
+def test_boxes_that_cannot_be_scored_leave_the_file_unchanged(path):
     write_boxes(path, {"a": one_box()}, YARD)
     before = path.read_bytes()
     with pytest.raises(SubmissionError, match="Sample b has 1 of 1 predicted boxes"):
@@ -90,7 +90,7 @@ def test_boxes_that_cannot_be_scored_leave_the_file_as_it_was(path):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"class": "tram"}, "sample a: a box has the class 'tram', .* it has van, post"),
         ({"class": ["van"]}, r"a box has the class \['van'\]"),
@@ -107,18 +107,18 @@ def test_boxes_that_cannot_be_scored_leave_the_file_as_it_was(path):
         ({"velocity": [0, "fast"]}, "the 'velocity' of a box is"),
     ],
 )
-def test_a_damaged_box_has_a_sentence(path, change, sentence):
+def test_a_damaged_box_is_reported(path, change, message):
     write_boxes(path, {"a": one_box()}, YARD)
     content = json.loads(path.read_text())
     content["results"]["a"][0] |= change
     path.write_text(json.dumps(content))
-    with pytest.raises(SubmissionError, match=sentence) as caught:
+    with pytest.raises(SubmissionError, match=message) as caught:
         read_boxes(path, YARD)
     assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("{", "is not JSON"),
         ("[]", "lacks 'results'"),
@@ -129,13 +129,13 @@ def test_a_damaged_box_has_a_sentence(path, change, sentence):
         ('{"results": {"a": [1]}, "frame": "ego"}', "sample a: it should be a list of boxes"),
     ],
 )
-def test_a_file_of_another_kind_has_a_sentence(path, text, sentence):
+def test_a_file_of_another_format_is_reported(path, text, message):
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    with pytest.raises(SubmissionError, match=sentence):
+    with pytest.raises(SubmissionError, match=message):
         read_boxes(path, YARD)
 
 
-def test_a_missing_file_has_a_sentence(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(SubmissionError, match="results.json does not exist"):
         read_boxes(tmp_path / "results.json", YARD)

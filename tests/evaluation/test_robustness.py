@@ -1,4 +1,4 @@
-"""Rigs made worse at test time: as asked, repeatable, and each camera on its own."""
+"""Perturbations of cameras at test time: their size, repeatability and independence."""
 
 from dataclasses import replace
 
@@ -20,10 +20,10 @@ def data(synthetic_world) -> DataConfig:
 
 
 def errors(data: DataConfig, perturbation: Perturbation) -> torch.Tensor:
-    """(frames, cameras, 4, 4) of true camera from believed camera."""
+    """Transforms (frames, cameras, 4, 4) from the perturbed to the exact camera frame."""
     kept = [name for name in data.camera_names if name not in perturbation.without]
-    gt_boxes = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
-    pairs = zip(gt_boxes, perturbation.frames(data, SPLIT), strict=True)
+    exact = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
+    pairs = zip(exact, perturbation.frames(data, SPLIT), strict=True)
     return torch.stack([
         torch.stack([
             torch.linalg.inv(a.ego_from_camera) @ b.ego_from_camera
@@ -43,7 +43,7 @@ def test_cameras_are_left_out(data):
         Perturbation(without=data.camera_names).frames(data, SPLIT)
 
 
-def test_poses_are_wrong_by_as_much_as_asked(data):
+def test_pose_noise_has_the_requested_size(data):
     found = errors(data, Perturbation(extrinsic_noise=(2.0, 0.1)))
     rotation, shift = found[..., :3, :3].flatten(0, 1), found[..., :3, 3].flatten(0, 1)
     eye = torch.eye(3, dtype=rotation.dtype).expand_as(rotation)
@@ -52,7 +52,7 @@ def test_poses_are_wrong_by_as_much_as_asked(data):
     # 8 samples of 6 cameras: 144 numbers each, whose mean square is known to 12 %.
     assert angle.square().mean().sqrt().item() == pytest.approx(2.0 * 3**0.5, rel=0.25)
     assert shift.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.25)
-    assert len(shift[:, 0].unique()) == len(shift)  # every camera of every sample its own
+    assert len(shift[:, 0].unique()) == len(shift)  # every camera of every sample has its own
     assert torch.equal(errors(data, Perturbation()), errors(data, Perturbation(noise_seed=4)))
 
 
@@ -61,14 +61,14 @@ def test_noise_is_a_function_of_seed_sample_and_camera(data):
     first = errors(data, noise)
     assert torch.equal(first, errors(data, noise))
     assert not torch.allclose(first, errors(data, replace(noise, noise_seed=1)))
-    # The same errors with a camera fewer, and in proportion to what is asked for.
+    # The errors are the same with one camera fewer, and proportional to the requested noise.
     fewer = errors(data, replace(noise, without=data.camera_names[:1]))
     torch.testing.assert_close(fewer, first[:, 1:])
     double = errors(data, replace(noise, extrinsic_noise=(0.0, 0.1)))
     torch.testing.assert_close(double[..., :3, 3], 2 * first[..., :3, 3])
 
 
-def test_the_past_is_seen_by_the_same_wrong_cameras(data):
+def test_adjacent_frames_have_the_same_pose_noise(data):
     noise = Perturbation(extrinsic_noise=(1.0, 0.05))
     config = replace(data, adjacent=AdjacentConfig(previous=1))
     true, found = opened(config).frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
@@ -92,5 +92,5 @@ def test_the_past_is_seen_by_the_same_wrong_cameras(data):
         ),
     ],
 )
-def test_it_says_what_it_does(perturbation, text):
+def test_the_text_of_a_perturbation_names_its_settings(perturbation, text):
     assert str(perturbation) == text

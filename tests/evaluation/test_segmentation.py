@@ -1,4 +1,4 @@
-"""Intersections and unions, against figures worked out by hand; their sums over parts."""
+"""Intersections and unions, compared with worked values, and their sums over parts."""
 
 from dataclasses import replace
 from unittest.mock import Mock
@@ -35,21 +35,21 @@ BOTH = ("vehicle", "drivable_area")
 
 
 def settings(min_visibility: int = 1, layers=BOTH) -> tuple[DetectorConfig, DataConfig]:
-    """A model of both layers, and data that bring some."""
-    areas = SegmentationHeadConfig(BOTH, min_visibility=min_visibility)
-    model = DetectorConfig(labels=NUSCENES, grid=GRID, segmentation=areas)
+    """A model with both layers, and data with the given layers."""
+    head = SegmentationHeadConfig(BOTH, min_visibility=min_visibility)
+    model = DetectorConfig(labels=NUSCENES, grid=GRID, segmentation=head)
     return model, DataConfig(polygons=PolygonConfig(layers))
 
 
 def measured(samples=slice(None), **chosen) -> SegmentationSums:
-    """Of two samples: 4 cells of vehicle in plain sight, 2 of one hardly visible, 12 of road."""
+    """Sums of two samples: 4 cells of a visible vehicle, 2 of a barely visible one, 12 of road."""
     vehicles = Boxes3D.cat([box(1.0, 1.0, 1.9, 1.9, 4), box(5.0, 0.5, 1.9, 0.9, 1)])
     road = Polygons.of_boxes(box(2.0, 1.5, 3.9, 2.9), ROAD)
     polygons = [Polygons.cat([road, Polygons.of_boxes(vehicles, VEHICLE)]), Polygons.empty()]
     logits = torch.full((2, 2, 4, 6), -0.1)
-    logits[0, 0, 0, 1:5] = 0.1  # tells 4 cells: 1 of the first vehicle, 1 of the second
-    logits[0, 1, :2] = 5.0  # tells 12 cells, 8 of them road
-    logits[1, 0, 3, 3] = 9.0  # tells 1 cell where there is nothing
+    logits[0, 0, 0, 1:5] = 0.1  # predicts 4 cells: 1 of the first vehicle, 1 of the second
+    logits[0, 1, :2] = 5.0  # predicts 12 cells, 8 of them road
+    logits[1, 0, 3, 3] = 9.0  # predicts 1 cell without ground truth
     logits[1, 0, 3, 4] = 0.0  # is not above 0
     model, data = settings(**chosen)
     found = SegmentationSums(model.segmentation, "segmentation", model, data)
@@ -60,20 +60,20 @@ def measured(samples=slice(None), **chosen) -> SegmentationSums:
 
 
 def split(folder, annotated: bool = True) -> EvaluatedSplit:
-    """Of a source that is asked for nothing but whether there is ground truth."""
+    """A split of a source that only states whether there is ground truth."""
     source = Mock(spec=FrameSource, annotated=annotated, data=DataConfig())
     return EvaluatedSplit(source, "val", folder)
 
 
 def figures(found: SegmentationSums) -> dict[str, float]:
-    """Of all samples."""
+    """Metrics of all samples."""
     return found.figures(sum(found.samples.values()))
 
 
 EXPECTED = {"IoU_vehicle": 2 / 9, "IoU_vehicle_visible": 1 / 8, "IoU_drivable_area": 0.5}
 
 
-def test_figures_by_hand():
+def test_metrics_of_a_worked_case():
     found = measured()
     assert tuple(name for name, _, _ in found.rows) == tuple(EXPECTED)
     assert found.samples["a"].tolist() == [[2, 8], [1, 7], [8, 16]]
@@ -89,7 +89,7 @@ def test_layers_without_ground_truth_are_not_compared():
     assert figures(measured(layers=("ped_crossing",))) == {}
 
 
-def test_the_mean_takes_vehicles_by_the_ground_truth_that_was_trained_on(tmp_path):
+def test_the_mean_uses_the_vehicle_visibility_of_training(tmp_path):
     scores = measured(min_visibility=2).compute(split(tmp_path))
     assert scores.figures == pytest.approx({"mIoU": (1 / 8 + 0.5) / 2, **EXPECTED})
     result = Result({"segmentation": scores})
@@ -97,14 +97,14 @@ def test_the_mean_takes_vehicles_by_the_ground_truth_that_was_trained_on(tmp_pat
     assert Result({"depth": Scores({"depth_rmse": 1.0})}).note == ""
 
 
-def test_parts_add_up_to_the_whole():
+def test_sums_of_parts_add_up():
     whole, first, second = measured(), measured(slice(0, 1)), measured(slice(1, 2))
     first.merge([first.state(), second.state()])
     assert set(first.samples) == {"a", "b"} and figures(first) == figures(whole)
 
 
-def test_processes_add_up_to_the_whole(monkeypatch, tmp_path):
-    """What rank 0 gathers of two ranks is what one process measures: to the last cell."""
+def test_sums_of_processes_add_up(monkeypatch, tmp_path):
+    """Rank 0 gathers from two ranks exactly the cells that one process measures."""
     found = Evaluation(*settings())
     found.evaluators["head"].records = {"a": []}
     found.evaluators["segmentation"] = measured(slice(0, 1))
@@ -140,11 +140,11 @@ def test_a_sample_drawn_twice_counts_twice(tmp_path):
 
     assert drawn(1, 1) == figures(found)
     assert drawn(2, 3)["IoU_vehicle"] == pytest.approx(4 / 19)
-    # Nothing there and nothing predicted.
+    # No ground truth and no predictions.
     assert drawn(0, 1)["IoU_drivable_area"] == 0
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_written_scores_are_read_back(tmp_path):
     found = measured()
     scores = found.compute(split(tmp_path / "evaluation"))
     again = SegmentationSums(found.config, "segmentation", found.model, found.data)

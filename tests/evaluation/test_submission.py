@@ -1,4 +1,4 @@
-"""The submission file: rows by hand, the attribute rule, limits and refusals."""
+"""The submission file: a worked row, the attribute rule, limits and refusals."""
 
 import json
 import math
@@ -29,8 +29,8 @@ def boxes(count: int = 1, **fields) -> Boxes3D:
     return Boxes3D.make(center, size, torch.zeros(count), **fields)
 
 
-def test_a_row_by_hand():
-    # The car looks along global +y, so 10 m ahead and 2 m left is (-2, 10) away.
+def test_a_worked_row():
+    # The ego vehicle faces global +y, so 10 m ahead and 2 m left is an offset of (-2, 10).
     (row,) = submission_rows(
         "token", boxes(velocity=torch.tensor([[3.0, 0.0]]), score=torch.tensor([0.75])), POSE
     )
@@ -66,13 +66,13 @@ def test_the_attribute_rule(name, at_rest, in_motion):
     assert attribute_of(name, math.nan) == at_rest
 
 
-def test_a_given_attribute_goes_before_the_rule_except_where_there_is_none():
+def test_a_predicted_attribute_overrides_the_rule_if_the_class_has_any():
     sitting = ATTRIBUTES.index("pedestrian.sitting_lying_down")
     assert attribute_of("pedestrian", 5.0, sitting) == "pedestrian.sitting_lying_down"
     assert attribute_of("barrier", 5.0, sitting) == ""
 
 
-def test_the_rule_goes_by_speed_not_by_one_component():
+def test_the_rule_uses_the_speed_not_one_component():
     label = torch.full((2,), CLASSES.index("pedestrian"))
     velocity = torch.tensor([[-0.15, -0.15], [-0.1, 0.1]])
     rows = submission_rows("t", boxes(2, velocity=velocity, label=label), POSE)
@@ -107,7 +107,7 @@ def test_unknown_velocity_is_written_as_standing_still():
     assert row["attribute_name"] == "vehicle.parked"
 
 
-def test_written_and_read_again(tmp_path):
+def test_a_submission_is_written_and_read_back(tmp_path):
     rows = {"a": submission_rows("a", boxes(2), POSE), "b": []}
     path = write_submission(tmp_path / "new" / "results_nusc.json", rows)
     results, meta = read_submission(path)
@@ -134,7 +134,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         (json.dumps([1]), "lacks 'results' or 'meta'"),
     ],
 )
-def test_files_that_are_no_submission(tmp_path, text, message):
+def test_files_that_are_no_submission_are_refused(tmp_path, text, message):
     path = tmp_path / "results.json"
     if text is not None:
         path.write_text(text)

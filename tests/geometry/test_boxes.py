@@ -1,4 +1,4 @@
-"""Boxes: corners by hand, and moving a box is moving its corners."""
+"""Boxes: worked corners, and transforms that move a box with its corners."""
 
 import math
 
@@ -19,13 +19,13 @@ def one(center=(10.0, 4.0, 1.0), size=(4.6, 1.9, 1.6), yaw=0.3, velocity=(2.0, -
 
 
 def same_points(first: torch.Tensor, second: torch.Tensor, tolerance: float) -> None:
-    """Equal as sets: every point has its own nearest partner."""
+    """Assert that two sets of points are equal, in any order."""
     distance = torch.cdist(first, second)
     assert distance.min(dim=1).values.max() < tolerance
     assert sorted(distance.argmin(dim=1).tolist()) == list(range(len(second)))
 
 
-def test_corners_by_hand():
+def test_corners_of_a_worked_box():
     # Heading left (+y): length runs along y, width along x.
     corners = one((10.0, 4.0, 1.0), (4.0, 2.0, 1.0), math.pi / 2).corners()[0]
     front_left_top, front_right_bottom, rear_left_bottom = corners[0], corners[2], corners[7]
@@ -34,13 +34,13 @@ def test_corners_by_hand():
     assert rear_left_bottom.tolist() == pytest.approx([9.0, 2.0, 0.5])
 
 
-def test_footprint_runs_from_front_left_around():
-    outline = one((0.0, 0.0, 0.0), (4.0, 2.0, 1.0), 0.0).footprint()[0]
-    assert outline.tolist() == [[2, 1], [2, -1], [-2, -1], [-2, 1]]
+def test_the_footprint_starts_at_the_front_left():
+    footprint = one((0.0, 0.0, 0.0), (4.0, 2.0, 1.0), 0.0).footprint()[0]
+    assert footprint.tolist() == [[2, 1], [2, -1], [-2, -1], [-2, 1]]
 
 
 @given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.8, 1.2), st.booleans(), st.booleans())
-def test_moving_a_box_is_moving_its_corners(yaw, rotation, scale, flip_x, flip_y):
+def test_moving_a_box_moves_its_corners(yaw, rotation, scale, flip_x, flip_y):
     matrix = bev_transform(rotation, scale, flip_x, flip_y).double()
     box = one(yaw=yaw)
     moved = box.transform(matrix)
@@ -54,7 +54,7 @@ def test_moving_a_box_is_moving_its_corners(yaw, rotation, scale, flip_x, flip_y
 def test_velocity_is_the_motion_of_the_centre(yaw, rotation, scale, flip_x, flip_y):
     matrix = bev_transform(rotation, scale, flip_x, flip_y).double()
     now = one(yaw=yaw)
-    later = one(center=(12.0, 3.0, 1.0), yaw=yaw)  # one second on, by the velocity (2, -1)
+    later = one(center=(12.0, 3.0, 1.0), yaw=yaw)  # one second later at velocity (2, -1)
     motion = (later.transform(matrix).center - now.transform(matrix).center)[:, :2]
     torch.testing.assert_close(now.transform(matrix).velocity, motion, atol=1e-5, rtol=0)
 
@@ -67,7 +67,7 @@ def test_velocity_is_the_motion_of_the_centre(yaw, rotation, scale, flip_x, flip
         ({"flip_x": True, "flip_y": True}, 0.3 - math.pi, (-2.0, 1.0)),
     ],
 )
-def test_flips_by_hand(flips, yaw, velocity):
+def test_flips_of_a_worked_box(flips, yaw, velocity):
     moved = one().transform(bev_transform(**flips))
     assert moved.yaw.item() == pytest.approx(yaw, abs=1e-6)
     assert moved.velocity[0].tolist() == pytest.approx(velocity, abs=1e-6)
@@ -75,7 +75,7 @@ def test_flips_by_hand(flips, yaw, velocity):
 
 
 @given(st.floats(-3, 3), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1), st.floats(-3, 3))
-def test_a_tilted_pose_there_and_back_changes_nothing(heading, pitch, roll, yaw):
+def test_a_tilted_pose_and_its_inverse_change_nothing(heading, pitch, roll, yaw):
     turn = Quaternion(axis=[0, 0, 1], radians=heading)
     turn = (
         turn * Quaternion(axis=[0, 1, 0], radians=pitch) * Quaternion(axis=[1, 0, 0], radians=roll)
@@ -111,7 +111,7 @@ def test_nuscenes_form_is_width_length_height_and_quaternion():
     assert row["velocity"] == pytest.approx([2 * cos + sin, 2 * sin - cos])
 
 
-def test_choosing_and_joining_keep_fields_together():
+def test_indexing_and_concatenating_keep_fields_together():
     boxes = Boxes3D.cat([one(center=(float(i), 0.0, 0.0), yaw=i / 10) for i in range(4)])
     chosen = boxes[torch.tensor([3, 1])]
     assert chosen.center[:, 0].tolist() == [3, 1]

@@ -1,4 +1,4 @@
-"""Projection, its inverse, and where feature cells look."""
+"""Projection, its inverse, and the pixels of feature cells."""
 
 import math
 
@@ -29,7 +29,7 @@ def camera(yaw: float = 0.0, affine: torch.Tensor | None = None) -> Cameras:
     return Cameras(INTRINSICS, rigid_transform(rotation, offset), affine)
 
 
-def test_projection_by_hand():
+def test_projection_of_a_worked_point():
     # 10 m ahead of the camera, 1 m to the left and 0.5 m above it.
     pixels, depth = camera().project(torch.tensor([[11.7, 1.0, 2.0]], dtype=torch.float64))
     assert pixels[0].tolist() == pytest.approx([800 - 100, 450 - 50])
@@ -90,7 +90,7 @@ def test_backbones_that_do_not_pad_stay_centred():
     torch.testing.assert_close(pixels.mean(dim=(0, 1)), torch.tensor([352.0, 128.0]))
 
 
-def test_the_published_spread_is_kept_behind_its_switch():
+def test_the_published_spread_of_pixels_is_available_as_corners():
     pixels = feature_pixels((256, 704), (16, 44), 16, corners=True)
     assert pixels[0, 0].tolist() == [0.0, 0.0]
     assert pixels[15, 43].tolist() == pytest.approx([703.0, 255.0])
@@ -100,7 +100,7 @@ def test_the_published_spread_is_kept_behind_its_switch():
     st.integers(1, 300), st.integers(1, 300), st.integers(1, 9), st.integers(1, 9),
     st.sampled_from([4, 8, 16, 5.5]),
 )  # fmt: skip
-def test_a_feature_cell_lies_at_the_pixel_that_it_looks_at(height, width, rows, columns, stride):
+def test_feature_cells_inverts_feature_pixels(height, width, rows, columns, stride):
     cells = feature_cells(
         feature_pixels((height, width), (rows, columns), stride), (height, width), (rows, columns),
         stride,
@@ -109,14 +109,14 @@ def test_a_feature_cell_lies_at_the_pixel_that_it_looks_at(height, width, rows, 
     torch.testing.assert_close(cells, torch.stack([column, row], dim=-1) + 0.5)
 
 
-def test_pixels_between_and_beyond_feature_cells_by_hand():
+def test_worked_pixels_between_and_beyond_feature_cells():
     # Strides of 16 that leave 8 pixels on the left and right and none above and below.
     pixels = torch.tensor([[8.0, 0], [40, 24], [47.9, 33], [0, -16]])
     cells = feature_cells(pixels, (32, 64), (2, 3), 16)
     assert cells.tolist() == [[0, 0], [2, 1.5], [pytest.approx(2.49375), 2.0625], [-0.5, -1]]
 
 
-def test_in_view_is_before_the_camera_and_within_the_image():
+def test_in_view_is_in_front_of_the_camera_and_within_the_image():
     inside = [(0.0, 0.0, 0.2), (63.9, 31.9, 5.0)]
     outside = [(-0.1, 5, 5), (64, 5, 5), (5, -0.1, 5), (5, 32, 5), (5, 5, 0.1), (5, 5, -3)]
     points = torch.tensor([*inside, *outside])

@@ -1,4 +1,4 @@
-"""OpenCV's fisheye: against OpenCV itself, round trips, gradients, and what no lens can be."""
+"""OpenCV's fisheye model: agreement with OpenCV, round trips, gradients, invalid lenses."""
 
 import math
 
@@ -13,7 +13,7 @@ from bev.errors import ConfigError
 from bev.geometry import Cameras, KannalaBrandt, image_affine, in_view
 from bev.geometry.fisheye import rising_until
 
-COEFFICIENTS = (-0.012, 0.004, -0.003, 0.0005)  # of a usual lens
+COEFFICIENTS = (-0.012, 0.004, -0.003, 0.0005)  # of a typical lens
 LENS = KannalaBrandt.make(COEFFICIENTS, math.radians(95))
 SMALL = st.floats(-0.02, 0.02)
 COEFFICIENT = st.tuples(st.floats(-0.05, 0.2), SMALL, SMALL, st.floats(-0.004, 0.004))
@@ -29,9 +29,11 @@ def directions(count: int, widest: float, seed: int = 0) -> torch.Tensor:
 
 @given(COEFFICIENT, st.integers(0, 9))
 @settings(max_examples=25)
-def test_projection_is_opencv_s(coefficients, seed):
+def test_projection_equals_opencvs(coefficients, seed):
     lens = KannalaBrandt.make(coefficients)
-    points = directions(50, min(1.5, lens.max_angle.item()), seed)  # OpenCV's ends at 90 degrees
+    points = directions(
+        50, min(1.5, lens.max_angle.item()), seed
+    )  # OpenCV's model ends at 90 degrees
     plane, depth = lens.project(points)
     nothing, distortion = np.zeros((1, 3)), np.array(coefficients)
     theirs, _ = cv2.fisheye.projectPoints(
@@ -42,14 +44,14 @@ def test_projection_is_opencv_s(coefficients, seed):
     torch.testing.assert_close(depth, points.norm(dim=-1))
     rays = lens.unproject(plane)
     undistorted = cv2.fisheye.undistortPoints(theirs, np.eye(3), distortion)[0]
-    near = (points[:, 2] > 0.3 * depth).numpy()  # far from the axis OpenCV stops before it is there
+    near = (points[:, 2] > 0.3 * depth).numpy()  # far from the axis OpenCV stops too early
     ours = (rays[:, :2] / rays[:, 2:]).numpy()
     np.testing.assert_allclose(ours[near], undistorted[near], rtol=1e-6, atol=1e-6)
 
 
 @given(COEFFICIENT, st.floats(0.2, 1.0), st.integers(0, 9))
 def test_unprojecting_inverts_projecting(coefficients, share, seed):
-    """To float64 rounding, also beyond 90 degrees, wherever theta_d rises by itself."""
+    """Exact to float64 rounding, also beyond 90 degrees, wherever theta_d increases."""
     until = min(rising_until(coefficients), math.pi)
     lens = KannalaBrandt.make(coefficients, share * 0.95 * until)
     points = directions(50, lens.max_angle.item(), seed)
@@ -59,8 +61,8 @@ def test_unprojecting_inverts_projecting(coefficients, share, seed):
     torch.testing.assert_close(again, plane, rtol=1e-13, atol=1e-14)
 
 
-def test_the_rim_of_a_lens_that_stops_rising():
-    """Up to where it can be inverted at all; a pixel's round trip is exact there too."""
+def test_the_rim_of_a_lens_that_stops_widening():
+    """The round trip of a pixel is exact up to the largest angle that can be inverted."""
     lens = KannalaBrandt.make((-0.1, 0.0, 0.0, 0.0))
     assert lens.max_angle.item() == pytest.approx(0.999 * math.sqrt(1 / 0.3))
     points = directions(200, lens.max_angle.item())
@@ -70,8 +72,8 @@ def test_the_rim_of_a_lens_that_stops_rising():
     assert (depth > 0).all()
 
 
-def test_a_quarter_turn_by_hand():
-    """An equidistant lens: 45 and 90 degrees right, 100 degrees down, all 2 m away."""
+def test_worked_points_of_an_equidistant_lens():
+    """Points at 45 and 90 degrees right and 100 degrees down, all 2 m away."""
     lens = KannalaBrandt.make((0.0, 0.0, 0.0, 0.0), math.radians(101))
     ten = math.radians(10)
     below = [0.0, 2 * math.cos(ten), -2 * math.sin(ten)]
@@ -82,7 +84,7 @@ def test_a_quarter_turn_by_hand():
     assert depth.tolist() == pytest.approx([2, 2, 2])
 
 
-def test_what_lies_beyond_the_field_of_view_is_not_seen():
+def test_points_beyond_the_field_of_view_are_not_seen():
     limit = LENS.max_angle.item()
     angles = torch.tensor([0.0, limit - 1e-9, limit + 1e-9, 3.0, math.pi], dtype=torch.float64)
     points = 7 * torch.stack([angles.sin(), torch.zeros(5), angles.cos()], dim=-1)
@@ -98,8 +100,8 @@ def test_what_lies_beyond_the_field_of_view_is_not_seen():
     assert LENS.project(behind)[1].item() == -3
 
 
-def test_a_camera_of_the_lens_sees_what_is_in_its_image():
-    """Pixels of an augmented image and back, and points beside the image out of view."""
+def test_a_fisheye_camera_sees_the_points_in_its_image():
+    """Pixels of an augmented image unproject and project back; other points are out of view."""
     intrinsics = torch.tensor([[240.0, 0, 400], [0, 240, 225], [0, 0, 1]], dtype=torch.float64)
     affine = image_affine((256, 704), 0.8, (20.0, 10.0), flip=True, rotation=0.1)
     camera = Cameras(intrinsics, torch.eye(4, dtype=torch.float64), affine, LENS)
@@ -116,8 +118,8 @@ def test_a_camera_of_the_lens_sees_what_is_in_its_image():
     torch.testing.assert_close(camera.rays(pixels)[seen].norm(dim=-1), torch.ones_like(depth[seen]))
 
 
-def test_gradients_also_on_the_axis():
-    """Of points, pixels and coefficients, by finite differences."""
+def test_gradients_are_correct_also_on_the_axis():
+    """Gradients of points, pixels and coefficients equal finite differences."""
     points = directions(6, 1.6)
     points[0] = torch.tensor([0.0, 0, 4])
     points[1] = torch.tensor([0.0, 3, -0.1])
@@ -141,8 +143,8 @@ def test_gradients_also_on_the_axis():
     assert centre.grad.isfinite().all()
 
 
-def test_half_as_many_digits_still_give_pixels():
-    """In float32 a round trip is right to a thousandth of a pixel at 500 pixels a radian."""
+def test_float32_is_exact_enough_for_pixels():
+    """A float32 round trip is exact to a thousandth of a pixel at 500 pixels per radian."""
     single = LENS.to(torch.float32)
     points = directions(500, 1.6).float()
     plane, _ = single.project(points)
@@ -163,13 +165,13 @@ def test_half_as_many_digits_still_give_pixels():
         ((0.0, 0.0, 0.0, -0.05), 1.6, "stops widening at 1.105"),
     ],
 )
-def test_what_is_no_lens_is_named(coefficients, max_angle, message):
+def test_invalid_lenses_are_named(coefficients, max_angle, message):
     with pytest.raises(ConfigError, match=message):
         KannalaBrandt.make(coefficients, max_angle)
 
 
 @given(COEFFICIENT)
-def test_theta_d_rises_as_far_as_it_is_said_to(coefficients):
+def test_theta_d_increases_up_to_rising_until(coefficients):
     until = min(rising_until(coefficients), math.pi)
     theta = torch.linspace(0, until * 0.9999, 2000, dtype=torch.float64)
     lens = KannalaBrandt(torch.tensor(coefficients, dtype=torch.float64), torch.tensor(math.pi))

@@ -1,4 +1,4 @@
-"""The image affine moves points as worked out by hand."""
+"""The image affine moves points as in worked cases."""
 
 import math
 
@@ -14,7 +14,7 @@ def move(matrix: torch.Tensor, x: float, y: float) -> list[float]:
     return (matrix @ torch.tensor([x, y, 1.0], dtype=torch.float64))[:2].tolist()
 
 
-def test_nothing_is_the_identity():
+def test_the_default_affine_is_the_identity():
     torch.testing.assert_close(image_affine((900, 1600)), torch.eye(3, dtype=torch.float64))
 
 
@@ -25,7 +25,7 @@ def test_scale_keeps_the_borders_on_the_borders():
 
 
 def test_crop_is_top_left_in_the_resized_image():
-    # 0.44 x 900 = 396 rows, of which the top 140 go: the usual 256x704 crop.
+    # 0.44 x 900 = 396 rows, of which the top 140 are cropped: the usual 256x704 crop.
     matrix = image_affine((256, 704), scale=0.44, crop=(140.0, 0.0))
     assert move(matrix, 1600, 900) == pytest.approx([704, 256])
     matrix = image_affine((256, 704), scale=0.5, crop=(100.0, 30.0))
@@ -46,7 +46,7 @@ def test_rotation_is_counter_clockwise_as_seen_and_about_the_centre():
     assert move(matrix, 250, 100) == pytest.approx([200, 50])
 
 
-def test_stretch_is_of_rows_before_the_crop():
+def test_stretch_scales_rows_before_the_crop():
     matrix = image_affine((200, 400), scale=0.5, crop=(10.0, 20.0), stretch=1.5)
     assert move(matrix, 300, 140) == pytest.approx([130, 95])
 

@@ -32,7 +32,7 @@ def assert_same(results, expected):
 
 
 @pytest.mark.parametrize("lenses", [RIG, RIG[1:3], RIG[::3]])
-def test_a_rig_is_each_of_its_cameras(lenses):
+def test_a_rig_projects_like_each_of_its_cameras(lenses):
     rig = cameras(lenses)
     points = torch.randn(len(lenses), 9, 3, dtype=torch.float64) * 10
     pixels, depth = rig.project(points)
@@ -57,7 +57,7 @@ def test_equal_classes_need_no_selection():
     assert type(mixed) is MixedLens and mixed.kind.tolist() == [0, 1, 1, 0]
 
 
-def test_a_rig_comes_apart_as_it_was_put_together():
+def test_each_returns_the_stacked_lenses():
     apart = stack_lenses(RIG).each(4)
     assert [type(lens) for lens in apart] == [type(lens) for lens in RIG]
     assert torch.equal(apart[2].coefficients, WIDER.coefficients)
@@ -71,7 +71,7 @@ def test_a_rig_moves_with_its_cameras():
     assert moved[None][[0, 0]].lens.kind.shape == (2, 4)
 
 
-def test_a_pinhole_is_what_it_was():
+def test_a_pinhole_leaves_points_unchanged():
     """Depth is z and pixels are those of the matrix, to the bit."""
     points = torch.randn(5, 3)
     plane, depth = Pinhole().project(points)

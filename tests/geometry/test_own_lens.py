@@ -1,4 +1,4 @@
-"""The lens of docs/cameras.md, as it stands there."""
+"""The example lens of docs/cameras.md."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def unified(xi: float):
     return names["Unified"](torch.tensor(xi, dtype=torch.float64))
 
 
-def test_its_two_functions_undo_each_other():
+def test_project_and_unproject_are_inverse():
     lens = unified(0.8)
     points = torch.randn(200, 3, dtype=torch.float64) * 10
     plane, depth = lens.project(points)
@@ -27,14 +27,14 @@ def test_its_two_functions_undo_each_other():
     torch.testing.assert_close(back, points[seen])
 
 
-def test_without_a_shift_it_is_a_pinhole_but_for_depth():
+def test_without_a_shift_it_is_a_pinhole_except_for_depth():
     points = torch.rand(20, 3, dtype=torch.float64) + 0.1
     plane, depth = unified(0.0).project(points)
     assert torch.equal(plane, points)
     torch.testing.assert_close(depth, points.norm(dim=-1))
 
 
-def test_it_stands_in_a_rig_beside_others():
+def test_it_works_in_a_rig_of_several_lenses():
     own, wide = unified(0.5), KannalaBrandt.make((0.0, 0.0, 0.0, 0.0), 1.6)
     eye = torch.eye(3, dtype=torch.float64).expand(3, 3, 3)
     pose = torch.eye(4, dtype=torch.float64).expand(3, 4, 4)

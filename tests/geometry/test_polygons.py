@@ -1,4 +1,4 @@
-"""Covered cells: by hand, and against point-in-polygon tests of shapely, centre by centre."""
+"""Covered cells: worked cases, and shapely's point-in-polygon tests of cell centres."""
 
 import math
 
@@ -17,7 +17,7 @@ GRID = BevGrid(x=(-3.0, 9.0, 0.75), y=(-8.0, 4.0, 0.5), z=(-1.0, 1.0, 2.0))  # 1
 
 
 def boxes(*rows) -> Boxes3D:
-    """Of rows (x, y, length, width, yaw)."""
+    """Boxes from rows (x, y, length, width, yaw)."""
     x, y, length, width, yaw = torch.tensor(rows, dtype=torch.float32).view(-1, 5).unbind(1)
     height = torch.ones_like(x)
     return Boxes3D.make(
@@ -26,19 +26,19 @@ def boxes(*rows) -> Boxes3D:
 
 
 def polygon(points, layer=0) -> Polygons:
-    """In the order given."""
+    """A polygon with its vertices in the given order."""
     ring = torch.tensor(points, dtype=torch.float32)
     return Polygons.make(torch.stack([ring, ring.roll(-1, 0)], dim=1), layer)
 
 
 def slow(shape, margin=1e-3):
-    """(Y, X) whether shapely holds a centre inside, and whether it lies clear of the border."""
+    """Masks (Y, X) of the centres inside, by shapely, and of the centres clear of the border."""
     points = shapely.points(GRID.centers().numpy())
     inside = torch.from_numpy(shapely.contains(shape, points))
     return inside, torch.from_numpy(shapely.distance(shape.boundary, points) > margin)
 
 
-def test_a_box_by_hand():
+def test_a_worked_box():
     # x from 1 to 3.25, y from -2 to -0.6: columns of centres 1.125, 1.875, 2.625; rows -1.75 to
     # -0.75.
     found = covered([Polygons.of_boxes(boxes((2.125, -1.3, 2.25, 1.4, 0.0)), 0)], [0], GRID)[0, 0]
@@ -60,8 +60,8 @@ BOX = st.tuples(
 
 @settings(max_examples=40)
 @given(st.lists(BOX, min_size=1, max_size=4), st.floats(-3, 3), st.booleans(), st.booleans())
-def test_boxes_under_bev_augmentation_are_those_of_point_in_polygon(rows, turn, flip_x, flip_y):
-    """Overlapping, turned, mirrored, partly or wholly outside the grid."""
+def test_boxes_under_bev_augmentation_match_point_in_polygon(rows, turn, flip_x, flip_y):
+    """Boxes that overlap, are turned or mirrored, or lie partly or entirely outside the grid."""
     moved = boxes(*rows).transform(bev_transform(turn, 1.05, flip_x, flip_y))
     inside, clear = slow(unary_union([Polygon(p) for p in moved.footprint().tolist()]))
     found = covered([Polygons.of_boxes(moved, 0)], [0], GRID)[0, 0]
@@ -73,7 +73,7 @@ def test_boxes_under_bev_augmentation_are_those_of_point_in_polygon(rows, turn, 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(-0.4, 0.4), min_size=5, max_size=9), st.floats(0.3, 0.7))
-def test_areas_with_holes_and_other_areas_over_the_holes(shifts, inner):
+def test_polygons_with_holes_and_polygons_over_the_holes(shifts, inner):
     """A star with a star-shaped hole, and a square that covers part of the hole."""
     turns = (np.arange(len(shifts)) + shifts) / len(shifts)  # in order: counter-clockwise
     angles, middle = 2 * np.pi * turns, np.array([3.0, -2.0])
@@ -111,7 +111,7 @@ def test_boxes_of_a_known_low_visibility_are_left_out(least, count):
     assert int(found[cells[:, 1], cells[:, 2]].sum()) == count
 
 
-def test_half_precision_of_the_network_does_not_reach_the_ground_truth():
+def test_autocast_does_not_affect_the_ground_truth():
     parts = [Polygons.of_boxes(boxes((3.0, -2.0, 5.0, 2.1, 0.4)), 0)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(covered(parts, [0], GRID), covered(parts, [0], GRID))

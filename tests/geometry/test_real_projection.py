@@ -1,4 +1,4 @@
-"""Our geometry against the official devkit's, on real frames."""
+"""Projections and boxes agree with the official devkit on real frames."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from bev.visualization.camera_view import upright_corners
 
 
 def devkit_pixels(nusc, frame, camera) -> list[np.ndarray]:
-    """(8, 3) x, y, depth of every annotated box of the ten classes, in the frame's order."""
+    """Corners (8, 3) as x, y, depth of each annotated box of the ten classes, in frame order."""
     sample = nusc.get("sample", frame.token)
     token = sample["data"][camera.name]
     _, boxes, intrinsics = nusc.get_sample_data(token, box_vis_level=BoxVisibility.NONE)
@@ -47,7 +47,7 @@ def test_every_box_projects_where_the_devkit_puts_it(mini, real_frames):
                 pixels, depth = entry.project(corners[index])
                 x = theirs[index][:, 0]
                 # A box that is partly beside or behind the camera has corners thousands of pixels
-                # away, where rounding of the coordinates themselves weighs more than 0.01 pixel.
+                # away, where rounding of the coordinates exceeds 0.01 pixel.
                 if depth.min() < 1.0 or x.min() < -800 or x.max() > 2400:
                     continue
                 gap = np.abs(pixels.numpy()[:, None] - theirs[index][None, :, :2]).max(axis=-1)
@@ -58,8 +58,8 @@ def test_every_box_projects_where_the_devkit_puts_it(mini, real_frames):
 
 
 def test_the_cameras_own_ego_pose_matters(mini, real_frames):
-    """Were one ego pose used for all cameras, boxes would be off by pixels."""
-    frame = real_frames[2]  # the car moves
+    """With one ego pose for all cameras, boxes would be off by pixels."""
+    frame = real_frames[2]  # the ego vehicle moves
     worst = 0.0
     for camera in frame.cameras:
         row = mini.get("sample_data", mini.get("sample", frame.token)["data"][camera.name])
@@ -72,7 +72,7 @@ def test_the_cameras_own_ego_pose_matters(mini, real_frames):
     assert worst > 0.1  # metres
 
 
-def test_the_tilt_of_the_car_is_what_upright_corners_takes_care_of(real_frames):
+def test_upright_corners_correct_the_tilt_of_the_ego_vehicle(real_frames):
     frame = real_frames[0]
     level = frame.boxes.corners().double()
     gap = (upright_corners(frame.boxes, frame.global_from_ego) - level).norm(dim=-1)
@@ -104,7 +104,7 @@ def test_round_trip_to_nuscenes_over_the_whole_split(whole_split):
 
 
 def test_lidar_points_lie_in_the_boxes_that_count_them(mini, real_frames):
-    """scene-0061's boxes were counted by the data set itself."""
+    """Compared with num_lidar_pts of the data set, for boxes of scene-0061."""
     frame = real_frames[0]
     points = frame.load_lidar().double()
     sample = mini.get("sample", frame.token)

@@ -1,4 +1,4 @@
-"""Rigid transforms and BEV augmentation: exact hand cases and group properties."""
+"""Rigid transforms and BEV augmentation: worked cases and group properties."""
 
 import math
 
@@ -81,6 +81,6 @@ def test_batch_of_matrices_moves_each_row_by_its_own():
         ({"rotation": math.pi / 2, "flip_x": True, "scale": 2.0}, [4.0, 2.0, 6.0]),
     ],
 )
-def test_bev_transform_by_hand(arguments, expected):
+def test_bev_transform_of_worked_cases(arguments, expected):
     moved = apply_transform(bev_transform(**arguments), torch.tensor([[1.0, 2.0, 3.0]]))
     torch.testing.assert_close(moved, torch.tensor([expected]), atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""A batch of two made-up samples with three cameras, and a detector small enough for it."""
+"""A batch of two synthetic samples with three cameras, and a small detector."""
 
 import math
 from dataclasses import replace
@@ -47,15 +47,15 @@ def cameras() -> Cameras:
 
 @pytest.fixture()
 def wide(cameras: Cameras) -> Cameras:
-    """The same with fisheyes of 184 and 150 degrees in the place of the second and third; the
-    second sample has a fisheye in the first place too. Corners of their images show nothing."""
+    """The same cameras with fisheyes of 184 and 150 degrees as the second and third; the first
+    camera of the second sample is a fisheye too. Corners of fisheye images are out of view."""
     one, two = (
         KannalaBrandt.make(numbers, math.radians(angle)).to(torch.float32)
         for numbers, angle in (((0.03, -0.006, 0, 0), 92), ((-0.02, 0.004, 0.001, 0), 75))
     )
     lenses = [stack_lenses(row) for row in ([Pinhole(), one, two], [two, one, two])]
     lens = stack_lenses([lens for row in lenses for lens in row.each(3)])
-    scale = torch.diag(torch.tensor([0.6, 0.6, 1.0]))  # 48 pixels a radian, for all
+    scale = torch.diag(torch.tensor([0.6, 0.6, 1.0]))  # 48 pixels per radian, for all
     scale[:2, 2] = torch.tensor([32.0, 12.8])
     intrinsics = scale @ cameras.intrinsics
     return replace(

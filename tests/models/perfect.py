@@ -1,4 +1,4 @@
-"""A network's output that says exactly what the centre head's targets ask for."""
+"""Output of a center head that equals its targets."""
 
 import torch
 
@@ -7,7 +7,7 @@ from bev.models.heads.center.targets import CenterTargets, TaskOutput
 
 
 def perfect_output(targets: CenterTargets, direction_bins: int = 1) -> TaskOutput:
-    """Says the attributes of those that have one, and direction_bins where there are several."""
+    """Output that equals the targets, with attributes and, if several, direction bins."""
     batch, _, rows, columns = targets.heatmap.shape
     sample, row, column = targets.cell.unbind(1)
     regression = {}

@@ -1,4 +1,4 @@
-"""An absent camera is as if it had never been: in outputs, losses, gradients and batch norms."""
+"""Absent cameras do not affect outputs, losses, gradients or batch norms."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def sample(batch: Batch, index: int, cameras: list[int]) -> Batch:
 
 @pytest.fixture()
 def config(small):
-    """A detector with all that looks at cameras."""
+    """A detector with every part that depends on cameras."""
     return replace(
         small,
         view=LIFT,
@@ -64,7 +64,7 @@ def config(small):
     camera_mask=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=3),
     rest=st.sampled_from([(), (2,), (2, 3)]),
 )
-def test_gathering_and_scattering(camera_mask, rest):
+def test_scattering_inverts_gathering(camera_mask, rest):
     camera_mask = torch.tensor(camera_mask)
     values = torch.rand(*camera_mask.shape, *rest)
     valid = gather_valid(values, camera_mask)
@@ -82,7 +82,7 @@ def test_gathering_and_scattering(camera_mask, rest):
         (([1, 0], [2]), replace, DualViewTransformConfig(lift=LIFT)),
     ],
 )
-def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, version, view):
+def test_the_output_is_that_of_the_present_cameras(batch, small, kept, version, view):
     model = replace(small, view=view).build().eval()
     alone = [sample(batch, i, own) for i, own in enumerate(kept)]
     joined = collate(alone)
@@ -99,7 +99,7 @@ def test_the_output_is_that_of_the_cameras_that_are_there(batch, small, kept, ve
                 assert together.features.depth_logits[i, count:].isfinite().all()
 
 
-def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
+def test_adjacent_frames_may_lack_other_cameras_than_the_sample(batch, small):
     model = replace(small, temporal=TemporalConfig(num_adjacent=1)).build().eval()
     alone = []
     for i, (now, before) in enumerate([([0, 1], [0, 1, 2]), ([0, 1, 2], [2])]):
@@ -121,8 +121,8 @@ def test_the_past_may_lack_other_cameras_than_the_present(batch, small):
         model.detect(joined, FeatureCache())
 
 
-def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
-    """Loss, gradients and running statistics are finite and blind to what stands in its place."""
+def test_an_absent_camera_does_not_affect_training(batch, config):
+    """Loss, gradients and running statistics are finite and do not depend on its pixels."""
     joined = collate([sample(batch, 0, [0, 1, 2]), sample(batch, 1, [2])])
     other = joined.map_views(lambda views: replace(views, images=views.images.clone()))
     other.views.images[1, 1:] = 255
@@ -139,7 +139,7 @@ def test_in_training_an_absent_camera_leaves_no_trace(batch, config):
         assert torch.equal(first, second)
 
 
-def test_batch_norms_and_losses_of_images_see_the_cameras_that_are_there(batch, config):
+def test_batch_norms_and_image_losses_use_only_the_present_cameras(batch, config):
     """Four images as two samples, 3 + 1 with two absent, and as one sample of four cameras."""
     images = batch.views.images[:1].expand(2, -1, -1, -1, -1)
     twice = replace(batch, views=replace(batch.views, images=images),

@@ -82,13 +82,13 @@ def test_parameter_counts_of_the_published_recipe():
     assert counts == pytest.approx(published, rel=0.02)
 
 
-def test_images_are_normalised_as_the_backbone_asks():
+def test_images_are_normalised_as_the_backbone_requires():
     for name, mean in (("resnet10t", 0.485), ("tf_efficientnet_lite0", 0.5)):
         backbone = BackboneConfig(name, pretrained=False, strides=(16,)).build()
         assert backbone.mean.flatten()[0].item() == pytest.approx(255 * mean, rel=1e-4)
 
 
-def test_feature_maps_have_the_strides_that_were_asked_for():
+def test_feature_maps_have_the_requested_strides():
     for name in ("resnet18", "tf_efficientnet_lite0", "regnetx_002"):
         backbone = BackboneConfig(name, pretrained=False, strides=(8, 32)).build()
         images = torch.zeros(1, 3, 64, 96, dtype=torch.uint8)
@@ -114,7 +114,7 @@ def test_frozen_stages_stay_fixed():
         ("convnext_atto", {"stages_1", "stages_2", "stages_3"}),
     ],
 )
-def test_a_stage_may_lie_within_a_part(name, trained):
+def test_frozen_stages_may_be_within_a_part_of_the_model(name, trained):
     """The first stage ends at stride 4, whatever timm calls it."""
     backbone = BackboneConfig(name, pretrained=False, frozen_stages=1).build()
     parts = [n.removeprefix("body.") for n, p in backbone.named_parameters() if p.requires_grad]
@@ -156,7 +156,7 @@ def test_pretrained_weights_that_cannot_be_fetched_name_two_remedies(monkeypatch
         BackboneConfig("resnet18", pretrained=True).build()
 
 
-def test_settings_that_cannot_work_are_named(small, batch):
+def test_invalid_settings_are_named(small, batch):
     with pytest.raises(ConfigError, match=r"'resnet51' is not a model.*resnet5"):
         BackboneConfig("resnet51").build()
     with pytest.raises(ConfigError, match=r"strides \[2, 4, 8, 16, 32\], not \[64\]"):

@@ -1,4 +1,4 @@
-"""Test-time mirroring: the mirror of the mirror is the scene, for batches and for maps."""
+"""Flip test-time augmentation: flipped batches, flipped maps, and their average."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,7 @@ def perfect(boxes, direction_bins):
 
 
 @pytest.mark.parametrize("direction_bins", [1, 7, 8])
-def test_maps_of_the_mirrored_ground_truth_mirror_back_to_the_ground_truth(direction_bins):
+def test_maps_of_flipped_ground_truth_flip_back_to_the_ground_truth(direction_bins):
     gt_boxes = Boxes3D.make(
         center=torch.tensor([[5.1, 7.3, 0.5], [20.2, -3.7, 1.0]]),
         size=torch.tensor([[4.5, 1.9, 1.6], [0.7, 0.6, 1.8]]),
@@ -48,31 +48,31 @@ def test_maps_of_the_mirrored_ground_truth_mirror_back_to_the_ground_truth(direc
         assert torch.sin((found.yaw - gt_boxes.yaw) / 2).abs().max() < 1e-3
 
 
-def test_a_turn_from_another_direction_bin_does_not_count():
-    """At a border: one says direction 0 and 22 degrees left, the other direction 1 and 22 right."""
+def test_headings_of_different_direction_bins_are_not_averaged():
+    """At a border, one output has bin 0 and 22 degrees left, the other bin 1 and 22 right."""
     left, right = (torch.tensor(math.radians(a)) for a in (22.0, -22.0))
 
-    def said(direction, turn):
+    def output_of(direction, turn):
         widths = {"heatmap": 2, **REGRESSION, "attribute": 0}
         maps = {name: torch.zeros(1, width, 1, 1) for name, width in widths.items()}
         maps["heading"] = torch.stack([turn.sin(), turn.cos()]).view(1, 2, 1, 1)
         return TaskOutput(**maps, direction=torch.tensor(direction).view(1, -1, 1, 1))
 
-    first = said([3.0, 2.0] + [0.0] * 6, left)
-    second = said([0.0, 4.0] + [0.0] * 6, right)  # the surer
+    first = output_of([3.0, 2.0] + [0.0] * 6, left)
+    second = output_of([0.0, 4.0] + [0.0] * 6, right)  # the more confident one
     for one, two in ((first, second), (second, first)):
         both = averaged(one, two)
         assert both.direction.argmax() == 1
         for name in REGRESSION:
             torch.testing.assert_close(getattr(both, name), getattr(second, name))
-    agreed = averaged(said([3.0, 2.0], left), said([3.0, 2.0], -left))
+    agreed = averaged(output_of([3.0, 2.0], left), output_of([3.0, 2.0], -left))
     heading = torch.stack([torch.zeros(()), left.cos()])
     torch.testing.assert_close(agreed.heading[0, :, 0, 0], heading)
 
 
 @pytest.mark.parametrize("rig", ["cameras", "wide"])
-def test_the_mirror_of_the_mirror_is_the_batch(batch, rig, request):
-    """Through any lens, as images are mirrored behind it."""
+def test_flipping_twice_gives_the_batch(batch, rig, request):
+    """For any lens, because the flip applies to the image."""
     views = replace(batch.views, cameras=request.getfixturevalue(rig))
     batch = replace(batch, views=views)
     again = flipped(flipped(batch))
@@ -93,8 +93,8 @@ def test_the_mirror_of_the_mirror_is_the_batch(batch, rig, request):
 
 
 @pytest.mark.parametrize("rig", ["cameras", "wide"])
-def test_a_mirrored_scene_gives_mirrored_boxes(batch, small, rig, request):
-    """With both opinions averaged, the network cannot tell a scene from its mirror image."""
+def test_flip_tta_of_a_flipped_scene_flips_the_boxes(batch, small, rig, request):
+    """The average of both outputs makes the detector symmetric under flips."""
     batch = replace(batch, views=replace(batch.views, cameras=request.getfixturevalue(rig)))
     grid = replace(small.grid, y=(-16.0, 16.0, 1.0))
     decode_all = replace(small.head.decode, score=0.0, nms="none", pre_max_size=20)
@@ -109,7 +109,7 @@ def test_a_mirrored_scene_gives_mirrored_boxes(batch, small, rig, request):
         replace(small, flip_tta=True).build()
 
 
-def test_mixed_precision_leaves_the_mirror_exact(batch):
+def test_autocast_does_not_affect_the_flip(batch):
     exact = flipped(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = flipped(batch)

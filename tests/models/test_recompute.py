@@ -1,4 +1,4 @@
-"""Gradient checkpointing: the same step as without, from less memory."""
+"""Gradient checkpointing: the same training step with less memory."""
 
 import copy
 from dataclasses import replace
@@ -14,12 +14,12 @@ from bev.models.recompute import blocks, recompute
 
 
 def kept_bytes(module, function):
-    """What the function gives, and the bytes kept for its backward pass beside the weights."""
+    """Result of the function, and the bytes kept for its backward pass besides the weights."""
     kept = {}
 
     def pack(tensor):
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = (storage.nbytes(), tensor)  # alive: no address stands twice
+        kept[storage.data_ptr()] = (storage.nbytes(), tensor)  # alive: no address is reused
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -47,8 +47,8 @@ def on(small):
     )
 
 
-def test_a_step_is_the_same_and_keeps_less(small, on, batch):
-    """Gradients and batch norm's statistics to the bit; saved tensors counted, not time."""
+def test_a_step_is_the_same_and_keeps_fewer_bytes(small, on, batch):
+    """Gradients and statistics of batch norm are equal bit by bit; saved tensors are counted."""
     loss, gradients, buffers, size = step(small, batch)
     again, *parts, less = step(on, batch)
     assert torch.equal(loss, again)
@@ -67,7 +67,7 @@ def test_a_step_is_the_same_and_keeps_less(small, on, batch):
         (BevEncoderConfig((16, 32, 64), 3, 32, 16), torch.randn(1, 8, 48, 64)),
     ],
 )
-def test_what_is_kept_shrinks_to_the_inputs_of_blocks(config, inputs):
+def test_kept_bytes_shrink_to_the_inputs_of_blocks(config, inputs):
     sizes = []
     for again in (False, True):
         own = replace(config, checkpointing=again)
@@ -76,8 +76,8 @@ def test_what_is_kept_shrinks_to_the_inputs_of_blocks(config, inputs):
     assert sizes[1] < 0.5 * sizes[0]
 
 
-def test_torch_alone_counts_batches_twice():
-    """What the statistics are protected from."""
+def test_plain_torch_checkpointing_counts_batches_twice():
+    """``recompute`` counts each batch once."""
     images = torch.randn(2, 3, 8, 8)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     checkpoint(model, images, use_reentrant=False).sum().backward()
@@ -88,7 +88,7 @@ def test_torch_alone_counts_batches_twice():
 
 
 def test_a_copy_recomputes_itself_and_not_the_original():
-    """As averaged weights are a copy."""
+    """Averaged weights are such a copy."""
     inner = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     recompute([inner])
     twin = copy.deepcopy(inner)
@@ -130,7 +130,7 @@ def test_evaluation_and_no_grad_run_once():
     "name",
     ["resnet10t", "efficientnet_b0", "convnext_atto", "regnety_002", "vit_tiny_patch16_224"],
 )
-def test_backbones_of_every_make_recompute_their_blocks(name):
+def test_backbones_of_every_kind_recompute_their_blocks(name):
     vit = name.startswith("vit")
     config = BackboneConfig(name, pretrained=False, strides=(16,))
     images = torch.randint(0, 255, (1 if vit else 2, 3, *((224, 224) if vit else (64, 96))))

@@ -60,7 +60,7 @@ def gradients(function, *inputs):
 
 
 @on_every_device
-def test_compile_traces_it_whole(device):
+def test_the_operator_compiles_without_graph_breaks(device):
     points, depth, context = case(device=device)
 
     def pool(depth, context):
@@ -104,7 +104,7 @@ def test_export_round_trip(tmp_path, device):
 @on_every_device
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_autocast_leaves_the_sums_in_float32(dtype, device):
-    """As in the model: depth is float32, and the context may come in half precision."""
+    """As in the model: depth is float32, and the context may be in half precision."""
     points, depth, _ = case(device=device)
     context = case(dtype, device)[2]
     plan = VoxelPlan.from_points(points, GRID)
@@ -120,7 +120,7 @@ def test_autocast_leaves_the_sums_in_float32(dtype, device):
     "depth_net",
     [ConvDepthNetConfig(), CameraAwareDepthNetConfig(8, blocks=1, aspp=False)],
 )
-def test_the_view_transform_compiles_whole(depth_net):
+def test_the_view_transform_compiles_without_graph_breaks(depth_net):
     config = LiftSplatConfig(
         depth=DepthBins(1.0, 9.0, 1.0), depth_net=depth_net, channels=3, ray_features=True
     )

@@ -1,4 +1,4 @@
-"""The Triton kernels without a GPU: interpreted against a loop, and compiled ahead of time."""
+"""The Triton kernels without a GPU: interpreted, and compiled ahead of time."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_kernels_on_the_gpu_agree_with_a_float64_loop():
     assert CASES in out and "skipped" not in out
 
 
-def test_compiled_kernels_spill_nothing():
+def test_compiled_kernels_do_not_spill_registers():
     results = json.loads(run([HERE / "triton_resources.py"], TRITON_INTERPRET="0"))
     assert len(results) == 2 * 4 * 2 * 2
     for result in results:
@@ -39,7 +39,7 @@ def test_compiled_kernels_spill_nothing():
         assert result["reg"] <= 128, result  # four programs of 128 threads and more at a time
         assert result["shared"] <= 8 * 1024, result
         if result["channels"] % 16 == 0:
-            assert result["vector"] >= 2, result  # bytes of neighbouring channels come together
+            assert result["vector"] >= 2, result  # neighbouring channels are loaded together
 
 
 def test_a_tensor_on_the_cpu_gets_the_stock_operators():
@@ -48,7 +48,7 @@ def test_a_tensor_on_the_cpu_gets_the_stock_operators():
 
 @pytest.fixture
 def first_use(monkeypatch):
-    """The check before the first use, on a GPU that is not there."""
+    """The check before the first use, on a mocked GPU."""
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Some GPU")
     monkeypatch.setattr(torch.cuda, "device", lambda index: torch.device("cpu"))
@@ -65,24 +65,24 @@ def raising(error):
     return compare
 
 
-def test_kernels_that_fail_are_left_with_a_warning(monkeypatch, first_use):
+def test_failing_kernels_are_disabled_with_a_warning(monkeypatch, first_use):
     monkeypatch.setattr(cuda, "compare", raising(RuntimeError("no such instruction")))
     with pytest.warns(UserWarning, match="Some GPU.*no such instruction.*report"):
         assert first_use() is None
 
 
-def test_kernels_are_used_where_nothing_differs(monkeypatch, first_use):
+def test_kernels_are_used_if_their_results_agree(monkeypatch, first_use):
     monkeypatch.setattr(cuda, "compare", lambda kernels, device, dtype: None)
     assert first_use().__name__ == "bev.ops.triton_pool"
 
 
-def test_without_triton_the_stock_operators_serve(monkeypatch, first_use):
+def test_without_triton_the_stock_operators_are_used(monkeypatch, first_use):
     monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: None)
     assert first_use() is None
 
 
-def test_what_says_nothing_of_the_kernels_leaves_them_in_use(monkeypatch, first_use):
-    """Too little memory at the first use, or a capture, which cannot hold the check: then again."""
+def test_errors_unrelated_to_the_kernels_do_not_disable_them(monkeypatch, first_use):
+    """After too little memory, or a graph capture, which cannot contain the check, it repeats."""
     monkeypatch.setattr(cuda, "compare", raising(torch.OutOfMemoryError("no room")))
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
         first_use()

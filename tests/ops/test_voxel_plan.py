@@ -1,4 +1,4 @@
-"""The pooling plan: both orders of it, by either algorithm, and published faults."""
+"""The pooling plan: both orders of points, both algorithms, and faults of published code."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def test_counting_and_sorting_agree(seed, pixels, bins, cells, outside, dtype):
 
 
 @given(seed=st.integers(0, 2**31))
-def test_every_point_inside_stands_once_in_each_order(seed):
+def test_each_order_contains_every_inside_point_once(seed):
     generator = torch.Generator().manual_seed(seed)
     points = 5 * torch.randn(2, 2, 4, 3, 3, 3, generator=generator)
     points[0, 0, 0, 0, 0] = torch.nan
@@ -82,7 +82,7 @@ def test_every_point_inside_stands_once_in_each_order(seed):
 )
 @settings(max_examples=10)
 def test_a_gpu_numbers_cells_as_the_cpu_does(seed, batch, grid):
-    """The CPU casts the numbers of points inside alone, a GPU masks those outside and casts all."""
+    """The CPU casts cell numbers of inside points only; a GPU masks the others and casts all."""
     points = 4 * torch.randn(batch, 2, 4, 3, 2, 3, generator=torch.Generator().manual_seed(seed))
     points[0, 0, :3, 0, 0, 1] = torch.tensor([torch.nan, torch.inf, -1e38])
     plan = VoxelPlan.from_points(points, grid)
@@ -112,7 +112,7 @@ def test_points_within_a_cell_keep_their_order():
 
 
 def test_more_cells_than_float32_can_count():
-    # Cell numbers held in float32 would be exact up to 2^24 only.
+    # Cell numbers in float32 would be exact only up to 2^24.
     grid = BevGrid((0.0, 4103.0, 1.0), (0.0, 4103.0, 1.0), (-1.0, 1.0, 2.0))
     points = torch.tensor([[4101.5, 4102.5, 0.0], [4102.5, 4102.5, 0.0]]).view(1, 1, 2, 1, 1, 3)
     plan = VoxelPlan.from_points(points, grid)
@@ -136,11 +136,11 @@ def test_more_cells_than_int32_can_count():
         (5, 2**31, torch.int64),
     ],
 )
-def test_integers_are_as_short_as_they_can_be(points, cells, dtype):
+def test_indices_have_the_shortest_integer_type(points, cells, dtype):
     assert index_dtype(points, cells) == dtype
 
 
-def test_the_plan_of_a_gpu_needs_no_look_at_the_data():
+def test_sorting_has_no_data_dependent_shapes():
     """Sorting runs on the meta device: no shape depends on a value."""
     cell = torch.zeros(60, dtype=torch.int32, device="meta")
     shapes = [tuple(part.shape) for part in transpose_by_sorting(cell, 6, 7)]

@@ -1,4 +1,4 @@
-"""Voxel pooling against an independent slow version, its gradients, and published faults."""
+"""Voxel pooling compared with a slow version, its gradients, and faults of published code."""
 
 import math
 
@@ -19,13 +19,13 @@ DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 @pytest.fixture(params=DEVICES, scope="module", autouse=True)
 def device(request):
-    """Where tensors are made, by default, and pooled."""
+    """The default device of tensors, on which they are pooled."""
     with torch.device(request.param):
         yield torch.device(request.param)
 
 
 def slow_pool(depth, context, points, grid):
-    """One point at a time, in double precision, on the CPU."""
+    """Voxel pooling one point at a time, in double precision, on the CPU."""
     depth, context, points = depth.cpu(), context.cpu(), points.cpu()
     planes, rows, columns = grid.shape
     batch, cameras, bins, height, width = depth.shape
@@ -47,7 +47,7 @@ def slow_pool(depth, context, points, grid):
 
 
 def random_case(seed, shape, channels, spread=6.0, dtype=torch.float32):
-    """The same numbers on every device."""
+    """Random points, depth and context, with the same values on every device."""
     batch, cameras, bins, height, width = shape
     with torch.device("cpu"):
         generator = torch.Generator().manual_seed(seed)
@@ -72,7 +72,7 @@ def test_agrees_with_a_loop(seed, shape, channels, spread):
     torch.testing.assert_close(pooled.double().cpu(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_gradients_are_true():
+def test_gradients_equal_finite_differences():
     points, depth, context = random_case(3, (2, 2, 3, 2, 3), 4, 3.0, torch.float64)
     plan = VoxelPlan.from_points(points, GRID)
     depth.requires_grad_()
@@ -81,7 +81,7 @@ def test_gradients_are_true():
 
 
 def test_depth_gradients_do_not_need_sparse_matrices():
-    """Devices without them gather rows instead, in several pieces."""
+    """Devices without sparse matrices gather rows, in several chunks."""
     points, depth, context = random_case(6, (1, 6, 30, 16, 22), 3, 2.0)
     plan = VoxelPlan.from_points(points, GRID)
     inside = int(plan.pixel_start[-1])
@@ -119,7 +119,7 @@ def test_the_cell_below_the_range_does_not_fold_into_the_first():
     assert pooled[0, 1, 6, 0] == 1  # z cell 1, y = 0.2 -> row 6, x = -3.5 -> column 0
 
 
-def test_nothing_inside_gives_zeros_and_zero_gradients():
+def test_no_points_inside_give_zeros_and_zero_gradients():
     points = torch.full((1, 2, 3, 2, 2, 3), torch.nan)
     depth = torch.rand(1, 2, 3, 2, 2, requires_grad=True)
     context = torch.randn(1, 2, 5, 2, 2, requires_grad=True)
@@ -141,7 +141,7 @@ def test_the_same_inputs_give_the_same_bits():
     assert len(results) == 1
 
 
-def test_no_tensor_of_points_times_channels(device):
+def test_no_tensor_has_points_times_channels_elements(device):
     """Peak extra memory of both passes stays within three times inputs plus outputs."""
     points, depth, context = random_case(5, (1, 6, 40, 8, 22), 64)
     plan = VoxelPlan.from_points(points, GRID)
@@ -152,7 +152,7 @@ def test_no_tensor_of_points_times_channels(device):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_inputs_lose_no_more_than_their_own_rounding(dtype):
+def test_half_precision_results_have_one_rounding_error(dtype):
     points, depth, context = random_case(2, (1, 2, 8, 6, 9), 16)
     plan = VoxelPlan.from_points(points, GRID)
     halves = [t.to(dtype).requires_grad_() for t in (depth, context)]
@@ -185,10 +185,10 @@ def test_the_layout_in_memory_does_not_matter(layout):
 
 @pytest.mark.parametrize("shape", [(1, 1, 4, 3, 5), (2, 2, 4, 3, 5)])
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 1, 3, 4, 2), (2, 0, 1, 3, 4)])
-def test_sums_read_channels_side_by_side(monkeypatch, shape, order):
-    """embedding_bag is tens of times slower else; of one camera, rows are a view of any layout.
+def test_embedding_bag_receives_contiguous_channels(monkeypatch, shape, order):
+    """``embedding_bag`` is tens of times slower otherwise; with one camera, rows are a view.
 
-    In float64, which is summed by it on every device.
+    The case is in float64, for which every device uses ``embedding_bag``.
     """
     points, depth, context = random_case(4, shape, 6, dtype=torch.float64)
     back = [order.index(k) for k in range(5)]
@@ -225,7 +225,7 @@ def test_shapes_that_do_not_fit_the_plan_are_refused():
         voxel_pool(torch.rand(1, 1, 3, 3, 4), context, plan)
 
 
-def test_integers_and_tensors_elsewhere_are_refused():
+def test_integers_and_tensors_on_other_devices_are_refused():
     points, depth, context = random_case(1, (1, 1, 2, 3, 4), 2)
     plan = VoxelPlan.from_points(points, GRID)
     with pytest.raises((ValueError, TypeCheckError), match="torch.int64|Float"):

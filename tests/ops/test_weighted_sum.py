@@ -1,4 +1,4 @@
-"""A weighted sum of table rows is a sparse matrix times a dense one, and so are its gradients."""
+"""A weighted sum of table rows and its gradients equal those of a matrix product."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def case(seed, groups, entries):
 
 
 def dense(table, index, weight, start):
-    """The matrix written out."""
+    """The weighted sum as a product with a dense matrix."""
     matrix = torch.zeros(len(start) - 1, len(table), dtype=table.dtype)
     for group in range(len(start) - 1):
         for entry in range(int(start[group]), int(start[group + 1])):
@@ -33,7 +33,7 @@ def dense(table, index, weight, start):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(0, 8))
-def test_sums_and_gradients_are_those_of_the_matrix(seed, groups, entries):
+def test_sums_and_gradients_equal_those_of_the_matrix(seed, groups, entries):
     table, index, weight, start = case(seed, groups, entries)
     found, expected = weighted_sum(table, index, weight, start), dense(table, index, weight, start)
     torch.testing.assert_close(found, expected)
@@ -43,7 +43,7 @@ def test_sums_and_gradients_are_those_of_the_matrix(seed, groups, entries):
     torch.testing.assert_close(ours, theirs)
 
 
-def test_either_gradient_alone():
+def test_each_gradient_alone_equals_both_together():
     table, index, weight, start = case(0, 4, 6)
     both = torch.autograd.grad(weighted_sum(table, index, weight, start).sum(), (table, weight))
     alone = [

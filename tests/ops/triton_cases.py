@@ -71,7 +71,7 @@ def test_kernels_agree_with_a_loop(seed, shape, channels, spread, dtype):
 
 
 def layouts():
-    """Depth (1, 1, D, 2, 2) and context (1, 1, 7, 2, 2) as they may lie in memory."""
+    """Yield depth (1, 1, D, 2, 2) and context (1, 1, 7, 2, 2) in several memory layouts."""
     generator = torch.Generator().manual_seed(3)
     for bins in (1, 4):
         both = torch.rand(1, 1, 2, 2, bins + 7, generator=generator).movedim(-1, 2)
@@ -98,7 +98,7 @@ def test_the_operator_takes_any_layout(monkeypatch, number):
         torch.testing.assert_close(ours.cpu(), stock, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_may_lie_in_a_wider_tensor():
+def test_rows_may_be_part_of_a_wider_tensor():
     plan = VoxelPlan.from_points(torch.zeros(1, 1, 4, 2, 2, 3, device=DEVICE), GRID)
     wide = torch.randn(4, 30, device=DEVICE)
     depth, rows = torch.rand(16, device=DEVICE), wide[:, 10:17]
@@ -145,7 +145,7 @@ def test_sums_are_in_float32_whatever_the_default_type():
 
 
 @pytest.mark.parametrize("needs", [[True, False], [False, True]])
-def test_only_the_gradients_asked_for(needs):
+def test_only_requested_gradients_are_computed(needs):
     plan = VoxelPlan.from_points(torch.zeros(1, 1, 4, 2, 2, 3, device=DEVICE), GRID)
     arguments = torch.rand(70, 5), torch.rand(16), torch.rand(4, 5)
     arguments = [t.to(DEVICE) for t in arguments]
@@ -160,7 +160,7 @@ def test_the_check_before_first_use_passes(dtype):
     assert compare(triton_pool, DEVICE, dtype) is None
 
 
-def test_the_check_before_first_use_sees_a_fault():
+def test_the_check_before_first_use_detects_a_fault():
     class Wrong:
         forward = staticmethod(triton_pool.forward)
 

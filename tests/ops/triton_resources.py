@@ -1,6 +1,6 @@
-"""Compiles the Triton kernels for GPUs that need not be here; prints what they use, as JSON.
+"""Compile the Triton kernels for GPUs that need not be present; print their resources as JSON.
 
-Run by ``test_triton.py`` in a process of its own: one with an interpreter cannot compile.
+Run by ``test_triton.py`` in its own process: one with Triton's interpreter cannot compile.
 """
 
 import json
@@ -49,8 +49,8 @@ def main() -> None:
             for half in ("fp32", "bf16"):
                 for name, kernel, signature, constants in sources(channels, half):
                     everything = signature | dict.fromkeys(constants, "constexpr")
-                    # As at run time: tensors of their own are aligned to 16 bytes, their strides
-                    # divide by 16 where the channels do.
+                    # As at run time: tensors are aligned to 16 bytes, and their strides are
+                    # divisible by 16 where the channels are.
                     names = list(everything)
                     aligned = [n for n in names if everything[n].startswith("*")]
                     if channels % 16 == 0:
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def resources(cubin: bytes) -> dict[str, int]:
-    """Registers a thread, and bytes of stack and local memory (where spills go)."""
+    """Registers per thread, and bytes of stack and local memory, which includes spills."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()

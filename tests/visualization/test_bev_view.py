@@ -1,4 +1,4 @@
-"""The view from above: forward is up, left is left."""
+"""The bird's-eye view: forward is up, left is left."""
 
 import numpy as np
 import pytest
@@ -28,12 +28,12 @@ def box(x: float, y: float, velocity=(0.0, 0.0), yaw: float = 0.0) -> Boxes3D:
 
 
 def changed(**drawn) -> np.ndarray:
-    """Rows (x, y) of the pixels that the given things change."""
+    """Rows (x, y) of the pixels that the drawn objects change."""
     difference = draw_bev(VIEW, **drawn).astype(int) - draw_bev(VIEW)
     return np.argwhere((np.abs(difference) > 24).any(axis=-1))[:, ::-1]
 
 
-def test_pixels_by_hand():
+def test_worked_pixels():
     assert VIEW.locate(np.array([0.0, 0.0])).tolist() == [200, 200]
     assert VIEW.locate(np.array([50.0, 25.0])).tolist() == [100, 0]
     assert VIEW.locate(np.array([-25.0, -50.0, 7.0])).tolist() == [400, 300]
@@ -44,7 +44,7 @@ def test_a_box_ahead_and_left_is_drawn_above_and_left(kind):
     pixels = changed(**{kind: box(20.0, 10.0)})
     assert pixels.mean(axis=0).tolist() == pytest.approx([160, 120], abs=3)
     extent = np.ptp(pixels, axis=0)
-    assert extent.tolist() == pytest.approx([12, 24], abs=4)  # 3 m wide, 6 m long, 4 pixels a metre
+    assert extent.tolist() == pytest.approx([12, 24], abs=4)  # 3 m x 6 m, 4 pixels per metre
 
 
 def test_the_front_of_a_prediction_is_the_strong_edge():
@@ -54,7 +54,7 @@ def test_the_front_of_a_prediction_is_the_strong_edge():
     assert column[104:112].sum() > column[128:136].sum() > 0
 
 
-def test_the_arrow_points_where_the_box_goes():
+def test_the_arrow_points_in_the_direction_of_motion():
     still, moving = (
         changed(predictions=box(0.0, 20.0)),
         changed(predictions=box(0.0, 20.0, (0.0, 15.0))),
@@ -71,19 +71,19 @@ def test_unknown_velocity_has_no_arrow():
     )
 
 
-def test_lidar_points_lie_where_they_are():
+def test_lidar_points_are_drawn_at_their_positions():
     pixels = changed(lidar=torch.tensor([[30.0, -20.0, 1.0]]))
     assert pixels.mean(axis=0).tolist() == pytest.approx([280, 80], abs=1)
 
 
-def test_things_far_outside_do_no_harm():
+def test_objects_far_outside_are_not_drawn():
     wild = box(1e12, -3e9, (1e30, 0.0))
     assert len(changed(predictions=box(300.0, 0.0))) == 0
     draw_bev(VIEW, predictions=wild, lidar=torch.tensor([[1e9, 0.0, 0.0]]))
 
 
-def test_colours_of_classes_are_told_apart():
-    """Those of a label space, and those of the palette, which has any number."""
+def test_class_colours_are_distinct():
+    """Colours of a label space, and of the palette, which repeats for any number of classes."""
     for colors in ([color(name) for name in CLASSES], PALETTE):
         colors = np.array(colors).astype(float)
         distance = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
@@ -93,25 +93,27 @@ def test_colours_of_classes_are_told_apart():
     assert chosen == [PALETTE[0], (1, 2, 3), *PALETTE[2:], *PALETTE[:3]]
 
 
-def test_areas_lie_where_they_are_told_and_the_ground_truth_has_a_border():
-    """One cell 20 m ahead and 10 m left is told, one behind and right is there."""
+def test_predicted_cells_are_tinted_and_ground_truth_cells_have_a_border():
+    """One cell 20 m ahead and 10 m left is predicted, one behind and right is ground truth."""
     grid = BevGrid(x=(-40.0, 40.0, 2.0), y=(-30.0, 30.0, 3.0), z=(-1.0, 1.0, 2.0))
-    told, ground_truth = torch.zeros(2, 2, 20, 40, dtype=torch.bool)
-    told[0, 13, 30] = True  # x 20 to 22, y 9 to 12
+    predicted, ground_truth = torch.zeros(2, 2, 20, 40, dtype=torch.bool)
+    predicted[0, 13, 30] = True  # x 20 to 22, y 9 to 12
     ground_truth[0, 5, 10] = True  # x -20 to -18, y -15 to -12
     layers, colors = ("vehicle", "drivable_area"), ((250, 150, 20), (60, 110, 160))
 
-    def drawn(told, ground_truth):
-        return changed(segmentation=[SegmentationMaps(grid, layers, colors, told, ground_truth)])
+    def drawn(predicted, ground_truth):
+        return changed(
+            segmentation=[SegmentationMaps(grid, layers, colors, predicted, ground_truth)]
+        )
 
-    tinted = drawn(told, torch.zeros_like(ground_truth))
-    # 4 pixels a metre, forward is up: rows 112 to 120, columns 152 to 164.
+    tinted = drawn(predicted, torch.zeros_like(ground_truth))
+    # 4 pixels per metre, forward is up: rows 112 to 120, columns 152 to 164.
     assert tinted.min(axis=0).tolist() == pytest.approx([152, 112], abs=1)
     assert tinted.max(axis=0).tolist() == pytest.approx([163, 119], abs=1)
-    border = drawn(torch.zeros_like(told), ground_truth)
+    border = drawn(torch.zeros_like(predicted), ground_truth)
     assert border.mean(axis=0).tolist() == pytest.approx([254, 276], abs=1)
     inside = (np.abs(border - [254, 276]) < [3, 1]).all(axis=1)
     assert len(border) > 20 and not inside.any()
-    # Without anything told, the ground truth itself is tinted.
+    # Without predictions, the ground truth is tinted.
     alone = drawn(None, ground_truth)
     assert len(alone) == pytest.approx(12 * 8, abs=25)

@@ -1,4 +1,4 @@
-"""Boxes and points on a camera image: where the ink lies."""
+"""Boxes and points on a camera image: the pixels that are drawn."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def inked(image: np.ndarray) -> np.ndarray:
     return np.argwhere((image != 128).any(axis=-1))[:, ::-1]
 
 
-def test_a_box_lies_where_it_is_worked_out_by_hand():
+def test_pixels_of_a_worked_box():
     image = blank()
     draw_boxes(image, CAMERA, box(10.0, 2.0), space=NUSCENES, thickness=1)
     # The near face is 8 m away, 1 m to 3 m left, 1 m up and down: x 160 - 200 * (3, 1) / 8.
@@ -81,11 +81,11 @@ def test_a_box_that_reaches_behind_the_camera_is_cut_not_dropped():
     draw_boxes(image, CAMERA, box(0.0, 2.5, length=20.0), space=NUSCENES, thickness=1)
     pixels = inked(image)
     assert len(pixels) > 100
-    # It stands on the left, from 1.5 m away: nothing may be smeared to the right.
+    # The box is on the left, from 1.5 m away: nothing may be smeared to the right.
     assert pixels[:, 0].max() < 160
 
 
-def test_boxes_behind_or_beside_leave_the_image_as_it_is():
+def test_boxes_behind_or_beside_leave_the_image_unchanged():
     image = blank()
     draw_boxes(image, CAMERA, Boxes3D.cat([box(-10.0, 0.0), box(10.0, 30.0)]), space=NUSCENES)
     draw_boxes(image, CAMERA, Boxes3D.empty(), space=NUSCENES)
@@ -108,14 +108,14 @@ def test_labels_write_the_score():
     assert (plain != labelled).any()
 
 
-def test_points_lie_on_their_pixels_and_only_those_in_front():
+def test_only_points_in_front_are_drawn_at_their_pixels():
     image = blank()
     points = torch.tensor([[10.0, 2.0, 1.5], [-10.0, 2.0, 1.5]])
     draw_points(image, CAMERA, points)
     assert inked(image).mean(axis=0).tolist() == pytest.approx([119.5, 89.5], abs=0.5)
 
 
-def test_near_is_warm_and_far_is_blue():
+def test_near_points_are_warm_and_far_points_are_blue():
     near, far = depth_colors(np.array([2.0, 55.0]), 60.0).astype(int)
     assert near[0] > near[2]
     assert far[2] > far[0]
@@ -131,7 +131,7 @@ def test_upright_corners_stay_level_in_the_world():
     assert upright_corners(box(10.0, 2.0))[0, [2, 3, 6, 7], 2].std().item() < 1e-9
 
 
-def test_a_smaller_picture_of_the_same_view(real_frames):
+def test_a_scaled_camera_scales_its_pixels(real_frames):
     camera = real_frames[0].cameras[0]
     small = scaled_camera(camera, (450, 800))
     full = scaled_camera(camera, camera.size)

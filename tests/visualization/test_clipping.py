@@ -1,4 +1,4 @@
-"""Clipping to a camera's view, by hand and by property."""
+"""Clipping to a camera's view: worked cases and properties."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_a_face_half_behind_the_camera_keeps_its_front_half():
 
 
 @given(points, points)
-def test_what_is_left_projects_into_the_image_and_lies_on_the_edge(first, second):
+def test_clipped_edges_project_into_the_image_and_stay_on_the_edge(first, second):
     segment = np.array([[first, second]])
     for start, end in clip_segments(segment, view_planes(INTRINSICS, SIZE, margin=8.0)):
         for point in (start, end):

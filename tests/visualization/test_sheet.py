@@ -1,4 +1,4 @@
-"""Sheets and checks: from real frames, and from a made frame with given images."""
+"""Sheets and checks of real frames, and of a synthetic frame with given images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -64,11 +64,11 @@ def test_any_cameras_in_any_order(names):
     for left, top in layout.tiles:
         assert top + layout.tile[0] <= sheet.shape[0]
         assert left + layout.tile[1] <= layout.bev[0]
-        # The camera's image stands in its place.
+        # The camera's image is in its place.
         assert (sheet[top + layout.tile[0] - 2, left + 2] == 90).all()
 
 
-def test_cameras_stand_in_their_places_whatever_their_order():
+def test_cameras_have_fixed_places_whatever_their_order():
     places = dict(zip(CAMERAS[::-1], camera_places(CAMERAS[::-1]), strict=True))
     assert places["CAM_FRONT_LEFT"] == (0, 0)
     assert places["CAM_FRONT"] == (0, 1)
@@ -86,7 +86,7 @@ def test_the_score_threshold_decides_what_is_drawn():
     assert (none != low).any()
 
 
-def test_ground_truth_without_points_is_left_out_unless_asked_for():
+def test_ground_truth_without_points_is_left_out_by_default():
     images = grey(6)
     usual = draw_sheet(frame(), images=images)
     every = draw_sheet(frame(), images=images, min_points=0)
@@ -95,8 +95,8 @@ def test_ground_truth_without_points_is_left_out_unless_asked_for():
     assert (usual == draw_sheet(alone, images=images)).all()
 
 
-def test_given_images_are_left_as_they_were():
-    images = [np.full((270, 480, 3), 90, np.uint8) for _ in CAMERAS]  # the very size of a tile
+def test_given_images_are_not_modified():
+    images = [np.full((270, 480, 3), 90, np.uint8) for _ in CAMERAS]  # exactly the size of a tile
     draw_sheet(frame(), predictions(0.9), images)
     assert all((image == 90).all() for image in images)
 
@@ -125,7 +125,7 @@ def test_real_sheets_with_and_without_lidar(real_frames):
         assert sheet.std() > 20
 
 
-def test_the_check_reads_the_lidar_that_there_is(real_frames):
+def test_the_check_reads_lidar_and_reports_a_missing_file(real_frames):
     check = draw_check(real_frames[0])
     assert check.shape == draw_sheet(real_frames[0]).shape
     with pytest.raises(DataError, match="Lidar file"):

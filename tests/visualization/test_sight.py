@@ -1,4 +1,4 @@
-"""Curved lines: where they lie, where they end, and that pinholes draw as they did."""
+"""Lines through a fisheye: their position, clipping and dashes, and pinholes as a limit."""
 
 import math
 from dataclasses import replace
@@ -12,7 +12,7 @@ from bev.geometry import Boxes3D, KannalaBrandt
 from bev.visualization.camera_view import draw_boxes, draw_points
 from bev.visualization.sight import sight_of
 
-# 60 pixels a radian: 184 degrees are 193 pixels, with black on all sides.
+# 60 pixels per radian: 184 degrees are 193 pixels, with black on all sides.
 EQUIDISTANT = KannalaBrandt.make((0.0, 0.0, 0.0, 0.0), math.radians(92))
 WIDE = replace(
     CAMERA,
@@ -22,8 +22,8 @@ WIDE = replace(
 SIZE = (180, 320)
 
 
-def test_a_line_is_drawn_as_the_curve_that_it_is():
-    """A level line 2 m above the axis and 3 m ahead: every point at its own angle."""
+def test_a_line_is_drawn_as_a_curve():
+    """A level line 2 m above the axis and 3 m ahead, compared with the projected points."""
     segment = np.array([[[-9.0, -2.0, 3.0], [9.0, -2.0, 3.0]]])
     lines = sight_of(WIDE, SIZE).lines(segment)
     x = np.linspace(-9, 9, 2001)
@@ -38,7 +38,7 @@ def test_a_line_is_drawn_as_the_curve_that_it_is():
     assert np.abs(straight[:-1] - lines[:, 0]).max() > 5
 
 
-def test_what_lies_beyond_the_view_is_cut_away():
+def test_lines_beyond_the_view_are_clipped():
     sight = sight_of(WIDE, SIZE)
     # From ahead to far behind, 2 m to the right: it leaves at 92 degrees, 96 pixels from the axis.
     lines = sight.lines(np.array([[[2.0, 0.0, 5.0], [2.0, 0.0, -1.0]]]))
@@ -60,8 +60,8 @@ def test_dashes_follow_the_curve():
     assert np.allclose(dashed[0, 0], lines[0, 0]) and np.allclose(dashed[-1, 1], lines[-1, 1])
 
 
-def test_a_box_beside_the_camera_is_drawn_around_it():
-    """Its corners, and its front filled, also behind the plane of the camera."""
+def test_a_box_beside_the_camera_is_drawn():
+    """Its corners and its filled front are drawn, also behind the plane of the camera."""
     image = blank()
     beside = box(-0.2, 4.0, length=2.0)  # ego x is ahead: the box is 90 degrees to the left
     draw_boxes(image, WIDE, beside, thickness=1)
@@ -79,7 +79,7 @@ def test_a_box_beside_the_camera_is_drawn_around_it():
     assert (ground_truth > 220).all(axis=-1).any()
 
 
-def test_a_long_lens_of_small_angles_draws_as_a_pinhole():
+def test_a_narrow_fisheye_draws_like_a_pinhole():
     """Near the axis the two agree to a fraction of a pixel."""
     narrow = torch.tensor([[2000.0, 0, 160], [0, 2000, 90], [0, 0, 1]], dtype=torch.float64)
     far = box(90.0, 1.0)
@@ -93,7 +93,7 @@ def test_a_long_lens_of_small_angles_draws_as_a_pinhole():
     assert differs.sum() < 0.1 * drawn.sum()
 
 
-def test_points_beside_the_camera_are_dots_where_they_are_seen():
+def test_points_beside_the_camera_are_drawn_at_their_pixels():
     image = blank()
     points = torch.tensor([[0.0, 5.0, 1.5], [-5.0, 0.0, 1.5]])  # to the left; behind
     draw_points(image, WIDE, points)

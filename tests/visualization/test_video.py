@@ -26,7 +26,7 @@ def test_frames_come_back_in_order_and_colour(tmp_path):
     assert reds == pytest.approx([60, 200, 120], abs=8)
 
 
-def test_nothing_to_show_and_wrong_ending_are_errors_and_leave_nothing(tmp_path):
+def test_no_pictures_or_a_wrong_extension_are_errors_and_leave_no_file(tmp_path):
     with pytest.raises(ValueError, match="no pictures"):
         write_video([], tmp_path / "a.mp4")
     with pytest.raises(ValueError, match=r"must end in \.mp4"):

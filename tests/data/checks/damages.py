@@ -1,4 +1,4 @@
-"""Ways to damage a synthetic world: each spoils one thing and says what a check must name."""
+"""Kinds of damage to a synthetic world, each with the text that the check must report."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def write(root: Path, table: str, rows: list[dict]) -> None:
 
 
 def change(root: Path, table: str, number: int, **values: object) -> str:
-    """Change fields of a row; gives its token."""
+    """Change fields of a row and return its token."""
     rows = rows_of(root, table)
     rows[number].update(values)
     write(root, table, rows)
@@ -32,7 +32,7 @@ def change(root: Path, table: str, number: int, **values: object) -> str:
 
 
 def image(root: Path, number: int) -> tuple[Path, str]:
-    """An image's file and its name in the tables."""
+    """Path of an image file, and its name in the tables."""
     names = [row["filename"] for row in rows_of(root, "sample_data") if "CAM_" in row["filename"]]
     return root / names[number], names[number]
 
@@ -67,19 +67,19 @@ def scaled(root: Path) -> str:
     return f"{name} (sample_data "
 
 
-def nan_place(root: Path) -> str:
+def nan_translation(root: Path) -> str:
     return change(root, "ego_pose", 5, translation=[float("nan"), 1.0, 0.0])
 
 
-def null_place(root: Path) -> str:
+def null_translation(root: Path) -> str:
     return change(root, "ego_pose", 6, translation=[0.0, None, 0.0])
 
 
-def nan_heading(root: Path) -> str:
+def nan_rotation(root: Path) -> str:
     return change(root, "ego_pose", 7, rotation=[1.0, 0.0, float("nan"), 0.0])
 
 
-def no_heading(root: Path) -> str:
+def zero_rotation(root: Path) -> str:
     return change(root, "calibrated_sensor", 1, rotation=[0.0, 0.0, 0.0, 0.0])
 
 
@@ -101,8 +101,8 @@ def narrowing_lens(root: Path) -> str:
     return change(root, "calibrated_sensor", 2, **lens, camera_max_angle=1.6)
 
 
-def twice_as_long(root: Path) -> str:
-    """The same rotations, by quaternions of length 2, of a pose, a mounting and a box."""
+def quaternion_of_length_two(root: Path) -> str:
+    """Give an ego pose, a calibrated sensor and a box the same rotation by a longer quaternion."""
     for table in ("ego_pose", "calibrated_sensor", "sample_annotation"):
         rotation = rows_of(root, table)[3]["rotation"]
         token = change(root, table, 3, rotation=[2 * number for number in rotation])
@@ -113,7 +113,7 @@ def flat_box(root: Path) -> str:
     return change(root, "sample_annotation", 0, size=[1.9, 4.5, 0.0])
 
 
-def endless_box(root: Path) -> str:
+def infinite_box(root: Path) -> str:
     return change(root, "sample_annotation", 1, translation=[1.0, 2.0, float("inf")])
 
 
@@ -142,13 +142,13 @@ def two_key_frames(root: Path) -> str:
     return row["sample_token"]
 
 
-def token_twice(root: Path) -> str:
+def duplicate_token(root: Path) -> str:
     rows = rows_of(root, "attribute")
     write(root, "attribute", [*rows, rows[0]])
     return rows[0]["token"]
 
 
-def leads_nowhere(root: Path) -> str:
+def dangling_token(root: Path) -> str:
     change(root, "sample_annotation", 4, attribute_tokens=["gone"])
     return "'gone' is not in attribute.json"
 
@@ -191,9 +191,9 @@ class Damage:
     """A kind of damage.
 
     Attributes:
-        spoil: damages a data root, and gives what the check must name.
-        kind: what it is found as.
-        error: what training says; empty where a rule says that it goes on.
+        spoil: damages a data root and returns the text that the check must report.
+        kind: the kind of fault that the check reports.
+        error: pattern of the error that training raises; empty where training goes on by rule.
     """
 
     spoil: Callable[[Path], str]
@@ -211,24 +211,28 @@ DAMAGES = [
     Damage(not_an_image, check_files.IMAGE_UNREADABLE, "Image .* is not an image"),
     Damage(scaled, check_files.IMAGE_SIZE, "Image .* is 100x60, but its size in"),
     Damage(lidar_cut_off, check_files.LIDAR_DAMAGED, "Lidar file .* it is damaged"),
-    Damage(nan_place, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[nan, 1.0, 0.0"),
-    Damage(null_place, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[0.0, nan"),
-    Damage(nan_heading, check_tables.NO_POSE, r"row {}: .*rotation \[1.0, 0.0, nan, 0.0\] cannot"),
-    Damage(no_heading, check_tables.NO_POSE, "calibrated_sensor.json, row {}: .*cannot be used"),
+    Damage(
+        nan_translation, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[nan, 1.0, 0.0"
+    ),
+    Damage(
+        null_translation, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[0.0, nan"
+    ),
+    Damage(nan_rotation, check_tables.NO_POSE, r"row {}: .*rotation \[1.0, 0.0, nan, 0.0\] cannot"),
+    Damage(zero_rotation, check_tables.NO_POSE, "calibrated_sensor.json, row {}: .*cannot be used"),
     Damage(no_lens, check_tables.NO_LENS, "calibrated_sensor.json, row {}: camera_intrinsic"),
     Damage(unknown_lens, check_tables.BAD_LENS, "row {}: camera_model 'omni' is neither 'pinhole'"),
     Damage(three_coefficients, check_tables.BAD_LENS, "row {}: a fisheye needs four finite coeff"),
     Damage(
         narrowing_lens, check_tables.BAD_LENS, "row {}: a fisheye with .*stops widening at 1.29"
     ),
-    Damage(twice_as_long, check_tables.NOT_UNIT, ""),
+    Damage(quaternion_of_length_two, check_tables.NOT_UNIT, ""),
     Damage(flat_box, check_tables.NO_BOX, ""),
-    Damage(endless_box, check_tables.NO_BOX, ""),
+    Damage(infinite_box, check_tables.NO_BOX, ""),
     Damage(no_boxes, check_tables.NO_BOXES, ""),
     Damage(no_camera_row, check_tables.CAMERA_MISSING, "has no camera CAM_BACK"),
     Damage(two_key_frames, check_tables.KEY_FRAME_TWICE, "two key frames of CAM_FRONT for .*{}"),
-    Damage(token_twice, check_tables.TOKEN_TWICE, "attribute.json has token {} twice"),
-    Damage(leads_nowhere, check_tables.DANGLING, "attribute_tokens 'gone' that attribute.json"),
+    Damage(duplicate_token, check_tables.TOKEN_TWICE, "attribute.json has token {} twice"),
+    Damage(dangling_token, check_tables.DANGLING, "attribute_tokens 'gone' that attribute.json"),
     Damage(row_without_field, check_tables.TABLE_DAMAGED, "category_token is 'missing'"),
     Damage(table_cut_off, check_tables.TABLE_DAMAGED, "scene.json is damaged or truncated"),
     Damage(table_missing, check_tables.TABLE_MISSING, "category.json missing"),

@@ -1,4 +1,4 @@
-"""Every kind of damage is found and named, all of it at once, and training bears it or says so."""
+"""check-data reports every kind of damage; training goes on by rule or raises an error."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import call, run
-from damages import DAMAGES, VERSION, Damage, endless_box, flat_box, no_boxes, rows_of, write
+from damages import DAMAGES, VERSION, Damage, flat_box, infinite_box, no_boxes, rows_of, write
 from opened import opened
 
 from bev.data.checks import tables as check_tables
@@ -20,7 +20,7 @@ from bev.errors import DataError
 
 @pytest.fixture()
 def world(synthetic_world, tmp_path) -> Path:
-    """A copy to spoil."""
+    """A copy of the synthetic world that the test may damage."""
     return shutil.copytree(synthetic_world, tmp_path / "world")
 
 
@@ -28,13 +28,13 @@ def found_in(root: Path, **config) -> Findings:
     return check_data(root, VERSION, CheckConfig(**config))[1]
 
 
-def told(*arguments: object, code: int) -> str:
-    """What the tool prints."""
+def output(*arguments: object, code: int) -> str:
+    """Standard output of check_data.py."""
     return call("check_data.py", *arguments, code=code)[0]
 
 
 def samples(root: Path) -> Iterator:
-    """Every sample as training gets it, lidar too."""
+    """Every sample as training loads it, lidar included."""
     config = DataConfig(root=root, version=VERSION, image_size=(64, 176), lidar=True, workers=0)
     for split in config.splits:
         data = KeyFrames(opened(config).frames(split), config, training=True)
@@ -42,7 +42,7 @@ def samples(root: Path) -> Iterator:
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
-def test_it_is_found_as_what_it_is_and_training_says_so(world, damage: Damage):
+def test_damage_is_reported_by_kind_and_training_handles_it(world, damage: Damage):
     named = damage.spoil(world)
     findings = found_in(world)
     assert list(findings.by_kind) == [damage.kind]
@@ -60,7 +60,7 @@ def test_it_is_found_as_what_it_is_and_training_says_so(world, damage: Damage):
             assert batch.views.cameras.ego_from_camera.isfinite().all()
 
 
-def test_all_of_it_is_listed_at_once_by_the_command(world):
+def test_the_command_lists_all_damage_at_once(world):
     named = [(damage, damage.spoil(world)) for damage in DAMAGES]
     out, _ = run("check_data.py", world, "--version", VERSION, "--all", code=1)
     for damage, name in named:
@@ -72,22 +72,22 @@ def test_all_of_it_is_listed_at_once_by_the_command(world):
     assert errors < warnings
 
 
-def test_a_whole_data_set_has_nothing_wrong(synthetic_world):
-    out = told(synthetic_world, "--lidar", "--decode", "--sweeps", code=0)
+def test_an_intact_data_set_has_no_findings(synthetic_world):
+    out = output(synthetic_world, "--lidar", "--decode", "--sweeps", code=0)
     assert out.splitlines()[0].endswith("72 images, 12 lidar files")
     assert out.splitlines()[1:] == ["nothing wrong"]
 
 
-def test_real_samples_have_warnings_alone(nuscenes_root):
-    """Two of three lidar files are not there: wrong only where lidar is asked for."""
-    out = told(nuscenes_root, code=0)
+def test_real_samples_have_only_warnings_without_lidar(nuscenes_root):
+    """Two of the three lidar files are missing, which is an error only with --lidar."""
+    out = output(nuscenes_root, code=0)
     assert out.startswith(f"{nuscenes_root / 'v1.0-mini'}: 3 samples, 122 boxes, 18 images")
     assert "\nwarning: lidar file missing: 2\n" in out and "\n2 warnings\n" in out
-    asked = told(nuscenes_root, "--version", "v1.0-mini", "--lidar", code=1)
+    asked = output(nuscenes_root, "--version", "v1.0-mini", "--lidar", code=1)
     assert asked.endswith("\n2 errors\n")
 
 
-def test_a_long_list_is_cut_and_counted(world):
+def test_a_long_list_of_findings_is_cut_and_counted(world):
     images = sorted((world / "samples").glob("CAM_*/*"))
     for path in images:
         path.unlink()
@@ -131,17 +131,17 @@ def test_a_root_without_versions_is_named(tmp_path):
 
 
 def test_a_quaternion_is_normalised(world, synthetic_world):
-    """The rule: training sees what it sees with unit quaternions, to rounding."""
-    next(damage for damage in DAMAGES if str(damage) == "twice_as_long").spoil(world)
+    """Training loads the same samples as from unit quaternions, up to rounding."""
+    next(damage for damage in DAMAGES if str(damage) == "quaternion_of_length_two").spoil(world)
     for ours, theirs in zip(samples(world), samples(synthetic_world), strict=True):
         assert torch.allclose(ours.boxes[0].yaw, theirs.boxes[0].yaw, atol=1e-5)
         poses = ours.views.cameras.ego_from_camera, theirs.views.cameras.ego_from_camera
         assert torch.allclose(*poses, atol=1e-5)
 
 
-def test_boxes_that_are_none_are_left_out(world, synthetic_world, capfd):
-    """The rule: only these, from training and evaluation alike, and the build says how many."""
-    flat_box(world), endless_box(world)
+def test_invalid_boxes_are_left_out(world, synthetic_world, capfd):
+    """Training and evaluation leave out only these boxes; the index build reports how many."""
+    flat_box(world), infinite_box(world)
     number = {row["token"]: i for i, row in enumerate(rows_of(world, "sample"))}
     kept = sorted(rows_of(synthetic_world, "sample_annotation")[2:],
                   key=lambda row: number[row["sample_token"]])  # fmt: skip
@@ -157,14 +157,14 @@ def test_a_sample_without_boxes_is_background(world):
     assert [batch.tokens[0] for batch in empty] == [token]
 
 
-def test_tables_without_any_box_are_those_of_a_test_set(world):
+def test_tables_without_any_box_are_taken_for_a_test_set(world):
     write(world, "sample_annotation", [])
     write(world, "instance", [])
     findings = found_in(world)
     assert list(findings.by_kind) == [check_tables.NO_BOXES] and not findings.count(is_error=True)
 
 
-def test_lidar_is_wrong_only_where_it_is_asked_for(world):
+def test_missing_lidar_is_an_error_only_when_lidar_is_requested(world):
     rows = rows_of(world, "sample_data")
     lidar = [row for row in rows if "LIDAR_TOP" in row["filename"]]
     (world / lidar[0]["filename"]).unlink()
@@ -172,33 +172,33 @@ def test_lidar_is_wrong_only_where_it_is_asked_for(world):
     for asked in (False, True):
         findings = found_in(world, lidar=asked)
         assert [kind.is_error for kind in findings.by_kind] == [asked, asked]
-        told = [text for (text,) in findings.by_kind.values()]
-        assert any(lidar[0]["filename"] in text for text in told)
-        assert f"sample {lidar[1]['sample_token']}: LIDAR_TOP" in told
+        reported = [text for (text,) in findings.by_kind.values()]
+        assert any(lidar[0]["filename"] in text for text in reported)
+        assert f"sample {lidar[1]['sample_token']}: LIDAR_TOP" in reported
     write(world, "sample_data", [row for row in rows if row not in lidar])
     assert not found_in(world).by_kind
     ((one,),) = found_in(world, lidar=True).by_kind.values()
     assert one == "LIDAR_TOP: no sample has one"
 
 
-def test_radar_and_what_it_alone_refers_to_are_not_looked_at(world):
-    """Nor are they read: such tables train."""
+def test_radar_and_rows_that_only_radar_refers_to_are_ignored(world):
+    """Training does not read them either."""
     mounted = rows_of(world, "calibrated_sensor")[0]
-    reading = rows_of(world, "sample_data")[0]
+    record = rows_of(world, "sample_data")[0]
     sensors = [*rows_of(world, "sensor"), {"token": "r", "channel": "R", "modality": "radar"}]
     bad = {"translation": [float("nan")] * 3, "rotation": [0.0] * 4}
     write(world, "sensor", sensors)
     more = {**mounted, **bad, "token": "r", "sensor_token": "r", "camera_intrinsic": []}
     write(world, "calibrated_sensor", [*rows_of(world, "calibrated_sensor"), more])
     write(world, "ego_pose", [*rows_of(world, "ego_pose"), {"token": "r", **bad}])
-    more = {**reading, "token": "r", "calibrated_sensor_token": "r", "ego_pose_token": "r"}
+    more = {**record, "token": "r", "calibrated_sensor_token": "r", "ego_pose_token": "r"}
     write(world, "sample_data", [*rows_of(world, "sample_data"), {**more, "filename": "r.pcd"}])
     assert not found_in(world).by_kind
     assert len(list(samples(world))) == 12
 
 
-def test_faults_that_follow_from_another_are_not_told(world):
-    """Half of the samples are cut off, and every other table names them."""
+def test_faults_caused_by_another_fault_are_not_reported(world):
+    """sample.json is cut in half, and other tables refer to the samples that are lost."""
     path = world / VERSION / "sample.json"
     path.write_text(path.read_text()[: path.stat().st_size // 2])
     findings = found_in(world)
@@ -206,7 +206,7 @@ def test_faults_that_follow_from_another_are_not_told(world):
     assert findings.count(is_error=True) == 1
 
 
-def test_images_are_looked_at_without_the_table_of_sensors(world):
+def test_images_are_checked_without_the_sensor_table(world):
     (world / VERSION / "sensor.json").unlink()
     for path in (world / "samples").glob("CAM_*/*"):
         path.unlink()

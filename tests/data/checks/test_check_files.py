@@ -1,4 +1,4 @@
-"""A look at a file's ends tells what a whole decode tells."""
+"""Checking the start and the end of a file finds the faults that decoding it finds."""
 
 import cv2
 import numpy as np
@@ -32,8 +32,8 @@ def encoded(kind: str, size: tuple[int, int], *flags: int) -> bytes:
     fill=st.integers(0, 3),
 )
 def test_the_size_of_any_jpeg_is_read(tmp_path_factory, size, progressive, restart, before, fill):
-    """Baseline and progressive, with other segments and fill bytes before the frame header, so
-    many that it may lie behind what is read."""
+    """Baseline and progressive files, with other segments and fill bytes before the frame header:
+    so many that the header may lie beyond the part of the file that is read."""
     path = tmp_path_factory.mktemp("images") / "a.jpg"
     flags = (cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive), cv2.IMWRITE_JPEG_RST_INTERVAL, restart)
     data = encoded(".jpg", size, *flags)
@@ -44,9 +44,9 @@ def test_the_size_of_any_jpeg_is_read(tmp_path_factory, size, progressive, resta
     path.write_bytes(data[:2] + comments + data[2:])
     assert image_fault(path.parent, SensorFile("a.jpg", "t", size), False) is None
     other = size[1] + 1, size[0]
-    kind, told = image_fault(path.parent, SensorFile("a.jpg", "t", other), False)
+    kind, message = image_fault(path.parent, SensorFile("a.jpg", "t", other), False)
     assert kind is IMAGE_SIZE
-    assert told == (
+    assert message == (
         f"a.jpg (sample_data t): {size[1]}x{size[0]}, in the tables {other[1]}x{other[0]}"
     )
 
@@ -67,7 +67,7 @@ def test_a_jpeg_cut_anywhere_is_found(tmp_path_factory, keep):
 
 
 def test_a_header_without_an_image_is_found_by_decoding(tmp_path):
-    """Nothing at the file's ends tells it."""
+    """The start and the end of the file do not show this fault."""
     data = encoded(".jpg", (60, 80))
     scan = data.index(b"\xff\xda")
     (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xc0" + data[-2:])
@@ -78,18 +78,18 @@ def test_a_header_without_an_image_is_found_by_decoding(tmp_path):
     assert image_fault(tmp_path, SensorFile("a.jpg", "t", (60, 80)), True)[0] is IMAGE_UNREADABLE
 
 
-def test_a_folder_in_a_files_place_is_told(tmp_path):
+def test_a_folder_in_place_of_a_file_is_reported(tmp_path):
     (tmp_path / "a.jpg").mkdir()
-    kind, told = image_fault(tmp_path, SensorFile("a.jpg", "t", (1, 1)), False)
-    assert kind is IMAGE_MISSING and told.endswith("Is a directory")
+    kind, message = image_fault(tmp_path, SensorFile("a.jpg", "t", (1, 1)), False)
+    assert kind is IMAGE_MISSING and message.endswith("Is a directory")
 
 
 @pytest.mark.parametrize("required", [False, True])
-def test_lidar_files(tmp_path, required):
+def test_missing_and_damaged_lidar_files_are_reported(tmp_path, required):
     file = SensorFile("a.bin", "t", (0, 0))
-    kind, told = lidar_fault(tmp_path, file, required)
+    kind, message = lidar_fault(tmp_path, file, required)
     assert kind == lidar_missing(required) and kind.is_error == required
-    assert told == "a.bin (sample_data t)"
+    assert message == "a.bin (sample_data t)"
     for length, fault in ((0, LIDAR_DAMAGED), (30, LIDAR_DAMAGED), (40, None)):
         (tmp_path / "a.bin").write_bytes(b"\0" * length)
         found = lidar_fault(tmp_path, file, required)

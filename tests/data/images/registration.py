@@ -1,4 +1,4 @@
-"""What a warped image should be, and how far another is from it, in decibels and in pixels."""
+"""Reference warps of an image, and the difference of two images in decibels and in pixels."""
 
 import cv2
 import numpy as np
@@ -6,14 +6,14 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-FINE, MARGIN = 4, 2  # samples a pixel and axis; pixels
+FINE, MARGIN = 4, 2  # samples per pixel and axis; pixels
 
 
 def antialiased(image, image_from_original, size):
-    """An (h, w, 3) image warped to ``size`` (H, W) with a triangle filter of the result's pixels.
+    """An (h, w, 3) image warped to ``size`` (H, W) with a triangle filter of output pixels.
 
-    It is what torchvision's ``resize(antialias=True)`` and PIL's BILINEAR do, for any affine map:
-    the warp to pixels four times as fine, in each of which little is lost, then PIL's filter.
+    It does what torchvision's ``resize(antialias=True)`` and PIL's BILINEAR do, for any affine map:
+    a warp to pixels four times as fine, which loses little detail, then PIL's filter.
     """
     height, width = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
     finer = np.array([[FINE, 0, FINE * MARGIN], [0, FINE, FINE * MARGIN], [0, 0, 1.0]])
@@ -25,7 +25,7 @@ def antialiased(image, image_from_original, size):
 
 
 def sampled(image, image_from_original, size):
-    """An (h, w, 3) image warped to ``size`` (H, W), bilinear, in float64 by torch's own sampler."""
+    """An (h, w, 3) image warped to ``size`` (H, W) by torch's bilinear sampler in float64."""
     rows, columns = np.mgrid[: size[0], : size[1]] + 0.5
     pixels = np.stack([columns, rows, np.ones(size)], axis=-1)
     x, y = (pixels @ np.linalg.inv(image_from_original.numpy()).T)[..., :2].transpose(2, 0, 1)
@@ -41,9 +41,9 @@ def psnr(image, other):
 
 
 def shift(image, other, blur=2.0):
-    """By how many pixels (x, y) an image lies beside another: least squares over its gradients.
+    """Offset (x, y) between two images in pixels, by least squares over their gradients.
 
-    Both are blurred first, so that one that is sharper is not taken for one that is moved.
+    Both images are blurred first, so that a difference in sharpness is not taken for an offset.
     """
     image, other = (
         cv2.GaussianBlur(i.astype(float).mean(axis=2), (0, 0), blur)[8:-8, 8:-8]
@@ -55,7 +55,7 @@ def shift(image, other, blur=2.0):
 
 
 def scenery(size, seed=0):
-    """An (h, w, 3) image with detail of every size, as photographs have it, and hard edges."""
+    """An (h, w, 3) image with detail of every size, like a photograph, and hard edges."""
     rng, (height, width) = np.random.default_rng(seed), size
     image = np.zeros((height, width, 3))
     for step in (2, 4, 8, 16, 32, 64):

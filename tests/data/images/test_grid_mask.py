@@ -1,4 +1,4 @@
-"""GridMask: which pixels are hidden, exactly; repeatable; nothing else changes."""
+"""GridMask: the exact pixels that it hides, repeatability, and unchanged other pixels."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ MEAN = torch.tensor([124, 116, 104], dtype=torch.uint8)
 
 
 def test_the_lattice_of_a_worked_case():
-    # Period 4, ratio 0.5: squares of 2 from row 1 and column 3; column 3's wraps round from -1.
+    # Period 4, ratio 0.5: squares of 2 pixels from row 1 and columns -1 and 3.
     hidden = lattice((6, 8), 4, 0.5, (1, 3))
     row = [True, False, False, True, True, False, False, True]
     assert hidden.tolist() == [[False] * 8, row, row, [False] * 8, [False] * 8, row]
@@ -20,7 +20,7 @@ def test_the_lattice_of_a_worked_case():
 
 @given(st.integers(2, 12), st.floats(0.05, 0.95), st.integers(0, 11), st.integers(0, 11))
 def test_every_period_hides_one_square(period, ratio, row, column):
-    """Over whole periods, a share of 1 - (2 ratio - ratio^2), up to rounding; pixel by pixel."""
+    """The hidden share is 1 - (2 ratio - ratio^2), up to rounding; each pixel is checked."""
     offset = (row % period, column % period)
     hidden = lattice((2 * period, 3 * period), period, ratio, offset)
     side = round(period * (1 - ratio))
@@ -42,12 +42,12 @@ def test_hidden_pixels_are_the_mean_and_no_others_change():
     shown = ~hidden.unsqueeze(1).expand_as(images)
     assert torch.equal(masked[shown], images[shown])
     assert hidden.flatten(1).any(dim=1).all() and not hidden.flatten(1).all(dim=1).any()
-    assert not torch.equal(hidden[0], hidden[1])  # each image has its own
+    assert not torch.equal(hidden[0], hidden[1])  # each image has its own mask
     again = hide_squares(images[2:3], config, [3])
     assert torch.equal(again[0], masked[2])
 
 
-def test_the_probability_is_of_each_image_and_off_is_off():
+def test_the_probability_applies_per_image_and_the_default_is_off():
     images = torch.zeros(400, 3, 8, 8, dtype=torch.uint8)
     assert hide_squares(images, GridMask(), range(400)) is images
     masked = hide_squares(images, GridMask(probability=0.7, period=(4, 8)), range(400))
@@ -55,7 +55,7 @@ def test_the_probability_is_of_each_image_and_off_is_off():
     assert share == pytest.approx(0.7, abs=0.07)  # three standard deviations
 
 
-def test_periods_cover_their_range():
+def test_drawn_periods_cover_the_configured_range():
     images = torch.zeros(200, 3, 1, 40, dtype=torch.uint8)
     config = GridMask(probability=1.0, ratio=0.5, period=(4, 6))
     masked = hide_squares(images, config, range(200))[:, 0, 0] > 0

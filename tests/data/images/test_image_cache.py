@@ -1,4 +1,4 @@
-"""The cache gives what decoding gives, keeps its bound between processes, and never harms."""
+"""The image cache equals decoding, keeps its limit across processes and tolerates damage."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from bev.data.images.loading import decode
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError, DataError
 
-ENTRY = 32 * 48 * 3 + 32  # bytes of an image of these tests, decoded whole
+ENTRY = 32 * 48 * 3 + 32  # bytes of the cache entry of a test image at full resolution
 
 
 def write_image(path, seed=0):
@@ -35,7 +35,7 @@ def entries(cache):
 
 
 def cache_of(folder, limit):
-    """A cache in the folder that its images lie in."""
+    """A cache in the folder of its images."""
     return ImageCache(folder, limit, root=folder)
 
 
@@ -49,7 +49,7 @@ def age(path):
 
 @pytest.fixture()
 def decoded(monkeypatch):
-    """The (file's name, reduction) of each decode from here on."""
+    """The (file name, reduction) of each decode call of the test."""
     calls = []
 
     def spy(path, reduction):
@@ -68,11 +68,11 @@ def test_an_image_is_decoded_once_for_each_reduction(tmp_path, decoded):
 
 
 @pytest.mark.parametrize("change", ["content", "time"])
-def test_a_changed_file_is_decoded_anew_in_its_old_place(tmp_path, decoded, change):
+def test_a_changed_file_is_decoded_again_and_replaces_its_entry(tmp_path, decoded, change):
     path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, ENTRY)
     cache.decode(path)
     stat = path.stat()
-    if change == "content":  # of another size, at the same time
+    if change == "content":  # another size, the same modification time
         write_image(path, seed=1)
         assert path.stat().st_size != stat.st_size
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -83,7 +83,7 @@ def test_a_changed_file_is_decoded_anew_in_its_old_place(tmp_path, decoded, chan
     assert len(decoded) == 2 and len(entries(cache)) == 1 and not cache.full
 
 
-def test_a_full_cache_takes_nothing_more_and_keeps_what_it_has(tmp_path, decoded):
+def test_a_full_cache_keeps_its_entries_and_adds_none(tmp_path, decoded):
     cache = cache_of(tmp_path, 2 * ENTRY + ENTRY // 2)
     paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(4)]
     for path in [*paths, *paths]:
@@ -98,7 +98,7 @@ def _fill(job):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, as a loader's workers")
-def test_processes_keep_the_bound_together(tmp_path):
+def test_processes_share_the_size_limit(tmp_path):
     cache = cache_of(tmp_path, 7 * ENTRY)
     paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(16)]
     expected = [int(decode(path).sum()) for path in paths]
@@ -111,7 +111,7 @@ def test_processes_keep_the_bound_together(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "folder", "record", "unwritable", "no folder"])
-def test_a_damaged_cache_harms_nothing(tmp_path, damage):
+def test_a_damaged_cache_does_not_affect_decoding(tmp_path, damage):
     path = write_image(tmp_path / "a.jpg")
     cache = ImageCache(tmp_path / "cache", 10**6, root=tmp_path)
     cache.folder.mkdir()
@@ -136,7 +136,7 @@ def test_a_damaged_cache_harms_nothing(tmp_path, damage):
         assert recorded(cache) == 2 * ENTRY
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_no_entry(tmp_path, monkeypatch):
     path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
 
     def full_disk(*_):
@@ -147,7 +147,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert not entries(cache)
 
 
-def test_what_killed_processes_left_is_cleared_away_a_day_later(tmp_path, monkeypatch):
+def test_partial_files_of_killed_processes_are_removed_after_a_day(tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     cache = ImageCache.open(tmp_path, 10**6)
     cache.decode(write_image(tmp_path / "a.jpg"))
@@ -156,13 +156,13 @@ def test_what_killed_processes_left_is_cleared_away_a_day_later(tmp_path, monkey
     for path in (old, fresh):
         path.write_bytes(b"part")
     age(old)
-    assert ImageCache.open(tmp_path, 1) and old.exists()  # an entry has just come in
+    assert ImageCache.open(tmp_path, 1) and old.exists()  # an entry was just added
     age(cache.folder / "bytes")
     ImageCache.open(tmp_path, 1)
     assert not old.exists() and fresh.exists() and recorded(cache) == ENTRY
 
 
-def test_room_that_deleted_entries_leave_is_used_a_day_later(tmp_path, monkeypatch):
+def test_space_of_deleted_entries_is_reused_after_a_day(tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     cache = ImageCache.open(tmp_path, ENTRY)
     cache.decode(write_image(tmp_path / "a.jpg"))
@@ -174,10 +174,10 @@ def test_room_that_deleted_entries_leave_is_used_a_day_later(tmp_path, monkeypat
     assert len(entries(cache)) == 1 and not cache.full
 
 
-def test_what_another_process_wrote_meanwhile_is_not_written_again(tmp_path, monkeypatch):
+def test_an_entry_that_another_process_wrote_is_not_written_again(tmp_path, monkeypatch):
     path, cache, written = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6), []
 
-    def slow(path, reduction):  # the other one is done before this one
+    def slow(path, reduction):  # the other process finishes first
         image = decode(path, reduction)
         monkeypatch.setattr(image_cache, "decode", decode)
         cache_of(tmp_path, 10**6).decode(path)
@@ -190,13 +190,13 @@ def test_what_another_process_wrote_meanwhile_is_not_written_again(tmp_path, mon
     assert len(written) == 1 and recorded(cache) == ENTRY
 
 
-def test_without_locks_the_record_is_a_number_that_somebody_wrote(tmp_path, monkeypatch):
+def test_without_locks_the_size_record_is_that_of_the_last_writer(tmp_path, monkeypatch):
     monkeypatch.setattr(image_cache, "locked", lambda file: nullcontext(False))
     cache, other = cache_of(tmp_path, 10**6), cache_of(tmp_path, 10**6)
     paths = [write_image(tmp_path / f"{i}.jpg", i) for i in range(2)]
     size = image_cache._size
 
-    def meanwhile(path):  # after the record was read, before it is written
+    def meanwhile(path):  # after the size record is read, before it is written
         monkeypatch.setattr(image_cache, "_size", size)
         other.decode(paths[1])
         return size(path)
@@ -206,7 +206,7 @@ def test_without_locks_the_record_is_a_number_that_somebody_wrote(tmp_path, monk
     assert len(entries(cache)) == 2 and recorded(cache) == ENTRY
 
 
-def test_data_mounted_elsewhere_find_their_entries_again(tmp_path, user_cache, decoded):
+def test_a_moved_data_root_reuses_its_entries(tmp_path, user_cache, decoded):
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     write_image(first / "a.jpg")
@@ -216,13 +216,13 @@ def test_data_mounted_elsewhere_find_their_entries_again(tmp_path, user_cache, d
     assert len(decoded) == 1
 
 
-def test_data_roots_that_share_a_folder_are_told_apart(tmp_path, monkeypatch, decoded):
+def test_data_roots_that_share_a_cache_folder_are_kept_apart(tmp_path, monkeypatch, decoded):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     stat = write_image(tmp_path / "other.jpg").stat()
     for number, root in enumerate((tmp_path / "a", tmp_path / "b")):
         root.mkdir()
         path = write_image(root / "a.jpg", number)
-        with path.open("ab") as file:  # of one size and time
+        with path.open("ab") as file:  # same size and modification time
             file.write(b"\0" * (3 * stat.st_size - path.stat().st_size))
             file.write(b"\xff\xd9")
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -241,7 +241,7 @@ def test_missing_and_damaged_files_raise_as_without_a_cache(tmp_path):
     assert not entries(cache)
 
 
-def test_the_cache_lies_beside_the_data_or_else_in_the_users_folder(tmp_path, user_cache):
+def test_the_cache_is_beside_the_data_or_else_in_the_user_cache(tmp_path, user_cache):
     root = tmp_path / "root"
     root.mkdir()
     assert ImageCache.open(root, 1).folder.parent == root / ".images"
@@ -257,20 +257,20 @@ def test_the_cache_lies_beside_the_data_or_else_in_the_users_folder(tmp_path, us
         root.chmod(0o755)
 
 
-def test_samples_are_the_same_bits_with_and_without(synthetic_world, tmp_path, monkeypatch):
+def test_samples_are_bit_identical_with_the_cache(synthetic_world, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     config = DataConfig(root=synthetic_world, version="v1.0-synthetic", image_size=(128, 352))
     frames = opened(config).frames("synthetic_train")[:2]
     plain = KeyFrames(frames, config, training=True)
     cached = KeyFrames(frames, replace(config, image_cache=0.1), training=True)
-    cached = pickle.loads(pickle.dumps(cached))  # as a worker gets it
+    cached = pickle.loads(pickle.dumps(cached))  # as a loader's worker receives it
     for _ in range(2):
         for key in ((0, 0), (0, 1), (1, 0)):
             assert torch.equal(plain[key].views.images, cached[key].views.images)
     assert list((tmp_path / "images").glob("*/??/*"))
 
 
-def test_no_cache_is_made_unless_asked_for(synthetic_world, tmp_path, monkeypatch):
+def test_no_cache_is_created_by_default(synthetic_world, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path))
     config = DataConfig(root=synthetic_world, version="v1.0-synthetic")
     KeyFrames(opened(config).frames("synthetic_train"), config, training=True)[0]

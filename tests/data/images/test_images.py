@@ -1,4 +1,4 @@
-"""Pixels and calibration move together: marks are put into images, warped, and found again."""
+"""Pixels and calibration agree: marks in warped images lie where the image matrix puts them."""
 
 import shutil
 from pathlib import Path
@@ -36,7 +36,7 @@ def find(image, near, reach=9):
 
 
 def as_bgr(image):
-    """(3, H, W) RGB as OpenCV has it."""
+    """A (3, H, W) RGB image in OpenCV's layout."""
     return image.permute(1, 2, 0).flip(-1).numpy()
 
 
@@ -46,12 +46,12 @@ def camera_of(path, size):
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
-def test_marks_land_where_the_matrix_says(tmp_path_factory, seed):
+def test_marks_lie_where_the_matrix_puts_them(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)
     original = (450, 800) if seed % 2 else (900, 1600)
     config = ImageAugmentation(stretch=1.0 if seed % 3 else 1.2, crop_top=(0.0, 0.2))
     matrix = draw(config, BevAugmentation.off(), [original], SIZE, rng).image_from_original[0]
-    # Marks that are well inside the result, brought back to the original by the inverse.
+    # Marks well inside the output, mapped back to the original image by the inverse matrix.
     inside = np.stack([rng.uniform(60, 640, 6), rng.uniform(30, 220, 6)], axis=1)
     inside = inside[
         [all(np.hypot(*(p - q)) > 40 for q in inside[:i]) for i, p in enumerate(inside)]
@@ -67,17 +67,17 @@ def test_marks_land_where_the_matrix_says(tmp_path_factory, seed):
             assert np.abs(find(image, target) - target).max() < 0.1
 
 
-def test_stretched_images_keep_the_width_and_show_fewer_rows_larger():
+def test_stretched_images_keep_the_width_and_show_fewer_rows():
     image = ImageAugmentation(stretch=1.5, crop_top=(0.5, 0.5)).still()
     rng = np.random.default_rng(0)
     drawn = draw(image, BevAugmentation.off(), [(900, 1600)], SIZE, rng)
-    # 900 * 0.44 * 1.5 = 594 rows; the window's 256 end 128 above the lowest.
+    # 900 * 0.44 * 1.5 = 594 rows; the 256 rows of the window end 128 above the lowest.
     expected = [[0.44, 0, 0], [0, 0.66, -(594 - 128 - 256)], [0, 0, 1]]
     torch.testing.assert_close(drawn.image_from_original[0], torch.tensor(expected).double())
 
 
 @pytest.mark.parametrize("stretch", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_stretch_that_is_none_is_refused(stretch):
+def test_an_invalid_stretch_is_refused(stretch):
     with pytest.raises(ConfigError, match="stretch = .* must be above 0"):
         ImageAugmentation(stretch=stretch)
 

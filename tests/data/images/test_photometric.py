@@ -80,8 +80,8 @@ def call(value):
 
 
 @pytest.mark.parametrize("value", ALLOWED, ids=lambda v: str(TransformCall.of(v, "x")))
-def test_any_photometric_transform_repeats_by_its_seed(value):
-    """The random state of the program is left alone, and each image is changed by itself."""
+def test_photometric_transforms_repeat_with_their_seed(value):
+    """The global random state is unchanged, and each image is transformed independently."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 255, (3, 3, 16, 24), dtype=torch.uint8, generator=generator)
     state = torch.random.get_rng_state()
@@ -104,30 +104,30 @@ def test_any_photometric_transform_repeats_by_its_seed(value):
     [(message, value) for message, values in REFUSED.items() for value in values],
     ids=lambda v: v if isinstance(v, str) else str(TransformCall.of(v, "x")),
 )
-def test_what_would_contradict_the_calibration_is_refused(message, value):
+def test_transforms_that_contradict_the_calibration_are_refused(message, value):
     with pytest.raises(ConfigError, match=message):
         photometric_transform(call(value))
 
 
 class MovesOnlyTheImage(v2.Transform):
-    """A user's own transform that says what it does to images and boxes alike."""
+    """A user-defined transform that flips images and boxes alike."""
 
     def transform(self, inpt, params):
         return v2.functional.horizontal_flip(inpt)
 
 
-def test_a_transform_of_ones_own_is_looked_at_too():
+def test_user_defined_transforms_are_checked_too():
     with pytest.raises(ConfigError, match="MovesOnlyTheImage moves pixels"):
         photometric_transform(call(MovesOnlyTheImage))
 
 
-def test_photometric_randaugment_has_all_operations_of_the_paper_that_move_nothing():
+def test_photometric_randaugment_has_the_operations_that_move_no_pixel():
     assert set(PhotometricRandAugment._AUGMENTATION_SPACE) == {
         "Identity", "Brightness", "Color", "Contrast", "Sharpness", "Posterize", "Solarize",
         "AutoContrast", "Equalize",
     }  # fmt: skip
-    # Nothing moves: where a row's pixels are alike, they stay alike, whatever is drawn; but for
-    # three at the borders, which each sharpening leaves as they are.
+    # Nothing moves: a row of equal pixels stays a row of equal pixels whatever is drawn, except
+    # for three at each border, as each sharpening leaves the outermost pixels unchanged.
     image = torch.arange(0, 240, 10).to(torch.uint8).view(1, 24, 1).expand(3, 24, 16).clone()
     inside = (..., slice(3, -3))
     augment = PhotometricRandAugment(num_ops=3, magnitude=20)
@@ -140,6 +140,6 @@ def test_photometric_randaugment_has_all_operations_of_the_paper_that_move_nothi
     assert (moved != moved[..., :1]).any()
 
 
-def test_an_object_is_refused_with_the_way_to_write_it():
+def test_a_transform_object_is_refused_with_the_correct_notation():
     with pytest.raises(ConfigError, match=r"photometric: .*partial\(ColorJitter, \.\.\.\)"):
         TransformCall.of(v2.ColorJitter(0.4), "image_augmentation.photometric")

@@ -1,4 +1,4 @@
-"""Key frames read through the devkit alone: the peer that the index is measured by."""
+"""Key frames read through the devkit alone, as the reference for the index."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from bev.geometry import Boxes3D
 
 
 def devkit_samples(nusc: NuScenes, split: str) -> list[dict]:
-    """The rows of ``sample`` of a split, by scene name and time."""
+    """The ``sample`` rows of a split, sorted by scene name and timestamp."""
     names = {row["token"]: row["name"] for row in nusc.scene}
     scenes = set(get_scenes_of_split(split, nusc))
     samples = [row for row in nusc.sample if names[row["scene_token"]] in scenes]

@@ -1,4 +1,4 @@
-"""What lies in an index and beside it."""
+"""File names in a folder, and the content of an index."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Frames before and after a key frame: the right readings, the right poses, within the scene."""
+"""Adjacent frames of a key frame: correct sample_data records and poses, within the scene."""
 
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,7 @@ from bev.lab.benchmark.synthetic_tables import write_tables
 
 @pytest.fixture(scope="module")
 def with_sweeps(tmp_path_factory):
-    """Two scenes of 4 key frames, 0.5 s apart, with 4 readings of each sensor between two."""
+    """Two scenes of 4 key frames, 0.5 s apart, with 4 sweeps of each sensor between key frames."""
     root = tmp_path_factory.mktemp("sweeps") / "root"
     return open_index(write_tables(root, scenes=2, frames=4, boxes=3, sweeps=4), "v1.0-trainval")
 
@@ -45,8 +45,8 @@ def test_offsets_are_nearest_first_and_earlier_before_later():
     assert AdjacentConfig().offsets() == ()
 
 
-def test_key_frames_by_count_end_at_the_scene(with_sweeps):
-    """In the third frame of a scene: the second, the first, and the first again."""
+def test_key_frames_by_count_stay_within_the_scene(with_sweeps):
+    """The third frame of a scene is preceded by the second, the first and the first again."""
     index = with_sweeps
     second, first, again = moments(index, 4 + 2, previous=3)
     assert [m.name for m in (second, first, again)] == [index.token_of(row) for row in (5, 4, 4)]
@@ -57,8 +57,8 @@ def test_key_frames_by_count_end_at_the_scene(with_sweeps):
     assert last.name == index.token_of(7) and last.seconds == 0
 
 
-def test_sweeps_and_seconds_agree_where_readings_are_regular(with_sweeps):
-    """Readings are 0.1 s apart: 3 sweeps ago is 0.3 s ago, for every camera at its own time."""
+def test_sweeps_and_seconds_agree_at_regular_intervals(with_sweeps):
+    """Sweeps are 0.1 s apart: 3 sweeps earlier is 0.3 s earlier, by each camera's timestamps."""
     index = with_sweeps
     (by_count,) = moments(index, 2, previous=1, step=3, unit="sweeps")
     (by_time,) = moments(index, 2, previous=1, step=0.3, unit="seconds")
@@ -77,8 +77,8 @@ def test_sweeps_and_seconds_agree_where_readings_are_regular(with_sweeps):
     step=st.floats(0.05, 3.0),
     counts=st.tuples(st.integers(0, 3), st.integers(0, 3)),
 )
-def test_the_nearest_in_time_is_the_nearest_in_time(with_sweeps, sample, step, counts):
-    """Against a search over all readings of the sensor in the scene."""
+def test_seconds_select_the_nearest_record_in_time(with_sweeps, sample, step, counts):
+    """Compared with a search over all sample_data records of the sensor in the scene."""
     index, data = with_sweeps, with_sweeps.sample_data
     config = AdjacentConfig(previous=counts[0], following=counts[1], step=step, unit="seconds")
     found = adjacent_moments(index, sample, channels(index), config)
@@ -101,17 +101,17 @@ def test_the_nearest_in_time_is_the_nearest_in_time(with_sweeps, sample, step, c
         {"step": 0.5, "unit": "sweeps"},
         {"previous": 1, "playback": ()},
         {"previous": 1, "playback": (1.0, 0.0)},
-        {"previous": 1, "playback": (0.5,)},  # half a key frame before
-        {"playback": (1.0, -1.0)},  # nothing but the key frame itself
+        {"previous": 1, "playback": (0.5,)},  # half a key frame earlier
+        {"playback": (1.0, -1.0)},  # only the key frame itself
     ],
 )
-def test_settings_without_meaning_are_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=r"data\.adjacent"):
         AdjacentConfig(**settings)
 
 
 @pytest.fixture(scope="module")
-def made(synthetic_world):
+def config(synthetic_world):
     return DataConfig(
         root=synthetic_world,
         version="v1.0-synthetic",
@@ -121,8 +121,8 @@ def made(synthetic_world):
     )
 
 
-def standing_boxes(one, other):
-    """Centres of unmoved things in two frames' own ego frames, matched through the world."""
+def stationary_boxes(one, other):
+    """Centres of stationary objects in two frames' ego coordinates, matched globally."""
 
     def centres(frame):
         still = frame.boxes.velocity.norm(dim=1) < 0.01
@@ -137,14 +137,14 @@ def standing_boxes(one, other):
     return [apply_transform(matrix, points) for matrix, points in pairs]
 
 
-def test_what_stands_still_stays_where_it_is(made):
-    """The adjacent ego frame is tied to the key frame's: standing boxes fall onto themselves."""
-    frames = opened(made).frames("synthetic_train")
+def test_stationary_boxes_coincide_across_adjacent_frames(config):
+    """``ego_from_adjacent`` moves stationary boxes onto the same boxes of the key frame."""
+    frames = opened(config).frames("synthetic_train")
     before, frame, after = frames[0], frames[1], frames[2]
     assert before.scene == frame.scene == after.scene
     for adjacent, own in zip(frame.adjacent, (before, after), strict=True):
         assert adjacent.name == own.token
-        here, there = standing_boxes(frame, own)
+        here, there = stationary_boxes(frame, own)
         moved = apply_transform(adjacent.ego_from_adjacent, there)
         torch.testing.assert_close(moved, here, atol=1e-2, rtol=0)
         assert [c.path for c in adjacent.cameras] == [c.path for c in own.cameras]
@@ -159,15 +159,15 @@ def test_real_frames_half_a_second_apart(nuscenes_root):
     assert second.adjacent[0].seconds == pytest.approx(-0.5, abs=0.06)
     expected = torch.linalg.inv(second.global_from_ego) @ first.global_from_ego
     torch.testing.assert_close(second.adjacent[0].ego_from_adjacent, expected)
-    assert first.adjacent[0].seconds == 0  # the data hold nothing before it
+    assert first.adjacent[0].seconds == 0  # the data have no earlier frame
     torch.testing.assert_close(
         first.adjacent[0].ego_from_adjacent, torch.eye(4, dtype=torch.float64)
     )
 
 
-def test_adjacent_images_share_the_augmentation_and_reach_the_batch(made):
-    frames = opened(made).frames("synthetic_train")
-    data = KeyFrames(frames, made, training=True, seed=3)
+def test_adjacent_images_share_the_augmentation_and_reach_the_batch(config):
+    frames = opened(config).frames("synthetic_train")
+    data = KeyFrames(frames, config, training=True, seed=3)
     batch = collate([data[(1, 1)], data[(1, 0)]])
     views, later = batch.adjacent
     assert views.images.shape == batch.views.images.shape
@@ -176,33 +176,36 @@ def test_adjacent_images_share_the_augmentation_and_reach_the_batch(made):
     torch.testing.assert_close(
         views.cameras.image_from_original, batch.views.cameras.image_from_original
     )
-    # The first frame of a scene has no earlier one: it is its own neighbour.
+    # The first frame of a scene has no earlier one: it is its own adjacent frame.
     assert torch.equal(views.images[1], batch.views.images[1])
     assert not torch.equal(views.images[0], batch.views.images[0])
     assert torch.equal(later.ego_from_adjacent[1].isfinite().all(), torch.tensor(True))
 
 
-def test_asking_for_adjacent_frames_changes_nothing_else(made):
-    frames, alone = opened(made).frames("synthetic_train"), replace(made, adjacent=AdjacentConfig())
-    with_others = KeyFrames(frames, made, training=True)[(2, 1)]
+def test_requesting_adjacent_frames_changes_nothing_else(config):
+    frames, alone = (
+        opened(config).frames("synthetic_train"),
+        replace(config, adjacent=AdjacentConfig()),
+    )
+    with_others = KeyFrames(frames, config, training=True)[(2, 1)]
     without = KeyFrames(opened(alone).frames("synthetic_train"), alone, training=True)[(2, 1)]
     assert torch.equal(with_others.views.images, without.views.images)
     assert torch.equal(with_others.bev_from_ego, without.bev_from_ego)
     assert without.adjacent == []
 
 
-def test_a_jittered_pair_keeps_its_colours_and_mask_together(made):
-    """The same photometric draw for a camera at both times: identical images stay identical."""
+def test_adjacent_images_share_colour_jitter_and_grid_mask(config):
+    """Both images of a camera get the same random draw: identical images stay identical."""
     jitter = ImageAugmentation(
         photometric=partial(v2.ColorJitter, 0.4, hue=0.1), grid_mask=GridMask(1.0, period=(8, 20))
     )
-    config = replace(made, image_augmentation=jitter, bev_augmentation=BevAugmentation.off())
+    config = replace(config, image_augmentation=jitter, bev_augmentation=BevAugmentation.off())
     sample = KeyFrames(opened(config).frames("synthetic_train"), config, training=True)[(4, 0)]
     assert torch.equal(sample.adjacent[0].images, sample.views.images)
 
 
-def test_moments_of_other_readings_have_other_names(with_sweeps):
-    """Also where the first camera's reading is the same: features are kept by these names."""
+def test_moments_of_different_records_have_different_names(with_sweeps):
+    """Also where the first camera's record is the same: names are the keys of stored features."""
     index = with_sweeps
     names = {}
     for sample in range(8):
@@ -211,15 +214,15 @@ def test_moments_of_other_readings_have_other_names(with_sweeps):
     assert len(names) > 20
 
 
-def test_a_time_without_the_samples_cameras_is_the_sample_itself(made):
-    frame = opened(made).frames("synthetic_train")[1]
+def test_an_adjacent_frame_without_the_cameras_is_replaced_by_the_sample(config):
+    frame = opened(config).frames("synthetic_train")[1]
     other = frame.adjacent[0]
     apart = replace(
         frame,
         cameras=frame.cameras[:2],
         adjacent=(replace(other, cameras=other.cameras[2:]), *frame.adjacent[1:]),
     )
-    batch = KeyFrames([apart], made, training=False)[0]
+    batch = KeyFrames([apart], config, training=False)[0]
     views, later = batch.adjacent
     assert views.names == [frame.token] and views.seconds == 0
     assert torch.equal(views.images, batch.views.images)

@@ -1,4 +1,4 @@
-"""Frames of the index are those of the devkit, to the bit, on real, made and disturbed tables."""
+"""Frames of the index equal the devkit's bit by bit, on real, synthetic and disturbed tables."""
 
 import json
 import pickle
@@ -20,12 +20,13 @@ from bev.data.nuscenes.index import NO_ROW
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import split_rows
+from bev.data.settings import DataConfig
 from bev.errors import DataError
 from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
 
 def same(ours, theirs) -> None:
-    """Equal to the bit, also where a number is not one."""
+    """Assert equality bit by bit, with NaN equal to NaN."""
     assert type(ours) is type(theirs)
     if isinstance(ours, torch.Tensor):
         assert ours.dtype == theirs.dtype
@@ -42,7 +43,7 @@ def same(ours, theirs) -> None:
 
 
 def compare(root: Path, version: str, split: str, cameras=CAMERAS) -> int:
-    """Compare every frame of a split; gives their number of boxes."""
+    """Compare every frame of a split and return the number of boxes."""
     nusc = NuScenes(version, str(root), verbose=False)
     ours = read_frames(open_index(root, version), split, cameras)
     samples = devkit_samples(nusc, split)
@@ -60,13 +61,12 @@ def compare(root: Path, version: str, split: str, cameras=CAMERAS) -> int:
         ("v1.0-valgt-mini", "mini_val", 4441),
     ],
 )
-def test_real_frames_are_the_devkits(nuscenes_root, version, split, boxes):
+def test_real_frames_equal_the_devkits(nuscenes_root, version, split, boxes):
     assert compare(nuscenes_root, version, split) == boxes
 
 
-@pytest.mark.parametrize("split", ["synthetic_train", "synthetic_val"])
-def test_frames_of_the_synthetic_world_are_the_devkits(synthetic_world, split):
-    """Its splits are custom ones, from the version's splits.json."""
+@pytest.mark.parametrize("split", ["synthetic_train", "synthetic_val"])  # from splits.json
+def test_frames_of_the_synthetic_world_equal_the_devkits(synthetic_world, split):
     assert compare(synthetic_world, "v1.0-synthetic", split) > 20
 
 
@@ -85,13 +85,13 @@ def plain_tables(tmp_path_factory) -> Path:
 
 @pytest.fixture()
 def tables(plain_tables, tmp_path) -> Path:
-    """A copy to spoil."""
+    """A copy of the plain tables that the test may edit."""
     return shutil.copytree(plain_tables, tmp_path / "root")
 
 
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=12)
-def test_frames_of_disturbed_tables_are_the_devkits(plain_tables, tmp_path_factory, seed):
+def test_frames_of_disturbed_tables_equal_the_devkits(plain_tables, tmp_path_factory, seed):
     """Rows in any order, gaps in time, tracks cut short, samples without lidar or boxes."""
     rng = np.random.default_rng(seed)
     root = shutil.copytree(plain_tables, tmp_path_factory.mktemp("disturbed") / "root")
@@ -133,8 +133,8 @@ def _rows(root: Path, table: str) -> list[dict]:
     return json.loads((root / VERSION / f"{table}.json").read_text())
 
 
-def test_neighbours_are_the_devkits(plain_tables):
-    """Previous and next key frames and readings, the sweeps between key frames among them."""
+def test_neighbours_equal_the_devkits(plain_tables):
+    """Previous and next rows of sample and sample_data, sweeps between key frames included."""
     nusc = NuScenes(VERSION, str(plain_tables), verbose=False)
     index = open_index(plain_tables, VERSION)
 
@@ -155,7 +155,7 @@ def test_neighbours_are_the_devkits(plain_tables):
         assert bytes(index.sensor.channel[data.channel[row]]).decode() == entry["channel"]
 
 
-def test_radar_is_left_out_and_nothing_else(tables):
+def test_only_radar_is_left_out(tables):
     edit(tables, "sensor", lambda rows: [
         {**row, "modality": "radar"} if row["channel"] == "CAM_BACK" else row for row in rows
     ])  # fmt: skip
@@ -166,16 +166,16 @@ def test_radar_is_left_out_and_nothing_else(tables):
     assert (index.sample_data.channel[linked] < 6).all() and len(linked) == 6 * 2 * 6
 
 
-def test_a_part_cut_out_of_a_data_set_can_be_read(tables):
-    """Readings may name neighbours that were left behind."""
+def test_a_part_of_a_data_set_can_be_read(tables):
+    """sample_data records may name neighbours that the part does not contain."""
     edit(tables, "sample_data", lambda rows: [row for row in rows if row["is_key_frame"]])
     index = open_index(tables, VERSION)
     assert (index.sample_data.next == NO_ROW).all()
     assert compare(tables, VERSION, "train") > 0
 
 
-def test_a_rig_of_its_own(tables):
-    """Two cameras of other names, no lidar: the ego pose is that of the table's first reading."""
+def test_a_custom_camera_rig_without_lidar(tables):
+    """Two cameras of other names, no lidar: the ego pose is that of the first record."""
     kept = {"CAM_BACK": "wide", "CAM_BACK_LEFT": "side"}
     left_out = {r["token"] for r in _rows(tables, "sensor") if r["channel"] not in kept}
     mounted = {r["token"]: r["sensor_token"] for r in _rows(tables, "calibrated_sensor")}
@@ -190,8 +190,8 @@ def test_a_rig_of_its_own(tables):
     assert read_frames(open_index(tables, VERSION), "train", ())[0].lidar_path is None
 
 
-def test_samples_that_lack_a_camera(tables):
-    """By default an error; on request such a sample is served with the cameras that it has."""
+def test_samples_with_missing_cameras(tables):
+    """An error by default; with ``missing="skip"`` the sample has only the other cameras."""
     sensors = {r["token"]: r["channel"] for r in _rows(tables, "sensor")}
     mounted = {r["token"]: sensors[r["sensor_token"]] for r in _rows(tables, "calibrated_sensor")}
     first, second = [row["token"] for row in _rows(tables, "sample")][:2]
@@ -214,7 +214,7 @@ def test_samples_that_lack_a_camera(tables):
         read_frames(index, "train", (*cameras, "CAM_SIDE"), missing="skip")
 
 
-def test_frames_are_made_when_asked_for_and_travel_as_rows(plain_tables):
+def test_frames_are_built_on_access_and_pickled_as_rows(plain_tables):
     index = open_index(plain_tables, VERSION)
     frames = read_frames(index, "train")
     packed = pickle.dumps(frames[2:])
@@ -224,10 +224,10 @@ def test_frames_are_made_when_asked_for_and_travel_as_rows(plain_tables):
     same(again[0], frames[2])
     same(frames[-1], list(frames)[-1])
     assert not again.tables.sample_annotation.translation.flags.writeable
-    frames[0].boxes.center.add_(1.0)  # a frame is its reader's own
+    frames[0].boxes.center.add_(1.0)  # a frame may be modified
 
 
-def test_rows_of_tokens(plain_tables):
+def test_rows_are_found_by_token(plain_tables):
     index = open_index(plain_tables, VERSION)
     rows = split_rows(index, "train")
     tokens = [index.token_of(int(row)) for row in rows]
@@ -276,7 +276,7 @@ def test_damaged_tables_are_named(tables, table, change, message):
 
 
 @pytest.mark.parametrize(("keep", "message"), [(0.5, "truncated at character"), (0, "is empty")])
-def test_a_table_that_was_cut_off_is_named(tables, keep, message):
+def test_a_truncated_table_is_named(tables, keep, message):
     path = tables / VERSION / "sample_data.json"
     text = path.read_text()
     path.write_text(text[: int(len(text) * keep)])
@@ -291,8 +291,6 @@ def test_a_missing_table_is_named(tables):
 
 
 def test_a_config_opens_its_data(tables):
-    from bev.data.settings import DataConfig
-
     config = DataConfig(root=tables, version=VERSION, cameras=("CAM_BACK",))
     assert len(opened(config).frames("train")) == 8
     missing = replace(config, cameras=("CAM_SIDE",))

@@ -1,4 +1,4 @@
-"""Where an index is kept, and that it is never one of other tables."""
+"""Location of the cached index, and detection of changed tables."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("user_cache")
 
 @pytest.fixture()
 def hashings(monkeypatch) -> list[Path]:
-    """The tables hashed from here on, with records believed however young they are."""
+    """The tables that the test hashes, with records trusted whatever their age."""
     paths, content_hash = [], index_cache.content_hash
     monkeypatch.setattr(index_cache, "_TICK", -1e15)
     monkeypatch.setattr(
@@ -27,7 +27,7 @@ def hashings(monkeypatch) -> list[Path]:
     return paths
 
 
-def test_the_index_lies_beside_the_data_and_is_made_once(root, user_cache, builds):
+def test_the_index_is_beside_the_data_and_built_once(root, user_cache, builds):
     first = open_index(root, VERSION)
     assert first.folder.parent == root / ".index" and not user_cache.exists()
     assert content(open_index(root, VERSION)) == content(first)
@@ -35,7 +35,7 @@ def test_the_index_lies_beside_the_data_and_is_made_once(root, user_cache, build
     assert set(names(root / ".index")) == {first.folder.name, "lock", f"{VERSION}.json"}
 
 
-def test_opening_reads_no_table_and_writes_nothing(root, hashings):
+def test_reopening_reads_no_table_and_writes_nothing(root, hashings):
     open_index(root, VERSION)
     assert len(hashings) == 10
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
@@ -45,7 +45,7 @@ def test_opening_reads_no_table_and_writes_nothing(root, hashings):
 
 
 def test_a_read_only_root_is_left_alone(root, user_cache, builds):
-    """Also by the superuser, whom the mode does not stop."""
+    """Also for the superuser, whom the file mode does not stop."""
     root.chmod(0o555)
     try:
         before = names(root)
@@ -57,7 +57,7 @@ def test_a_read_only_root_is_left_alone(root, user_cache, builds):
         root.chmod(0o755)
 
 
-def test_a_named_cache_goes_before_both(root, tmp_path, monkeypatch):
+def test_bev_cache_takes_precedence_over_the_default_locations(root, tmp_path, monkeypatch):
     monkeypatch.setenv("BEV_CACHE", str(tmp_path / "named"))
     assert open_index(root, VERSION).folder.parent == tmp_path / "named" / "index"
     assert not (root / ".index").exists()
@@ -73,14 +73,14 @@ def test_a_changed_table_is_noticed(root, builds):
     path.write_text(path.read_text().replace("1532402927647951", "1532402927647952"))
     after = open_index(root, VERSION)
     assert len(builds) == 2 and after.folder != before.folder
-    assert (after.sample.timestamp != before.sample.timestamp).sum() == 3  # one a scene
+    assert (after.sample.timestamp != before.sample.timestamp).sum() == 3  # one per scene
     path.write_text(path.read_text().replace("1532402927647952", "1532402927647951"))
     assert open_index(root, VERSION).folder == before.folder
     assert len(builds) == 2
 
 
 def test_a_change_that_keeps_size_and_modification_time_is_noticed(root, hashings):
-    """As a copy that preserves times makes it; the system's change time gives it away."""
+    """A copy that preserves times makes such a change; the inode's change time reveals it."""
     before = open_index(root, VERSION)
     path = root / VERSION / "sample_annotation.json"
     times = path.stat()
@@ -92,8 +92,8 @@ def test_a_change_that_keeps_size_and_modification_time_is_noticed(root, hashing
     assert (before.sample_annotation.num_radar_pts == 0).all()
 
 
-def test_a_record_of_tables_just_written_is_not_believed(root, monkeypatch):
-    """Two writes may fall on one tick of the file system's clock."""
+def test_a_record_of_tables_just_written_is_not_trusted(root, monkeypatch):
+    """Two writes may get the same timestamp from the file system's clock."""
     paths, content_hash = [], index_cache.content_hash
     monkeypatch.setattr(
         index_cache, "content_hash", lambda path: (paths.append(path), content_hash(path))[1]
@@ -109,7 +109,7 @@ def test_a_record_of_tables_just_written_is_not_believed(root, monkeypatch):
     assert len(paths) == 30
 
 
-def test_a_copied_root_finds_its_index_again(root, tmp_path, builds):
+def test_a_copied_root_reuses_its_index(root, tmp_path, builds):
     first = open_index(root, VERSION)
     copy = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copy)  # times are new
     again = open_index(copy, VERSION)
@@ -118,7 +118,7 @@ def test_a_copied_root_finds_its_index_again(root, tmp_path, builds):
 
 
 def test_a_read_only_copy_keeps_its_index(root, tmp_path, user_cache, builds):
-    """As on a shared disk: what others built there is used, and remembered where one may write."""
+    """As on a shared disk: the existing index is used, and recorded in the user cache."""
     first = open_index(root, VERSION)
     copy = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copy)
     for path in (copy, copy / ".index"):
@@ -177,7 +177,7 @@ def test_a_damaged_index_is_named(root, damage):
     open_index(root, VERSION)
 
 
-def test_a_record_that_is_no_record_is_written_anew(root):
+def test_an_invalid_record_is_rewritten(root):
     open_index(root, VERSION)
     record = root / ".index" / f"{VERSION}.json"
     whole = record.read_text()

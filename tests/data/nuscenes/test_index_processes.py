@@ -1,4 +1,4 @@
-"""Many processes, killed processes, processes of the build: one whole index or none."""
+"""Concurrent, killed and parallel builds leave one complete index or none."""
 
 import multiprocessing
 import os
@@ -36,8 +36,8 @@ def hash_of(index) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="starts processes by fork")
-def test_eight_processes_on_a_cold_cache(root):
-    """One builds, the others wait, all agree."""
+def test_eight_processes_share_one_build_of_a_cold_cache(root):
+    """One process builds the index, the others wait, and all read the same content."""
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(8), context.Queue()
     processes = [
@@ -53,8 +53,8 @@ def test_eight_processes_on_a_cold_cache(root):
     assert set(found) == {"built", hash_of(open_index(root, VERSION))}
 
 
-def test_without_locks_the_first_to_finish_gives_the_index(root, monkeypatch):
-    """Some network file systems have none; half-built indexes of others are then left alone."""
+def test_without_locks_the_first_finished_index_is_used(root, monkeypatch):
+    """Some network file systems have no locks; partial indexes of other processes then stay."""
     monkeypatch.setattr(cache_place, "fcntl", None)
     others = root / ".index" / ".partial-of-another"
     run = index_cache._run
@@ -73,17 +73,17 @@ def test_without_locks_the_first_to_finish_gives_the_index(root, monkeypatch):
     assert [n for n in names(root / ".index") if n.startswith(".partial")] == [others.name]
 
 
-def test_a_builder_that_is_killed_is_an_error_and_leaves_nothing(root, monkeypatch):
-    suicide = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+def test_a_killed_builder_is_an_error_and_leaves_nothing(root, monkeypatch):
+    killed_build = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
     with monkeypatch.context() as patch:
-        patch.setattr(index_cache, "BUILD", suicide)
+        patch.setattr(index_cache, "BUILD", killed_build)
         with pytest.raises(DataError, match=r"failed \(exit status -9"):
             open_index(root, VERSION)
     assert names(root / ".index") == ["lock"]
     assert len(open_index(root, VERSION).sample.token) == 12
 
 
-def test_tables_read_by_processes_of_their_own_give_the_same_index(root, tmp_path, monkeypatch):
+def test_tables_read_in_parallel_give_the_same_index(root, tmp_path, monkeypatch):
     folder = root / VERSION
     hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}
     found = []
@@ -103,7 +103,7 @@ def test_tables_read_by_processes_of_their_own_give_the_same_index(root, tmp_pat
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_build_without_its_parent_ends(tmp_path):
-    """The builder notices that nobody wants the index any more."""
+    """The builder ends when the process that started it is gone."""
     root = write_tables(tmp_path / "large", scenes=60, frames=20, boxes=20)
     process = subprocess.Popen([sys.executable, "-c", _OPEN, str(root), VERSION])
     place = root / ".index"
@@ -153,7 +153,7 @@ index_cache.open_index(Path(sys.argv[1]), sys.argv[2])
 
 
 def test_a_killed_process_leaves_nothing_harmful(root):
-    """Its lock goes with it, its half index is no index, and the next build clears it away."""
+    """Its lock is released, its partial index is not used, and the next build removes it."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SLOW_OPEN, str(root), VERSION], stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Lenses in the tables: a field beyond nuScenes, and its absence."""
+"""Lens models in the tables: an extension of nuScenes, and tables without it."""
 
 import json
 import math
@@ -16,8 +16,8 @@ FISHEYE = {"camera_model": "fisheye", "camera_distortion": [0.02, -0.003, 0.0, 0
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """The first camera a fisheye, the second one with its field of view; others say what they are,
-    or give another lens's distortion without a model, as nuImages does."""
+    """The first camera is a fisheye, the second a fisheye with a field of view; the others are
+    pinholes, one of them with distortion coefficients but no camera model, as in nuImages."""
     root = write_tables(tmp_path_factory.mktemp("lens") / "root", scenes=1, frames=2, boxes=1)
     path = next(root.glob("*/calibrated_sensor.json"))
     rows = json.loads(path.read_text())
@@ -33,7 +33,7 @@ def index(tmp_path_factory):
     return open_index(root, path.parent.name)
 
 
-def test_each_reading_has_its_lens(index):
+def test_each_sample_data_record_has_its_lens(index):
     lenses = [lens_of(index, row) for row in range(len(index.sample_data.height))]
     wide = [lens for lens in lenses if isinstance(lens, KannalaBrandt)]
     assert len(wide) == 2 * 2

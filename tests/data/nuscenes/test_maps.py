@@ -1,4 +1,4 @@
-"""Map layers: by hand, against the devkit's own masks, and what is said where they are missing."""
+"""Map layers: worked cases, the devkit's masks as reference, and errors for missing maps."""
 
 import json
 import math
@@ -19,7 +19,7 @@ CENTER, YAW = (612.3, 1604.8), 0.7
 
 
 def star(x: float, y: float, reach: float, points: int, turn: float = 0.0):
-    """A star around a place, clockwise."""
+    """Vertices of a star around (x, y), clockwise."""
     angles = -np.linspace(0, 2 * np.pi, 2 * points, endpoint=False) + turn
     radius = np.where(np.arange(2 * points) % 2, 0.6 * reach, reach)
     return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], 1).tolist()
@@ -27,10 +27,10 @@ def star(x: float, y: float, reach: float, points: int, turn: float = 0.0):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A data root with one scene in Boston, whose expansion has holes, and areas that overlap."""
+    """A data root with a scene in Boston, whose map has holes and polygons that overlap."""
     root = tmp_path_factory.mktemp("maps")
     x, y = CENTER
-    areas = {
+    polygons = {
         "drivable_area": [
             (star(x + 3, y - 2, 14.0, 7), [star(x + 4, y - 1, 5.0, 5), star(x - 5, y - 4, 1.5, 4)]),
             (star(x - 12, y + 9, 9.0, 5, 0.4), []),
@@ -45,7 +45,7 @@ def root(tmp_path_factory):
     }
     (root / "maps" / "expansion").mkdir(parents=True)
     path = root / "maps" / "expansion" / "boston-seaport.json"
-    path.write_text(json.dumps(expansion_tables(areas, lines)))
+    path.write_text(json.dumps(expansion_tables(polygons, lines)))
     (root / "v1.0-own").mkdir()
     tables = {
         "log": [
@@ -81,8 +81,8 @@ def masks(root, layers, where=(*CENTER, YAW), grid=GRID, reach=40.0, width=1.0):
 
 
 @pytest.mark.parametrize("layer", ["drivable_area", "walkway"])
-def test_areas_are_those_of_the_devkits_masks(root, layer):
-    """Its masks are rounded to whole pixels, so pixels along the borders may differ."""
+def test_polygon_layers_match_the_devkits_masks(root, layer):
+    """The devkit rounds polygons to whole pixels, so pixels along the borders may differ."""
     from nuscenes.map_expansion.map_api import NuScenesMap
 
     expansion = NuScenesMap(str(root), "boston-seaport")
@@ -95,12 +95,12 @@ def test_areas_are_those_of_the_devkits_masks(root, layer):
     assert 0.1 < ours.mean() < 0.6
     assert ((ours ^ theirs) & ~border).sum() == 0
     assert (ours ^ theirs).sum() < 0.5 * border.sum()
-    # Turned the other way, or with x and y exchanged, it is another picture.
+    # With the opposite yaw the masks differ.
     assert ((masks(root, (layer,), (*CENTER, -YAW))[0] ^ theirs) & ~border).sum() > 500
 
 
 def test_dividers_are_lines_of_their_width(root):
-    """Each centre nearer than half the width to one of the lines, computed point by point."""
+    """A cell is covered where its centre is within half the width of a line."""
     from shapely import LineString, distance, points
 
     found = masks(root, ("divider",), width=1.4)[0]
@@ -113,20 +113,20 @@ def test_dividers_are_lines_of_their_width(root):
     turn = pose(*CENTER, YAW)[:2, :2].numpy()
     centers = GRID.centers().numpy() @ turn.T + CENTER
     away = np.min([distance(line, points(centers)) for line in lines], axis=0)
-    clear = np.abs(away - 0.7) > 0.02  # round ends are made of straight edges
+    clear = np.abs(away - 0.7) > 0.02  # round ends consist of straight edges
     assert (found[clear] == (away < 0.7)[clear]).all() and found.sum() > 500
 
 
-def test_a_street_by_hand_seen_from_a_car_that_is_turned_left(root):
-    """Two metres of road across, ahead of a car that looks along global y, with a hole in it."""
+def test_a_worked_street_seen_from_an_ego_vehicle_turned_left(root):
+    """A road two metres wide with a hole in it, ahead of an ego vehicle that faces global y."""
     hole = [(98.2, 51.2), (99.2, 51.2), (99.2, 51.8), (98.2, 51.8)]
     street = ([(98, 51), (104, 51), (104, 53), (98, 53)], [hole])
     path = root / "maps" / "expansion" / "hill.json"
     path.write_text(json.dumps(expansion_tables({"drivable_area": [street]}, {})))
-    (areas,) = read_layers(path, ("drivable_area",), 1.0)
-    assert areas.bounds.tolist() == [[98, 51, 104, 53]] and areas.starts.tolist() == [0, 8]
+    (layer,) = read_layers(path, ("drivable_area",), 1.0)
+    assert layer.bounds.tolist() == [[98, 51, 104, 53]] and layer.starts.tolist() == [0, 8]
     maps = MapLayers(root, "v1.0-own", ("drivable_area",), 1.0, 40.0)
-    # At (100, 50) and 7 m up a hill; the car's x is global y, its y is global -x.
+    # At (100, 50) and 7 m up a hill; the ego frame's x is global y, its y is global -x.
     polygons = maps.around("up", pose(100, 50, math.pi / 2, 7.0))
     grid = BevGrid(x=(0.0, 4.0, 1.0), y=(-5.0, 3.0, 1.0), z=(0.0, 1.0, 1.0))
     expected = torch.zeros(8, 4, dtype=torch.bool)
@@ -150,13 +150,13 @@ def test_maps_follow_bev_augmentation(root):
     assert (covered([turned], numbers, square)[0] != expected).float().mean() < 2e-3
 
 
-def test_only_what_is_near_is_taken(root):
+def test_only_nearby_polygons_are_returned(root):
     near = MapLayers(root, "v1.0-own", ("drivable_area",), 1.0, 40.0)
     assert len(near.around("here", pose(*CENTER, YAW))) == 14 + 10 + 8 + 10
     assert len(near.around("here", pose(0, 0, 0))) == 0
 
 
-def test_what_is_missing_is_named(root, tmp_path):
+def test_missing_maps_and_tables_are_named(root, tmp_path):
     maps = MapLayers(root, "v1.0-own", ("drivable_area",), 1.0, 40.0)
     with pytest.raises(
         DataError, match=r"expansion/nowhere\.json is missing; unpack nuScenes' map"

@@ -1,4 +1,4 @@
-"""Scenes played at other rates: what was seen when, and how fast it then is."""
+"""Scenes played back at other rates: the adjacent frames chosen, and the velocities."""
 
 from dataclasses import replace
 
@@ -15,13 +15,13 @@ from bev.errors import ConfigError
 from bev.geometry import apply_transform
 
 RATES = (1.0, 2.0, -1.0, -2.0)
-# Of a scene of three key frames: which one, at which rate, and which one it is shown with.
+# In a scene of three key frames: the key frame, the playback rate, its adjacent frame.
 SHOWN = [(1, 1.0, 0), (1, -1.0, 2), (2, 2.0, 0), (0, -2.0, 2)]
 
 
 @pytest.fixture(scope="module")
-def made(synthetic_world):
-    """Half a second before: one key frame."""
+def config(synthetic_world):
+    """A config with playback rates and one adjacent key frame, half a second earlier."""
     return DataConfig(
         root=synthetic_world,
         version="v1.0-synthetic",
@@ -32,8 +32,8 @@ def made(synthetic_world):
 
 
 @pytest.mark.parametrize(("at", "rate", "other"), SHOWN)
-def test_the_frame_is_the_one_that_would_be_half_a_second_before(made, at, rate, other):
-    frames = opened(made).frames("synthetic_train")
+def test_the_adjacent_frame_is_half_a_second_earlier_at_any_rate(config, at, rate, other):
+    frames = opened(config).frames("synthetic_train")
     own, played = frames[at], frames.played(at, rate)
     (adjacent,) = played.adjacent
     assert adjacent.name == frames[other].token
@@ -45,9 +45,9 @@ def test_the_frame_is_the_one_that_would_be_half_a_second_before(made, at, rate,
 
 
 @pytest.mark.parametrize(("at", "rate", "other"), SHOWN)
-def test_what_moves_was_where_its_told_velocity_says(made, at, rate, other):
-    """Told velocity times told time leads to a box of that label in the adjacent frame."""
-    frames = opened(made).frames("synthetic_train")
+def test_moving_boxes_were_where_their_velocity_at_the_rate_puts_them(config, at, rate, other):
+    """Velocity times time difference leads to a box of the same label in the adjacent frame."""
+    frames = opened(config).frames("synthetic_train")
     played, there = frames.played(at, rate), frames[other].boxes
     (adjacent,) = played.adjacent
     boxes = played.boxes[played.boxes.velocity.norm(dim=1) > 1.0]
@@ -57,22 +57,22 @@ def test_what_moves_was_where_its_told_velocity_says(made, at, rate, other):
     step = boxes.velocity * adjacent.seconds
 
     def missed(places):
-        """How far from a place the nearest box of the label is, as a share of the way gone."""
+        """Median distance to the nearest box of the label, relative to the distance moved."""
         distance = torch.cdist(places, centres).masked_fill(~same, torch.inf).min(dim=1).values
         return (distance / step.norm(dim=1)).median()
 
-    # They turn and slow down a little, and some are hidden there.
+    # Objects turn and slow down a little, and some are hidden in the adjacent frame.
     assert missed(boxes.center[:, :2] + step) < 0.3 < missed(boxes.center[:, :2] - step)
 
 
 def still(config, **settings):
-    """Without chance but for rates and cameras."""
+    """The config without randomness except for playback rates and dropped cameras."""
     return replace(config, min_points=0, bev_augmentation=BevAugmentation.off(), **settings)
 
 
-def test_where_a_scene_ends_it_is_played_as_it_is(made):
-    """Nothing comes after the last frame: backwards, nothing would show that it is."""
-    backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-2.0,)))
+def test_the_last_frame_of_a_scene_is_played_at_normal_speed(config):
+    """No frame follows the last one, so nothing could show that it is played backwards."""
+    backwards = still(config, adjacent=AdjacentConfig(previous=1, playback=(-2.0,)))
     frames = opened(backwards).frames("synthetic_train")
     scenes = [frame.scene for frame in frames]
     last = max(i for i in range(len(scenes)) if scenes[i] == scenes[0])
@@ -82,14 +82,14 @@ def test_where_a_scene_ends_it_is_played_as_it_is(made):
     assert float(ended.adjacent[0].seconds) == pytest.approx(own.adjacent[0].seconds, abs=1e-4)
     torch.testing.assert_close(ended.boxes[0].velocity, own.boxes.velocity, equal_nan=True)
     nearly, early = frames[last - 1], data[last - 1]
-    assert early.adjacent[0].names == [own.token]  # half a second away in place of one: told so
+    assert early.adjacent[0].names == [own.token]  # half a second away instead of one
     assert float(early.adjacent[0].seconds) == pytest.approx(-0.25, abs=0.03)
     torch.testing.assert_close(early.boxes[0].velocity, -2 * nearly.boxes.velocity, equal_nan=True)
 
 
-def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made, monkeypatch):
-    """The sample itself takes that time's place, and shows no rate."""
-    backwards = still(made, adjacent=AdjacentConfig(previous=1, playback=(-1.0,)))
+def test_without_cameras_in_the_adjacent_frame_speed_is_normal(config, monkeypatch):
+    """The sample itself replaces the adjacent frame, which then shows no playback rate."""
+    backwards = still(config, adjacent=AdjacentConfig(previous=1, playback=(-1.0,)))
     frames = opened(backwards).frames("synthetic_train")
     data = KeyFrames(frames, replace(backwards, drop_cameras=5), training=True, seed=2)
     seen = data[1]
@@ -107,18 +107,18 @@ def test_where_the_other_time_has_none_of_the_cameras_it_is_played_as_it_is(made
     assert torch.equal(unseen.views.images, seen.views.images)  # the camera that was kept
 
 
-def test_frames_that_cannot_be_played_are_refused(made):
-    frames = list(opened(made).frames("synthetic_train"))
+def test_frames_that_cannot_be_played_are_refused(config):
+    frames = list(opened(config).frames("synthetic_train"))
     with pytest.raises(ConfigError, match="playback.*list"):
-        KeyFrames(frames, made, training=True)
-    assert len(KeyFrames(frames, made, training=False)) == len(frames)
+        KeyFrames(frames, config, training=True)
+    assert len(KeyFrames(frames, config, training=False)) == len(frames)
 
 
-def test_training_draws_every_rate_and_evaluation_none(made):
-    frames = opened(made).frames("synthetic_train")
+def test_training_draws_every_rate_and_evaluation_none(config):
+    frames = opened(config).frames("synthetic_train")
     own = frames[1].boxes.velocity
     fastest = int(own.norm(dim=1).nan_to_num().argmax())
-    data = KeyFrames(frames, still(made), training=True, seed=1)
+    data = KeyFrames(frames, still(config), training=True, seed=1)
     drawn = set()
     for epoch in range(40):
         batch, again = data[(epoch, 1)], data[(epoch, 1)]
@@ -128,14 +128,14 @@ def test_training_draws_every_rate_and_evaluation_none(made):
         assert torch.equal(batch.adjacent[0].seconds, again.adjacent[0].seconds)
         assert -0.6 < float(batch.adjacent[0].seconds) < -0.2
     assert drawn == set(RATES)
-    held = KeyFrames(frames, made, training=False)[1]
+    held = KeyFrames(frames, config, training=False)[1]
     torch.testing.assert_close(held.boxes[0].velocity, own, equal_nan=True)
 
 
-def test_its_own_speed_draws_nothing(made):
-    """Named once or twice: the same bits as without playback."""
+def test_normal_speed_draws_no_random_number(config):
+    """A rate of 1 named once or twice gives bit-identical samples."""
     plain, named = (
-        replace(made, adjacent=replace(made.adjacent, playback=rates))
+        replace(config, adjacent=replace(config.adjacent, playback=rates))
         for rates in ((1.0,), (1.0, 1.0))
     )
     frames = opened(plain).frames("synthetic_train")

@@ -1,4 +1,4 @@
-"""The lidar's own frame as the frame of a sample: the same world, seen from another place."""
+"""The lidar frame as the reference frame of a sample: the same scene in other coordinates."""
 
 from dataclasses import replace
 
@@ -18,26 +18,26 @@ from bev.evaluation.nuscenes.submission import submission_rows
 
 @pytest.fixture(scope="module")
 def frames(synthetic_world):
-    """The same key frames in the car's frame and in the lidar's, with the key frame before."""
+    """The same key frames in the ego frame and in the lidar frame."""
     data = DataConfig(root=synthetic_world, version="v1.0-synthetic")
     return [opened(replace(data, reference=r)).frames("synthetic_val") for r in ("ego", "lidar")]
 
 
-def test_the_lidars_frame_is_the_sensors_own(frames):
+def test_the_lidar_reference_is_the_frame_of_the_sensor(frames):
     for ego, lidar in zip(*frames, strict=True):
         expected = ego.global_from_ego @ ego.ego_from_lidar
         torch.testing.assert_close(lidar.global_from_ego, expected)
         torch.testing.assert_close(
             lidar.ego_from_lidar, torch.eye(4, dtype=torch.float64), atol=1e-6, rtol=0
         )
-        # As on nuScenes' car: x to the right, y forward.
+        # As on the nuScenes vehicle: x to the right, y forward.
         turn = ego.ego_from_lidar[:2, :2]
         torch.testing.assert_close(
             turn, torch.tensor([[0.0, 1], [-1, 0]]).double(), atol=0.05, rtol=0
         )
 
 
-def test_what_is_submitted_does_not_depend_on_the_frame(frames):
+def test_submissions_do_not_depend_on_the_reference_frame(frames):
     for ego, lidar in zip(*frames, strict=True):
         assert len(ego.boxes) == len(lidar.boxes)
         rows = [submission_rows(f.token, f.boxes, f.global_from_ego) for f in (ego, lidar)]
@@ -47,7 +47,7 @@ def test_what_is_submitted_does_not_depend_on_the_frame(frames):
             assert mine["velocity"] == pytest.approx(theirs["velocity"], abs=2e-2, nan_ok=True)
 
 
-def test_cameras_see_a_box_at_the_same_pixel(synthetic_world):
+def test_boxes_project_to_the_same_pixels_in_both_frames(synthetic_world):
     data = DataConfig(root=synthetic_world, version="v1.0-synthetic", image_size=(64, 176))
     pixels = []
     for reference in ("ego", "lidar"):
@@ -58,7 +58,7 @@ def test_cameras_see_a_box_at_the_same_pixel(synthetic_world):
     torch.testing.assert_close(*pixels, atol=0.05, rtol=1e-4)
 
 
-def test_a_sample_without_lidar_has_no_such_frame(synthetic_world, monkeypatch):
+def test_a_sample_without_lidar_has_no_lidar_reference(synthetic_world, monkeypatch):
     index = open_index(synthetic_world, "v1.0-synthetic")
     frames = read_frames(index, "synthetic_val", reference="lidar")
     assert frames[:1][0].token == frames[0].token
@@ -67,7 +67,7 @@ def test_a_sample_without_lidar_has_no_such_frame(synthetic_world, monkeypatch):
         frames[0]
 
 
-def test_images_are_enlarged_outside_training(synthetic_world):
+def test_test_scale_enlarges_images_outside_training(synthetic_world):
     """BEVDet's first release: scale 0.48 instead of 0.44, 32 columns and 176 rows cropped."""
     rng, none = np.random.default_rng(0), BevAugmentation.off()
     drawn = draw(ImageAugmentation.off(0.04), none, [(900, 1600)], (256, 704), rng)

@@ -1,4 +1,4 @@
-"""Rows read one by one are the rows that a JSON parser reads at once, however they are written."""
+"""Rows read one by one equal those of a JSON parser, whatever the formatting of the file."""
 
 import hashlib
 import json
@@ -29,23 +29,23 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, indent=st.sampled_from([None, 0, 2]), ascii_only=st.booleans())
-def test_rows_are_what_json_reads(tmp_path_factory, rows, indent, ascii_only):
-    """In chunks of five; braces inside of text and nested rows are no rows."""
+def test_rows_equal_those_of_the_json_parser(tmp_path_factory, rows, indent, ascii_only):
+    """Read in chunks of five; braces inside strings and nested objects are not rows."""
     folder = tmp_path_factory.mktemp("tables")
     text = json.dumps(rows, indent=indent, ensure_ascii=ascii_only)
     (folder / "sensor.json").write_text(text, encoding="utf-8")
-    told = []
+    progress = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "_CHUNK", 5)
-        columns, digest = read_table(folder, "sensor", told.append)
+        columns, digest = read_table(folder, "sensor", progress.append)
     for name in ("token", "channel", "modality"):
         assert [entry.decode() for entry in columns[name]] == [row[name] for row in rows]
     assert digest == hashlib.sha256(text.encode()).hexdigest()
-    assert len(told) == -(-len(rows) // 5) and sum(told) <= len(text)
+    assert len(progress) == -(-len(rows) // 5) and sum(progress) <= len(text)
 
 
 def test_numbers_are_exact(tmp_path):
-    """To the last bit of a float64, and whole numbers as such."""
+    """Numbers are exact to the last bit of a float64, and so are whole numbers."""
     rng = np.random.default_rng(0)
     poses = [
         {
@@ -89,16 +89,16 @@ def test_the_first_of_many_faulty_rows_is_named(tmp_path):
         read_table(tmp_path, "sensor")
 
 
-def test_faults_can_be_gathered(tmp_path):
-    """Every faulty row is told of and left out, and so is what lies behind a cut."""
+def test_faults_can_be_collected(tmp_path):
+    """Every faulty row is reported and left out, and so is everything after a truncation."""
     rows = [{"token": str(i), "channel": "c", "modality": "m"} for i in range(1000)]
     for i in (0, 700, 701, 900):
         rows[i]["channel"] = None
     (tmp_path / "sensor.json").write_text(json.dumps(rows)[:-30])
     faults = []
     columns, _ = read_table(tmp_path, "sensor", on_fault=faults.append)
-    told = [fault.split(": ")[0].split(" ")[-1] for fault in faults if "row" in fault]
-    assert told == ["0", "700", "701", "900"]
+    reported = [fault.split(": ")[0].split(" ")[-1] for fault in faults if "row" in fault]
+    assert reported == ["0", "700", "701", "900"]
     assert sum("truncated at character" in fault for fault in faults) == 1 == len(faults) - 4
     assert [int(token) for token in columns["token"]] == [
         i for i in range(999) if i not in (0, 700, 701, 900)

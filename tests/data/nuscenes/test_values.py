@@ -1,4 +1,4 @@
-"""Rows that break a rule are marked, and only these."""
+"""Exactly the rows that break a rule are marked."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_one_number_that_is_not_finite_marks_its_row(row, field, place, value):
     assert (no_pose(table) == (marked & (field in ("translation", "rotation")))).all()
     assert (no_box(table) == (marked & (field != "camera_intrinsic"))).all()
     assert (no_lens(table) == (marked & (field == "camera_intrinsic"))).all()
-    assert not not_unit(table).any()  # of no length at all
+    assert not not_unit(table).any()  # a rotation that is not finite has no length
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def test_one_number_that_is_not_finite_marks_its_row(row, field, place, value):
     [(0.0, False, True), (1e-9, False, True), (0.9, True, False), (2.0, True, False),
      (1.0005, True, True), (0.9995, True, True), (1.0, True, True)],
 )  # fmt: skip
-def test_quaternions_by_their_length(length, pose, unit):
-    """What has no direction is no pose; what is rounded to three decimals is a unit quaternion."""
+def test_quaternions_are_classified_by_length(length, pose, unit):
+    """A zero quaternion is no pose; one rounded to three decimals counts as a unit quaternion."""
     table = columns(2, rotation=np.stack([UNIT, length * UNIT]))
     assert no_pose(table).tolist() == [False, not pose]
     assert not_unit(table).tolist() == [False, not unit]
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, -1.0])
-def test_a_box_has_three_sizes(value):
+def test_boxes_need_three_positive_sizes(value):
     table = columns(3)
     table["size"][1, 2] = value
     assert no_box(table).tolist() == [False, True, False]
 
 
-def test_a_lens_has_focal_lengths():
+def test_cameras_need_positive_focal_lengths():
     table = columns(4)
     table["camera_intrinsic"][1, 0, 0] = 0
     table["camera_intrinsic"][2] = 0

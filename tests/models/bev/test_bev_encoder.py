@@ -1,4 +1,4 @@
-"""The BEV encoder: what it sees of the grid's own resolution."""
+"""The BEV encoder: its output resolution, and the skip connection."""
 
 import pytest
 import torch
@@ -10,13 +10,13 @@ CONFIG = {"stages": (8, 8, 8), "blocks": 1, "neck": 8, "channels": 4}
 
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("size", [(16, 24), (20, 13)])
-def test_the_result_has_the_grids_resolution(skip, size):
+def test_the_output_has_the_grids_resolution(skip, size):
     encoder = BevEncoderConfig(**CONFIG, skip=skip).build(6)
     assert encoder(torch.randn(2, 6, *size)).shape == (2, 4, *size)
 
 
-def test_a_skip_alone_sees_single_cells():
-    """Where the stages say nothing, one cell reaches its neighbours by the skip, and no others."""
+def test_only_a_skip_preserves_single_cells():
+    """With zeroed stages, a cell reaches only its direct neighbours, and only by the skip."""
     torch.manual_seed(0)
     bev, other = torch.randn(1, 6, 16, 16), torch.zeros(1, 6, 16, 16)
     other[..., 7, 9] = 1.0
@@ -31,7 +31,7 @@ def test_a_skip_alone_sees_single_cells():
         assert torch.equal(changed, expected)
 
 
-def test_a_skip_makes_the_last_convolution_wider_and_nothing_else():
+def test_a_skip_only_widens_the_last_convolution():
     def shapes(skip):
         encoder = BevEncoderConfig(**CONFIG, skip=skip).build(6)
         return {name: tuple(value.shape) for name, value in encoder.named_parameters()}

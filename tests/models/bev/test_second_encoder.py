@@ -1,4 +1,4 @@
-"""BEVDepth's BEV encoder: levels back at the grid, published sizes, gradients everywhere."""
+"""BEVDepth's BEV encoder: output resolution, gradients, and widths that it refuses."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from bev.models import SECONDEncoderConfig
 SMALL = SECONDEncoderConfig(stages=(8, 16, 24), blocks=2, channels=16)
 
 
-def test_the_result_has_the_grids_resolution_and_every_parameter_learns():
+def test_the_output_has_the_grids_resolution_and_every_parameter_learns():
     encoder = SMALL.build(6)
     bev = torch.randn(2, 6, 24, 40)
     encoded = encoder(bev)
@@ -18,7 +18,7 @@ def test_the_result_has_the_grids_resolution_and_every_parameter_learns():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters())
 
 
-def test_a_cell_of_the_grid_reaches_its_own_level_at_its_own_place():
+def test_a_grid_cell_changes_its_own_level_only_at_its_position():
     encoder = SMALL.build(6).eval()
     bev = torch.randn(1, 6, 24, 40)
     moved = bev.clone()
@@ -27,6 +27,6 @@ def test_a_cell_of_the_grid_reaches_its_own_level_at_its_own_place():
     assert changed.tolist() == [[17, 5]]
 
 
-def test_a_width_that_levels_cannot_share_equally_is_refused():
+def test_a_width_that_is_not_divisible_by_the_levels_is_refused():
     with pytest.raises(ConfigError, match="encoder.channels = 130 must be a multiple of 4"):
         SECONDEncoderConfig(channels=130)

@@ -1,4 +1,4 @@
-"""Several times in one BEV: the past falls where it belongs, and is seen once."""
+"""Adjacent frames in one BEV: alignment to the sample's frame, and cached features."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from bev.models.flip_tta import flipped
 
 
 def views_of(batch, ego_from_adjacent, seconds=-0.5, names=("before one", "before two")):
-    """The batch's own images and cameras, as if taken from another place."""
+    """Adjacent views with the batch's images and cameras, but another pose."""
     return AdjacentViews(
         images=batch.views.images,
         cameras=batch.views.cameras,
@@ -24,7 +24,7 @@ def views_of(batch, ego_from_adjacent, seconds=-0.5, names=("before one", "befor
 
 
 def driven(metres):
-    """``ego_from_adjacent`` after driving straight on."""
+    """``ego_from_adjacent`` after driving straight ahead."""
     matrix = torch.eye(4)
     matrix[0, 3] = -metres
     return matrix
@@ -32,12 +32,12 @@ def driven(metres):
 
 @pytest.fixture()
 def two_times(small):
-    grid = replace(small.grid, y=(-16.0, 16.0, 1.0))  # its own mirror image
+    grid = replace(small.grid, y=(-16.0, 16.0, 1.0))  # symmetric
     return replace(small, grid=grid, temporal=TemporalConfig(num_adjacent=1))
 
 
 def bev_parts(model, batch):
-    """(features of the sample's time, of the other, its time plane) before the BEV encoder."""
+    """Input of the BEV encoder: features of the sample, of the adjacent frame, time plane."""
     seen = []
     handle = model.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     model(batch)
@@ -46,8 +46,8 @@ def bev_parts(model, batch):
     return seen[0].split([channels, channels, 1], dim=1)
 
 
-def test_the_past_is_lifted_into_the_present_frame(batch, two_times):
-    """Cells of a car that drove 4 cells: the past's features lie 4 cells further back, exactly."""
+def test_adjacent_features_are_aligned_with_the_samples_frame(batch, two_times):
+    """After driving 4 cells ahead, adjacent features lie exactly 4 cells further back."""
     model = two_times.build().eval()
     step = two_times.grid.x[2]
     rest = replace(batch, adjacent=[views_of(batch, torch.eye(4))])
@@ -60,7 +60,7 @@ def test_the_past_is_lifted_into_the_present_frame(batch, two_times):
     assert (plane == -0.5).all()
 
 
-def test_a_network_that_is_not_told_the_time_gets_features_alone():
+def test_without_times_only_features_are_joined():
     join = TemporalConfig(num_adjacent=2, times=False).build(4)
     maps = [torch.randn(1, 4, 3, 5) for _ in range(3)]
     joined = join(maps[0], maps[1:], [torch.tensor([-0.5]), torch.tensor([-1.0])])
@@ -68,8 +68,8 @@ def test_a_network_that_is_not_told_the_time_gets_features_alone():
     assert torch.equal(joined, torch.cat(maps, dim=1))
 
 
-def test_the_past_follows_the_bev_augmentation(batch, two_times):
-    """Augmenting the BEV after the motion is one matrix: the mirror image of driving on."""
+def test_adjacent_features_follow_the_bev_augmentation(batch, two_times):
+    """Mirroring the BEV mirrors the features of the sample and of the adjacent frame."""
     model = two_times.build().eval()
     mirror = bev_transform(flip_y=True)
     turned = torch.eye(4)
@@ -86,13 +86,13 @@ def test_the_past_follows_the_bev_augmentation(batch, two_times):
 
 
 @pytest.mark.parametrize("gradient", [True, False])
-def test_gradients_reach_the_past_where_they_are_asked_for(batch, small, gradient):
+def test_gradients_reach_adjacent_frames_only_if_enabled(batch, small, gradient):
     model = replace(small, temporal=TemporalConfig(1, blocks=1, gradient=gradient)).build()
     views = views_of(batch, driven(2.0))
     with torch.autocast("cpu", torch.bfloat16):
         sum(model.loss(replace(batch, adjacent=[views])).values()).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
-    # The difference that the past makes to the backbone's gradient: none without gradients there.
+    # Adjacent features require gradients only where they are enabled.
     features = []
     handle = model.neck.register_forward_hook(lambda *args: features.append(args[2]))
     model(replace(batch, adjacent=[views]))
@@ -100,14 +100,14 @@ def test_gradients_reach_the_past_where_they_are_asked_for(batch, small, gradien
     assert [f.requires_grad for f in features] == [True, gradient]
 
 
-def test_the_number_of_frames_must_fit(batch, two_times):
+def test_the_number_of_adjacent_frames_must_match(batch, two_times):
     with pytest.raises(DataError, match="carries 0 adjacent frames and the model joins 1"):
         two_times.build()(batch)
     with pytest.raises(ConfigError, match="at least 0"):
         TemporalConfig(num_adjacent=-1)
 
 
-def test_training_and_mirroring_take_several_frames(batch, two_times):
+def test_training_and_flip_tta_take_several_adjacent_frames(batch, two_times):
     config = replace(two_times, temporal=TemporalConfig(num_adjacent=2, blocks=1), flip_tta=True)
     both = [views_of(batch, driven(2.0)), views_of(batch, driven(4.0), seconds=-1.0)]
     batch = replace(batch, adjacent=both)
@@ -130,7 +130,8 @@ def test_training_and_mirroring_take_several_frames(batch, two_times):
 
 
 def stream(batch):
-    """Four frames of a drive, 2 m apart, each with the one before; and bare copies."""
+    """Four frames of a drive, 2 m apart, each with the previous one; and copies without images
+    of the previous frame."""
     generator = torch.Generator().manual_seed(3)
     whole, bare = [], []
     before = None
@@ -150,8 +151,8 @@ def stream(batch):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_a_stream_with_a_cache_gives_what_recomputing_gives(batch, two_times, mirror):
-    """Without looking at past images: they are not even there."""
+def test_a_stream_with_a_feature_cache_equals_recomputing(batch, two_times, mirror):
+    """With the cache, batches contain no images of previous frames."""
     model = replace(two_times, flip_tta=mirror).build().eval()
     looked = []
     model.backbone.register_forward_pre_hook(lambda _, args: looked.append(len(args[0])))
@@ -169,13 +170,13 @@ def test_a_stream_with_a_cache_gives_what_recomputing_gives(batch, two_times, mi
             )
 
 
-def test_a_frame_that_was_never_seen_is_named(batch, two_times):
+def test_a_frame_missing_from_the_cache_is_named(batch, two_times):
     _, bare = stream(batch)
     with pytest.raises(DataError, match="drive 0, time 1 is not in the feature cache"):
         two_times.build().eval().detect(bare[2], FeatureCache())
 
 
-def test_the_cache_drops_the_oldest(cameras):
+def test_the_cache_drops_the_oldest_frames(cameras):
     cameras = cameras[[0, 0, 0]]
     cache, asked = FeatureCache(limit=2), []
 
@@ -193,6 +194,6 @@ def test_the_cache_drops_the_oldest(cameras):
     assert get(1, 2) == [1, 2]
     assert get(1) == [1]
     assert get(3, 2, 3) == [3, 2, 3]  # 1 was the oldest
-    assert get(1, 4, 5) == [1, 4, 5]  # more at once than are kept
+    assert get(1, 4, 5) == [1, 4, 5]  # more at once than the limit
     assert get(4, 5) == [4, 5]
     assert asked == [[1, 2], [3, 3], [1, 4, 5]]

@@ -1,4 +1,4 @@
-"""Attributes that the network tells."""
+"""Attributes that the network predicts."""
 
 import math
 from dataclasses import replace
@@ -36,9 +36,9 @@ def test_a_box_has_an_attribute_of_its_class_or_none(favourite):
         assert (attribute == favourite) == (own == kind)
 
 
-def test_the_loss_by_hand():
-    """Two boxes, and a cone without any: -log of 1/8 and of 1/2."""
-    sure = math.log(7)  # beside seven zeros: a half
+def test_the_loss_of_a_worked_case():
+    """Two boxes with losses -log(1/8) and -log(1/2), and a cone without an attribute."""
+    sure = math.log(7)  # beside seven zeros: probability 1/2
     logits = torch.zeros(3, 8)
     logits[1, 3] = sure
     target = torch.tensor([1, 3, -1])
@@ -53,8 +53,8 @@ def test_the_loss_by_hand():
     assert len(best_attribute(none, none[:, 0].long(), NUSCENES)) == 0
 
 
-def test_a_head_learns_them_and_they_are_submitted():
-    """Four boxes that nothing but their cell tells apart, all at rest by their speed."""
+def test_a_head_learns_attributes_and_they_are_submitted():
+    """Four boxes of random features, all at rest by their speed."""
     gt_boxes = Boxes3D.make(
         torch.tensor([[-5.5, -2.5, 0.0], [-1.5, 2.5, 0.0], [2.5, -2.5, 0.0], [6.5, 1.5, 0.0]]),
         torch.tensor([[2.0, 1.0, 1.5]]).expand(4, 3),

@@ -1,4 +1,4 @@
-"""Targets, loss and decoding of the center head: exact cases, and decoded targets."""
+"""Targets, loss and decoding of the center head: worked cases, and decoded targets."""
 
 import math
 from dataclasses import replace
@@ -27,11 +27,11 @@ from bev.models.heads.losses import HeatmapLoss
 # Neither square nor centred, so that a swap of x and y fails.
 GRID = BevGrid(x=(-10.0, 54.0, 0.8), y=(-24.0, 16.0, 0.8), z=(-5.0, 3.0, 8.0))
 LABELS = [0, 8]
-GROUP = ("car", "pedestrian")
+TASK = ("car", "pedestrian")
 
 
 def boxes_at(*rows):
-    """(x, y, z, length, width, height, yaw, vx, vy, label) each."""
+    """Boxes from rows (x, y, z, length, width, height, yaw, vx, vy, label)."""
     values = torch.tensor(rows, dtype=torch.float32)
     return Boxes3D.make(
         values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:9], label=values[:, 9].long()
@@ -39,24 +39,24 @@ def boxes_at(*rows):
 
 
 def found_in(output: TaskOutput, config: DecodeConfig) -> Boxes3D:
-    """What is decoded of the one sample of an output."""
-    (found,) = decode(output, GROUP, NUSCENES, GRID, config.resolved(NUSCENES))
+    """Boxes decoded from an output with one sample."""
+    (found,) = decode(output, TASK, NUSCENES, GRID, config.resolved(NUSCENES))
     return found
 
 
 def map_of(name: str) -> torch.Tensor:
-    """Zeros, for a map of box parameters."""
+    """A map of a box parameter, filled with zeros."""
     return torch.zeros(1, REGRESSION[name], 50, 80)
 
 
 def output_of(heatmap: torch.Tensor, **maps) -> TaskOutput:
-    """With zeros for the maps that are not given."""
+    """A task output, with zeros for the maps that are not given."""
     maps = {name: map_of(name) for name in REGRESSION} | maps
     none = heatmap[:, :0]
     return TaskOutput(heatmap, **maps, attribute=none, direction=none)
 
 
-def test_a_box_lands_in_the_cell_worked_out_by_hand():
+def test_targets_of_a_worked_box():
     gt_boxes = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
     targets = center_targets([gt_boxes], LABELS, GRID)
     # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
@@ -72,7 +72,7 @@ def test_a_box_lands_in_the_cell_worked_out_by_hand():
         torch.testing.assert_close(found, torch.tensor([values]), rtol=0, atol=1e-4)
     assert targets.heatmap[0, 0, 26, 25] == 1
     assert (targets.heatmap == 1).sum() == 1
-    # Radius 2 (the least), sigma 5/6: one cell away exp(-1 / (2 * 25/36)) = 0.4868.
+    # Radius 2 (the minimum), sigma 5/6: one cell away exp(-1 / (2 * 25/36)) = 0.4868.
     assert targets.heatmap[0, 0, 26, 26] == pytest.approx(0.4868, abs=1e-4)
     assert targets.heatmap[0, 0, 27, 25] == pytest.approx(0.4868, abs=1e-4)
     assert targets.heatmap[0, 0, 29, 25] == 0
@@ -84,7 +84,7 @@ def test_the_published_radius_of_a_worked_case():
     # -22.4, disc = b^2 + 16 o (1 - o) l w = 663.04, (-22.4 + 25.7496) / 2.
     radius = gaussian_radius(torch.tensor([12.0]), torch.tensor([4.0]), 0.7)
     assert radius.item() == pytest.approx(1.6748, abs=1e-4)
-    # It grows with the box, and a lower overlap lets it grow.
+    # The radius grows with the box, and with a lower overlap.
     larger = gaussian_radius(torch.tensor([24.0]), torch.tensor([8.0]), 0.7)
     assert larger.item() == pytest.approx(2 * radius.item(), rel=1e-5)
     assert gaussian_radius(torch.tensor([12.0]), torch.tensor([4.0]), 0.1) > radius
@@ -119,7 +119,7 @@ def test_ground_truth_survives_targets_and_decoding(seed, count, nms, direction_
     def uniform(low, high):
         return low + (high - low) * torch.rand(count, generator=generator)
 
-    # On a coarse raster, far enough apart that nothing suppresses anything.
+    # On a coarse raster, too far apart for suppression.
     places = torch.randperm(15, generator=generator)[:count]
     gt_boxes = Boxes3D.make(
         center=torch.stack(
@@ -148,7 +148,7 @@ def test_ground_truth_survives_targets_and_decoding(seed, count, nms, direction_
 
 
 def test_circle_suppression_measures_squared_distances_as_published():
-    """The listed 4 for cars means 2 m: cars side by side, 2.5 m apart, are two cars."""
+    """The published 4 for cars means 2 m: cars side by side, 2.5 m apart, are both kept."""
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0),
         (10.4, 2.9, 0, 4, 2, 1.5, 0, 0, 0, 0),
@@ -159,11 +159,8 @@ def test_circle_suppression_measures_squared_distances_as_published():
     assert len(found) == 2  # the third is 1.8 m from the second
 
 
-def test_a_group_with_a_named_class_is_suppressed_by_distance():
-    """Two long boxes, 3 m apart: they overlap by half, and are farther apart than a car's radius.
-
-    The group holds cars and pedestrians.
-    """
+def test_a_task_with_a_named_class_is_suppressed_by_distance():
+    """Two boxes 3 m apart overlap by half and are farther apart than the radius of a car."""
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0)
     )
@@ -175,7 +172,7 @@ def test_a_group_with_a_named_class_is_suppressed_by_distance():
     assert counts == [1, 1, 2]
 
 
-def test_scales_and_overlaps_of_the_suppression_are_the_configs():
+def test_suppression_uses_the_configured_scales_and_overlaps():
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0)
     )
@@ -184,7 +181,7 @@ def test_scales_and_overlaps_of_the_suppression_are_the_configs():
     def count(**options):
         return len(found_in(output, DecodeConfig(score=0.5, **options)))
 
-    # Half of each lies in the other: 4 / 12 of the union.
+    # Each box lies half in the other: an overlap of 4 / 12.
     assert count() == 1
     assert count(nms_overlap=(0.34, *(0.2,) * 9)) == 2
     assert count(nms_rescale_factor=(0.4, *(1.0,) * 9)) == 2
@@ -195,7 +192,7 @@ def test_scales_and_overlaps_of_the_suppression_are_the_configs():
 
 
 def test_without_a_window_every_cell_is_a_peak():
-    """Two cones, one a class: with a window, their tips alone."""
+    """Two cone-shaped heatmaps, one per class: with a window, only their tips are peaks."""
     row, column = torch.meshgrid(torch.arange(50.0), torch.arange(80.0), indexing="ij")
     tips = torch.tensor([[10.0, 20.0], [33.0, 61.0]]).view(2, 2, 1, 1)
     heatmap = -0.1 * torch.hypot(row - tips[:, 0], column - tips[:, 1]).unsqueeze(0)
@@ -203,15 +200,13 @@ def test_without_a_window_every_cell_is_a_peak():
     every = DecodeConfig(pre_max_size=30, window=1, score=0.0, nms="none", post_max_size=30)
     found = found_in(output, every)
     torch.testing.assert_close(found.score, heatmap.sigmoid().flatten().topk(30).values)
-    pre_max_size = found_in(output, replace(every, window=3, score=0.01))
-    assert pre_max_size.score.tolist() == [0.5, 0.5] and sorted(
-        pre_max_size.label.tolist()
-    ) == sorted(LABELS)
+    peaks = found_in(output, replace(every, window=3, score=0.01))
+    assert peaks.score.tolist() == [0.5, 0.5] and sorted(peaks.label.tolist()) == sorted(LABELS)
     with pytest.raises(ConfigError, match="decode.window = 2 must be an odd number of cells"):
         DecodeConfig(window=2)
 
 
-def test_unknown_velocity_adds_nothing():
+def test_unknown_velocity_adds_no_loss():
     gt_boxes = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
     targets = center_targets([gt_boxes], LABELS, GRID)
     maps = {name: torch.randn_like(map_of(name)).requires_grad_() for name in REGRESSION}
@@ -223,18 +218,18 @@ def test_unknown_velocity_adds_nothing():
     assert learnt == {name: name != "velocity" for name in REGRESSION}
 
 
-def velocity_loss(gt_boxes, guess, beta):
-    """Of boxes that move at these speeds along x, all guessed to move at one."""
+def velocity_loss(gt_boxes, predicted, beta):
+    """Loss of boxes that move at these speeds along x, all with the same predicted speed."""
     rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(gt_boxes)]
     targets = center_targets([boxes_at(*rows)], LABELS, GRID)
-    along = guess.expand(1, 1, 50, 80)
+    along = predicted.expand(1, 1, 50, 80)
     velocity = torch.cat([along, torch.zeros(1, 1, 50, 80)], dim=1)
     output = perfect_output(targets)._replace(velocity=velocity)
     return center_loss(output, targets, HeatmapLoss(), 1.0, beta)[1]
 
 
 @pytest.mark.parametrize(("speed", "value"), [(3.0, 9 / 8), (-3.0, 9 / 8), (6.0, 4.0)])
-def test_a_small_error_of_velocity_counts_by_its_square(speed, value):
+def test_small_velocity_errors_count_by_their_square(speed, value):
     zero = torch.tensor(0.0)
     assert velocity_loss([speed], zero, 4.0).item() == pytest.approx(value, abs=1e-5)
     assert velocity_loss([speed], zero, 0.0).item() == pytest.approx(abs(speed), abs=1e-5)
@@ -242,10 +237,10 @@ def test_a_small_error_of_velocity_counts_by_its_square(speed, value):
 
 @pytest.mark.parametrize(("beta", "pull"), [(0.0, 0.4), (10.0, -0.12)])
 def test_few_moving_boxes_pull_the_mean_but_not_the_median(beta, pull):
-    """Three of ten boxes move at 4 m/s: L1 holds the guess down at 0, its smooth kind does not."""
-    guess = torch.tensor(1e-4, requires_grad=True)
-    velocity_loss([4.0] * 3 + [0.0] * 7, guess, beta).backward()
-    assert guess.grad.item() == pytest.approx(pull, abs=1e-3)
+    """Three of ten boxes move at 4 m/s: L1 keeps the prediction at 0, smooth L1 does not."""
+    predicted = torch.tensor(1e-4, requires_grad=True)
+    velocity_loss([4.0] * 3 + [0.0] * 7, predicted, beta).backward()
+    assert predicted.grad.item() == pytest.approx(pull, abs=1e-3)
 
 
 def test_no_boxes_at_all_still_trains_the_heatmap():
@@ -256,7 +251,7 @@ def test_no_boxes_at_all_still_trains_the_heatmap():
     assert l1 == 0 and (heatmap.grad > 0).all()
 
 
-def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
+def test_loss_terms_use_the_configured_weights_and_kind_of_loss():
     car = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, 1, 0, 0))
     car = replace(car, attribute=torch.tensor([ATTRIBUTES.index("vehicle.moving")]))
     gt_boxes = gt_batch([car])
@@ -282,8 +277,8 @@ def test_the_heads_weights_and_kind_of_loss_reach_its_terms():
     assert len(kinds) == 3
 
 
-def test_outputs_read_straight_are_what_each_branch_says():
-    """One convolution for all, with the branches' own weights: same values and gradients."""
+def test_joined_convolutions_equal_the_separate_branches():
+    """One convolution with the weights of all branches gives the same values and gradients."""
     torch.manual_seed(0)
     config = CenterHeadConfig(
         tasks=(("car", "bus"), ("pedestrian",)), shared=4, branch=0, attribute_weight=1.0,
@@ -298,7 +293,7 @@ def test_outputs_read_straight_are_what_each_branch_says():
         given = [torch.randn_like(maps) for maps in apart]
         gradients = []
         for maps in (output, apart):
-            said = sum((m * g).sum() for m, g in zip(maps, given, strict=True))
-            gradients.append(torch.autograd.grad(said, branches, retain_graph=True))
+            total = sum((m * g).sum() for m, g in zip(maps, given, strict=True))
+            gradients.append(torch.autograd.grad(total, branches, retain_graph=True))
         torch.testing.assert_close(tuple(output), tuple(apart))
         torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Headings told by direction_bins of the circle."""
+"""Headings predicted by direction bins."""
 
 import math
 
@@ -21,7 +21,7 @@ GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 ANGLES = st.floats(-20, 20)
 
 
-def test_eight_direction_bins_by_hand():
+def test_eight_worked_direction_bins():
     degrees = torch.tensor([0.0, 22.0, 23.0, 90.0, -90.0, 180.0, -179.0, 540.0, -23.0])
     direction = direction_bin(torch.deg2rad(degrees), 8)
     assert direction.tolist() == [0, 0, 1, 2, 6, 4, 4, 4, 7]
@@ -30,7 +30,7 @@ def test_eight_direction_bins_by_hand():
 
 
 @given(yaw=ANGLES, direction_bins=st.integers(1, 36))
-def test_a_yaw_lies_within_half_a_bin_of_its_middle(yaw, direction_bins):
+def test_a_yaw_lies_within_half_a_bin_of_the_bins_middle(yaw, direction_bins):
     yaw = torch.tensor([yaw], dtype=torch.float64)
     direction = direction_bin(yaw, direction_bins)
     assert 0 <= direction < direction_bins
@@ -39,21 +39,21 @@ def test_a_yaw_lies_within_half_a_bin_of_its_middle(yaw, direction_bins):
 
 
 @given(yaw=ANGLES, direction_bins=st.integers(2, 36))
-def test_the_mirror_image_of_a_yaw_lies_in_the_flipped_bin(yaw, direction_bins):
+def test_a_mirrored_yaw_lies_in_the_flipped_direction_bin(yaw, direction_bins):
     yaw = torch.tensor([yaw], dtype=torch.float64)
     logits = torch.zeros(1, direction_bins, 1, 1)
     logits[0, direction_bin(yaw, direction_bins)] = 1.0
     seen = flipped_directions(logits).argmax(dim=1).item()
-    # On the border between two direction_bins either is right.
+    # On the border between two direction bins either is correct.
     near = {direction_bin(-yaw + e, direction_bins).item() for e in (-1e-6, 1e-6)}
     assert seen in near
     assert torch.equal(flipped_directions(flipped_directions(logits)), logits)
 
 
-def test_the_loss_by_hand():
-    """-log of 1/8 and of 1/2."""
+def test_the_loss_of_a_worked_case():
+    """Losses of -log(1/8) and -log(1/2)."""
     logits = torch.zeros(2, 8)
-    logits[1, 3] = math.log(7)  # beside seven zeros: a half
+    logits[1, 3] = math.log(7)  # beside seven zeros: probability 1/2
     loss = direction_loss(logits, torch.tensor([1, 3]))
     assert loss.item() == pytest.approx((math.log(8) + math.log(2)) / 2, abs=1e-6)
     none = torch.zeros(0, 8, requires_grad=True)
@@ -62,7 +62,7 @@ def test_the_loss_by_hand():
 
 
 def cars(degrees):
-    """Cars in a row along x, all alike but for their headings."""
+    """Cars in a row along x that differ only in their headings."""
     count = len(degrees)
     x = torch.arange(count) * 2.0 - 6.5
     return Boxes3D.make(
@@ -75,7 +75,7 @@ def cars(degrees):
 
 
 def trained(direction_bins, gt_boxes, bev):
-    """A head that was trained on one scene."""
+    """A head trained on one scene."""
     torch.manual_seed(0)
     config = CenterHeadConfig(
         tasks=(CLASSES,), shared=32, branch=0, direction_bins=direction_bins,
@@ -91,7 +91,7 @@ def trained(direction_bins, gt_boxes, bev):
     return head
 
 
-def test_a_head_learns_them():
+def test_a_head_learns_headings():
     gt_boxes = cars([6.0, 97.0, -166.0, -69.0, 138.0])
     bev = features(torch.randn(1, 8, 8, 16))
     head = trained(8, gt_boxes, bev)
@@ -104,10 +104,10 @@ def test_a_head_learns_them():
     assert plain(bev)[0].direction.shape == (1, 0, 8, 16)
 
 
-def test_of_several_headings_direction_bins_choose_one_and_medians_none():
-    """Three cars of seven head along x, two and two 120 degrees to its sides; nothing tells which.
+def test_direction_bins_choose_one_of_several_headings_and_medians_none():
+    """Three of seven cars head along x, two each 120 degrees to the sides, with equal features.
 
-    The medians of sine and cosine are 0 and -1/2: backwards, where no car is heading.
+    The medians of sine and cosine are 0 and -1/2: backwards, where no car heads.
     """
     gt_boxes = cars([0.0, 120.0, -120.0, 0.0, 120.0, -120.0, 0.0])
     bev = features(torch.ones(1, 8, 8, 16))
@@ -123,6 +123,6 @@ def test_of_several_headings_direction_bins_choose_one_and_medians_none():
 
 
 @pytest.mark.parametrize(("key", "value"), [("direction_bins", 0), ("direction_weight", 0.0)])
-def test_settings_that_make_no_sense_are_refused(key, value):
+def test_invalid_settings_are_refused(key, value):
     with pytest.raises(ConfigError, match=key):
         CenterHeadConfig(**{key: value})

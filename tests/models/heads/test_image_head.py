@@ -1,4 +1,4 @@
-"""Image-space targets: boxes land in the cells through which a camera sees them."""
+"""Image-space targets: boxes are marked in the feature cells where a camera sees them."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def boxes_at(*centers, visibility=0):
     )
 
 
-def test_a_box_lands_in_the_cell_worked_out_by_hand(cameras):
+def test_heatmaps_of_a_worked_box(cameras):
     # Camera 0 stands at (0.5, 0.2, 1.5), f = 80, centre (80, 32): a box at (20.5, 5.2, 0.5) is seen
     # at x = 80 - 80 * 5 / 20 = 60, y = 32 + 80 * 1 / 20 = 36, so in column 7, row 4 at stride 8.
     heatmaps = image_heatmaps(boxes_at((20.5, 5.2, 0.5)), 10, cameras[0], IMAGE, (8, 20), 8)
@@ -38,7 +38,7 @@ def test_a_box_lands_in_the_cell_worked_out_by_hand(cameras):
 
 
 def test_boxes_that_no_camera_sees_are_left_out(cameras):
-    # Inside the camera ring, above the images, and hidden from sight.
+    # Inside the camera ring, above the images, and of low visibility.
     close = image_heatmaps(boxes_at((0.5, 0.2, 1.0)), 10, cameras[0], IMAGE, (8, 20), 8)
     above = image_heatmaps(boxes_at((10.0, 0.2, 20.0)), 10, cameras[0], IMAGE, (8, 20), 8)
     hidden = image_heatmaps(
@@ -47,7 +47,7 @@ def test_boxes_that_no_camera_sees_are_left_out(cameras):
     assert not close.any() and not above.any() and not hidden.any()
 
 
-def test_the_loss_falls_where_the_ground_truth_is_said(batch):
+def test_a_gradient_step_lowers_the_loss(batch):
     head = ImageClassHeadConfig(1.0).build(spec(4, BevGrid()))
 
     def loss_of(images, batch):
@@ -62,7 +62,7 @@ def test_the_loss_falls_where_the_ground_truth_is_said(batch):
     assert empty.isfinite() and empty > 0
 
 
-def test_it_adds_a_term_and_nothing_at_inference(batch, small):
+def test_the_image_head_adds_a_loss_term(batch, small):
     model = replace(small, image_head=ImageClassHeadConfig(0.5)).build()
     terms = model.loss(batch)
     assert terms["image"].isfinite()

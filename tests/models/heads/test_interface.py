@@ -1,4 +1,4 @@
-"""What a head must be, whoever wrote it: each fault is one sentence that names it."""
+"""The interface of heads: each fault is an error that names the head."""
 
 from dataclasses import dataclass, field, replace
 
@@ -18,11 +18,11 @@ from bev.training.settings_check import check_settings
 
 @dataclass(frozen=True)
 class MeanConfig(HeadConfig):
-    """Predicts one number of a sample, and is trained to predict 1.
+    """Settings of a head that predicts one number per sample, with 1 as its target.
 
     Attributes:
-        term: name of its loss.
-        form: shape of its loss; () for a scalar.
+        term: name of the loss.
+        form: shape of the loss; () for a scalar.
         mapping: whether the loss is a mapping.
     """
 
@@ -50,7 +50,7 @@ class Mean(Head):
 
 @dataclass(frozen=True)
 class WithMean(DetectorConfig):
-    """A detector with such a head."""
+    """A detector with this head."""
 
     mean: MeanConfig = field(default_factory=MeanConfig)
 
@@ -60,7 +60,7 @@ def with_mean(config: DetectorConfig, **chosen) -> WithMean:
 
 
 def test_a_field_of_a_subclass_is_a_head(small, batch):
-    """It is built, trained and predicted with the others, under the field's name."""
+    """The head is built, trained and run with the others, under the name of the field."""
     config = with_mean(small)
     assert [*config.heads] == ["head", "depth_supervision", "mean"]
     model = config.build()
@@ -74,15 +74,15 @@ def test_a_field_of_a_subclass_is_a_head(small, batch):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "sentence"),
+    ("chosen", "message"),
     [
         ({"term": "heatmap"}, r"Head model\.mean: another head has the loss term 'heatmap' too"),
         ({"form": (3,)}, r"Head model\.mean: its loss gives no mapping of names to scalar tensors"),
         ({"mapping": False}, r"Head model\.mean: its loss gives no mapping of names to scalar"),
     ],
 )
-def test_a_loss_that_cannot_be_summed_is_named(small, batch, chosen, sentence):
-    with pytest.raises(ConfigError, match=sentence):
+def test_a_loss_that_cannot_be_summed_is_named(small, batch, chosen, message):
+    with pytest.raises(ConfigError, match=message):
         with_mean(small, **chosen).build().loss(batch)
 
 
@@ -93,8 +93,8 @@ def test_a_head_that_cannot_be_flipped_is_named(small, batch):
         model.predict(batch)
 
 
-def test_a_head_of_ones_own_in_the_place_of_another_is_saved(small, tmp_path):
-    """Settings of 0.1.0, which name no class there, are those of the usual head."""
+def test_a_custom_head_in_place_of_another_is_saved(small, tmp_path):
+    """Settings of version 0.1.0, which name no class, are read as those of the default head."""
     config = Experiment(replace(small, segmentation=MeanConfig(term="own")))
     plain = to_plain(config)
     assert plain["model"]["segmentation"]["type"] == "MeanConfig"
@@ -103,7 +103,7 @@ def test_a_head_of_ones_own_in_the_place_of_another_is_saved(small, tmp_path):
     assert from_plain(Experiment, plain).model.segmentation.layers == ("vehicle",)
 
 
-def test_a_head_has_no_name_of_another_part(small):
+def test_a_head_with_the_name_of_another_part_is_refused(small):
     @dataclass(frozen=True)
     class Clashing(DetectorConfig):
         features: MeanConfig = field(default_factory=MeanConfig)
@@ -114,10 +114,10 @@ def test_a_head_has_no_name_of_another_part(small):
 
 def test_a_head_without_an_evaluator_is_refused_before_training(small):
     config = with_mean(small)
-    sentence = r"Head model\.mean \(MeanConfig\) has no evaluator; register one"
-    with pytest.raises(ConfigError, match=sentence):
+    message = r"Head model\.mean \(MeanConfig\) has no evaluator; register one"
+    with pytest.raises(ConfigError, match=message):
         evaluators(config, DataConfig())
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=message):
         check_settings(Experiment(config, DataConfig()))
 
     @dataclass(frozen=True)
@@ -131,10 +131,10 @@ def test_a_head_without_an_evaluator_is_refused_before_training(small):
 
 @dataclass(frozen=True)
 class FaultyConfig(MeanConfig):
-    """Fails in one of its parts.
+    """Settings of a head that fails in one of its methods.
 
     Attributes:
-        part: that fails.
+        part: name of the method.
     """
 
     part: str = "forward"
@@ -155,10 +155,10 @@ class FaultyConfig(MeanConfig):
 
 @pytest.mark.parametrize("part", ["forward", "loss", "decode"])
 def test_a_head_that_fails_ends_a_run_at_its_start(small, batch, part):
-    """In one sentence that names head, part and sample; the model is left as it was."""
+    """The error names head, method and sample; a valid model is left unchanged."""
     model = WithMean(**vars(small), mean=FaultyConfig(part=part)).build().train()
-    sentence = rf"Head model\.mean \(Mean\) fails in its {part} for sample one: IndexError: index 7"
-    with pytest.raises(ConfigError, match=sentence):
+    message = rf"Head model\.mean \(Mean\) fails in its {part} for sample one: IndexError: index 7"
+    with pytest.raises(ConfigError, match=message):
         try_out(model, batch, DataConfig())
     sound = small.build().train()
     before = {name: value.clone() for name, value in sound.state_dict().items()}
@@ -180,11 +180,11 @@ def test_labels_of_model_and_source_must_be_the_same(small):
         "layers": replace(labels, layers=labels.layers[:2]),
     }
     for kind, own in fewer.items():
-        sentence = (
+        message = (
             rf"The {kind} of the model are .* and those of data\.source \(NuScenesConfig\) are"
         )
-        with pytest.raises(ConfigError, match=sentence):
+        with pytest.raises(ConfigError, match=message):
             evaluators(replace(small, labels=own), DataConfig())
-    # Colours, and how boxes are suppressed, are no names.
+    # Colours may differ.
     grey = tuple(replace(one, color=(9, 9, 9)) for one in labels.classes)
     assert headline(replace(small, labels=replace(labels, classes=grey)), DataConfig()) == "NDS"

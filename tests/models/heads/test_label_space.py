@@ -1,4 +1,4 @@
-"""The center head over another label space than nuScenes'."""
+"""The center head with a label space other than nuScenes'."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def boxes() -> Boxes3D:
     )
 
 
-def test_groups_are_the_tasks_and_suppression_is_the_classes_own():
+def test_tasks_and_suppression_are_those_of_the_classes():
     config = CenterHeadConfig(shared=8, branch=0, attribute_weight=0.2)
     assert config.resolved_tasks(YARD) == (("van", "digger"), ("crate",))
     head = config.build(spec(4, GRID, YARD))
@@ -47,7 +47,7 @@ def test_groups_are_the_tasks_and_suppression_is_the_classes_own():
     assert first.attribute.shape == second.attribute.shape == (2, 2, 10, 16)
 
 
-def test_its_boxes_survive_targets_and_decoding():
+def test_boxes_survive_targets_and_decoding():
     config = CenterHeadConfig(attribute_weight=0.2, decode=DecodeConfig(score=0.5, nms="rotated"))
     head, gt_boxes = config.build(spec(4, GRID, YARD)), boxes()
     output = []
@@ -64,7 +64,7 @@ def test_its_boxes_survive_targets_and_decoding():
         )
 
 
-def test_it_is_learned():
+def test_the_head_learns_classes_and_attributes():
     torch.manual_seed(0)
     head = CenterHeadConfig(
         shared=32, branch=0, attribute_weight=0.5, decode=DecodeConfig(score=0.3)
@@ -98,8 +98,8 @@ def saved(labels: LabelSpace, **heads) -> dict:
     return {"labels": to_plain(labels), **{name: to_plain(own) for name, own in heads.items()}}
 
 
-def test_weights_of_another_label_space_are_taken_where_classes_are_the_same():
-    """Groups by classes; attributes, which are others there, start anew."""
+def test_weights_of_another_label_space_are_loaded_for_shared_classes():
+    """Tasks are matched by classes; attributes differ and are not loaded."""
     there = LabelSpace(
         (ObjectClass("crate"), ObjectClass("van", task="a"), ObjectClass("bicycle", task="a")),
         ("with_rider", "without_rider"),
@@ -108,7 +108,7 @@ def test_weights_of_another_label_space_are_taken_where_classes_are_the_same():
     source, head = config.build(spec(4, GRID, there)), config.build(spec(4, GRID, YARD))
     tensors = {f"model.head.{name}": value for name, value in source.state_dict().items()}
     state, notes = head.adapted("head", tensors, saved(there, head=config))
-    # There: crate; van and bicycle. Here: van and digger; crate.
+    # Tasks of the file: crate; van and bicycle. Tasks of the head: van and digger; crate.
     old = source.tasks[1]["heatmap"][-1].weight
     own = state["model.head.tasks.0.heatmap.0.weight"]
     assert torch.equal(own[0], old[0]) and torch.equal(
@@ -124,17 +124,17 @@ def test_weights_of_another_label_space_are_taken_where_classes_are_the_same():
         "attribute not loaded: the file has attributes of another label space" in text
         for text in texts
     )
-    # Of the same label space nothing is changed.
+    # Weights of the same label space are unchanged.
     same = {f"head.{name}": value for name, value in head.state_dict().items()}
     kept, notes = head.adapted("head", same, saved(YARD, head=config))
     assert kept.keys() == same.keys() and notes == []
 
 
-def test_heatmaps_in_image_space_of_other_classes_start_anew():
+def test_image_head_weights_of_other_classes_are_not_loaded():
     config = ImageClassHeadConfig(1.0)
     head = config.build(spec(4, GRID, YARD))
     tensors = {f"image_head.{name}": value for name, value in head.state_dict().items()}
-    names = ("a", "b", "c")  # as many classes, and shapes alone would mislead
+    names = ("a", "b", "c")  # the same number, so that shapes match
     there = LabelSpace(tuple(ObjectClass(name) for name in names))
     kept, (note,) = head.adapted("image_head", tensors, saved(there, image_head=config))
     assert kept == {} and note.text == "image_head not loaded: the file has other classes"

@@ -1,4 +1,4 @@
-"""Losses against worked cases, formulas in float64 of their own, and their gradients."""
+"""Losses and their gradients, compared with worked cases and with formulas in float64."""
 
 import math
 
@@ -21,7 +21,7 @@ KINDS = [
 
 
 def published(loss, logit, target):
-    """One cell, as the papers write it."""
+    """The loss of one cell, as in the papers."""
     p = 1 / (1 + math.exp(-logit))
     if loss.kind == "gaussian":
         if target == 1:
@@ -42,7 +42,7 @@ def heatmap():
 
 
 @pytest.mark.parametrize("loss", KINDS, ids=str)
-def test_heatmap_losses_and_their_gradients_are_the_papers(loss, heatmap):
+def test_heatmap_losses_and_their_gradients_equal_the_papers(loss, heatmap):
     logits, target = heatmap
     logits.requires_grad_()
     pairs = list(zip(logits.flatten().tolist(), target.flatten().tolist(), strict=True))
@@ -76,7 +76,7 @@ def test_the_gaussian_focal_loss_of_a_worked_case():
     assert gaussian_focal_loss(logits, target, 2.0, 4.0).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_without_focus_they_are_cross_entropy(heatmap):
+def test_without_focus_losses_are_cross_entropy(heatmap):
     logits, target = heatmap
     hard = (target == 1).double()
     half = focal_loss(logits, target == 1, gamma=0.0, alpha=0.5)
@@ -90,7 +90,7 @@ def test_without_focus_they_are_cross_entropy(heatmap):
 
 
 @pytest.mark.parametrize("kind", ["bce", "ce", "focal"])
-def test_class_losses_and_their_gradients(kind):
+def test_class_losses_and_their_gradients_equal_a_slow_version(kind):
     logits = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     target = torch.tensor([0, 1, 2, 3, 1, 1])
 

@@ -1,4 +1,4 @@
-"""Rotated overlap against shapely, and what suppression keeps."""
+"""Rotated overlap compared with shapely, and the boxes that suppression keeps."""
 
 import math
 
@@ -43,7 +43,7 @@ def test_overlap_of_worked_cases():
         (2.0, 0.0, 2.0, 2.0, 0.0): 0.0,
         (5.0, 0.0, 2.0, 2.0, 0.0): 0.0,
         (0.0, 0.0, 1.0, 1.0, 0.7): 0.25,
-        # A square turned by 45 degrees: the octagon 8 (sqrt 2 - 1) of the union 8 - that.
+        # A square turned by 45 degrees: the intersection is an octagon of 8 (sqrt 2 - 1).
         (0.0, 0.0, 2.0, 2.0, math.pi / 4): (8 * (2**0.5 - 1)) / (8 - 8 * (2**0.5 - 1)),
     }
     for other, expected in cases.items():
@@ -66,7 +66,7 @@ def test_a_removed_box_removes_nothing():
     assert circle_nms(centers, torch.ones(3), torch.zeros(3).long()).tolist() == [0, 2]
 
 
-def test_no_more_are_kept_than_asked_for():
+def test_at_most_the_requested_number_is_kept():
     centers = torch.arange(20.0).view(10, 2) * 5
     assert circle_nms(centers, torch.ones(10), torch.zeros(10).long(), most=3).tolist() == [0, 1, 2]
     rectangles = torch.cat([centers, torch.ones(10, 3)], dim=1)
@@ -81,8 +81,8 @@ def test_no_more_are_kept_than_asked_for():
     groups=st.integers(1, 3),
     most=st.sampled_from([3, 500]),
 )
-def test_crowds_agree_with_a_plain_walk(seed, spread, groups, most):
-    """The rounds against the textbook's walk over all overlaps, and over all distances."""
+def test_suppression_agrees_with_a_sequential_loop(seed, spread, groups, most):
+    """Parallel rounds keep the boxes of the textbook's loop over all overlaps or distances."""
     generator = torch.Generator().manual_seed(seed)
     rectangles = torch.rand(40, 5, generator=generator) * torch.tensor([spread, spread, 4, 2, 6])
     rectangles[:, 2:4] += 0.5
@@ -103,7 +103,7 @@ def test_crowds_agree_with_a_plain_walk(seed, spread, groups, most):
 
 
 def test_distances_are_exact_far_from_the_origin():
-    """Pairs 170 mm apart, up to 70 m away: a radius a tenth of a millimetre less parts them."""
+    """Pairs 170 mm apart, up to 70 m away: a radius 0.1 mm smaller keeps both of each pair."""
     generator = torch.Generator().manual_seed(0)
     first = 102 * torch.rand(200, 2, generator=generator) - 51
     centers = torch.stack([first, first + 0.12], dim=1).flatten(0, 1)

@@ -28,7 +28,7 @@ def box(x=0.5, y=0.5, visibility=0) -> Boxes3D:
 
 
 def figures(config, found, batch, layers=("vehicle",)) -> dict[str, float]:
-    """Of the maps of one batch, where the data bring these layers."""
+    """Metrics of the maps of one batch, with data of these layers."""
     data = DataConfig(polygons=PolygonConfig(layers))
     measured = SegmentationSums(config.segmentation, "segmentation", config, data)
     return measured.figures(measured.measure(found, batch).numpy().sum(0))
@@ -43,7 +43,7 @@ def seen(batch):
 
 @pytest.fixture()
 def alone(small):
-    """A network that segments and detects nothing."""
+    """A detector config with segmentation and without boxes."""
     return replace(
         small,
         head=CenterHeadConfig(tasks=()),
@@ -71,7 +71,7 @@ def test_the_loss_of_worked_cells():
     assert focal.item() == pytest.approx(2 * expected / 48, rel=1e-5)
 
 
-def test_hardly_visible_vehicles_are_no_ground_truth_where_asked():
+def test_min_visibility_leaves_out_barely_visible_vehicles():
     polygons = [Polygons.of_boxes(box(visibility=level), VEHICLE) for level in (0, 1, 2)]
     logits = torch.zeros(3, 1, 8, 6, requires_grad=True)
     head = SegmentationHeadConfig(("vehicle",), min_visibility=2).build(spec(4, GRID))
@@ -80,13 +80,13 @@ def test_hardly_visible_vehicles_are_no_ground_truth_where_asked():
     assert SegmentationHeadConfig(("vehicle",)).ground_truth(polygons, GRID, NUSCENES).sum() == 9
 
 
-def test_coarse_features_are_brought_to_the_grid():
+def test_coarse_features_are_resized_to_the_grid():
     head = SegmentationHeadConfig(("vehicle",), hidden=0).build(spec(4, GRID))
     for rows, columns in ((4, 3), (8, 6)):
         assert head(features(torch.randn(2, 4, rows, columns))).shape == (2, 1, 8, 6)
 
 
-def test_segmentation_alone_has_no_boxes_and_no_idle_parameters(alone, seen):
+def test_segmentation_alone_has_no_boxes_and_no_unused_parameters(alone, seen):
     model = alone.build()
     terms = model.loss(seen)
     assert set(terms) == {"bev_vehicle"}
@@ -99,7 +99,7 @@ def test_segmentation_alone_has_no_boxes_and_no_idle_parameters(alone, seen):
     assert torch.equal(maps, model.predict(seen, FeatureCache()).results["segmentation"])
 
 
-def test_both_tasks_train_together(small, seen):
+def test_detection_and_segmentation_train_together(small, seen):
     config = replace(small, segmentation=SegmentationHeadConfig(("vehicle",), hidden=8))
     both = config.build()
     terms = both.loss(seen)
@@ -111,8 +111,8 @@ def test_both_tasks_train_together(small, seen):
     assert figures(config, found, seen) and figures(config, found, seen, layers=()) == {}
 
 
-def test_a_small_network_learns_one_batch_by_heart(alone, batch):
-    """To an IoU above 0.9, all of whose parts are in the loop: ground truth, loss, head, figure."""
+def test_a_small_network_overfits_one_batch(alone, batch):
+    """An IoU above 0.9 needs correct ground truth, loss, head and metric."""
     vehicles = Boxes3D.make(
         torch.tensor([[8.0, 3.0, 0.8], [15.0, -6.0, 1.0], [-6.0, 8.0, 0.8]]),
         torch.tensor([[6.5, 3.9, 1.6], [8.0, 4.0, 2.5], [5.0, 5.0, 1.5]]),
@@ -137,8 +137,8 @@ def test_a_small_network_learns_one_batch_by_heart(alone, batch):
     assert found["IoU_vehicle"] > 0.9 and found["mIoU"] == found["IoU_vehicle"]
 
 
-def test_mirroring_sees_the_mirrored_scene(alone, seen):
-    """The mirror image of a scene is told as the mirror image of what is told of the scene."""
+def test_flip_tta_of_a_flipped_scene_flips_the_maps(alone, seen):
+    """The maps predicted for a mirrored scene are the mirrored maps of the scene."""
     symmetric = replace(alone, grid=replace(alone.grid, y=(-16.0, 16.0, 1.0)))
     torch.manual_seed(0)
     model = replace(symmetric, flip_tta=True).build().eval()
@@ -156,7 +156,7 @@ def test_mirroring_sees_the_mirrored_scene(alone, seen):
     assert found.sigmoid().item() == pytest.approx(mean.item())
 
 
-def test_settings_and_batches_that_do_not_fit(alone, batch):
+def test_settings_and_batches_that_do_not_fit_are_refused(alone, batch):
     with pytest.raises(ConfigError, match="'car' is unknown"):
         SegmentationHeadConfig(("car",)).build(spec(4, GRID))
     with pytest.raises(ConfigError, match="'vehicle' is named twice"):

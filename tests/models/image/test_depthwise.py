@@ -29,7 +29,7 @@ def test_values_and_gradients_are_those_of_float32_rounded_once(dtype):
     assert torch.equal(ours[0].weight.grad, plain.weight.grad)
 
 
-def test_other_convolutions_and_other_precision_are_left_alone():
+def test_other_convolutions_and_other_precisions_are_unchanged():
     module = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(1, 1, 3))
     depthwise_in_float32(module)
     assert not any("forward" in vars(part) for part in module)
@@ -39,7 +39,7 @@ def test_other_convolutions_and_other_precision_are_left_alone():
     assert double(torch.randn(1, 4, 5, 5).double()).dtype == torch.float64
 
 
-def test_blocks_that_are_computed_again_give_the_same_gradients():
+def test_recomputed_blocks_give_the_same_gradients():
     settings = dict(name="tf_efficientnet_lite0", pretrained=False)
     torch.manual_seed(0)
     plain = BackboneConfig(**settings).build()
@@ -54,7 +54,7 @@ def test_blocks_that_are_computed_again_give_the_same_gradients():
         assert ours.grad is None or torch.equal(ours.grad, theirs.grad)
 
 
-def test_a_backbone_has_them_by_the_same_names_and_can_be_copied():
+def test_a_backbone_keeps_its_names_and_can_be_copied():
     body = BackboneConfig("tf_efficientnet_lite0", pretrained=False).build().body
     twin = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(3, 4))
     assert list(body.state_dict()) == list(twin.state_dict())
@@ -63,7 +63,7 @@ def test_a_backbone_has_them_by_the_same_names_and_can_be_copied():
     image = torch.rand(1, 3, 64, 64)
     again = copy.deepcopy(body).eval()
     with torch.no_grad():
-        for parameter in body.parameters():  # the copy is to compute with its own
+        for parameter in body.parameters():  # the copy must use its own
             parameter.zero_()
     for ours, theirs in zip(again(image), twin.eval()(image), strict=True):
         assert torch.equal(ours, theirs)

@@ -1,4 +1,4 @@
-"""Sampling of image features written as loops over points and cameras, in float64 by NumPy."""
+"""Reference sampling of image features: loops over points and cameras, in float64 by NumPy."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from bev.geometry import Pinhole
 
 
 def sightings(point, cameras, sample, bev_from_ego, image_size, feature_size, stride):
-    """(camera, column, row, depth) wherever a BEV point is seen, in units of feature cells.
+    """Yield (camera, column, row, depth) for cameras that see a BEV point, in feature cells.
 
     Columns and rows count from the centre of the first cell, and end at that of the last.
     """
@@ -31,7 +31,7 @@ def sightings(point, cameras, sample, bev_from_ego, image_size, feature_size, st
 
 
 def seen_through(lens, point) -> tuple[float, float, float]:
-    """Where a lens shows a point, on the plane at distance 1, and its depth; 0 if it does not."""
+    """Position of a point on the plane at distance 1, and its depth; 0 if it is not seen."""
     x, y, z = point
     if lens == Pinhole():
         return x / z, y / z, z
@@ -43,7 +43,7 @@ def seen_through(lens, point) -> tuple[float, float, float]:
 
 
 def looked_at(lens, x, y) -> np.ndarray | None:
-    """The camera-frame point at depth 1 that a lens shows at a place of the plane, by bisection."""
+    """The camera-frame point at depth 1 for a position on the plane, by bisection."""
     if lens == Pinhole():
         return np.array([x, y, 1.0])
     low, high, radius = 0.0, lens.max_angle.item(), math.hypot(x, y)
@@ -64,7 +64,7 @@ def distorted(numbers: list[float], theta: float) -> float:
 
 
 def corners(column, row) -> Iterator[tuple[int, int, float]]:
-    """(row, column, weight) of the cells around a place."""
+    """Yield (row, column, weight) of the cells around a position."""
     for j in (int(np.floor(column)), int(np.floor(column)) + 1):
         for i in (int(np.floor(row)), int(np.floor(row)) + 1):
             weight = max(0.0, 1 - abs(j - column)) * max(0.0, 1 - abs(i - row))
@@ -73,5 +73,5 @@ def corners(column, row) -> Iterator[tuple[int, int, float]]:
 
 
 def read(features, column, row):
-    """Features (C, h, w) between cells."""
+    """Features (C, h, w) interpolated between cells."""
     return sum(weight * features[:, i, j] for i, j, weight in corners(column, row))

@@ -1,4 +1,4 @@
-"""Depth bins: their edges, their middles, and which bin a depth lies in."""
+"""Depth bins: their edges, their centres, and the bin of a depth."""
 
 import math
 
@@ -15,7 +15,7 @@ SPACINGS = ("uniform", "log", "linear")
 
 @st.composite
 def depth_bins(draw, spacings=SPACINGS):
-    """Ranges and steps as people choose them: multiples of an eighth of a metre."""
+    """Typical ranges and steps: multiples of an eighth of a metre."""
     step = draw(st.sampled_from([0.125, 0.25, 0.5, 1.0, 2.0]))
     lo = draw(st.integers(1, 80)) / 8
     return DepthBins(
@@ -40,7 +40,7 @@ def test_edges_rise_from_lo_to_hi(bins):
 
 
 @given(depth_bins(), st.floats(0, 200, width=32))
-def test_the_index_is_that_of_a_search_edge_by_edge(bins, depth):
+def test_the_index_equals_a_search_over_edges(bins, depth):
     edges = bins.edges().tolist()
     inside = [i for i in range(bins.bins) if edges[i] <= depth < edges[i + 1]]
     assert bins.index_of(torch.tensor([depth])).tolist() == (inside or [-1])
@@ -56,7 +56,7 @@ def test_uniform_bins_follow_their_arithmetic_to_the_bit(bins, depth):
         assert bins.index_of(depth) == torch.floor((depth - bins.lo) / bins.step)
 
 
-def test_bins_worked_out_by_hand():
+def test_worked_bins():
     logarithmic = DepthBins(1.0, 16.0, 3.75, "log")  # 4 bins, each twice as wide as the last
     torch.testing.assert_close(logarithmic.edges(), torch.tensor([1.0, 2, 4, 8, 16]))
     root = math.sqrt(2)
@@ -67,7 +67,7 @@ def test_bins_worked_out_by_hand():
     torch.testing.assert_close(increasing.centers(), torch.tensor([2.5, 4, 6.5, 10]))
 
 
-def test_what_lies_outside_has_no_bin():
+def test_depths_outside_the_range_have_no_bin():
     depth = torch.tensor([[0.99, 1.0], [8.999, 9.0], [math.inf, math.nan]])
     for spacing in SPACINGS:
         found = DepthBins(1.0, 9.0, 2.0, spacing).index_of(depth)
@@ -85,6 +85,6 @@ def test_what_lies_outside_has_no_bin():
         ((0.0, 8.0, 1.0, "log"), "cannot begin at lo = 0"),
     ],
 )
-def test_bins_that_cannot_be_are_named(values, message):
+def test_invalid_bins_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
         DepthBins(*values)

@@ -1,4 +1,4 @@
-"""Depth nets: what they say, what they look at, and that each part learns."""
+"""Depth nets: outputs, camera parameters, and gradients of every part."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ def view_of(net, **changes):
 
 @pytest.mark.parametrize("net", NETS.values(), ids=NETS)
 @pytest.mark.parametrize("ray_features", [False, True])
-def test_every_net_gives_logits_and_context_and_learns_in_all_its_parts(net, ray_features, cameras):
+def test_every_net_returns_logits_and_context_and_learns_in_all_parts(net, ray_features, cameras):
     view = view_of(net, ray_features=ray_features)
     inputs = features().requires_grad_()
     lifted = view(inputs, IMAGE, cameras, EYE)
@@ -67,7 +67,7 @@ def test_every_net_gives_logits_and_context_and_learns_in_all_its_parts(net, ray
 
 
 @pytest.mark.parametrize("branch", ["depth", "context"])
-def test_each_branch_alone_reaches_its_own_gate(branch, cameras):
+def test_each_branch_reaches_only_its_own_gate(branch, cameras):
     net = AWARE.build(6, BINS.bins, 4)
     out = net(features(), IMAGE, cameras, EYE)
     (out.logits if branch == "depth" else out.context).square().sum().backward()
@@ -78,7 +78,7 @@ def test_each_branch_alone_reaches_its_own_gate(branch, cameras):
 
 
 @pytest.mark.parametrize("net", [AWARE, NETS["aware, all"]])
-def test_a_camera_changes_what_is_said_of_its_own_pixels_alone(net, cameras):
+def test_camera_parameters_affect_only_the_pixels_of_their_camera(net, cameras):
     net = net.build(6, BINS.bins, 4).eval()
     before = net(features(), IMAGE, cameras, EYE)
     intrinsics = cameras.intrinsics.clone()
@@ -94,12 +94,12 @@ def test_a_camera_changes_what_is_said_of_its_own_pixels_alone(net, cameras):
         assert torch.equal(differs, expected)
 
 
-def test_camera_parameters_by_hand(cameras):
+def test_worked_camera_parameters(cameras):
     bev = bev_transform(rotation=0.3, flip_y=True).expand(2, 4, 4).clone()
-    bev[:, :3, 3] = 7.0  # not looked at
+    bev[:, :3, 3] = 7.0  # ignored
     numbers = camera_parameters(IMAGE, cameras, bev)
     assert numbers.shape == (2, 3, PARAMETERS)
-    # f = 80, centre (80, 32), 160 pixels wide; the tests' images are as they were taken.
+    # f = 80, centre (80, 32), 160 pixels wide; images are not transformed.
     image = torch.tensor([0.5, 0, 0.5, 0, 0.5, 0.2])
     pose = torch.tensor([0.0, 0, 1, 0.5, -1, 0, 0, 0.2, 0, -1, 0, 1.5])
     plane = bev[0, :2, :2].flatten()
@@ -109,7 +109,7 @@ def test_camera_parameters_by_hand(cameras):
 
 
 def test_camera_parameters_are_those_of_the_image_that_the_network_sees(cameras):
-    """A file at half the size, enlarged twice as much, is the same image."""
+    """A file of half the size, enlarged twice as much, gives the same parameters."""
     half = torch.tensor([0.5, 0.5, 1.0]).diag()
     halved = replace(
         cameras,
@@ -124,7 +124,7 @@ def test_camera_parameters_are_those_of_the_image_that_the_network_sees(cameras)
 
 
 def test_gates_are_float32_under_autocast(cameras):
-    """Two focal lengths that bfloat16 cannot tell apart are told apart."""
+    """Focal lengths that are equal in bfloat16 give different gates."""
     net = AWARE.build(6, BINS.bins, 4).eval()
     seen = []
     net.depth_gate.register_forward_hook(lambda *call: seen.append(call[2]))
@@ -154,7 +154,7 @@ def test_uniform_depth_is_the_context_spread_evenly(frustum, cameras):
 @pytest.mark.parametrize("spacing", ["uniform", "log", "linear"])
 @pytest.mark.parametrize("kind", ["bce", "ce"])
 @pytest.mark.parametrize("net", [ConvDepthNetConfig(hidden=16), AWARE])
-def test_supervision_teaches_the_depth_of_one_batch(net, kind, spacing, batch):
+def test_supervision_lowers_the_depth_loss_of_one_batch(net, kind, spacing, batch):
     bins = replace(BINS, spacing=spacing)
     torch.manual_seed(0)
     net = net.build(6, bins.bins, 4)
@@ -173,7 +173,7 @@ def test_supervision_teaches_the_depth_of_one_batch(net, kind, spacing, batch):
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_settings_that_cannot_work_are_named(small):
+def test_invalid_settings_are_named(small):
     with pytest.raises(ConfigError, match=r"depth_supervision.weight = 1.0 .* predicts none"):
         replace(
             small,
@@ -187,7 +187,7 @@ def test_settings_that_cannot_work_are_named(small):
 
 
 @pytest.mark.parametrize("net", [NETS["uniform"], NETS["aware, all"]])
-def test_a_detector_with_it_trains_and_detects(net, small, batch):
+def test_a_detector_with_the_depth_net_trains_and_detects(net, small, batch):
     weight = 1.0 if net.predicts_depth else 0.0
     config = replace(
         small,

@@ -1,4 +1,4 @@
-"""Depth supervision: which cells the lidar names, and what the loss asks of them."""
+"""Depth supervision: the nearest lidar depth of each cell, and the depth loss."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,7 @@ def test_the_nearest_lidar_point_counts(cameras):
     assert not nearest[1].isfinite().any()
 
 
-def test_the_depth_loss_wants_the_right_bin():
+def test_the_depth_loss_favours_the_correct_bin():
     nearest = torch.full((1, 1, 2, 2), torch.inf)
     nearest[0, 0, 0, 1] = 3.7  # bin 2 of [1, 2), [2, 3), [3, 4)
     for kind in ("bce", "ce", "focal"):
@@ -38,7 +38,7 @@ def test_the_depth_loss_wants_the_right_bin():
 
 
 def slow_nearest(points, cameras, rows, columns, stride):
-    """Point by point in float64."""
+    """Nearest depth of each cell, point by point in float64."""
     nearest = np.full((len(points), cameras.intrinsics.shape[1], rows, columns), np.inf)
     for sample, camera in np.ndindex(nearest.shape[:2]):
         camera_from_ego = np.linalg.inv(cameras.ego_from_camera[sample, camera].double().numpy())
@@ -57,7 +57,7 @@ def slow_nearest(points, cameras, rows, columns, stride):
 
 
 def slow_loss(logits, nearest, edges, kind):
-    """Cell by cell in float64."""
+    """Depth loss, cell by cell in float64."""
     total, cells = 0.0, 0
     for sample, camera, row, column in np.ndindex(nearest.shape):
         depth = nearest[sample, camera, row, column]
@@ -75,7 +75,7 @@ def slow_loss(logits, nearest, edges, kind):
 
 
 @pytest.mark.parametrize("spacing", ["uniform", "log", "linear"])
-def test_it_agrees_with_a_slow_version(spacing, batch):
+def test_depths_and_losses_agree_with_slow_versions(spacing, batch):
     bins = DepthBins(1.0, 25.0, 2.0, spacing)
     affine = torch.tensor([[0.9, 0.1, 4.0], [-0.1, 0.9, 2.0], [0, 0, 1]])
     cameras = replace(

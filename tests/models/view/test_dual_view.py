@@ -1,4 +1,4 @@
-"""The way back reads what lift-splat's depth says is there, and adds to lift-splat alone."""
+"""The dual view transform: sampling weighted by lift-splat's depth refines lift-splat."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ CONFIG = DualViewTransformConfig(lift=LIFT, z=(-1.0, 3.0, 2.0))
 
 
 def bin_shares(depth, centers):
-    """The share of each bin at a depth: a tent over each bin's centre, as wide as the gaps."""
+    """Weight of each bin at a depth: a triangle around each bin's centre, as wide as the gaps."""
     gaps = np.diff(centers)
     before, after = np.append(gaps[0], gaps), np.append(gaps, gaps[-1])
     distance = depth - centers
@@ -62,7 +62,7 @@ def test_agreement_with_a_loop_over_points(cameras, feature_size):
 
 
 def test_probability_between_bins_of_any_width():
-    """Bins at 1, 2 and 4 m hold 0.5, 0.3 and 0.2 in one feature cell."""
+    """Bins at 1, 2 and 4 m have probabilities 0.5, 0.3 and 0.2 in one feature cell."""
     depth = torch.tensor([0.5, 0.3, 0.2]).view(1, 1, 1, 1, 3)
     expected = {1.0: 0.5, 1.5: 0.4, 2.0: 0.3, 3.0: 0.25, 4.0: 0.2, 5.0: 0.1, 6.0: 0.0, 9.0: 0.0,
                 0.5: 0.25, 0.1: 0.05}  # fmt: skip
@@ -78,13 +78,13 @@ def test_probability_between_bins_of_any_width():
 
 
 def test_corners_are_bilinear():
-    """The slow version itself, by hand: a quarter of the way right, half of the way down."""
+    """A worked case of the slow version: a quarter of a cell right, half a cell down."""
     assert sorted(corners(2.25, 1.5)) == [
         (1, 2, 0.375), (1, 3, 0.125), (2, 2, 0.375), (2, 3, 0.125)
     ]  # fmt: skip
 
 
-def test_a_shut_gate_leaves_lift_splat(cameras):
+def test_a_closed_gate_gives_the_bev_of_lift_splat(cameras):
     view = CONFIG.build(4, 8, GRID).eval()
     features = torch.randn(2, 3, 4, 8, 20)
     plain = view.lift(features, IMAGE, cameras, IDENTITY)
@@ -92,30 +92,30 @@ def test_a_shut_gate_leaves_lift_splat(cameras):
     assert (refined.bev - plain.bev).abs().max() > 1e-3
     torch.testing.assert_close(refined.depth_logits, plain.depth_logits, atol=0, rtol=0)
     torch.nn.init.constant_(view.gate.cell[-2].bias, -1e4)
-    shut = view(features, IMAGE, cameras, IDENTITY).bev
-    torch.testing.assert_close(shut, plain.bev, atol=0, rtol=0)
+    closed = view(features, IMAGE, cameras, IDENTITY).bev
+    torch.testing.assert_close(closed, plain.bev, atol=0, rtol=0)
 
 
-def test_both_ways_teach_features_and_depth(cameras):
+def test_lift_and_look_back_both_train_features_and_depth(cameras):
     view = CONFIG.build(4, 8, GRID)
-    # What lift-splat learns reaches the way back through depth alone, whose context is its own.
+    # Lift-splat affects look_back by its depth alone: look_back has its own context.
     learned = list(view.lift.parameters())
 
     def reached(bev, features):
-        """Size of the gradients of features, and of what is learned in lift-splat."""
+        """Absolute gradients of the features, and of the parameters of lift-splat."""
         weight = torch.randn(bev.shape, generator=torch.Generator().manual_seed(0))
         grads = torch.autograd.grad((bev * weight).sum(), (features, *learned), retain_graph=True)
         return grads[0].abs().sum(), sum(grad.abs().sum() for grad in grads[1:])
 
     features = torch.randn(2, 3, 4, 8, 20, requires_grad=True)
-    forth, logits = view.lift(features, IMAGE, cameras, IDENTITY)
+    lifted, logits = view.lift(features, IMAGE, cameras, IDENTITY)
     context = view.context(features.flatten(0, 1)).unflatten(0, (2, 3))
     back = view.look_back(context, logits.softmax(-1), IMAGE, cameras, IDENTITY)
-    for bev in (forth, back, view(features, IMAGE, cameras, IDENTITY).bev):
+    for bev in (lifted, back, view(features, IMAGE, cameras, IDENTITY).bev):
         assert all(value > 0 for value in reached(bev, features))
 
 
-def test_gradients_of_the_way_back_are_those_of_differences(cameras):
+def test_gradients_of_look_back_equal_finite_differences(cameras):
     grid = BevGrid(x=(2.0, 14.0, 4.0), y=(-6.0, 2.0, 4.0))
     view = CONFIG.build(1, 16, grid)
     context = torch.randn(2, 3, 1, 4, 10, dtype=torch.float64, requires_grad=True)
@@ -150,7 +150,7 @@ def test_grids_of_several_cells_in_z_are_refined_too(cameras):
     assert view(torch.randn(2, 3, 4, 8, 20), IMAGE, cameras, IDENTITY).bev.shape == (2, 4, 8, 10)
 
 
-def test_the_detector_supervises_depth_through_it(batch, small):
+def test_the_detector_supervises_the_depth_of_the_lift(batch, small):
     model = replace(small, view=CONFIG, depth_supervision=DepthSupervisionConfig(1.0)).build()
     terms = model.loss(batch)
     assert terms["depth"] > 0

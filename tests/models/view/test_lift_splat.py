@@ -1,4 +1,4 @@
-"""Lift-splat looks where the geometry says, in every frame."""
+"""Lift-splat puts image features into the BEV cells that the geometry gives."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_frustum_points_project_back_to_their_pixels(cameras):
 
 
 def one_hot_transform(camera_pixel, bin_index):
-    """A lift-splat whose depth net answers 'this bin' everywhere and hands the context through."""
+    """A lift-splat whose depth net predicts one bin everywhere and passes the context through."""
     config = LiftSplatConfig(depth=DepthBins(1.0, 25.0, 1.0), channels=1)
     view = LiftSplat(config, 1, 8, GRID)
     conv = view.depth_net.layers[-1]
@@ -38,9 +38,9 @@ def one_hot_transform(camera_pixel, bin_index):
     return view, features
 
 
-def test_a_feature_lands_in_the_cell_worked_out_by_hand(cameras):
+def test_a_feature_is_pooled_into_the_worked_cell(cameras):
     # Camera 0 looks along +x from (0.5, 0.2, 1.5) with f = 80 and centre (80, 32). Column 4 looks
-    # at x = 36, row 5 at y = 44; bin 9 stands at depth 10.5 m. So ego x = 11.0, and
+    # at x = 36, row 5 at y = 44; bin 9 is at depth 10.5 m. So ego x = 11.0, and
     # y = 0.2 - 10.5 * (36 - 80) / 80 = 5.975; z = 1.5 - 10.5 * 12 / 80 = -0.075.
     view, features = one_hot_transform((0, 5, 4), 9)
     bev = view(features, IMAGE, cameras, torch.eye(4).expand(2, 4, 4)).bev
@@ -57,7 +57,7 @@ def test_bev_augmentation_moves_the_features(cameras):
     assert bev[0, 0].argmax() == int(-5.975 + 12) * 40 + int(11.0 + 16)
 
 
-def test_ray_features_know_the_ground(cameras):
+def test_ray_features_contain_the_nearness_of_the_ground(cameras):
     rays = ray_features(feature_pixels(IMAGE, (8, 20), 8), cameras, torch.eye(4).expand(2, 4, 4))
     assert rays.shape == (2, 3, 4, 8, 20)
     torch.testing.assert_close(rays[:, :, :3].norm(dim=2), torch.ones(2, 3, 8, 20))
@@ -68,8 +68,8 @@ def test_ray_features_know_the_ground(cameras):
 
 
 @pytest.mark.parametrize("scale", [0.95, 1.05])
-def test_the_ground_lies_where_it_lies_under_any_bev_augmentation(cameras, scale):
-    """Only the directions turn with the BEV; they stay of unit length."""
+def test_bev_augmentation_does_not_change_the_nearness_of_the_ground(cameras, scale):
+    """Only the directions rotate with the BEV, and they keep unit length."""
     pixels = feature_pixels(IMAGE, (8, 20), 8)
     matrix = bev_transform(rotation=0.3, scale=scale, flip_y=True)
     plain, augmented = (
@@ -80,8 +80,8 @@ def test_the_ground_lies_where_it_lies_under_any_bev_augmentation(cameras, scale
     torch.testing.assert_close(augmented[:, :, :3], turned)
 
 
-def test_mixed_precision_leaves_the_geometry_alone(cameras):
-    """bfloat16 has 8 bits: a far point computed in it would land cells away."""
+def test_autocast_does_not_affect_the_geometry(cameras):
+    """bfloat16 has 8 bits: a far point computed in it would be cells away."""
     view, features = one_hot_transform((0, 5, 4), 21)
     bev_from_ego = torch.eye(4).expand(2, 4, 4)
     exact = view(features, IMAGE, cameras, bev_from_ego).bev

@@ -1,4 +1,4 @@
-"""The view transforms behind one interface: chosen in a config, overridden, and each learns."""
+"""View transforms behind one interface: selection in configs, flags, and training of each."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +52,7 @@ def shrunk(synthetic_world) -> Experiment:
 
 @pytest.fixture(scope="module")
 def two_frames(shrunk) -> Batch:
-    """A training frame of each of two made scenes."""
+    """A training frame of each of two synthetic scenes."""
     data = replace(shrunk.data, image_size=(64, 176))
     frames = KeyFrames(opened(data).frames(data.splits[0]), data, training=True)
     return collate([frames[0], frames[len(frames) - 1]])
@@ -64,7 +64,7 @@ def built(shrunk: Experiment, name: str) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("name", list(VIEWS))
-def test_each_learns_one_batch_and_reads_its_images(shrunk, two_frames, name):
+def test_each_view_transform_learns_one_batch_from_its_images(shrunk, two_frames, name):
     with torch.no_grad():
         untrained = sum(built(shrunk, "lift-splat").loss(two_frames).values()).item()
     model = built(shrunk, name)

@@ -1,4 +1,4 @@
-"""View transforms through fisheyes, and through a rig of both kinds."""
+"""View transforms with fisheyes, and with a rig of fisheyes and pinholes."""
 
 import math
 
@@ -26,7 +26,7 @@ DEPTH = DepthBins(1.0, 21.0, 4.0)
 
 
 def exact(cameras):
-    """float64, with rotations that are orthogonal to as many digits."""
+    """The cameras in float64, with rotations that are orthogonal to that precision."""
     cameras = cameras.to(torch.float64)
     left, _, right = torch.linalg.svd(cameras.ego_from_camera[..., :3, :3])
     cameras.ego_from_camera[..., :3, :3] = left @ right
@@ -34,7 +34,7 @@ def exact(cameras):
 
 
 def test_lift_splat_agrees_with_a_loop_over_pixels(wide):
-    """Every pixel's bins, by bisection through its lens, into the cell where they fall."""
+    """The loop unprojects every pixel by bisection and adds each of its bins to a cell."""
     bev_from_ego = torch.stack([bev_transform(rotation=0.3, flip_y=True), torch.eye(4)])
     view = LiftSplatConfig(depth=DEPTH, channels=2).build(3, 16, GRID)
     features = torch.randn(2, 3, 3, 4, 10)
@@ -97,7 +97,7 @@ def test_frustum_points_project_back_to_their_pixels_and_depths(wide):
     torch.testing.assert_close(depth[seen], depths.repeat_interleave(160).expand(2, 3, -1)[seen])
 
 
-def test_no_network_is_given_a_nan(wide):
+def test_no_network_receives_nan(wide):
     pixels = feature_pixels(IMAGE, (8, 20), 8)
     rays = ray_features(pixels, wide, IDENTITY)
     points = frustum_points(pixels, DEPTH.centers(), wide, IDENTITY)
@@ -111,8 +111,8 @@ def test_no_network_is_given_a_nan(wide):
     assert nearness.isfinite().all() and not nearness[nowhere].any()
 
 
-def test_the_ground_is_as_far_as_ray_features_say(wide):
-    """Along a fisheye's ray too: ten metres over the distance."""
+def test_ray_features_contain_the_nearness_of_the_ground(wide):
+    """Also along rays of a fisheye: ten metres divided by the distance."""
     pixels = feature_pixels(IMAGE, (8, 20), 8)
     inverse = ray_features(pixels, wide, IDENTITY)[:, :, 3].flatten(2)
     rays = wide.rays(pixels.view(1, 1, -1, 2).expand(2, 3, -1, -1))
@@ -133,8 +133,8 @@ def test_the_ground_is_as_far_as_ray_features_say(wide):
     ],
     ids=["lift", "refined", "sampling"],
 )
-def test_every_view_transform_learns_through_them(wide, config):
-    """Finite both ways; cells behind the second camera's plane get something of its 184 degrees."""
+def test_every_view_transform_learns_with_fisheyes(wide, config):
+    """Output and gradients are finite, also with the second camera's view of 184 degrees."""
     view = config.build(3, 8, GRID)
     features = torch.randn(2, 3, 3, 8, 20, requires_grad=True)
     bev = view(features, IMAGE, wide, IDENTITY).bev
@@ -143,8 +143,8 @@ def test_every_view_transform_learns_through_them(wide, config):
     assert all(p.grad.isfinite().all() for p in view.parameters() if p.grad is not None)
 
 
-def test_lidar_depth_is_the_distance(wide):
-    """Of the second camera's fisheye; the first of the first sample measures z."""
+def test_lidar_depth_of_a_fisheye_is_the_distance(wide):
+    """The second camera, a fisheye, measures the distance; a pinhole measures z."""
     origin = wide.ego_from_camera[0, 1, :3, 3]
     point = origin + 9 * wide.ego_from_camera[0, 1, :3, :3] @ torch.tensor([0.96, 0.0, -0.02])
     nearest = nearest_depth([point[None], point[None]], wide, IMAGE, (8, 20), 8)
@@ -154,7 +154,7 @@ def test_lidar_depth_is_the_distance(wide):
 
 
 def test_the_image_loss_marks_the_projected_centres(wide):
-    """A box to the side of the fisheye at its projected centre; one beyond its view nowhere."""
+    """A box beside the fisheye is marked at its projected centre; one out of view is not."""
     second = wide[0, 1].ego_from_camera
     side, behind = (
         second[:3, 3] + second[:3, :3] @ torch.tensor(v) for v in ([7.0, 0.3, 1.0], [2.0, 0, -7.0])
@@ -162,8 +162,8 @@ def test_the_image_loss_marks_the_projected_centres(wide):
     for center, count in ((side, 1), (behind, 0)):
         boxes = Boxes3D.make(center[None], torch.ones(1, 3), torch.zeros(1))
         heatmaps = image_heatmaps(boxes, 10, wide[0], IMAGE, (8, 20), 8)
-        pre_max_size = (heatmaps[1, 0] == 1).nonzero()
-        assert len(pre_max_size) == count
+        peaks = (heatmaps[1, 0] == 1).nonzero()
+        assert len(peaks) == count
         if count:
             pixels, _ = wide[0, 1].project(center[None])
-            assert pre_max_size[0].tolist() == (pixels[0].flip(0) / 8).floor().int().tolist()
+            assert peaks[0].tolist() == (pixels[0].flip(0) / 8).floor().int().tolist()

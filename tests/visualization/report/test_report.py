@@ -1,4 +1,4 @@
-"""Table, curves and page."""
+"""The table of metrics, the precision-recall curves, and the report page."""
 
 import math
 import re
@@ -55,11 +55,11 @@ def test_the_table_shows_every_figure_in_its_column(metrics):
     assert len({len(line) for line in lines[3:]}) == 1
 
 
-def test_class_ap_by_distance_has_numbers_for_keys(metrics):
+def test_class_ap_by_distance_has_numeric_keys(metrics):
     assert metrics.class_ap_at["car"] == {0.5: 0.0, 4.0: 0.5}
 
 
-def test_curves_draw_what_they_are_given(tmp_path):
+def test_curves_show_the_given_precision(tmp_path):
     high = cv2.imread(str(draw_pr_curves(details(0.8), tmp_path / "new" / "high.png")))
     low = cv2.imread(str(draw_pr_curves(details(0.4), tmp_path / "low.png")))
     assert high.shape == low.shape
@@ -67,7 +67,7 @@ def test_curves_draw_what_they_are_given(tmp_path):
     assert (high != low).any()
 
 
-def test_the_page_holds_figures_config_and_relative_links(metrics, tmp_path):
+def test_the_page_contains_figures_config_and_relative_links(metrics, tmp_path):
     folder = tmp_path / "evaluation" / "mini_val"
     pictures = [tmp_path / "pictures" / "first one.png", folder / "sheets" / "b.png"]
     page = write_page(
@@ -93,7 +93,7 @@ def test_the_page_holds_figures_config_and_relative_links(metrics, tmp_path):
     assert str(tmp_path) not in text
 
 
-def test_a_page_without_figures_says_nothing_of_them(tmp_path):
+def test_a_page_without_figures_has_no_table_or_images(tmp_path):
     text = write_page(tmp_path, title="Check").read_text()
     assert "mAP" not in text
     assert "<img" not in text
