@@ -36,7 +36,14 @@ def has_fast_bf16() -> bool:
     kind = default_device().type
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return kind == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return kind == "cpu" and "amx_bf16" in cpu_flags()
+
+
+def cpu_flags() -> set[str]:
+    """What Linux lists of the CPU's abilities; nothing elsewhere. Not every torch can be asked."""
+    listed = Path("/proc/cpuinfo")
+    found = re.search(r"^flags\s*:(.*)$", listed.read_text(), re.M) if listed.exists() else None
+    return set(found[1].split()) if found else set()
 
 
 def local_processes(wanted: int) -> int:

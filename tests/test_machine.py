@@ -1,9 +1,12 @@
 """How many processes train on this machine."""
 
+import platform
+
+import pytest
 import torch
 
 from bev import machine
-from bev.machine import has_fast_bf16, local_processes, threads_a_process, usable_cores
+from bev.machine import cpu_flags, has_fast_bf16, local_processes, threads_a_process, usable_cores
 
 
 def test_processes_without_a_gpu(monkeypatch):
@@ -36,10 +39,17 @@ def test_cores_are_shared_among_processes(monkeypatch):
     assert threads_a_process(3, 2) == 3
 
 
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or platform.system() != "Linux", reason="no flags"
+)
+def test_flags_of_this_cpu():
+    assert {"fpu", "sse2"} <= cpu_flags()  # every x86-64 CPU has them
+
+
 def test_bf16_is_asked_of_the_hardware(monkeypatch):
     monkeypatch.setattr(machine, "default_device", lambda: torch.device("cpu"))
-    for capabilities, expected in (({"amx_bf16": True}, True), ({"avx2": True}, False)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c)
+    for flags, expected in (({"amx_bf16", "avx2"}, True), ({"avx2"}, False)):
+        monkeypatch.setattr(machine, "cpu_flags", lambda f=flags: f)
         assert has_fast_bf16() is expected
     monkeypatch.setattr(machine, "default_device", lambda: torch.device("mps"))
     assert has_fast_bf16() is False
