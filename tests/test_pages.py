@@ -19,6 +19,7 @@ from shrunken import shrunken
 from bev.config import load_config, load_file, save_config
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
+from bev.geometry import Boxes3D
 from bev.lab.ablation.study import read_study
 
 COMMANDS = list(dict.fromkeys(c for c in [*shell_commands(), *inline_commands()] if c.tool))
@@ -87,9 +88,8 @@ def test_other_commands_are_run_by_continuous_integration():
         "pytest",
         "pre-commit",
         "python -m sphinx",
-        "git",
-        "BEV_EXPLORE",
-        "ruff",
+        "python3 -m venv",
+        "source",
     )
     assert not [text for text in programs if not text.startswith(known)], programs
 
@@ -115,11 +115,15 @@ def test_every_block_of_python_on_the_pages_runs(page, number, tmp_path, monkeyp
             assert load_file("mine.py").model.depth_supervision.weight == 3.0
             return
     names = {"batch": example.batch}
+    if "ego_from_camera" in code:
+        names |= example.images(tmp_path)
     if "model.safetensors" in code:
         shutil.copy(example.exported, tmp_path / "model.safetensors")
     with patch("bev.config.load_config", example.small_config):
         exec(compile(code, page.name, "exec"), names)
-    if "boxes" in names:
+    if "frames" in names:
+        assert isinstance(names["boxes"], Boxes3D) and len(names["boxes"]) > 0
+    elif "boxes" in names:
         assert len(names["boxes"]) == len(example.batch.boxes)
 
 
@@ -132,12 +136,22 @@ class Example:
 
         config = self.small_config(ROOT / "configs" / "lss_synthetic.py")
         data = replace(config.data, root=root, version="v1.0-synthetic", workers=0)
-        frames = KeyFrames(data.source.open(data).training_frames(), data, training=True)
+        self.frames = data.source.open(data).training_frames()
+        frames = KeyFrames(self.frames, data, training=True)
         self.batch = collate([frames[0, 0]])
         self.exported = folder / "model.safetensors"
         config = replace(config, data=data)
         torch.manual_seed(0)
         write_weights(self.exported, config.model.build().state_dict(), to_plain(config))
+
+    def images(self, folder: Path) -> dict[str, dict]:
+        """Copy the images of one frame; returns their sizes and calibrations by camera."""
+        cameras = self.frames[0].cameras
+        for camera in cameras:
+            shutil.copy(camera.path, folder / f"{camera.name}.jpg")
+        names = ("intrinsics", "ego_from_camera")
+        found = {name: {c.name: getattr(c, name) for c in cameras} for name in names}
+        return found | {"sizes": {camera.name: camera.size for camera in cameras}}
 
     @staticmethod
     def small_config(path, overrides=()):
