@@ -51,7 +51,7 @@ def circumstances(
         notices[f"with {names}"] = f"The cameras were {names}; trained with {before}."
     if data.polygons.layers != trained.polygons.layers:
         names = " ".join(data.polygons.layers)
-        notices[f"areas {names}"] = f"Layers measured: {names}."
+        notices[f"layers {names}"] = f"Layers measured: {names}."
     if data.version != trained.version:
         notices[data.version] = f"The data were {data.version}; trained on {trained.version}."
     if data.root.resolve() != trained.root.resolve():

@@ -63,7 +63,7 @@ def test_each_choice_has_its_own_folder():
     [
         ("data.cameras", "mini_val_best_with_CAM_FRONT", "were CAM_FRONT; trained with 6."),
         ("data.version", "mini_val_best_v1.0-other", "were v1.0-other; trained on v1.0-mini."),
-        ("data.layers", "mini_val_best_areas_vehicle", "Layers measured: vehicle."),
+        ("data.layers", "mini_val_best_layers_vehicle", "Layers measured: vehicle."),
         ("data.root", "mini_val_best_in_nuscenes-", "read from a/nuscenes."),
         ("noise", "mini_val_best_noise_1_deg_0.1_m_seed_0", "noise 1 deg 0.1 m seed 0."),
         ("within", "mini_val_best_within_35_m", "farther away than 35 m did not count."),
