@@ -78,7 +78,7 @@ def test_folder_names_and_notices_state_the_choice(choice, folder, notice):
 def test_layers_that_the_config_lacks_are_refused():
     assert DataChoice(layers=("vehicle",)).apply(TRAINED).polygons.layers == ("vehicle",)
     for data, known in ((TRAINED, "vehicle, drivable_area"), (DataConfig(), "none")):
-        with pytest.raises(ConfigError, match=f"names walkway; the config's areas are {known}"):
+        with pytest.raises(ConfigError, match=f"contains walkway; the config's layers are {known}"):
             DataChoice(layers=("walkway",)).apply(data)
 
 
