@@ -41,10 +41,11 @@ def score(found: ClassMatches):
     return lambda weights: (average_precision(found, weights),)
 
 
-def test_the_interval_covers_the_true_difference():
+@pytest.mark.parametrize("trials", [50, pytest.param(120, marks=pytest.mark.slow)])
+def test_the_interval_covers_the_true_difference(trials):
     """About 95 of 100 intervals do, and their width matches the spread of the differences."""
     rng = np.random.default_rng(0)
-    large, samples, trials = 20_000, 60, 120
+    large, samples = 20_000, 60
     once = np.ones(large, dtype=int)
     first, second = (average_precision(found, once) for found in toy(rng, large))
     covered, widths, estimates, unpaired = 0, [], [], []

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from shrunken import large_cells
 
 from bev.cli.train import wants_rehearsal
 from bev.config import load_file
@@ -47,7 +48,12 @@ def test_the_rehearsal_runs_to_its_end(
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
     )
     config = rehearsal.rehearse(replace(config, model=model))
-    config = replace(config, train=replace(config.train, log_every=1))  # the run has few steps
+    config = replace(
+        config,
+        model=replace(config.model, grid=large_cells(config.model.grid)),
+        data=replace(config.data, image_size=(64, 176)),
+        train=replace(config.train, log_every=1),  # the run has few steps
+    )
     notice = capsys.readouterr().out
     assert "This is NOT nuScenes" in notice
     assert "model.backbone.pretrained: True -> False" in notice
