@@ -103,8 +103,8 @@ def test_the_ego_vehicle_drives_on_drivable_area(segmenting):
         plain = replace(data, bev_augmentation=type(data.bev_augmentation)())
         samples = KeyFrames(frames, plain, training)
         for index in range(0, len(frames), 3):
-            gt_boxes = head.gt_boxes(samples[index].polygons, grid, NUSCENES)[0]
-            vehicle, road, divider, walkway = gt_boxes.float()
+            ground_truth = head.ground_truth(samples[index].polygons, grid, NUSCENES)[0]
+            vehicle, road, divider, walkway = ground_truth.float()
             assert road[78:82, 78:82].all() and 0.05 < road.mean() < 0.7
             assert not (road * walkway).sum() > 0.05 * walkway.sum()
             assert (divider * road).sum() > 0.9 * divider.sum() > 0
