@@ -9,4 +9,4 @@ The packages are layers: ``bev.geometry``, ``bev.ops``, ``bev.data``, ``bev.mode
 imports only from those before it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
