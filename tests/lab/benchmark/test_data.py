@@ -130,10 +130,10 @@ def test_the_published_targets_equal_ours():
         ours = center_targets(gt_boxes, labels, grid)
         theirs = published_data.center_targets(gt_boxes, labels, grid)
         torch.testing.assert_close(theirs.heatmap, ours.heatmap)
-        assert torch.equal(theirs.index, ours.index)
+        assert torch.equal(theirs.cell, ours.cell)
         assert torch.equal(theirs.attribute, ours.attribute)
         torch.testing.assert_close(theirs.regression, ours.regression, equal_nan=True)
-        assert len(ours.index) > 0 or labels == [7]
+        assert len(ours.cell) > 0 or labels == [7]
 
 
 def test_a_published_sample_shows_the_same_frame(world_config):
