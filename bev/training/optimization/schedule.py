@@ -4,9 +4,9 @@ A torch schedule counts optimiser steps and depends neither on the length of the
 batch size. Here:
 
 - a length that is not set (``T_max``, ``total_steps``) is that of the run, and a length that is a
-float is a fraction of it: ``partial(MultiStepLR, milestones=(0.8, 0.95))``;
+  float is a fraction of it: ``partial(MultiStepLR, milestones=(0.8, 0.95))``;
 - a rate that is set (``max_lr``, ``base_lr``, ``eta_min``) is scaled with the batch like
-``train.lr``, and a peak rate that is not set (``max_lr``) is the rate of the optimiser.
+  ``train.lr``, and a peak rate that is not set (``max_lr``) is the rate of the optimiser.
 
 The schedule defines one rate for all parameters; the factors of the current stage multiply it for
 each parameter group, including ``eta_min``.
