@@ -90,5 +90,7 @@ def _be_script(argv: list[str], cwd: str, environment: dict[str, str], folder: s
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = argv
-    sys.path.insert(0, str(Path(argv[0]).absolute().parent))
+    # Not the folders that pytest added: tests/models holds a folder called bev.
+    tests = str(Path(__file__).parent)
+    sys.path = [str(Path(argv[0]).absolute().parent), *(p for p in sys.path if tests not in p)]
     runpy.run_path(argv[0], run_name="__main__")
