@@ -16,6 +16,17 @@ def ends_step(trainer: Trainer, batch_index: int) -> bool:
     return done % trainer.accumulate_grad_batches == 0 or done == trainer.num_training_batches
 
 
+def total_steps(trainer: Trainer, max_steps: int) -> int:
+    """Length of a run in optimiser steps, without a limit of its time.
+
+    Args:
+        trainer: trainer with its data.
+        max_steps: maximum number of steps; negative for no limit.
+    """
+    total = trainer.estimated_stepping_batches  # infinite without a limit of epochs
+    return int(min(total, max_steps) if max_steps >= 0 else total)
+
+
 class StepLimit(Callback):
     """Stops a run after a number of optimiser steps.
 

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from bev.data.batch import Batch
 from bev.errors import TrainingError
 from bev.models.detector import Detector, Prediction
+from bev.training.limits import total_steps
 from bev.training.optimization.optimizer import build_optimizer, unscales
 from bev.training.optimization.schedule import build_schedule
 from bev.training.optimization.stages import Stages, stage_at
@@ -113,8 +114,7 @@ class TrainingModule(LightningModule):
         config = self.config
         samples = self.batch_size * self.trainer.world_size * config.accumulate
         optimizer = build_optimizer(self.stages, config, samples)
-        total = self.trainer.estimated_stepping_batches  # infinite without a limit of epochs
-        total = int(min(total, config.max_steps) if config.max_steps >= 0 else total)
+        total = total_steps(self.trainer, config.max_steps)
         self.starts = self.stages.starts(total)
         schedule = build_schedule(optimizer, self.stages, config, samples, total)
         return {

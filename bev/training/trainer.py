@@ -37,7 +37,7 @@ def build_trainer(
         score: validation figure that selects the best checkpoint.
         callbacks: callbacks in addition to those of every run.
     """
-    averaging = AveragedWeights(config.ema, config.ema_start, default_device())
+    averaging = AveragedWeights(config, default_device())
     checkpoints = folder / "checkpoints"
     strategy: str | Strategy = config.strategy
     if strategy == "auto" and devices > 1:
