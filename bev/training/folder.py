@@ -3,10 +3,13 @@
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from bev.errors import TrainingError
 from bev.training.checkpoint.loading import home_of
+from bev.training.lock import locked_run
 from bev.training.record import RECORD
 from bev.training.settings import TrainConfig
 
@@ -18,15 +21,25 @@ def named_folder(config: TrainConfig, experiment: str) -> Path:
     """Folder of a run that has a name.
 
     Raises:
-        TrainingError: if the run has no name.
+        TrainingError: if the run has no name, or one that is not a folder in that of the
+            experiment.
     """
+    name = Path(config.run_name)
     if not config.run_name:
         raise TrainingError("--resume auto needs the name of the run: set --train.run-name.")
-    return config.runs / experiment / config.run_name
+    if name.is_absolute() or ".." in name.parts or not name.parts:
+        raise TrainingError(
+            f"--train.run-name {config.run_name!r} is not the name of a folder in"
+            f" {config.runs / experiment}; choose a name without '..' and without a leading '/'."
+        )
+    return config.runs / experiment / name
 
 
 def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Path:
     """Create the run folder if needed, the same on all ranks.
+
+    Runs without a name never share a folder: it is created by an atomic ``mkdir``, under the start
+    time and a number if several runs start in one second.
 
     Args:
         config: training settings, with the name of the run and the parent folder of all runs.
@@ -34,33 +47,96 @@ def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Pat
         resume: checkpoint to resume; if it is part of a run, the folder of that run is used.
 
     Raises:
-        TrainingError: under torchrun without a name of the run, or if the folder already contains
-            another run.
+        TrainingError: under torchrun without a name of the run, if the folder already contains
+            another run, or if it cannot be created.
     """
-    if resume is not None and home_of(resume) != resume.resolve().parent:
-        folder = home_of(resume)
-    elif RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
-        folder = Path(os.environ[RUN_VARIABLE])
-    else:
-        if not config.run_name and "TORCHELASTIC_RUN_ID" in os.environ:
-            raise TrainingError(
-                "Under torchrun all processes need one run folder: set --train.run-name."
-            )
-        name = config.run_name or time.strftime("%Y-%m-%d_%H-%M-%S")
-        folder = config.runs / experiment / name
-        existing = sorted((folder / "checkpoints").glob("*.ckpt"))  # unfinished: .partial
-        if existing:
-            raise TrainingError(
-                f"Run folder {folder} already contains checkpoints; choose another"
-                f" --train.run-name, or continue with --resume {existing[-1]}."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder = _created(config, experiment, resume)
+    except OSError as error:
+        raise TrainingError(
+            f"The run folder cannot be created ({error.strerror}: {error.filename}); choose another"
+            " --train.runs or --train.run-name."
+        ) from error
     os.environ[RUN_VARIABLE] = str(folder)
     return folder
 
 
-def keep_records(folder: Path) -> None:
-    """Rename the records of an earlier part of a run, which the new part would overwrite."""
+@contextmanager
+def claimed_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Iterator[Path]:
+    """Create the run folder, see :func:`run_folder`, and keep other runs out of it.
+
+    Raises:
+        TrainingError: see :func:`run_folder`; also if another run is using the folder.
+    """
+    try:
+        folder = run_folder(config, experiment, resume)
+        with locked_run(folder) if _rank() == 0 else nullcontext():
+            if not _continues(resume):
+                _check_unused(folder)  # again: the run that held the lock may have ended
+            yield folder
+    finally:
+        os.environ.pop(RUN_VARIABLE, None)
+
+
+def _created(config: TrainConfig, experiment: str, resume: Path | None) -> Path:
+    if resume is not None and _continues(resume):
+        folder = home_of(resume)
+    elif RUN_VARIABLE in os.environ and "LOCAL_RANK" in os.environ:
+        folder = Path(os.environ[RUN_VARIABLE])
+    elif config.run_name:
+        folder = named_folder(config, experiment)
+        _check_unused(folder)
+    elif "TORCHELASTIC_RUN_ID" in os.environ or _rank() > 0:
+        raise TrainingError(
+            "Under torchrun all processes need one run folder: set --train.run-name."
+        )
+    else:
+        return _new_folder(config.runs / experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _new_folder(folder: Path) -> Path:
+    """Create a folder that did not exist; its name gets a number if the name is taken."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    numbered, number = folder, 1
+    while True:
+        try:
+            numbered.mkdir()
+            return numbered
+        except FileExistsError:
+            number += 1
+            numbered = folder.with_name(f"{folder.name}_{number}")
+
+
+def _check_unused(folder: Path) -> None:
+    """Raise TrainingError if a folder contains checkpoints."""
+    existing = sorted((folder / "checkpoints").glob("*.ckpt"))  # unfinished: .partial
+    if existing:
+        raise TrainingError(
+            f"Run folder {folder} already contains checkpoints; choose another"
+            f" --train.run-name, or continue with --resume {existing[-1]}."
+        )
+
+
+def _continues(resume: Path | None) -> bool:
+    """Return whether a checkpoint is part of a run, which then continues in its folder."""
+    return resume is not None and home_of(resume) != resume.resolve().parent
+
+
+def _rank() -> int:
+    """Rank of this process, before the processes are connected."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return int(next((os.environ[name] for name in names if name in os.environ), 0))
+
+
+def keep_records(folder: Path) -> list[tuple[Path, Path]]:
+    """Rename the records of an earlier part of a run, which the new part would overwrite.
+
+    Returns:
+        Old and new path of each of them, for :func:`put_back`.
+    """
+    moved = []
     for path in (folder / "metrics.csv", folder / "config.yaml", folder / RECORD):
         if path.exists():
             before = f"{path.stem}_before_resume_"
@@ -70,3 +146,11 @@ def keep_records(folder: Path) -> None:
                 shutil.copyfile(path, renamed)  # other ranks identify the run folder by it
             else:
                 path.rename(renamed)
+            moved.append((path, renamed))
+    return moved
+
+
+def put_back(moved: Sequence[tuple[Path, Path]]) -> None:
+    """Undo :func:`keep_records`, for a run that could not be resumed."""
+    for path, renamed in moved:
+        renamed.replace(path)

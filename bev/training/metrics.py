@@ -24,6 +24,7 @@ class ValidationMetrics(Callback):
 
     Attributes:
         result: result of the latest validation (rank 0).
+        trained: whether training has begun in this part of the run.
         validated_step: step of the latest validation; -1 before the first one.
         training_seconds: duration of all parts of the run, without validation.
 
@@ -38,12 +39,13 @@ class ValidationMetrics(Callback):
         self.source: FrameSource | None = None
         self.evaluation: Evaluation | None = None
         self.result: Result | None = None
+        self.trained = False
         self.validated_step = -1
         self.training_seconds = 0.0
         self._resumed_at: float | None = None
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._resumed_at = time.perf_counter()
+        self.trained, self._resumed_at = True, time.perf_counter()
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.evaluation = Evaluation(self.config.model, self.config.data)

@@ -1,6 +1,5 @@
 """Training run: from an experiment to a run folder with checkpoints and evaluation."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from bev.serialization import to_plain
 from bev.training.checkpoint.loading import check_resumable
 from bev.training.checkpoint.saving import SavedConfig
 from bev.training.datamodule import KeyFrameData, ending_workers
-from bev.training.folder import RUN_VARIABLE, keep_records, run_folder
+from bev.training.folder import claimed_folder, keep_records, put_back
 from bev.training.initialization import starting_model, write_account
 from bev.training.metrics import ValidationMetrics
 from bev.training.module import TrainingModule
@@ -71,9 +70,20 @@ def train(
     devices = local_processes(config.train.devices)
     if resume is not None:
         check_resumable(resume, config, devices * machines())
-    folder = run_folder(config.train, config.name, resume)
-    prepare_process(config.train, devices)
+    with claimed_folder(config.train, config.name, resume) as folder:
+        return folder, _train_in(folder, config, resume, devices, callbacks, finish)
 
+
+def _train_in(
+    folder: Path,
+    config: Experiment,
+    resume: Path | None,
+    devices: int,
+    callbacks: Sequence[Callback],
+    finish: Sequence[Callable[[FinishedRun], object]],
+) -> Result | None:
+    """Train in a folder that no other run uses; see :func:`train`."""
+    prepare_process(config.train, devices)
     data = KeyFrameData(config.data, config.train.seed)
     data.setup("fit")
     model, weights = starting_model(
@@ -85,8 +95,9 @@ def train(
     score = headline(config.model, config.data)
     all_callbacks = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
     trainer = build_trainer(config.train, folder, devices, score, all_callbacks)
+    earlier: list[tuple[Path, Path]] = []
     if trainer.is_global_zero:
-        keep_records(folder)
+        earlier = keep_records(folder)
         save_config(config, folder / "config.yaml")
         parameters = sum(p.numel() for p in module.parameters())
         print(
@@ -97,13 +108,17 @@ def train(
         )
         write_account(folder, weights)
     with ending_workers():
-        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        try:
+            trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        except BaseException:
+            if not metrics.trained:
+                put_back(earlier)  # the checkpoint cannot be resumed
+            raise
         if metrics.validated_step != trainer.global_step:
             trainer.validate(module, data, verbose=False)
-    os.environ.pop(RUN_VARIABLE, None)
     result = metrics.result
     if not trainer.is_global_zero or result is None:
-        return folder, None
+        return None
     run = FinishedRun(folder, config, module.model, data.frames["val"], result)
     for step in finish:
         step(run)
@@ -116,4 +131,4 @@ def train(
         device=device_name(),
         processes=trainer.world_size,
     ).write(folder)
-    return folder, result
+    return result

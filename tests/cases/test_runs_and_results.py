@@ -69,11 +69,6 @@ def test_the_results_of_a_split_without_ground_truth_are_written(
     assert status == 0, error
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="two runs without a name that start in one second share a run folder",
-)
 def test_unnamed_runs_started_in_one_second_have_separate_folders(tmp_path):
     """lightning-hydra-template#511, Lightning#12679, #11418."""
     from bev.config import load_file
@@ -90,11 +85,6 @@ def test_unnamed_runs_started_in_one_second_have_separate_folders(tmp_path):
     assert folders[0] != folders[1]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a second run of a name takes the folder of the first, which has no checkpoint yet",
-)
 def test_a_run_without_a_checkpoint_yet_keeps_its_folder(own_root, tmp_path, monkeypatch):
     """lightning-hydra-template#511, Lightning#12679, #11418: the first run has made no step yet."""
     from lightning import Trainer
