@@ -19,7 +19,8 @@ class Command:
 
     Attributes:
         resume: checkpoint to resume from; "auto" takes the last checkpoint of the run's folder if
-            there is one, and does nothing if the run is finished.
+            there is one, and does nothing if the run is finished and the settings do not ask for
+            more epochs, steps or minutes than it has had.
     """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")] = Experiment()
@@ -38,15 +39,17 @@ def main(arguments: list[str], prog: str) -> None:
     config, resume, notice, last_words = command.experiment, command.resume, "", None
 
     from bev.training.folder import named_folder
-    from bev.training.record import is_finished, last_checkpoint
+    from bev.training.record import asks_for_more, is_finished, last_checkpoint
     from bev.training.run import train
     from bev.visualization.report.run import report_run
 
     if resume == Path("auto"):
         folder = named_folder(config.train, config.name)
         if is_finished(folder):
-            print(f"the run in {folder} is finished")
-            return
+            if not asks_for_more(folder, config.train):
+                print(f"the run in {folder} is finished")
+                return
+            print(f"the run in {folder} was finished, and continues with the longer settings")
         resume = last_checkpoint(folder)
     if wants_rehearsal(config, arguments):
         from bev.lab import rehearsal

@@ -10,6 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bev.data.dataset import KeyFrames
 from bev.files import replacing
 from bev.models import Detector
+from bev.training.checkpoint.loading import read_checkpoint
+from bev.training.settings import TrainConfig
 
 RECORD = "run.json"
 
@@ -75,3 +77,24 @@ def last_checkpoint(folder: Path) -> Path | None:
     """Checkpoint from which the run in a folder can resume; None if there is none yet."""
     path = folder / "checkpoints" / "last.ckpt"
     return path if path.is_file() else None
+
+
+def asks_for_more(folder: Path, config: TrainConfig) -> bool:
+    """Return whether settings make the finished run in a folder longer than it is.
+
+    Args:
+        folder: folder of a finished run.
+        config: settings to continue it with; its epochs, steps and minutes are compared with those
+            of the last checkpoint.
+    """
+    last = last_checkpoint(folder)
+    if last is None:  # deleted, e.g. to save space
+        return False
+    content = read_checkpoint(last)
+    done, callbacks = content.get("KeyFrameData", {"epoch": 0}), content.get("callbacks", {})
+    timer = callbacks.get("TimeLimit", {}).get("time_elapsed", {})
+    return (
+        done["epoch"] < config.epochs
+        and (config.max_steps < 0 or content["global_step"] < config.max_steps)
+        and (config.max_minutes <= 0 or timer.get("train", 0.0) < 60 * config.max_minutes)
+    )

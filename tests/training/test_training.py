@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import call
+from lightning import Trainer
 from opened import opened
 from safetensors.torch import save_file
 
 from bev.errors import CheckpointError, TrainingError
 from bev.models import DepthSupervisionConfig, FpnConfig
 from bev.training.checkpoint.loading import check_resumable, load_checkpoint, read_checkpoint
-from bev.training.folder import run_folder
 from bev.training.module import TrainingModule
-from bev.training.optimization.averaging import average, ema_decay
+from bev.training.record import asks_for_more
 from bev.training.run import train
 from bev.visualization.report.run import report_run
 
@@ -84,8 +85,11 @@ def test_state_dict_contains_the_averaged_weights(finished):
     assert averaged[name].isfinite().all()
 
 
-def test_validation_uses_the_averaged_weights(quick, monkeypatch):
-    """The network's weights during validation equal those of the best checkpoint."""
+def test_validation_uses_the_averaged_weights(quick, monkeypatch, capsys):
+    """The network's weights during validation equal those of the best checkpoint.
+
+    The run is far shorter than the start of the decay, which is bounded.
+    """
     seen = []
     detect = TrainingModule.validation_step
 
@@ -100,6 +104,8 @@ def test_validation_uses_the_averaged_weights(quick, monkeypatch):
     name = "model.head.shared.0.weight"
     assert torch.equal(seen[-1], content["state_dict"][name])
     assert not torch.equal(seen[-1], content["current_model_state"][name])
+    sentence = "train.ema_start 16 instead of 10560, because the run has only 4 steps."
+    assert capsys.readouterr().out.count(sentence) == 1
 
 
 def test_the_best_checkpoint_survives_a_resumed_run(quick, finished, tmp_path):
@@ -134,6 +140,40 @@ def test_a_resumed_run_equals_an_unbroken_one(quick, finished):
     # Records of the first part are kept.
     assert (folder / "metrics_before_resume_1.csv").exists()
     assert len((folder / "evaluation" / "history.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [
+        ({}, False),
+        ({"epochs": 3}, True),
+        ({"epochs": 3, "max_steps": 8}, False),
+        ({"max_steps": 20}, False),  # the epochs end the run before
+        ({"epochs": 1}, False),
+        ({"epochs": 3, "max_minutes": 1e-4}, False),
+        ({"epochs": 3, "max_minutes": 60.0}, True),
+    ],
+)
+def test_a_finished_run_goes_on_only_if_more_is_asked_for(quick, finished, settings, more):
+    assert asks_for_more(finished, replace(quick.train, **settings)) == more
+
+
+def test_auto_continues_a_finished_run_and_keeps_its_records_if_that_fails(finished, monkeypatch):
+    command = ["train.py", finished / "config.yaml", "--resume", "auto", "--train.runs"]
+    command.append(finished.parents[1])
+    files = {p: p.read_bytes() for p in finished.iterdir() if p.is_file()}
+    assert call(*command)[0] == f"the run in {finished} is finished\n"
+    resumed = []
+
+    def fit(trainer, *_, ckpt_path, **__):
+        resumed.append(ckpt_path)
+        raise TrainingError("as a schedule of another length")
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    call(*command, "--train.epochs", "3", code=1)
+    assert resumed == [finished / "checkpoints" / "last.ckpt"]
+    assert {p: p.read_bytes() for p in files} == files
+    assert not list(finished.glob("*_before_resume_*"))
 
 
 def test_another_architecture_cannot_resume(quick, finished):
@@ -178,38 +218,6 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_samples(quick, monkeypatc
     # The checkpoint of the step before is complete.
     content = read_checkpoint(quick.train.runs / "quick" / "nan" / "checkpoints" / "last.ckpt")
     assert content["global_step"] == 5
-
-
-def test_a_finished_run_is_not_overwritten(quick, finished):
-    with pytest.raises(TrainingError, match=r"finished already contains checkpoints.*--resume"):
-        run_folder(replace(quick.train, run_name="finished"), "quick", None)
-
-
-def test_a_run_killed_at_its_first_checkpoint_starts_anew(quick, monkeypatch):
-    config = replace(quick.train, run_name="killed")
-    checkpoints = quick.train.runs / "quick" / "killed" / "checkpoints"
-    checkpoints.mkdir(parents=True)
-    (checkpoints / ".last.ckpt.partial").write_bytes(b"cut off")
-    assert run_folder(config, "quick", None) == checkpoints.parent
-    monkeypatch.delenv("BEV_RUN_FOLDER")
-    (checkpoints / "best.ckpt").write_bytes(b"whole")
-    with pytest.raises(TrainingError, match=r"continue with --resume .*best\.ckpt"):
-        run_folder(config, "quick", None)
-
-
-def test_the_decay_follows_its_formula_and_forgets_the_start():
-    assert ema_decay(0, 0.999, 10_560) == pytest.approx(0.999 * (1 - math.exp(-10_561 / 2000)))
-    assert ema_decay(10**6, 0.999, 0) == pytest.approx(0.999)
-    remaining = math.prod(ema_decay(n, 0.999, 0) for n in range(500))
-    assert remaining < 1e-6  # a constant decay of 0.999 would leave 0.61
-
-
-def test_integers_are_copied_and_not_averaged():
-    means = [torch.tensor(3), torch.tensor(1.0)]
-    average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5), limit=0.999, start=0)
-    decay = ema_decay(5, 0.999, 0)
-    assert means[0] == 9
-    assert means[1].item() == pytest.approx(decay + 2 * (1 - decay))
 
 
 @pytest.mark.parametrize("fused", [False, True])
