@@ -1,5 +1,6 @@
 """Run-time type checks for all tests; fixtures of real samples and of a small synthetic world."""
 
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,11 +57,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish() -> None:
+    """Leave out of garbage collection what lives to the end: half a second for each full one."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Seed torch before each test, so that random numbers do not depend on earlier tests."""
+    """Seed torch, so that random numbers do not depend on earlier tests; check types anew."""
     import torch
 
     torch.manual_seed(0)
+    typechecking.start_test()
 
 
 @pytest.fixture(scope="session", autouse=True)

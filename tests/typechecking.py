@@ -3,6 +3,9 @@
 Functions without arrays in their signature are checked by beartype alone. jaxtyping's wrapper would
 add nothing and binds the arguments by name and calls the checker twice; four in five calls of a
 training have no arrays.
+
+Of each function, the first ``EACH_TEST`` calls in a test are checked: the thousands that follow in
+a training step through the same types and shapes.
 """
 
 import dataclasses
@@ -14,7 +17,10 @@ from typing import Any, ForwardRef, TypeVar, get_args
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
+EACH_TEST = 12
+
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_counts: dict[Callable, int] = {}
 _jaxtyped = jaxtyping.jaxtyped
 
 
@@ -33,19 +39,31 @@ def _typed(thing: Any = None, *, typechecker: Callable) -> Any:
         if "__init__" in vars(thing):
             thing.__init__ = _checked(thing.__init__, typechecker)
         return thing
+    if inspect.isfunction(thing) and not inspect.isgeneratorfunction(thing):
+        return _counted(thing, _jaxtyped(thing, typechecker=typechecker))
     return _jaxtyped(thing, typechecker=typechecker)
+
+
+def start_test() -> None:
+    """Begin counting anew."""
+    _counts.clear()
+
+
+def _counted(function: Callable, checked: Callable) -> Callable:
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        count = _counts.get(call, 0)
+        if count >= EACH_TEST or jaxtyping.config.jaxtyping_disable:
+            return function(*args, **kwargs)
+        _counts[call] = count + 1
+        return checked(*args, **kwargs)
+
+    return call
 
 
 def _checked(function: Callable, typechecker: Callable) -> Callable:
     checked = typechecker(function)
-
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if jaxtyping.config.jaxtyping_disable:
-            return function(*args, **kwargs)
-        return checked(*args, **kwargs)
-
-    return call if checked is not function else function
+    return _counted(function, checked) if checked is not function else function
 
 
 def _names_arrays(function: Callable) -> bool:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from shrunken import shrunken
 
 from bev.config import load_config
 from bev.geometry import BevGrid
@@ -119,18 +120,21 @@ def test_medians_are_taken_over_alternating_calls():
 @pytest.mark.parametrize(
     ("name", "parts", "heads"),
     [
-        ("simplebev_synthetic", ["sightings", "sampling"], ["head"]),
+        pytest.param(
+            "simplebev_synthetic", ["sightings", "sampling"], ["head"], marks=pytest.mark.slow
+        ),
         ("dual_view_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"], ["head"]),
-        ("lss_seg_synthetic", ["frustum", "plan", "pooling"], ["segmentation"]),
+        pytest.param(
+            "lss_seg_synthetic",
+            ["frustum", "plan", "pooling"],
+            ["segmentation"],
+            marks=pytest.mark.slow,
+        ),  # fmt: skip
         ("multitask_synthetic", ["frustum", "plan", "pooling"], ["head", "segmentation"]),
     ],
 )
 def test_the_parts_of_a_step_are_measured(name, parts, heads):
-    overrides = [
-        "--data.image-size", "64", "176", "--data.batch-size", "1",
-        "--model.grid.x", "-51.2", "51.2", "3.2", "--model.grid.y", "-51.2", "51.2", "3.2",
-    ]  # fmt: skip
-    config = load_config(f"configs/{name}.py", overrides)
+    config = shrunken(load_config(f"configs/{name}.py", ["--data.batch-size", "1"]))
     stages = step.step_stages(config, CPU, torch.float32, seconds=0.02)
     names = ["backbone", "neck", "view", *parts, "encoder", *heads]
     assert list(stages) == ["step", *names]

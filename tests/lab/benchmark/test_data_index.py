@@ -23,6 +23,7 @@ def test_synthetic_tables_have_the_size_asked_for(tmp_path):
 reads_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
+@pytest.mark.slow
 @reads_proc
 def test_opening_takes_less_memory_than_the_devkit(tmp_path):
     """At half a hundredth of trainval's size; all of it, and the time, by tools/benchmark.py."""
