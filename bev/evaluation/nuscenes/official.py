@@ -23,8 +23,9 @@ from nuscenes.utils.splits import is_predefined_split
 from bev.data.nuscenes.classes import CLASSES
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.splits import split_rows
-from bev.errors import DataError, SubmissionError
+from bev.errors import DataError, NoGroundTruthError, SubmissionError
 from bev.evaluation.nuscenes.ground_truth import counted, gt_boxes_of
+from bev.evaluation.nuscenes.rows import check_rows
 from bev.evaluation.nuscenes.submission import read_submission
 from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.files import replacing
@@ -140,9 +141,9 @@ def counted_boxes(
 
     Raises:
         SubmissionError: if the file is not a submission, lacks samples, or contains rows that the
-            devkit rejects.
-        DataError: if the split or a token is unknown, no sample is given, or the data set has no
-            annotations.
+            metrics cannot score, see ``bev.evaluation.nuscenes.rows``.
+        DataError: if the split or a token is unknown, or no sample is given.
+        NoGroundTruthError: if the data set has no annotations.
     """
     if isinstance(samples, str):
         name, by_file = f"split {samples!r}", is_predefined_split(samples)
@@ -155,7 +156,7 @@ def counted_boxes(
             f"There is no sample to evaluate {path} on; name a split or at least one token."
         )
     if not len(index.sample_annotation.category):
-        raise DataError(
+        raise NoGroundTruthError(
             f"Version {index.version} has no annotations, so {name} cannot be evaluated here;"
             f" upload {path} to the benchmark's server."
         )
@@ -214,17 +215,14 @@ def _load_predictions(
     chosen = {
         token: results[token] for token in (results if by_file else tokens) if token in wanted
     }
+    for token, rows in chosen.items():
+        check_rows(path, token, rows)
     most = max(len(rows) for rows in chosen.values())
     if most > config.max_boxes_per_sample:
         raise SubmissionError(
             f"{path} has a sample with {most} boxes; {config.max_boxes_per_sample} are allowed."
         )
-    try:
-        return EvalBoxes.deserialize(chosen, DetectionBox), meta
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise SubmissionError(
-            f"{path} contains a row that the devkit rejects: {error!r}."
-        ) from error
+    return EvalBoxes.deserialize(chosen, DetectionBox), meta
 
 
 def _write_json(path: Path, content: dict) -> None:
