@@ -1,7 +1,9 @@
 """Validation metrics, and their record in the run folder."""
 
 import json
+import math
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch.distributed
@@ -10,9 +12,8 @@ from lightning import Callback, LightningModule, Trainer
 from bev.config import Experiment
 from bev.data.batch import Batch
 from bev.data.source import FrameSource
-from bev.errors import BevError, TrainingError
 from bev.evaluation.base import EvaluatedSplit
-from bev.evaluation.evaluation import Evaluation, Result
+from bev.evaluation.evaluation import Evaluation, Result, described, headline
 from bev.models.detector import Prediction
 
 
@@ -20,10 +21,13 @@ class ValidationMetrics(Callback):
     """Evaluates the validation split: predictions of all ranks, scored on rank 0.
 
     Figures are logged as ``val/<name>``: the official nuScenes metrics, the depth errors if
-    validation loads lidar, and the figures of each head; see ``bev.evaluation``.
+    validation loads lidar, and the figures of each head; see ``bev.evaluation``. An evaluation that
+    fails is reported and does not end the training; the headline figure is then NaN.
 
     Attributes:
-        result: result of the latest validation (rank 0).
+        headline: name of the figure that selects the best checkpoint.
+        result: result of the latest validation (rank 0), of the heads that have one.
+        fault: sentence about the latest validation if it failed (rank 0); otherwise empty.
         trained: whether training has begun in this part of the run.
         validated_step: step of the latest validation; -1 before the first one.
         training_seconds: duration of all parts of the run, without validation.
@@ -38,7 +42,9 @@ class ValidationMetrics(Callback):
         self.run, self.config = run, config
         self.source: FrameSource | None = None
         self.evaluation: Evaluation | None = None
+        self.headline = headline(config.model, config.data)
         self.result: Result | None = None
+        self.fault = ""
         self.trained = False
         self.validated_step = -1
         self.training_seconds = 0.0
@@ -49,6 +55,7 @@ class ValidationMetrics(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.evaluation = Evaluation(self.config.model, self.config.data)
+        self.result, self.fault = None, ""
         self.training_seconds, self._resumed_at = self._seconds(), None
         if trainer.world_size > 1:
             # Batch norm statistics differ between ranks: validate those that rank 0 will save.
@@ -59,30 +66,23 @@ class ValidationMetrics(Callback):
         self,
         trainer: Trainer,
         module: LightningModule,
-        outputs: Prediction,
+        outputs: Prediction | Exception,
         batch: Batch,
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        self._running.update(outputs, batch)
+        with suppress(Exception):  # raised by compute() on rank 0
+            if isinstance(outputs, Exception):
+                self._running.fail(outputs)
+            else:
+                self._running.update(outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._running.gather()
-        scalars: dict[str, float] | BevError = {}
+        scalars = {self.headline: math.nan}
         if trainer.is_global_zero:
-            try:
-                scalars = self._evaluate(trainer)
-            except BevError as error:  # raised on all ranks below: the others wait
-                scalars = error
-            except Exception as error:
-                if trainer.world_size == 1:
-                    raise
-                scalars = TrainingError(
-                    f"The evaluation failed on rank 0: {type(error).__name__}: {error}"
-                )
+            scalars |= self._evaluate(trainer)
         scalars = trainer.strategy.broadcast(scalars)
-        if isinstance(scalars, BevError):
-            raise scalars
         self.evaluation = None
         module.log_dict(
             {f"val/{name}": value for name, value in scalars.items()}, rank_zero_only=False
@@ -110,22 +110,31 @@ class ValidationMetrics(Callback):
     def _evaluate(self, trainer: Trainer) -> dict[str, float]:
         data = self.config.data
         split = data.splits[1]
-        self.source = self.source or data.source.open(data)
-        place = EvaluatedSplit(self.source, split, self.run / "evaluation" / split)
-        result = self._running.compute(place)
+        try:
+            self.source = self.source or data.source.open(data)
+            place = EvaluatedSplit(self.source, split, self.run / "evaluation" / split)
+            result = self._running.compute(place)
+        except Exception as error:
+            result = self._running.result
+            self.fault = result.missing or f"The evaluation failed: {described(error)}"
         self.result, scalars = result, result.scalars()
         minutes = self.training_seconds / 60
+        heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
+        print(f"\n{heading}\n{result.text() or self.fault}", flush=True)
+        if scalars:
+            self._record(trainer, result)
+        return scalars
+
+    def _record(self, trainer: Trainer, result: Result) -> None:
+        """Add a line to the history of validations."""
         classes = result.classes.items()
         average_precision = {name: values["AP"] for name, values in classes if "AP" in values}
         entry = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            "training_minutes": round(minutes, 2),
-            **scalars,
+            "training_minutes": round(self.training_seconds / 60, 2),
+            **result.scalars(),
             **({"AP": average_precision} if average_precision else {}),
         }
         with (self.run / "evaluation" / "history.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
-        heading = f"{split} after {trainer.global_step} steps, {minutes:.1f} minutes of training"
-        print(f"\n{heading}\n{result.text()}", flush=True)
-        return scalars

@@ -107,8 +107,12 @@ class TrainingModule(LightningModule):
 
     def validation_step(  # type: ignore[override]  # Lightning passes any output to callbacks
         self, batch: Batch, batch_index: int
-    ) -> Prediction:
-        return self.model.predict(batch)
+    ) -> Prediction | Exception:
+        """Predict a batch; an error is returned, since it must not end the training."""
+        try:
+            return self.model.predict(batch)
+        except Exception as error:
+            return error
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         config = self.config

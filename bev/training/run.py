@@ -9,7 +9,8 @@ from lightning import Callback
 from bev.config import Experiment, code_files, save_config
 from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
-from bev.evaluation.evaluation import Result, headline, try_out
+from bev.errors import TrainingError
+from bev.evaluation.evaluation import Result, described, try_out
 from bev.machine import device_name, local_processes, peak_memory
 from bev.models import Detector
 from bev.serialization import to_plain
@@ -34,7 +35,7 @@ class FinishedRun:
         config: the experiment.
         model: detector with the (averaged) weights that were evaluated, on its device.
         frames: validation key frames.
-        result: result of the last validation.
+        result: result of the last validation, of the heads that have one.
     """
 
     folder: Path
@@ -64,7 +65,8 @@ def train(
         Run folder, and result of the last validation (None on ranks other than 0).
 
     Raises:
-        BevError: for invalid data, weights, checkpoints or settings; see ``bev.errors``.
+        BevError: for invalid data, weights, checkpoints or settings, see ``bev.errors``; also if
+            the last validation failed, after the functions of ``finish`` have been called.
     """
     check_settings(config)
     devices = local_processes(config.train.devices)
@@ -92,9 +94,8 @@ def _train_in(
     try_out(model, KeyFrames(data.frames["train"], config.data, training=True)[0], config.data)
     module = TrainingModule(model, config.train, config.data.batch_size)
     metrics = ValidationMetrics(folder, config)
-    score = headline(config.model, config.data)
     all_callbacks = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
-    trainer = build_trainer(config.train, folder, devices, score, all_callbacks)
+    trainer = build_trainer(config.train, folder, devices, metrics.headline, all_callbacks)
     earlier: list[tuple[Path, Path]] = []
     if trainer.is_global_zero:
         earlier = keep_records(folder)
@@ -114,16 +115,28 @@ def _train_in(
             if not metrics.trained:
                 put_back(earlier)  # the checkpoint cannot be resumed
             raise
-        if metrics.validated_step != trainer.global_step:
-            trainer.validate(module, data, verbose=False)
-    result = metrics.result
-    if not trainer.is_global_zero or result is None:
+        steps = trainer.global_step
+        if metrics.validated_step != steps:
+            try:
+                trainer.validate(module, data, verbose=False)
+            except Exception as error:
+                if trainer.world_size > 1:  # the other processes wait for this one
+                    raise
+                metrics.fault = f"The evaluation failed: {described(error)}"
+    if not trainer.is_global_zero:
         return None
+    result = metrics.result or Result({}, {"": metrics.fault})
     run = FinishedRun(folder, config, module.model, data.frames["val"], result)
     for step in finish:
         step(run)
+    if metrics.fault:
+        last = folder / "checkpoints" / "last.ckpt"
+        raise TrainingError(
+            f"{metrics.fault.rstrip('.')}; the run in {folder} is trained, and --resume {last}"
+            " evaluates it again."
+        )
     RunRecord(
-        steps=trainer.global_step,
+        steps=steps,
         training_minutes=round(metrics.training_seconds / 60, 3),
         parameters=sum(p.numel() for p in model.parameters()),
         peak_memory=peak_memory(),

@@ -59,6 +59,7 @@ def test_the_best_score_is_kept_across_runs(tmp_path, function):
         BestCheckpoint(tmp_path, "NDS").on_validation_end(trainer, LightningModule())
         written = [Path(call.args[0]) for call in trainer.save_checkpoint.call_args_list]
         assert written == [tmp_path / "best.ckpt"] * saved
+
     assert json.loads((tmp_path / "best.json").read_text()) == {"NDS": 0.5, "epoch": 1, "step": 4}
 
 
@@ -69,3 +70,12 @@ def test_a_half_written_best_score_keeps_the_earlier_one(tmp_path, full_disk):
     with pytest.raises(OSError, match="No space"):
         best.on_validation_end(validated(0.5), LightningModule())
     assert json.loads((tmp_path / "best.json").read_text())["NDS"] == 0.25
+
+
+def test_without_a_score_the_latest_checkpoint_is_the_best(tmp_path):
+    """A validation that failed has no score; the first score replaces it, even a negative one."""
+    for score in (math.nan, math.nan, -5.0):
+        trainer = validated(score)
+        BestCheckpoint(tmp_path, "NDS").on_validation_end(trainer, LightningModule())
+        assert trainer.save_checkpoint.call_count == 1
+        assert (tmp_path / "best.json").exists() == (score == -5.0)

@@ -130,6 +130,9 @@ class LastCheckpoint(ModelCheckpoint):
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``best.ckpt``, and its score in ``best.json`` next to it.
 
+    Until there is a score, ``best.ckpt`` is that of the latest validation: one that failed or had
+    no ground truth, whose score is NaN.
+
     The score is kept in a file, so that it survives resuming, and so that the validation after the
     end of training counts as any other.
 
@@ -154,9 +157,11 @@ class BestCheckpoint(ModelCheckpoint):
         return {}
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Return whether a score is above the recorded one."""
+        """Return whether a score is above the recorded one, or there is none yet."""
         best = json.loads(self.record.read_text()) if self.record.exists() else {}
-        better = current is not None and bool(current > best.get(self.figure, -1.0))
+        better = current is not None and (
+            self.figure not in best or bool(current > best[self.figure])
+        )
         return trainer.strategy.broadcast(better)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -168,7 +173,7 @@ class BestCheckpoint(ModelCheckpoint):
         else:  # ModelCheckpoint saves only while fitting
             trainer.save_checkpoint(self.path, weights_only=False)
         raise_fault(trainer)
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not score.isnan():
             entry = {self.figure: score.item()}
             entry |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
             with replacing(self.record) as partial:

@@ -1,0 +1,95 @@
+"""A validation that fails ends no training and loses no results; it can be repeated."""
+
+import csv
+import json
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from bev.errors import DataError, NoGroundTruthError, TrainingError
+from bev.evaluation.nuscenes.boxes import OfficialScorer
+from bev.models import Detector
+from bev.training.checkpoint.loading import read_checkpoint
+from bev.training.record import is_finished
+from bev.training.run import train
+from bev.visualization.report.run import report_run
+
+
+@pytest.fixture(scope="module")
+def short(quick):
+    """Three epochs of one step, each with a validation of one batch."""
+    data = replace(quick.data, cameras=("CAM_FRONT",), fraction=0.5, batch_size=4)
+    return replace(quick, data=data, train=replace(quick.train, epochs=3, pictures=0))
+
+
+def run(config, name, resume=None):
+    config = replace(config, train=replace(config.train, run_name=name))
+    return train(config, resume, finish=[report_run])
+
+
+def on_call(number, error):
+    """Patch of the scorer of boxes: one call fails."""
+    calls, plain = [], OfficialScorer.compute
+
+    def compute(self, records, split):
+        calls.append(split)
+        if len(calls) == number:
+            raise error
+        return plain(self, records, split)
+
+    return patch.object(OfficialScorer, "compute", compute)
+
+
+def test_results_survive_a_failing_evaluation(short, capsys):
+    """The second validation fails in the network, the last one in the metrics."""
+    calls, plain = [], Detector.predict
+
+    def predict(self, batch, *others):
+        calls.append(batch)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        return plain(self, batch, *others)
+
+    folder = short.train.runs / short.name / "failing"
+    last = folder / "checkpoints" / "last.ckpt"
+    message = f"The evaluation of head model.head failed: no such metric.*--resume {last} evaluates"
+    with (
+        patch.object(Detector, "predict", predict),
+        on_call(2, DataError("no such metric.")),
+        pytest.raises(TrainingError, match=message),
+    ):
+        run(short, "failing")
+    out = capsys.readouterr().out
+    assert "The evaluation of head model.head failed: RuntimeError: out of memory" in out
+    steps = [read_checkpoint(folder / "checkpoints" / name)["global_step"]
+             for name in ("best.ckpt", "last.ckpt")]  # fmt: skip
+    assert steps == [1, 3]
+    assert json.loads((folder / "checkpoints" / "best.json").read_text())["step"] == 1
+    history = (folder / "evaluation" / "history.jsonl").read_text().splitlines()
+    assert [("NDS" in json.loads(line), json.loads(line)["step"]) for line in history] == [
+        (True, 1), (False, 3),
+    ]  # fmt: skip
+    with (folder / "metrics.csv").open() as file:
+        scores = [row["val/NDS"] for row in csv.DictReader(file) if row["val/NDS"]]
+    assert len(scores) == 3 and scores[1:] == ["nan", "nan"]
+    assert "no such metric" in (folder / "report.html").read_text()
+    split = folder / "evaluation" / "synthetic_val"
+    assert (split / "results_nusc.json").is_file()
+    assert not (split / "metrics_summary.json").exists()  # that of the first validation
+    assert not is_finished(folder)
+
+    with patch.object(Detector, "loss", side_effect=AssertionError("trains again")):
+        _, result = run(short, "failing", last)
+    assert "NDS" in result.scalars() and is_finished(folder)
+
+
+def test_a_run_without_ground_truth_to_validate_on_is_finished(short, capsys):
+    config = replace(short, train=replace(short.train, epochs=1))
+    with on_call(1, NoGroundTruthError("nothing is annotated.")):
+        folder, result = run(config, "unscored")
+    assert result.missing == "nothing is annotated." and "NDS" not in result.scalars()
+    assert capsys.readouterr().out.count("nothing is annotated.") == 1
+    assert "nothing is annotated." in (folder / "report.html").read_text()
+    assert (folder / "checkpoints" / "best.ckpt").is_file() and is_finished(folder)
+    assert not (folder / "checkpoints" / "best.json").exists()
