@@ -13,6 +13,10 @@ class DataError(BevError):
     """Missing, damaged or inconsistent data; the message names the file or token."""
 
 
+class NoGroundTruthError(DataError):
+    """A split without ground truth: its results are written, and cannot be scored."""
+
+
 class ConfigError(BevError):
     """An invalid config file, saved config or setting."""
 

@@ -9,7 +9,7 @@ import yaml
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice, DataConfig
-from bev.errors import ConfigError
+from bev.errors import ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.circumstances import circumstances, folder_name, range_limit
 from bev.evaluation.evaluation import Result, evaluators
@@ -48,7 +48,11 @@ def score_results(
     nuscenes = NuScenesConfig()
     opened = nuscenes.open(DataConfig(nuscenes, root=data.root, version=data.version))
     place = EvaluatedSplit(opened, split, folder, within)
-    metrics = evaluate_submission(source, opened.index, split, folder, within)
+    try:
+        metrics = evaluate_submission(source, opened.index, split, folder, within)
+    except NoGroundTruthError as error:
+        print(error)
+        return
     result = _with_displacement(Result({"head": metrics.scores()}), source, place, displacement)
     _report(result, source, split, folder, " ".join(notices.values()))
 
@@ -84,10 +88,17 @@ def evaluate_checkpoint(
     with ending_workers():
         evaluation = predict(model.to(device), loader, device, blank)
     place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
-    result = evaluation.compute(place)
-    result = _with_displacement(result, folder / SUBMISSION, place, displacement)
+    fault = None
+    try:
+        result = evaluation.compute(place)
+    except Exception as error:  # raised again once the scores of the other heads are reported
+        result, fault = evaluation.result, error
+    if not result.missing:
+        result = _with_displacement(result, folder / SUBMISSION, place, displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     _report(result, source, split, folder, " ".join(notices.values()), text)
+    if fault is not None:
+        raise fault
 
 
 def _with_displacement(

@@ -91,8 +91,22 @@ class Evaluator:
         """Replace the accumulated results by the states of all processes."""
         raise NotImplementedError
 
+    def write(self, split: EvaluatedSplit) -> Path | None:
+        """Write the results, once all samples of the split have been added, before any is scored.
+
+        Scores of an earlier evaluation in the folder, which they do not belong to, are removed.
+
+        Returns:
+            File to hand in, for example to a benchmark's server; None if there is none.
+        """
+        return None
+
     def compute(self, split: EvaluatedSplit) -> Scores:
-        """Compute the scores once all samples of the split have been added, and write files."""
+        """Compute the scores after :meth:`write`, and write files of scores.
+
+        Raises:
+            NoGroundTruthError: if the split has no ground truth.
+        """
         raise NotImplementedError
 
     def read(self, folder: Path) -> Scores:

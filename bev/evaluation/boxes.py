@@ -17,11 +17,11 @@ from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.data.source import SourceConfig
-from bev.errors import DataError
+from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled, evaluator
 from bev.evaluation.center_distance import match_boxes, read_scores, score_boxes
 from bev.evaluation.results_file import RESULTS, read_boxes, write_boxes
-from bev.evaluation.scores import SUMMARY, Scores
+from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
 
@@ -52,13 +52,16 @@ class BoxScorer:
         """
         return boxes.to("cpu")
 
+    def write(self, records: Mapping[str, Any], split: EvaluatedSplit) -> Path:
+        """Write the records of all samples of a split to its folder."""
+        return write_boxes(split.folder / RESULTS, records, self.labels)
+
     def compute(self, records: Mapping[str, Any], split: EvaluatedSplit) -> Scores:
-        """Score the records of all samples of a split, and write files to its folder.
+        """Score the records of all samples of a split, and write the scores to its folder.
 
         Raises:
-            DataError: if the split has no ground truth.
+            NoGroundTruthError: if the split has no ground truth.
         """
-        write_boxes(split.folder / RESULTS, records, self.labels)
         result = score_boxes(records, self._gt_boxes(split), self.labels, split.within)
         result.write(split.folder)
         return result.scores
@@ -75,9 +78,9 @@ class BoxScorer:
 
     def _gt_boxes(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
         if not split.source.annotated:
-            raise DataError(
+            raise NoGroundTruthError(
                 f"The data in {split.source.data.root} have no annotations, so boxes cannot be"
-                f" scored on split {split.name!r}."
+                f" scored on split {split.name!r}; {split.folder / RESULTS} contains them."
             )
         frames = split.source.frames(split.name)
         return {frame.token: frame.boxes[frame.counted(1)] for frame in frames}
@@ -116,6 +119,11 @@ class BoxEvaluator(Evaluator):
 
     def merge(self, states: Sequence[dict[str, Any]]) -> None:
         self.records = {token: record for state in states for token, record in state.items()}
+
+    def write(self, split: EvaluatedSplit) -> Path:
+        for name in (SUMMARY, DETAILS):
+            (split.folder / name).unlink(missing_ok=True)
+        return self.scorer.write(self.records, split)
 
     def compute(self, split: EvaluatedSplit) -> Scores:
         return self.scorer.compute(self.records, split)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from bev.data.labels import LabelSpace, ObjectClass
-from bev.errors import DataError, SubmissionError
+from bev.errors import DataError, NoGroundTruthError, SubmissionError
 from bev.evaluation.matches import (
     DISTANCES,
     ERROR_DISTANCE,
@@ -143,8 +143,8 @@ def match_boxes(
     Raises:
         SubmissionError: if a sample has no predictions (use an empty ``Boxes3D`` for no boxes), or
             predicted boxes cannot be scored.
-        DataError: if ground truth cannot be scored, or there is none at all, so that no metric is
-            defined.
+        DataError: if ground truth cannot be scored.
+        NoGroundTruthError: if there is none at all, so that no metric is defined.
     """
     missing = sorted(set(gt_boxes) - set(predicted))
     if missing:
@@ -164,7 +164,7 @@ def match_boxes(
         check_boxes(token, annotated, labels, "ground-truth", DataError)
         annotations += _counted(token, annotated, labels, within, predicted=False)
     if not annotations:
-        raise DataError(
+        raise NoGroundTruthError(
             f"None of the {len(gt_boxes)} samples has ground truth of"
             f" {', '.join(labels.names) or 'any class'}{_reach(within)}, so boxes cannot be scored;"
             " choose a split with ground truth."

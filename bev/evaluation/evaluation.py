@@ -6,8 +6,11 @@ once at the end. The metrics are defined by each head's evaluator, see ``bev.eva
 """
 
 import traceback
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import torch.distributed
 
@@ -17,7 +20,7 @@ import bev.evaluation.nuscenes.boxes
 import bev.evaluation.segmentation  # noqa: F401  (imports register evaluators)
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
-from bev.errors import BevError, ConfigError
+from bev.errors import BevError, ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
 from bev.evaluation.sample_sums import SampleSums, total
 from bev.evaluation.scores import Scores
@@ -32,9 +35,13 @@ class Result:
 
     Attributes:
         heads: scores of each head, by name.
+        unscored: reason for each head that has no scores, by name.
+        files: file of results to hand in of each head that has one, by name.
     """
 
     heads: Mapping[str, Scores]
+    unscored: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def scalars(self) -> dict[str, float]:
         """All figures by name, for a logger."""
@@ -50,9 +57,18 @@ class Result:
         """Definition of figures, if it is needed to compare them; otherwise empty."""
         return " ".join(one.note for one in self.heads.values() if one.note)
 
+    @property
+    def missing(self) -> str:
+        """Sentence about heads that have no scores; empty if all have."""
+        names = sorted(self.unscored, key=lambda name: name not in self.files)
+        if not names:
+            return ""
+        others = f"; not scored either: {', '.join(names[1:])}." if names[1:] else "."
+        return self.unscored[names[0]].rstrip(".") + others
+
     def text(self) -> str:
         """Text table for a terminal, without a trailing line break."""
-        return scores_table(self.heads)
+        return "\n".join(filter(None, [scores_table(self.heads), self.missing]))
 
 
 def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:
@@ -93,12 +109,24 @@ def headline(model: DetectorConfig, data: DataConfig) -> str:
     return names[0]
 
 
+class _Failed(NamedTuple):
+    """State of an evaluator that has failed, in place of its results."""
+
+    reason: str
+
+
 class Evaluation:
     """Accumulates the predictions of a detector on a split, and computes the scores.
+
+    A head whose evaluation fails is left out of what follows; those of the others go on.
 
     Args:
         model: settings of the detector.
         data: settings of the data to evaluate on.
+
+    Attributes:
+        result: result of :meth:`compute`, of the heads that have one if it raises an error.
+        errors: error of each head whose evaluation has failed, by name.
 
     Raises:
         ConfigError: see :func:`evaluators`.
@@ -106,36 +134,96 @@ class Evaluation:
 
     def __init__(self, model: DetectorConfig, data: DataConfig) -> None:
         self.evaluators = evaluators(model, data)
+        self.result = Result({})
+        self.errors: dict[str, Exception] = {}
+
+    @property
+    def going(self) -> dict[str, Evaluator]:
+        """Evaluators that have not failed, by the head's name."""
+        return {n: one for n, one in self.evaluators.items() if n not in self.errors}
 
     def update(self, prediction: Prediction, batch: Batch) -> None:
-        """Add the predictions of a batch."""
-        for name, one in self.evaluators.items():
-            one.update(prediction.results[name], batch)
+        """Add the predictions of a batch; raises the errors of evaluators that fail first here."""
+        before = len(self.errors)
+        for name, one in self.going.items():
+            with self._noting(name):
+                one.update(prediction.results[name], batch)
+        self._raise_new(before)
+
+    def fail(self, error: Exception) -> None:
+        """Note that no head can be evaluated, because a batch could not be predicted."""
+        self.errors |= dict.fromkeys(self.going, error)
 
     def gather(self) -> None:
-        """Gather the results of all processes on rank 0; no effect with a single process."""
+        """Gather the results of all processes on rank 0; no effect with a single process.
+
+        A head that has failed in one process has failed in all of them.
+        """
         distributed = torch.distributed
         if not (distributed.is_available() and distributed.is_initialized()):
             return
         first = distributed.get_rank() == 0
         parts: list | None = [None] * distributed.get_world_size() if first else None
-        distributed.gather_object({n: one.state() for n, one in self.evaluators.items()}, parts)
-        if parts is not None:
-            for name, one in self.evaluators.items():
-                one.merge([part[name] for part in parts])
+        states: dict = {name: one.state() for name, one in self.going.items()}
+        states |= {name: _Failed(described(error)) for name, error in self.errors.items()}
+        distributed.gather_object(states, parts)
+        for name, one in self.evaluators.items() if parts is not None else ():
+            of_head = [state[name] for state in parts or ()]
+            failed = next((state for state in of_head if isinstance(state, _Failed)), None)
+            if failed is None:
+                one.merge(of_head)
+            else:
+                self.errors.setdefault(name, BevError(failed.reason))
 
     def compute(self, split: EvaluatedSplit) -> Result:
-        """Compute the scores once every sample of the split has been added, and write files.
+        """Write the results, then score them, once every sample of the split has been added.
+
+        Heads without ground truth have no scores. If the evaluation of a head fails, the other
+        heads are still written and scored before the error is raised.
 
         Raises:
             ConfigError: if two heads have a figure of the same name.
-            DataError: if the data have no ground truth.
+            Exception: the error of the first head that has failed.
         """
-        result = Result({name: one.compute(split) for name, one in self.evaluators.items()})
+        files, heads, unscored = {}, {}, {}
+        for name, one in self.going.items():
+            with self._noting(name):
+                if path := one.write(split):
+                    files[name] = path
+        for name, one in self.going.items():
+            with self._noting(name):
+                try:
+                    heads[name] = one.compute(split)
+                except NoGroundTruthError as error:
+                    unscored[name] = str(error)
+        for name, failure in self.errors.items():
+            unscored[name] = f"The evaluation of head model.{name} failed: {described(failure)}"
+        self.result = Result(heads, unscored, files)
+        self._raise_new(0)
         owners: dict[str, str] = {}
-        for name, one in result.heads.items():
-            _claim(owners, "figure", one.figures, name)
-        return result
+        for name, scores in heads.items():
+            _claim(owners, "figure", scores.figures, name)
+        return self.result
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.errors[name] = error
+
+    def _raise_new(self, before: int) -> None:
+        for error in [*self.errors.values()][before:]:
+            raise error
+
+
+def described(error: Exception) -> str:
+    """Describe an error in one line; one that is no ``BevError`` by its type and place."""
+    if isinstance(error, BevError):
+        return str(error)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 
 
 @torch.no_grad()
@@ -179,11 +267,9 @@ def try_out(model: Detector, batch: Batch, data: DataConfig) -> None:
         except BevError:
             raise
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            last = traceback.extract_tb(error.__traceback__)[-1]
             raise ConfigError(
                 f"Head model.{name} ({type(head).__name__}) fails in its {step} for sample"
-                f" {batch.tokens[0]}: {text} ({last.filename}, line {last.lineno})"
+                f" {batch.tokens[0]}: {described(error)}"
             ) from error
     model.train(training)
 

@@ -1,5 +1,6 @@
 """Prediction of a split without a trainer."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -17,6 +18,8 @@ def predict(
     model: Detector, loader: DataLoader, device: torch.device, blank: bool = False
 ) -> Evaluation:
     """Predict every sample of a loader in float32, and accumulate the results for evaluation.
+
+    Stops early if the evaluation of every head has failed.
 
     Args:
         model: detector in evaluation mode, on ``device``.
@@ -36,7 +39,11 @@ def predict(
         batch = batch.to(device)
         if blank:
             batch = blanked(batch)
-        evaluation.update(model.predict(batch, cache), batch)
+        prediction = model.predict(batch, cache)
+        with suppress(Exception):  # raised by compute(), after the other heads are scored
+            evaluation.update(prediction, batch)
+        if not evaluation.going:
+            break
     return evaluation
 
 

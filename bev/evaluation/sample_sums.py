@@ -73,6 +73,10 @@ class SampleSums(Evaluator):
     def merge(self, states: Sequence[dict[str, np.ndarray]]) -> None:
         self.samples = {token: numbers for state in states for token, numbers in state.items()}
 
+    def write(self, split: EvaluatedSplit) -> None:
+        """Remove the numbers of an earlier evaluation; :meth:`compute` writes those of this one."""
+        self._file(split.folder).unlink(missing_ok=True)
+
     def compute(self, split: EvaluatedSplit) -> Scores:
         """Compute the scores, and write ``<name>.json``."""
         scores = self._scores(self.samples)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
-from bev.errors import DataError
+from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, evaluator
 from bev.evaluation.sample_sums import SampleSums
 from bev.evaluation.scores import Scores
@@ -85,12 +85,12 @@ class SegmentationSums(SampleSums):
         """Compute the scores, see ``SampleSums``.
 
         Raises:
-            DataError: if layers of boxes are evaluated and the data have no annotations.
+            NoGroundTruthError: if layers of boxes are evaluated and the data have no annotations.
         """
         for layer in self.model.label_space.layers:
             measured = any(name == f"IoU_{layer.name}" for name, _, _ in self.rows)
             if layer.of_boxes and measured and not split.source.annotated:
-                raise DataError(
+                raise NoGroundTruthError(
                     f"The data in {split.source.data.root} have no annotations, so {layer.name}s"
                     f" cannot be scored on split {split.name!r}."
                 )

@@ -11,7 +11,7 @@ from specs import gt_batch
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
-from bev.errors import ConfigError
+from bev.errors import ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, evaluator
 from bev.evaluation.evaluation import Evaluation, Result, headline
 from bev.evaluation.sample_sums import SampleSums
@@ -115,6 +115,76 @@ def test_numbers_of_too_few_samples_are_named():
     message = r"Counted\.measure returns numbers of 1 samples for a batch of 2"
     with pytest.raises(ConfigError, match=message):
         evaluated(TwoCounts(), first=(1.0,))
+
+
+class Failing(Exception):
+    """Raised by an evaluator of a user."""
+
+
+def test_a_failing_head_does_not_lose_the_results_of_another(tmp_path, monkeypatch):
+    """In a batch, or in its figures; the error is raised once the other head is written."""
+
+    def fail(self, *_):
+        if self.name == "first":
+            raise Failing("one\nlike this")
+        return plain(self, *_)
+
+    for method in ("measure", "figures"):
+        with monkeypatch.context() as patch:
+            plain, folder = getattr(Counted, method), tmp_path / method
+            found = evaluated(TwoCounts())
+            patch.setattr(Counted, method, fail)
+            batch = gt_batch([Boxes3D.empty()])
+            results = {name: torch.tensor([4.0]) for name in ("first", "second")}
+            prediction = Prediction([], results, DetectorOutput({}, None))
+            if method == "measure":
+                with pytest.raises(Failing):
+                    found.update(prediction, batch)
+                assert list(found.going) == ["second"]
+            found.update(prediction, batch)  # goes on without the head that has failed
+            with pytest.raises(Failing):
+                found.compute(split(folder))
+            assert found.result.scalars() == {"other": 4.5}  # token 0 again: (4 + 5) / 2
+            assert (folder / "second.json").is_file() and not (folder / "first.json").exists()
+            reason = "The evaluation of head model.first failed: Failing: one like this ("
+            assert found.result.missing.startswith(reason)
+
+
+def test_results_are_written_before_anything_is_scored(tmp_path, monkeypatch):
+    acts = []
+
+    def compute(self, place):
+        acts.append(("compute", self.name))
+        raise NoGroundTruthError(f"No ground truth of {self.name}.")
+
+    monkeypatch.setattr(Counted, "write", lambda self, _: acts.append(("write", self.name)))
+    monkeypatch.setattr(Counted, "compute", compute)
+    result = evaluated(TwoCounts()).compute(split(tmp_path))
+    assert acts == [(act, name) for act in ("write", "compute") for name in ("first", "second")]
+    assert result.missing == "No ground truth of first; not scored either: second."
+    assert result.text() == result.missing and result.scalars() == {}
+
+
+def test_a_head_that_fails_in_one_process_fails_in_all(monkeypatch):
+    found = evaluated(TwoCounts())
+    other = evaluated(TwoCounts())
+    other.errors["first"] = Failing("over there")
+    sent = []
+    distributed = "torch.distributed"
+    monkeypatch.setattr(f"{distributed}.is_initialized", lambda: True)
+    monkeypatch.setattr(f"{distributed}.get_world_size", lambda: 2)
+    monkeypatch.setattr(f"{distributed}.gather_object", lambda own, _: sent.append(own))
+    monkeypatch.setattr(f"{distributed}.get_rank", lambda: 1)
+    other.gather()
+
+    def gather(own, parts):
+        parts[:] = [own, *sent]
+
+    monkeypatch.setattr(f"{distributed}.gather_object", gather)
+    monkeypatch.setattr(f"{distributed}.get_rank", lambda: 0)
+    found.gather()
+    assert list(found.going) == ["second"]
+    assert str(found.errors["first"]) == "Failing: over there"
 
 
 def test_classes_are_in_a_table_below_the_figures():

@@ -44,9 +44,11 @@ class OfficialScorer(BoxScorer):
     ) -> list[dict]:
         return submission_rows(token, boxes, global_from_ego)
 
+    def write(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Path:
+        return write_submission(split.folder / SUBMISSION, records)
+
     def compute(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Scores:
-        path = write_submission(split.folder / SUBMISSION, records)
-        index = _index(split)
+        path, index = split.folder / SUBMISSION, _index(split)
         return evaluate_submission(path, index, split.name, split.folder, split.within).scores()
 
     def read(self, folder: Path) -> Scores:

@@ -68,6 +68,8 @@ def write_page(
         parts.append(f'<p class="where">{escape(subtitle)}</p>')
     if notice:
         parts.append(f'<p class="notice">{escape(notice)}</p>')
+    if result is not None and result.missing:
+        parts.append(f'<p class="notice">{escape(result.missing)}</p>')
     if result is not None and result.scalars():
         parts.append(_headline(result.scalars()))
     if result is not None and result.note:
