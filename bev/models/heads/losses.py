@@ -84,6 +84,18 @@ def focal_loss(
     return -(weight * torch.exp(gamma * (log_true - signed)) * log_true).sum()
 
 
+def mean_over_processes(count: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Mean of a tensor over all processes; unchanged if there is one process.
+
+    All processes must call this function equally often: it waits for them.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return count
+    total = count.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
 def class_loss(
     logits: Float[Tensor, "M D"], target: Int[Tensor, " M"], kind: str, focus: float = 2.0
 ) -> Float[Tensor, ""]:

@@ -22,8 +22,20 @@ from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.heads.center.adaptation import adapted_tasks
 from bev.models.heads.center.decode import DecodeConfig, decode
 from bev.models.heads.center.flip import averaged, flipped_back
-from bev.models.heads.center.loss import at_cells, attribute_loss, center_loss, direction_loss
-from bev.models.heads.center.targets import REGRESSION, TaskOutput, center_targets
+from bev.models.heads.center.loss import (
+    Normalizers,
+    at_cells,
+    attribute_loss,
+    center_loss,
+    direction_loss,
+    normalizers,
+)
+from bev.models.heads.center.targets import (
+    REGRESSION,
+    CenterTargets,
+    TaskOutput,
+    center_targets,
+)
 from bev.models.heads.losses import HeatmapLoss
 from bev.models.layers import conv_bn_relu
 
@@ -157,19 +169,18 @@ class CenterHead(Head):
         """Weighted loss terms, summed over tasks.
 
         The terms are ``heatmap``, ``regression`` and, if predicted, ``attribute`` and
-        ``direction``.
+        ``direction``. Each is divided by the mean number of boxes over all processes, which must
+        all compute the loss.
         """
+        targets = [self._targets(classes, batch.boxes) for classes in self.classes]
         first, *rest = [
-            self._task_loss(task_output, classes, batch.boxes)
-            for task_output, classes in zip(output, self.classes, strict=True)
+            self._task_loss(*task) for task in zip(output, targets, normalizers(targets), strict=True)
         ]
         return {name: sum((terms[name] for terms in rest), first[name]) for name in first}
 
-    def _task_loss(
-        self, output: TaskOutput, classes: Sequence[str], gt_boxes: Sequence[Boxes3D]
-    ) -> dict[str, Tensor]:
+    def _targets(self, classes: Sequence[str], gt_boxes: Sequence[Boxes3D]) -> CenterTargets:
         config, labels = self.config, [self.space.names.index(name) for name in classes]
-        targets = center_targets(
+        return center_targets(
             gt_boxes,
             labels,
             self.grid,
@@ -177,8 +188,18 @@ class CenterHead(Head):
             config.min_radius,
             config.direction_bins,
         )
+
+    def _task_loss(
+        self, output: TaskOutput, targets: CenterTargets, divisors: Normalizers
+    ) -> dict[str, Tensor]:
+        config = self.config
         heatmap, regression = center_loss(
-            output, targets, config.heatmap_loss, config.velocity_weight, config.velocity_beta
+            output,
+            targets,
+            config.heatmap_loss,
+            config.velocity_weight,
+            config.velocity_beta,
+            divisors,
         )
         terms = {
             "heatmap": config.heatmap_weight * heatmap,
@@ -186,10 +207,12 @@ class CenterHead(Head):
         }
         if self.widths["attribute"]:
             logits = at_cells(output.attribute, targets)
-            terms["attribute"] = config.attribute_weight * attribute_loss(logits, targets.attribute)
+            attribute = attribute_loss(logits, targets.attribute, divisors.attributes)
+            terms["attribute"] = config.attribute_weight * attribute
         if self.widths["direction"]:
             logits = at_cells(output.direction, targets)
-            terms["direction"] = config.direction_weight * direction_loss(logits, targets.direction)
+            direction = direction_loss(logits, targets.direction, divisors.boxes)
+            terms["direction"] = config.direction_weight * direction
         return terms
 
     @torch.no_grad()

@@ -6,13 +6,55 @@ L1 (Girshick, Fast R-CNN, 2015, equation 3, quadratic below ``velocity_beta``) i
 mean instead.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from bev.models.heads.center.targets import CenterTargets, TaskOutput
-from bev.models.heads.losses import HeatmapLoss
+from bev.models.heads.losses import HeatmapLoss, mean_over_processes
+
+_LEAST = 1e-4  # as published; the loss of no boxes is 0
+
+
+class Normalizers(NamedTuple):
+    """Numbers that the losses of one task are divided by.
+
+    With several processes these are means over the processes, as published, so that every box has
+    the same weight, however unequally boxes are distributed.
+
+    Attributes:
+        centres: cells that are the centre of a box, at least 1.
+        boxes: boxes inside the grid, at least 1e-4.
+        attributes: boxes with a known attribute, at least 1e-4.
+    """
+
+    centres: Float[Tensor, ""]
+    boxes: Float[Tensor, ""]
+    attributes: Float[Tensor, ""]
+
+
+def normalizers(targets: Sequence[CenterTargets]) -> list[Normalizers]:
+    """Normalizers of each task.
+
+    All processes must call this function for the same tasks: it waits for them.
+    """
+    counts = torch.stack(
+        [
+            torch.stack([count.sum() for count in (
+                task.heatmap == 1, torch.ones_like(task.attribute), task.attribute >= 0
+            )])
+            for task in targets
+        ]
+    )  # fmt: skip
+    means = mean_over_processes(counts.float())
+    return [
+        Normalizers(centres.clamp(min=1), *others.clamp(min=_LEAST).unbind())
+        for centres, others in zip(means[:, 0], means[:, 1:], strict=True)
+    ]
 
 
 def center_loss(
@@ -21,13 +63,16 @@ def center_loss(
     heatmap_loss: HeatmapLoss,
     velocity_weight: float,
     velocity_beta: float = 0.0,
+    divisors: Normalizers | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Heatmap loss and regression loss of one task, each divided by its number of boxes.
 
-    Unknown (NaN) targets do not contribute to the regression loss.
+    Unknown (NaN) targets do not contribute to the regression loss. ``divisors`` are the
+    normalizers of the task, by default those of ``targets``.
     """
-    centres = (targets.heatmap == 1).sum().clamp(min=1)
-    heatmap = heatmap_loss(output.heatmap, targets.heatmap) / centres
+    if divisors is None:
+        divisors = normalizers([targets])[0]
+    heatmap = heatmap_loss(output.heatmap, targets.heatmap) / divisors.centres
 
     errors = []
     for name, target in targets.regression.items():
@@ -40,7 +85,7 @@ def center_loss(
             error = (predicted - known).abs()
         errors.append(error)
     error = torch.cat(errors, dim=1)
-    return heatmap, error.sum() / max(len(error), 1)
+    return heatmap, error.sum() / divisors.boxes
 
 
 def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Tensor, "P C"]:
@@ -49,18 +94,27 @@ def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Te
     return maps.permute(0, 2, 3, 1)[sample, row, column]
 
 
-def attribute_loss(logits: Float[Tensor, "P A"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
+def attribute_loss(
+    logits: Float[Tensor, "P A"],
+    target: Int[Tensor, " P"],
+    divisor: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
     """Cross-entropy over the A attributes, averaged over the boxes with a known attribute.
 
     Args:
         logits: attribute logits of each box.
         target: attribute index of each box; -1 for none.
+        divisor: number that the sum is divided by, by default that of these boxes.
     """
     loss = F.cross_entropy(logits.float(), target, ignore_index=-1, reduction="sum")
-    return loss / (target >= 0).sum().clamp(min=1)
+    return loss / ((target >= 0).sum().clamp(min=1) if divisor is None else divisor)
 
 
-def direction_loss(logits: Float[Tensor, "P S"], target: Int[Tensor, " P"]) -> Float[Tensor, ""]:
-    """Cross-entropy over the S direction bins, averaged over the boxes."""
+def direction_loss(
+    logits: Float[Tensor, "P S"],
+    target: Int[Tensor, " P"],
+    divisor: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
+    """Cross-entropy over the S direction bins, averaged over the boxes (or ``divisor`` boxes)."""
     loss = F.cross_entropy(logits.float(), target, reduction="sum")
-    return loss / max(len(target), 1)
+    return loss / (max(len(target), 1) if divisor is None else divisor)
