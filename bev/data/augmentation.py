@@ -46,6 +46,8 @@ class ImageAugmentation:
         crop_top: range of a random fraction of the crop window's height, by which the window is
             moved up from the bottom of the resized image.
         random_left: draw the left edge of the crop window; otherwise the window is centred.
+        narrow_left: leave an image that is resized to less than the network's width at the left
+            edge, as published, also in evaluation; otherwise it is centred.
         flip: "off"; "independent" flips each image with probability 0.5 (as published); "mirror"
             flips all images and the BEV together with probability 0.5.
         rotation: maximum rotation in degrees; the angle is drawn from [-rotation, rotation].
@@ -59,6 +61,7 @@ class ImageAugmentation:
     stretch: float = 1.0
     crop_top: tuple[float, float] = (0.0, 0.0)
     random_left: bool = True
+    narrow_left: bool = False
     flip: Literal["off", "independent", "mirror"] = "independent"
     rotation: float = 5.4
     photometric: Photometric = TransformCall("torchvision.transforms.v2.Identity")
@@ -85,10 +88,16 @@ class ImageAugmentation:
     def still(self, scale: float = 0.0) -> "ImageAugmentation":
         """The deterministic counterpart for evaluation (as in Lift-Splat-Shoot and BEVDet).
 
-        The crop is the middle of the range of random crops, and ``stretch`` is kept.
+        The crop is the middle of the range of random crops; ``stretch`` and ``narrow_left`` are
+        kept.
         """
         middle = sum(self.crop_top) / 2
-        return replace(self.off(scale), crop_top=(middle, middle), stretch=self.stretch)
+        return replace(
+            self.off(scale),
+            crop_top=(middle, middle),
+            stretch=self.stretch,
+            narrow_left=self.narrow_left,
+        )
 
 
 @dataclass(frozen=True)
@@ -172,6 +181,7 @@ def _image_matrix(
     scale = (width / size[1]) * (1 + rng.uniform(*image.scale) / 0.44)
     spare = scale * size[1] - width
     left = spare * (rng.random() if image.random_left and spare > 0 else 0.5)
+    left = max(left, 0.0) if image.narrow_left else left
     top = scale * image.stretch * size[0] - height * (1 + rng.uniform(*image.crop_top))
     rotation = math.radians(rng.uniform(-image.rotation, image.rotation))
     return image_affine(image_size, scale, (top, left), flip, rotation, image.stretch)

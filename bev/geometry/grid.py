@@ -57,18 +57,26 @@ class BevGrid:
         return cells.long(), inside
 
     def floor(
-        self, x: Float[Tensor, "*points"], y: Float[Tensor, "*points"], z: Float[Tensor, "*points"]
+        self,
+        x: Float[Tensor, "*points"],
+        y: Float[Tensor, "*points"],
+        z: Float[Tensor, "*points"],
+        truncate: bool = False,
     ) -> tuple[tuple[Float[Tensor, "*points"], ...], Bool[Tensor, "*points"]]:
         """Cell indices (ix, iy, iz) of coordinates (metres) as floats, and a mask of points inside.
 
-        Indices of points outside the grid are not clamped.
+        Indices of points outside the grid are not clamped. With ``truncate``, indices are rounded
+        towards zero, as by the integer casts of published code: points up to one cell below a range
+        are counted in its cell 0.
         """
         indices, beyond = [], torch.zeros_like(x)
         for coordinate, (lo, _, step), size in zip(
             (x, y, z), (self.x, self.y, self.z), self.shape[::-1], strict=True
         ):
-            # Round with floor: a cast to integers would merge the cell below the range into cell 0.
-            index = coordinate.sub(lo).mul_(1 / step).floor_()
+            if truncate:
+                index = coordinate.sub(lo).div_(step).trunc_()
+            else:
+                index = coordinate.sub(lo).mul_(1 / step).floor_()
             # Sum the squared excess over all axes, to compare only once (NaN counts as outside).
             excess = index.clamp(0, size - 1).sub_(index)
             beyond.addcmul_(excess, excess)

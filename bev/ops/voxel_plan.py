@@ -47,10 +47,13 @@ class VoxelPlan:
 
     @classmethod
     @torch.no_grad()
-    def from_points(cls, points: Float[Tensor, "B N D H W 3"], grid: BevGrid) -> "VoxelPlan":
+    def from_points(
+        cls, points: Float[Tensor, "B N D H W 3"], grid: BevGrid, truncate: bool = False
+    ) -> "VoxelPlan":
         """Create the plan of the points of a frustum (BEV frame, metres).
 
         Points outside the grid and points that are not finite are ignored. Nothing is cached.
+        ``truncate`` rounds cell indices towards zero, see :meth:`BevGrid.floor`.
 
         Raises:
             ValueError: if the points have another shape.
@@ -60,7 +63,7 @@ class VoxelPlan:
                 "VoxelPlan.from_points: points must have the shape (B, N, D, H, W, 3) with at least"
                 f" one sample and one depth bin, not {tuple(points.shape)}."
             )
-        pattern = _plan(points, [*grid.x, *grid.y, *grid.z])
+        pattern = _plan(points, [*grid.x, *grid.y, *grid.z], truncate)
         batch, cameras, bins, height, width, _ = points.shape
         return cls((batch, cameras, bins, height, width), grid.shape, *pattern)
 
@@ -92,11 +95,11 @@ def index_dtype(points: int, cells: int) -> torch.dtype:
 
 @torch.library.custom_op("bev::voxel_plan", mutates_args=())
 def _plan(
-    points: Tensor, axes: list[float]
+    points: Tensor, axes: list[float], truncate: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Pattern of points (B, N, D, H, W, 3) in a grid with the axes (lo, hi, step) of x, y, z."""
     grid, bins = _grid(axes), points.shape[2]
-    cell, inside, cells = number_cells(points, grid)
+    cell, inside, cells = number_cells(points, grid, truncate)
     dtype = index_dtype(len(cell), cells)
     if points.device.type != "cpu":
         # Indices of points outside may be anything, including NaN: replace them before the cast.
@@ -109,7 +112,7 @@ def _plan(
 
 
 @_plan.register_fake
-def _(points: Tensor, axes: list[float]) -> tuple[Tensor, ...]:
+def _(points: Tensor, axes: list[float], truncate: bool = False) -> tuple[Tensor, ...]:
     planes, rows, columns = _grid(axes).shape
     count, cells = points.numel() // 3, points.shape[0] * planes * rows * columns
     pixels = count // points.shape[2]
@@ -123,8 +126,10 @@ def _grid(axes: list[float]) -> BevGrid:
     return BevGrid((x_lo, x_hi, x_step), (y_lo, y_hi, y_step), (z_lo, z_hi, z_step))
 
 
-def number_cells(points: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, int]:
-    """Compute the cell index of every point.
+def number_cells(
+    points: Tensor, grid: BevGrid, truncate: bool = False
+) -> tuple[Tensor, Tensor, int]:
+    """Compute the cell index of every point; ``truncate`` as in :meth:`BevGrid.floor`.
 
     Returns:
         (M,) cell of each point, in the order of points: floats up to 2^24 cells, where floats are
@@ -132,7 +137,7 @@ def number_cells(points: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, int]:
     """
     batch, (planes, rows, columns) = points.shape[0], grid.shape
     by_pixel = points.permute(5, 0, 1, 3, 4, 2).reshape(3, batch, -1).float()
-    (ix, iy, iz), inside = grid.floor(*by_pixel)
+    (ix, iy, iz), inside = grid.floor(*by_pixel, truncate=truncate)
     cells = batch * planes * rows * columns
     if cells >= 2**24:
         ix, iy, iz = (index.masked_fill_(~inside, 0).long() for index in (ix, iy, iz))

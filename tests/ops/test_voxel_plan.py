@@ -1,5 +1,7 @@
 """The pooling plan: both orders of points, both algorithms, and faults of published code."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -145,3 +147,59 @@ def test_sorting_has_no_data_dependent_shapes():
     cell = torch.zeros(60, dtype=torch.int32, device="meta")
     shapes = [tuple(part.shape) for part in transpose_by_sorting(cell, 6, 7)]
     assert shapes == [(60,), (60,), (8,), (60,), (60,), (11,)]
+
+
+def cells_by_casts(points, grid):
+    """{point: (sample, y, x, z)} with the integer casts of published code, one point at a time."""
+    found, number = {}, 0
+    batch, cameras, bins, rows, columns, _ = points.shape
+    for sample in range(batch):
+        for camera in range(cameras):
+            for row in range(rows):
+                for column in range(columns):
+                    for one in range(bins):
+                        point = points[sample, camera, one, row, column].tolist()
+                        place = []
+                        for value, (lo, hi, step) in zip(
+                            point, (grid.x, grid.y, grid.z), strict=True
+                        ):
+                            cell = int((value - lo) / step) if math.isfinite(value) else -1
+                            place.append(cell if 0 <= cell < round((hi - lo) / step) else None)
+                        if None not in place:
+                            found[number] = (sample, place[1], place[0], place[2])
+                        number += 1
+    return found
+
+
+@given(seed=st.integers(0, 2**31), extreme=st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_truncated_cells_are_those_of_integer_casts(seed, extreme):
+    """Coordinates are multiples of 1/8, for which all operations are exact."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randint(-60, 90, (2, 2, 4, 3, 3, 3), generator=generator) / 8
+    points[0, 0, 0, 0, 0, 1] = extreme
+    expected = cells_by_casts(points, GRID)
+    plan = VoxelPlan.from_points(points, GRID, truncate=True)
+    count = int(plan.cell_start[-1])
+    planes, rows, columns = GRID.shape
+    numbers = {
+        point: ((sample * rows + iy) * columns + ix) * planes + iz
+        for point, (sample, iy, ix, iz) in expected.items()
+    }
+    found = zip(plan.point_by_pixel[:count].tolist(), plan.cell_by_pixel[:count].tolist())
+    assert dict(found) == numbers
+    by_sorting = number_cells(points, GRID, truncate=True)[0][list(numbers)]
+    assert by_sorting.long().tolist() == list(numbers.values())
+
+
+def test_points_one_cell_below_a_range_are_folded_only_if_truncated():
+    """x from -4 in steps of 1, z from -2 in steps of 2: folded in (-5, -4) and (-4, -2)."""
+    x = [-5.0, -4.875, -4.0, -3.125, 7.875, 8.0, 0.5, 0.5]
+    z = [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -3.875, -4.0]
+    points = torch.tensor([x, [0.25] * 8, z]).T.view(1, 1, 8, 1, 1, 3)
+
+    def kept(**options):
+        plan = VoxelPlan.from_points(points, GRID, **options)
+        return plan.point_by_pixel[: int(plan.cell_start[-1])].tolist()
+
+    assert kept() == [2, 3, 4]
+    assert kept(truncate=True) == [1, 2, 3, 4, 6]

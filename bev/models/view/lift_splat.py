@@ -36,6 +36,10 @@ class LiftSplatConfig(ViewTransformConfig):
         ray_features: additionally input the viewing direction of each pixel in the BEV frame, the
             depth at which its ray meets flat ground, and the nearness of each depth point to the
             ground.
+        truncate: round cell indices towards zero, as published code does by integer casts: depth
+            points up to one cell below a range of the grid are counted in its first cell (in z,
+            with one cell of 8 m, the points of 8 m below the grid). For published weights; off,
+            such points are left out.
     """
 
     depth: DepthBinning = DepthBins(1.0, 60.0, 1.0)
@@ -43,6 +47,7 @@ class LiftSplatConfig(ViewTransformConfig):
     channels: int = 80
     frustum: Literal["centers", "corners"] = "centers"
     ray_features: bool = False
+    truncate: bool = False
 
     @property
     def predicts_depth(self) -> bool:
@@ -93,7 +98,7 @@ class LiftSplat(ViewTransform):
                 device=features.device,
             )
             points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
-            plan = VoxelPlan.from_points(points, self.grid)
+            plan = VoxelPlan.from_points(points, self.grid, self.config.truncate)
             if self.config.ray_features:
                 rays = ray_features(pixels, cameras, bev_from_ego)
                 geometry = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
