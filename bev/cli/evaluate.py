@@ -27,6 +27,8 @@ class Command:
             the run, or to the folder of the results file.
         flip_tta: average predictions over each scene and its mirror image (flip test-time
             augmentation; takes twice the time).
+        opencv_figures: evaluate segmented layers of boxes also against polygons filled by OpenCV,
+            as published by Lift-Splat-Shoot; these figures are named ``..._opencv``.
         blank: feed grey images, to measure what the model predicts without image content.
         within: evaluation range, metres; boxes farther from the ego vehicle are ignored, as are
             boxes beyond the official range of their class.
@@ -41,6 +43,7 @@ class Command:
     split: str = ""
     out: Path | None = None
     flip_tta: bool = False
+    opencv_figures: bool = False
     blank: bool = False
     within: float = math.inf
     displacement: tuple[int, ...] = ()
@@ -70,4 +73,6 @@ def main(arguments: list[str], prog: str) -> None:
     if command.source.suffix == ".json":
         score_results(*shared)
     else:
-        evaluate_checkpoint(*shared, command.rig, command.flip_tta, command.blank)
+        evaluate_checkpoint(
+            *shared, command.rig, command.flip_tta, command.blank, command.opencv_figures
+        )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,7 @@ from bev.evaluation.robustness import Perturbation
 from bev.evaluation.scores import Scores
 from bev.lab.analysis.displacement import displacement_figures
 from bev.machine import default_device
+from bev.models import SegmentationHeadConfig
 from bev.serialization import to_plain
 from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import ending_workers, make_loader
@@ -67,9 +69,18 @@ def evaluate_checkpoint(
     rig: Perturbation,
     flip_tta: bool,
     blank: bool,
+    opencv_figures: bool = False,
 ) -> None:
     """Run the detector of a checkpoint on a split and compute metrics of its predictions."""
     config, model = load_checkpoint(source, flip_tta=flip_tta)
+    if opencv_figures:
+        if not (isinstance(head := model.config.segmentation, SegmentationHeadConfig) and head.layers):
+            raise ConfigError(
+                f"--opencv-figures applies to BEV segmentation, and {source} has none; omit it."
+            )
+        head = replace(head, opencv_figures=True)
+        model.config = replace(model.config, segmentation=head)
+        config = replace(config, model=replace(config.model, segmentation=head))
     data = choice.apply(config.data)
     check_flip_tta(data.reference, {"no --flip-tta": config.model.flip_tta})
     split = split or data.splits[1]

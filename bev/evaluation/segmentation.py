@@ -24,6 +24,11 @@ RULE = (
     " truth of IoU is every annotated box; IoU_..._visible leaves out boxes of visibility 1"
     " (0-40 %), whose cells count as background."
 )
+OPENCV_RULE = (
+    " IoU_..._opencv: ground truth of Lift-Splat-Shoot's code, whose corners are rounded to cells"
+    " and whose polygons are filled by OpenCV, border cells included; figures published for it"
+    " compare with these."
+)
 _VISIBLE = 2  # lowest nuScenes visibility level above 40 %
 
 
@@ -33,7 +38,8 @@ class SegmentationSums(SampleSums):
 
     Layers of boxes have two figures: of all boxes, and of boxes with visibility above 40 %.
     ``mIoU`` is the mean over layers; for layers of boxes it uses the figure whose ground truth
-    matches that of training. Layers without polygons in the data are not evaluated.
+    matches that of training. Layers without polygons in the data are not evaluated. Figures named
+    ``..._opencv`` have the ground truth of Lift-Splat-Shoot's code (``config.opencv_figures``).
     """
 
     headlines, note = (MEAN,), RULE
@@ -44,15 +50,21 @@ class SegmentationSums(SampleSums):
     ) -> None:
         super().__init__(config, name, model, data)
         self.rows: list[tuple[str, int, int]] = []  # figure, layer, min. visibility
+        self.opencv: set[str] = set()  # figures whose ground truth OpenCV fills
         self.averaged: list[str] = []
         space = model.label_space
         for number, layer in enumerate(config.layers):
             if layer not in data.polygons.layers:
                 continue
             rows = [(f"IoU_{layer}", number, 0)]
-            if space.layers[space.layer_names.index(layer)].of_boxes:
+            of_boxes = space.layers[space.layer_names.index(layer)].of_boxes
+            if of_boxes:
                 rows.append((f"IoU_{layer}_visible", number, _VISIBLE))
             self.averaged.append(rows[-1 if config.min_visibility > 1 else 0][0])
+            if of_boxes and config.opencv_figures:
+                rows += [(f"{name}_opencv", number, level) for name, _, level in rows]
+                self.opencv |= {name for name, _, _ in rows[2:]}
+                self.note = RULE + OPENCV_RULE
             self.rows += rows
 
     @torch.no_grad()
@@ -62,14 +74,14 @@ class SegmentationSums(SampleSums):
             return torch.zeros(len(batch), 0, 2, dtype=torch.long)
         predicted = decoded > 0
         ground_truths = {
-            level: self.config.ground_truth(
-                batch.polygons, self.model.grid, self.model.label_space, level
+            (level, opencv): self.config.ground_truth(
+                batch.polygons, self.model.grid, self.model.label_space, level, opencv
             )
-            for level in {level for _, _, level in self.rows}
+            for level, opencv in {(level, name in self.opencv) for name, _, level in self.rows}
         }
         cells = []
-        for _, number, level in self.rows:
-            one, gt = predicted[:, number], ground_truths[level][:, number]
+        for name, number, level in self.rows:
+            one, gt = predicted[:, number], ground_truths[level, name in self.opencv][:, number]
             cells.append(torch.stack([one & gt, one | gt], dim=1).sum((2, 3)))
         return torch.stack(cells, dim=1)
 

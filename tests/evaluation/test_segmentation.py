@@ -157,3 +157,30 @@ def test_vehicles_without_annotations_are_not_scored(tmp_path):
         measured().compute(split(tmp_path, annotated=False))
     road = measured(layers=("drivable_area",)).compute(split(tmp_path, annotated=False))
     assert road.figures["mIoU"] == 0.5
+
+
+def test_figures_of_filled_polygons_say_so(tmp_path):
+    """The first vehicle fills x 0-2 and y 0-2, the second x 4-5 and y 0-1: 9 + 4 cells.
+
+    Of the 4 predicted cells in row 0, x 1, 2 and 4 are filled; one predicted cell of the other
+    sample is not.
+    """
+    model, data = settings()
+    head = replace(model.segmentation, opencv_figures=True)
+    found = SegmentationSums(head, "segmentation", model, data)
+    plain = measured()
+    vehicles = Boxes3D.cat([box(1.0, 1.0, 1.9, 1.9, 4), box(4.4, 0.6, 1.1, 0.9, 1)])
+    logits = torch.full((1, 2, 4, 6), -0.1)
+    logits[0, 0, 0, 1:5] = 0.1
+    polygons = [Polygons.of_boxes(vehicles, VEHICLE)]
+    found.update(logits, gt_batch(polygons=polygons))
+    names = [name for name, _, _ in found.rows]
+    opencv = ["IoU_vehicle_opencv", "IoU_vehicle_visible_opencv"]
+    assert names == [*list(EXPECTED)[:2], *opencv, "IoU_drivable_area"]
+    sums = dict(zip(names, found.samples["0"].tolist(), strict=True))
+    assert sums["IoU_vehicle_opencv"] == [3, 14]
+    assert sums["IoU_vehicle_visible_opencv"] == [2, 11]
+    assert found.averaged == plain.averaged
+    assert "filled by OpenCV" in found.note and "OpenCV" not in plain.note
+    note = Result({"segmentation": found.compute(split(tmp_path))}).note
+    assert note == found.note

@@ -87,9 +87,11 @@ def test_vehicles_are_evaluated_without_the_map_expansion(finished, segmenting, 
     given = ["evaluate.py", checkpoint, "--data.root", tmp_path, "--out", tmp_path]
     _, error = call(*given, code=1)
     assert "in evaluation with --data.layers and" in error
-    call(*given, "--data.layers", "vehicle")
+    call(*given, "--data.layers", "vehicle", "--opencv-figures")
     figures = json.loads((tmp_path / "segmentation.json").read_text())["figures"]
-    assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"}
+    opencv = {"IoU_vehicle_opencv", "IoU_vehicle_visible_opencv"}
+    assert set(figures) == {"mIoU", "IoU_vehicle", "IoU_vehicle_visible"} | opencv
+    assert figures["IoU_vehicle_opencv"] != figures["IoU_vehicle"]
     assert figures["IoU_vehicle"] == pytest.approx(result.scalars()["IoU_vehicle"], abs=2e-3)
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError, TrainingError
-from bev.geometry import BevGrid, Polygons, covered
+from bev.geometry import BevGrid, Polygons, covered, filled
 from bev.models.flip_tta import averaged_logits
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.layers import conv_bn_relu
@@ -42,6 +42,8 @@ class SegmentationHeadConfig(HeadConfig):
             applies to all.
         min_visibility: minimum nuScenes visibility level of ground-truth boxes of known visibility:
             1 for all boxes, 2 for boxes that are more than 40 % visible. Evaluation reports both.
+        opencv_figures: evaluate layers of boxes also against polygons filled by OpenCV, as
+            published by Lift-Splat-Shoot; these figures are named ``..._opencv``.
     """
 
     layers: tuple[str, ...] = ()
@@ -50,6 +52,7 @@ class SegmentationHeadConfig(HeadConfig):
     positive_weight: float = 2.13
     weight: tuple[float, ...] = (1.0,)
     min_visibility: int = 1
+    opencv_figures: bool = False
 
     def __post_init__(self) -> None:
         if len(self.weight) not in (1, len(self.layers)):
@@ -112,6 +115,7 @@ class SegmentationHeadConfig(HeadConfig):
         grid: BevGrid,
         labels: LabelSpace,
         min_visibility: int = 0,
+        opencv: bool = False,
     ) -> Bool[Tensor, "B K Y X"]:
         """Ground-truth mask of the cells covered by each of the K layers.
 
@@ -121,6 +125,7 @@ class SegmentationHeadConfig(HeadConfig):
             labels: label space of the polygons.
             min_visibility: polygons of a known visibility level below this are ignored; 0 for all
                 polygons.
+            opencv: fill polygons with OpenCV, see :func:`bev.geometry.filled`.
 
         Raises:
             DataError: if the batch has no polygons.
@@ -131,6 +136,9 @@ class SegmentationHeadConfig(HeadConfig):
                 f" --data.polygons.layers {' '.join(self.layers)}."
             )
         numbers = [labels.layer_names.index(name) for name in self.layers]
+        if opencv:
+            mask = filled(polygons, numbers, grid, min_visibility)
+            return mask.to(polygons[0].edges.device)
         return covered(polygons, numbers, grid, min_visibility)
 
 
