@@ -183,9 +183,9 @@ class Detector(nn.Module):
         # without gradients would be reused where gradients are needed.
         size = batch.image_size
         features, lifted = self._lift(batch.views, size, batch.bev_from_ego, cache)
-        adjacent = []
+        adjacent, left_out = [], self.training and self.temporal.left_out
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.temporal.gradient):
-            for views in batch.adjacent:
+            for views in () if left_out else batch.adjacent:
                 with torch.autocast(features.device.type, enabled=False):
                     bev_from_adjacent = batch.bev_from_ego @ views.ego_from_adjacent
                 adjacent.append(self._lift(views, size, bev_from_adjacent, cache)[1].bev)

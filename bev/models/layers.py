@@ -18,17 +18,19 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) ->
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut (He et al. 2016, figure 5 left).
 
-    The shortcut of a block that changes stride or channels is a 3x3 convolution, as in the BEV
-    backbone of BEVDet.
+    The shortcut of a block that changes stride or channels (or has a ``projection``) is a 3x3
+    convolution, as in the BEV backbone of BEVDet.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, projection: bool = False
+    ) -> None:
         super().__init__()
         self.conv1 = conv_bn_relu(inputs, outputs, stride=stride)
         self.conv2 = nn.Sequential(
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
         )
-        same = stride == 1 and inputs == outputs
+        same = stride == 1 and inputs == outputs and not projection
         self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 3, stride, padding=1)
         self.relu = nn.ReLU(inplace=True)
 

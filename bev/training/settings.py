@@ -67,6 +67,8 @@ class StageConfig:
             or not their weights train.
         rates: parts and factors on their learning rate; if several contain a tensor, the last one
             applies.
+        adjacent: train with the adjacent frames; off, their BEV features are zero in training and
+            their images are not processed. BEVDet4D leaves them out of its first epochs.
     """
 
     start: float = 0.0
@@ -74,6 +76,7 @@ class StageConfig:
     frozen: tuple[str, ...] = ()
     fixed_norms: tuple[str, ...] = ()
     rates: tuple[tuple[str, float], ...] = ()
+    adjacent: bool = True
 
     def __post_init__(self) -> None:
         if self.start < 0 or not (self.start < 1 or float(self.start).is_integer()):

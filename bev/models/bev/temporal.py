@@ -26,6 +26,8 @@ class TemporalConfig:
             fusion.
         blocks: residual blocks applied to the features of each frame before the concatenation, with
             weights shared among frames (the additional encoder of BEVDet4D).
+        projection: put a 3x3 convolution on the shortcut of the first of these blocks, as in the
+            code of BEVDet4D; otherwise it is the identity.
         gradient: backpropagate through the adjacent frames too; off saves memory, as published.
         times: input the time of each adjacent frame to the network; off as published.
     """
@@ -34,6 +36,7 @@ class TemporalConfig:
     blocks: int = 0
     gradient: bool = False
     times: bool = True
+    projection: bool = False
 
     def __post_init__(self) -> None:
         if self.num_adjacent < 0 or self.blocks < 0:
@@ -67,13 +70,20 @@ class TemporalJoin(nn.Module):
 
     Attributes:
         channels: output channels.
+        left_out: leave the adjacent frames out in training, see ``StageConfig.adjacent``.
     """
 
     def __init__(self, config: TemporalConfig, channels: int) -> None:
         super().__init__()
         blocks = config.blocks if config.num_adjacent else 0
-        self.encode = nn.Sequential(*(BasicBlock(channels, channels) for _ in range(blocks)))
-        self.times = config.times
+        self.encode = nn.Sequential(
+            *(
+                BasicBlock(channels, channels, projection=config.projection and number == 0)
+                for number in range(blocks)
+            )
+        )
+        self.times, self.num_adjacent = config.times, config.num_adjacent
+        self.left_out = False
         self.channels = len(config.layout(channels))
 
     def forward(
@@ -82,9 +92,11 @@ class TemporalJoin(nn.Module):
         adjacent: Sequence[Float[Tensor, "B C Y X"]],
         seconds: Sequence[Float[Tensor, " B"]],
     ) -> Float[Tensor, "B C2 Y X"]:
-        if not adjacent:
+        """Concatenate; the features of adjacent frames that are left out are zero."""
+        if not self.num_adjacent:
             return bev
         maps = [self.encode(features) for features in (bev, *adjacent)]
+        maps += (self.num_adjacent - len(adjacent)) * [torch.zeros_like(maps[0])]
         if not self.times:
             return torch.cat(maps, dim=1)
         planes = [time.to(bev.dtype).view(-1, 1, 1, 1).expand_as(bev[:, :1]) for time in seconds]

@@ -45,6 +45,7 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
         blocks: number of residual blocks in the depth branch.
         aspp: add atrous spatial pyramid pooling (Chen et al., DeepLabv3 2017) with dropout 0.5
             after the blocks; training then needs at least two images per batch.
+        aspp_width: channels of the branches of the pyramid; 0 for ``width``, as in BEVDepth.
         deformable: add a deformable convolution at the end of the depth branch (published; off
             here).
         batch_norm: apply a batch norm to the camera parameters, as published.
@@ -56,15 +57,16 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
     width: int = 512
     blocks: int = 3
     aspp: bool = True
+    aspp_width: int = 0
     deformable: bool = False
     batch_norm: bool = False
     parameters: Literal["image", "published"] = "image"
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.blocks < 0:
+        if self.width < 1 or self.blocks < 0 or self.aspp_width < 0:
             raise ConfigError(
-                f"A camera-aware depth net needs width >= 1 and blocks >= 0, not {self.width} and"
-                f" {self.blocks}."
+                "A camera-aware depth net needs width >= 1, blocks >= 0 and aspp_width >= 0, not"
+                f" {self.width}, {self.blocks} and {self.aspp_width}."
             )
         if self.parameters == "published" and not self.batch_norm:
             raise ConfigError(
@@ -101,9 +103,7 @@ class CameraAwareDepthNet(nn.Module):
         self.depth_gate, self.context_gate = _gate(numbers, width), _gate(numbers, width)
         layers: list[nn.Module] = [BasicBlock(width, width) for _ in range(config.blocks)]
         if config.aspp:
-            from torchvision.models.segmentation.deeplabv3 import ASPP  # seconds to import
-
-            layers.append(ASPP(width, atrous_rates=[6, 12, 18], out_channels=width))
+            layers.append(_aspp(width, config.aspp_width or width))
         if config.deformable:
             layers.append(_Deformable(width))
         self.depth = nn.Sequential(*layers, nn.Conv2d(width, bins, 1))
@@ -182,6 +182,18 @@ def _gate(numbers: int, width: int) -> nn.Sequential:
         nn.Linear(width, width), nn.ReLU(inplace=True),
         nn.Linear(width, width), nn.Sigmoid(),
     )  # fmt: skip
+
+
+def _aspp(width: int, branch: int) -> nn.Module:
+    """Atrous spatial pyramid pooling with ``branch`` channels a branch and ``width`` outputs."""
+    from torchvision.models.segmentation.deeplabv3 import ASPP  # seconds to import
+
+    aspp = ASPP(width, atrous_rates=[6, 12, 18], out_channels=branch)
+    if branch != width:
+        convolution, _, *rest = aspp.project
+        joined = nn.Conv2d(convolution.in_channels, width, 1, bias=False)
+        aspp.project = nn.Sequential(joined, nn.BatchNorm2d(width), *rest)
+    return aspp
 
 
 class _Deformable(nn.Module):

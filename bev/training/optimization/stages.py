@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from bev.errors import ConfigError
+from bev.models.detector import Detector
 from bev.models.layers import BATCH_NORMS
 from bev.models.weights.parts import unknown_part, within, within_any
 from bev.training.settings import StageConfig
@@ -93,7 +94,12 @@ class Stages:
         return [int(start) for start in starts]
 
     def enter(self, stage: int) -> None:
-        """Let the parameters of a stage take gradients, and freeze all others."""
+        """Let the parameters of a stage take gradients, and freeze all others.
+
+        Also lets the model train with the adjacent frames, or without them.
+        """
+        if isinstance(self.model, Detector):
+            self.model.temporal.left_out = not self.configs[stage].adjacent
         for name, rate in self.rates[stage].items():
             parameter = self.parameters[name].requires_grad_(rate > 0)
             if not rate:

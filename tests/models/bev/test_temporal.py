@@ -68,6 +68,31 @@ def test_without_times_only_features_are_joined():
     assert torch.equal(joined, torch.cat(maps, dim=1))
 
 
+def test_features_left_out_are_zero_behind_the_blocks_and_only_in_training(batch, two_times):
+    """The encoder's weights for the adjacent frame then take no gradient."""
+    config = replace(two_times, temporal=TemporalConfig(1, blocks=1, times=False))
+    batch = replace(batch, adjacent=[views_of(batch, driven(2.0))])
+    model, seen = config.build(), []
+    model.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    for left_out in (True, False):
+        model.zero_grad()
+        model.temporal.left_out = left_out
+        sum(model.loss(batch).values()).backward()
+        weight = model.encoder.stages[0][0].conv1[0].weight
+        now, past = weight.grad.split(model.view.channels, dim=1)
+        assert now.any() and past.any() != left_out
+    model.eval().temporal.left_out = True
+    model(batch)
+    zero = [not features.split(model.view.channels, dim=1)[1].any() for features in seen]
+    assert zero == [True, False, False]
+
+
+def test_the_first_block_may_have_a_convolution_on_its_shortcut():
+    join = TemporalConfig(1, blocks=2, projection=True).build(4)
+    shortcuts = {n: tuple(p.shape) for n, p in join.named_parameters() if "shortcut" in n}
+    assert shortcuts == {"encode.0.shortcut.weight": (4, 4, 3, 3), "encode.0.shortcut.bias": (4,)}
+
+
 def test_adjacent_features_follow_the_bev_augmentation(batch, two_times):
     """Mirroring the BEV mirrors the features of the sample and of the adjacent frame."""
     model = two_times.build().eval()

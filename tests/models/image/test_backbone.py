@@ -259,3 +259,28 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path):
     torch.save(random("resnet10t").build().body.state_dict(), path)
     with pytest.raises(WeightsError, match="do not fit resnet18"):
         random("resnet18", weights=path).build()
+
+
+def test_the_padding_of_the_published_efficientnet_does_not_depend_on_the_image_size():
+    """efficientnet_pytorch pads for images of 224x224, timm for the size at hand.
+
+    Both pad by kernel - 2 rows and columns, the smaller half first, where the input of a layer with
+    stride 2 is even; at 128x352 all are.
+    """
+    backbone = random("tf_efficientnet_b0.aa_in1k").build()
+    strided = [m for m in backbone.modules() if getattr(m, "stride", None) == (2, 2)]
+    for size in ((224, 224), (128, 352)):
+        inputs = []
+        handles = [m.register_forward_pre_hook(lambda _, x: inputs.append(x[0])) for m in strided]
+        with torch.no_grad():
+            backbone(torch.zeros(1, 3, *size, dtype=torch.uint8))
+        for handle in handles:
+            handle.remove()
+        assert len(inputs) == 5
+        assert all(n % 2 == 0 for x in inputs for n in x.shape[-2:])
+    layer, x = strided[2], inputs[2]
+    assert layer.kernel_size == (5, 5)
+    padded = nn.functional.pad(x, (1, 2, 1, 2))
+    expected = nn.functional.conv2d(padded, layer.weight, stride=2, groups=layer.groups)
+    torch.testing.assert_close(layer(x), expected)
+    assert {m.eps for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)} == {1e-3}

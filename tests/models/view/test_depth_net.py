@@ -33,6 +33,7 @@ NETS = {
     "uniform": UniformDepthConfig(hidden=8),
     "aware": AWARE,
     "aware, all": replace(AWARE, aspp=True, deformable=True, batch_norm=True),
+    "aware, narrow pyramid": replace(AWARE, aspp=True, aspp_width=4),
     "aware, published": replace(AWARE, batch_norm=True, parameters="published"),
 }
 
@@ -212,3 +213,14 @@ def test_a_detector_with_the_depth_net_trains_and_detects(net, small, batch):
     assert (errors(batch).cells > 0) == net.predicts_depth
     blind = replace(batch, lidar=[points[:0] for points in batch.lidar])
     assert errors(blind) == DepthErrors()
+
+
+def test_the_branches_of_the_pyramid_may_be_narrower():
+    """BEVDet's dev2.1: 512 channels, branches of 96, joined by one convolution."""
+    net = replace(AWARE, aspp=True, aspp_width=3).build(6, 12, 4)
+    pyramid = net.depth[1]
+    kernels = [tuple(m.weight.shape[:2]) for m in pyramid.modules() if hasattr(m, "kernel_size")]
+    assert kernels == [(3, 8)] * 5 + [(8, 15)]
+    assert pyramid.project[1].num_features == 8
+    with pytest.raises(ConfigError, match="aspp_width >= 0"):
+        replace(AWARE, aspp_width=-1)

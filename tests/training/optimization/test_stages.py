@@ -276,3 +276,17 @@ def test_a_head_of_other_classes_trains_on_loaded_weights(small, whole):
             assert torch.equal(value, there[name]), name
     trained = after["model.head.tasks.0.heatmap.0.weight"][0]
     assert not torch.equal(trained, old) and torch.allclose(trained, old, atol=0.1)
+
+
+def test_a_stage_may_leave_the_adjacent_frames_out():
+    """``bevdet4d_depth_r50`` has no earlier frame in its first three of twenty epochs."""
+    config = load_file(CONFIGS / "bevdet4d_depth_r50.py")
+    with torch.device("meta"):
+        backbone = config.model.backbone.without_weights()
+        model = replace(config.model, backbone=backbone).build()
+    stages = Stages(model, config.train.stages)
+    starts = stages.starts(20 * 7)
+    assert starts == [0, 3 * 7]
+    for step, left_out in ((0, True), (20, True), (21, False), (139, False), (0, True)):
+        stages.enter(stage_at(starts, step))
+        assert model.temporal.left_out == left_out
