@@ -1,8 +1,8 @@
 """BEVDepth-R50 with one key frame, for the published weights.
 
-Rebuilds ``bev_depth_lss_r50_256x704_128x128_24e_ema`` of the authors' code. Measured here on
-nuScenes: nothing yet; no full data set was at hand. ``bevdepth_r50_2key`` lists what is not
-reproduced, above all the row of points below the grid, which the published code folds into it.
+Rebuilds ``bev_depth_lss_r50_256x704_128x128_24e_ema`` of the authors' code. Deviations are those of
+``bevdepth_r50_2key``, without that on the earlier frame. Measured here on nuScenes: nothing yet; no
+full data set was at hand.
 """
 
 from dataclasses import replace

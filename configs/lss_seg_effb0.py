@@ -9,11 +9,16 @@ vehicles or those more than 40 % visible (which changes the figure by several po
     PointBeV, 224x480                           38.69 / 43.97    all / > 40 %
     GaussianLSS                                 38.3 / 42.8      all / > 40 %
 
-Deviations: the frustum runs through cell centres and the middle of depth bins; the BEV encoder has
-no 7x7 stem; crop windows are moved up from the bottom by 0-0.32 of their height, which is 0-0.22 of
-the image height; ground truth is evaluated at cell centres, where published code fills polygons in
-OpenCV, border pixels included. One GPU, as published: batches of four and 300,000 steps. Measured
-here: nothing yet.
+The published EfficientNet is efficientnet_pytorch's B0: weights of the network's authors, trained
+with AutoAugment, and TensorFlow's padding; timm's port is ``tf_efficientnet_b0.aa_in1k``.
+
+Deviations: points below the grid are left out, not counted in its first cell; images that shrink
+below the network's width are centred, and all are warped once with OpenCV; crop windows are moved
+up by 0-0.32 of their height, which is 0-0.22 of a median image's height; no layers of the backbone
+are dropped in training, and its batch norms have a momentum of 0.1, not 0.01; the BEV encoder has
+no 7x7 stem, 3x3 shortcuts and one more 1x1 convolution, and starts as PyTorch's layers do; training
+ground truth is evaluated at cell centres (figures of the published filling are named
+``..._opencv``). One GPU, as published: batches of four and 300,000 steps. Measured: nothing yet.
 """
 
 from dataclasses import replace
@@ -27,13 +32,13 @@ from bev.data.polygons import PolygonConfig
 from bev.geometry import BevGrid
 
 model = models.DetectorConfig(
-    backbone=models.BackboneConfig("efficientnet_b0", pretrained=True, strides=(16, 32)),
+    backbone=models.BackboneConfig("tf_efficientnet_b0.aa_in1k", strides=(16, 32)),
     neck=models.ConcatNeckConfig(channels=512),
     grid=BevGrid(x=(-50.0, 50.0, 0.5), y=(-50.0, 50.0, 0.5), z=(-10.0, 10.0, 20.0)),
-    view=models.LiftSplatConfig(depth=models.DepthBins(4.0, 45.0, 1.0), channels=64),
+    view=models.LiftSplatConfig(models.DepthBins(4.0, 45.0, 1.0), channels=64, frustum="corners"),
     encoder=models.BevEncoderConfig(stages=(64, 128, 256), blocks=2, neck=256, channels=128),
     head=models.CenterHeadConfig(tasks=()),
-    segmentation=models.SegmentationHeadConfig(("vehicle",), positive_weight=2.13),
+    segmentation=models.SegmentationHeadConfig(("vehicle",), opencv_figures=True),
 )
 data = replace(
     base.data,

@@ -71,8 +71,8 @@ def lift_splat(depth, context, cameras, bev_from_ego, image_size, depths, grid):
     """BEV features (C, Y, X) of one sample, computed point by point.
 
     depth (N, D, h, w), context (N, C, h, w); cameras of shape (N,). Pixels are spread from corner
-    to corner of the image, and points lie at the near ends of the depth bins. Cell indices are
-    rounded down.
+    to corner of the image, and points lie at the near ends of the depth bins. Cell indices are cast
+    to integers, so that points less than one cell below a range are counted in its first cell.
     """
     count, bins, rows, columns = depth.shape
     _, height, width = grid.shape
@@ -91,7 +91,7 @@ def lift_splat(depth, context, cameras, bev_from_ego, image_size, depths, grid):
                 u, v = torch.linalg.solve(post[:2, :2], pixel)
                 rays = torch.stack([u * depths, v * depths, depths]).double()
                 points = pose[:3, :3] @ torch.linalg.solve(lens, rays) + pose[:3, 3:]
-                cells = torch.floor((points.T - low) / step).long()
+                cells = ((points.T - low) / step).long()
                 for number in ((cells >= 0) & (cells < size)).all(dim=1).nonzero().flatten():
                     x, y, _ = cells[number]
                     weight = depth[camera, number, row, column]
