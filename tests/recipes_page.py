@@ -32,7 +32,8 @@ ALONE = (
     "data.cameras", "data.missing_cameras", "data.adjacent.step", "data.adjacent.unit",
     "data.adjacent.playback", "data.image_augmentation.stretch",
     "data.image_augmentation.photometric", "data.image_augmentation.grid_mask.*",
-    "data.polygons.*", "data.min_points", "data.image_cache", "data.workers", "train.init.*", "train.max_minutes",
+    "data.polygons.*", "data.min_points", "data.image_cache", "data.workers",
+    "train.init.*", "train.max_minutes",
     "train.compile", "train.strategy", "train.threads", "train.validate_every",
     "train.save_minutes", "train.pictures", "train.seed", "train.deterministic",
     "train.log_every", "train.runs", "train.run_name",
@@ -44,13 +45,14 @@ WHY = {
     "model.backbone.std": "as the mean",
     "model.view.truncate": "a fault: points below the grid are pooled into its first cell; on in"
     " the configs for published weights",
-    "data.image_augmentation.narrow_left": "centred images keep the principal point; on in the"
+    "data.image_augmentation.narrow_left": "no side of the image is preferred; on in the"
     " configs for published weights",
     "data.image_augmentation.crop_top": "ours is a fraction of the network's image, so that it"
     " fits any camera",
     "model.head.decode.window": "fewer candidates for suppression; on in the configs for published"
     " weights",
-    "model.head.decode.distance": "one kind of suppression; on in the configs for published weights",
+    "model.head.decode.distance": "one kind of suppression; on in the configs for published"
+    " weights",
     "model.head.decode.nms": "BEVDet's suppression; `bevdepth_r50_2key` has the published one",
     "train.precision": "bf16 where the hardware computes in it, as range and speed are better;"
     " `--train.precision` sets the published one",
@@ -66,7 +68,10 @@ WHY = {
     ("bevdepth_r50", "model.temporal.times"): "adjacent frames need not be equally spaced",
     ("simplebev_r50", "model.backbone.name"): "the depth of the other recipes",
     ("simplebev_r50", "model.backbone.strides"): "features at stride 16, as in the other recipes",
-    ("simplebev_r50", "model.view.z"): "about the ground of the ego frame; published about a camera",
+    (
+        "simplebev_r50",
+        "model.view.z",
+    ): "about the ground of the ego frame; published about a camera",
     ("simplebev_r50", "model.view.channels"): "as in `lss_r50`",
     ("simplebev_r50", "model.head.tasks"): "another task: boxes",
     ("simplebev_r50", "model.segmentation.layers"): "another task: boxes",
@@ -118,20 +123,21 @@ BESIDE = (
 
 _HEAD = """# Recipes
 
-Every field of each recipe that has a published counterpart: the published value, ours, and why they
-differ. Published values are those of the authors' code, also where the paper has others; ours are read
-from the config when this page is tested. `-` in the last column: no difference.
+Every field of each recipe that has a published counterpart: the published value, ours, and why
+they differ. Published values are those of the authors' code, also where the paper has others;
+ours are read from the config when this page is tested. `-` in the last column: no difference.
 
-Not listed: where the data are and how a run is carried out (`data.root`, `train.save_minutes`, …), and
-options that no recipe uses. [results.md](results.md) has the published figures;
+Not listed: where the data are and how a run is carried out (`data.root`, `train.save_minutes`,
+…), and options that no recipe uses. [results.md](results.md) has the published figures;
 [weights.md](weights.md) converts published checkpoints.
 
-The weights of `bevdet*`, `bevdepth*` and `simplebev_r50` are torchvision's first ImageNet weights, which
-the authors load by name (timm: `resnet50.tv_in1k`). Lift-Splat-Shoot loads `efficientnet-b0` of
-efficientnet_pytorch 0.7, whose file (355c32eb) is a conversion of the network's authors' weights trained
-with AutoAugment: the set was exchanged when these appeared, together with B6 and B7, which exist with
-AutoAugment only. timm's conversion of the same is `tf_efficientnet_b0.aa_in1k`, with the same padding at
-this image size and the same epsilon. The two files were not compared: neither was at hand.
+The weights of `bevdet*`, `bevdepth*` and `simplebev_r50` are torchvision's first ImageNet
+weights, which the authors load by name (timm: `resnet50.tv_in1k`). Lift-Splat-Shoot loads
+`efficientnet-b0` of efficientnet_pytorch 0.7, whose file (355c32eb) is a conversion of the
+network's authors' weights trained with AutoAugment: the set was exchanged when these appeared,
+together with B6 and B7, which exist with AutoAugment only. timm's conversion of the same is
+`tf_efficientnet_b0.aa_in1k`, with the same padding at this image size and the same epsilon. The
+two files were not compared: neither was at hand.
 """
 
 
@@ -145,7 +151,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def fields(config: Experiment) -> dict[str, Any]:
-    """Fields of an experiment; tasks and suppression as resolved, unused heads only by their switch."""
+    """Fields of an experiment, resolved; of an unused head only the one that turns it off."""
     model = config.model
     found = dict(leaves(config))
     head, labels = model.head, model.label_space

@@ -74,7 +74,9 @@ def evaluate_checkpoint(
     """Run the detector of a checkpoint on a split and compute metrics of its predictions."""
     config, model = load_checkpoint(source, flip_tta=flip_tta)
     if opencv_figures:
-        if not (isinstance(head := model.config.segmentation, SegmentationHeadConfig) and head.layers):
+        if not (
+            isinstance(head := model.config.segmentation, SegmentationHeadConfig) and head.layers
+        ):
             raise ConfigError(
                 f"--opencv-figures applies to BEV segmentation, and {source} has none; omit it."
             )

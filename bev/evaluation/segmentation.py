@@ -6,10 +6,11 @@ ground-truth cells over all cells of all samples.
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bev.data.batch import Batch
+from bev.data.images.filling import filled
 from bev.data.settings import DataConfig
 from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, evaluator
@@ -74,9 +75,7 @@ class SegmentationSums(SampleSums):
             return torch.zeros(len(batch), 0, 2, dtype=torch.long)
         predicted = decoded > 0
         ground_truths = {
-            (level, opencv): self.config.ground_truth(
-                batch.polygons, self.model.grid, self.model.label_space, level, opencv
-            )
+            (level, opencv): self._ground_truth(batch, level, opencv)
             for level, opencv in {(level, name in self.opencv) for name, _, level in self.rows}
         }
         cells = []
@@ -84,6 +83,13 @@ class SegmentationSums(SampleSums):
             one, gt = predicted[:, number], ground_truths[level, name in self.opencv][:, number]
             cells.append(torch.stack([one & gt, one | gt], dim=1).sum((2, 3)))
         return torch.stack(cells, dim=1)
+
+    def _ground_truth(self, batch: Batch, level: int, opencv: bool) -> Bool[Tensor, "B K Y X"]:
+        config, grid, space = self.config, self.model.grid, self.model.label_space
+        if not opencv:
+            return config.ground_truth(batch.polygons, grid, space, level)
+        numbers = [space.layer_names.index(name) for name in config.layers]
+        return filled(batch.polygons, numbers, grid, level).to(batch.bev_from_ego.device)
 
     def figures(self, sums: np.ndarray) -> dict[str, float]:
         """``mIoU`` and all other figures; 0 if no cell is predicted or in the ground truth."""

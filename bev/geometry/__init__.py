@@ -11,7 +11,6 @@ from bev.geometry.fisheye import KannalaBrandt
 from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
 from bev.geometry.lens import Lens, MixedLens, Pinhole, stack_lenses
-from bev.geometry.polygon_filling import filled
 from bev.geometry.polygons import Polygons, covered
 from bev.geometry.transforms import (
     apply_transform,
@@ -35,7 +34,6 @@ __all__ = [
     "covered",
     "feature_cells",
     "feature_pixels",
-    "filled",
     "image_affine",
     "in_view",
     "inverse_rigid",

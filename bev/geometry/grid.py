@@ -61,6 +61,7 @@ class BevGrid:
         x: Float[Tensor, "*points"],
         y: Float[Tensor, "*points"],
         z: Float[Tensor, "*points"],
+        *,
         truncate: bool = False,
     ) -> tuple[tuple[Float[Tensor, "*points"], ...], Bool[Tensor, "*points"]]:
         """Cell indices (ix, iy, iz) of coordinates (metres) as floats, and a mask of points inside.

@@ -185,8 +185,8 @@ def test_truncated_cells_are_those_of_integer_casts(seed, extreme):
         point: ((sample * rows + iy) * columns + ix) * planes + iz
         for point, (sample, iy, ix, iz) in expected.items()
     }
-    found = zip(plan.point_by_pixel[:count].tolist(), plan.cell_by_pixel[:count].tolist())
-    assert dict(found) == numbers
+    points_in, cells_in = (o[:count].tolist() for o in (plan.point_by_pixel, plan.cell_by_pixel))
+    assert dict(zip(points_in, cells_in, strict=True)) == numbers
     by_sorting = number_cells(points, GRID, truncate=True)[0][list(numbers)]
     assert by_sorting.long().tolist() == list(numbers.values())
 

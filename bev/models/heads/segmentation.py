@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError, TrainingError
-from bev.geometry import BevGrid, Polygons, covered, filled
+from bev.geometry import BevGrid, Polygons, covered
 from bev.models.flip_tta import averaged_logits
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.layers import conv_bn_relu
@@ -115,7 +115,6 @@ class SegmentationHeadConfig(HeadConfig):
         grid: BevGrid,
         labels: LabelSpace,
         min_visibility: int = 0,
-        opencv: bool = False,
     ) -> Bool[Tensor, "B K Y X"]:
         """Ground-truth mask of the cells covered by each of the K layers.
 
@@ -125,7 +124,6 @@ class SegmentationHeadConfig(HeadConfig):
             labels: label space of the polygons.
             min_visibility: polygons of a known visibility level below this are ignored; 0 for all
                 polygons.
-            opencv: fill polygons with OpenCV, see :func:`bev.geometry.filled`.
 
         Raises:
             DataError: if the batch has no polygons.
@@ -136,9 +134,6 @@ class SegmentationHeadConfig(HeadConfig):
                 f" --data.polygons.layers {' '.join(self.layers)}."
             )
         numbers = [labels.layer_names.index(name) for name in self.layers]
-        if opencv:
-            mask = filled(polygons, numbers, grid, min_visibility)
-            return mask.to(polygons[0].edges.device)
         return covered(polygons, numbers, grid, min_visibility)
 
 

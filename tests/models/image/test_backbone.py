@@ -269,15 +269,14 @@ def test_the_padding_of_the_published_efficientnet_does_not_depend_on_the_image_
     """
     backbone = random("tf_efficientnet_b0.aa_in1k").build()
     strided = [m for m in backbone.modules() if getattr(m, "stride", None) == (2, 2)]
+    inputs = []
+    for layer in strided:
+        layer.register_forward_pre_hook(lambda _, x: inputs.append(x[0]))
     for size in ((224, 224), (128, 352)):
-        inputs = []
-        handles = [m.register_forward_pre_hook(lambda _, x: inputs.append(x[0])) for m in strided]
         with torch.no_grad():
             backbone(torch.zeros(1, 3, *size, dtype=torch.uint8))
-        for handle in handles:
-            handle.remove()
-        assert len(inputs) == 5
-        assert all(n % 2 == 0 for x in inputs for n in x.shape[-2:])
+    assert len(inputs) == 2 * 5
+    assert all(n % 2 == 0 for x in inputs for n in x.shape[-2:])
     layer, x = strided[2], inputs[2]
     assert layer.kernel_size == (5, 5)
     padded = nn.functional.pad(x, (1, 2, 1, 2))

@@ -174,7 +174,8 @@ class CenterHead(Head):
         """
         targets = [self._targets(classes, batch.boxes) for classes in self.classes]
         first, *rest = [
-            self._task_loss(*task) for task in zip(output, targets, normalizers(targets), strict=True)
+            self._task_loss(*task)
+            for task in zip(output, targets, normalizers(targets), strict=True)
         ]
         return {name: sum((terms[name] for terms in rest), first[name]) for name in first}
 

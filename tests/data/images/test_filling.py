@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from bev.geometry import BevGrid, Boxes3D, Polygons, covered, filled
-from bev.geometry.polygon_filling import rings
+from bev.data.images.filling import filled, rings
+from bev.geometry import BevGrid, Boxes3D, Polygons, covered
 
 GRID = BevGrid(x=(-10.0, 30.0, 0.5), y=(-8.0, 20.0, 0.5), z=(-10.0, 10.0, 20.0))
 

@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bev.geometry.grid import BevGrid
-from bev.geometry.polygons import Polygons
+from bev.geometry import BevGrid, Polygons
 
 
 @torch.no_grad()
@@ -35,7 +34,7 @@ def filled(
         for number, layer in enumerate(layers):
             for corners in rings(own[shown & (own.layer == layer)]):
                 cells = np.round((corners - low) / step).astype(np.int32)
-                cv2.fillPoly(masks[sample, number], [cells[:, ::-1]], 1)
+                cv2.fillPoly(masks[sample, number], [cells[:, ::-1]], (1,))
     return torch.from_numpy(masks).transpose(-1, -2).bool()
 
 
