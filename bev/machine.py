@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -49,15 +50,30 @@ def cpu_flags() -> set[str]:
     return set(match[1].split()) if match else set()
 
 
+def started_by() -> Literal["torchrun", "srun", ""]:
+    """Program that started all processes of a run; empty if this process is the only one so far.
+
+    srun counts if its job step has several tasks: the variables of a SLURM job, such as
+    ``SLURM_NTASKS``, are also set in batch scripts, where one process runs.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return "torchrun"
+    return "srun" if os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1" else ""
+
+
 def local_processes(wanted: int) -> int:
-    """Number of training processes on this machine: torchrun's number, otherwise one per GPU.
+    """Number of training processes on this machine: the launcher's, otherwise one per GPU.
 
     Args:
         wanted: requested number; 0 for one process per GPU, or one process on a CPU. It is limited
             to the number of GPUs; on a CPU any number is allowed.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    launcher = started_by()
+    if launcher == "torchrun":
         return int(os.environ["LOCAL_WORLD_SIZE"])
+    if launcher == "srun":  # such as 2(x3), two tasks on each of three nodes
+        tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", os.environ["SLURM_STEP_NUM_TASKS"])
+        return int(re.split(r"\D", tasks, maxsplit=1)[0])
     kind = default_device().type
     if kind == "cpu":
         return wanted or 1

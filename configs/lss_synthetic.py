@@ -17,6 +17,7 @@ from bev import models
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.nuscenes.classes import CLASSES
 from bev.geometry import BevGrid
+from bev.machine import default_device
 
 model = models.DetectorConfig(
     backbone=models.BackboneConfig(
@@ -50,7 +51,7 @@ data = replace(
 )  # fmt: skip
 train = replace(
     base.train, epochs=14, max_steps=6800, lr=2e-3, lr_batch=0, weight_decay=1e-2, ema_start=8000,
-    optimizer=partial(AdamW, fused=True), schedule=lr_scheduler.CosineAnnealingLR, devices=2,
-    validate_every=5,
+    optimizer=partial(AdamW, fused=True), schedule=lr_scheduler.CosineAnnealingLR,
+    devices=2 if default_device().type == "cpu" else 0, validate_every=5,
 )  # fmt: skip
 config = replace(base, model=model, data=data, train=train)

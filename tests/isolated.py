@@ -75,7 +75,9 @@ def run_forked(
             [str(script), *map(str, arguments)], str(cwd or Path.cwd()), dict(environment), folder,
         )  # fmt: skip
         process = context.Process(target=_be_script, args=job)
-        process.start()
+        with pytest.MonkeyPatch.context() as patch:  # the first call starts the server
+            patch.delenv("MPLBACKEND", raising=False)
+            process.start()
         process.join(900)
         assert process.exitcode is not None, f"{script} still runs after 900 s"
         texts = [(Path(folder) / name).read_text() for name in ("out", "error")]

@@ -10,7 +10,7 @@ from structure import ROOT, imports, modules, reading_path
 
 # Lowest layer first; the longest matching name decides to which layer a module belongs.
 LAYERS = [
-    {"bev", "bev.errors", "bev.files", "bev.machine", "bev.calls"},
+    {"bev", "bev.errors", "bev.files", "bev.machine", "bev.calls", "bev.bounds"},
     {"bev.compatibility"},
     {"bev.serialization"},
     {"bev.geometry"},

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from bev.bounds import gathered
 from bev.config import Experiment, load_file
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
@@ -33,9 +34,10 @@ def main(arguments: list[str], prog: str) -> None:
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"Name a config first, a file or a shipped config: {prog} lss_r50")
     path, arguments = arguments[0], arguments[1:]
-    command = tyro.cli(
-        Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
-    )
+    with gathered():  # train() names all faults of the settings at once
+        command = tyro.cli(
+            Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
+        )
     config, resume, notice, last_words = command.experiment, command.resume, "", None
 
     from bev.training.folder import named_folder

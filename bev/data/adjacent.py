@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
+from bev.bounds import Natural, Positive, check_bounds
 from bev.errors import ConfigError
 
 
@@ -35,18 +36,15 @@ class AdjacentConfig:
             play the scene backwards. (1.0,) is off.
     """
 
-    previous: int = 0
-    following: int = 0
-    step: float = 1.0
+    previous: Natural = 0
+    following: Natural = 0
+    step: Positive = 1.0
     unit: Literal["key_frames", "sweeps", "seconds"] = "key_frames"
     playback: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if self.previous < 0 or self.following < 0 or self.step <= 0:
-            raise ConfigError(
-                f"data.adjacent = {self}: previous and following must be at least 0, step above 0."
-            )
-        if self.unit != "seconds" and self.step != int(self.step):
+        check_bounds(self, "data.adjacent")
+        if self.unit != "seconds" and self.step % 1 != 0:
             raise ConfigError(
                 f"data.adjacent.step = {self.step} is not a whole number of {self.unit}."
             )

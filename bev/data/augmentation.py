@@ -15,10 +15,14 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from bev.bounds import Ascending, Bound, Degrees, NonNegative, Positive, check_bounds
 from bev.calls import Call, flag
 from bev.data.images.grid_mask import GridMask
-from bev.errors import ConfigError
 from bev.geometry import bev_transform, image_affine
+
+RANGE = Ascending(strict=False)
+# Offset of a resize factor in units of which -0.44 is a factor of 0, see ImageAugmentation.scale.
+ScaleOffset = Annotated[float, Bound(above=-0.44)]
 
 
 class TransformCall(Call):
@@ -57,23 +61,20 @@ class ImageAugmentation:
         grid_mask: settings of GridMask.
     """
 
-    scale: tuple[float, float] = (-0.06, 0.11)
-    stretch: float = 1.0
-    crop_top: tuple[float, float] = (0.0, 0.0)
+    scale: Annotated[tuple[ScaleOffset, ScaleOffset], RANGE] = (-0.06, 0.11)
+    stretch: Positive = 1.0
+    crop_top: Annotated[tuple[NonNegative, NonNegative], RANGE] = (0.0, 0.0)
     random_left: bool = True
     narrow_left: bool = False
     flip: Literal["off", "independent", "mirror"] = "independent"
-    rotation: float = 5.4
+    rotation: Degrees = 5.4
     photometric: Photometric = TransformCall("torchvision.transforms.v2.Identity")
     grid_mask: GridMask = GridMask()
 
     def __post_init__(self) -> None:
         call = TransformCall.of(self.photometric, "image_augmentation.photometric")
         object.__setattr__(self, "photometric", call)
-        if not 0 < self.stretch < math.inf:
-            raise ConfigError(
-                f"data.image_augmentation.stretch = {self.stretch} must be above 0; 1 is off."
-            )
+        check_bounds(self, "data.image_augmentation")
 
     @property
     def transform(self) -> TransformCall:
@@ -110,8 +111,8 @@ class BevAugmentation:
         flip_x, flip_y: flip x, and y, with probability 0.5 each.
     """
 
-    rotation: float = 22.5
-    scale: tuple[float, float] = (0.95, 1.05)
+    rotation: Degrees = 22.5
+    scale: Annotated[tuple[Positive, Positive], RANGE] = (0.95, 1.05)
     flip_x: bool = True
     flip_y: bool = True
 

@@ -7,9 +7,12 @@ so a checkpoint contains the names of the classes that it predicts.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from bev.bounds import Bound, NonNegative, Positive, Probability
 from bev.errors import ConfigError
+
+Byte = Annotated[int, Bound(least=0, most=255)]
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class ObjectClass:
     at_rest: str = ""
     moving: str = ""
     task: str = ""
-    nms_rescale_factor: float = 1.0
-    nms_overlap: float = 0.2
-    nms_radius: float = 1.0
+    nms_rescale_factor: Positive = 1.0
+    nms_overlap: Probability = 0.2
+    nms_radius: NonNegative = 1.0
     heading: Literal["full", "axis", "none"] = "full"
     moves: bool = True
-    color: tuple[int, int, int] | None = None
+    color: tuple[Byte, Byte, Byte] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Layer:
     """
 
     name: str
-    color: tuple[int, int, int] | None = None
+    color: tuple[Byte, Byte, Byte] | None = None
     of_boxes: bool = False
     of_map: bool = False
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bev.errors import ConfigError
+from bev.bounds import Positive, check_bounds
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,7 @@ class PolygonConfig:
     """
 
     layers: tuple[str, ...] = ()
-    reach: float = 80.0
+    reach: Positive = 80.0
 
     def __post_init__(self) -> None:
-        if self.reach <= 0:
-            raise ConfigError(f"data.polygons.reach = {self.reach} m must be above 0.")
+        check_bounds(self, "data.polygons")

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bev.bounds import NonNegative
 from bev.data.epoch import EpochPlan
 from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
@@ -30,7 +31,7 @@ class SamplingConfig:
     """
 
     by: Literal["frame", "class", "weight", "scene"] = "frame"
-    class_weights: tuple[tuple[str, float], ...] = ()
+    class_weights: tuple[tuple[str, NonNegative], ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.class_weights) != (self.by == "weight"):

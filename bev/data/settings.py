@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from bev.bounds import Bound, Count, Natural, NonNegative, Seed, check_bounds
 from bev.data.adjacent import AdjacentConfig
-from bev.data.augmentation import BevAugmentation, ImageAugmentation
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, ScaleOffset
 from bev.data.folds import fold_splits
 from bev.data.frame import Reference
 from bev.data.nuscenes.source import NuScenesConfig
@@ -60,24 +61,24 @@ class DataConfig:
     train_split: str = ""
     val_split: str = ""
     fold: str = ""
-    fraction: float = 1.0
-    fraction_seed: int = 0
+    fraction: Annotated[float, Bound(above=0, most=1)] = 1.0
+    fraction_seed: Seed = 0
     sampling: SamplingConfig = SamplingConfig()
     cameras: tuple[str, ...] = ()
     missing_cameras: Literal["error", "skip"] = "error"
-    drop_cameras: int = 0
+    drop_cameras: Natural = 0
     adjacent: AdjacentConfig = AdjacentConfig()
     reference: Reference = "ego"
-    image_size: tuple[int, int] = (256, 704)
+    image_size: tuple[Count, Count] = (256, 704)
     image_augmentation: ImageAugmentation = ImageAugmentation()
     bev_augmentation: BevAugmentation = BevAugmentation()
-    test_scale: float = 0.0
-    min_points: int = 1
+    test_scale: ScaleOffset = 0.0
+    min_points: Natural = 1
     lidar: bool = False
     polygons: PolygonConfig = PolygonConfig()
-    image_cache: float = 0.0
-    batch_size: int = 8
-    workers: int = -1
+    image_cache: NonNegative = 0.0
+    batch_size: Count = 8
+    workers: Annotated[int, Bound(least=-1, most=256)] = -1
 
     def __post_init__(self) -> None:
         check_source(self.source)
@@ -90,15 +91,7 @@ class DataConfig:
                 f"data.drop_cameras is {self.drop_cameras}; of {len(self.camera_names)} cameras 0"
                 f" to {len(self.camera_names) - 1} can be dropped."
             )
-        if self.batch_size < 1:
-            raise ConfigError(f"data.batch_size is {self.batch_size}; set it to at least 1.")
-        if self.image_cache < 0:
-            raise ConfigError(
-                f"data.image_cache is {self.image_cache}; set it to GiB of disk space, or 0 for no"
-                " cache."
-            )
-        if not 0 < self.fraction <= 1:
-            raise ConfigError(f"data.fraction is {self.fraction}; set it above 0 and to at most 1.")
+        check_bounds(self, "data")
         if self.fold:
             fold_splits(self.fold)
             if self.train_split or self.val_split:

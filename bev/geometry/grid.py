@@ -4,13 +4,18 @@ Tensors over the grid are indexed ``[..., y, x]``. Cell (iy, ix) covers
 ``[x_lo + ix * step, x_lo + (ix + 1) * step)`` in x, and likewise in y.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from bev.errors import ConfigError
+
 Axis = tuple[float, float, float]
+
+MOST_CELLS = 10**8
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class BevGrid:
     """Ranges and steps (lo, hi, step) in metres along x (forward), y (left) and z (up).
 
     Raises:
-        ValueError: if a step is not positive or does not divide its range.
+        ConfigError: if a step is not positive or does not divide its range, or if there are more
+            than ``MOST_CELLS`` cells.
     """
 
     x: Axis = (-51.2, 51.2, 0.8)
@@ -28,16 +34,21 @@ class BevGrid:
     def __post_init__(self) -> None:
         for name in "xyz":
             lo, hi, step = getattr(self, name)
-            if not (step > 0 and hi > lo):
-                raise ValueError(
+            if not (0 < step < math.inf and -math.inf < lo < hi < math.inf):
+                raise ConfigError(
                     f"BevGrid.{name} = ({lo}, {hi}, {step}) needs lo < hi and a positive step."
                 )
             steps = (hi - lo) / step
             if abs(steps - round(steps)) > 1e-3:
-                raise ValueError(
+                raise ConfigError(
                     f"BevGrid.{name} = ({lo}, {hi}, {step}) holds {steps:.3f} cells; choose a step"
                     " that divides the range."
                 )
+        if math.prod(self.shape) > MOST_CELLS:
+            raise ConfigError(
+                f"{self} holds {math.prod(self.shape)} cells, more than {MOST_CELLS}; choose larger"
+                " steps."
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ import torch
 from bev.config import Experiment
 from bev.errors import TrainingError
 from bev.lab.synthetic import PRESETS, VERSION, make_world
+from bev.machine import started_by
 from bev.serialization import differences
 from bev.training.settings import TrainConfig
 
@@ -51,12 +52,12 @@ def rehearse(config: Experiment) -> Experiment:
     """The experiment changed for a rehearsal; generates the tiny world if it does not exist yet.
 
     Raises:
-        TrainingError: if run under torchrun; a rehearsal is for one machine without data.
+        TrainingError: if run under torchrun or srun; a rehearsal is for one machine without data.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    if launcher := started_by():
         raise TrainingError(
-            f"There is no data in {config.data.root}, and a rehearsal cannot run under torchrun;"
-            " set --data.root, or start without torchrun."
+            f"There is no data in {config.data.root}, and a rehearsal cannot run under {launcher};"
+            f" set --data.root, or start without {launcher}."
         )
     data = dataclasses.replace(
         config.data,

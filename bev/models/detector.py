@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from bev.bounds import check_bounds
 from bev.calls import FIXED, HIDDEN
 from bev.data.batch import Batch, Views
 from bev.data.labels import LabelSpace
@@ -50,7 +51,7 @@ class DetectorConfig:
         flip_tta: flip test-time augmentation; doubles the inference time.
 
     Raises:
-        ConfigError: if a head is incompatible with the model, or all heads are auxiliary.
+        ConfigError: if a head does not fit the model, or all are auxiliary.
     """
 
     labels: Annotated[LabelSpace | None, FIXED, HIDDEN] = None
@@ -84,9 +85,8 @@ class DetectorConfig:
         """
         if self.labels is None:
             raise ConfigError(
-                "model.labels is not set, so classes and map layers have no names: build the"
-                " model of an Experiment, which takes the labels of its data source, or set"
-                " model.labels."
+                "model.labels is not set, so classes and map layers have no names: build the model"
+                " of an Experiment, which takes its data source's labels, or set model.labels."
             )
         return self.labels
 
@@ -97,7 +97,8 @@ class DetectorConfig:
         return {n: v for n, v in values if isinstance(v, HeadConfig) and v.active}
 
     def build(self) -> "Detector":
-        """Build the detector; raises the errors of its parts."""
+        """Build the detector; raises the errors of its parts, and of ``check_bounds``."""
+        check_bounds(self, "model")
         return Detector(self)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from bev.errors import TrainingError
+from bev.machine import started_by
 from bev.training.checkpoint.loading import home_of
 from bev.training.lock import locked_run
 from bev.training.record import RECORD
@@ -47,7 +48,7 @@ def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Pat
         resume: checkpoint to resume; if it is part of a run, the folder of that run is used.
 
     Raises:
-        TrainingError: under torchrun without a name of the run, if the folder already contains
+        TrainingError: under torchrun or srun without a name of the run, if the folder already contains
             another run, or if it cannot be created.
     """
     try:
@@ -86,9 +87,10 @@ def _created(config: TrainConfig, experiment: str, resume: Path | None) -> Path:
     elif config.run_name:
         folder = named_folder(config, experiment)
         _check_unused(folder)
-    elif "TORCHELASTIC_RUN_ID" in os.environ or _rank() > 0:
+    elif started_by() or _rank() > 0:
         raise TrainingError(
-            "Under torchrun all processes need one run folder: set --train.run-name."
+            f"Under {started_by() or 'a launcher'} all processes need one run folder: set"
+            " --train.run-name."
         )
     else:
         return _new_folder(config.runs / experiment / time.strftime("%Y-%m-%d_%H-%M-%S"))

@@ -19,11 +19,12 @@ from bev.training.checkpoint.saving import SavedConfig
 from bev.training.datamodule import KeyFrameData, ending_workers
 from bev.training.folder import claimed_folder, keep_records, put_back
 from bev.training.initialization import starting_model, write_account
+from bev.training.launch import machines
 from bev.training.metrics import ValidationMetrics
 from bev.training.module import TrainingModule
 from bev.training.record import RunRecord, count_flops
 from bev.training.settings_check import check_settings
-from bev.training.trainer import build_trainer, machines, prepare_process
+from bev.training.trainer import build_trainer, prepare_process
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def train(
         BevError: for invalid data, weights, checkpoints or settings, see ``bev.errors``; also if
             the last validation failed, after the functions of ``finish`` have been called.
     """
-    check_settings(config)
+    check_settings(config, here=True)
     devices = local_processes(config.train.devices)
     if resume is not None:
         check_resumable(resume, config, devices * machines())

@@ -9,8 +9,11 @@ from typing import Annotated, Literal
 import torch
 from torch.optim.lr_scheduler import ConstantLR
 
+from bev.bounds import Bound, Count, Natural, NonNegative, Positive, Seed
 from bev.calls import Call, flag
 from bev.errors import ConfigError
+
+Minutes = Annotated[float, Bound(least=0, most=10**7)]
 
 
 class OptimizerCall(Call):
@@ -71,11 +74,11 @@ class StageConfig:
             their images are not processed. BEVDet4D leaves them out of its first epochs.
     """
 
-    start: float = 0.0
+    start: NonNegative = 0.0
     only: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     fixed_norms: tuple[str, ...] = ()
-    rates: tuple[tuple[str, float], ...] = ()
+    rates: tuple[tuple[str, Positive], ...] = ()
     adjacent: bool = True
 
     def __post_init__(self) -> None:
@@ -141,31 +144,31 @@ class TrainConfig:
     """
 
     init: InitConfig = InitConfig()
-    epochs: int = 24
-    max_steps: int = -1
-    max_minutes: float = 0.0
+    epochs: Count = 24
+    max_steps: Annotated[int, Bound(least=-1)] = -1
+    max_minutes: Minutes = 0.0
     optimizer: Optimizer = OptimizerCall(torch.optim.AdamW)
-    lr: float = 2e-4
-    lr_batch: int = 64
-    weight_decay: float = 1e-7
-    warmup_steps: int = 200
+    lr: NonNegative = 2e-4
+    lr_batch: Natural = 64
+    weight_decay: NonNegative = 1e-7
+    warmup_steps: Natural = 200
     schedule: Schedule = ScheduleCall(ConstantLR, factor=1.0)
     stages: tuple[StageConfig, ...] = (StageConfig(),)
-    max_grad_norm: float = 5.0
-    accumulate: int = 1
-    ema: float = 0.999
-    ema_start: int = 10_560
+    max_grad_norm: NonNegative = 5.0
+    accumulate: Count = 1
+    ema: Annotated[float, Bound(least=0, below=1)] = 0.999
+    ema_start: Natural = 10_560
     compile: bool = False
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
-    devices: int = 0
+    devices: Natural = 0
     strategy: str = "auto"
-    threads: int = 0
-    validate_every: int = 1
-    save_minutes: float = 5.0
-    pictures: int = 4
-    seed: int = 0
+    threads: Natural = 0
+    validate_every: Natural = 1
+    save_minutes: Minutes = 5.0
+    pictures: Natural = 4
+    seed: Seed = 0
     deterministic: bool = False
-    log_every: int = 20
+    log_every: Count = 20
     runs: Path = Path("runs")
     run_name: str = ""
 

@@ -18,6 +18,7 @@ from bev.machine import default_device, has_fast_bf16, threads_a_process
 from bev.training.checkpoint.io import CheckedCheckpointIO
 from bev.training.checkpoint.random_state import RandomState
 from bev.training.checkpoint.saving import BestCheckpoint, LastCheckpoint
+from bev.training.launch import environment, machines
 from bev.training.limits import StepLimit, TimeLimit
 from bev.training.optimization.averaging import AveragedWeights
 from bev.training.settings import TrainConfig
@@ -48,7 +49,7 @@ def build_trainer(
         num_nodes=machines(),
         strategy=strategy,
         precision=_precision(config.precision),
-        plugins=CheckedCheckpointIO(),
+        plugins=[CheckedCheckpointIO(), *environment()],
         logger=[
             # Flushed at every step: a resumed run does not log again what was logged before a kill.
             CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
@@ -83,11 +84,6 @@ def prepare_process(config: TrainConfig, devices: int) -> None:
     seed_everything(config.seed, workers=True, verbose=False)
     torch.set_num_threads(threads_a_process(config.threads, devices))
     cv2.setNumThreads(1)
-
-
-def machines() -> int:
-    """Number of nodes of the run, from torchrun; otherwise 1."""
-    return int(os.environ.get("GROUP_WORLD_SIZE", 1))
 
 
 def _precision(name: str) -> _Precision:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bev.errors import ConfigError
 from bev.geometry import BevGrid
 
 GRID = BevGrid(x=(-14.4, 36.8, 0.4), y=(-8.0, 4.0, 0.5), z=(-5.0, 3.0, 2.0))
@@ -68,5 +69,5 @@ def test_centers_lie_in_their_own_cells():
 
 @pytest.mark.parametrize("axis", [(0.0, 1.0, 0.3), (1.0, 0.0, 0.5), (0.0, 1.0, 0.0)])
 def test_a_step_that_does_not_fit_is_refused_by_name(axis):
-    with pytest.raises(ValueError, match=r"BevGrid\.y"):
+    with pytest.raises(ConfigError, match=r"BevGrid\.y"):
         BevGrid(y=axis)

@@ -1,14 +1,18 @@
 """Contradictory settings are refused with an error that states what to change."""
 
+import math
 from dataclasses import replace
 
 import pytest
+from commands import attempt
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchvision.transforms import v2
 
+from bev.bounds import gathered
 from bev.data.adjacent import AdjacentConfig
+from bev.data.images.grid_mask import GridMask
 from bev.errors import ConfigError, TrainingError
-from bev.models import DualViewTransformConfig, TemporalConfig
+from bev.models import CameraAwareDepthNetConfig, DualViewTransformConfig, TemporalConfig
 from bev.training.run import train
 from bev.training.settings import InitConfig
 from bev.training.settings_check import check_settings
@@ -73,3 +77,66 @@ def test_other_playback_rates_are_refused_without_times(quick):
     untimed = replace(quick.model, temporal=TemporalConfig(num_adjacent=1, times=False))
     with pytest.raises(TrainingError, match="--data.adjacent.playback 1"):
         check_settings(replace(quick, data=data, model=untimed))
+
+
+def test_all_settings_outside_their_bounds_are_named_at_once(quick):
+    with gathered():  # as the command line builds a config
+        images = replace(quick.data.image_augmentation, grid_mask=GridMask(probability=1.5))
+        data = replace(quick.data, batch_size=0, image_size=(0, 704), image_augmentation=images)
+        train = replace(quick.train, max_grad_norm=-1.0, ema=1.0, accumulate=0, lr=math.nan)
+        backbone = replace(quick.model.backbone, strides=(32, 16))
+        wrong = replace(
+            quick, data=data, train=train, model=replace(quick.model, backbone=backbone)
+        )
+    with pytest.raises(ConfigError, match="^8 settings cannot be used: ") as caught:
+        check_settings(wrong)
+    for fault in (
+        "model.backbone.strides is (32, 16) (set it to one or more ascending numbers",
+        "data.image_augmentation.grid_mask.probability is 1.5 (set it to at least 0 and at most 1)",
+        "data.batch_size is 0 (set it to at least 1)",
+        "data.image_size is (0, 704)",
+        "train.max_grad_norm is -1.0 (set it to at least 0)",
+        "train.ema is 1.0 (set it to at least 0 and below 1)",
+        "train.accumulate is 0",
+        "train.lr is nan (set it to finite and at least 0)",
+    ):
+        assert fault in str(caught.value)
+
+
+def test_all_contradictions_are_named_at_once(quick):
+    train = replace(quick.train, strategy="dppp", init=InitConfig(skip=("head",)))
+    data = replace(quick.data, image_size=(16, 176))
+    with pytest.raises(TrainingError, match="dppp.*train.init names parts.*smaller than one cell"):
+        check_settings(replace(quick, train=train, data=data))
+
+
+@pytest.mark.parametrize(
+    ("net", "named"),
+    [
+        (CameraAwareDepthNetConfig(16), "aspp need two"),
+        (CameraAwareDepthNetConfig(16, aspp=False, batch_norm=True), "batch_norm need two"),
+    ],
+)
+def test_norms_over_one_image_are_refused(quick, net, named):
+    model = replace(quick.model, view=replace(quick.model.view, depth_net=net))
+    data = replace(quick.data, batch_size=1, drop_cameras=1)  # of two cameras
+    with pytest.raises(TrainingError, match=named):
+        check_settings(replace(quick, model=model, data=data))
+    check_settings(replace(quick, model=model, data=replace(data, drop_cameras=0)))
+    check_settings(replace(quick, model=model, data=replace(data, batch_size=2)))
+    plain = replace(
+        model, view=replace(quick.model.view, depth_net=replace(net, batch_norm=False, aspp=False))
+    )
+    check_settings(replace(quick, model=plain, data=data))
+
+
+def test_the_command_names_all_faults_before_it_opens_the_data(tmp_path):
+    status, _, error = attempt(
+        "train.py", "lss_r50_mini", "--data.root", tmp_path / "none", "--train.runs", tmp_path,
+        "--train.max-grad-norm", "-1", "--train.ema", "2", "--data.batch-size", "0",
+        "--model.head.prior", "nan", "--train.threads", "9999",
+    )  # fmt: skip
+    assert status == 1
+    for name in ("max_grad_norm", "ema", "batch_size", "head.prior", "threads"):
+        assert name in error.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

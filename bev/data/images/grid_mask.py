@@ -7,15 +7,18 @@ content is not visible in an adjacent frame.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from bev.errors import ConfigError
+from bev.bounds import Ascending, Bound, Probability, check_bounds
 
 _MEAN = (124, 116, 104)  # 255 times (0.485, 0.456, 0.406), rounded: red, green, blue
+
+_Pixels = Annotated[int, Bound(least=2)]
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,12 @@ class GridMask:
             is that of the paper, for images of 224 pixels.
     """
 
-    probability: float = 0.0
-    ratio: float = 0.5
-    period: tuple[int, int] = (96, 224)
+    probability: Probability = 0.0
+    ratio: Annotated[float, Bound(above=0, below=1)] = 0.5
+    period: Annotated[tuple[_Pixels, _Pixels], Ascending(strict=False)] = (96, 224)
 
     def __post_init__(self) -> None:
-        low, high = self.period
-        if not (0 <= self.probability <= 1 and 0 < self.ratio < 1 and 2 <= low <= high):
-            raise ConfigError(
-                f"{self}: probability must be in [0, 1], ratio in (0, 1), and period a range"
-                " (lowest, highest) of at least 2 pixels."
-            )
+        check_bounds(self)
 
 
 def hide_squares(

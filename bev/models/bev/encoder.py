@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bev.bounds import Count, Widths
 from bev.models.layers import BasicBlock, conv_bn_relu
 from bev.models.recompute import blocks, recompute
 
@@ -31,10 +32,10 @@ class BevEncoderConfig:
         checkpointing: recompute activations in the backward pass instead of storing them.
     """
 
-    stages: tuple[int, ...] = (160, 320, 640)
-    blocks: int = 2
-    neck: int = 512
-    channels: int = 256
+    stages: Widths = (160, 320, 640)
+    blocks: Count = 2
+    neck: Count = 512
+    channels: Count = 256
     skip: bool = False
     checkpointing: bool = False
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bev.bounds import Positive
 from bev.errors import ConfigError
 from bev.models.bev.encoder import BevEncoderBase, BevEncoderConfig
 from bev.models.image.neck import SECONDFPNConfig
@@ -34,7 +35,7 @@ class SECONDEncoderConfig(BevEncoderConfig):
         ConfigError: if ``channels`` is not divisible by the number of levels.
     """
 
-    eps: float = 1e-3
+    eps: Positive = 1e-3
 
     def __post_init__(self) -> None:
         levels = len(self.stages) + 1

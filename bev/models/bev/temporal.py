@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bev.errors import ConfigError
+from bev.bounds import Natural, check_bounds
 from bev.models.layers import BasicBlock
 
 
@@ -32,15 +32,14 @@ class TemporalConfig:
         times: input the time of each adjacent frame to the network; off as published.
     """
 
-    num_adjacent: int = 0
-    blocks: int = 0
+    num_adjacent: Natural = 0
+    blocks: Natural = 0
     gradient: bool = False
     times: bool = True
     projection: bool = False
 
     def __post_init__(self) -> None:
-        if self.num_adjacent < 0 or self.blocks < 0:
-            raise ConfigError(f"model.temporal = {self} must have counts of at least 0.")
+        check_bounds(self, "model.temporal")
 
     @property
     def described(self) -> str:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bev.bounds import NonNegative
 from bev.data.batch import Batch
 from bev.errors import ConfigError, DataError, TrainingError
 from bev.geometry import Cameras, feature_cells, in_view
@@ -35,7 +36,7 @@ class DepthSupervisionConfig(HeadConfig):
             with the focal factor of exponent 2.
     """
 
-    weight: float = 0.0
+    weight: NonNegative = 0.0
     loss: Literal["bce", "ce", "focal"] = "bce"
 
     @property

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bev.bounds import NonNegative
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
@@ -32,7 +33,7 @@ class ImageClassHeadConfig(HeadConfig):
         weight: weight of the loss; 0 disables the head.
     """
 
-    weight: float = 0.0
+    weight: NonNegative = 0.0
 
     @property
     def active(self) -> bool:

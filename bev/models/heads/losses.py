@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.errors import ConfigError
+from bev.bounds import NonNegative, Probability, check_bounds
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,12 @@ class HeatmapLoss:
     """
 
     kind: Literal["gaussian", "focal", "bce"] = "gaussian"
-    focus: float = 2.0
-    spare: float = 4.0
-    balance: float = 0.25
+    focus: NonNegative = 2.0
+    spare: NonNegative = 4.0
+    balance: Probability = 0.25
 
     def __post_init__(self) -> None:
-        if self.focus < 0 or self.spare < 0 or not 0 <= self.balance <= 1:
-            raise ConfigError(f"{self} needs exponents of at least 0, and a balance in [0, 1].")
+        check_bounds(self)
 
     def __call__(
         self, logits: Float[Tensor, "*s"], target: Float[Tensor, "*s"]

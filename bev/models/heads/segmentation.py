@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bev.bounds import Natural, NonNegative, Positive
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError, TrainingError
@@ -47,10 +48,10 @@ class SegmentationHeadConfig(HeadConfig):
     """
 
     layers: tuple[str, ...] = ()
-    hidden: int = 0
+    hidden: Natural = 0
     loss: Literal["bce", "focal"] = "bce"
-    positive_weight: float = 2.13
-    weight: tuple[float, ...] = (1.0,)
+    positive_weight: Positive = 2.13
+    weight: tuple[NonNegative, ...] = (1.0,)
     min_visibility: int = 1
     opencv_figures: bool = False
 

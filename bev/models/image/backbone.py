@@ -7,11 +7,13 @@ import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from bev.bounds import Ascending, Count, Length, Natural, Positive
 from bev.errors import ConfigError
 from bev.models.recompute import recompute
 
@@ -43,14 +45,14 @@ class BackboneConfig:
     name: str = "resnet50"
     pretrained: bool = True
     weights: Path | None = None
-    strides: tuple[int, ...] = (16, 32)
-    channels: tuple[int, ...] = ()
-    stem: int = 0
-    frozen_stages: int = 0
+    strides: Annotated[tuple[Count, ...], Ascending(empty=False)] = (16, 32)
+    channels: tuple[Count, ...] = ()
+    stem: Natural = 0
+    frozen_stages: Natural = 0
     checkpointing: bool = False
-    image_size: tuple[int, ...] = ()
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    image_size: Annotated[tuple[Count, ...], Length((0, 2))] = ()
+    mean: Annotated[tuple[float, ...], Length((0, 3))] = ()
+    std: Annotated[tuple[Positive, ...], Length((0, 3))] = ()
 
     def without_weights(self) -> "BackboneConfig":
         """Copy the settings without pretrained weights, for weights from another source."""

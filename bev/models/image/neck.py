@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bev.bounds import Count, Positive
 from bev.errors import ConfigError
 from bev.models.layers import conv_bn_relu
 
@@ -46,7 +47,7 @@ class FpnConfig(NeckConfig):
         channels: channels of all levels.
     """
 
-    channels: int = 512
+    channels: Count = 512
 
     def build(self, channels: Sequence[int], strides: Sequence[int]) -> "Fpn":
         return Fpn(self, channels, strides)
@@ -82,9 +83,9 @@ class SECONDFPNConfig(NeckConfig):
         eps: epsilon of the batch norms; 1e-3 as published with SECOND and BEVDepth.
     """
 
-    channels: int = 128
-    stride: int = 16
-    eps: float = 1e-5
+    channels: Count = 128
+    stride: Count = 16
+    eps: Positive = 1e-5
 
     def build(self, channels: Sequence[int], strides: Sequence[int]) -> "SECONDFPN":
         return SECONDFPN(self, channels, strides)
@@ -132,7 +133,7 @@ class ConcatNeckConfig(NeckConfig):
         channels: channels of both convolutions.
     """
 
-    channels: int = 512
+    channels: Count = 512
 
     def build(self, channels: Sequence[int], strides: Sequence[int]) -> "ConcatNeck":
         return ConcatNeck(self, channels, strides)

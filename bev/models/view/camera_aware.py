@@ -26,6 +26,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bev.bounds import Count, Natural, check_bounds
 from bev.errors import ConfigError
 from bev.geometry import Cameras
 from bev.models.layers import BasicBlock, conv_bn_relu
@@ -54,20 +55,16 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
             :func:`published_parameters`, which require ``batch_norm``.
     """
 
-    width: int = 512
-    blocks: int = 3
+    width: Count = 512
+    blocks: Natural = 3
     aspp: bool = True
-    aspp_width: int = 0
+    aspp_width: Natural = 0
     deformable: bool = False
     batch_norm: bool = False
     parameters: Literal["image", "published"] = "image"
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.blocks < 0 or self.aspp_width < 0:
-            raise ConfigError(
-                "A camera-aware depth net needs width >= 1, blocks >= 0 and aspp_width >= 0, not"
-                f" {self.width}, {self.blocks} and {self.aspp_width}."
-            )
+        check_bounds(self)
         if self.parameters == "published" and not self.batch_norm:
             raise ConfigError(
                 "depth_net.parameters = published gives parameters of different magnitudes, which"

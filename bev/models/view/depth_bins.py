@@ -113,7 +113,7 @@ class DepthBins(DepthBinning):
     spacing: Literal["uniform", "log", "linear"] = "uniform"
 
     def __post_init__(self) -> None:
-        sound = self.step > 0 and self.hi > self.lo >= 0
+        sound = self.step > 0 and math.inf > self.hi > self.lo >= 0
         if not sound or abs((self.hi - self.lo) / self.step - self.bins) > 1e-3:
             raise ConfigError(
                 f"Depth bins (lo {self.lo}, hi {self.hi}, step {self.step}) need 0 <= lo < hi and"

@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bev.bounds import Natural
 from bev.geometry import Cameras
 from bev.models.layers import conv_bn_relu
 
@@ -56,7 +57,7 @@ class ConvDepthNetConfig(DepthNetConfig):
         hidden: channels of a hidden layer (1x1 convolution); 0 for none, as published.
     """
 
-    hidden: int = 0
+    hidden: Natural = 0
 
     def build(self, inputs: int, bins: int, channels: int) -> "ConvDepthNet":
         return ConvDepthNet(inputs, bins, channels, self.hidden)
@@ -74,7 +75,7 @@ class UniformDepthConfig(DepthNetConfig):
     """
 
     predicts_depth: ClassVar[bool] = False
-    hidden: int = 0
+    hidden: Natural = 0
 
     def build(self, inputs: int, bins: int, channels: int) -> "ConvDepthNet":
         return ConvDepthNet(inputs, 0, channels, self.hidden)

@@ -44,7 +44,7 @@ def planes(name: str, z: Axis) -> list[float]:
     """
     try:
         count = BevGrid(z=z).shape[0]
-    except ValueError as error:
+    except ConfigError as error:
         raise ConfigError(
             f"{name} = {z} needs lo < hi and a positive step that divides the range."
         ) from error

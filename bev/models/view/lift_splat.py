@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from bev.bounds import Count
 from bev.geometry import BevGrid, Cameras, feature_pixels
 from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
@@ -44,7 +45,7 @@ class LiftSplatConfig(ViewTransformConfig):
 
     depth: DepthBinning = DepthBins(1.0, 60.0, 1.0)
     depth_net: DepthNetConfig = ConvDepthNetConfig()
-    channels: int = 80
+    channels: Count = 80
     frustum: Literal["centers", "corners"] = "centers"
     ray_features: bool = False
     truncate: bool = False

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from bev.bounds import Count
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
 from bev.models.camera_mask import gather_valid, scatter_valid
@@ -32,7 +33,7 @@ class VoxelSamplingConfig(ViewTransformConfig):
     """
 
     z: Axis = (-3.0, 5.0, 1.0)
-    channels: int = 64
+    channels: Count = 64
 
     def __post_init__(self) -> None:
         planes("view.z", self.z)

@@ -183,7 +183,7 @@ def test_invalid_settings_are_named(small):
         )
     with pytest.raises(ConfigError, match="multiple of 4"):
         CameraAwareDepthNetConfig(width=30, deformable=True)
-    with pytest.raises(ConfigError, match="width >= 1"):
+    with pytest.raises(ConfigError, match="width is 0; set it to at least 1"):
         CameraAwareDepthNetConfig(width=0)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from bev.bounds import Bound, Count, Positive, Probability
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
@@ -40,20 +41,20 @@ class DecodeConfig:
         max_boxes: maximum number of boxes per sample (500 is the official limit).
     """
 
-    pre_max_size: int = 500
-    window: int = 3
-    score: float = 0.1
-    range: float = 61.2
+    pre_max_size: Count = 500
+    window: Count = 3
+    score: Probability = 0.1
+    range: Annotated[float, Bound(above=0, finite=False)] = 61.2
     nms: Literal["rotated", "circle", "none"] = "rotated"
     distance: tuple[str, ...] = ()
-    nms_rescale_factor: tuple[float, ...] = ()
-    nms_overlap: tuple[float, ...] = ()
+    nms_rescale_factor: tuple[Positive, ...] = ()
+    nms_overlap: tuple[Probability, ...] = ()
     by_class: bool = False
-    post_max_size: int = 83
-    max_boxes: int = 500
+    post_max_size: Count = 83
+    max_boxes: Count = 500
 
     def __post_init__(self) -> None:
-        if self.window < 1 or self.window % 2 == 0:
+        if self.window % 2 == 0:
             raise ConfigError(f"decode.window = {self.window} must be an odd number of cells.")
 
     def resolved(self, labels: LabelSpace) -> "DecodeConfig":

@@ -7,16 +7,16 @@ BEVDet. Targets, losses and decoding are in the other modules of this package.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bev.bounds import Bound, Count, Natural, NonNegative, Positive, check_bounds
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
-from bev.errors import ConfigError
 from bev.geometry import Boxes3D
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
 from bev.models.heads.center.adaptation import adapted_tasks
@@ -74,33 +74,23 @@ class CenterHeadConfig(HeadConfig):
     """
 
     tasks: tuple[tuple[str, ...], ...] | None = None
-    shared: int = 64
-    branch: int = 64
-    prior: float = 0.1
-    gaussian_overlap: float = 0.1
-    min_radius: int = 2
+    shared: Count = 64
+    branch: Natural = 64
+    prior: Annotated[float, Bound(above=0, below=1)] = 0.1
+    gaussian_overlap: Annotated[float, Bound(above=0, below=1)] = 0.1
+    min_radius: Natural = 2
     heatmap_loss: HeatmapLoss = HeatmapLoss()
-    heatmap_weight: float = 1.0
-    regression_weight: float = 0.25
-    velocity_weight: float = 0.2
-    velocity_beta: float = 0.0
-    attribute_weight: float = 0.0
-    direction_bins: int = 1
-    direction_weight: float = 0.2
+    heatmap_weight: NonNegative = 1.0
+    regression_weight: NonNegative = 0.25
+    velocity_weight: NonNegative = 0.2
+    velocity_beta: NonNegative = 0.0
+    attribute_weight: NonNegative = 0.0
+    direction_bins: Count = 1
+    direction_weight: Positive = 0.2
     decode: DecodeConfig = DecodeConfig()
 
     def __post_init__(self) -> None:
-        if self.velocity_beta < 0 or self.attribute_weight < 0 or not 0 < self.prior < 1:
-            raise ConfigError(
-                f"model.head.velocity_beta = {self.velocity_beta} and model.head.attribute_weight ="
-                f" {self.attribute_weight} must be at least 0, and model.head.prior = {self.prior}"
-                " must be inside (0, 1)."
-            )
-        if self.direction_bins < 1 or self.direction_weight <= 0:
-            raise ConfigError(
-                f"model.head.direction_bins = {self.direction_bins} must be at least 1, and"
-                f" model.head.direction_weight = {self.direction_weight} must be greater than 0."
-            )
+        check_bounds(self, "model.head")
 
     @property
     def active(self) -> bool:

@@ -1,0 +1,232 @@
+"""Bounds of settings: declared in the annotations of fields, checked over a whole config at once.
+
+``epochs: Annotated[int, Bound(least=1)] = 24`` declares that ``epochs`` is at least 1. In a tuple,
+the bound of the elements stands at the type of the elements, and a rule of the whole tuple around
+it: ``Annotated[tuple[Count, ...], Ascending()]``. :func:`faults` lists every value of a config, at
+any depth, that breaks a rule, has another type than its field, or is not finite.
+
+Classes that are used without a whole config call :func:`check_bounds` when they are created. The
+commands create their config under :func:`gathered`, so that one message names all faults.
+"""
+
+import math
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, NamedTuple
+
+from bev.errors import ConfigError
+
+_gathering: ContextVar[bool] = ContextVar("gathering", default=False)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Range of a number.
+
+    Attributes:
+        least, most: lowest and highest allowed number.
+        above, below: lower and upper limit that are not allowed themselves.
+        finite: whether infinity is refused. NaN always is.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    finite: bool = True
+
+    def accepts(self, value: float) -> bool:
+        """Return whether a finite number is within the range."""
+        inside = self.least <= value <= self.most
+        low, high = self.above == -math.inf, self.below == math.inf
+        return inside and (low or self.above < value) and (high or value < self.below)
+
+    def __str__(self) -> str:
+        limits = {
+            "at least": self.least,
+            "above": self.above,
+            "at most": self.most,
+            "below": self.below,
+        }
+        return " and ".join(f"{name} {x:g}" for name, x in limits.items() if math.isfinite(x))
+
+
+@dataclass(frozen=True)
+class Ascending:
+    """Order of a tuple of numbers: each is above (or, unless ``strict``, at least) the one before.
+
+    Attributes:
+        strict: whether equal neighbours are refused.
+        empty: whether an empty tuple is allowed.
+    """
+
+    strict: bool = True
+    empty: bool = True
+
+    def accepts(self, values: tuple[float, ...]) -> bool:
+        """Return whether a tuple is in order."""
+        pairs = list(zip(values, values[1:], strict=False))
+        ordered = all(a < b if self.strict else a <= b for a, b in pairs)
+        return ordered and (self.empty or bool(values))
+
+    def __str__(self) -> str:
+        order = "ascending numbers" + (" without repetition" if self.strict else "")
+        return order if self.empty else f"one or more {order}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """Numbers of elements that a tuple may have; at least ``least`` if ``allowed`` is empty."""
+
+    allowed: tuple[int, ...] = ()
+    least: int = 0
+
+    def accepts(self, values: tuple[Any, ...]) -> bool:
+        """Return whether a tuple has an allowed length."""
+        return len(values) in self.allowed if self.allowed else len(values) >= self.least
+
+    def __str__(self) -> str:
+        if self.allowed:
+            return f"{' or '.join(map(str, self.allowed))} numbers"
+        return f"{self.least} or more numbers"
+
+
+Count = Annotated[int, Bound(least=1)]
+Natural = Annotated[int, Bound(least=0)]
+Positive = Annotated[float, Bound(above=0)]
+NonNegative = Annotated[float, Bound(least=0)]
+Probability = Annotated[float, Bound(least=0, most=1)]
+Seed = Annotated[int, Bound(least=0, below=2**32)]
+Degrees = Annotated[float, Bound(least=0, most=180)]
+Widths = Annotated[tuple[Count, ...], Length(least=1)]
+
+
+class Fault(NamedTuple):
+    """Setting that breaks a rule: its dotted name, its value, and what it should be."""
+
+    name: str
+    value: Any
+    rule: str
+
+    @property
+    def text(self) -> str:
+        """The fault as a sentence with its remedy."""
+        return f"{self.name} is {self.value!r}; set it to {self.rule}."
+
+
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Context in which :func:`check_bounds` accepts everything, for a check of the whole later."""
+    token = _gathering.set(True)
+    try:
+        yield
+    finally:
+        _gathering.reset(token)
+
+
+def check_bounds(config: Any, where: str = "") -> None:
+    """Check a settings object and everything in it; ``where`` is its name, or that of its class.
+
+    Raises:
+        ConfigError: names all settings that break a rule, with their values and rules.
+    """
+    if _gathering.get():
+        return
+    if found := faults(config, where or type(config).__name__):
+        raise ConfigError(described(found))
+
+
+def described(found: list[Fault]) -> str:
+    """One sentence on one or more faults."""
+    if len(found) == 1:
+        return found[0].text
+    each = (f"{name} is {value!r} (set it to {rule})" for name, value, rule in found)
+    return f"{len(found)} settings cannot be used: {'; '.join(each)}."
+
+
+def faults(config: Any, where: str = "") -> list[Fault]:
+    """All faults of a settings object and of the objects in it; names start with ``where``."""
+    own = type(config).__module__.partition(".")[0] == "bev"
+    found = []
+    for f in fields(config):
+        name = f"{where}.{f.name}" if where else f.name
+        found += _faults(_hints(type(config))[f.name], getattr(config, f.name), name, own)
+    return found
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
+def _faults(hint: Any, value: Any, name: str, finite: bool) -> list[Fault]:
+    """Faults of one value.
+
+    Args:
+        hint: annotation of the value.
+        value: the value.
+        name: dotted name of the field.
+        finite: whether infinity is refused where the annotation does not decide: it may have a
+            meaning in classes of users.
+    """
+    rules, hint = _rules(hint, value)
+    if is_dataclass(value):
+        return faults(value, name)
+    if isinstance(value, tuple | list):
+        return _tuple_faults(rules, hint, tuple(value), name, finite)
+    rule = _number_rule(rules, hint, value, finite)
+    return [Fault(name, value, rule)] if rule else []
+
+
+def _rules(hint: Any, value: Any) -> tuple[list[Any], Any]:
+    """The rules around a type, and the type without them; for a union the member that is used."""
+    rules = []
+    while True:
+        origin, args = typing.get_origin(hint), typing.get_args(hint)
+        if origin is Annotated:
+            rules += [rule for rule in args[1:] if isinstance(rule, Bound | Ascending | Length)]
+            hint = args[0]
+        elif origin in (typing.Union, UnionType) and value is not None:
+            hint = next((a for a in args if a is not type(None)), None)
+        else:
+            return rules, hint
+
+
+def _tuple_faults(
+    rules: list[Any], hint: Any, values: tuple[Any, ...], name: str, finite: bool
+) -> list[Fault]:
+    args = typing.get_args(hint)
+    kinds = [args[0]] * len(values) if len(args) == 2 and args[1] is ... else list(args)
+    if typing.get_origin(hint) is tuple and len(kinds) != len(values):
+        return [Fault(name, values, f"{len(kinds)} values")]
+    kinds = kinds if len(kinds) == len(values) else [Any] * len(values)
+    found = []
+    for kind, value in zip(kinds, values, strict=True):
+        found += _faults(kind, value, name, finite)
+    plain = all(isinstance(value, int | float | str) for value in values)
+    if found and plain:  # one fault with the whole tuple instead of one for each element
+        each = dict.fromkeys(fault.rule for fault in found)
+        return [Fault(name, values, f"numbers that are {', '.join(each)}")]
+    broken = [] if found else [rule for rule in rules if not rule.accepts(values)]
+    return found + [Fault(name, values, str(rule)) for rule in broken]
+
+
+def _number_rule(rules: list[Any], hint: Any, value: Any, finite: bool) -> str:
+    """The rule that a number breaks; empty for none, and for other values than numbers."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int and not (number and isinstance(value, int)):
+        return "a whole number"
+    if hint is float and not number:
+        return "a number"
+    if not number:
+        return ""
+    bounds = [rule for rule in rules if isinstance(rule, Bound)]
+    needs = any(bound.finite for bound in bounds) if bounds else finite
+    if math.isnan(value) or (needs and math.isinf(value)):
+        return " and ".join(filter(None, ("finite", *map(str, bounds)))) if bounds else "finite"
+    return " and ".join(str(bound) for bound in bounds if not bound.accepts(value))

@@ -1,0 +1,89 @@
+"""Processes of a run: torchrun, srun, or Lightning starts them; and what this machine has for them.
+
+Lightning takes any SLURM job for one whose processes ``srun`` has started: a batch script without
+``srun``, or one task for several devices, would train in one process, or wait forever for others.
+Here, only a job step of several tasks counts as started by ``srun``; in any other SLURM job, batch
+or interactive, the processes of all devices are started as on any machine.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+)
+
+from bev.errors import TrainingError
+from bev.machine import default_device, local_processes, started_by
+from bev.training.settings import TrainConfig
+
+
+def machines() -> int:
+    """Number of nodes of the run, from torchrun or srun; otherwise 1."""
+    variable = {"torchrun": "GROUP_WORLD_SIZE", "srun": "SLURM_STEP_NUM_NODES"}.get(started_by())
+    return int(os.environ.get(variable or "", 1))
+
+
+def environment() -> list[ClusterEnvironment]:
+    """Lightning plugin for the launcher of this process; none for torchrun, which it detects.
+
+    Raises:
+        TrainingError: if srun started a number of tasks that Lightning does not accept.
+    """
+    launcher = started_by()
+    if launcher == "torchrun":
+        return []
+    if launcher == "":
+        return [LightningEnvironment()]
+    try:
+        return [SLURMEnvironment(auto_requeue=False)]
+    except RuntimeError as error:
+        raise TrainingError(
+            "srun started several tasks, and their number on each node is not set; give srun"
+            " --ntasks-per-node as well, or start one task and set --train.devices."
+        ) from error
+
+
+def machine_faults(config: TrainConfig) -> list[str]:
+    """Sentences on settings that ask for more than this machine, or this session, has."""
+    found = []
+    cores = os.cpu_count() or 1
+    if config.threads > cores:
+        found.append(
+            f"train.threads is {config.threads}, and this machine has {cores} cores; set"
+            " --train.threads 0 for an equal share of them."
+        )
+    there, name = _devices()
+    if not started_by() and config.devices > there:
+        found.append(
+            f"train.devices is {config.devices}, and this machine has {there} {name}; set"
+            " --train.devices 0 for the usual number."
+        )
+    elif not started_by() and local_processes(config.devices) > 1 and not _can_start():
+        found.append(
+            "Several processes (train.devices) cannot be started from a notebook or an interactive"
+            " Python; set --train.devices 1, or run `bevlab train` in a terminal."
+        )
+    return found
+
+
+def _devices() -> tuple[int, str]:
+    """Largest number of processes for this machine, and what it counts."""
+    kind = default_device().type
+    if kind == "cuda":
+        return torch.cuda.device_count(), "GPUs"
+    if kind == "mps":
+        return 1, "GPU"
+    # Two processes may always share a core, to try out what several devices do.
+    return max(os.cpu_count() or 1, 2), "cores"
+
+
+def _can_start() -> bool:
+    """Return whether the running program can be started again, for further processes."""
+    interactive = hasattr(sys, "ps1") or bool(sys.flags.interactive)
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return not interactive and (spec is not None or Path(sys.argv[0]).is_file())

@@ -1,0 +1,90 @@
+"""Launchers of a run's processes, and settings that ask for more than the machine has."""
+
+import os
+import sys
+
+import pytest
+import torch
+
+from bev import machine
+from bev.config import Experiment
+from bev.errors import TrainingError
+from bev.machine import local_processes, started_by
+from bev.training import launch
+from bev.training.folder import run_folder
+from bev.training.launch import machine_faults, machines
+from bev.training.settings import TrainConfig
+from bev.training.settings_check import check_settings
+from bev.training.trainer import build_trainer
+
+JOB = {"JOB_ID": "17", "JOB_NAME": "train", "NNODES": "1", "NTASKS": "1", "PROCID": "0"}
+JOB |= {"LOCALID": "0", "NODEID": "0", "NODELIST": "localhost"}
+ONE_PROCESS = {
+    "a batch script of one task": {},
+    "a batch script of two tasks without srun": {"NTASKS": "2", "NTASKS_PER_NODE": "2"},
+    "a batch script of two nodes without srun": {"NNODES": "2", "NTASKS": "2"},
+    "an interactive step": {"JOB_NAME": "bash", "STEP_NUM_TASKS": "1"},
+    "an interactive step with a name": {"STEP_NUM_TASKS": "1"},
+    "an allocation on the login node": {"JOB_NAME": "interactive", "NTASKS": "2"},
+}
+STEP = {
+    "STEP_NUM_TASKS": "4", "STEP_TASKS_PER_NODE": "2(x2)", "STEP_NUM_NODES": "2", "NTASKS": "4",
+    "NTASKS_PER_NODE": "2", "NNODES": "2", "PROCID": "3", "LOCALID": "1", "NODEID": "1",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu(monkeypatch):
+    """No GPU, and no launcher around the tests."""
+    for name in [n for n in os.environ if n.startswith(("SLURM_", "TORCHELASTIC_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def in_slurm(monkeypatch, variables):
+    for name, value in {**JOB, **variables}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+
+
+@pytest.mark.parametrize("session", ONE_PROCESS)
+def test_one_slurm_task_starts_the_processes_of_both_devices(session, monkeypatch, tmp_path):
+    in_slurm(monkeypatch, ONE_PROCESS[session])
+    trainer = build_trainer(TrainConfig(devices=2), tmp_path, local_processes(2), "mAP", [])
+    assert (trainer.world_size, trainer.num_nodes, trainer.global_rank) == (2, 1, 0)
+    assert not trainer.strategy.cluster_environment.creates_processes_externally
+
+
+def test_tasks_of_srun_are_the_processes(monkeypatch, tmp_path):
+    in_slurm(monkeypatch, STEP)
+    assert (started_by(), local_processes(0), machines()) == ("srun", 2, 2)
+    trainer = build_trainer(TrainConfig(), tmp_path, local_processes(0), "mAP", [])
+    assert (trainer.world_size, trainer.num_nodes, trainer.global_rank) == (4, 2, 3)
+    with pytest.raises(TrainingError, match=r"Under srun .* --train.run-name"):
+        run_folder(TrainConfig(runs=tmp_path), "x", None)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(TrainingError, match="--ntasks-per-node"):
+        build_trainer(TrainConfig(), tmp_path, 2, "mAP", [])
+
+
+def test_more_than_the_machine_has_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert machine_faults(TrainConfig(devices=4, threads=4)) == []
+    threads, devices = machine_faults(TrainConfig(devices=5, threads=5))
+    assert "train.threads is 5, and this machine has 4 cores" in threads
+    assert "train.devices is 5, and this machine has 4 cores" in devices
+    with pytest.raises(TrainingError, match=r"train.threads is 5.*train.devices is 5"):
+        check_settings(Experiment(train=TrainConfig(devices=5, threads=5)), here=True)
+    check_settings(Experiment(train=TrainConfig(devices=5, threads=5)))  # for another machine
+    monkeypatch.setattr(launch, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(machine, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert machine_faults(TrainConfig(devices=2)) == []
+    assert "this machine has 2 GPUs" in machine_faults(TrainConfig(devices=3))[0]
+
+
+def test_a_notebook_does_not_start_several_processes(monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    assert machine_faults(TrainConfig(devices=1)) == []
+    (fault,) = machine_faults(TrainConfig(devices=2))
+    assert "notebook" in fault
