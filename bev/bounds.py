@@ -151,16 +151,17 @@ def described(found: list[Fault]) -> str:
 
 def faults(config: Any, where: str = "") -> list[Fault]:
     """All faults of a settings object and of the objects in it; names start with ``where``."""
-    own = type(config).__module__.partition(".")[0] == "bev"
+    kind: Any = type(config)
+    own = kind.__module__.partition(".")[0] == "bev"
     found = []
     for f in fields(config):
         name = f"{where}.{f.name}" if where else f.name
-        found += _faults(_hints(type(config))[f.name], getattr(config, f.name), name, own)
+        found += _faults(_hints(kind)[f.name], getattr(config, f.name), name, own)
     return found
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
