@@ -48,7 +48,7 @@ def run_folder(config: TrainConfig, experiment: str, resume: Path | None) -> Pat
         resume: checkpoint to resume; if it is part of a run, the folder of that run is used.
 
     Raises:
-        TrainingError: under torchrun or srun without a name of the run, if the folder already contains
+        TrainingError: under torchrun or srun without a name, if the folder already contains
             another run, or if it cannot be created.
     """
     try:
