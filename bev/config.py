@@ -26,6 +26,7 @@ from bev.compatibility import current_flags
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
+from bev.files import replacing
 from bev.models import DetectorConfig
 from bev.serialization import from_plain, to_plain
 from bev.training.settings import TrainConfig
@@ -219,4 +220,5 @@ def _classes(value: Any) -> Iterator[type]:
 
 def save_config(config: Experiment, path: Path) -> None:
     """Write the whole experiment as YAML."""
-    path.write_text(yaml.dump(to_plain(config), Dumper=_Dumper, sort_keys=False))
+    with replacing(path) as partial:
+        partial.write_text(yaml.dump(to_plain(config), Dumper=_Dumper, sort_keys=False))

@@ -1,8 +1,28 @@
 """Errors that a user can fix: one sentence that names the cause and the remedy."""
 
+import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Errors of the system that are no fault of this program, and what helps.
+_REMEDIES = {
+    errno.ENOSPC: "free space on that disk",
+    errno.EDQUOT: "free space within your quota",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.EROFS: "choose a folder on another disk",
+    errno.EACCES: "make it accessible, or choose another place",
+    errno.EPERM: "make it accessible, or choose another place",
+    errno.ENOTDIR: "choose another place",
+    errno.EISDIR: "choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "choose another place",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "free memory",
+    errno.EIO: "check that disk",
+}
 
 
 class BevError(Exception):
@@ -37,8 +57,43 @@ class TrainingError(BevError):
     """Training that cannot start or continue as configured; the message gives the reason."""
 
 
+def system_fault(error: BaseException | None) -> str:
+    """Describe the error of the system that an exception is, or was raised from or during.
+
+    Returns:
+        Reason, file if it is known, and remedy; empty for other exceptions.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _REMEDIES:
+            place = f": {error.filename}" if error.filename else ""
+            return f"{error.strerror}{place}; {_REMEDIES[error.errno]}"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+@contextmanager
+def explaining(what: str) -> Iterator[None]:
+    """Context in which an error of the system, such as a full disk, becomes one sentence.
+
+    Args:
+        what: beginning of the sentence.
+
+    Raises:
+        TrainingError: for an error of the system.
+    """
+    try:
+        yield
+    except OSError as error:
+        if fault := system_fault(error):
+            raise TrainingError(f"{what} ({fault}).") from error
+        raise
+
+
 def run_command(main: Callable[[], None]) -> None:
-    """Run a tool; a :class:`BevError` prints its message and exits with status 1."""
+    """Run a tool; a :class:`BevError` prints its message and exits with status 1.
+
+    So does an error of the system, such as a full disk; any other exception ends in a traceback.
+    """
     try:
         main()
     except BrokenPipeError:  # the process that reads the output, such as ``head``, has ended
@@ -48,4 +103,9 @@ def run_command(main: Callable[[], None]) -> None:
         # An error in a dataloader worker arrives as a traceback that ends in the message.
         name = f"{type(error).__module__}.{type(error).__qualname__}: "
         print(f"error: {str(error).rpartition(name)[2].strip()}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if not (fault := system_fault(error)):
+            raise
+        print(f"error: The system refused to go on ({fault}).", file=sys.stderr)
         sys.exit(1)

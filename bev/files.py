@@ -1,11 +1,14 @@
 """Atomic file writes: a file is replaced as a whole, or not at all if its writer is killed."""
 
+import glob
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = ".partial-"  # prefix of the names of files that are being written
+_STALE = 86_400  # seconds after which the writer of a partial file is taken for dead
 
 
 @contextmanager
@@ -13,13 +16,18 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` that replaces ``path`` when the block ends.
 
     After an error ``path`` is unchanged and the temporary file is removed. A killed process leaves
-    a file whose name begins with ``PARTIAL``. Each process writes to a temporary file of its own,
+    a file whose name begins with ``PARTIAL``; after a day the next writer removes it. Each process writes to a temporary file of its own,
     so if several write the same ``path``, the last one to finish replaces it with a whole file.
 
     Args:
         path: file in an existing folder; the temporary file has the same suffix.
     """
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    partial.unlink(missing_ok=True)  # left by a process of the same number
+    for stale in path.parent.glob(f"{PARTIAL}*-{glob.escape(path.name)}"):
+        with suppress(OSError):
+            if stale.stat().st_mtime + _STALE < time.time():
+                stale.unlink()
     try:
         yield partial
         os.replace(partial, path)

@@ -1,5 +1,8 @@
 """Tools end with one error message, wherever the error is raised."""
 
+import errno
+import os
+import re
 import subprocess
 import sys
 
@@ -7,7 +10,7 @@ import pytest
 from commands import ROOT
 from torch.utils.data import DataLoader, Dataset
 
-from bev.errors import BevError, DataError, run_command
+from bev.errors import BevError, DataError, TrainingError, explaining, run_command, system_fault
 
 
 class Broken(Dataset):
@@ -51,3 +54,49 @@ def test_a_closed_pipe_prints_no_error():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "No space left on device; free space"),
+        (OSError(errno.EFBIG, "File too large", "a"), "File too large: a; .*ulimit -f"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), "Permission denied: a; make it"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files; .*ulimit -n"),
+    ],
+)
+def test_errors_of_the_system_are_one_sentence(error, sentence, capsys):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit):
+        run_command(fail)
+    assert re.search(f"^error: .*{sentence}.*$", capsys.readouterr().err.strip())
+    with (
+        pytest.raises(TrainingError, match=f"The run ended .{sentence}"),
+        explaining("The run ended"),
+    ):
+        fail()
+
+
+def test_other_errors_keep_their_traceback():
+    """A missing file is more likely a fault of the program."""
+
+    def fail():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "a")
+
+    with pytest.raises(FileNotFoundError):
+        run_command(fail)
+    with pytest.raises(FileNotFoundError), explaining("The run ended"):
+        fail()
+
+
+def test_the_cause_of_an_error_is_found():
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "a")
+        except OSError:
+            raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904, as torch.save does
+    except RuntimeError as error:
+        assert system_fault(error).startswith("No space left on device: a")
+    assert system_fault(RuntimeError("else")) == ""

@@ -50,6 +50,18 @@ def test_a_killed_writer_leaves_the_file_unchanged(tmp_path):
     assert [name.startswith(PARTIAL) for name in sorted(os.listdir(tmp_path))] == [True, False]
 
 
+def test_a_stale_partial_file_is_removed_first_and_a_fresh_one_kept(tmp_path):
+    path, stale, fresh = (tmp_path / n for n in ("a[1]", ".partial-1-a[1]", ".partial-2-a[1]"))
+    (tmp_path / f"{PARTIAL}{os.getpid()}-a[1]").write_text("of a process of the same number")
+    for partial in (stale, fresh):
+        partial.write_text("half")
+    os.utime(stale, (0, 0))
+    with replacing(path) as partial:
+        partial.write_text("whole")
+        assert not stale.exists()
+    assert sorted(os.listdir(tmp_path)) == [fresh.name, path.name]
+
+
 def _write_often(job):
     path, letter = job
     for _ in range(200):

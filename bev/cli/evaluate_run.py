@@ -23,8 +23,9 @@ from bev.machine import default_device
 from bev.models import SegmentationHeadConfig
 from bev.serialization import to_plain
 from bev.training.checkpoint import home_of, load_checkpoint
-from bev.training.datamodule import ending_workers, make_loader
+from bev.training.datamodule import make_loader
 from bev.training.settings_check import check_flip_tta
+from bev.training.workers import ending_workers
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.page import write_page
 

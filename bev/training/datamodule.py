@@ -4,32 +4,21 @@ The order of the samples in an epoch and the augmentation of each are functions 
 position (epoch, batches) is therefore all that a checkpoint stores of the data.
 """
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-import cv2
 import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.settings import DataConfig
 from bev.errors import CheckpointError
-from bev.machine import usable_cores
+from bev.training.workers import shared_collate, start_worker, worker_count
 
 if TYPE_CHECKING:
     from lightning.pytorch.loops.progress import _ProcessedTracker
-
-# Seconds that a dataloader worker survives SIGTERM, so that the current step can be finished.
-_GRACE = 60
-# Signal that ends a worker at once and quietly. Windows has no alarms: workers end at once there.
-_END = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 
 class KeyFrameData(LightningDataModule):
@@ -124,46 +113,17 @@ def make_loader(
         data: key frames.
         sampler: indices of the samples.
         processes: number of training processes that share this machine.
+
+    Raises:
+        DataError: see :func:`~bev.training.workers.worker_count`.
     """
-    workers = data.config.workers
-    if workers < 0:
-        # Leave one core per process; with two cores or fewer, load in the process itself.
-        cores = usable_cores() // processes
-        workers = 0 if cores <= 2 else min(cores - 1, 8)
     return DataLoader(
         data,
         batch_size=data.config.batch_size,
         sampler=sampler,
-        num_workers=workers,
-        collate_fn=collate,
+        num_workers=worker_count(data.config, processes),
+        collate_fn=shared_collate,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         generator=torch.Generator(),  # own generator: does not draw from the global one
     )
-
-
-@contextmanager
-def ending_workers() -> Iterator[None]:
-    """Context in which an error also ends, at once, the dataloader workers started in it."""
-    before = set(multiprocessing.active_children())
-    try:
-        yield
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - before:
-            if process.pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, _END)
-        raise
-
-
-def _start_worker(worker: int) -> None:
-    """Set up a dataloader worker: one thread, and delayed reaction to stop signals.
-
-    A signal to the whole run must not end the worker before the training process has stopped.
-    """
-    cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
-        # Torch would report any other exit status as an error of the worker.
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

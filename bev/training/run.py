@@ -9,14 +9,14 @@ from lightning import Callback
 from bev.config import Experiment, code_files, save_config
 from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
-from bev.errors import TrainingError
+from bev.errors import TrainingError, explaining
 from bev.evaluation.evaluation import Result, described, try_out
 from bev.machine import device_name, local_processes, peak_memory
 from bev.models import Detector
 from bev.serialization import to_plain
 from bev.training.checkpoint.loading import check_resumable
 from bev.training.checkpoint.saving import SavedConfig
-from bev.training.datamodule import KeyFrameData, ending_workers
+from bev.training.datamodule import KeyFrameData
 from bev.training.folder import claimed_folder, keep_records, put_back
 from bev.training.initialization import starting_model, write_account
 from bev.training.launch import machines
@@ -25,6 +25,7 @@ from bev.training.module import TrainingModule
 from bev.training.record import RunRecord, count_flops
 from bev.training.settings_check import check_settings
 from bev.training.trainer import build_trainer, prepare_process
+from bev.training.workers import ending_workers
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ def train(
     devices = local_processes(config.train.devices)
     if resume is not None:
         check_resumable(resume, config, devices * machines())
-    with claimed_folder(config.train, config.name, resume) as folder:
+    with (
+        claimed_folder(config.train, config.name, resume) as folder,
+        explaining(f"The run in {folder} ended early, with its checkpoints whole for --resume"),
+    ):
         return folder, _train_in(folder, config, resume, devices, callbacks, finish)
 
 

@@ -22,7 +22,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from bev.compatibility import current_tensors
-from bev.errors import TrainingError
+from bev.errors import TrainingError, system_fault
 from bev.models.weights.loading import first_line
 
 _WEIGHTS = ("state_dict", "current_model_state")  # entries whose tensors must be finite
@@ -69,15 +69,16 @@ class CheckedCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             _check(checkpoint, partial, path)
+            _check_no_worse(checkpoint, path)
             if path.is_dir():  # written by a sharded strategy
                 shutil.rmtree(path)
             os.replace(partial, path)
             _flush_folder(path.parent)
         except (OSError, RuntimeError) as error:
             raise TrainingError(
-                f"Checkpoint {path} cannot be written ({first_line(error)}); an earlier file of"
-                f" that name is unchanged. Free space, or make {path.parent} writable, and resume"
-                " the run."
+                f"Checkpoint {path} cannot be written ({system_fault(error) or first_line(error)});"
+                f" an earlier file of that name is unchanged. Free space, or make {path.parent}"
+                " writable, and resume the run."
             ) from error
         finally:
             with suppress(OSError):
@@ -123,6 +124,34 @@ def _check(checkpoint: dict[str, Any], partial: Path, path: Path) -> None:
                     f" checkpoint {path} is not written; an earlier one is unchanged. Start a new"
                     " run from it (--train.init.weights) with a lower --train.lr."
                 )
+
+
+def _check_no_worse(checkpoint: dict[str, Any], path: Path) -> None:
+    """Raise TrainingError if states of the optimiser are not finite, but are in the earlier file.
+
+    Some optimisers keep infinities from the start; those that appear later spoil all further steps.
+    """
+    name = _not_finite(checkpoint)
+    if not name or not path.is_file():
+        return
+    try:
+        earlier = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError):
+        return  # damaged: anything is better
+    if not _not_finite(earlier):
+        raise TrainingError(
+            f"The state of the optimiser is not finite after step {checkpoint.get('global_step')}"
+            f" ({name}), so it does not replace checkpoint {path}, where it is. Resume from that"
+            " file, or start a new run from it (--train.init.weights) with a lower --train.lr."
+        )
+
+
+def _not_finite(checkpoint: dict[str, Any]) -> str:
+    """Name of the first tensor of an optimiser that is not finite; empty if there is none."""
+    for name, value in _tensors(checkpoint.get("optimizer_states", ()), "optimizer_states"):
+        if value.is_floating_point() and not value.isfinite().all():
+            return name
+    return ""
 
 
 def _shapes(tree: Any) -> list[tuple[str, torch.Size, torch.dtype]]:
