@@ -16,8 +16,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` that replaces ``path`` when the block ends.
 
     After an error ``path`` is unchanged and the temporary file is removed. A killed process leaves
-    a file whose name begins with ``PARTIAL``; after a day the next writer removes it. Each process writes to a temporary file of its own,
-    so if several write the same ``path``, the last one to finish replaces it with a whole file.
+    a file whose name begins with ``PARTIAL``; after a day the next writer removes it. Each process
+    writes to a temporary file of its own, so if several write the same ``path``, the last one to
+    finish replaces it with a whole file.
 
     Args:
         path: file in an existing folder; the temporary file has the same suffix.

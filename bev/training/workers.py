@@ -2,9 +2,9 @@
 
 A worker sends a batch through shared memory (``/dev/shm`` on Linux, 64 MB in Docker by default).
 A batch that does not fit would get lost in a thread of the worker, and training would wait for it
-forever. So the number of workers is limited to those whose batches fit, and a worker moves its batch
-to shared memory before it hands it over, where a failure reaches the training process. The number of
-workers changes no result: samples and their augmentation depend on the seed alone.
+forever. So the number of workers is limited to those whose batches fit, and a worker moves its
+batch to shared memory before it hands it over, where a failure reaches the training process. The
+number of workers changes no result: samples and their augmentation depend on the seed alone.
 """
 
 import multiprocessing
