@@ -79,8 +79,8 @@ def test_errors_of_the_system_are_one_sentence(error, sentence, capsys):
         fail()
 
 
-def test_other_errors_keep_their_traceback():
-    """A missing file is more likely a fault of the program."""
+def test_a_missing_file_keeps_its_traceback():
+    """It is more likely a fault of the program."""
 
     def fail():
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", "a")
