@@ -1,5 +1,6 @@
 """Training on a disk that fills up, or with a limit on file sizes, in real processes."""
 
+import shlex
 import subprocess
 import sys
 
@@ -35,9 +36,8 @@ def test_training_without_room_ends_in_one_sentence(limit, synthetic_world, tmp_
         "--train.save-minutes", "0", "--train.pictures", "0", "--data.workers", "0",
         "--train.epochs", "2", "--train.max-steps", "6",
     ]  # fmt: skip
-    command = (
-        f"{limit.replace('RUNS', str(runs))} && {sys.executable} {' '.join(map(str, arguments))}"
-    )
+    training = shlex.join([sys.executable, *map(str, arguments)])
+    command = f"{limit.replace('RUNS', str(runs))} && {training}"
     command += f"; status=$?; cp -r {runs}/. {kept}; exit $status"
     if subprocess.run(["unshare", "-rm", "true"]).returncode:
         pytest.skip("no user namespaces")
