@@ -24,7 +24,7 @@ def converted(tmp_path_factory) -> Path:
     out, err = run("convert_checkpoint.py", folder / "r50.pth")
     assert "is a bevdet-dev2.1, rebuilt by the config bevdet_r50_dev21" in out
     assert "478 tensors used, converted to 478" in out and "unused" not in out
-    assert err == ""
+    assert "error: " not in err and "warning: " not in err
     return folder / "r50.ckpt"
 
 

@@ -14,6 +14,16 @@ from bev.data.images.photometric import (
 )
 from bev.errors import ConfigError
 
+
+def _adds_noise_to_bytes() -> bool:
+    """False for versions of torchvision whose GaussianNoise takes floats alone."""
+    try:
+        v2.GaussianNoise()(torch.zeros(3, 2, 2, dtype=torch.uint8))
+    except ValueError:
+        return False
+    return True
+
+
 ALLOWED = [
     v2.Identity,
     partial(v2.ColorJitter, 0.4, 0.4, 0.4, 0.1),
@@ -82,6 +92,8 @@ def call(value):
 @pytest.mark.parametrize("value", ALLOWED, ids=lambda v: str(TransformCall.of(v, "x")))
 def test_photometric_transforms_repeat_with_their_seed(value):
     """The global random state is unchanged, and each image is transformed independently."""
+    if value is v2.GaussianNoise and not _adds_noise_to_bytes():
+        pytest.skip("GaussianNoise of this torchvision takes floats alone")
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 255, (3, 3, 16, 24), dtype=torch.uint8, generator=generator)
     state = torch.random.get_rng_state()

@@ -62,6 +62,7 @@ def go(layers, optimizer, schedule, steps):
     seen = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # torch warns if steps are in the wrong order
+        warnings.filterwarnings("ignore", "The epoch parameter")  # SequentialLR's own, torch 2.7
         for _ in range(steps):
             seen.append([(g["lr"], g.get("momentum")) for g in optimizer.param_groups])
             layers(torch.ones(1, 2)).square().mean().mul(0.01).backward()
