@@ -165,9 +165,7 @@ def test_errors_for_unsupported_sizes_name_a_supported_one():
         assert len(backbone.feature_sizes(right)) == 2
 
 
-@pytest.mark.skipif(
-    timm.__version__ == "1.0.30", reason="timm 1.0.30 has no feature maps of CoaT"
-)
+@pytest.mark.skipif(timm.__version__ == "1.0.30", reason="timm 1.0.30 has no feature maps of CoaT")
 def test_a_model_of_one_size_is_built_for_another():
     with torch.device("meta"):
         with pytest.raises(ConfigError, match="--model.backbone.image-size 128 160"):
