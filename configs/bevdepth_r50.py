@@ -5,11 +5,12 @@ of the averaged weights is 0.999 from the start. Published by others on nuScenes
 
     BEVDepth-R50, two key frames, EMA, 24 epochs    33.3 / 44.1
 
-Deviations: those of ``bevdet_r50``; the depth net deviates as listed in
-``bev/models/view/camera_aware.py``; BEV encoder, batch norm of the neck and rotated suppression are
-BEVDet's (``bevdepth_r50_2key`` has the published ones); the time between the frames is an input of
-the network; the batch norms of the neck have a momentum of 0.1, not 0.01. Measured here on
-nuScenes: nothing yet; no full data set was at hand.
+Deviations: those of ``bevdepth_r50_2key``; points below a range of the grid are left out, narrow
+images are centred, and images are normalised as RGB; the depth net's parameters and its missing
+batch norm and deformable convolution are those of ``bev/models/view/camera_aware.py``; BEV encoder,
+batch norm of the neck, 3x3 maxima and rotated suppression are those of ``bevdet_r50``; the time
+between the frames is an input of the network. Measured here on nuScenes: nothing yet; no full data
+set was at hand.
 """
 
 from dataclasses import replace

@@ -9,7 +9,8 @@ are normalised as BGR with the mean and standard deviation of RGB; here red and 
 in the first convolution, the mean and the standard deviation instead. Deviations: the published
 code treats all cameras of a sample as simultaneous and uses the mean of their ego frames (here each
 camera has its own time, and the ego frame is that of LIDAR_TOP); its depth net gets the calibration
-of the current sample for the earlier frame, too; boxes more than 10 m up or down are kept; images
+of the current sample for the earlier frame, too, and ends its MLP with two linear layers (merged
+into one here, with the same outputs); boxes more than 10 m up or down are kept; images
 are warped once with OpenCV, not resized and rotated with PIL; in training, unknown velocities are
 masked, not 0, layers without published weights start as PyTorch's do, the batch norms of the necks
 have a momentum of 0.1, not 0.01, and GPUs compute in bf16, the head too.

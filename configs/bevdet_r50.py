@@ -11,8 +11,10 @@ Deviations: points below a range of the grid are left out, not counted in its fi
 that shrink below the network's width are centred, not left at the left edge, are warped once with
 OpenCV, and are normalised as RGB; the ego frame is that of LIDAR_TOP, not of a front camera;
 unknown velocities are masked, not 0; layers without published weights start as PyTorch's do;
-decoding takes 3x3 maxima, suppresses barriers by IoU and has no limit of 10 m in height; GPUs
-compute in bf16. Measured here on nuScenes: nothing yet; no full data set was at hand.
+decoding takes 3x3 maxima, suppresses barriers by IoU and has no limit of 10 m in height; results
+are written with the centres of boxes, not with bottom centres moved up in global coordinates;
+activations are stored, not recomputed; GPUs compute in bf16. Measured here on nuScenes: nothing
+yet; no full data set was at hand.
 """
 
 from dataclasses import replace

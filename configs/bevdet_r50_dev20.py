@@ -11,7 +11,7 @@ the mean and the standard deviation instead. Deviations: the ego frame is that o
 a front camera; boxes more than 10 m up or down are kept; results are written with the centres of
 boxes, not with bottom centres moved up in global coordinates; images are warped once with OpenCV,
 not resized and rotated with PIL; in training, unknown velocities are masked, not 0, layers without
-published weights start as PyTorch's do, and GPUs compute in bf16.
+published weights start as PyTorch's do, activations are stored, and GPUs compute in bf16.
 """
 
 from dataclasses import replace

@@ -8,10 +8,11 @@ published, points up to one cell below a range of the grid are counted in its fi
 whole row between -30 and -10 m), and narrow images stay at the left edge. Class-balanced sampling,
 24 epochs with two steps, weights not averaged, gradients not clipped.
 
-Deviations: boxes more than 10 m up or down are kept; images are warped once with OpenCV, not
+Deviations: boxes more than 10 m up or down are kept; results are written with the centres of boxes,
+not with bottom centres moved up in global coordinates; images are warped once with OpenCV, not
 resized and rotated with PIL; in training, the loss is divided by the mean number of boxes over the
 processes (by the process's own in this release), unknown velocities are masked, not 0, layers
-without published weights start as PyTorch's do, and GPUs compute in bf16.
+without published weights start as PyTorch's do, activations are stored, and GPUs compute in bf16.
 """
 
 from dataclasses import replace

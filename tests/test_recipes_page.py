@@ -1,12 +1,36 @@
 """The page on recipes shows the fields of today's configs."""
 
+import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
 from published_recipes import RECIPES
-from recipes_page import page, rows
+from recipes_page import CONFIGS, page, rows
 
+# What the docstring of a config says of a row that differs, or of the row's field.
+NAMED = {
+    "backbone.checkpointing": "activations are stored", "backbone.mean": "normalised as RGB",
+    "backbone.std": "normalised as RGB", "backbone.name": "backbone's depth",
+    "backbone.strides": "stride 16", "neck.eps": "batch norm of the neck",
+    "view.truncate": "below .* left out", "depth_net.batch_norm": "batch norm",
+    "depth_net.parameters": "parameters", "depth_net.deformable": "deformable",
+    "view.z": "heights", "view.channels": "BEV encoder", "temporal.times": "time between",
+    "head.tasks": "the task", "segmentation.layers": "the task", "polygons.layers": "the task",
+    "decode.window": "3x3 maxima", "decode.distance": "barriers by IoU",
+    "decode.nms": "rotated suppression", "image_size": "image size", "narrow_left": "centred",
+    "crop_top": "crop windows",
+    "train.epochs": "300,000 steps", "train.precision": "bf16", "image warp": "OpenCV",
+    "unknown velocities": "velocities are masked", "10 m up or down": "10 m",
+    "initial weights": "PyTorch", "written boxes": "centres of boxes", "ego frame": "ego frame",
+    "loss normaliser": "loss is divided", "calibration input": "calibration",
+    "end of the MLP": "linear layers", "depth labels": "depth labels",
+    "precision of": "head too|bf16", "BEV encoder": "BEV encoder", "momentum": "momentum",
+    "dropped blocks": "dropped in training", "training ground truth": "ground truth",
+    "coordinates of samples": "W / ", "all other": "lss_r50",
+}  # fmt: skip
+MACHINE = "train.devices"
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 
 
@@ -21,3 +45,22 @@ def test_the_page_shows_the_configs_of_today():
     if os.environ.get("BEV_WRITE"):
         PAGE.write_text(page(), encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def docstring(recipe: str) -> str:
+    """Docstring of a config and of those whose deviations it has too."""
+    text = ast.get_docstring(ast.parse((CONFIGS / f"{recipe}.py").read_text()))
+    text = " ".join(text.split())
+    deviations = text[text.find("Deviations") :]
+    others = {name for name in re.findall(r"``(\w+)``", deviations) if name in RECIPES}
+    return " ".join([text, *(docstring(name) for name in sorted(others - {recipe}))])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_docstring_of_a_config_names_every_deviation(recipe):
+    text = docstring(recipe)
+    for field, _, _, why in rows(recipe):
+        if why != "-" and MACHINE not in field:
+            words = [words for part, words in NAMED.items() if part in field]
+            assert words, field
+            assert re.search(words[0], text), (field, words[0])
