@@ -1,7 +1,12 @@
-"""Atomic file writes: a file is replaced as a whole, or not at all if its writer is killed."""
+"""Atomic file writes: a file is replaced as a whole, or not at all if its writer is killed.
 
+Files named by data are read only if they are regular: a named pipe or a device may never end.
+"""
+
+import errno
 import glob
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,3 +39,20 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def regular_length(path: Path) -> int:
+    """Length of a regular file in bytes, without opening the file.
+
+    Raises:
+        OSError: if there is no such file, or it is a folder, a named pipe, a socket or a device.
+    """
+    try:
+        found = path.stat()
+    except ValueError as error:  # a name with a null character
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return found.st_size

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageFont
 
-from bev.errors import DataError
+from bev.data.images.loading import decode
 from bev.files import replacing
 from bev.visualization.colors import Color
 
@@ -20,20 +20,14 @@ BITS = 5  # fractional bits of OpenCV's fixed-point coordinates
 _FARTHEST = 30000  # pixels; larger coordinates are clipped to avoid overflow
 
 
-def load_image(path: Path | str) -> np.ndarray:
+def load_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: if the file is missing or cannot be decoded.
+        DataError: if the file cannot be used, or ``size`` is given and differs, see
+            :func:`bev.data.images.loading.decode`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"Image file {path} is missing; restore it.")
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise DataError(f"Image file {path} cannot be decoded; download it again.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decode(Path(path), size=size), cv2.COLOR_BGR2RGB)
 
 
 def save_png(image: np.ndarray, path: Path | str) -> Path:

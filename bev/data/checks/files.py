@@ -5,7 +5,7 @@ last kilobytes of a file, without decoding. Damage in the middle of an image is 
 decoding it completely, and not always then.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bev.data.checks.findings import Findings, Kind
-from bev.data.images.loading import decode, is_cut_off
+from bev.data.images.header import UPRIGHT, image_size, is_cut_off, is_jpeg, orientation
+from bev.data.images.loading import decode, read
 from bev.errors import DataError
+from bev.files import regular_length
 
 _START, _END = 1 << 16, 1024  # bytes read at the beginning and at the end of a file
 _BATCH = 64  # files per task
+_JPEG_END = b"\xff\xd9"
 _LIDAR_POINT = 20  # bytes: x, y, z, intensity, ring as float32
 
 IMAGE_MISSING = Kind(
@@ -25,11 +28,20 @@ IMAGE_MISSING = Kind(
 )
 IMAGE_EMPTY = Kind("image of zero bytes", "Download it again.")
 IMAGE_CUT = Kind("image truncated", "Download it again.")
-IMAGE_UNREADABLE = Kind("file that is not an image", "Download it again.")
+IMAGE_UNREADABLE = Kind(
+    "file that is not an image, or one that cannot be used",
+    "Download it again, or convert it to a JPEG or PNG of 8 bits per channel.",
+)
 IMAGE_SIZE = Kind(
     "image size that differs from the tables",
     "Download it again; if images were resized on purpose, scale width, height and"
     " camera_intrinsic in the tables.",
+)
+IMAGE_TURNED = Kind(
+    "image with an EXIF orientation",
+    "The orientation is ignored: width, height and camera_intrinsic must refer to the pixels as"
+    " they are stored.",
+    is_error=False,
 )
 LIDAR_DAMAGED = Kind("lidar file that does not contain rows of 5 numbers", "Download it again.")
 
@@ -95,27 +107,32 @@ def image_fault(root: Path, image: SensorFile, whole: bool) -> Finding | None:
         return IMAGE_MISSING, f"{image}{_why(error)}"
     if not length:
         return IMAGE_EMPTY, str(image)
-    if is_cut_off(start, end):
-        return IMAGE_CUT, f"{image}: {length} bytes, without a JPEG end marker"
-    size = _jpeg_size(start)
-    if whole or size is None:
-        try:
-            height, width = decode(path).shape[:2]
-        except DataError as error:
-            return IMAGE_UNREADABLE, f"{image}: {error}"
-        size = height, width
-    if size != image.size:
-        (height, width), (expected_height, expected_width) = size, image.size
-        return IMAGE_SIZE, (
-            f"{image}: {width}x{height}, in the tables {expected_width}x{expected_height}"
-        )
+    try:
+        # Other bytes may follow the end marker, and other segments precede the frame header.
+        found_end, size = not is_jpeg(start) or _JPEG_END in end, image_size(start)
+        if not found_end or size is None:
+            data = read(path)
+            if is_cut_off(data):
+                return IMAGE_CUT, f"{image}: {length} bytes, without a JPEG end marker"
+            size = image_size(data)
+        if size is not None and size != image.size:
+            (height, width), (expected_height, expected_width) = size, image.size
+            return IMAGE_SIZE, (
+                f"{image}: {width}x{height}, in the tables {expected_width}x{expected_height}"
+            )
+        if whole or size is None or not is_jpeg(start):
+            decode(path, 1, image.size)
+    except DataError as error:
+        return IMAGE_UNREADABLE, f"{image}: {error}"
+    if (turn := orientation(start)) != UPRIGHT:
+        return IMAGE_TURNED, f"{image}: orientation {turn}"
     return None
 
 
 def lidar_fault(root: Path, file: SensorFile, required: bool) -> Finding | None:
     """The first fault of a lidar file, or None."""
     try:
-        length = (root / file.filename).stat().st_size
+        length = regular_length(root / file.filename)
     except OSError as error:
         return lidar_missing(required), f"{file}{_why(error)}"
     if not length or length % _LIDAR_POINT:
@@ -152,32 +169,9 @@ def _faults_by(
 
 
 def _ends(path: Path) -> tuple[bytes, bytes, int]:
-    """The first and last bytes of a file, and its length."""
+    """The first and last bytes of a regular file, and its length."""
+    length = regular_length(path)
     with path.open("rb") as file:
         start = file.read(_START)
-        length = file.seek(0, 2)
         file.seek(max(length - _END, 0))
-        return start, file.read(), length
-
-
-def _jpeg_size(start: bytes) -> tuple[int, int] | None:
-    """(height, width) in the frame header of a JPEG, or None if there is no such header."""
-    for marker, content in _segments(start):
-        # SOF0 to SOF15, among which 4, 8 and 12 are tables (ITU T.81, table B.1).
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(content) >= 5:
-            return int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
-    return None
-
-
-def _segments(start: bytes) -> Iterator[tuple[int, bytes]]:
-    """Iterate over the marker and content of the segments of a JPEG."""
-    if start[:2] != b"\xff\xd8":
-        return
-    place = 2
-    while place + 4 <= len(start) and start[place] == 0xFF:
-        if start[place + 1] == 0xFF:  # a fill byte
-            place += 1
-            continue
-        length = int.from_bytes(start[place + 2 : place + 4], "big")
-        yield start[place + 1], start[place + 4 : place + 2 + length]
-        place += 2 + length
+        return start, file.read(_END), length

@@ -43,7 +43,7 @@ from bev.data.images.loading import decode
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
 
-FORMAT = 2  # increment with every change of the content or the naming of entries
+FORMAT = 3  # increment with every change of the content or the naming of entries
 _HEADER = struct.Struct("<qqqq")  # the source's size and time, the image's height and width
 _RECORD, _DIGITS = "bytes", 20
 _DAY = 86_400  # seconds
@@ -87,7 +87,9 @@ class ImageCache:
             " --data.image-cache 0."
         )
 
-    def decode(self, path: Path, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+    def decode(
+        self, path: Path, reduction: int = 1, size: tuple[int, int] | None = None
+    ) -> UInt8[np.ndarray, "h w 3"]:
         """Decode an image as :func:`bev.data.images.loading.decode`, using the cache.
 
         Raises:
@@ -96,8 +98,8 @@ class ImageCache:
         """
         try:
             stat = path.stat()
-        except OSError:
-            return decode(path, reduction)  # raises the error
+        except (OSError, ValueError):
+            return decode(path, reduction, size)  # raises the error
         source = (stat.st_size, stat.st_mtime_ns)
         below = path.relative_to(self.root) if path.is_relative_to(self.root) else path.absolute()
         name = f"{reduction} {self.owner} {below.as_posix()}"
@@ -105,7 +107,7 @@ class ImageCache:
         entry = self.folder / name[:2] / name[2:]
         if (cached := _load(entry, source)) is not None:
             return cached
-        image = decode(path, reduction)
+        image = decode(path, reduction, size)
         if not self.full:
             with suppress(OSError):  # a full disk or a deleted folder
                 self._store(entry, source, image)

@@ -18,7 +18,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from bev.data.frame import CameraFrame
+from bev.data.images.header import image_size, is_cut_off
 from bev.errors import DataError
+from bev.files import regular_length
 
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
@@ -26,12 +28,17 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+# Calibrations refer to pixels as they are stored, so an EXIF orientation is ignored. Channels keep
+# their depth, so that those of more than 8 bits are found.
+_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
+_MOST_BYTES, _MOST_PIXELS = 2**27, 2**26  # of a file, and of an image
 
 _CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 
-Decode = Callable[[Path, int], np.ndarray]
-"""Function with the signature of :func:`decode`: from a file and a reduction to the image."""
+Decode = Callable[[Path, int, tuple[int, int]], np.ndarray]
+"""Function with the signature of :func:`decode`: from a file, a reduction and a size to the image.
+"""
 
 
 def load_image(
@@ -52,19 +59,14 @@ def load_image(
         decoded: function that decodes the file: :func:`decode` (default) or that of a cache.
 
     Raises:
-        DataError: if the file is missing, truncated or not an image, or has another size than
-            ``camera.size``.
+        DataError: if the file cannot be used, see :func:`decode`.
     """
     reduction = reduction_for(image_from_original, camera.size)
-    image = (decoded or decode)(camera.path, reduction)
+    image = (decoded or decode)(camera.path, reduction, camera.size)
     expected = (camera.size[0] // reduction, camera.size[1] // reduction)
     if image.shape[:2] != expected:
-        height, width = image.shape[0] * reduction, image.shape[1] * reduction
-        raise DataError(
-            f"Image {camera.path} is {width}x{height}, but its size in the tables is"
-            f" {camera.size[1]}x{camera.size[0]}, so its calibration cannot be right; download it"
-            " again, or correct the tables."
-        )
+        found = (image.shape[0] * reduction, image.shape[1] * reduction)
+        raise DataError(_other_size(camera.path, found, camera.size))
     # A reduced pixel covers reduction x reduction pixels, so continuous coordinates are divided.
     original_from_reduced = torch.tensor([reduction, reduction, 1.0], dtype=torch.float64)
     return warp(image, image_from_original.double() * original_from_reduced, size)
@@ -82,39 +84,76 @@ def reduction_for(image_from_original: Float[Tensor, "3 3"], size: tuple[int, in
     return max(fits, default=1)
 
 
-def decode(path: Path, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode an image file to BGR at 1/``reduction`` of its size (1, 2, 4 or 8).
+def decode(
+    path: Path, reduction: int = 1, size: tuple[int, int] | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image file to BGR at 1/``reduction`` of its size (1, 2, 4 or 8), as it is stored.
+
+    Args:
+        path: image file.
+        reduction: factor by which height and width are divided.
+        size: (height, width) in the tables, pixels; an image of another size is not decoded.
 
     Raises:
-        DataError: if the file is missing, truncated or not an image.
+        DataError: if the file is missing, truncated, too large, not a regular file or not an image,
+            has another size than ``size``, or more than 8 bits per channel.
     """
-    image = cv2.imdecode(read(path), _REDUCED[reduction])
+    data = read(path)
+    if not data or is_cut_off(data):
+        raise DataError(f"Image {path} is truncated ({len(data)} bytes); download it again.")
+    found = image_size(data)
+    if found is None:
+        raise DataError(
+            f"Image {path} is not an image whose header can be read; download it again, or convert"
+            " it to JPEG or PNG with upright pixels."
+        )
+    if size is not None and found != tuple(size):
+        raise DataError(_other_size(path, found, size))
+    if found[0] * found[1] > _MOST_PIXELS:
+        raise DataError(
+            f"Image {path} is {found[1]}x{found[0]}, more than {_MOST_PIXELS} pixels; download it"
+            " again, or scale it and its calibration."
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction] | _AS_STORED)
+    except cv2.error:
+        image = None
     if image is None:
         raise DataError(f"Image {path} is not an image that OpenCV can decode; download it again.")
+    if image.dtype != np.uint8:
+        raise DataError(
+            f"Image {path} has channels of {image.dtype}, and their range is unknown; convert the"
+            " images to 8 bits per channel."
+        )
     return image
 
 
-def read(path: Path) -> UInt8[np.ndarray, " bytes"]:
+def read(path: Path) -> bytes:
     """Read the bytes of an image file.
 
     Raises:
-        DataError: if the file is missing or truncated.
+        DataError: if the file is missing, too large or not a regular file.
     """
     try:
-        data = path.read_bytes()
+        length = regular_length(path)
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise DataError(f"Image {path} cannot be read ({error.strerror}); restore it.") from error
-    if not data or is_cut_off(data[:2], data[-1024:]):
-        raise DataError(f"Image {path} is truncated ({len(data)} bytes); download it again.")
-    return np.frombuffer(data, np.uint8)
+    if len(data) > _MOST_BYTES:
+        raise DataError(
+            f"Image {path} has {max(length, len(data))} bytes, more than {_MOST_BYTES}; download it"
+            " again, or convert it to JPEG."
+        )
+    return data
 
 
-def is_cut_off(start: bytes, end: bytes) -> bool:
-    """Return whether a file, by its first and last bytes, is a JPEG without an end marker.
-
-    The decoder silently fills the missing part of a truncated JPEG with grey.
-    """
-    return start[:2] == b"\xff\xd8" and b"\xff\xd9" not in end
+def _other_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> str:
+    return (
+        f"Image {path} is {found[1]}x{found[0]}, but its size in the tables is"
+        f" {expected[1]}x{expected[0]}, so its calibration cannot be right; download it again, or"
+        " correct the tables."
+    )
 
 
 def warp(

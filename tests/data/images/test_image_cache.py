@@ -52,9 +52,9 @@ def decoded(monkeypatch):
     """The (file name, reduction) of each decode call of the test."""
     calls = []
 
-    def spy(path, reduction):
+    def spy(path, reduction, size):
         calls.append((path.name, reduction))
-        return decode(path, reduction)
+        return decode(path, reduction, size)
 
     monkeypatch.setattr(image_cache, "decode", spy)
     return calls
@@ -177,8 +177,8 @@ def test_space_of_deleted_entries_is_reused_after_a_day(tmp_path, monkeypatch):
 def test_an_entry_that_another_process_wrote_is_not_written_again(tmp_path, monkeypatch):
     path, cache, written = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6), []
 
-    def slow(path, reduction):  # the other process finishes first
-        image = decode(path, reduction)
+    def slow(path, reduction, size):  # the other process finishes first
+        image = decode(path, reduction, size)
         monkeypatch.setattr(image_cache, "decode", decode)
         cache_of(tmp_path, 10**6).decode(path)
         written.extend(entry.stat() for entry in entries(cache))

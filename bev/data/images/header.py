@@ -1,0 +1,102 @@
+"""Facts read from the bytes of an image file without decoding it: size, completeness, orientation.
+
+A decoder reserves memory for the size that a header claims, so the size is compared with the tables
+first. Headers of JPEG and PNG files are read here, those of other formats by Pillow.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+
+# A marker of a JPEG (ITU T.81, table B.1): 0xFF and another byte. Within coded pixels 0xFF is
+# followed by 0x00, or by a restart marker (0xD0 to 0xD7), which like 0x01 has no content.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
+_MOST_SEGMENTS = 10_000
+_START, _END, _SCAN, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+# Frame headers SOF0 to SOF15, among which 4, 8 and 12 are tables.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PNG = b"\x89PNG\r\n\x1a\n"
+_OTHER_FORMATS = ("BMP", "JPEG2000", "PPM", "TIFF", "WEBP")
+_ORIENTATION, UPRIGHT = 0x0112, 1  # tag of EXIF and TIFF, and its usual value
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) that the header of an image file states; None if there is no known header.
+
+    Args:
+        data: the file's bytes, or enough of its beginning to contain the header (JPEG and PNG).
+    """
+    if is_jpeg(data):
+        for marker, content in _segments(data):
+            if marker in _FRAMES and len(content) >= 5:
+                return int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            if marker in (_SCAN, _END):
+                break
+        return None
+    if data[:8] == _PNG and data[12:16] == b"IHDR" and len(data) >= 24:
+        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    return _size_by_pillow(data)
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Return whether a file is a JPEG, by its first bytes."""
+    return data[:2] == bytes((0xFF, _START))
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Return whether a file is a JPEG without an end marker; bytes behind the marker are allowed.
+
+    The decoder silently fills the missing part of a truncated JPEG with grey.
+    """
+    if not is_jpeg(data) or data[-2:] == bytes((0xFF, _END)):
+        return False
+    return all(marker != _END for marker, _ in _segments(data))
+
+
+def orientation(data: bytes) -> int:
+    """EXIF orientation (1 to 8) of a JPEG; 1, upright, if there is none."""
+    from PIL import Image
+
+    for marker, content in _segments(data) if is_jpeg(data) else ():
+        if marker == _APP1 and content.startswith(b"Exif\0\0"):
+            exif = Image.Exif()
+            try:
+                exif.load(content)
+                found = exif.get(_ORIENTATION, UPRIGHT)
+            except Exception:  # damaged metadata, in any of the ways that Pillow reports it
+                return UPRIGHT
+            return found if isinstance(found, int) else UPRIGHT
+        if marker in (_SCAN, _END):
+            break
+    return UPRIGHT
+
+
+def _size_by_pillow(data: bytes) -> tuple[int, int] | None:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=_OTHER_FORMATS) as image:
+            turned = (
+                image.format == "TIFF" and image.getexif().get(_ORIENTATION, UPRIGHT) != UPRIGHT
+            )
+            return None if turned else (image.height, image.width)
+    except Exception:  # not one of these formats, or damaged in any way
+        return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Iterate over the marker and content of the segments of a JPEG, up to its end marker."""
+    place = 2
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(data, place)
+        if found is None:
+            return
+        marker, place = found[0][1], found.end()
+        if marker in (_START, _END):
+            yield marker, b""
+            if marker == _END:
+                return
+            continue
+        length = max(int.from_bytes(data[place : place + 2], "big"), 2)
+        yield marker, data[place + 2 : place + length]
+        place += length
