@@ -1,4 +1,4 @@
-"""Classes, fields, flags and tensors that were renamed or removed since earlier versions.
+"""Classes, fields, flags and tensors that were renamed, removed or added since earlier versions.
 
 Each kind has one table. The tables apply to saved configs (the ``config.yaml`` of a run, and the
 configs inside checkpoints and exported weights), command lines and weights. Config files in Python
@@ -50,6 +50,12 @@ REMOVED_FIELDS: dict[tuple[str, str], tuple[Any, str]] = {
     ("PolygonConfig", "line_width"): (1.0, "0.1.0"),
 }
 
+# (class, new field) -> the value that files of earlier versions, which lack the field, stand for.
+# Only for fields whose default differs from what earlier versions did.
+ADDED_FIELDS: dict[tuple[str, str], Any] = {
+    ("ImageAugmentation", "horizon"): 0.0,
+}
+
 # Old flag -> new flag. Old flags raise a warning and are accepted for one more release.
 RENAMED_FLAGS: dict[str, str] = {
     "--model.test-mirror": "--model.flip-tta",
@@ -89,7 +95,7 @@ def current_class(saved: str) -> str:
 
 
 def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, Any]:
-    """Rename the saved fields of a class to their current names and drop removed fields.
+    """Rename the saved fields of a class to their current names; drop removed and add new ones.
 
     Args:
         kind: the class; renamed and removed fields of its base classes apply to it too.
@@ -117,7 +123,8 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
             fields[part] = {**fields.get(part, {}), inner: value}
         else:
             fields[part] = value
-    return fields
+    added = {name: value for (owner, name), value in ADDED_FIELDS.items() if owner in owners}
+    return {**added, **fields}
 
 
 def current_flags(arguments: Sequence[str]) -> list[str]:

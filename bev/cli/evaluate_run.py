@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from bev.data.checks.crop import warn_of_crops
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice, DataConfig
@@ -90,7 +91,9 @@ def evaluate_checkpoint(
     notices = circumstances(config.data, data, rig, flip_tta=flip_tta, blank=blank, within=within)
     folder = out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
-    loader = make_loader(KeyFrames(rig.frames(data, split), data, training=False))
+    frames = rig.frames(data, split)
+    warn_of_crops(frames, data)
+    loader = make_loader(KeyFrames(frames, data, training=False))
     evaluated = evaluators(config.model, data).values()
     boxes = any(one.of_boxes for one in evaluated)
     if (math.isfinite(within) or displacement) and not boxes:

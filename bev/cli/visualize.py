@@ -25,7 +25,8 @@ class Command:
         samples: number of samples, spread over the split; 0 draws all.
         score: score threshold; predictions below are not drawn.
         check: draw lidar points over the images and the BEV instead, to check the calibration;
-            only boxes if there is no lidar.
+            only boxes if there is no lidar. Below each image is the network's view of it, to check
+            the crop.
         video: frames per second of an additional video.mp4; 0 writes none.
         data: location of the data, if other than in the config.
     """
@@ -45,6 +46,7 @@ def main(arguments: list[str], prog: str) -> None:
 
     from tqdm import tqdm
 
+    from bev.data.checks.crop import warn_of_crops
     from bev.data.dataset import KeyFrames
     from bev.machine import default_device
     from bev.training.checkpoint import home_of, load_checkpoint
@@ -63,6 +65,7 @@ def main(arguments: list[str], prog: str) -> None:
         data = replace(data, polygons=PolygonConfig())  # polygons are not drawn
     split = command.split or data.splits[1]
     every = data.source.open(data).frames(split)
+    warn_of_crops(every, data)
     frames = spread(every, command.samples or len(every))
     folder = command.out or home / "pictures" / split
     device = default_device()
@@ -70,7 +73,7 @@ def main(arguments: list[str], prog: str) -> None:
     paths = []
     for index, frame in enumerate(tqdm(frames, desc="draw", unit="sample")):
         if command.check:
-            picture = draw_check(frame)
+            picture = draw_check(frame, views=batches[index].views)
         elif model is None:
             picture = draw_heads(config.model, frame, batches[index])
         else:

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from bev.bounds import Ascending, Bound, Degrees, NonNegative, Positive, check_bounds
 from bev.calls import Call, flag
+from bev.data.frame import CameraFrame
+from bev.data.images.crop import HORIZON, Crop, horizon_row
 from bev.data.images.grid_mask import GridMask
 from bev.geometry import bev_transform, image_affine
 
@@ -49,6 +51,9 @@ class ImageAugmentation:
             of flat ground, and of objects on it, is inferred from image rows.
         crop_top: range of a random fraction of the crop window's height, by which the window is
             moved up from the bottom of the resized image.
+        horizon: fraction of the crop window's height above the horizon, for cameras whose windows
+            at the bottom would have less than 0.6 of that; nuScenes' have more. 0 leaves all
+            windows at the bottom. See ``bev.data.images.crop``.
         random_left: draw the left edge of the crop window; otherwise the window is centred.
         narrow_left: leave an image that is resized to less than the network's width at the left
             edge, as published, also in evaluation; otherwise it is centred.
@@ -64,6 +69,7 @@ class ImageAugmentation:
     scale: Annotated[tuple[ScaleOffset, ScaleOffset], RANGE] = (-0.06, 0.11)
     stretch: Positive = 1.0
     crop_top: Annotated[tuple[NonNegative, NonNegative], RANGE] = (0.0, 0.0)
+    horizon: Annotated[float, Bound(least=0, below=1)] = HORIZON
     random_left: bool = True
     narrow_left: bool = False
     flip: Literal["off", "independent", "mirror"] = "independent"
@@ -83,22 +89,31 @@ class ImageAugmentation:
 
     @classmethod
     def off(cls, scale: float = 0.0) -> "ImageAugmentation":
-        """No randomness: resize to the network's width (enlarged by ``scale``), crop the bottom."""
+        """No randomness: resize to the network's width (enlarged by ``scale``), crop."""
         return cls(scale=(scale, scale), random_left=False, flip="off", rotation=0.0)
 
     def still(self, scale: float = 0.0) -> "ImageAugmentation":
         """The deterministic counterpart for evaluation (as in Lift-Splat-Shoot and BEVDet).
 
-        The crop is the middle of the range of random crops; ``stretch`` and ``narrow_left`` are
-        kept.
+        The crop is the middle of the range of random crops; ``stretch``, ``horizon`` and
+        ``narrow_left`` are kept.
         """
-        middle = sum(self.crop_top) / 2
         return replace(
             self.off(scale),
-            crop_top=(middle, middle),
+            crop_top=(self.raised, self.raised),
             stretch=self.stretch,
+            horizon=self.horizon,
             narrow_left=self.narrow_left,
         )
+
+    @property
+    def raised(self) -> float:
+        """Middle of the range of random crops, a fraction of the crop window's height."""
+        return sum(self.crop_top) / 2
+
+    def crop(self, camera: CameraFrame) -> Crop:
+        """Position of the crop windows of a camera."""
+        return Crop(camera.size[0], horizon_row(camera), self.horizon, self.raised)
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,7 @@ def draw(
     sizes: Sequence[tuple[int, int]],
     image_size: tuple[int, int],
     rng: np.random.Generator,
+    crops: Sequence[Crop] = (),
 ) -> Augmentation:
     """Draw the augmentation of one sample.
 
@@ -152,12 +168,15 @@ def draw(
         sizes: (height, width) of each camera's original image, pixels.
         image_size: (H, W) of the network's images, pixels.
         rng: generator of the sample; the same state gives the same augmentation.
+        crops: position of each camera's crop windows, see :meth:`ImageAugmentation.crop`; by
+            default they stand on the last row.
     """
+    crops = crops or [Crop(height) for height, _ in sizes]
     mirror = image.flip == "mirror" and rng.random() < 0.5
     matrices = []
-    for size in sizes:
+    for size, crop in zip(sizes, crops, strict=True):
         flip = mirror or (image.flip == "independent" and rng.random() < 0.5)
-        matrices.append(_image_matrix(image, size, image_size, flip, rng))
+        matrices.append(_image_matrix(image, size, crop, image_size, flip, rng))
     matrix = bev_transform(
         rotation=math.radians(rng.uniform(-bev.rotation, bev.rotation)),
         scale=rng.uniform(*bev.scale),
@@ -172,6 +191,7 @@ def draw(
 def _image_matrix(
     image: ImageAugmentation,
     size: tuple[int, int],
+    crop: Crop,
     image_size: tuple[int, int],
     flip: bool,
     rng: np.random.Generator,
@@ -179,10 +199,12 @@ def _image_matrix(
     """Draw the matrix of one image: resize, crop, flip, rotation."""
     height, width = image_size
     # Published offsets are added to a scale of 704/1600 = 0.44; relative to it they fit any size.
-    scale = (width / size[1]) * (1 + rng.uniform(*image.scale) / 0.44)
+    usual = width / size[1]
+    scale = usual * (1 + rng.uniform(*image.scale) / 0.44)
     spare = scale * size[1] - width
     left = spare * (rng.random() if image.random_left and spare > 0 else 0.5)
     left = max(left, 0.0) if image.narrow_left else left
-    top = scale * image.stretch * size[0] - height * (1 + rng.uniform(*image.crop_top))
+    row = crop.stands_on(height / (scale * image.stretch), height / (usual * image.stretch))
+    top = scale * image.stretch * row - height * (1 + rng.uniform(*image.crop_top))
     rotation = math.radians(rng.uniform(-image.rotation, image.rotation))
     return image_affine(image_size, scale, (top, left), flip, rotation, image.stretch)

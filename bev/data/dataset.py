@@ -80,6 +80,7 @@ class KeyFrames(Dataset):
             [camera.size for camera in frame.cameras],
             self.config.image_size,
             rng,
+            [self.image_augmentation.crop(camera) for camera in frame.cameras],
         )
         boxes = frame.boxes
         if self.training:

@@ -7,6 +7,7 @@ from pathlib import Path
 from lightning import Callback
 
 from bev.config import Experiment, code_files, save_config
+from bev.data.checks.crop import warn_of_crops
 from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
 from bev.errors import TrainingError, explaining
@@ -113,6 +114,7 @@ def _train_in(
             flush=True,
         )
         write_account(folder, weights)
+        warn_of_crops(data.frames["train"], config.data)
     with ending_workers():
         try:
             trainer.fit(module, data, ckpt_path=resume, weights_only=True)

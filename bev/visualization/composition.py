@@ -13,23 +13,29 @@ from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
 def start_sheet(frame: Frame, camera_width: int) -> tuple[Layout, np.ndarray]:
     """Create the layout for the cameras of a frame, and an empty sheet."""
-    height, width = frame.cameras[0].size if frame.cameras else (9, 16)
+    height, width = tile_size(frame, camera_width)
     layout = sheet_layout([c.name for c in frame.cameras], height / width, camera_width)
     return layout, np.full((*layout.size, 3), BACKGROUND, np.uint8)
 
 
+def tile_size(frame: Frame, width: int) -> tuple[int, int]:
+    """(height, width) of tiles of the shape of the first camera's image, at most 1:4 or 4:1."""
+    rows, columns = frame.cameras[0].size if frame.cameras else (9, 16)
+    return round(width * min(max(rows / columns, 0.25), 4.0)), width
+
+
 def camera_tile(
-    frame: Frame, index: int, images: Sequence[np.ndarray] | None, layout: Layout
+    frame: Frame, index: int, images: Sequence[np.ndarray] | None, size: tuple[int, int]
 ) -> np.ndarray:
-    """Image of one camera, resized to fit a tile; read from its file if no images are given.
+    """Image of one camera, resized to fit (height, width); read from its file if none is given.
 
     The aspect ratio is kept: if it differs from that of the tile, the image fills only one
     dimension.
     """
     camera = frame.cameras[index]
-    image = load_image(camera.path) if images is None else images[index]
-    scale = min(tile / side for tile, side in zip(layout.tile, camera.size, strict=True))
-    height, width = (round(scale * side) for side in camera.size)
+    image = load_image(camera.path, camera.size) if images is None else images[index]
+    scale = min(tile / side for tile, side in zip(size, camera.size, strict=True))
+    height, width = (max(round(scale * side), 1) for side in camera.size)
     method = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
 

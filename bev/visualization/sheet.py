@@ -79,7 +79,7 @@ def draw_sheet(
 
     layout, sheet = start_sheet(frame, camera_width)
     for index, camera in enumerate(frame.cameras):
-        tile = camera_tile(frame, index, images, layout)
+        tile = camera_tile(frame, index, images, layout.tile)
         entry = scaled_camera(camera, (tile.shape[0], tile.shape[1]))
         pose = frame.global_from_ego
         draw_boxes(tile, entry, thin, ground_truth=True, global_from_ego=pose)

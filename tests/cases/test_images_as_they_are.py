@@ -26,11 +26,6 @@ def spots(sample) -> torch.Tensor:
     return torch.stack(found)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="an EXIF orientation turns pixels against the calibration; check_data.py is silent",
-)
 @pytest.mark.parametrize(
     ("orientation", "flags"), [(3, ["--decode"]), (6, [])], ids=["upside_down", "on_its_side"]
 )
@@ -49,11 +44,6 @@ def test_exif_orientation_is_ignored_or_reported(own_root, orientation, flags):
     assert as_calibrated or check(own_root, *flags)[1]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=DataError,
-    reason="a whole JPEG with padding behind its end marker counts as cut off",
-)
 def test_padding_after_the_end_of_a_jpeg_is_accepted(own_root):
     """Camera SDKs pad files to whole blocks; Pillow and OpenCV read such files."""
     before = training_sample(own_root)
@@ -63,11 +53,6 @@ def test_padding_after_the_end_of_a_jpeg_is_accepted(own_root):
     assert not check(own_root)[1]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the default crop cuts the horizon of a 4:3 camera without a warning",
-)
 def test_a_4_to_3_image_keeps_its_horizon_or_the_crop_is_reported(
     own_root, tmp_path, started_trainers, capfd
 ):

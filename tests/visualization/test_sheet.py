@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from bev.data.batch import Views
 from bev.data.frame import CameraFrame, Frame
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.errors import DataError
-from bev.geometry import Boxes3D, rigid_transform
+from bev.geometry import Boxes3D, Cameras, image_affine, rigid_transform
 from bev.visualization.canvas import load_image, save_png
 from bev.visualization.check import draw_check
-from bev.visualization.layout import camera_places, sheet_layout
+from bev.visualization.layout import GAP, camera_places, sheet_layout
 from bev.visualization.sheet import draw_sheet
 
 FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
@@ -102,11 +103,11 @@ def test_given_images_are_not_modified():
 
 
 def test_a_missing_or_broken_image_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"missing/CAM_FRONT_LEFT\.jpg is missing"):
+    with pytest.raises(DataError, match=r"missing/CAM_FRONT_LEFT\.jpg cannot be read"):
         draw_sheet(frame())
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"broken\.jpg cannot be decoded"):
+    with pytest.raises(DataError, match=r"broken\.jpg is not an image"):
         load_image(broken)
 
 
@@ -156,3 +157,31 @@ def test_images_of_other_proportions_are_not_stretched():
     left, top = sheet_layout(("a", "b"), 450 / 800).tiles[1]
     assert rows.mean() - top == pytest.approx(135, abs=1)
     assert columns.mean() - left == pytest.approx(240, abs=1)
+
+
+def test_the_check_draws_the_networks_view_below_each_image():
+    """The view's pixels, the horizon in both pictures, and the view's border in the image."""
+    alone = replace(frame(("a", "b")), boxes=Boxes3D.empty(), num_points=torch.zeros(0).long())
+    matrix = image_affine((128, 352), 0.44, (50.0, 0.0))  # rows 113.6 to 404.5 of 450
+    cameras = Cameras(
+        intrinsics=torch.stack([camera.intrinsics for camera in alone.cameras]).float()[None],
+        ego_from_camera=torch.stack([camera.ego_from_camera for camera in alone.cameras])
+        .float()[None],
+        image_from_original=matrix.float().expand(1, 2, 3, 3),
+    )  # fmt: skip
+    images = torch.zeros(1, 2, 3, 128, 352, dtype=torch.uint8)
+    images[0, 0], images[0, 1, 1] = 200, 60
+    sheet = draw_check(alone, grey(2), Views(images, cameras, ["abc"]))
+    view_rows = round(480 * 128 / 352)
+    layout = sheet_layout(("a", "b"), (270 + GAP + view_rows) / 480)
+    for index, color in enumerate([(200, 200, 200), (0, 60, 0)]):
+        left, top = layout.tiles[index]
+        image = sheet[top : top + 270, left : left + 480]
+        view = sheet[top + 270 + GAP : top + layout.tile[0], left : left + 480]
+        assert len(view) == view_rows and ((view == color).all(axis=2)).mean() > 0.95
+        # 0.6 and 480/352 sheet pixels per pixel; the horizon is in row 225, and 225 * 0.44 - 50.
+        for picture, row in ((image, 225 * 0.6), (view, 49 * 480 / 352)):
+            horizon = np.abs(picture[:, 240].astype(int) - (255, 111, 186)).sum(axis=1).argmin()
+            assert horizon + 0.5 == pytest.approx(row, abs=1)
+        bright = (image[:, 100].astype(int) > 150).all(axis=1).nonzero()[0]
+        assert {round(row / 0.6, -1) for row in bright.tolist()} == {110, 400}
