@@ -30,7 +30,7 @@ ALONE = (
     "model.encoder.eps", "model.encoder.neck", "data.root", "data.version", "data.train_split",
     "data.val_split", "data.fold", "data.fraction*", "data.sampling.class_weights",
     "data.cameras", "data.missing_cameras", "data.adjacent.step", "data.adjacent.unit",
-    "data.adjacent.playback", "data.image_augmentation.stretch",
+    "data.adjacent.playback", "data.image_augmentation.stretch", "data.image_augmentation.horizon",
     "data.image_augmentation.photometric", "data.image_augmentation.grid_mask.*",
     "data.polygons.*", "data.min_points", "data.image_cache", "data.workers",
     "train.init.*", "train.max_minutes",
