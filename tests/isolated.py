@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,26 +69,43 @@ def run_forked(
         command = [sys.executable, str(script), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
         return Ended(done.returncode, done.stdout, done.stderr)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LIBRARIES)
     with tempfile.TemporaryDirectory() as folder:
-        job = (
-            [str(script), *map(str, arguments)], str(cwd or Path.cwd()), dict(environment), folder,
-        )  # fmt: skip
-        process = context.Process(target=_be_script, args=job)
-        with pytest.MonkeyPatch.context() as patch:  # the first call starts the server
-            patch.delenv("MPLBACKEND", raising=False)
-            process.start()
+        process = start_forked(Path(folder), script, *arguments, cwd=cwd, environment=environment)
         process.join(900)
         assert process.exitcode is not None, f"{script} still runs after 900 s"
         texts = [(Path(folder) / name).read_text() for name in ("out", "error")]
     return Ended(process.exitcode, *texts)
 
 
+def start_forked(
+    folder: Path,
+    script: str | Path,
+    *arguments: str | Path,
+    cwd: str | Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> BaseProcess:
+    """Start ``python SCRIPT ARGUMENTS`` as :func:`run_forked` does, without waiting for its end.
+
+    Its outputs go to the files ``out`` and ``error`` of a folder.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    job = (
+        [str(script), *map(str, arguments)], str(cwd or Path.cwd()), dict(environment), str(folder),
+    )  # fmt: skip
+    process = context.Process(target=_be_script, args=job)
+    with pytest.MonkeyPatch.context() as patch:  # the first call starts the server
+        patch.delenv("MPLBACKEND", raising=False)
+        process.start()
+    return process
+
+
 def _be_script(argv: list[str], cwd: str, environment: dict[str, str], folder: str) -> None:
     for name, stream in (("out", sys.stdout), ("error", sys.stderr)):
         with (Path(folder) / name).open("w") as file:
             os.dup2(file.fileno(), stream.fileno())
+    # A process of a fork server would start its own ones, dataloader workers, by another server.
+    multiprocessing.set_start_method(None, force=True)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

@@ -15,6 +15,7 @@ from bev.data.dataset import KeyFrames
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.settings import DataConfig
 from bev.errors import CheckpointError
+from bev.training.metrics import ValidationFrames, collate_valid
 from bev.training.workers import shared_collate, start_worker, worker_count
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class KeyFrameData(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         trainer, frames = self._attached, self.frames["val"]
         sampler = range(trainer.global_rank, len(frames), trainer.world_size)
-        data = KeyFrames(frames, self.config, training=False)
+        data = ValidationFrames(frames, self.config, training=False)
         return make_loader(data, sampler, trainer.num_devices)
 
     def state_dict(self) -> dict:
@@ -122,7 +123,7 @@ def make_loader(
         batch_size=data.config.batch_size,
         sampler=sampler,
         num_workers=worker_count(data.config, processes),
-        collate_fn=shared_collate,
+        collate_fn=collate_valid if isinstance(data, ValidationFrames) else shared_collate,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=start_worker,
         generator=torch.Generator(),  # own generator: does not draw from the global one

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,10 +12,36 @@ from lightning import Callback, LightningModule, Trainer
 
 from bev.config import Experiment
 from bev.data.batch import Batch
+from bev.data.dataset import KeyFrames
 from bev.data.source import FrameSource
+from bev.errors import BevError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import Evaluation, Result, described, headline
 from bev.models.detector import Prediction
+from bev.training.workers import shared_collate
+
+
+class ValidationFrames(KeyFrames):
+    """Key frames whose items are errors where a sample cannot be read.
+
+    An error that is raised would end the training. Here it takes the place of the sample and of its
+    batch, until :class:`ValidationMetrics` reports it.
+    """
+
+    def __getitem__(  # type: ignore[override]  # collate_valid takes the errors
+        self, key: int | tuple[int, ...]
+    ) -> Batch | BevError:
+        try:
+            return super().__getitem__(key)
+        except Exception as error:
+            return BevError(described(error))  # of a class that any process can unpickle
+
+
+def collate_valid(samples: Sequence[Batch | BevError]) -> Batch | BevError:
+    """Join samples; the first error takes the place of the batch."""
+    readable = [sample for sample in samples if isinstance(sample, Batch)]
+    failed = next((sample for sample in samples if isinstance(sample, BevError)), None)
+    return shared_collate(readable) if failed is None else failed
 
 
 class ValidationMetrics(Callback):
@@ -67,14 +94,14 @@ class ValidationMetrics(Callback):
         trainer: Trainer,
         module: LightningModule,
         outputs: Prediction | Exception,
-        batch: Batch,
+        batch: Batch | BevError,
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        with suppress(Exception):  # raised by compute() on rank 0
-            if isinstance(outputs, Exception):
-                self._running.fail(outputs)
-            else:
+        if isinstance(outputs, Exception):
+            self._running.fail(outputs)
+        elif isinstance(batch, Batch):
+            with suppress(Exception):  # raised by compute() on rank 0
                 self._running.update(outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from bev.data.batch import Batch
-from bev.errors import TrainingError
+from bev.errors import BevError, TrainingError
 from bev.models.detector import Detector, Prediction
 from bev.training.limits import total_steps
 from bev.training.optimization.optimizer import build_optimizer, unscales
@@ -106,9 +106,11 @@ class TrainingModule(LightningModule):
         return loss
 
     def validation_step(  # type: ignore[override]  # Lightning passes any output to callbacks
-        self, batch: Batch, batch_index: int
+        self, batch: Batch | BevError, batch_index: int
     ) -> Prediction | Exception:
         """Predict a batch; an error is returned, since it must not end the training."""
+        if isinstance(batch, BevError):
+            return batch
         try:
             return self.model.predict(batch)
         except Exception as error:
@@ -146,6 +148,6 @@ class TrainingModule(LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_index: int
-    ) -> Batch:
-        return batch.to(device, non_blocking=True)
+        self, batch: Batch | BevError, device: torch.device, dataloader_index: int
+    ) -> Batch | BevError:
+        return batch if isinstance(batch, BevError) else batch.to(device, non_blocking=True)

@@ -3,14 +3,20 @@
 import csv
 import json
 from dataclasses import replace
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
+from lightning import Trainer
 
+from bev.data.dataset import KeyFrames
 from bev.errors import DataError, NoGroundTruthError, TrainingError
+from bev.evaluation.evaluation import Evaluation
 from bev.evaluation.nuscenes.boxes import OfficialScorer
 from bev.models import Detector
 from bev.training.checkpoint.loading import read_checkpoint
+from bev.training.datamodule import make_loader
+from bev.training.metrics import ValidationFrames, ValidationMetrics
+from bev.training.module import TrainingModule
 from bev.training.record import is_finished
 from bev.training.run import train
 from bev.visualization.report.run import report_run
@@ -93,3 +99,23 @@ def test_a_run_without_ground_truth_to_validate_on_is_finished(short, capsys):
     assert "nothing is annotated." in (folder / "report.html").read_text()
     assert (folder / "checkpoints" / "best.ckpt").is_file() and is_finished(folder)
     assert not (folder / "checkpoints" / "best.json").exists()
+
+
+def test_an_unreadable_image_ends_the_validation_alone(quick):
+    """The error takes the place of the sample, its batch and its prediction."""
+    from opened import opened
+
+    frames = opened(quick.data).frames("synthetic_val")
+    data = ValidationFrames(frames, quick.data, training=False)
+    with patch.object(KeyFrames, "__getitem__", side_effect=OSError("5: Input/output error")):
+        failed = data[0]
+    assert str(failed).startswith("OSError: 5: Input/output error (")
+    loader = make_loader(data)
+    assert loader.collate_fn([data[1], failed]) is failed
+    assert loader.collate_fn([data[0], data[1]]).tokens == [frames[0].token, frames[1].token]
+    module = TrainingModule(quick.model.build(), quick.train, 2)
+    assert module.validation_step(failed, 0) is failed
+    metrics = ValidationMetrics(quick.train.runs, quick)
+    metrics.evaluation = Evaluation(quick.model, quick.data)
+    metrics.on_validation_batch_end(Mock(spec=Trainer), module, failed, failed, 0)
+    assert not metrics.evaluation.going
