@@ -7,12 +7,7 @@ from typing import Literal
 
 import torch
 
-
-def usable_cores() -> int:
-    """Number of CPU cores that this process may run on (its affinity)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from bev.cores import usable_cores
 
 
 def default_device() -> torch.device:

@@ -14,7 +14,7 @@ from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import ImageAugmentation
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.nuscenes.sensor_data import reference_row
+from bev.data.nuscenes.index import reference_row
 from bev.data.nuscenes.tables import REQUIRED, TABLES
 from bev.data.settings import DataConfig
 from bev.errors import DataError

@@ -24,6 +24,7 @@ WORDS = {
 }
 SMALLER = {
     "train.py": ("--train.max-steps", "2", "--train.epochs", "1", "--train.pictures", "0"),
+    "reproduce.py": ("--train.max-steps", "1", "--train.epochs", "1", "--train.pictures", "0"),
     "ablate.py": ("--train.max-steps", "1", "--train.epochs", "1", "--replicates", "20"),
     "make_synthetic.py": ("--scenes", "1", "--val-scenes", "1", "--frames", "2", "--workers", "1"),
 }
@@ -32,6 +33,7 @@ ELSEWHERE = {
     "torchrun": "two machines; training on two processes is in cli/test_commands.py",
     "pooling": "minutes at the published shapes; lab/benchmark/test_benchmark.py",
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
+    "scoring": "minutes; lab/benchmark/test_scoring.py",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
 }

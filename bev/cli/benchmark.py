@@ -5,6 +5,7 @@ bevlab benchmark model lss_r50    # time and memory of the parts of a training s
 bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
 bevlab benchmark backbones        # one model of each backbone family
 bevlab benchmark data-index       # opening trainval, against the devkit
+bevlab benchmark scoring          # scoring a results file, against the devkit
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import tyro
 
 from bev.config import load_config
 from bev.data.settings import DataChoice
+from bev.errors import ConfigError
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
 
 
@@ -95,6 +97,31 @@ class DataIndex:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """Compare ``bevlab evaluate RESULTS.json`` with the devkit's own command: CPU time and memory.
+
+    Scores a given results file, or made detections in synthetic tables of val's size.
+
+    Attributes:
+        results: results file; omit it for made detections.
+        data: location of its ground truth.
+        split: split of the results file.
+        out: folder of scoring.csv.
+        samples: samples of the made tables.
+        boxes: made detections in each sample.
+        rounds: runs of each command; the table shows medians.
+    """
+
+    results: Path | None = None
+    data: DataChoice = field(default_factory=DataChoice)
+    split: str = ""
+    out: Path = Path("benchmark")
+    samples: int = 6019
+    boxes: int = 100
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
 class Data:
     """Measure the loading of training samples: time by stage, by workers, against published code.
 
@@ -126,6 +153,7 @@ def main(arguments: list[str], prog: str) -> None:
         "backbones": Backbones,
         "data": Data,
         "data-index": DataIndex,
+        "scoring": Scoring,
     }
     command = tyro.extras.subcommand_cli_from_dict(kinds, args=arguments, prog=prog)
     run: dict[type, Callable[[Any], None]] = {
@@ -134,6 +162,7 @@ def main(arguments: list[str], prog: str) -> None:
         Backbones: _backbones,
         Data: _data,
         DataIndex: _data_index,
+        Scoring: _scoring,
     }
     run[type(command)](command)
 
@@ -184,6 +213,18 @@ def _data_index(command: DataIndex) -> None:
 
     index.run(command.out, command.scenes, command.frames, command.boxes, command.sweeps)
     print(f"\n{command.out / 'data_index.csv'} is written")
+
+
+def _scoring(command: Scoring) -> None:
+    from bev.lab.benchmark.scoring import compare
+
+    place, data = None, command.data
+    if command.results is not None:
+        if not (data.root and data.version and command.split):
+            raise ConfigError("--results needs --data.root, --data.version and --split.")
+        place = compare.Place(command.results, data.root, data.version, command.split)
+    compare.run(command.out, place, command.samples, command.boxes, command.rounds)
+    print(f"\n{command.out / 'scoring.csv'} is written")
 
 
 def _print_machine() -> None:

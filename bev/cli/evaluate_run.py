@@ -1,25 +1,25 @@
-"""Implementation of ``bevlab evaluate``; arguments are the options of the command."""
+"""``bevlab evaluate CHECKPOINT``."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import tyro
 import yaml
 
+from bev.cli.evaluate_results import check_displacement, report, with_displacement
 from bev.data.checks.crop import warn_of_crops
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
-from bev.data.settings import DataChoice, DataConfig
-from bev.errors import ConfigError, NoGroundTruthError
+from bev.data.settings import DataChoice
+from bev.errors import ConfigError
 from bev.evaluation.base import EvaluatedSplit
-from bev.evaluation.circumstances import circumstances, folder_name, range_limit
-from bev.evaluation.evaluation import Result, evaluators
-from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes, evaluate_submission
+from bev.evaluation.circumstances import circumstances, folder_name
+from bev.evaluation.evaluation import evaluators
+from bev.evaluation.nuscenes.official import SUBMISSION
 from bev.evaluation.predict import predict
 from bev.evaluation.robustness import Perturbation
-from bev.evaluation.scores import Scores
-from bev.lab.analysis.displacement import displacement_figures
 from bev.machine import default_device
 from bev.models import SegmentationHeadConfig
 from bev.serialization import to_plain
@@ -27,38 +27,62 @@ from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.settings_check import check_flip_tta
 from bev.training.workers import ending_workers
-from bev.visualization.report.curves import draw_evaluation
-from bev.visualization.report.page import write_page
 
 _NO_DISPLACEMENT = "--displacement needs data in nuScenes format; omit it."
 
 
-def score_results(
-    source: Path,
-    data: DataChoice,
-    split: str,
-    out: Path | None,
-    within: float,
-    displacement: Sequence[int],
-) -> None:
-    """Compute the official metrics of a results file."""
-    if not (data.root and data.version and split):
-        raise ConfigError(
-            f"Results file {source} does not name its data:"
-            " give --data.root, --data.version and --split."
-        )
-    notices = range_limit(within)
-    folder = out or source.parent / "_".join(notices).replace(" ", "_")
-    nuscenes = NuScenesConfig()
-    opened = nuscenes.open(DataConfig(nuscenes, root=data.root, version=data.version))
-    place = EvaluatedSplit(opened, split, folder, within)
-    try:
-        metrics = evaluate_submission(source, opened.index, split, folder, within)
-    except NoGroundTruthError as error:
-        print(error)
-        return
-    result = _with_displacement(Result({"head": metrics.scores()}), source, place, displacement)
-    _report(result, source, split, folder, " ".join(notices.values()))
+@dataclass(frozen=True)
+class Command:
+    """Evaluate a split: nuScenes boxes by the official metrics, other heads by their own metrics.
+
+    Attributes:
+        source: checkpoint of a run, or results file of a submission (.json).
+        split: official or custom split; empty for the validation split of the config.
+        out: output folder; defaults to evaluation/<split>_<checkpoint>[_<unusual settings>]/ of
+            the run, or to the folder of the results file.
+        flip_tta: average predictions over each scene and its mirror image (flip test-time
+            augmentation; takes twice the time).
+        opencv_figures: evaluate segmented layers of boxes also against polygons filled by OpenCV,
+            as published by Lift-Splat-Shoot; these figures are named ``..._opencv``.
+        blank: feed grey images, to measure what the model predicts without image content.
+        within: evaluation range, metres; boxes farther from the ego vehicle are ignored, as are
+            boxes beyond the official range of their class.
+        displacement: numbers of key frames; for each, report the error (m/s) of velocities
+            computed from detected positions of an object that many key frames apart, see
+            ``bev.lab.analysis.displacement``.
+        rig: perturbation of the rig (missing cameras, wrong calibrations), to measure robustness.
+        data: location of the data, if other than in the config.
+    """
+
+    source: tyro.conf.Positional[Path]
+    split: str = ""
+    out: Path | None = None
+    flip_tta: bool = False
+    opencv_figures: bool = False
+    blank: bool = False
+    within: float = math.inf
+    displacement: tuple[int, ...] = ()
+    rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
+    data: DataChoice = field(default_factory=DataChoice)
+
+    def __post_init__(self) -> None:
+        check_displacement(self.displacement)
+
+
+def main(arguments: list[str], prog: str) -> None:
+    command = tyro.cli(Command, args=arguments, prog=prog)
+    evaluate_checkpoint(
+        command.source,
+        command.data,
+        command.split,
+        command.out,
+        command.within,
+        command.displacement,
+        command.rig,
+        command.flip_tta,
+        command.blank,
+        command.opencv_figures,
+    )
 
 
 def evaluate_checkpoint(
@@ -110,39 +134,12 @@ def evaluate_checkpoint(
         result = evaluation.compute(place)
     except Exception as error:  # raised again once the scores of the other heads are reported
         result, fault = evaluation.result, error
-    if not result.missing:
-        result = _with_displacement(result, folder / SUBMISSION, place, displacement)
+    if displacement and not result.missing:
+        if not isinstance(place.source, NuScenes):
+            raise ConfigError(_NO_DISPLACEMENT)
+        index, path = place.source.index, folder / SUBMISSION
+        result = with_displacement(result, path, index, split, within, displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
-    _report(result, source, split, folder, " ".join(notices.values()), text)
+    report(result, source, split, folder, " ".join(notices.values()), text)
     if fault is not None:
         raise fault
-
-
-def _with_displacement(
-    result: Result, submission: Path, place: EvaluatedSplit, displacement: Sequence[int]
-) -> Result:
-    """Add velocity errors by displacement to the result if ``displacement`` is not empty."""
-    if not displacement:
-        return result
-    if not isinstance(place.source, NuScenes):
-        raise ConfigError(_NO_DISPLACEMENT)
-    index = place.source.index
-    boxes = counted_boxes(submission, index, place.name, place.within)
-    figures = displacement_figures(boxes, index, displacement)
-    return Result({**result.heads, "displacement": Scores(figures)})
-
-
-def _report(
-    result: Result, source: Path, split: str, folder: Path, notice: str, config_text: str = ""
-) -> None:
-    """Write the report page and print the table of metrics."""
-    page = write_page(
-        folder,
-        title=f"{source.stem} on {split}",
-        subtitle=str(source),
-        notice=notice,
-        result=result,
-        curves=draw_evaluation(folder),
-        config_text=config_text,
-    )
-    print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")

@@ -22,15 +22,9 @@ import torch
 
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.errors import DataError, NoGroundTruthError, SubmissionError
-from bev.evaluation.matches import (
-    DISTANCES,
-    ERROR_DISTANCE,
-    ERRORS,
-    Box,
-    Matches,
-    match_classes,
-    resample,
-)
+from bev.evaluation.detection.columns import Box, BoxColumns
+from bev.evaluation.detection.matches import Matches, match_classes
+from bev.evaluation.detection.metrics import DISTANCES, ERROR_DISTANCE, ERRORS
 from bev.evaluation.results_file import check_boxes
 from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.files import replacing
@@ -89,34 +83,23 @@ def score_boxes(
 ) -> BoxScores:
     """Score predicted boxes; see :func:`match_boxes` for the arguments and errors."""
     matches = match_boxes(predicted, gt_boxes, labels, within)
-    once = np.ones(len(matches.tokens), dtype=int)
-    metrics, names = matches.metrics(once), [kind.name for kind in matches.kinds]
-    errors = {
-        name: {error: float(metrics.get_label_tp(name, error)) for error in ERRORS}
-        for name in names
-    }
-    absent = [name for name in names if not matches.classes[name].num_gt.any()]
+    metrics = matches.metrics(np.ones(len(matches.tokens), dtype=int))
+    absent = [name for name in metrics.label_aps if not matches.classes[name].num_gt.any()]
     summary = {
         "label_aps": {
-            name: {str(at): metrics.get_label_ap(name, at) for at in DISTANCES} for name in names
+            name: {str(at): ap for at, ap in aps.items()} for name, aps in metrics.label_aps.items()
         },
-        "mean_dist_aps": {name: float(ap) for name, ap in metrics.mean_dist_aps.items()},
+        "mean_dist_aps": metrics.mean_dist_aps,
         "mean_ap": metrics.mean_ap,
-        "label_tp_errors": errors,
-        "tp_errors": {error: _mean([one[error] for one in errors.values()]) for error in ERRORS},
+        "label_tp_errors": metrics.label_errors,
+        "tp_errors": metrics.errors,
         "within": None if math.isinf(within) else within,
         "note": f"AP: mean over hits within {', '.join(f'{at:g}' for at in DISTANCES)} m between"
         f" centres; errors: of hits within {ERROR_DISTANCE:g} m;"
         f" boxes{_reach(within) or ' at any distance'}."
         + (f" No ground truth, hence AP 0 and errors 1: {', '.join(absent)}." * bool(absent)),
     }
-    details = {}
-    for name in names:
-        resampled = resample(matches.classes[name], once)
-        for at in DISTANCES:
-            curves = resampled.curves(at)
-            details[f"{name}:{at}"] = {key: values.tolist() for key, values in curves.items()}
-    return BoxScores(_scores(summary), summary, details)
+    return BoxScores(_scores(summary), summary, matches.details())
 
 
 def match_boxes(
@@ -178,13 +161,17 @@ def match_boxes(
         "attr_err": any(b.detection_name in described and b.attribute_name for b in annotations),
     }
     errors = tuple(error for error in ERRORS if known.get(error, True))
-    return match_classes(detections, annotations, gt_boxes, labels.classes, errors=errors)
+    found, known_boxes = (
+        BoxColumns.of(boxes, sorted(gt_boxes), labels.names, labels.attributes)
+        for boxes in (detections, annotations)
+    )
+    return match_classes(found, known_boxes, labels.classes, errors=errors)
 
 
 def _counted(
     token: str, boxes: Boxes3D, labels: LabelSpace, within: float, predicted: bool
 ) -> Iterator[Box]:
-    """Convert the boxes of a sample that count to the form of the devkit, in the same order."""
+    """Iterate over the boxes of a sample that count, in the same order."""
     boxes = boxes.double()
     boxes = boxes[boxes.center[:, :2].norm(dim=1) < within]
     zero, half = torch.zeros_like(boxes.yaw), boxes.yaw / 2
@@ -214,11 +201,6 @@ def attribute_by_speed(kind: ObjectClass, speed: float) -> str:
 
 def _reach(within: float) -> str:
     return "" if math.isinf(within) else f" within {within:g} m of the ego origin"
-
-
-def _mean(values: list[float]) -> float:
-    """Mean over the classes that have the error, as in the devkit; NaN if no class has it."""
-    return math.nan if all(map(math.isnan, values)) else float(np.nanmean(values))
 
 
 def _scores(summary: Mapping) -> Scores:

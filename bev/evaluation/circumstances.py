@@ -9,15 +9,17 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bev.data.settings import DataConfig
-from bev.evaluation.robustness import Perturbation
+if TYPE_CHECKING:  # both import torch
+    from bev.data.settings import DataConfig
+    from bev.evaluation.robustness import Perturbation
 
 
 def circumstances(
-    trained: DataConfig,
-    data: DataConfig,
-    rig: Perturbation,
+    trained: "DataConfig",
+    data: "DataConfig",
+    rig: "Perturbation",
     *,
     flip_tta: bool,
     blank: bool,

@@ -6,10 +6,8 @@ once at the end. The metrics are defined by each head's evaluator, see ``bev.eva
 """
 
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import torch.distributed
@@ -23,52 +21,9 @@ from bev.data.settings import DataConfig
 from bev.errors import BevError, ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
 from bev.evaluation.sample_sums import SampleSums, total
-from bev.evaluation.scores import Scores
-from bev.evaluation.table import scores_table
+from bev.evaluation.table import Result
 from bev.models import Detector, DetectorConfig
 from bev.models.detector import Prediction, check_terms
-
-
-@dataclass(frozen=True)
-class Result:
-    """Scores of an evaluated split.
-
-    Attributes:
-        heads: scores of each head, by name.
-        unscored: reason for each head that has no scores, by name.
-        files: file of results to hand in of each head that has one, by name.
-    """
-
-    heads: Mapping[str, Scores]
-    unscored: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)
-
-    def scalars(self) -> dict[str, float]:
-        """All figures by name, for a logger."""
-        return {n: value for one in self.heads.values() for n, value in one.figures.items()}
-
-    @property
-    def classes(self) -> Mapping[str, Mapping[str, float]]:
-        """Value of each column, by class; empty if no head has classes."""
-        return next((one.classes for one in self.heads.values() if one.classes), {})
-
-    @property
-    def note(self) -> str:
-        """Definition of figures, if it is needed to compare them; otherwise empty."""
-        return " ".join(one.note for one in self.heads.values() if one.note)
-
-    @property
-    def missing(self) -> str:
-        """Sentence about heads that have no scores; empty if all have."""
-        names = sorted(self.unscored, key=lambda name: name not in self.files)
-        if not names:
-            return ""
-        others = f"; not scored either: {', '.join(names[1:])}." if names[1:] else "."
-        return self.unscored[names[0]].rstrip(".") + others
-
-    def text(self) -> str:
-        """Text table for a terminal, without a trailing line break."""
-        return "\n".join(filter(None, [scores_table(self.heads), self.missing]))
 
 
 def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:

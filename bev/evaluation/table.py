@@ -1,7 +1,9 @@
-"""Scores as a text table."""
+"""Scores of an evaluated split, and their text table."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from bev.evaluation.scores import Scores
 
@@ -48,3 +50,45 @@ def scores_table(heads: Mapping[str, Scores]) -> str:
     for name, cells in class_rows(main.classes):
         lines.append(f"{name:<22}" + "".join(f"{cell:>8}" for cell in cells))
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores of an evaluated split.
+
+    Attributes:
+        heads: scores of each head, by name.
+        unscored: reason for each head that has no scores, by name.
+        files: file of results to hand in of each head that has one, by name.
+    """
+
+    heads: Mapping[str, Scores]
+    unscored: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def scalars(self) -> dict[str, float]:
+        """All figures by name, for a logger."""
+        return {n: value for one in self.heads.values() for n, value in one.figures.items()}
+
+    @property
+    def classes(self) -> Mapping[str, Mapping[str, float]]:
+        """Value of each column, by class; empty if no head has classes."""
+        return next((one.classes for one in self.heads.values() if one.classes), {})
+
+    @property
+    def note(self) -> str:
+        """Definition of figures, if it is needed to compare them; otherwise empty."""
+        return " ".join(one.note for one in self.heads.values() if one.note)
+
+    @property
+    def missing(self) -> str:
+        """Sentence about heads that have no scores; empty if all have."""
+        names = sorted(self.unscored, key=lambda name: name not in self.files)
+        if not names:
+            return ""
+        others = f"; not scored either: {', '.join(names[1:])}." if names[1:] else "."
+        return self.unscored[names[0]].rstrip(".") + others
+
+    def text(self) -> str:
+        """Text table for a terminal, without a trailing line break."""
+        return "\n".join(filter(None, [scores_table(self.heads), self.missing]))

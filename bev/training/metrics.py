@@ -16,7 +16,8 @@ from bev.data.dataset import KeyFrames
 from bev.data.source import FrameSource
 from bev.errors import BevError
 from bev.evaluation.base import EvaluatedSplit
-from bev.evaluation.evaluation import Evaluation, Result, described, headline
+from bev.evaluation.evaluation import Evaluation, described, headline
+from bev.evaluation.table import Result
 from bev.models.detector import Prediction
 from bev.training.workers import shared_collate
 

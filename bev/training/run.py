@@ -11,7 +11,8 @@ from bev.data.checks.crop import warn_of_crops
 from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
 from bev.errors import TrainingError, explaining
-from bev.evaluation.evaluation import Result, described, try_out
+from bev.evaluation.evaluation import described, try_out
+from bev.evaluation.table import Result
 from bev.machine import device_name, local_processes, peak_memory
 from bev.models import Detector
 from bev.serialization import to_plain

@@ -28,7 +28,7 @@ from torch.utils.data import get_worker_info
 from bev.data.batch import Batch, collate
 from bev.data.settings import DataConfig
 from bev.errors import DataError
-from bev.machine import usable_cores
+from bev.cores import usable_cores
 
 SHARED_MEMORY = Path("/dev/shm")
 

@@ -1,13 +1,15 @@
 """Metrics from the index equal those of the devkit's own evaluation to 1e-9."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from devkit_metrics import assert_equal, devkit_metrics, noisy
 from ground_truth import gt_submission
 from nuscenes import NuScenes
-from nuscenes.eval.common.config import config_factory
 
+from bev.data.nuscenes.classes import CLASSES
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.splits import split_rows
@@ -43,10 +45,11 @@ def test_metrics_and_files_equal_the_devkits(index, nusc, noisy_file, tmp_path, 
 
 
 def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path, monkeypatch):
-    # A function of the devkit returns the path of splits.json; the test replaces it.
+    # Functions return the path of splits.json; the test replaces them.
     splits = tmp_path / "splits.json"
     splits.write_text(json.dumps({"only_0103": ["scene-0103"]}))
     monkeypatch.setattr("nuscenes.utils.splits._get_custom_splits_file_path", lambda nusc: splits)
+    monkeypatch.setattr("bev.data.nuscenes.splits._splits_file", lambda index: splits)
     theirs = devkit_metrics(nusc, noisy_file, "only_0103", tmp_path / "theirs")
     ours = evaluate_submission(noisy_file, index, "only_0103", tmp_path / "split")
     assert_equal(ours, theirs)
@@ -60,12 +63,10 @@ def test_bicycles_in_racks_do_not_count(rack_tables):
     """Agreement on these tables therefore covers the filter of bicycles in racks."""
     index = open_index(rack_tables, VERSION)
     gt_boxes = gt_boxes_of(index, range(len(index.sample.token)))
-    cycles = [box for box in gt_boxes.all if box.detection_name in ("bicycle", "motorcycle")]
-    kept = counted(index, gt_boxes, config_factory("detection_cvpr_2019")).all
-    # The boxes now contain their distance to the ego vehicle.
-    in_range = [box for box in cycles if box.num_pts > 0 and box.ego_dist < 40]
-    left = sum(box.detection_name in ("bicycle", "motorcycle") for box in kept)
-    assert 0 < left < len(in_range)
+    cycles = [CLASSES.index("bicycle"), CLASSES.index("motorcycle")]
+    outside = replace(gt_boxes, label=np.where(np.isin(gt_boxes.label, cycles), 0, gt_boxes.label))
+    ranges = dict.fromkeys(CLASSES, 40.0)
+    assert 0 < len(counted(index, gt_boxes, ranges)) < len(counted(index, outside, ranges))
 
 
 def test_synthetic_tables_agree_with_the_devkit(rack_tables, tmp_path):

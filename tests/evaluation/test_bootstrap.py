@@ -7,7 +7,7 @@ import pytest
 from nuscenes.eval.detection.algo import calc_ap
 
 from bev.evaluation.bootstrap import draws, interval, replicate
-from bev.evaluation.matches import ClassMatches, resample
+from bev.evaluation.detection.matches import ClassMatches, resample
 
 
 def toy(rng: np.random.Generator, samples: int) -> tuple[ClassMatches, ClassMatches]:

@@ -16,6 +16,7 @@ from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.evaluation.center_distance import read_scores, score_boxes
+from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission
 from bev.evaluation.nuscenes.submission import write_submission
 from bev.evaluation.scores import read_details
@@ -51,25 +52,20 @@ def devkit_boxes(boxes_by_token, predicted: bool) -> EvalBoxes:
     return found
 
 
-def from_devkit(boxes: EvalBoxes) -> dict[str, Boxes3D]:
-    """Boxes of the devkit's class as Boxes3D, in the same frame, float64."""
+def to_boxes(columns: BoxColumns) -> dict[str, Boxes3D]:
+    """Boxes of every sample as Boxes3D, in the same frame, float64."""
     found = {}
-    for token in boxes.sample_tokens:
-        own = boxes[token]
-        size = torch.tensor([box.size for box in own], dtype=torch.float64).reshape(-1, 3)
-        velocity = [box.velocity for box in own]
-        yaw = [quaternion_yaw(Quaternion(box.rotation)) for box in own]
+    for number, token in enumerate(columns.tokens):
+        own = columns.take(columns.sample == number)
+        yaw = [quaternion_yaw(Quaternion(rotation)) for rotation in own.rotation]
         found[token] = Boxes3D.make(
-            torch.tensor([box.translation for box in own], dtype=torch.float64).reshape(-1, 3),
-            size[:, [1, 0, 2]],
+            torch.from_numpy(own.translation),
+            torch.from_numpy(own.size[:, [1, 0, 2]]),
             torch.tensor(yaw, dtype=torch.float64),
-            torch.tensor(velocity, dtype=torch.float64).reshape(-1, 2),
-            torch.tensor([CLASSES.index(box.detection_name) for box in own], dtype=int),
-            torch.tensor([box.detection_score for box in own], dtype=torch.float64),
-            torch.tensor(
-                [ATTRIBUTES.index(box.attribute_name) if box.attribute_name else -1 for box in own],
-                dtype=int,
-            ),
+            torch.from_numpy(own.velocity),
+            torch.from_numpy(own.label.astype(int)),
+            torch.from_numpy(own.score),
+            torch.from_numpy(own.attribute.astype(int)),
         )
     return found
 
@@ -102,7 +98,7 @@ def assert_official(index, frames, folder):
     path = write_submission(folder / "results_nusc.json", rows)
     official = evaluate_submission(path, index, [*rows], folder / "official")
     boxes = counted_boxes(path, index, [*rows])
-    found = score_boxes(from_devkit(boxes.predicted), from_devkit(boxes.gt_boxes), NUSCENES)
+    found = score_boxes(to_boxes(boxes.predicted), to_boxes(boxes.gt_boxes), NUSCENES)
     figures = {name: value for name, value in official.scores().figures.items() if name != "NDS"}
     assert found.scores.figures == pytest.approx(figures, rel=0, abs=1e-12)
     for name, own in found.scores.classes.items():

@@ -13,10 +13,10 @@ from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
 from bev.errors import ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, evaluator
-from bev.evaluation.evaluation import Evaluation, Result, headline
+from bev.evaluation.evaluation import Evaluation, headline
 from bev.evaluation.sample_sums import SampleSums
 from bev.evaluation.scores import Scores
-from bev.evaluation.table import class_rows
+from bev.evaluation.table import Result, class_rows
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
 from bev.models.detector import DetectorOutput, Prediction

@@ -5,12 +5,20 @@ import pytest
 from devkit_metrics import given_metrics, noisy
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
+from nuscenes.eval.detection.data_classes import DetectionBox
 
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
-from bev.evaluation.matches import DISTANCES, ERROR_DISTANCE, MIN_PRECISION, MIN_RECALL
-from bev.evaluation.nuscenes.boxes import match
-from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission
+from bev.evaluation.detection.columns import BoxColumns
+from bev.evaluation.detection.metrics import (
+    DISTANCES,
+    ERROR_DISTANCE,
+    MEAN_AP_WEIGHT,
+    MIN_PRECISION,
+    MIN_RECALL,
+)
+from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission, match
+from bev.evaluation.nuscenes.results import MAX_BOXES
 from bev.evaluation.nuscenes.submission import write_submission
 
 SPLIT = "synthetic_train"
@@ -71,16 +79,12 @@ def test_the_settings_equal_the_devkits():
     config = config_factory("detection_cvpr_2019")
     assert (list(DISTANCES), ERROR_DISTANCE) == (config.dist_ths, config.dist_th_tp)
     assert (config.min_recall, config.min_precision) == (MIN_RECALL, MIN_PRECISION)
-    assert config.mean_ap_weight == 5
+    assert (config.mean_ap_weight, config.max_boxes_per_sample) == (MEAN_AP_WEIGHT, MAX_BOXES)
 
 
-def _copied(boxes: EvalBoxes, copies: list[tuple[str, str]]) -> EvalBoxes:
+def _copied(boxes: BoxColumns, copies: list[tuple[str, str]]) -> EvalBoxes:
     found = EvalBoxes()
     for token, name in copies:
-        own = []
-        for box in boxes[token]:
-            twin = type(box).deserialize(box.serialize())
-            twin.sample_token = name
-            own.append(twin)
-        found.add_boxes(name, own)
+        own = [box._replace(sample_token=name) for box in boxes if box.sample_token == token]
+        found.add_boxes(name, [DetectionBox(**box._asdict()) for box in own])
     return found

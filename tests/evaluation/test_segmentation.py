@@ -14,7 +14,8 @@ from bev.data.source import FrameSource
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.depth import DepthErrors
-from bev.evaluation.evaluation import Evaluation, Result
+from bev.evaluation.evaluation import Evaluation
+from bev.evaluation.table import Result
 from bev.evaluation.scores import Scores
 from bev.evaluation.segmentation import RULE, SegmentationSums
 from bev.geometry import BevGrid, Boxes3D, Polygons

@@ -9,9 +9,9 @@ from nuscenes.eval.detection.data_classes import DetectionBox
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
 from bev.errors import SubmissionError
+from bev.evaluation.nuscenes.results import read_results
 from bev.evaluation.nuscenes.submission import (
     attribute_of,
-    read_submission,
     submission_rows,
     write_submission,
 )
@@ -110,8 +110,13 @@ def test_unknown_velocity_is_written_as_standing_still():
 def test_a_submission_is_written_and_read_back(tmp_path):
     rows = {"a": submission_rows("a", boxes(2), POSE), "b": []}
     path = write_submission(tmp_path / "new" / "results_nusc.json", rows)
-    results, meta = read_submission(path)
-    assert results == rows
+    found, meta = read_results(path)
+    assert found.tokens == ("a", "b") and list(found.sample) == [0, 0]
+    own = [
+        {k: list(v) if isinstance(v, tuple) else v for k, v in box._asdict().items()}
+        for box in found
+    ]
+    assert own == rows["a"]
     assert meta["use_camera"] is True
     assert meta["use_lidar"] is False
     assert [p.name for p in path.parent.iterdir()] == ["results_nusc.json"]
@@ -121,7 +126,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = write_submission(tmp_path / "results_nusc.json", {"a": []})
     with pytest.raises(TypeError):
         write_submission(path, {"a": [{"score": object()}]})
-    assert read_submission(path)[0] == {"a": []}
+    assert read_results(path)[0].tokens == ("a",)
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -139,4 +144,4 @@ def test_files_that_are_no_submission_are_refused(tmp_path, text, message):
     if text is not None:
         path.write_text(text)
     with pytest.raises(SubmissionError, match=message):
-        read_submission(path)
+        read_results(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bev.cores import usable_cores
 from bev.data.checks.files import SensorFile, check_images, check_lidar
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.tables import Tables, check_tables
@@ -19,7 +20,6 @@ from bev.data.nuscenes.index import NO_ROW
 from bev.data.nuscenes.splits import OFFICIAL_VERSIONS
 from bev.data.nuscenes.tables import TABLES, table_file
 from bev.errors import DataError
-from bev.machine import usable_cores
 
 SPLITS_DAMAGED = Kind(
     "splits.json that cannot be read", "Correct it; the format is {split: [scene name, ...]}."

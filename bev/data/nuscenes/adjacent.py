@@ -9,8 +9,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from bev.data.adjacent import AdjacentConfig
-from bev.data.nuscenes.index import NO_ROW, Index
-from bev.data.nuscenes.sensor_data import reference_row
+from bev.data.nuscenes.index import NO_ROW, Index, reference_row
 
 
 class Moment(NamedTuple):

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from pyquaternion import Quaternion
 from torch import Tensor
 
-from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, VEHICLE
+from bev.data.nuscenes.classes import ATTRIBUTES, VEHICLE, detection_labels
 from bev.data.nuscenes.index import Index
 from bev.geometry import Boxes3D
 
@@ -28,15 +28,6 @@ def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     matrix[:3, :3] = Quaternion(rotation).rotation_matrix
     matrix[:3, 3] = translation
     return matrix
-
-
-@lru_cache(maxsize=4)
-def detection_labels(index: Index) -> np.ndarray:
-    """(categories,) index into ``CLASSES`` of each category, -1 for categories without a class."""
-    from nuscenes.eval.detection.utils import category_to_detection_name  # seconds to import
-
-    names = (category_to_detection_name(name.decode()) for name in index.category.name)
-    return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,11 @@
 """The label space of nuScenes: detection classes, attributes and BEV segmentation layers."""
 
+from functools import lru_cache
+
+import numpy as np
+
 from bev.data.labels import LabelSpace, Layer, ObjectClass
+from bev.data.nuscenes.index import Index
 
 ATTRIBUTES = (
     "cycle.with_rider",
@@ -64,6 +69,24 @@ _CLASSES = (
 
 CLASSES = tuple(one.name for one in _CLASSES)
 
+# Class of each category that has one, as in the devkit's evaluation.
+CLASS_OF_CATEGORY = {
+    "movable_object.barrier": "barrier",
+    "vehicle.bicycle": "bicycle",
+    "vehicle.bus.bendy": "bus",
+    "vehicle.bus.rigid": "bus",
+    "vehicle.car": "car",
+    "vehicle.construction": "construction_vehicle",
+    "vehicle.motorcycle": "motorcycle",
+    "human.pedestrian.adult": "pedestrian",
+    "human.pedestrian.child": "pedestrian",
+    "human.pedestrian.construction_worker": "pedestrian",
+    "human.pedestrian.police_officer": "pedestrian",
+    "movable_object.trafficcone": "traffic_cone",
+    "vehicle.trailer": "trailer",
+    "vehicle.truck": "truck",
+}
+
 # Maximum distance from the ego origin, metres, of the boxes of a class in the official evaluation
 # (nuScenes detection_cvpr_2019).
 CLASS_RANGE = {
@@ -98,3 +121,10 @@ _LAYERS = (
 LAYERS = tuple(layer.name for layer in _LAYERS)
 
 NUSCENES = LabelSpace(_CLASSES, ATTRIBUTES, _LAYERS)
+
+
+@lru_cache(maxsize=4)
+def detection_labels(index: Index) -> np.ndarray:
+    """(categories,) index into ``CLASSES`` of each category, -1 for categories without a class."""
+    names = (CLASS_OF_CATEGORY.get(name.decode()) for name in index.category.name)
+    return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)

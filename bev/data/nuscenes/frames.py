@@ -8,8 +8,7 @@ from jaxtyping import Bool, Int
 
 from bev.data.adjacent import ALONE, AdjacentConfig
 from bev.data.frame import Frame, Reference
-from bev.data.nuscenes.boxes import detection_labels
-from bev.data.nuscenes.classes import NUSCENES
+from bev.data.nuscenes.classes import NUSCENES, detection_labels
 from bev.data.nuscenes.frame import read_frame
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.data.nuscenes.sensor_data import CAMERAS

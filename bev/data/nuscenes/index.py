@@ -125,6 +125,19 @@ class Index:
         return rows
 
 
+def reference_row(index: Index, sample: int) -> int:
+    """The row of ``sample_data`` whose ego pose is the sample's reference ego pose.
+
+    It is the key frame of LIDAR_TOP, otherwise of CAM_FRONT, otherwise the first in the table.
+    """
+    rows = index.sample.data[sample]
+    for name in ("LIDAR_TOP", "CAM_FRONT"):
+        channel = index.channels.get(name)
+        if channel is not None and rows[channel] != NO_ROW:
+            return int(rows[channel])
+    return int(rows[rows != NO_ROW].min())
+
+
 def column_file(folder: Path, part: str, column: str) -> Path:
     """File of one column."""
     return folder / f"{part}.{column}.npy"

@@ -27,12 +27,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import bev
+from bev.cores import usable_cores
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
-from bev.machine import usable_cores
 
 FORMAT = 4  # increment with every change of the columns' content
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # followed by the job

@@ -9,7 +9,7 @@ import torch
 
 from bev.data.frame import CameraFrame, Reference
 from bev.data.nuscenes.boxes import pose_matrix
-from bev.data.nuscenes.index import NO_ROW, Index
+from bev.data.nuscenes.index import NO_ROW, Index, reference_row
 from bev.errors import DataError
 from bev.geometry import KannalaBrandt, Lens, Pinhole
 
@@ -21,19 +21,6 @@ CAMERAS = (
     "CAM_BACK",
     "CAM_BACK_RIGHT",
 )
-
-
-def reference_row(index: Index, sample: int) -> int:
-    """The row of ``sample_data`` whose ego pose is the sample's reference ego pose.
-
-    It is the key frame of LIDAR_TOP, otherwise of CAM_FRONT, otherwise the first in the table.
-    """
-    rows = index.sample.data[sample]
-    for name in ("LIDAR_TOP", "CAM_FRONT"):
-        channel = index.channels.get(name)
-        if channel is not None and rows[channel] != NO_ROW:
-            return int(rows[channel])
-    return int(rows[rows != NO_ROW].min())
 
 
 def global_from_reference(index: Index, sample: int, reference: Reference) -> np.ndarray:

@@ -3,9 +3,11 @@
 Custom splits are defined in the version's ``splits.json``; folds are those of ``bev.data.folds``.
 """
 
+import ast
+import importlib.util
 import json
+from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -64,25 +66,46 @@ def split_rows(index: Index, split: str) -> np.ndarray:
     return rows[np.lexsort((index.sample.timestamp[rows], scene))]
 
 
-def _scene_names(index: Index, split: str) -> set[str]:
-    """Names of the scenes of a split of the devkit or of ``splits.json``."""
-    from nuscenes.utils.splits import get_scenes_of_split, is_predefined_split
+def devkit_file(*parts: str) -> Path:
+    """A file of the installed nuscenes-devkit, which takes seconds to import."""
+    spec = importlib.util.find_spec("nuscenes")
+    if spec is None or spec.origin is None:
+        raise DataError("nuscenes-devkit is not installed; install it: pip install nuscenes-devkit")
+    return Path(spec.origin).parent.joinpath(*parts)
 
-    # The devkit uses its tables here only for the location of splits.json.
-    place = SimpleNamespace(dataroot=str(index.root), version=index.version)
-    try:
-        scenes = set(get_scenes_of_split(split, place))
-    except (ValueError, AssertionError) as error:
+
+@lru_cache(maxsize=1)
+def official_scenes() -> dict[str, frozenset[str]]:
+    """Names of the scenes of each official split, read from the devkit's source."""
+    tree = ast.parse(devkit_file("utils", "splits.py").read_text(encoding="utf-8"))
+    lists = {
+        target.id: frozenset(ast.literal_eval(node.value))
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    lists["train"] = lists["train_detect"] | lists["train_track"]  # not a literal there
+    return lists
+
+
+def _scene_names(index: Index, split: str) -> frozenset[str]:
+    """Names of the scenes of an official split or of ``splits.json``."""
+    if split in official_scenes():
+        if split not in _official_splits(index.version):
+            raise DataError(
+                f"Split {split!r} does not belong to version {index.version}; its default splits"
+                f" are {_defaults(index.version)}."
+            )
+        return official_scenes()[split]
+    path = _splits_file(index)
+    scenes = json.loads(path.read_text()).get(split) if path.is_file() else None
+    if not isinstance(scenes, list):
         raise DataError(
-            f"Split {split!r} is neither an official split nor in {_splits_file(index)}; the"
-            f" default splits of {index.version} are {_defaults(index.version)}."
-        ) from error
-    if is_predefined_split(split) and split not in _official_splits(index.version):
-        raise DataError(
-            f"Split {split!r} does not belong to version {index.version}; its default splits are"
-            f" {_defaults(index.version)}."
+            f"Split {split!r} is neither an official split nor in {path}; the default splits of"
+            f" {index.version} are {_defaults(index.version)}."
         )
-    return scenes
+    return frozenset(scenes)
 
 
 def _check_reserved(index: Index, split: str) -> None:

@@ -7,31 +7,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.labels import LabelSpace
-from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.boxes import BoxScorer, box_scorer
-from bev.evaluation.matches import Matches, match_classes
 from bev.evaluation.nuscenes.official import (
     SUBMISSION,
-    CountedBoxes,
     counted_boxes,
     evaluate_submission,
+    match,
     read_metrics,
 )
 from bev.evaluation.nuscenes.submission import submission_rows, write_submission
 from bev.evaluation.scores import SUMMARY, Scores
 from bev.geometry import Boxes3D
-
-
-def match(boxes: CountedBoxes) -> Matches:
-    """Match the detections of a results file as in the nuScenes metrics, for mAP and NDS."""
-    by_name = {kind.name: kind for kind in NUSCENES.classes}
-    kinds = [by_name[name] for name in boxes.config.class_names]
-    tokens = boxes.gt_boxes.sample_tokens
-    return match_classes(boxes.predicted.all, boxes.gt_boxes.all, tokens, kinds, ("mAP", "NDS"))
 
 
 class OfficialScorer(BoxScorer):

@@ -1,29 +1,26 @@
-"""Ground truth in the form of the devkit, and the boxes that count, read from the index.
+"""Ground truth of the official metrics, and the boxes that count, read from the index.
 
-The devkit's own filter is used unchanged. It reads four kinds of rows of its tables for a sample,
-and ``_FilterTables`` provides them from the index; of a sample's annotations it provides the
-bicycle racks only, since the filter skips all others. The rule is thus not implemented a second
-time, and no table is loaded.
+The rules are those of the devkit (``load_gt`` and ``filter_eval_boxes``): boxes of the ten classes;
+those in the range of their class, with at least one lidar or radar point, and, for bicycles and
+motorcycles, not in a bicycle rack.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from nuscenes.eval.common.data_classes import EvalBoxes
-from nuscenes.eval.common.loaders import add_center_dist, filter_eval_boxes
-from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig
 
-from bev.data.nuscenes.boxes import detection_labels
-from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
-from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.sensor_data import reference_row
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, detection_labels
+from bev.data.nuscenes.index import Index, reference_row
 from bev.errors import DataError
+from bev.evaluation.detection.arithmetic import rotation_matrix
+from bev.evaluation.detection.columns import BoxColumns
 
 _BICYCLE_RACK = b"static_object.bicycle_rack"
+_IN_RACKS = [CLASSES.index(name) for name in ("bicycle", "motorcycle")]
 
 
-def gt_boxes_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
-    """Load the annotated boxes of the ten classes in the global frame; every sample is a key.
+def gt_boxes_of(index: Index, samples: Sequence[int]) -> BoxColumns:
+    """Load the annotated boxes of the ten classes in the global frame.
 
     Args:
         index: opened index of the data set.
@@ -34,82 +31,91 @@ def gt_boxes_of(index: Index, samples: Iterable[int]) -> EvalBoxes:
             nuScenes.
     """
     table, labels = index.sample_annotation, detection_labels(index)
-    attributes = [name.decode() for name in index.attribute.name] + [""]  # NO_ROW selects the last
-    gt_boxes = EvalBoxes()
-    for sample in samples:
-        token = index.token_of(sample)
-        first, last = index.sample.annotations[sample : sample + 2]
-        label = labels[table.category[first:last]]
-        boxes = []
-        for row in first + np.flatnonzero(label >= 0):
-            attribute = attributes[table.attribute[row]]
-            if table.attribute_count[row] > 1 or (attribute and attribute not in ATTRIBUTES):
-                raise DataError(
-                    f"Sample {token} has a box with several attributes, or with one that is not"
-                    f" part of nuScenes ({attribute}); the official metrics allow at most one of"
-                    f" {', '.join(ATTRIBUTES)}."
-                )
-            boxes.append(
-                DetectionBox(
-                    sample_token=token,
-                    translation=table.translation[row].tolist(),
-                    size=table.size[row].tolist(),
-                    rotation=table.rotation[row].tolist(),
-                    velocity=table.velocity[row].tolist(),
-                    num_pts=int(table.num_lidar_pts[row]) + int(table.num_radar_pts[row]),
-                    detection_name=CLASSES[label[row - first]],
-                    detection_score=-1.0,
-                    attribute_name=attribute,
-                )
-            )
-        gt_boxes.add_boxes(token, boxes)
-    return gt_boxes
+    # NO_ROW selects the last entries.
+    names = [name.decode() for name in index.attribute.name] + [""]
+    numbers = [ATTRIBUTES.index(name) if name in ATTRIBUTES else -1 for name in names]
+    is_foreign = np.array([bool(name) and name not in ATTRIBUTES for name in names])
+    sample, rows = _annotations(index, samples)
+    label = labels[table.category[rows]]
+    sample, rows, label = sample[label >= 0], rows[label >= 0], label[label >= 0]
+    attribute = table.attribute[rows]
+    if (bad := (table.attribute_count[rows] > 1) | is_foreign[attribute]).any():
+        first = int(np.argmax(bad))
+        raise DataError(
+            f"Sample {index.token_of(samples[sample[first]])} has a box with several attributes, or"
+            f" with one that is not part of nuScenes ({names[attribute[first]]}); the official"
+            f" metrics allow at most one of {', '.join(ATTRIBUTES)}."
+        )
+    return BoxColumns(
+        tuple(index.token_of(row) for row in samples),
+        CLASSES,
+        ATTRIBUTES,
+        sample,
+        label,
+        np.array(numbers)[attribute],
+        table.translation[rows],
+        table.size[rows],
+        table.rotation[rows],
+        table.velocity[rows],
+        np.full(len(rows), -1.0),
+        table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows],
+    )
 
 
-def counted(index: Index, boxes: EvalBoxes, config: DetectionConfig) -> EvalBoxes:
-    """Select the boxes that count with the devkit's filter: range, points, bicycle racks.
+def counted(index: Index, boxes: BoxColumns, ranges: Mapping[str, float]) -> BoxColumns:
+    """Select the boxes that count by the devkit's rules.
 
     The range is measured from the sample's reference ego pose: that of the lidar, as in the devkit,
     or that of another sensor if a sample has no lidar (the devkit fails in this case).
+
+    Args:
+        index: index of the boxes' data set.
+        boxes: boxes in the global frame.
+        ranges: maximum distance of each class in x and y, metres.
     """
-    if not boxes.all:  # the filter fails on empty boxes
-        return boxes
-    tables = _FilterTables(index, boxes.sample_tokens)
-    return filter_eval_boxes(tables, add_center_dist(tables, boxes), config.class_range)
+    samples = index.rows_of(boxes.tokens)
+    egos = [index.sample_data.translation[reference_row(index, row)] for row in samples.tolist()]
+    ego = np.array(egos).reshape(-1, 3)[boxes.sample, :2]
+    distance = np.sqrt(((boxes.translation[:, :2] - ego) ** 2).sum(axis=1))
+    limit = np.array([ranges[name] for name in boxes.names], float)
+    keep = (distance < limit[boxes.label]) & (boxes.points != 0)
+    keep[keep] = ~_in_racks(index, samples, boxes.take(keep))
+    return boxes.take(keep)
 
 
-class _FilterTables:
-    """Replacement of the devkit's ``NuScenes`` for its filter; tokens are row numbers."""
+def _in_racks(index: Index, samples: np.ndarray, boxes: BoxColumns) -> np.ndarray:
+    """(n,) whether the centre of a bicycle or motorcycle lies in a rack of its sample."""
+    inside = np.zeros(len(boxes), bool)
+    number, rows = _annotations(index, samples.tolist())
+    is_rack = (index.category.name == _BICYCLE_RACK)[index.sample_annotation.category[rows]]
+    cycles = np.flatnonzero(np.isin(boxes.label, _IN_RACKS))
+    racks: dict[int, list[int]] = {}
+    for sample, row in zip(number[is_rack].tolist(), rows[is_rack].tolist(), strict=True):
+        racks.setdefault(sample, []).append(row)
+    for place in cycles[np.isin(boxes.sample[cycles], [*racks])].tolist():
+        own = racks[int(boxes.sample[place])]
+        inside[place] = any(_holds(index, rack, boxes.translation[place]) for rack in own)
+    return inside
 
-    def __init__(self, index: Index, tokens: list[str]) -> None:
-        self.index = index
-        self.sample_rows = dict(zip(tokens, index.rows_of(tokens).tolist(), strict=True))
-        self.is_rack = index.category.name == _BICYCLE_RACK
 
-    def get(self, table: str, token: str | int) -> dict:
-        """Return a row, with the fields that the filter reads."""
-        return getattr(self, f"_{table}")(token)
+def _holds(index: Index, rack: int, point: np.ndarray) -> bool:
+    """Whether a point lies in an annotated box, computed as by the devkit's ``points_in_box``."""
+    table = index.sample_annotation
+    width, length, height = table.size[rack].tolist()
+    # The reference corner, and its neighbours along length, width and height.
+    signs = np.array([[1, -1, 1, 1], [1, 1, -1, 1], [1, 1, 1, -1]])
+    corners = np.array([[length / 2], [width / 2], [height / 2]]) * signs
+    corners = np.dot(rotation_matrix(table.rotation[rack][None])[0], corners)
+    corners += table.translation[rack][:, None]
+    edges = corners[:, 1:] - corners[:, :1]
+    along = [np.dot(edge, (point - corners[:, 0])[:, None]).item() for edge in edges.T]
+    return all(0 <= a <= np.dot(e, e) for a, e in zip(along, edges.T, strict=True))
 
-    def _sample(self, token: str) -> dict:
-        row = self.sample_rows[token]
-        first, last = self.index.sample.annotations[row : row + 2]
-        racks = np.flatnonzero(self.is_rack[self.index.sample_annotation.category[first:last]])
-        return {
-            "data": {"LIDAR_TOP": reference_row(self.index, row)},
-            "anns": (first + racks).tolist(),
-        }
 
-    def _sample_data(self, row: int) -> dict:
-        return {"ego_pose_token": row}
-
-    def _ego_pose(self, row: int) -> dict:
-        return {"translation": self.index.sample_data.translation[row].tolist()}
-
-    def _sample_annotation(self, row: int) -> dict:
-        table = self.index.sample_annotation
-        return {
-            "category_name": _BICYCLE_RACK.decode(),
-            "translation": table.translation[row].tolist(),
-            "size": table.size[row].tolist(),
-            "rotation": table.rotation[row].tolist(),
-        }
+def _annotations(index: Index, samples: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The annotations of samples: (n,) place of the sample in ``samples``, and (n,) row."""
+    starts = index.sample.annotations[:-1][samples]
+    counts = index.sample.annotations[1:][samples] - starts
+    number = np.repeat(np.arange(len(samples)), counts)
+    rows = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(number))
+    return number, rows

@@ -56,7 +56,9 @@ _RULES = {
         lambda value: isinstance(value, str) and (not value or value in ATTRIBUTES),
         f"empty or one of {', '.join(ATTRIBUTES)}",
     ),
+    "num_pts": _Rule(lambda value: type(value) is int, "a whole number"),
 }
+_OPTIONAL = ("num_pts",)  # lidar and radar points: as in the devkit, a box of 0 does not count
 
 
 def check_rows(file: object, token: str, rows: object) -> None:
@@ -85,6 +87,8 @@ def _fault(token: str, row: object) -> str:
     if not isinstance(row, dict):
         return f"it is {_shown(row)}, not a mapping of fields"
     for name, rule in _RULES.items():
+        if name not in row and name in _OPTIONAL:
+            continue
         if name not in row:
             return f"it lacks {name!r}; give {rule.wanted}"
         if not rule.accepts(row[name]):

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from bev.data.nuscenes.boxes import to_nuscenes
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
-from bev.errors import SubmissionError
 from bev.evaluation.center_distance import MAX_BOXES, attribute_by_speed
 from bev.evaluation.results_file import check_boxes
 from bev.files import replacing
@@ -97,26 +96,3 @@ def write_submission(path: Path | str, rows_by_token: Mapping[str, list[dict]]) 
     with replacing(path) as partial, partial.open("w") as file:
         json.dump({"meta": _META, "results": dict(rows_by_token)}, file)
     return path
-
-
-def read_submission(path: Path | str) -> tuple[dict[str, list[dict]], dict]:
-    """Read a results file: its rows by sample token, and its ``meta`` entry.
-
-    Raises:
-        SubmissionError: if the file is missing or is not a nuScenes detection submission.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise SubmissionError(f"Results file {path} does not exist; name a results_nusc.json.")
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise SubmissionError(f"Results file {path} is not JSON ({error}).") from error
-    results, meta = (
-        content.get(key) if isinstance(content, dict) else None for key in ("results", "meta")
-    )
-    if not isinstance(results, dict) or not isinstance(meta, dict):
-        raise SubmissionError(
-            f"Results file {path} lacks 'results' or 'meta'; it is not a nuScenes submission."
-        )
-    return results, meta

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bev.data.nuscenes.boxes import detection_labels
-from bev.data.nuscenes.classes import CLASSES, NUSCENES
+from bev.data.nuscenes.classes import NUSCENES, detection_labels
 from bev.data.nuscenes.index import NO_ROW, Index
-from bev.evaluation.matches import greedy, ranking
+from bev.evaluation.detection.matching import assign, pairs_within, ranking
+from bev.evaluation.detection.metrics import ERROR_DISTANCE
 from bev.evaluation.nuscenes.official import CountedBoxes
 
 
@@ -61,9 +61,7 @@ def displacement_errors(
     Returns:
         Errors by number of key frames; NaN where no object is detected in both frames.
     """
-    tokens = boxes.gt_boxes.sample_tokens
-    rows = index.rows_of(tokens).tolist()
-    hits = {row: _hits(boxes, index, token, row) for token, row in zip(tokens, rows, strict=True)}
+    hits = _hits(boxes, index)
     return {back: _mean_errors(hits, index, back) for back in apart}
 
 
@@ -112,24 +110,38 @@ def errors_between(before: Hits, now: Hits, seconds: float) -> dict[str, list[Di
     return errors
 
 
-def _hits(boxes: CountedBoxes, index: Index, token: str, sample: int) -> Hits:
+def _hits(boxes: CountedBoxes, index: Index) -> dict[int, Hits]:
+    """Detected objects of every sample, by its row in the ``sample`` table."""
+    tokens = boxes.gt_boxes.tokens
+    rows = index.rows_of(tokens).tolist()
+    instances = [_instances(index, row) for row in rows]
+    hits: dict[int, Hits] = {row: defaultdict(dict) for row in rows}
+    for label, kind in enumerate(NUSCENES.classes):
+        predicted, gt_boxes = (
+            some.numbered(tokens).take(some.label == label)
+            for some in (boxes.predicted, boxes.gt_boxes)
+        )
+        if not kind.moves:
+            continue
+        predicted = predicted.take(ranking(predicted.score))
+        detections, matched, _ = pairs_within(predicted, gt_boxes, ERROR_DISTANCE)
+        chosen = assign(detections, matched)
+        for detection, gt_box in zip(detections[chosen], matched[chosen], strict=True):
+            sample, center = int(gt_boxes.sample[gt_box]), gt_boxes.translation[gt_box]
+            instance = instances[sample][(label, *center.tolist())]
+            hits[rows[sample]][kind.name][instance] = Match(
+                predicted.translation[detection, :2], center[:2]
+            )
+    return hits
+
+
+def _instances(index: Index, sample: int) -> dict[tuple, int]:
+    """Instance of each annotation of a sample, by its class and centre."""
     table, labels = index.sample_annotation, detection_labels(index)
     first, last = index.sample.annotations[sample : sample + 2]
-    instances = {
-        (int(labels[table.category[row]]), *table.translation[row]): int(table.instance[row])
+    return {
+        (int(labels[table.category[row]]), *table.translation[row].tolist()): int(
+            table.instance[row]
+        )
         for row in range(first, last)
     }
-    hits: Hits = defaultdict(dict)
-    for name in boxes.config.class_names:
-        gt_boxes = [box for box in boxes.gt_boxes[token] if box.detection_name == name]
-        predicted = [box for box in boxes.predicted[token] if box.detection_name == name]
-        if not (NUSCENES.classes[CLASSES.index(name)].moves and gt_boxes and predicted):
-            continue
-        predicted = [predicted[i] for i in ranking([box.detection_score for box in predicted])]
-        gt_centres = np.array([box.translation[:2] for box in gt_boxes])
-        predicted_centres = np.array([box.translation[:2] for box in predicted])
-        distance = np.linalg.norm(predicted_centres[:, None] - gt_centres, axis=-1)
-        for rank, nearest in greedy(distance, boxes.config.dist_th_tp):
-            instance = instances[(CLASSES.index(name), *gt_boxes[nearest].translation)]
-            hits[name][instance] = Match(predicted_centres[rank], gt_centres[nearest])
-    return hits

@@ -44,6 +44,8 @@ def write_tables(
     boxes: int = 35,
     sweeps: int = 0,
     seed: int = 0,
+    split: str = "",
+    longer: int = 0,
 ) -> Path:
     """Write a data root that contains only the 13 tables of version ``v1.0-trainval``.
 
@@ -54,6 +56,8 @@ def write_tables(
         boxes: boxes per key frame.
         sweeps: sweeps of each sensor between two key frames (5 per camera in nuScenes).
         seed: random seed; the same seed gives the same tables.
+        split: official split of the scenes; empty for train, then val.
+        longer: number of scenes that have one key frame more.
 
     Returns:
         The data root.
@@ -61,7 +65,7 @@ def write_tables(
     folder = root / VERSION
     folder.mkdir(parents=True)
     splits = create_splits_scenes()
-    names = [*splits["train"], *splits["val"]][:scenes]
+    known = splits[split] if split else [*splits["train"], *splits["val"]]
     with ExitStack() as stack:
         files: dict[str, _Rows] = {}
 
@@ -72,11 +76,11 @@ def write_tables(
 
         for table, row in _shared_rows():
             add(table, row)
-        for number, name in enumerate(names):
-            rng = np.random.default_rng([seed, number])
-            for table, row in _scene_rows(name, frames, sweeps):
+        for number, name in enumerate(known[:scenes]):
+            rng, count = np.random.default_rng([seed, number]), frames + (number < longer)
+            for table, row in _scene_rows(name, count, sweeps):
                 add(table, row)
-            for table, row in _track_rows(name, frames, boxes, rng):
+            for table, row in _track_rows(name, count, boxes, rng):
                 add(table, row)
     return root
 

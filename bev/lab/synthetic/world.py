@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from bev.cores import usable_cores
 from bev.errors import ConfigError, DataError
 from bev.lab.synthetic.config import TRAIN_SPLIT, VAL_SPLIT, VERSION, SceneKey, WorldConfig
 from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.writing.scene_writer import SHARDS, prepare_process, shard_file, write_scene
 from bev.lab.synthetic.writing.tables import EXPANSIONS, MAP_FILE, TABLES, shared_rows
-from bev.machine import usable_cores
 
 MARKER = "synthetic_world.json"
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -10,8 +10,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from bev.evaluation.evaluation import Result
-from bev.evaluation.table import class_columns, class_rows
+from bev.evaluation.table import Result, class_columns, class_rows
 
 _STYLE = """
 :root { color-scheme: light dark; }

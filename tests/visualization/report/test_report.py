@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bev.data.nuscenes.classes import CLASSES
-from bev.evaluation.evaluation import Result
 from bev.evaluation.nuscenes.official import Metrics
+from bev.evaluation.table import Result
 from bev.visualization.report.curves import draw_pr_curves
 from bev.visualization.report.page import write_page
 

@@ -1,0 +1,130 @@
+"""``bevlab evaluate RESULTS.json``, which imports neither torch nor nuscenes-devkit."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from bev.data.nuscenes.index import Index
+from bev.data.nuscenes.index_cache import open_index
+from bev.errors import ConfigError, NoGroundTruthError
+from bev.evaluation.circumstances import range_limit
+from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission
+from bev.evaluation.scores import Scores
+from bev.evaluation.table import Result
+from bev.lab.analysis.displacement import displacement_figures
+from bev.visualization.report.curves import draw_evaluation
+from bev.visualization.report.page import write_page
+
+
+@dataclass(frozen=True)
+class Place:
+    """Location of the ground truth.
+
+    Attributes:
+        root: folder of the data set.
+        version: nuScenes version.
+    """
+
+    root: Path | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """Score a nuScenes results file by the official metrics.
+
+    Attributes:
+        source: results file of a submission (.json).
+        split: official or custom split.
+        out: output folder; defaults to the folder of the results file.
+        within: evaluation range, metres; boxes farther from the ego vehicle are ignored, as are
+            boxes beyond the official range of their class.
+        displacement: numbers of key frames; for each, report the error (m/s) of velocities
+            computed from detected positions of an object that many key frames apart, see
+            ``bev.lab.analysis.displacement``.
+        data: location of the data.
+    """
+
+    source: tyro.conf.Positional[Path]
+    split: str = ""
+    out: Path | None = None
+    within: float = math.inf
+    displacement: tuple[int, ...] = ()
+    data: Place = field(default_factory=Place)
+
+    def __post_init__(self) -> None:
+        check_displacement(self.displacement)
+
+
+def main(arguments: list[str], prog: str) -> None:
+    command = tyro.cli(Command, args=arguments, prog=prog)
+    source, data, split = command.source, command.data, command.split
+    if not (data.root and data.version and split):
+        raise ConfigError(
+            f"Results file {source} does not name its data:"
+            " give --data.root, --data.version and --split."
+        )
+    notices = range_limit(command.within)
+    folder = command.out or source.parent / "_".join(notices).replace(" ", "_")
+    index = open_index(data.root, data.version)
+    try:
+        metrics = evaluate_submission(source, index, split, folder, command.within)
+    except NoGroundTruthError as error:
+        print(error)
+        return
+    result = with_displacement(
+        Result({"head": metrics.scores()}),
+        source,
+        index,
+        split,
+        command.within,
+        command.displacement,
+    )
+    report(result, source, split, folder, " ".join(notices.values()))
+
+
+def check_displacement(displacement: Sequence[int]) -> None:
+    """Check the numbers of key frames of ``--displacement``.
+
+    Raises:
+        ConfigError: if one is below 1.
+    """
+    if any(back < 1 for back in displacement):
+        raise ConfigError(
+            f"--displacement {displacement}: numbers of key frames must be at least 1."
+        )
+
+
+def with_displacement(
+    result: Result,
+    submission: Path,
+    index: Index,
+    split: str,
+    within: float,
+    displacement: Sequence[int],
+) -> Result:
+    """Add velocity errors by displacement to the result if ``displacement`` is not empty."""
+    if not displacement:
+        return result
+    boxes = counted_boxes(submission, index, split, within)
+    figures = displacement_figures(boxes, index, displacement)
+    return Result({**result.heads, "displacement": Scores(figures)})
+
+
+def report(
+    result: Result, source: Path, split: str, folder: Path, notice: str, config_text: str = ""
+) -> None:
+    """Write the report page and print the table of metrics."""
+    page = write_page(
+        folder,
+        title=f"{source.stem} on {split}",
+        subtitle=str(source),
+        notice=notice,
+        result=result,
+        curves=draw_evaluation(folder),
+        config_text=config_text,
+    )
+    print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")
