@@ -22,6 +22,7 @@ COMMANDS = {
     "ablate": "run an ablation study and tabulate its results",
     "export": "write the weights of a checkpoint as safetensors",
     "convert": "convert published checkpoints of BEVDet and BEVDepth",
+    "reproduce": "evaluate published weights beside their published figures",
     "benchmark": "measure speed, as ratios within one run",
     "configs": "list the shipped configs",
 }

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from bev.cores import usable_cores
 from bev.data.batch import Batch, collate
 from bev.data.settings import DataConfig
 from bev.errors import DataError
-from bev.cores import usable_cores
 
 SHARED_MEMORY = Path("/dev/shm")
 

@@ -15,9 +15,9 @@ from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.depth import DepthErrors
 from bev.evaluation.evaluation import Evaluation
-from bev.evaluation.table import Result
 from bev.evaluation.scores import Scores
 from bev.evaluation.segmentation import RULE, SegmentationSums
+from bev.evaluation.table import Result
 from bev.geometry import BevGrid, Boxes3D, Polygons
 from bev.models import DetectorConfig, SegmentationHeadConfig
 

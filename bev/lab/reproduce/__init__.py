@@ -1,0 +1,1 @@
+"""Reproduction of published figures: measured, compared, and explained stage by stage."""
