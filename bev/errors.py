@@ -34,7 +34,7 @@ class DataError(BevError):
 
 
 class NoGroundTruthError(DataError):
-    """A split without ground truth: its results are written, and cannot be scored."""
+    """A split that cannot be scored, without annotations or without a box that counts."""
 
 
 class ConfigError(BevError):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bev.data.checks.crop import warn_of_crops
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice
+from bev.errors import NoGroundTruthError
 from bev.errors import ConfigError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.circumstances import circumstances, folder_name
@@ -126,6 +128,10 @@ def evaluate_checkpoint(
         )
     if displacement and not isinstance(data.source, NuScenesConfig):
         raise ConfigError(_NO_DISPLACEMENT)
+    ground_truth = data.source.open(data).frames(split)
+    for one in evaluated:
+        with suppress(NoGroundTruthError):  # predictions are written all the same
+            one.check(ground_truth, split)
     with ending_workers():
         evaluation = predict(model.to(device), loader, device, blank)
     place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)

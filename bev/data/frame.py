@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from bev.data.checks.lidar import read_lidar
 from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens, Pinhole
 
@@ -118,7 +119,8 @@ class Frame:
         """Load the lidar points, reference ego frame, metres (float32).
 
         Raises:
-            DataError: if the sample has no lidar, or the file is missing or damaged.
+            DataError: if the sample has no lidar, or the file is missing, damaged or implausible
+                (``bev.data.checks.lidar``).
         """
         if self.lidar_path is None:
             raise DataError(f"Sample {self.token} has no lidar; switch it off (--data.no-lidar).")
@@ -128,12 +130,6 @@ class Frame:
                 " use a config that needs no lidar (--data.no-lidar,"
                 " --model.depth-supervision.weight 0)."
             )
-        values = np.fromfile(self.lidar_path, dtype=np.float32)
-        if len(values) == 0 or len(values) % 5:
-            raise DataError(
-                f"Lidar file {self.lidar_path} contains {len(values)} numbers, not rows of 5; it is"
-                " damaged; download it again."
-            )
-        points = torch.from_numpy(values.reshape(-1, 5)[:, :3].astype(np.float64))
+        points = torch.from_numpy(read_lidar(self.lidar_path, self.token).astype(np.float64))
         matrix = self.ego_from_lidar
         return (points @ matrix[:3, :3].T + matrix[:3, 3]).float()

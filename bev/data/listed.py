@@ -13,6 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from bev.data.adjacent import neighbours
+from bev.data.checks.findings import Findings
+from bev.data.checks.frame_facts import FrameColumns, FrameFacts
+from bev.data.checks.plausible import TIME_UNIT, Facts, implausible
+from bev.data.checks.tally import Tally
 from bev.data.folds import fold_rows, is_fold
 from bev.data.frame import AdjacentFrame, CameraFrame, Frame
 from bev.data.frame_checks import check_frame
@@ -89,7 +93,8 @@ class ListedFrames(Frames):
         self.frames, self.data, self.labels = frames, data, data.source.labels
         self.cameras = data.camera_names
         listed = [self._listed(frame) for frame in frames]
-        self._tokens, names, times = (list(column) for column in zip(*listed, strict=True))
+        tokens, names, times, facts = zip(*listed, strict=True)
+        self._tokens, self._columns = list(tokens), FrameColumns(facts)
         number = {name: place for place, name in enumerate(dict.fromkeys(names))}
         self._scene_names = np.array(list(number))
         self._scene = np.array([number[name] for name in names])
@@ -118,11 +123,24 @@ class ListedFrames(Frames):
         return taken
 
     def classes_held(self, min_points: int) -> Bool[np.ndarray, "n C"]:
-        held = np.zeros((len(self), len(self.labels.classes)), bool)
-        for place, row in enumerate(self._rows.tolist()):
-            frame = self.frames[row]
-            held[place, frame.boxes.label[frame.counted(min_points)].numpy()] = True
-        return held
+        return self._columns.classes_held(self._rows, len(self.labels.classes), min_points)
+
+    def tally(self, min_points: int) -> Tally:
+        scenes = len(np.unique(self.scene))
+        return self._columns.tally(self._rows, scenes, self.labels.names, min_points)
+
+    def doubts(self) -> Findings:
+        times, position = self._times[self._rows], self._columns.position[self._rows]
+        cameras, boxes = self._columns.of_rows(self._rows)
+        facts = Facts(self.scene, times, position, cameras, boxes, self.labels.names)
+        findings = implausible(facts)
+        unit = findings.by_kind.pop(TIME_UNIT, [])
+        findings.add(replace(TIME_UNIT, is_error=bool(self.data.adjacent.offsets())), unit)
+        return findings
+
+    @property
+    def annotated(self) -> bool:
+        return bool(np.isin(self._columns.frame_of_box, self._rows).any())
 
     def played(self, item: int, rate: float) -> Frame:
         row = int(self._rows[item])
@@ -155,8 +173,8 @@ class ListedFrames(Frames):
             ego_from_adjacent=ego_from_global @ other.global_from_ego,
         )
 
-    def _listed(self, frame: Frame) -> tuple[str, str, int]:
-        """Check a frame and return its (token, scene, time)."""
+    def _listed(self, frame: Frame) -> tuple[str, str, int, FrameFacts]:
+        """Check a frame and return its (token, scene, time, columns)."""
         source = f"{type(self.data.source).__name__}.frames"
         if not isinstance(frame, Frame):
             raise DataError(f"{source} gives a {type(frame).__name__} among its frames, no Frame.")
@@ -188,7 +206,8 @@ class ListedFrames(Frames):
                     " missing; restore it, or correct --data.root or"
                     f" {type(self.data.source).__name__}."
                 )
-        return frame.token, frame.scene or frame.token, int(frame.timestamp)
+        facts = FrameFacts.of(frame, self.cameras)
+        return frame.token, frame.scene or frame.token, int(frame.timestamp), facts
 
     def _check_order(self) -> None:
         if len(set(self._tokens)) < len(self._tokens):

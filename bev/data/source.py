@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from jaxtyping import Bool, Int
 
+from bev.data.checks.findings import Findings
+from bev.data.checks.tally import Tally
 from bev.data.folds import keep_fraction
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
@@ -80,6 +82,23 @@ class Frames(Sequence[Frame]):
         """
         raise NotImplementedError
 
+    def tally(self, min_points: int) -> Tally | None:
+        """Count the ground-truth boxes that are used and left out; None if it is not known.
+
+        Args:
+            min_points: boxes with fewer lidar and radar points are left out.
+        """
+        return None
+
+    def doubts(self) -> Findings:
+        """Values that are physically implausible, see ``bev.data.checks.plausible``."""
+        return Findings()
+
+    @property
+    def annotated(self) -> bool:
+        """True if the frames have ground-truth boxes, used or not, or if that is not known."""
+        return True
+
     def played(self, item: int, rate: float) -> Frame:
         """Read a key frame as if its scene were played back at another rate.
 
@@ -100,11 +119,6 @@ class FrameSource:
     def __init__(self, data: "bev.data.settings.DataConfig") -> None:
         self.data = data
 
-    @property
-    def annotated(self) -> bool:
-        """True if the data have ground truth."""
-        return True
-
     def frames(self, split: str) -> Frames:
         """Key frames of a split, or of a split of a fold (``bev.data.folds``).
 
@@ -112,6 +126,10 @@ class FrameSource:
             DataError: if the split is unknown or empty, or a frame is invalid.
         """
         raise NotImplementedError
+
+    def unknown_scenes(self, split: str) -> list[str]:
+        """Scenes that a split names and the data do not contain."""
+        return []
 
     def training_frames(self) -> Frames:
         """Key frames of the fraction ``data.fraction`` of the training scenes.

@@ -19,7 +19,7 @@ import numpy as np
 
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
-from bev.data.source import FrameSource
+from bev.data.source import Frames, FrameSource
 from bev.errors import ConfigError
 from bev.evaluation.scores import Scores
 from bev.models import DetectorConfig, HeadConfig
@@ -78,6 +78,14 @@ class Evaluator:
         self, config: HeadConfig, name: str, model: DetectorConfig, data: DataConfig
     ) -> None:
         self.config, self.name, self.model, self.data = config, name, model, data
+
+    def check(self, frames: Frames, split: str) -> None:
+        """Check the ground truth of a split before anything is predicted.
+
+        Raises:
+            NoGroundTruthError: if the split cannot be scored.
+            DataError: if the metrics refuse its ground truth.
+        """
 
     def update(self, decoded: Any, batch: Batch) -> None:
         """Add the decoded results of the head for a batch."""

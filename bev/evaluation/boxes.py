@@ -16,7 +16,7 @@ from torch import Tensor
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
-from bev.data.source import SourceConfig
+from bev.data.source import Frames, SourceConfig
 from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled, evaluator
 from bev.evaluation.center_distance import match_boxes, read_scores, score_boxes
@@ -24,6 +24,8 @@ from bev.evaluation.results_file import RESULTS, read_boxes, write_boxes
 from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, DetectorConfig, HeadConfig
+
+_MIN_POINTS = 1  # lidar and radar points of boxes that count
 
 
 class BoxScorer:
@@ -56,6 +58,23 @@ class BoxScorer:
         """Write the records of all samples of a split to its folder."""
         return write_boxes(split.folder / RESULTS, records, self.labels)
 
+    def check(self, frames: Frames, split: str) -> None:
+        """Check the ground truth of a split before anything is predicted.
+
+        Args:
+            frames: key frames of the split.
+            split: name of the split.
+
+        Raises:
+            NoGroundTruthError: if no box counts.
+            DataError: if the metrics refuse a box.
+        """
+        tally = frames.tally(_MIN_POINTS)
+        if tally is not None and not tally.num_used:
+            raise NoGroundTruthError(
+                f"No box of split {split!r} counts in the metrics: {tally.why_none()}."
+            )
+
     def compute(self, records: Mapping[str, Any], split: EvaluatedSplit) -> Scores:
         """Score the records of all samples of a split, and write the scores to its folder.
 
@@ -77,13 +96,9 @@ class BoxScorer:
         return Resampled(matches.tokens, matches.names, matches.scores)
 
     def _gt_boxes(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
-        if not split.source.annotated:
-            raise NoGroundTruthError(
-                f"The data in {split.source.data.root} have no annotations, so boxes cannot be"
-                f" scored on split {split.name!r}; {split.folder / RESULTS} contains them."
-            )
         frames = split.source.frames(split.name)
-        return {frame.token: frame.boxes[frame.counted(1)] for frame in frames}
+        self.check(frames, split.name)
+        return {frame.token: frame.boxes[frame.counted(_MIN_POINTS)] for frame in frames}
 
 
 @singledispatch
@@ -109,6 +124,9 @@ class BoxEvaluator(Evaluator):
         self.scorer = box_scorer(data.source, model.label_space)
         self.headlines = self.scorer.headlines
         self.records: dict[str, Any] = {}
+
+    def check(self, frames: Frames, split: str) -> None:
+        self.scorer.check(frames, split)
 
     def update(self, decoded: Sequence[Boxes3D], batch: Batch) -> None:
         for token, boxes, pose in zip(batch.tokens, decoded, batch.global_from_ego, strict=True):

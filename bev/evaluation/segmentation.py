@@ -12,6 +12,7 @@ from torch import Tensor
 from bev.data.batch import Batch
 from bev.data.images.filling import filled
 from bev.data.settings import DataConfig
+from bev.data.source import Frames
 from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, evaluator
 from bev.evaluation.sample_sums import SampleSums
@@ -103,13 +104,22 @@ class SegmentationSums(SampleSums):
         """Compute the scores, see ``SampleSums``.
 
         Raises:
-            NoGroundTruthError: if layers of boxes are evaluated and the data have no annotations.
+            NoGroundTruthError: if layers of boxes are evaluated and the split has no annotations.
         """
-        for layer in self.model.label_space.layers:
-            measured = any(name == f"IoU_{layer.name}" for name, _, _ in self.rows)
-            if layer.of_boxes and measured and not split.source.annotated:
-                raise NoGroundTruthError(
-                    f"The data in {split.source.data.root} have no annotations, so {layer.name}s"
-                    f" cannot be scored on split {split.name!r}."
-                )
+        if self._layers_of_boxes():
+            self.check(split.source.frames(split.name), split.name)
         return super().compute(split)
+
+    def check(self, frames: Frames, split: str) -> None:
+        layers = self._layers_of_boxes()
+        if layers and not frames.annotated:
+            raise NoGroundTruthError(
+                f"Split {split!r} has no annotations, so {layers[0]}s cannot be scored; name a"
+                " split with annotations."
+            )
+
+    def _layers_of_boxes(self) -> list[str]:
+        """Names of the measured layers that are footprints of boxes."""
+        layers = self.model.label_space.layers
+        measured = {name for name, _, _ in self.rows}
+        return [one.name for one in layers if one.of_boxes and f"IoU_{one.name}" in measured]

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from bev.data.dataset import KeyFrames
 from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.settings import DataConfig
+from bev.data.source import FrameSource
 from bev.errors import CheckpointError
 from bev.training.metrics import ValidationFrames, collate_valid
 from bev.training.workers import shared_collate, start_worker, worker_count
@@ -38,6 +39,18 @@ class KeyFrameData(LightningDataModule):
         self.frames: dict = {}
         self.start = (0, 0)
         self._plan: EpochPlan | None = None
+        self._source: FrameSource | None = None
+
+    @property
+    def source(self) -> FrameSource:
+        """Opened source of the frames.
+
+        Raises:
+            RuntimeError: before set-up.
+        """
+        if self._source is None:
+            raise RuntimeError("The data are not opened yet; call setup() first.")
+        return self._source
 
     @property
     def plan(self) -> EpochPlan:
@@ -59,7 +72,7 @@ class KeyFrameData(LightningDataModule):
     def setup(self, stage: str) -> None:
         if not self.frames:
             data = self.config
-            source = data.source.open(data)
+            self._source = source = data.source.open(data)
             train = source.training_frames()
             self.frames = {"train": train, "val": source.frames(data.splits[1])}
             self._plan = data.sampling.build(train, data.min_points)

@@ -18,6 +18,7 @@ from bev.models import Detector
 from bev.serialization import to_plain
 from bev.training.checkpoint.loading import check_resumable
 from bev.training.checkpoint.saving import SavedConfig
+from bev.training.data_checks import check_run_data, print_data
 from bev.training.datamodule import KeyFrameData
 from bev.training.folder import claimed_folder, keep_records, put_back
 from bev.training.initialization import starting_model, write_account
@@ -95,6 +96,7 @@ def _train_in(
     prepare_process(config.train, devices)
     data = KeyFrameData(config.data, config.train.seed)
     data.setup("fit")
+    warnings = check_run_data(config, data)
     model, weights = starting_model(
         config.model, config.train.init, config.data.image_size, resumed=resume is not None
     )
@@ -114,6 +116,7 @@ def _train_in(
             f" {len(data.frames['val'])} to evaluate on",
             flush=True,
         )
+        print_data(data, config, warnings)
         write_account(folder, weights)
         warn_of_crops(data.frames["train"], config.data)
     with ending_workers():

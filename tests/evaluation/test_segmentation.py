@@ -10,8 +10,8 @@ from specs import gt_batch
 
 from bev.data.nuscenes.classes import LAYERS, NUSCENES
 from bev.data.settings import DataConfig, PolygonConfig
-from bev.data.source import FrameSource
-from bev.errors import DataError
+from bev.data.source import Frames, FrameSource
+from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.depth import DepthErrors
 from bev.evaluation.evaluation import Evaluation
@@ -60,9 +60,22 @@ def measured(samples=slice(None), **chosen) -> SegmentationSums:
     return found
 
 
+class NoFrames(Frames):
+    """Frames that only state whether there is ground truth."""
+
+    annotated = None
+
+    def __init__(self, annotated: bool) -> None:
+        self.annotated = annotated
+
+    def __len__(self) -> int:
+        return 0
+
+
 def split(folder, annotated: bool = True) -> EvaluatedSplit:
     """A split of a source that only states whether there is ground truth."""
-    source = Mock(spec=FrameSource, annotated=annotated, data=DataConfig())
+    source = Mock(spec=FrameSource, data=DataConfig())
+    source.frames.return_value = NoFrames(annotated)
     return EvaluatedSplit(source, "val", folder)
 
 
@@ -154,7 +167,7 @@ def test_written_scores_are_read_back(tmp_path):
 
 
 def test_vehicles_without_annotations_are_not_scored(tmp_path):
-    with pytest.raises(DataError, match="have no annotations, so vehicles cannot be scored"):
+    with pytest.raises(NoGroundTruthError, match="no annotations, so vehicles cannot be scored"):
         measured().compute(split(tmp_path, annotated=False))
     road = measured(layers=("drivable_area",)).compute(split(tmp_path, annotated=False))
     assert road.figures["mIoU"] == 0.5

@@ -1,11 +1,11 @@
 """Check of a data set for damage in its tables and in the files that they list.
 
-The check finds all damage at once, because it uses neither the index nor the devkit, which stop at
-the first fault. In training each kind of damage either raises an error or is handled by a rule of
-``bev.data.nuscenes.values``.
+The check finds all damage at once: it reads the tables themselves, since building the index stops
+at the first fault. If the tables are sound, their joined columns are checked too, for ground truth
+that is not used and for values that are physically implausible. In training each kind of damage
+either raises an error, a warning, or is handled by a rule of ``bev.data.nuscenes.values``.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,14 @@ import numpy as np
 
 from bev.cores import usable_cores
 from bev.data.checks.files import SensorFile, check_images, check_lidar
-from bev.data.checks.findings import Findings, Kind
+from bev.data.checks.findings import Findings
+from bev.data.checks.ground_truth import check_ground_truth
 from bev.data.checks.tables import Tables, check_tables
 from bev.data.nuscenes.index import NO_ROW
 from bev.data.nuscenes.splits import OFFICIAL_VERSIONS
 from bev.data.nuscenes.tables import TABLES, table_file
+from bev.data.nuscenes.values import no_size
 from bev.errors import DataError
-
-SPLITS_DAMAGED = Kind(
-    "splits.json that cannot be read", "Correct it; the format is {split: [scene name, ...]}."
-)
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,12 @@ class CheckConfig:
     Attributes:
         cameras: cameras that every sample must have; empty for all cameras of the sensor table.
         images: check image files.
-        decode: also decode each image completely (much slower).
+        decode: also decode each image and read each lidar file completely (much slower).
         lidar: report a missing lidar file or row as an error instead of a warning.
         sweeps: also check the files between key frames.
         workers: number of files checked in parallel; 0 for four per core.
+        min_points: minimum number of lidar and radar points of boxes in training
+            (``data.min_points``).
     """
 
     cameras: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class CheckConfig:
     lidar: bool = False
     sweeps: bool = False
     workers: int = 0
+    min_points: int = 1
 
 
 def versions_in(root: Path) -> tuple[list[str], list[str]]:
@@ -75,7 +76,7 @@ def check_data(root: Path, version: str, config: CheckConfig) -> tuple[str, Find
     """Check a version of a data set.
 
     Returns:
-        A summary of the checked data, and all findings.
+        A summary of the checked data, with a line for each split, and all findings.
 
     Raises:
         DataError: if the version's folder does not exist.
@@ -85,18 +86,18 @@ def check_data(root: Path, version: str, config: CheckConfig) -> tuple[str, Find
         raise DataError(f"{folder} does not exist; give an existing data root and version.")
     tables = Tables.read(folder, findings)
     check_tables(tables, config.cameras, config.lidar, findings)
-    _check_splits(folder / "splits.json", findings)
+    lines = check_ground_truth(folder, tables, config.cameras, config.min_points, findings)
     workers = config.workers or 4 * usable_cores()
     images = _files_of(tables, b"camera", config.cameras, config.sweeps) if config.images else []
     lidar = _files_of(tables, b"lidar", ("LIDAR_TOP",), config.sweeps)
     check_images(root, images, config.decode, workers, findings)
-    check_lidar(root, lidar, config.lidar, workers, findings)
+    check_lidar(root, lidar, config.lidar, config.decode, workers, findings)
     count = {name: len(tables.columns[name]["token"]) for name in ("sample", "sample_annotation")}
-    return (
+    summary = (
         f"{folder}: {count['sample']} samples, {count['sample_annotation']} boxes,"
-        f" {len(images)} images, {len(lidar)} lidar files",
-        findings,
+        f" {len(images)} images, {len(lidar)} lidar files"
     )
+    return "\n".join([summary, *lines]), findings
 
 
 def _files_of(
@@ -112,7 +113,8 @@ def _files_of(
     if channels:
         wanted &= np.isin(channel, [name.encode() for name in channels])
     if modality == b"camera":
-        wanted |= (tables.sensor == NO_ROW) & (data["width"] > 0)
+        wanted |= tables.sensor == NO_ROW
+        wanted &= ~no_size(data)  # reported with the tables
     if not sweeps:
         wanted &= data["is_key_frame"]
     return [
@@ -123,15 +125,3 @@ def _files_of(
         )
         for row in np.flatnonzero(wanted)
     ]
-
-
-def _check_splits(path: Path, findings: Findings) -> None:
-    if not path.is_file():
-        return
-    try:
-        splits = json.loads(path.read_bytes())
-    except ValueError as error:
-        findings.add(SPLITS_DAMAGED, [f"{path}: {error}"])
-        return
-    if not isinstance(splits, dict) or not all(isinstance(s, list) for s in splits.values()):
-        findings.add(SPLITS_DAMAGED, [f"{path}: not a mapping from splits to lists of scenes"])

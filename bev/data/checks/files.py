@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bev.data.checks.findings import Findings, Kind
+from bev.data.checks.lidar import lidar_content_fault
 from bev.data.images.header import UPRIGHT, image_size, is_cut_off, is_jpeg, orientation
 from bev.data.images.loading import decode, read
 from bev.errors import DataError
@@ -22,6 +23,7 @@ _START, _END = 1 << 16, 1024  # bytes read at the beginning and at the end of a 
 _BATCH = 64  # files per task
 _JPEG_END = b"\xff\xd9"
 _LIDAR_POINT = 20  # bytes: x, y, z, intensity, ring as float32
+_LIDAR_READ = 100  # lidar files whose points are checked
 
 IMAGE_MISSING = Kind(
     "image missing or not readable", "Restore the file, or download its archive again."
@@ -43,7 +45,10 @@ IMAGE_TURNED = Kind(
     " they are stored.",
     is_error=False,
 )
-LIDAR_DAMAGED = Kind("lidar file that does not contain rows of 5 numbers", "Download it again.")
+LIDAR_DAMAGED = Kind(
+    "lidar file that does not contain plausible rows of 5 numbers",
+    "Download it again, or convert it to float32 rows of x, y, z in metres, intensity and ring.",
+)
 
 
 def lidar_missing(is_error: bool) -> Kind:
@@ -92,10 +97,27 @@ def check_images(
 
 
 def check_lidar(
-    root: Path, files: Sequence[SensorFile], required: bool, workers: int, findings: Findings
+    root: Path,
+    files: Sequence[SensorFile],
+    required: bool,
+    whole: bool,
+    workers: int,
+    findings: Findings,
 ) -> None:
-    """Check every lidar file; a missing file is an error if lidar is ``required``."""
-    _check(files, lambda file: lidar_fault(root, file, required), workers, "lidar files", findings)
+    """Check every lidar file; a missing file is an error if lidar is ``required``.
+
+    The points of all files (``whole``), or of about a hundred, are read; of the others the length
+    is checked.
+    """
+    step = 1 if whole else -(-len(files) // _LIDAR_READ) or 1
+    read = set(files[::step])
+    _check(
+        files,
+        lambda file: lidar_fault(root, file, required, file in read),
+        workers,
+        "lidar files",
+        findings,
+    )
 
 
 def image_fault(root: Path, image: SensorFile, whole: bool) -> Finding | None:
@@ -129,14 +151,17 @@ def image_fault(root: Path, image: SensorFile, whole: bool) -> Finding | None:
     return None
 
 
-def lidar_fault(root: Path, file: SensorFile, required: bool) -> Finding | None:
-    """The first fault of a lidar file, or None."""
+def lidar_fault(root: Path, file: SensorFile, required: bool, read: bool) -> Finding | None:
+    """The first fault of a lidar file, or None; its points are checked if it is to be ``read``."""
+    path = root / file.filename
     try:
-        length = regular_length(root / file.filename)
+        length = regular_length(path)
+        if not length or length % _LIDAR_POINT:
+            return LIDAR_DAMAGED, f"{file}: {length} bytes"
+        if read and (fault := lidar_content_fault(path.read_bytes())):
+            return LIDAR_DAMAGED, f"{file}: {fault}"
     except OSError as error:
         return lidar_missing(required), f"{file}{_why(error)}"
-    if not length or length % _LIDAR_POINT:
-        return LIDAR_DAMAGED, f"{file}: {length} bytes"
     return None
 
 

@@ -36,6 +36,20 @@ class Findings:
         if messages:
             self.by_kind.setdefault(kind, []).extend(messages)
 
+    def extend(self, others: "Findings") -> None:
+        """Add other findings."""
+        for kind, messages in others.by_kind.items():
+            self.add(kind, messages)
+
+    def sentences(self, is_error: bool) -> list[str]:
+        """One sentence for each kind of error, or of warning, with the first finding."""
+        return [
+            f"{kind.title} ({found[0]}{f'; and {len(found) - 1} more' * (len(found) > 1)}):"
+            f" {kind.advice[:1].lower()}{kind.advice[1:]}"
+            for kind, found in self.by_kind.items()
+            if kind.is_error == is_error
+        ]
+
     def count(self, is_error: bool) -> int:
         """Number of errors, or of warnings."""
         return sum(len(found) for kind, found in self.by_kind.items() if kind.is_error == is_error)

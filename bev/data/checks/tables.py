@@ -24,6 +24,7 @@ from bev.data.nuscenes.values import (
     no_box,
     no_lens,
     no_pose,
+    no_size,
     not_unit,
 )
 from bev.errors import DataError
@@ -35,7 +36,15 @@ TOKEN_TWICE = Kind("duplicate token", "Remove the duplicate rows.")
 DANGLING = Kind("reference to a row that does not exist", _FIX)
 NO_POSE = Kind("pose that is not finite, or a quaternion of zero length", _FIX)
 NOT_UNIT = Kind("quaternion not of unit length", f"{_FIX} Training normalises it.")
-NO_LENS = Kind("camera_intrinsic that is not finite, or without a focal length", _FIX)
+NO_LENS = Kind(
+    "camera_intrinsic that is not finite, is singular, or whose last row is not 0, 0, 1", _FIX
+)
+NO_SIZE = Kind("image without a width and height above 0", f"{_FIX} Sizes are in pixels.")
+FOREIGN_SENSOR = Kind(
+    "sensor of another modality than camera, lidar or radar",
+    "Its data are ignored; correct modality in sensor.json if it is one of these.",
+    is_error=False,
+)
 BAD_LENS = Kind("unknown camera_model, or invalid lens parameters", _FIX)
 NO_BOX = Kind(
     "box without a size above 0, or with a number that is not finite",
@@ -184,6 +193,8 @@ def _check_values(tables: Tables, read: np.ndarray, findings: Findings) -> None:
             if modality[row] == b"camera"
         ),
     )
+    sizeless = no_size(data) & tables.is_of(b"camera")
+    findings.add(NO_SIZE, _rows("sample_data", data, sizeless, ("filename", "width", "height")))
     boxes, table = tables.columns["sample_annotation"], "sample_annotation"
     findings.add(NO_BOX, _rows(table, boxes, no_box(boxes), (*POSE, "size")))
     findings.add(NOT_UNIT, _rows(table, boxes, not_unit(boxes), ("rotation",)))
@@ -197,6 +208,8 @@ def _rows(table: str, columns: Columns, bad: np.ndarray, fields: Sequence[str]) 
 def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
     """Check that each sample has one key frame of every camera and of the lidar."""
     sensor, data = tables.columns["sensor"], tables.columns["sample_data"]
+    foreign = ~np.isin(sensor["modality"], (b"camera", b"lidar", b"radar"))
+    findings.add(FOREIGN_SENSOR, _rows("sensor", sensor, foreign, ("channel", "modality")))
     samples = tables.columns["sample"]["token"]
     names, channel = np.unique(sensor["channel"], return_inverse=True)
     sample = tables.rows("sample", data["sample_token"])
@@ -217,6 +230,8 @@ def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Fi
     none = np.zeros(len(samples), int)
     is_camera = sensor["modality"] == b"camera"
     cameras = cameras or sorted({name.decode() for name in sensor["channel"][is_camera]})
+    if len(samples) and not cameras:
+        findings.add(CAMERA_MISSING, ["no row of sensor.json has the modality camera"])
     for camera in cameras:
         findings.add(CAMERA_MISSING, _lacking(samples, camera, of.get(camera, none)))
     lidars = of.get("LIDAR_TOP", none)

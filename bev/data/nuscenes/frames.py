@@ -7,6 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from bev.data.adjacent import ALONE, AdjacentConfig
+from bev.data.checks.annotations import tally_of
+from bev.data.checks.findings import Findings
+from bev.data.checks.index_facts import doubts_of
+from bev.data.checks.tally import Tally
 from bev.data.frame import Frame, Reference
 from bev.data.nuscenes.classes import NUSCENES, detection_labels
 from bev.data.nuscenes.frame import read_frame
@@ -104,6 +108,18 @@ class IndexFrames(Frames):
         held = np.zeros((samples, len(NUSCENES.classes)), bool)
         held[sample_of[counts], label[counts]] = True
         return held[self.rows]
+
+    def tally(self, min_points: int) -> Tally:
+        return tally_of(self.tables, self.rows, min_points)
+
+    @property
+    def annotated(self) -> bool:
+        sample = self.tables.sample
+        boxes = np.diff(sample.annotations)[self.rows] + sample.invalid_boxes[self.rows]
+        return bool(boxes.any())
+
+    def doubts(self) -> Findings:
+        return doubts_of(self.tables, self.rows, self.cameras)
 
     def played(self, item: int, rate: float) -> Frame:
         row = int(self.rows[item])

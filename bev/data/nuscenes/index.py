@@ -7,7 +7,7 @@ memory pages. Radar rows of ``sample_data`` are omitted; the number of radar poi
 kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +28,7 @@ PARTS: dict[str, dict[str, str]] = {
         "by_token": "the rows in the order of their tokens",
         "prev": "row of the previous key frame, or NO_ROW", "next": "row of the next key frame",
         "annotations": "(S + 1,) sample s has annotations [s]:[s + 1]",
+        "invalid_boxes": "number of boxes that are left out (bev.data.nuscenes.values.no_box)",
         "data": "(S, channels) row in sample_data of each channel's key frame, or NO_ROW",
     },
     "sample_data": {  # images and lidar sweeps, also between key frames, in the table's order
@@ -98,6 +99,21 @@ class Index:
             raise DataError(
                 f"The index {folder} is damaged ({error}); delete it, and it is built again."
             ) from error
+
+    @classmethod
+    def in_memory(cls, columns: Mapping[str, Mapping[str, np.ndarray]], folder: Path) -> "Index":
+        """Create from the joined columns of a version's folder, without files.
+
+        Args:
+            columns: columns of each part, see ``bev.data.nuscenes.index_build.join``.
+            folder: the version's folder.
+        """
+        index = cls.__new__(cls)
+        index.folder, index.root, index.version = folder, folder.parent, folder.name
+        for part, names in PARTS.items():
+            arrays = {name: columns[part][name] for name in names}
+            setattr(index, part, SimpleNamespace(**arrays))
+        return index
 
     def __reduce__(self) -> tuple:
         return Index, (self.folder, self.root, self.version)

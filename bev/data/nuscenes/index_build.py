@@ -19,7 +19,16 @@ from tqdm import tqdm
 
 from bev.data.nuscenes.index import NO_ROW, PARTS, column_file, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
-from bev.data.nuscenes.values import POSE, Columns, described, lens_faults, no_box, no_lens, no_pose
+from bev.data.nuscenes.values import (
+    POSE,
+    Columns,
+    described,
+    lens_faults,
+    no_box,
+    no_lens,
+    no_pose,
+    no_size,
+)
 from bev.errors import BevError, DataError
 
 _ALL_DAMAGE = "bevlab check-data {} lists all damage"
@@ -139,8 +148,8 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
         tables: columns of each table, from ``read_table``.
 
     Raises:
-        DataError: for a duplicate token, a dangling reference, an invalid pose or lens, or a second
-            key frame of a sensor in a sample.
+        DataError: for a duplicate token, a dangling reference, an invalid pose or lens, an image
+            without a size, or a second key frame of a sensor in a sample.
     """
     order = {table: _order(folder, table, columns["token"]) for table, columns in tables.items()}
 
@@ -184,6 +193,15 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
                 f" {described(tables[table], row, fields)} cannot be used; correct the row or"
                 f" download the table again ({_ALL_DAMAGE.format(folder.parent)})."
             )
+    sizeless = no_size(data) & is_camera[data["calibrated_sensor"]]
+    if sizeless.any():
+        row = int(np.argmax(sizeless))
+        raise DataError(
+            f"Table {table_file(folder, 'sample_data')}, row {data['token'][row].decode()}:"
+            f" {described(data, row, ('filename', 'width', 'height'))}; give the image's size in"
+            " pixels"
+            f" ({_ALL_DAMAGE.format(folder.parent)})."
+        )
     for row, fault in lens_faults(mounting).items():
         if is_camera[row] and (data["calibrated_sensor"] == row).any():
             raise DataError(
@@ -198,10 +216,12 @@ def join(folder: Path, tables: dict[str, dict[str, np.ndarray]]) -> None:
 
     boxes["attribute"] = boxes["attribute"].astype(np.int16)
     boxes["category"] = tables["instance"]["category"][boxes["instance"]].astype(np.int16)
-    boxes["velocity"] = _velocity(boxes, samples["timestamp"][boxes["sample"]])
+    invalid, count = no_box(boxes), len(samples["token"])
+    boxes["velocity"] = _velocity(boxes, samples["timestamp"][boxes["sample"]], invalid)
     by_sample = np.argsort(boxes["sample"], kind="stable")
-    by_sample = by_sample[~no_box(boxes)[by_sample]]
-    ends = np.arange(len(samples["token"]) + 1)
+    samples["invalid_boxes"] = np.bincount(boxes["sample"][invalid], minlength=count)
+    by_sample = by_sample[~invalid[by_sample]]
+    ends = np.arange(count + 1)
     samples["annotations"] = np.searchsorted(boxes["sample"][by_sample], ends)
     tables["sample_annotation"] = {n: boxes[n][by_sample] for n in PARTS["sample_annotation"]}
 
@@ -239,11 +259,12 @@ def _key_frames(
     return key_frames
 
 
-def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
+def _velocity(boxes: Columns, timestamp: np.ndarray, invalid: np.ndarray) -> np.ndarray:
     """(A, 2) velocity of each box, by the rule of the devkit's ``box_velocity``.
 
     The difference quotient between the track's previous and next box, or between this box and its
-    only neighbour. Values that are infinite in the devkit are NaN here.
+    only neighbour. Values that are infinite in the devkit, or follow from an ``invalid`` box, are
+    NaN here.
     """
     this = np.arange(len(timestamp))
     has_prev, has_next = (boxes[name] != NO_ROW for name in ("prev", "next"))
@@ -254,7 +275,7 @@ def _velocity(boxes: Columns, timestamp: np.ndarray) -> np.ndarray:
         moved = boxes["translation"][last, :2] - boxes["translation"][first, :2]
         velocity = moved / seconds[:, None]
     unknown = ~(has_prev | has_next) | (seconds > longest) | ~np.isfinite(velocity).all(axis=1)
-    velocity[unknown] = np.nan
+    velocity[unknown | invalid[first] | invalid[last]] = np.nan
     return velocity
 
 

@@ -34,7 +34,7 @@ from bev.data.nuscenes.tables import TABLES, content_hash, table_file
 from bev.errors import DataError
 from bev.files import PARTIAL, replacing
 
-FORMAT = 4  # increment with every change of the columns' content
+FORMAT = 5  # increment with every change of the columns' content
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # followed by the job
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
 

@@ -22,6 +22,7 @@ _SPLITS_OF_VERSION = {
     "v1.0-synthetic": ("synthetic_train", "synthetic_val"),
 }
 OFFICIAL_VERSIONS = tuple(_SPLITS_OF_VERSION)
+SPLITS_FILE = "splits.json"  # in the version's folder
 
 
 def default_splits(version: str) -> tuple[str, str]:
@@ -54,7 +55,7 @@ def split_rows(index: Index, split: str) -> np.ndarray:
         _check_reserved(index, split)
         rows = fold_rows(index.sample.scene, index.scene.name, split, str(where))
     else:
-        names = _scene_names(index, split)
+        names = scenes_of_split(index.root, index.version, split)
         scenes = np.flatnonzero([name.decode() in names for name in index.scene.name])
         rows = np.flatnonzero(np.isin(index.sample.scene, scenes))
     if not len(rows):
@@ -89,39 +90,69 @@ def official_scenes() -> dict[str, frozenset[str]]:
     return lists
 
 
-def _scene_names(index: Index, split: str) -> frozenset[str]:
-    """Names of the scenes of an official split or of ``splits.json``."""
+def scenes_of_split(root: Path, version: str, split: str) -> frozenset[str]:
+    """Names of the scenes of an official split or of one of ``splits.json``.
+
+    Raises:
+        DataError: if the split is unknown, is one of another version, or ``splits.json`` is
+            damaged.
+    """
+    path, own = root / version / SPLITS_FILE, own_splits(root / version)
     if split in official_scenes():
-        if split not in _official_splits(index.version):
-            raise DataError(
-                f"Split {split!r} does not belong to version {index.version}; its default splits"
-                f" are {_defaults(index.version)}."
-            )
-        return official_scenes()[split]
-    path = _splits_file(index)
-    scenes = json.loads(path.read_text()).get(split) if path.is_file() else None
-    if not isinstance(scenes, list):
+        if split in official_splits(version):
+            return official_scenes()[split]
+        rename = f", or rename it in {path}" if split in own else ""
+        raise DataError(
+            f"Split {split!r} is an official one of another version than {version}; its default"
+            f" splits are {_defaults(version)}{rename}."
+        )
+    if split not in own:
         raise DataError(
             f"Split {split!r} is neither an official split nor in {path}; the default splits of"
-            f" {index.version} are {_defaults(index.version)}."
+            f" {version} are {_defaults(version)}."
         )
-    return frozenset(scenes)
+    return frozenset(own[split])
+
+
+def own_splits(folder: Path) -> dict[str, list[str]]:
+    """Scene names by split of a version's ``splits.json``; empty if there is no such file.
+
+    Raises:
+        DataError: if the file is no mapping from names to lists of scene names.
+    """
+    path = folder / SPLITS_FILE
+    if not path.is_file():
+        return {}
+    form = "the format is {split: [scene name, ...]}"
+    try:
+        splits = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}); {form}.") from error
+    if not isinstance(splits, dict):
+        raise DataError(f"{path} is a {type(splits).__name__}; {form}.")
+    for split, scenes in splits.items():
+        if not isinstance(scenes, list) or not all(isinstance(scene, str) for scene in scenes):
+            raise DataError(f"{path}: split {split!r} is not a list of scene names; {form}.")
+    return splits
+
+
+def unknown_scenes(index: Index, split: str) -> list[str]:
+    """Scenes that ``splits.json`` lists for a split and ``scene.json`` does not contain."""
+    known = {name.decode() for name in index.scene.name}
+    listed = own_splits(index.root / index.version).get(split, [])
+    return [name for name in dict.fromkeys(listed) if name not in known]
 
 
 def _check_reserved(index: Index, split: str) -> None:
     """Reject a split of ``splits.json`` that has the name of a fold, which is ambiguous."""
-    path = _splits_file(index)
-    if path.is_file() and split in json.loads(path.read_text()):
+    if split in own_splits(index.root / index.version):
         raise DataError(
-            f"{path} contains a split {split!r}, a name reserved for folds; rename it there."
+            f"{index.root / index.version / SPLITS_FILE} contains a split {split!r}, a name"
+            " reserved for folds; rename it there."
         )
 
 
-def _splits_file(index: Index) -> Path:
-    return index.root / index.version / "splits.json"
-
-
-def _official_splits(version: str) -> tuple[str, ...]:
+def official_splits(version: str) -> tuple[str, ...]:
     """Official splits of a version in the devkit's evaluation, by the version's suffix."""
     if version.endswith("trainval"):
         return ("train", "val", "train_detect", "train_track")

@@ -60,11 +60,25 @@ class Column:
         if self.convert is not None:
             values = list(map(self.convert, values))
         if self.dtype == "S":
-            values = list(map(str.encode, values))
+            try:
+                values = list(map(str.encode, values))
+            except TypeError:  # numbers as tokens, or null for a missing neighbour
+                is_token = bool(self.target) or name == "token"
+                values = [self._encoded(value, is_token) for value in values]
         column = np.array(values, self.dtype)
         if rows and column.shape[1:] != self.shape:
             raise ValueError(f"not of shape {self.shape}")
         return column.reshape(len(rows), *self.shape)
+
+    def _encoded(self, value: Any, is_token: bool) -> bytes:
+        """Text, a number as a token, or null as an optional reference, in bytes."""
+        if isinstance(value, str):
+            return value.encode()
+        if is_token and type(value) is int:
+            return b"%d" % value
+        if value is None and self.target and self.needed != "all":
+            return b""
+        raise TypeError(f"text is needed, not {type(value).__name__}")
 
     def lost(self, tokens: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Mask of tokens that are missing in the target table (negative row) but needed."""
@@ -75,6 +89,11 @@ class Column:
 def _coefficients(numbers: list[float] | None) -> list[float]:
     """Coefficients k1 to k4 of a fisheye; NaN for other lenses."""
     return numbers if numbers and len(numbers) == 4 else [math.nan] * 4
+
+
+def _visibility(token: object) -> int:
+    """Level of a visibility token, 1 to 4 in nuScenes; 0 (unknown) for tokens of another form."""
+    return int(level) if (level := str(token)) in ("1", "2", "3", "4") else 0
 
 
 _TEXT, _TIME, _NUMBER = Column(), Column("i8"), Column("i4")
@@ -100,7 +119,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "attribute_token": Column(convert=lambda tokens: tokens[0] if tokens else "",
                                   field="attribute_tokens", target="attribute", needed="named"),
         "attribute_count": Column("u1", convert=len, field="attribute_tokens"),
-        "visibility": Column("i1", convert=lambda token: int(token or 0), field="visibility_token"),
+        "visibility": Column("i1", convert=_visibility, field="visibility_token"),
         **_POSE, "size": Column("f8", (3,)), "num_lidar_pts": _NUMBER, "num_radar_pts": _NUMBER,
     },
     "sample_data": {
@@ -123,7 +142,10 @@ TABLES: dict[str, dict[str, Column]] = {
         "camera_distortion": Column("f8", (4,), _coefficients, default=None),
         "camera_max_angle": Column("f8", default=None),  # None becomes NaN
     },
-    "sensor": {"token": _TEXT, "channel": _TEXT, "modality": _TEXT},
+    "sensor": {
+        "token": _TEXT, "channel": _TEXT,
+        "modality": Column(convert=lambda modality: modality.strip().lower()),
+    },
 }  # fmt: skip
 
 

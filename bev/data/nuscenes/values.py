@@ -3,8 +3,8 @@
 Each function takes a table's columns (see ``bev.data.nuscenes.tables``) and marks the rows that
 violate its rule. Consequences in training:
 
-- An invalid pose in the ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar, or a camera
-  without focal lengths or with an invalid lens: the index is not built
+- An invalid pose in the ``ego_pose`` or ``calibrated_sensor`` of a camera or lidar, a camera with a
+  singular matrix or an invalid lens, or an image without a size: the index is not built
   (``bev.data.nuscenes.index_build``).
 - A box with an invalid centre, rotation or size: the index omits it, so training and evaluation
   ignore it; the official evaluation rejects such ground truth. The build reports their number.
@@ -20,6 +20,7 @@ Columns = Mapping[str, np.ndarray]
 POSE = ("translation", "rotation")
 _MIN_LENGTH = 1e-6  # of a quaternion with a defined direction
 _UNIT_TOLERANCE = 1e-3  # quaternions rounded to three decimals stay below
+_SINGULAR = 1e-6  # determinant of camera_intrinsic relative to its largest entry, squared
 
 
 def no_pose(columns: Columns) -> np.ndarray:
@@ -40,10 +41,23 @@ def no_box(columns: Columns) -> np.ndarray:
 
 
 def no_lens(columns: Columns) -> np.ndarray:
-    """(n,) whether ``camera_intrinsic`` is not finite, or has a zero on its diagonal."""
+    """(n,) whether ``camera_intrinsic`` is not finite, is singular, or has another last row.
+
+    The diagonal has no zero, and the last row is 0, 0, 1.
+    """
     matrix = columns["camera_intrinsic"]
-    diagonal = matrix[:, [0, 1, 2], [0, 1, 2]]
-    return ~(np.isfinite(matrix).all(axis=(1, 2)) & (diagonal != 0).all(axis=1))
+    finite = np.isfinite(matrix).all(axis=(1, 2))
+    matrix = np.where(finite[:, None, None], matrix, 0.0)
+    diagonal, upper = matrix[:, [0, 1, 2], [0, 1, 2]], matrix[:, :2, :2]
+    determinant = upper[:, 0, 0] * upper[:, 1, 1] - upper[:, 0, 1] * upper[:, 1, 0]
+    regular = np.abs(determinant) > _SINGULAR * np.abs(upper).max(axis=(1, 2), initial=0) ** 2
+    last_row = np.abs(matrix[:, 2] - (0.0, 0.0, 1.0)).max(axis=1, initial=0) < _SINGULAR
+    return ~(finite & (diagonal != 0).all(axis=1) & regular & last_row)
+
+
+def no_size(columns: Columns) -> np.ndarray:
+    """(n,) whether ``width`` or ``height`` is not above 0."""
+    return (columns["width"] <= 0) | (columns["height"] <= 0)
 
 
 def lens_faults(columns: Columns) -> dict[int, str]:
@@ -68,7 +82,11 @@ def lens_faults(columns: Columns) -> dict[int, str]:
 
 def described(columns: Columns, row: int, fields: Sequence[str]) -> str:
     """Names and values of some fields of a row, for messages."""
-    return ", ".join(f"{field} {columns[field][row].tolist()}" for field in fields)
+    values = {field: columns[field][row] for field in fields}
+    return ", ".join(
+        f"{field} {value.decode() if isinstance(value, bytes) else value.tolist()}"
+        for field, value in values.items()
+    )
 
 
 def _length(columns: Columns) -> np.ndarray:

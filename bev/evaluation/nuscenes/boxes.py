@@ -6,9 +6,12 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from bev.data.checks.annotations import check_scorable
 from bev.data.labels import LabelSpace
+from bev.data.nuscenes.frames import IndexFrames
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
+from bev.data.source import Frames
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.boxes import BoxScorer, box_scorer
@@ -36,6 +39,10 @@ class OfficialScorer(BoxScorer):
 
     def write(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Path:
         return write_submission(split.folder / SUBMISSION, records)
+
+    def check(self, frames: Frames, split: str) -> None:
+        if isinstance(frames, IndexFrames):
+            check_scorable(frames.tables, frames.rows, f"split {split!r}")
 
     def compute(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Scores:
         path, index = split.folder / SUBMISSION, _index(split)

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bev.data.checks.annotations import check_scorable
 from bev.data.nuscenes.classes import CLASSES, NUSCENES
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.splits import devkit_file, official_scenes, split_rows
-from bev.errors import DataError, NoGroundTruthError, SubmissionError
+from bev.errors import DataError, SubmissionError
 from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.detection.matches import Matches, match_classes
 from bev.evaluation.nuscenes.ground_truth import counted, gt_boxes_of
@@ -132,8 +133,9 @@ def counted_boxes(
     Raises:
         SubmissionError: if the file is not a submission, lacks samples, or contains rows that the
             metrics cannot score, see ``bev.evaluation.nuscenes.rows``.
-        DataError: if the split or a token is unknown, or no sample is given.
-        NoGroundTruthError: if the data set has no annotations.
+        NoGroundTruthError: if no annotation of the samples counts.
+        DataError: if the split or a token is unknown, no sample is given, or the metrics refuse an
+            attribute.
     """
     if isinstance(samples, str):
         name, by_file = f"split {samples!r}", samples in official_scenes()
@@ -145,11 +147,7 @@ def counted_boxes(
         raise DataError(
             f"There is no sample to evaluate {path} on; name a split or at least one token."
         )
-    if not len(index.sample_annotation.category):
-        raise NoGroundTruthError(
-            f"Version {index.version} has no annotations, so {name} cannot be evaluated here;"
-            f" upload {path} to the benchmark's server."
-        )
+    check_scorable(index, np.array(rows), name, str(path))
     settings = devkit_file("eval", "detection", "configs", "detection_cvpr_2019.json")
     config = json.loads(settings.read_bytes())
     config["class_range"] = {

@@ -9,8 +9,8 @@ import cv2
 
 from bev.data.checks import files as check_files
 from bev.data.checks import tables as check_tables
-from bev.data.checks.check import SPLITS_DAMAGED
 from bev.data.checks.findings import Kind
+from bev.data.checks.ground_truth import SPLITS_DAMAGED
 
 VERSION = "v1.0-synthetic"
 
@@ -85,6 +85,16 @@ def zero_rotation(root: Path) -> str:
 
 def no_lens(root: Path) -> str:
     return change(root, "calibrated_sensor", 2, camera_intrinsic=[])
+
+
+def no_size(root: Path) -> str:
+    _, name = image(root, 6)
+    rows = rows_of(root, "sample_data")
+    for row in rows:
+        if row["filename"] == name:
+            row["width"] = 0
+    write(root, "sample_data", rows)
+    return name
 
 
 def unknown_lens(root: Path) -> str:
@@ -210,7 +220,7 @@ DAMAGES = [
     Damage(emptied, check_files.IMAGE_EMPTY, r"Image .* is truncated \(0 bytes"),
     Damage(not_an_image, check_files.IMAGE_UNREADABLE, "Image .* is not an image"),
     Damage(scaled, check_files.IMAGE_SIZE, "Image .* is 100x60, but its size in"),
-    Damage(lidar_cut_off, check_files.LIDAR_DAMAGED, "Lidar file .* it is damaged"),
+    Damage(lidar_cut_off, check_files.LIDAR_DAMAGED, "Lidar file .* bytes, not rows of 5 .* dam"),
     Damage(
         nan_translation, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[nan, 1.0, 0.0"
     ),
@@ -220,6 +230,7 @@ DAMAGES = [
     Damage(nan_rotation, check_tables.NO_POSE, r"row {}: .*rotation \[1.0, 0.0, nan, 0.0\] cannot"),
     Damage(zero_rotation, check_tables.NO_POSE, "calibrated_sensor.json, row {}: .*cannot be used"),
     Damage(no_lens, check_tables.NO_LENS, "calibrated_sensor.json, row {}: camera_intrinsic"),
+    Damage(no_size, check_tables.NO_SIZE, "sample_data.json, row .*: filename {}, width 0"),
     Damage(unknown_lens, check_tables.BAD_LENS, "row {}: camera_model 'omni' is neither 'pinhole'"),
     Damage(three_coefficients, check_tables.BAD_LENS, "row {}: a fisheye needs four finite coeff"),
     Damage(

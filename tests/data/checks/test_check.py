@@ -75,7 +75,9 @@ def test_the_command_lists_all_damage_at_once(world):
 def test_an_intact_data_set_has_no_findings(synthetic_world):
     out = output(synthetic_world, "--lidar", "--decode", "--sweeps", code=0)
     assert out.splitlines()[0].endswith("72 images, 12 lidar files")
-    assert out.splitlines()[1:] == ["nothing wrong"]
+    train, val, verdict = out.splitlines()[1:]
+    assert train.startswith("  synthetic_train: 2 scenes, 8 samples, ")
+    assert val.startswith("  synthetic_val: 1 scene, 4 samples, ") and verdict == "nothing wrong"
 
 
 def test_real_samples_have_only_warnings_without_lidar(nuscenes_root):

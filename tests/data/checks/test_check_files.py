@@ -87,10 +87,10 @@ def test_a_folder_in_place_of_a_file_is_reported(tmp_path):
 @pytest.mark.parametrize("required", [False, True])
 def test_missing_and_damaged_lidar_files_are_reported(tmp_path, required):
     file = SensorFile("a.bin", "t", (0, 0))
-    kind, message = lidar_fault(tmp_path, file, required)
+    kind, message = lidar_fault(tmp_path, file, required, read=True)
     assert kind == lidar_missing(required) and kind.is_error == required
     assert message == "a.bin (sample_data t)"
     for length, fault in ((0, LIDAR_DAMAGED), (30, LIDAR_DAMAGED), (40, None)):
         (tmp_path / "a.bin").write_bytes(b"\0" * length)
-        found = lidar_fault(tmp_path, file, required)
+        found = lidar_fault(tmp_path, file, required, read=False)
         assert found == (fault and (fault, f"a.bin (sample_data t): {length} bytes"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bev.data.nuscenes.values import no_box, no_lens, no_pose, not_unit
+from bev.data.nuscenes.values import no_box, no_lens, no_pose, no_size, not_unit
 
 UNIT = np.array([0.5, -0.5, 0.5, -0.5])
 NOT_FINITE = st.sampled_from([np.nan, np.inf, -np.inf])
@@ -64,3 +64,19 @@ def test_cameras_need_positive_focal_lengths():
     table["camera_intrinsic"][2] = 0
     table["camera_intrinsic"][3, 0, 0] = -9  # a mirrored image
     assert no_lens(table).tolist() == [False, True, True, False]
+
+
+def test_singular_and_transposed_matrices_are_no_lens():
+    table = columns(5)
+    matrix = table["camera_intrinsic"]
+    matrix[1] = matrix[1].T.copy()
+    matrix[2] = [[9, 9, 4], [9, 9, 3], [0, 0, 1]]
+    matrix[3] *= 2
+    matrix[4, 0, 1] = 0.5  # skew
+    assert no_lens(table).tolist() == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize("size", [(0, 900), (1600, 0), (-1, 900), (1, 1)])
+def test_images_need_a_size(size):
+    table = {"width": np.array([2, size[0]]), "height": np.array([2, size[1]])}
+    assert no_size(table).tolist() == [False, size != (1, 1)]

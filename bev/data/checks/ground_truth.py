@@ -1,0 +1,121 @@
+"""Check of the splits of a data set and of their ground truth: what is used, and what is left out.
+
+It needs sound tables: their columns are joined as for the index, in memory.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from bev.data.checks.annotations import ATTRIBUTE_RULE, refused_attributes, tally_of
+from bev.data.checks.findings import Findings, Kind
+from bev.data.checks.index_facts import doubts_of
+from bev.data.checks.tables import Tables
+from bev.data.nuscenes.index import Index
+from bev.data.nuscenes.index_build import join
+from bev.data.nuscenes.splits import (
+    SPLITS_FILE,
+    official_splits,
+    own_splits,
+    scenes_of_split,
+    split_rows,
+    unknown_scenes,
+)
+from bev.errors import DataError
+
+SPLITS_DAMAGED = Kind(
+    f"{SPLITS_FILE} that cannot be read", "Correct it, or remove it to use official splits."
+)
+NOT_JOINED = Kind("tables that cannot be joined", "Training stops with the same sentence.")
+UNKNOWN_SCENES = Kind(
+    f"{SPLITS_FILE} with scenes that scene.json does not contain",
+    "Correct the names; training uses the other scenes of the split.",
+    is_error=False,
+)
+EMPTY_SPLIT = Kind("split without a sample", "Correct the names of its scenes, or remove it.")
+COMMON_SCENES = Kind(
+    "splits with common scenes",
+    "Training on one and validating on the other does not measure generalisation.",
+    is_error=False,
+)
+NO_USABLE_BOX = Kind(
+    "split without a box to train on", "A model of boxes cannot be trained or scored on it."
+)
+NO_GROUND_TRUTH = Kind(
+    "split without ground truth", "It can be predicted, but not scored.", is_error=False
+)
+REFUSED = Kind("attributes that the official metrics refuse", f"T{ATTRIBUTE_RULE[1:]}.")
+
+
+def check_ground_truth(
+    folder: Path, tables: Tables, cameras: Sequence[str], min_points: int, findings: Findings
+) -> list[str]:
+    """Check the splits of a version, the boxes of each, and whether values are plausible.
+
+    Args:
+        folder: the version's folder.
+        tables: its tables, after ``check_tables``.
+        cameras: names of the cameras in use; empty for all.
+        min_points: minimum number of lidar and radar points of boxes in training.
+        findings: receives the findings.
+
+    Returns:
+        A line for each split with its counts; empty if the tables are damaged.
+    """
+    try:
+        own = own_splits(folder)
+    except DataError as error:
+        findings.add(SPLITS_DAMAGED, [str(error)])
+        own = {}
+    if len(tables.whole) < len(tables.columns):
+        return []
+    columns = {table: dict(names) for table, names in tables.columns.items()}
+    try:
+        join(folder, columns)
+    except DataError as error:
+        if not findings.count(is_error=True):
+            findings.add(NOT_JOINED, [str(error)])
+        return []
+    index = Index.in_memory(columns, folder)
+    everything = np.arange(len(index.sample.timestamp))
+    findings.extend(doubts_of(index, everything, cameras or None))
+    if refused := refused_attributes(index, everything):
+        findings.add(REFUSED, (f"{name}: {count} boxes" for name, count in refused.items()))
+    return _check_splits(index, own, min_points, findings)
+
+
+def _check_splits(
+    index: Index, own: dict[str, list[str]], min_points: int, findings: Findings
+) -> list[str]:
+    """Check each split; returns a line for each."""
+    lines, covered = [], set()
+    is_test_set = not (len(index.sample_annotation.category) or index.sample.invalid_boxes.any())
+    for split in [*official_splits(index.version), *own]:
+        if unknown := unknown_scenes(index, split):
+            of = f"{len(unknown)} of {len(own[split])} scenes ({', '.join(unknown)})"
+            findings.add(UNKNOWN_SCENES, [f"{split}: {of}"])
+        try:
+            rows = split_rows(index, split)
+        except DataError as error:
+            if split in own:
+                findings.add(EMPTY_SPLIT, [f"{split}: {error}"])
+            continue
+        covered |= scenes_of_split(index.root, index.version, split)
+        tally = tally_of(index, rows, min_points)
+        lines.append(f"  {split}: {tally.text()}")
+        if not tally.num_boxes and not is_test_set:
+            findings.add(NO_GROUND_TRUTH, [f"{split}: {len(rows)} samples"])
+        elif tally.num_boxes and not tally.num_used:
+            findings.add(NO_USABLE_BOX, [f"{split}: {tally.why_none()}"])
+    for one, other in combinations(own, 2):
+        if common := sorted(set(own[one]) & set(own[other])):
+            text = f"{one} and {other}: {len(common)} scenes ({', '.join(common)})"
+            findings.add(COMMON_SCENES, [text])
+    names = {name.decode() for name in index.scene.name}
+    if left := sorted(names - covered):
+        rows = np.flatnonzero(np.isin(index.scene.name, [name.encode() for name in left]))
+        samples = np.flatnonzero(np.isin(index.sample.scene, rows))
+        lines.append(f"  in no split: {tally_of(index, samples, min_points).text()}")
+    return lines
