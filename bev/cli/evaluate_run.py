@@ -14,8 +14,7 @@ from bev.data.checks.crop import warn_of_crops
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice
-from bev.errors import NoGroundTruthError
-from bev.errors import ConfigError
+from bev.errors import ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.evaluation import evaluators

@@ -49,7 +49,9 @@ def test_a_custom_split_agrees_with_the_devkit(index, nusc, noisy_file, tmp_path
     splits = tmp_path / "splits.json"
     splits.write_text(json.dumps({"only_0103": ["scene-0103"]}))
     monkeypatch.setattr("nuscenes.utils.splits._get_custom_splits_file_path", lambda nusc: splits)
-    monkeypatch.setattr("bev.data.nuscenes.splits._splits_file", lambda index: splits)
+    monkeypatch.setattr(
+        "bev.data.nuscenes.splits.own_splits", lambda folder: json.loads(splits.read_text())
+    )
     theirs = devkit_metrics(nusc, noisy_file, "only_0103", tmp_path / "theirs")
     ours = evaluate_submission(noisy_file, index, "only_0103", tmp_path / "split")
     assert_equal(ours, theirs)

@@ -90,7 +90,8 @@ def _check_splits(
     index: Index, own: dict[str, list[str]], min_points: int, findings: Findings
 ) -> list[str]:
     """Check each split; returns a line for each."""
-    lines, covered = [], set()
+    lines: list[str] = []
+    covered: set[str] = set()
     is_test_set = not (len(index.sample_annotation.category) or index.sample.invalid_boxes.any())
     for split in [*official_splits(index.version), *own]:
         if unknown := unknown_scenes(index, split):
