@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bev.errors import ConfigError
+from bev.errors import ConfigError, shown
 
 # Old class name -> new one.
 RENAMED_CLASSES: dict[str, str] = {
@@ -113,14 +113,17 @@ def current_fields(kind: type, plain: dict[str, Any], where: str) -> dict[str, A
             default, version = removed[0]
             if value != default:
                 raise ConfigError(
-                    f"{where}.{name} = {value!r}: this setting was removed; bevlab {version}"
+                    f"{where}.{name} = {shown(value)}: this setting was removed; bevlab {version}"
                     f" reads it. Set it to {default!r} to continue without it."
                 )
             continue
         renamed = [RENAMED_FIELDS[o, name] for o in owners if (o, name) in RENAMED_FIELDS]
         part, _, inner = (renamed[0] if renamed else name).partition(".")
         if inner:
-            fields[part] = {**fields.get(part, {}), inner: value}
+            beside = fields.get(part, {})
+            if not isinstance(beside, dict):
+                raise ConfigError(f"{where}.{part} should be a mapping, not {shown(beside)}.")
+            fields[part] = {**beside, inner: value}
         else:
             fields[part] = value
     added = {name: value for (owner, name), value in ADDED_FIELDS.items() if owner in owners}

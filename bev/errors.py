@@ -2,9 +2,11 @@
 
 import errno
 import os
+import reprlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Errors of the system that are no fault of this program, and what helps.
 _REMEDIES = {
@@ -65,7 +67,7 @@ def system_fault(error: BaseException | None) -> str:
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno in _REMEDIES:
-            place = f": {error.filename}" if error.filename else ""
+            place = f": {str(error.filename)[:200]}" if error.filename else ""
             return f"{error.strerror}{place}; {_REMEDIES[error.errno]}"
         error = error.__cause__ or error.__context__
     return ""
@@ -89,11 +91,36 @@ def explaining(what: str) -> Iterator[None]:
         raise
 
 
+class _Short(reprlib.Repr):
+    """``repr`` that takes a moment and a line at most, whatever the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 4, 100, 100
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 12
+
+    def repr_int(self, x: int, level: int) -> str:
+        bits = x.bit_length()  # Python refuses to convert numbers of more than 4,300 digits
+        return super().repr_int(x, level) if bits < 4096 else f"a number of {bits} bits"
+
+
+_short = _Short()
+
+
+def shown(value: Any) -> str:
+    """``repr`` of a value for a message: at most 400 characters, also for nested or huge values."""
+    text = _short.repr(value)
+    return text if len(text) <= 400 else f"{text[:397]}..."
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a tool; a :class:`BevError` prints its message and exits with status 1.
 
     So does an error of the system, such as a full disk; any other exception ends in a traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name may contain what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except BrokenPipeError:  # the process that reads the output, such as ``head``, has ended
@@ -102,10 +129,17 @@ def run_command(main: Callable[[], None]) -> None:
     except BevError as error:
         # An error in a dataloader worker arrives as a traceback that ends in the message.
         name = f"{type(error).__module__}.{type(error).__qualname__}: "
-        print(f"error: {str(error).rpartition(name)[2].strip()}", file=sys.stderr)
+        print(f"error: {_printable(str(error).rpartition(name)[2].strip())}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         if not (fault := system_fault(error)):
             raise
         print(f"error: The system refused to go on ({fault}).", file=sys.stderr)
         sys.exit(1)
+
+
+def _printable(text: str) -> str:
+    """Text whose control characters are escaped: names in files may contain a terminal's codes."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

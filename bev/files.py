@@ -1,6 +1,7 @@
 """Atomic file writes: a file is replaced as a whole, or not at all if its writer is killed.
 
-Files named by data are read only if they are regular: a named pipe or a device may never end.
+Files named by data are read only if they are regular: a named pipe or a device may never end. In
+folders that others may write to, links are not followed either.
 """
 
 import errno
@@ -56,3 +57,21 @@ def regular_length(path: Path) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return found.st_size
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Open a regular file, for a folder that others may write to; returns the descriptor.
+
+    Args:
+        path: file; its folder is trusted.
+        flags: flags of :func:`os.open`.
+
+    Raises:
+        OSError: if the file cannot be opened, or is a symbolic link, a pipe or a device.
+    """
+    extra = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait
+    descriptor = os.open(path, flags | extra | getattr(os, "O_BINARY", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is not a regular file")
+    return descriptor

@@ -10,6 +10,7 @@ moves.
 import dataclasses
 import difflib
 import inspect
+import sys
 import types
 import typing
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from bev import compatibility
 from bev.calls import Call, subclasses
-from bev.errors import ConfigError
+from bev.errors import ConfigError, shown
 
 
 class UnknownClassError(ConfigError):
@@ -50,7 +51,9 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ConfigError(f"A config contains {value!r} of type {type(value)}, which cannot be saved.")
+    raise ConfigError(
+        f"A config contains {shown(value)} of type {type(value)}, which cannot be saved."
+    )
 
 
 def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
@@ -73,16 +76,16 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is tuple:
         if not isinstance(plain, list):
-            raise ConfigError(f"{where} should be a list, not {plain!r}.")
+            raise ConfigError(f"{where} should be a list, not {shown(plain)}.")
         kinds = [args[0]] * len(plain) if len(args) == 2 and args[1] is ... else args
         if len(kinds) != len(plain):
-            raise ConfigError(f"{where} should have {len(kinds)} entries, not {plain!r}.")
+            raise ConfigError(f"{where} should have {len(kinds)} entries, not {shown(plain)}.")
         pairs = zip(kinds, plain, strict=True)
         return tuple(from_plain(kind, item, where) for kind, item in pairs)
     if origin is typing.Literal:
         if plain in args:
             return plain
-        raise ConfigError(f"{where} should be one of {args}, not {plain!r}.")
+        raise ConfigError(f"{where} should be one of {args}, not {shown(plain)}.")
     if origin in (typing.Union, types.UnionType):
         if plain is None and type(None) in args:
             return None
@@ -92,10 +95,12 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
     if isinstance(annotation, type) and issubclass(annotation, Call) and isinstance(plain, str):
         return annotation.parse(plain, where, look_up=False)
     if annotation is float and isinstance(plain, int) and not isinstance(plain, bool):
+        if plain.bit_length() > sys.float_info.max_exp - 1:
+            raise ConfigError(f"{where} is {shown(plain)}, which is too large.")
         return float(plain)
     if type(plain) is annotation:
         return plain
-    raise ConfigError(f"{where} should be of type {annotation.__name__}, not {plain!r}.")
+    raise ConfigError(f"{where} should be of type {annotation.__name__}, not {shown(plain)}.")
 
 
 def differences(before: Any, after: Any, where: str = "") -> list[tuple[str, Any, Any]]:
@@ -111,7 +116,9 @@ def differences(before: Any, after: Any, where: str = "") -> list[tuple[str, Any
 
 def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
-        raise ConfigError(f"{where} should be a mapping, not {plain!r}.")
+        raise ConfigError(f"{where} should be a mapping, not {shown(plain)}.")
+    if not all(isinstance(name, str) for name in plain):
+        raise ConfigError(f"{where} has a setting whose name is no text: {shown([*plain])}.")
     kind = annotation
     if "type" in plain:
         kind = _class_named(annotation, plain["type"], where)
@@ -123,7 +130,7 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
     if unknown:
         near = difflib.get_close_matches(str(unknown[0]), names, 1)
         raise ConfigError(
-            f"{where} has unknown fields {unknown}"
+            f"{where} has unknown fields {shown(unknown)}"
             f"{f' (did you mean {near[0]}?)' if near else ''}; the fields of {kind.__name__} are"
             f" {sorted(names)}."
         )
@@ -136,7 +143,7 @@ def _dataclass_from_plain(annotation: type, plain: Any, where: str) -> Any:
         return kind(**values)
     except ConfigError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise ConfigError(f"{where} cannot be created: {error}") from error
 
 
@@ -188,7 +195,7 @@ def _class_named(base: type, saved: Any, where: str) -> type:
     known = {child.__name__: child for child in subclasses(base) if dataclasses.is_dataclass(child)}
     if name not in known:
         raise UnknownClassError(
-            f"{where} is saved as {name}, which is no {base.__name__} known here"
+            f"{where} is saved as {name[:80]}, which is no {base.__name__} known here"
             f" ({', '.join(known) or 'none'}); if it is a class of your own, import the file that"
             " defines it: --import FILE."
         )

@@ -10,7 +10,15 @@ import pytest
 from commands import ROOT
 from torch.utils.data import DataLoader, Dataset
 
-from bev.errors import BevError, DataError, TrainingError, explaining, run_command, system_fault
+from bev.errors import (
+    BevError,
+    DataError,
+    TrainingError,
+    explaining,
+    run_command,
+    shown,
+    system_fault,
+)
 
 
 class Broken(Dataset):
@@ -100,3 +108,25 @@ def test_the_cause_of_an_error_is_found():
     except RuntimeError as error:
         assert system_fault(error).startswith("No space left on device: a")
     assert system_fault(RuntimeError("else")) == ""
+
+
+def test_names_do_not_control_the_terminal(capsys):
+    def main():
+        raise DataError("Sample \x1b[2J\udc80 has no camera.")
+
+    with pytest.raises(SystemExit):
+        run_command(main)
+    assert capsys.readouterr().err == "error: Sample \\x1b[2J\\udc80 has no camera.\n"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10**6, 2**10**6, [[[[[[1]]]]]] * 10**5, {n: n for n in range(10**5)}, Broken()],
+)
+def test_any_value_is_shown_in_a_line(value):
+    assert len(shown(value)) <= 400 and "\n" not in shown(value)
+
+
+def test_a_short_value_is_shown_as_it_is():
+    for value in (None, 3, 0.5, "a\n", [1, [2.0, "b"]], {"a": (1, None)}, -(10**20)):
+        assert shown(value) == repr(value)

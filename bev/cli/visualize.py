@@ -12,6 +12,7 @@ import tyro
 from bev.config import load_file
 from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataChoice
+from bev.paths import file_name
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def main(arguments: list[str], prog: str) -> None:
     every = data.source.open(data).frames(split)
     warn_of_crops(every, data)
     frames = spread(every, command.samples or len(every))
-    folder = command.out or home / "pictures" / split
+    folder = command.out or home / "pictures" / file_name(split)
     device = default_device()
     batches = KeyFrames(frames, data, training=False)
     paths = []
@@ -79,7 +80,7 @@ def main(arguments: list[str], prog: str) -> None:
         else:
             batch, shown = batches[index].to(device), {"score_threshold": command.score}
             picture = draw_prediction(model.to(device), frame, batch, title=config.name, **shown)
-        name = f"{index:04d}_{frame.token}{'_check' if command.check else ''}.png"
+        name = f"{index:04d}_{file_name(frame.token)}{'_check' if command.check else ''}.png"
         paths.append(save_png(picture, folder / name))
     if command.video:
         paths.append(write_video(paths, folder / "video.mp4", command.video))

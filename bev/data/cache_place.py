@@ -5,6 +5,9 @@ to the data then share the cache, and it is deleted together with the data. For 
 it is in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``). If ``$BEV_CACHE`` is set, it
 names the folder of all caches instead. A folder without write permission for anybody is not used,
 not even by the superuser.
+
+Other users may write to a shared cache, so nothing in it leads out of it: a cache folder that is a
+symbolic link is not used, and links, pipes and devices inside are neither read nor written to.
 """
 
 import hashlib
@@ -44,8 +47,10 @@ def owner(place: Path, root: Path) -> str:
 
 
 def may_write(place: Path) -> bool:
-    """Return whether a folder is writable; a missing folder is created."""
+    """Return whether a folder is writable and not a link; a missing folder is created."""
     try:
+        if place.is_symlink():
+            return False
         existing = next(p for p in (place, *place.absolute().parents) if p.exists())
         if existing.stat().st_mode & 0o222:
             place.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource
 from bev.errors import ConfigError, DataError
 from bev.geometry import inverse_rigid
+from bev.paths import is_below
 
 
 class ListedSource(FrameSource):
@@ -199,6 +200,7 @@ class ListedFrames(Frames):
                 f" {', '.join(names) or 'none'}."
             )
         check_frame(frame, self.labels)
+        self._check_places(frame)
         for camera in frame.cameras:
             if camera.name in self.cameras and not camera.path.is_file():
                 raise DataError(
@@ -208,6 +210,22 @@ class ListedFrames(Frames):
                 )
         facts = FrameFacts.of(frame, self.cameras)
         return frame.token, frame.scene or frame.token, int(frame.timestamp), facts
+
+    def _check_places(self, frame: Frame) -> None:
+        """Raise an error for a file outside of the data root, such as ``root / "../a.jpg"``.
+
+        A source that leaves ``data.root`` at its default may have its files anywhere else.
+        """
+        root = self.data.root
+        paths = [camera.path for camera in frame.cameras]
+        for path in [*paths, *([frame.lidar_path] if frame.lidar_path is not None else [])]:
+            named = root != DataConfig.root or path.parts[: len(root.parts)] == root.parts
+            if named and not is_below(path, root):
+                raise DataError(
+                    f"Frame {frame.token!r} names the file {str(path)!r}, which is not below"
+                    f" --data.root {root}; correct its name, or set --data.root to a folder that"
+                    " contains all files."
+                )
 
     def _check_order(self) -> None:
         if len(set(self._tokens)) < len(self._tokens):

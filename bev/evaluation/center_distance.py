@@ -26,9 +26,10 @@ from bev.evaluation.detection.columns import Box, BoxColumns
 from bev.evaluation.detection.matches import Matches, match_classes
 from bev.evaluation.detection.metrics import DISTANCES, ERROR_DISTANCE, ERRORS
 from bev.evaluation.results_file import check_boxes
-from bev.evaluation.scores import DETAILS, SUMMARY, Scores
+from bev.evaluation.scores import DETAILS, EVALUATE_AGAIN, SUMMARY, Scores
 from bev.files import replacing
 from bev.geometry import Boxes3D
+from bev.plain_json import read_json
 
 MAX_BOXES = 500  # predicted boxes per sample, a rule of the nuScenes benchmark
 MOVING_SPEED = 0.2  # m/s, threshold of the attribute rule of CenterPoint and BEVDet
@@ -72,7 +73,7 @@ class BoxScores:
 
 def read_scores(folder: Path) -> Scores:
     """Read the scores that :meth:`BoxScores.write` wrote to a folder."""
-    return _scores(json.loads((folder / SUMMARY).read_bytes()))
+    return read_json(folder / SUMMARY, _scores, SubmissionError, EVALUATE_AGAIN)
 
 
 def score_boxes(
@@ -205,14 +206,18 @@ def _reach(within: float) -> str:
 
 def _scores(summary: Mapping) -> Scores:
     """Convert the content of a ``metrics_summary.json``."""
-    means = {error: summary["tp_errors"][error] for error in _COLUMNS}
+    means = {error: float(summary["tp_errors"][error]) for error in _COLUMNS}
     shown = {error: name for error, name in _COLUMNS.items() if not math.isnan(means[error])}
     by_class = summary["label_tp_errors"]
     return Scores(
-        {"mAP": summary["mean_ap"], **{f"m{name}": means[error] for error, name in shown.items()}},
         {
-            kind: {"AP": ap, **{name: by_class[kind][error] for error, name in shown.items()}}
+            "mAP": float(summary["mean_ap"]),
+            **{f"m{name}": means[error] for error, name in shown.items()},
+        },
+        {
+            kind: {"AP": float(ap)}
+            | {name: float(by_class[kind][error]) for error, name in shown.items()}
             for kind, ap in summary["mean_dist_aps"].items()
         },
-        summary["note"],
+        str(summary["note"]),
     )

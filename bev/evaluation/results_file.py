@@ -20,9 +20,10 @@ from pathlib import Path
 import torch
 
 from bev.data.labels import LabelSpace
-from bev.errors import BevError, SubmissionError
+from bev.errors import BevError, SubmissionError, shown
 from bev.files import replacing
 from bev.geometry import Boxes3D
+from bev.plain_json import load_json
 
 RESULTS = "results.json"
 
@@ -56,10 +57,11 @@ def check_boxes(
             not positive, or a label or attribute is not in the label space.
     """
     numbers = torch.cat([boxes.center, boxes.size, boxes.yaw[:, None], boxes.score[:, None]], dim=1)
+    name = token[:100]
     good = numbers.isfinite().all(dim=1) & (boxes.size > 0).all(dim=1)
     if not good.all():
         raise error(
-            f"Sample {token} has {int((~good).sum())} of {len(boxes)} {what} boxes with a centre,"
+            f"Sample {name} has {int((~good).sum())} of {len(boxes)} {what} boxes with a centre,"
             " size, heading or score that is not finite or a size that is not positive; fix"
             " the code that creates them."
         )
@@ -70,7 +72,7 @@ def check_boxes(
         wrong = value[(value < lowest) | (value >= len(names))]
         if len(wrong):
             raise error(
-                f"Sample {token} has a {what} box of {kind} number {int(wrong[0])}; the label space"
+                f"Sample {name} has a {what} box of {kind} number {int(wrong[0])}; the label space"
                 f" has {len(names)}: {', '.join(names) or 'none'}."
             )
 
@@ -136,8 +138,8 @@ def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
     if not path.is_file():
         raise SubmissionError(f"Results file {path} does not exist; name a {RESULTS}.")
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
+        content = load_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise SubmissionError(f"Results file {path} is not JSON ({error}).") from error
     results = content.get("results") if isinstance(content, dict) else None
     dtype = content.get("dtype", "float32") if isinstance(results, dict) else None
@@ -154,7 +156,7 @@ def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
         except SubmissionError as error:
             raise SubmissionError(f"Results file {path}: {error}") from error
         except _Damaged as error:
-            raise SubmissionError(f"Results file {path}, sample {token}: {error}") from error
+            raise SubmissionError(f"Results file {path}, sample {token[:100]}: {error}") from error
         found[token] = boxes
     return found
 
@@ -191,7 +193,7 @@ def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> torch.
         parts = value if length > 1 else [value]
         if not isinstance(parts, list) or len(parts) != length or not _are_numbers(parts):
             raise _Damaged(
-                f"the {name!r} of a box is {value!r}, not {length} finite"
+                f"the {name!r} of a box is {shown(value)}, not {length} finite"
                 f" number{'s' * (length > 1)}."
             )
     return torch.tensor(values, dtype=dtype).reshape(len(values), length)
@@ -212,7 +214,7 @@ def _places(
     for name in names:
         if not isinstance(name, str) or name not in place:
             raise _Damaged(
-                f"a box has the {kind} {name!r}, which is not in the label space; it has"
+                f"a box has the {kind} {shown(name)}, which is not in the label space; it has"
                 f" {', '.join(known) or 'none'}."
             )
     return torch.tensor([place[name] for name in names], dtype=torch.long)

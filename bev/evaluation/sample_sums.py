@@ -15,17 +15,26 @@ from torch import Tensor
 
 from bev.data.batch import Batch
 from bev.data.settings import DataConfig
-from bev.errors import ConfigError
+from bev.errors import ConfigError, SubmissionError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled
-from bev.evaluation.scores import Scores
+from bev.evaluation.scores import EVALUATE_AGAIN, Scores
 from bev.files import replacing
 from bev.models import DetectorConfig, HeadConfig
+from bev.plain_json import read_json
 
 
 def total(samples: Mapping[str, np.ndarray]) -> np.ndarray:
     """Sum of the numbers of all samples."""
     summed: Any = sum(samples.values())
     return summed
+
+
+def _counts(content: dict) -> dict[str, np.ndarray]:
+    """Arrays of numbers, by sample token, in the content of a file."""
+    counts = {token: np.array(row) for token, row in content["samples"].items()}
+    if any(one.dtype.kind not in "iuf" for one in counts.values()):
+        raise TypeError("a sample has something else than numbers")
+    return counts
 
 
 class SampleSums(Evaluator):
@@ -112,8 +121,8 @@ class SampleSums(Evaluator):
         path = self._file(folder)
         if not path.is_file():
             return {}
-        content = json.loads(path.read_bytes())["samples"]
-        return {token: np.array(numbers) for token, numbers in content.items()}
+
+        return read_json(path, _counts, SubmissionError, EVALUATE_AGAIN)
 
     def _scores(self, samples: Mapping[str, np.ndarray]) -> Scores:
         figures = self.figures(total(samples)) if samples else {}

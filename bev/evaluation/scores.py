@@ -1,12 +1,15 @@
 """Scores of one head on one split."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bev.errors import SubmissionError
+from bev.plain_json import read_json
+
 # Files that an evaluation of boxes writes, in the format of the devkit.
 SUMMARY, DETAILS = "metrics_summary.json", "metrics_details.json"
+EVALUATE_AGAIN = "delete it, and evaluate again."  # if one of them cannot be read
 
 
 @dataclass(frozen=True)
@@ -32,4 +35,5 @@ def read_details(out_dir: Path | str) -> dict[str, dict[str, list[float]]]:
         For each ``class:distance`` (e.g. ``car:0.5``): ``recall``, ``precision``, ``confidence``
         and the five errors, each 101 numbers over recall 0 to 1.
     """
-    return json.loads((Path(out_dir) / DETAILS).read_bytes())
+    path = Path(out_dir) / DETAILS
+    return read_json(path, lambda content: content, SubmissionError, EVALUATE_AGAIN)

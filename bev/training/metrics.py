@@ -19,6 +19,7 @@ from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import Evaluation, described, headline
 from bev.evaluation.table import Result
 from bev.models.detector import Prediction
+from bev.paths import file_name
 from bev.training.workers import shared_collate
 
 
@@ -140,7 +141,7 @@ class ValidationMetrics(Callback):
         split = data.splits[1]
         try:
             self.source = self.source or data.source.open(data)
-            place = EvaluatedSplit(self.source, split, self.run / "evaluation" / split)
+            place = EvaluatedSplit(self.source, split, self.run / "evaluation" / file_name(split))
             result = self._running.compute(place)
         except Exception as error:
             result = self._running.result

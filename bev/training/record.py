@@ -8,8 +8,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bev.data.dataset import KeyFrames
+from bev.errors import ConfigError
 from bev.files import replacing
 from bev.models import Detector
+from bev.plain_json import read_json
+from bev.serialization import from_plain
 from bev.training.checkpoint.loading import read_checkpoint
 from bev.training.settings import TrainConfig
 
@@ -48,8 +51,14 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
-        """Read the record of a finished run."""
-        return cls(**json.loads((folder / RECORD).read_text()))
+        """Read the record of a finished run.
+
+        Raises:
+            ConfigError: if it is damaged.
+        """
+        path = folder / RECORD
+        remedy = "delete it, and resume the run (--resume auto) to write it again."
+        return read_json(path, lambda x: from_plain(cls, x, str(path)), ConfigError, remedy)
 
 
 @torch.no_grad()

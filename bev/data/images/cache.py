@@ -41,7 +41,7 @@ from jaxtyping import UInt8
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.images.loading import decode
 from bev.errors import DataError
-from bev.files import PARTIAL, replacing
+from bev.files import PARTIAL, open_plain, replacing
 
 FORMAT = 3  # increment with every change of the content or the naming of entries
 _HEADER = struct.Struct("<qqqq")  # the source's size and time, the image's height and width
@@ -77,7 +77,7 @@ class ImageCache:
         places = cache_places(root, "images")
         for place in places:
             folder = place / f"format-{FORMAT}"
-            if may_write(folder):
+            if may_write(place) and may_write(folder):
                 cache = cls(folder, limit, root, owner(place, root))
                 cache._tidy()
                 return cache
@@ -123,6 +123,8 @@ class ImageCache:
             if self.full:
                 return
             entry.parent.mkdir(exist_ok=True)
+            if entry.parent.is_symlink():
+                return
             with replacing(entry) as partial:
                 partial.write_bytes(content)
             _write_count(record, used)
@@ -130,7 +132,7 @@ class ImageCache:
     @contextmanager
     def _record(self) -> Iterator[IO[bytes]]:
         """Open the record of the total size, locked if the file system supports locks."""
-        descriptor = os.open(self.folder / _RECORD, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = open_plain(self.folder / _RECORD, os.O_RDWR | os.O_CREAT)
         with os.fdopen(descriptor, "rb+") as record, locked(record):
             yield record
 
@@ -139,7 +141,11 @@ class ImageCache:
         text = record.read()
         if len(text) == _DIGITS and text.isdigit():
             return int(text)
-        return sum(_size(entry) for entry in self.folder.glob("??/[!.]*"))
+        return sum(map(_size, self._files("[!.]*")))
+
+    def _files(self, pattern: str) -> Iterator[Path]:
+        folders = (folder for folder in self.folder.glob("??") if not folder.is_symlink())
+        return (file for folder in folders for file in folder.glob(pattern))
 
     def _tidy(self) -> None:
         """Remove files left by killed processes and recount the bytes, at most once a day."""
@@ -147,7 +153,7 @@ class ImageCache:
             if not _is_old(self.folder / _RECORD):
                 return
             with self._record() as record:
-                for partial in filter(_is_old, self.folder.glob(f"??/{PARTIAL}*")):
+                for partial in filter(_is_old, self._files(f"{PARTIAL}*")):
                     partial.unlink()
                 record.truncate(0)
                 _write_count(record, self._used(record))
@@ -162,12 +168,12 @@ def _write_count(record: IO[bytes], used: int) -> None:
 
 
 def _is_old(path: Path) -> bool:
-    return path.stat().st_mtime + _DAY < time.time()
+    return path.lstat().st_mtime + _DAY < time.time()
 
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except OSError:
         return 0
 
@@ -175,10 +181,14 @@ def _size(path: Path) -> int:
 def _load(entry: Path, source: tuple[int, int]) -> np.ndarray | None:
     """The pixels of an entry, or None if the entry is incomplete or the image file has changed."""
     try:
-        content = np.fromfile(entry, np.uint8)
+        if entry.parent.is_symlink():
+            return None
+        with os.fdopen(open_plain(entry, os.O_RDONLY), "rb") as file:
+            content = np.fromfile(file, np.uint8)
         *saved_source, height, width = _HEADER.unpack_from(content.data)
         pixels = content[_HEADER.size :]
         valid = tuple(saved_source) == source and len(pixels) == height * width * 3
+        valid &= height > 0 and width > 0
     except (OSError, struct.error):
         return None
     return pixels.reshape(height, width, 3) if valid else None

@@ -7,6 +7,7 @@ memory pages. Radar rows of ``sample_data`` are omitted; the number of radar poi
 kept.
 """
 
+import stat
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -175,5 +176,7 @@ def find(tokens: np.ndarray, by_token: np.ndarray, wanted: np.ndarray) -> np.nda
 
 
 def _map(path: Path) -> np.ndarray:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(f"{path.name} is not a regular file")
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped.view(np.ndarray)  # np.memmap itself is slow to slice

@@ -19,6 +19,7 @@ the same index, and the first to finish provides it.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,11 +32,15 @@ from bev.cores import usable_cores
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
-from bev.errors import DataError
-from bev.files import PARTIAL, replacing
+from bev.errors import DataError, shown
+from bev.files import PARTIAL, open_plain, replacing
+from bev.paths import inside
+from bev.plain_json import load_json
 
 FORMAT = 5  # increment with every change of the columns' content
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # followed by the job
+_LONGEST_RECORD = 1 << 16  # bytes
+_KEY = re.compile("[0-9a-f]{32}")  # name of an index
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
 
 
@@ -52,14 +57,17 @@ def open_index(root: Path, version: str) -> Index:
     """
     folder = _tables_folder(root, version)
     places = cache_places(root, "index")
-    for place in places:
-        if (recorded := _recorded(place, folder)) is not None:
+    for number in range(len(places)):
+        if (recorded := _recorded(places[: number + 1], folder)) is not None:
             return Index(recorded, root, version)
-    for place in filter(may_write, places):
-        try:
-            lock = (place / "lock").open("a")
-        except OSError:  # the file belongs to another user
+    for number, place in enumerate(places):
+        if not may_write(place):
             continue
+        try:
+            lock = os.fdopen(open_plain(place / "lock", os.O_WRONLY | os.O_CREAT), "w")
+        except OSError:  # the file belongs to another user, or is a link
+            continue
+        known = places[: number + 1]
         with lock, locked(lock) as held:
             if held:  # no other process is building, so partial files are from killed processes
                 for partial in place.glob(f"{PARTIAL}*"):
@@ -67,7 +75,7 @@ def open_index(root: Path, version: str) -> Index:
                     with suppress(OSError):
                         partial.unlink()
             # Another process may have built it while this one waited.
-            built = _recorded(place, folder) or _build(places, place, folder)
+            built = _recorded(known, folder) or _build(known, folder)
             return Index(built, root, version)
     raise DataError(
         f"No location for the index of {folder} is writable"
@@ -76,7 +84,10 @@ def open_index(root: Path, version: str) -> Index:
 
 
 def _tables_folder(root: Path, version: str) -> Path:
-    folder = root / version
+    try:
+        folder = inside(root, version or ".")
+    except ValueError as error:
+        raise DataError(f"Data root {root} has no version {shown(version)}: it {error}.") from error
     if not root.is_dir():
         remedy = f"set --data.root to a folder that contains {version}/, samples/ and maps/."
         if version == "v1.0-synthetic":
@@ -97,24 +108,44 @@ def _tables_folder(root: Path, version: str) -> Path:
     return folder
 
 
-def _recorded(place: Path, folder: Path) -> Path | None:
-    """The recorded index of a folder of tables, or None if the tables have changed since."""
+def _recorded(places: list[Path], folder: Path) -> Path | None:
+    """The recorded index of a folder of tables, or None if the tables have changed since.
+
+    Args:
+        places: cache that has the record, after those that the record may name an index of: a
+            user's cache names indexes of the shared one, which must not name a user's.
+        folder: folder of the tables.
+    """
+    place = places[-1]
     try:
-        record = json.loads(_record_file(place, folder).read_bytes())
+        with os.fdopen(open_plain(_record_file(place, folder), os.O_RDONLY), "rb") as file:
+            record = load_json(file.read(_LONGEST_RECORD))
         index, state = place / record["index"], record["tables"]
         touched = max(time for _, *times in state.values() for time in times)
         good = record["format"] == FORMAT and touched + _TICK < record["hashed"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return None  # missing, or not written by this program: it will be rewritten
-    return index if good and state == _state(folder) and index.is_dir() else None
+    known = index.parent in (place, *(other.absolute() for other in places))
+    known &= _KEY.fullmatch(index.name) is not None
+    return index if good and known and state == _state(folder) and _is_index(index) else None
 
 
-def _build(places: list[Path], place: Path, folder: Path) -> Path:
-    """Hash the tables, build their index if no cache has it, and record it (under the lock)."""
-    hashed, state = time.time_ns(), _state(folder)
+def _is_index(index: Path) -> bool:
+    """Return whether a path is a folder in a cache folder, and neither is a link."""
+    return index.is_dir() and not (index.is_symlink() or index.parent.is_symlink())
+
+
+def _build(places: list[Path], folder: Path) -> Path:
+    """Hash the tables, build their index if no cache has it, and record it (under the lock).
+
+    See :func:`_recorded` for the arguments.
+    """
+    place, hashed, state = places[-1], time.time_ns(), _state(folder)
     hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}
     key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()[:32]
-    index = next((p / key for p in places if os.path.isdir(p / key)), place / key)
+    index = next((p / key for p in places if _is_index(p / key)), place / key)
+    if index.is_symlink():
+        index.unlink()
     if not index.is_dir():
         # A unique name: a build process whose parent was killed may still write to an older one.
         partial = place / f"{PARTIAL}{os.getpid()}-{hashed}"

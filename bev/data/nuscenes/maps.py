@@ -7,7 +7,6 @@ devkit's reader is not used, because it needs every layer, supports only four ci
 to whole pixels.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,12 +16,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from shapely import get_parts, make_valid
+from shapely.errors import ShapelyError
 from shapely.geometry import LineString, Polygon
 from torch import Tensor
 
 from bev.data.nuscenes.classes import DIVIDER, LAYERS
-from bev.errors import DataError
+from bev.errors import DataError, shown
 from bev.geometry import Polygons
+from bev.paths import file_name
+from bev.plain_json import load_json
 
 _DIVIDERS = ("road_divider", "lane_divider")
 _ARC = 4  # edges per quarter circle at the round ends of lines
@@ -103,7 +105,13 @@ class MapLayers:
                 f"Scene {scene} of {self.root} has no log with a location, so its map is unknown;"
                 " remove the map layers from --data.polygons.layers."
             )
-        path = self.root / "maps" / "expansion" / f"{self.locations[scene]}.json"
+        location = self.locations[scene]
+        if file_name(location) != location:
+            raise DataError(
+                f"Scene {scene} of {self.root} has the location {shown(location)}, which is not the"
+                " name of a map; correct log.json, or download the tables again."
+            )
+        path = self.root / "maps" / "expansion" / f"{location}.json"
         return read_layers(path, tuple(self.layers), self.line_width)
 
 
@@ -117,15 +125,21 @@ def scene_locations(root: Path, version: str) -> dict[str, str]:
     for table in ("scene", "log"):
         path = root / version / f"{table}.json"
         try:
-            rows[table] = json.loads(path.read_bytes())
+            rows[table] = load_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(
                 f"Table {path}, which is needed for the maps of the scenes, cannot be read"
                 f" ({error}); download it again."
             ) from error
-    places = {log["token"]: log.get("location", "") for log in rows["log"]}
-    found = {scene["name"]: places.get(scene.get("log_token"), "") for scene in rows["scene"]}
-    return {name: place for name, place in found.items() if place}
+    try:
+        places = {log["token"]: log.get("location", "") for log in rows["log"]}
+        found = {scene["name"]: places.get(scene.get("log_token"), "") for scene in rows["scene"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"Table scene or log in {root / version}, which are needed for the maps of the scenes,"
+            f" has a row without token or name ({error!r}); download it again."
+        ) from error
+    return {name: place for name, place in found.items() if place and isinstance(place, str)}
 
 
 @cache
@@ -146,11 +160,16 @@ def read_layers(
             else _layer(_polygons(tables, nodes, layer))
             for layer in layers
         )
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise DataError(
-            f"Map expansion {path} lacks {error}, which layers {', '.join(layers)} need; download"
-            " its version 1.3 again."
+            f"Map expansion {path} lacks {shown(error.args[0])}, which layers {', '.join(layers)}"
+            " need; download its version 1.3 again."
         ) from error
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, ShapelyError) as e:
+        raise DataError(
+            f"Map expansion {path} is damaged ({' '.join(str(e).split())[:200]}), which layers"
+            f" {', '.join(layers)} need; download its version 1.3 again."
+        ) from e
 
 
 def _layer(polygons: Sequence[Polygon]) -> LayerPolygons:
@@ -188,11 +207,14 @@ def _read(path: Path) -> dict:
             " evaluation with --data.layers and the remaining layers."
         )
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
+        tables = load_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(
             f"Map expansion {path} cannot be read ({error}); download it again."
         ) from error
+    if not isinstance(tables, dict):
+        raise DataError(f"Map expansion {path} is not a mapping of tables; download it again.")
+    return tables
 
 
 def _tokens(row: dict) -> list[str]:

@@ -12,6 +12,7 @@ from bev.data.nuscenes.boxes import pose_matrix
 from bev.data.nuscenes.index import NO_ROW, Index, reference_row
 from bev.errors import DataError
 from bev.geometry import KannalaBrandt, Lens, Pinhole
+from bev.paths import inside
 
 CAMERAS = (
     "CAM_FRONT_LEFT",
@@ -94,5 +95,17 @@ def global_from_ego_at(index: Index, row: int) -> np.ndarray:
 
 
 def file_of(index: Index, row: int) -> Path:
-    """File of a ``sample_data`` row."""
-    return index.root / index.sample_data.filename[row].decode()
+    """File of a ``sample_data`` row.
+
+    Raises:
+        DataError: if the name leads outside of the data root, in an index that was not built from
+            these tables.
+    """
+    name = index.sample_data.filename[row].decode()
+    try:
+        return inside(index.root, name)
+    except ValueError as error:
+        raise DataError(
+            f"The index {index.folder} names the file {name!r}, which {error}; delete the index,"
+            " and it is built again."
+        ) from error

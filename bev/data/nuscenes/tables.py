@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bev.errors import DataError
+from bev.errors import DataError, shown
+from bev.paths import check_inside
 
 REQUIRED = object()
 _CHUNK = 256  # rows per chunk, which should fit into the CPU cache
+_LONGEST = 512  # bytes of a text
 _BETWEEN_ROWS = re.compile(r"[\s,]*")
 
 
@@ -65,6 +67,7 @@ class Column:
             except TypeError:  # numbers as tokens, or null for a missing neighbour
                 is_token = bool(self.target) or name == "token"
                 values = [self._encoded(value, is_token) for value in values]
+            _check_bytes(values)
         column = np.array(values, self.dtype)
         if rows and column.shape[1:] != self.shape:
             raise ValueError(f"not of shape {self.shape}")
@@ -84,6 +87,14 @@ class Column:
         """Mask of tokens that are missing in the target table (negative row) but needed."""
         needed = tokens != b"" if self.needed == "named" else self.needed == "all"
         return (rows < 0) & needed
+
+
+def _check_bytes(values: list[bytes]) -> None:
+    """Reject what a column cannot hold: long text would widen all of it, and NumPy drops nulls."""
+    if max(map(len, values), default=0) > _LONGEST:
+        raise ValueError(f"longer than {_LONGEST} bytes")
+    if b"\0" in b"".join(values):
+        raise ValueError("a null character")
 
 
 def _coefficients(numbers: list[float] | None) -> list[float]:
@@ -126,7 +137,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "token": _TEXT, **_neighbours("sample_data", "none"),
         **_references("sample", "ego_pose", "calibrated_sensor"),
         "timestamp": _TIME, "is_key_frame": Column("?"),
-        "height": _NUMBER, "width": _NUMBER, "filename": _TEXT,
+        "height": _NUMBER, "width": _NUMBER, "filename": Column(convert=check_inside),
     },
     "ego_pose": {"token": _TEXT, **_POSE},
     "sample": {
@@ -222,7 +233,7 @@ def _rows(text: str, fault: Callable[[str], object]) -> Iterator[tuple[dict, int
             return
         try:
             row, end = decode(text, position)
-        except ValueError:
+        except (ValueError, RecursionError):
             place = f"character {position} of {len(text)}"
             fault(f" is damaged or truncated at {place}; download it again.")
             return
@@ -244,10 +255,11 @@ def _columns(
                 yield from _columns(table, [row], fault)
             return
         row, field = rows[0], column.field or name
-        token, value = repr(row)[:80], "missing"
+        token, value = shown(row)[:80], "missing"
         if isinstance(row, dict):
             token, value = row.get("token", "without token"), row.get(field, value)
+            token = token[:80] if isinstance(token, str) else shown(token)
         fault(
-            f", row {token}: {field} is {value!r}, which cannot be used ({type(error).__name__}:"
-            f" {error}); correct the row or download the table again."
+            f", row {token}: {field} is {shown(value)}, which cannot be used"
+            f" ({type(error).__name__}: {str(error)[:200]}); correct the row or download the table again."
         )

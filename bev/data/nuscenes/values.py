@@ -18,14 +18,17 @@ import numpy as np
 
 Columns = Mapping[str, np.ndarray]
 POSE = ("translation", "rotation")
+_FARTHEST = 1e8  # metres; further than any coordinate on Earth, in any projection
 _MIN_LENGTH = 1e-6  # of a quaternion with a defined direction
 _UNIT_TOLERANCE = 1e-3  # quaternions rounded to three decimals stay below
 _SINGULAR = 1e-6  # determinant of camera_intrinsic relative to its largest entry, squared
 
 
 def no_pose(columns: Columns) -> np.ndarray:
-    """(n,) whether ``translation`` or ``rotation`` is not finite, or the quaternion is zero."""
-    return ~(np.isfinite(columns["translation"]).all(axis=1) & (_length(columns) > _MIN_LENGTH))
+    """(n,) whether ``translation`` is no place, or the quaternion is zero or not finite."""
+    length = _length(columns)
+    is_place = (np.abs(columns["translation"]) < _FARTHEST).all(axis=1)  # false for NaN
+    return ~(is_place & (length > _MIN_LENGTH) & np.isfinite(length))
 
 
 def not_unit(columns: Columns) -> np.ndarray:
@@ -92,4 +95,6 @@ def described(columns: Columns, row: int, fields: Sequence[str]) -> str:
 def _length(columns: Columns) -> np.ndarray:
     """Length of the quaternion; 0 where a number is not finite."""
     rotation = columns["rotation"]
-    return np.where(np.isfinite(rotation).all(axis=1), np.sqrt((rotation**2).sum(axis=1)), 0.0)
+    with np.errstate(over="ignore"):
+        length = np.sqrt((rotation**2).sum(axis=1))
+    return np.where(np.isfinite(rotation).all(axis=1), length, 0.0)

@@ -25,8 +25,9 @@ from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.detection.matches import Matches, match_classes
 from bev.evaluation.nuscenes.ground_truth import counted, gt_boxes_of
 from bev.evaluation.nuscenes.results import read_results
-from bev.evaluation.scores import DETAILS, SUMMARY, Scores
+from bev.evaluation.scores import DETAILS, EVALUATE_AGAIN, SUMMARY, Scores
 from bev.files import replacing
+from bev.plain_json import read_json
 
 SUBMISSION = "results_nusc.json"
 
@@ -218,7 +219,8 @@ def evaluate_submission(
 
 def read_metrics(out_dir: Path | str) -> Metrics:
     """Read the metrics that an evaluation wrote to ``out_dir``."""
-    return Metrics.from_summary(json.loads((Path(out_dir) / SUMMARY).read_bytes()))
+    path = Path(out_dir) / SUMMARY
+    return read_json(path, Metrics.from_summary, SubmissionError, EVALUATE_AGAIN)
 
 
 def _write_json(path: Path, content: dict) -> None:

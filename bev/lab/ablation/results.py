@@ -10,6 +10,7 @@ from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.bootstrap import REPLICATES, Score, draws, interval, replicate
 from bev.evaluation.evaluation import evaluators
 from bev.lab.ablation.study import Run
+from bev.paths import file_name
 from bev.training.record import RunRecord
 
 Unit = Literal["samples", "scenes"]
@@ -131,13 +132,15 @@ def _evaluated(run: Run) -> EvaluatedSplit:
     """Split and folder of a run's final evaluation."""
     data = run.config.data
     split = data.splits[1]
-    return EvaluatedSplit(data.source.open(data), split, run.folder / "evaluation" / split)
+    return EvaluatedSplit(
+        data.source.open(data), split, run.folder / "evaluation" / file_name(split)
+    )
 
 
 def _figures(run: Run) -> dict[str, float]:
     """Figures of all heads in a run's final evaluation, read from its files."""
     heads = evaluators(run.config.model, run.config.data).values()
-    folder = run.folder / "evaluation" / run.config.data.splits[1]
+    folder = run.folder / "evaluation" / file_name(run.config.data.splits[1])
     return {
         name: value for evaluator in heads for name, value in evaluator.read(folder).figures.items()
     }

@@ -9,12 +9,13 @@ import argparse
 import json
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ from bev.errors import WeightsError
 from bev.files import replacing
 from bev.models.weights.parts import unknown_part, within, within_any
 from bev.models.weights.report import Mismatch, WeightsReport
+from bev.plain_json import load_json
 
 # Keys under which training programs store the weights in a checkpoint, averaged weights first.
 _CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -46,8 +48,9 @@ def read_file(path: Path) -> Any:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            config = {CONFIG: json.loads(metadata[CONFIG])} if CONFIG in metadata else {}
+            config = {CONFIG: load_json(metadata[CONFIG])} if CONFIG in metadata else {}
             return current_tensors({"state_dict": state, **config})
+        _check_archive(path)
         # Checkpoints of timm's training script contain its command line arguments.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return current_tensors(torch.load(path, map_location="cpu", weights_only=True))
@@ -60,8 +63,26 @@ def read_file(path: Path) -> Any:
             else "it is not a torch file, or damaged"
         )
         raise WeightsError(f"Weights file {path} cannot be read: {why}.") from error
-    except (RuntimeError, EOFError, OSError, ValueError, SafetensorError) as error:
+    # Both readers run over bytes of any content, so damage may surface as any error.
+    except Exception as error:
         raise WeightsError(f"Weights file {path} cannot be read ({first_line(error)}).") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Check the parts of a torch file against their checksums, which torch itself ignores.
+
+    Raises:
+        ValueError: if a part is damaged or compressed, as torch writes none and a few bytes could
+            stand for gigabytes; also for another file in zip format than torch's.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # torch's format before 1.6, or no torch file
+    with zipfile.ZipFile(path) as parts:
+        for part in parts.infolist():
+            if part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size:
+                raise ValueError(f"its part {part.filename[:80]} is compressed")
+        if damaged := parts.testzip():
+            raise ValueError(f"its part {damaged[:80]} is damaged")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -243,4 +264,4 @@ def _unwrapped(name: str) -> str:
 def first_line(error: Exception) -> str:
     """First line of the message of an error from another library."""
     text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return text.splitlines()[0][:300] if text else type(error).__name__

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 
 from bev.config import Experiment
-from bev.errors import CheckpointError, ConfigError, WeightsError
+from bev.errors import BevError, CheckpointError, ConfigError, WeightsError, shown
 from bev.models import Detector
 from bev.models.weights.loading import read_file, write_weights
 from bev.serialization import UnknownClassError, differences, from_plain, to_plain
+from bev.training.checkpoint.bounded import build_bounded
 
 # Settings in the saved states of the optimiser and the schedule: new values would have no effect.
 _OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")
@@ -47,8 +48,12 @@ def load_checkpoint(path: Path, flip_tta: bool = False) -> tuple[Experiment, Det
     config = _experiment(content, path)
     # The weights come from the checkpoint, so pretrained ones are not downloaded.
     model = dataclasses.replace(config.model, backbone=config.model.backbone.without_weights())
-    detector = dataclasses.replace(model, flip_tta=flip_tta or model.flip_tta).build()
     weights = _detector_weights(content)
+    model = dataclasses.replace(model, flip_tta=flip_tta or model.flip_tta)
+    try:
+        detector = build_bounded(model, weights)
+    except BevError as error:
+        raise CheckpointError(f"Checkpoint {path}: {error}") from error
     fault = _misfit(detector.state_dict(), weights)
     if fault:
         raise CheckpointError(f"Checkpoint {path} does not fit the model of its config: {fault}.")
@@ -82,11 +87,30 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = read_file(path)
     except WeightsError as error:
         raise CheckpointError(f"Checkpoint {path} cannot be used. {error}") from error
-    if not isinstance(content, dict) or not {"config", "state_dict"} <= set(content):
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or "config" not in content:
         raise CheckpointError(
             f"Checkpoint {path} contains no config and state_dict; it is not a bevlab checkpoint."
         )
+    for name, value in state.items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor) and _is_whole(value)):
+            raise CheckpointError(
+                f"Checkpoint {path} has {shown(name)} in its state_dict, which is no named tensor;"
+                " it is not a bevlab checkpoint."
+            )
+        if not value.isfinite().all():
+            raise CheckpointError(
+                f"Checkpoint {path} has numbers in {name[:200]} that are not finite, so it predicts"
+                " nothing; use an earlier checkpoint."
+            )
     return content
+
+
+def _is_whole(value: torch.Tensor) -> bool:
+    """True for a tensor that holds each of its numbers, not one for many of them."""
+    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def home_of(path: Path) -> Path:
@@ -141,6 +165,12 @@ def check_resumable(path: Path, config: Experiment, ranks: int = 1) -> None:
             f" {'; '.join(differing)}. Resume it with its own config."
         )
     position = content.get("KeyFrameData", {"batches": 0})
+    states = [content.get(name) for name in ("optimizer_states", "lr_schedulers", "loops")]
+    if None in states or not (isinstance(position, dict) and {"batches"} <= set(position)):
+        raise CheckpointError(
+            f"Checkpoint {path} lacks the state of the optimizer or of the data, so a run cannot"
+            " resume from it; start a new one from its weights (--train.init.weights)."
+        )
     if position["batches"]:
         differing = [
             f"{part}.{name} was {before}, now {now}"
@@ -163,7 +193,7 @@ def _experiment(content: dict[str, Any], path: Path) -> Experiment:
         return from_plain(Experiment, content["config"])
     except UnknownClassError as error:
         code = content.get("code")
-        named = ", ".join(map(str, code)) if isinstance(code, list) else ""
+        named = ", ".join(map(str, code))[:200] if isinstance(code, list) else ""
         where = f" It was trained with {named}." if named else ""
         raise CheckpointError(f"Checkpoint {path}: {error}{where}") from error
     except ConfigError as error:

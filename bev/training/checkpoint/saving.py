@@ -15,7 +15,9 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from bev.errors import CheckpointError
 from bev.files import replacing
+from bev.plain_json import read_json
 from bev.training.checkpoint.io import raise_fault
 from bev.training.checkpoint.signals import Stopped, StopSignals
 from bev.training.limits import ends_step
@@ -156,13 +158,25 @@ class BestCheckpoint(ModelCheckpoint):
         """Return an empty state: the score is kept in a file."""
         return {}
 
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._recorded()  # an unreadable record of an earlier part of the run ends this one at once
+
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Return whether a score is above the recorded one, or there is none yet."""
-        best = json.loads(self.record.read_text()) if self.record.exists() else {}
-        better = current is not None and (
-            self.figure not in best or bool(current > best[self.figure])
-        )
+        best = self._recorded()
+        better = current is not None and (best is None or bool(current > best))
         return trainer.strategy.broadcast(better)
+
+    def _recorded(self) -> float | None:
+        """The score of ``best.ckpt``; None without a record of this score."""
+        if not self.record.exists():
+            return None
+        return read_json(
+            self.record,
+            lambda entry: float(entry[self.figure]) if self.figure in entry else None,
+            CheckpointError,
+            "the best checkpoint is unknown; delete it, and the next validation writes both again.",
+        )
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         score = trainer.callback_metrics[f"val/{self.figure}"]

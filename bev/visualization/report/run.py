@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from bev.data.dataset import KeyFrames
+from bev.paths import file_name
 from bev.training.run import FinishedRun
 from bev.visualization.canvas import save_png
 from bev.visualization.prediction import draw_prediction, spread
@@ -27,7 +28,7 @@ def report_run(run: FinishedRun, notice: str = "") -> Path:
         subtitle=str(folder),
         notice=notice,
         result=result,
-        curves=draw_evaluation(folder / "evaluation" / split),
+        curves=draw_evaluation(folder / "evaluation" / file_name(split)),
         pictures=draw_samples(run),
         config_text=(folder / "config.yaml").read_text(),
     )
@@ -43,5 +44,5 @@ def draw_samples(run: FinishedRun) -> list[Path]:
     paths = []
     for index, frame in enumerate(chosen):
         sheet = draw_prediction(model, frame, data[index].to(device), title=run.config.name)
-        paths.append(save_png(sheet, run.folder / "pictures" / f"{frame.token}.png"))
+        paths.append(save_png(sheet, run.folder / "pictures" / f"{file_name(frame.token)}.png"))
     return paths

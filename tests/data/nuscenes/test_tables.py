@@ -106,3 +106,18 @@ def test_faults_can_be_collected(tmp_path):
     (tmp_path / "sensor.json").write_text("{}")
     columns, _ = read_table(tmp_path, "sensor", on_fault=faults.append)
     assert len(columns["token"]) == 0 and "not a list of rows" in faults[-1]
+
+
+@pytest.mark.parametrize(
+    "value", ['"' + "x" * 100_000 + '"', "9" * 4000, "[" * 20_000 + "]" * 20_000, '"a\\u0000b"']
+)
+def test_a_value_of_any_kind_ends_in_a_short_message(tmp_path, value):
+    """A token of 100 kB would widen the whole column, and the parser cannot follow deep lists."""
+    for table, row in (
+        ("sensor", f'[{{"token": {value}, "channel": "", "modality": ""}}]'),
+        ("ego_pose", f'[{{"token": "a", "translation": {value}, "rotation": [1, 0, 0, 0]}}]'),
+    ):
+        (tmp_path / f"{table}.json").write_text(row)
+        with pytest.raises(DataError) as caught:
+            read_table(tmp_path, table)
+        assert len(str(caught.value)) < 1000
