@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from own_data import VERSION, write_own_data
 
-from bev.data.images.cache import ImageCache
+from bev.data.images.cache import FORMAT, ImageCache
 from bev.data.images.loading import decode
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import DataError
@@ -60,7 +60,7 @@ def test_a_cache_folder_that_is_a_link_is_not_used(root, outside, tmp_path):
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_a_lock_or_record_that_is_no_file_is_left_alone(root, outside, tmp_path, kind):
     plant(kind, root / ".index" / "lock", outside)
-    plant(kind, root / ".images" / "format-2" / "bytes", outside)
+    plant(kind, root / ".images" / f"format-{FORMAT}" / "bytes", outside)
     assert open_index(root, VERSION).folder.parent == tmp_path / "mine" / "bev" / "index"
     image = next(root.glob("samples/*/*.jpg"))
     assert (ImageCache.open(root, 1 << 30).decode(image) == decode(image)).all()
