@@ -22,6 +22,7 @@ import yaml
 from ground_truth import gt_submission
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from mutations import as_json, changed, damaged, retyped
 from own_data import CAMERAS, VERSION, write_own_data
 from safetensors.torch import save
 from shrunken import shrunken
@@ -48,8 +49,6 @@ from bev.training.checkpoint.saving import BestCheckpoint
 from bev.training.record import RunRecord
 from bev.training.settings_check import check_settings
 from bev.visualization.check import draw_check
-
-from mutations import as_json, changed, damaged, retyped
 
 
 class Target(NamedTuple):

@@ -7,7 +7,14 @@ from targets import TARGETS
 from watch import fuzz, inside
 
 # Inputs by target: of every run of the tests, and of the slow one.
-FEW = {"tables": 6, "results": 25, "configs": 10, "images": 40, "checkpoints": 6, "command lines": 4}
+FEW = {
+    "tables": 6,
+    "results": 25,
+    "configs": 10,
+    "images": 40,
+    "checkpoints": 6,
+    "command lines": 4,
+}
 MANY = {
     "tables": 2000, "results": 5000, "configs": 3000, "images": 5000, "checkpoints": 2000,
     "command lines": 2000,

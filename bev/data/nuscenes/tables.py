@@ -261,5 +261,6 @@ def _columns(
             token = token[:80] if isinstance(token, str) else shown(token)
         fault(
             f", row {token}: {field} is {shown(value)}, which cannot be used"
-            f" ({type(error).__name__}: {str(error)[:200]}); correct the row or download the table again."
+            f" ({type(error).__name__}: {str(error)[:200]}); correct the row or download the"
+            " table again."
         )
