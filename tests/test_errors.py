@@ -122,6 +122,7 @@ def test_names_do_not_control_the_terminal(capsys):
 @pytest.mark.parametrize(
     "value",
     ["x" * 10**6, 2**10**6, [[[[[[1]]]]]] * 10**5, {n: n for n in range(10**5)}, Broken()],
+    ids=["text", "number", "lists", "mapping", "object"],
 )
 def test_any_value_is_shown_in_a_line(value):
     assert len(shown(value)) <= 400 and "\n" not in shown(value)
