@@ -44,10 +44,13 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def is_cut_off(data: bytes) -> bool:
-    """Return whether a file is a JPEG without an end marker; bytes behind the marker are allowed.
+    """Return whether a file is a JPEG or PNG without its end; bytes behind the end are allowed.
 
-    The decoder silently fills the missing part of a truncated JPEG with grey.
+    The decoder silently fills the missing part of a truncated JPEG with grey, and reserves memory
+    for the length that a chunk of a PNG claims.
     """
+    if data[:8] == _PNG:
+        return not _has_png_end(data)
     if not is_jpeg(data) or data[-2:] == bytes((0xFF, _END)):
         return False
     return all(marker != _END for marker, _ in _segments(data))
@@ -69,6 +72,17 @@ def orientation(data: bytes) -> int:
         if marker in (_SCAN, _END):
             break
     return UPRIGHT
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Return whether all chunks of a PNG up to the last lie within the file."""
+    place = len(_PNG)
+    while place + 12 <= len(data):
+        kind = data[place + 4 : place + 8]
+        place += 12 + int.from_bytes(data[place : place + 4], "big")
+        if kind == b"IEND":
+            return place <= len(data)
+    return False
 
 
 def _size_by_pillow(data: bytes) -> tuple[int, int] | None:

@@ -173,7 +173,7 @@ class BestCheckpoint(ModelCheckpoint):
             return None
         return read_json(
             self.record,
-            lambda entry: float(entry[self.figure]) if self.figure in entry else None,
+            lambda entry: float(entry[self.figure]) if self.figure in entry.keys() else None,
             CheckpointError,
             "the best checkpoint is unknown; delete it, and the next validation writes both again.",
         )
