@@ -192,3 +192,19 @@ def test_what_is_no_regular_file_is_named_and_never_opened(tmp_path):
         with pytest.raises(DataError, match=rf"{path.name} cannot be read \(.+\); restore it"):
             decode(path, 1, SIZE)
         assert fault(path) is fault(path, whole=True) is IMAGE_MISSING
+
+
+def test_a_png_chunk_that_claims_more_than_the_file_is_not_decoded(tmp_path):
+    """The decoder reserved the bytes that it claims, 1.1 GB, before it read them."""
+    path = tmp_path / "a.png"
+    whole = cv2.imencode(".png", np.zeros((96, 160, 3), np.uint8))[1].tobytes()
+    for data in (
+        whole[:33] + (0x7FFFFFFF).to_bytes(4, "big") + whole[37:],  # behind the header
+        whole[:29] + whole[:29],
+        whole[:-1],
+    ):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match="is truncated"):
+            decode(path)
+    path.write_bytes(whole + b"behind the end")
+    assert decode(path).shape == (96, 160, 3)
