@@ -1,8 +1,9 @@
 """Trainings that are killed or stopped anywhere, as whole programs, and resumed.
 
-The weights, the averaged weights and the losses of all steps equal those of an unbroken run, bit
-for bit. The first test kills a training 30 times at random moments: while it starts, trains,
-validates or writes a checkpoint.
+The weights, the averaged weights and the logged losses equal those of an unbroken run, bit for bit;
+a kill in the moment between a checkpoint and its line of the log loses that line. The first test
+kills a training 30 times at random moments: while it starts, trains, validates or writes a
+checkpoint.
 """
 
 import csv
@@ -110,13 +111,14 @@ def losses(folder):
     return found
 
 
-def assert_equal(program, name, expected):
+def assert_equal(program, name, expected, kills=0):
     first, second = (read_checkpoint(program.last(n)) for n in (expected, name))
     assert first["global_step"] == second["global_step"]
     for kind in ("state_dict", "current_model_state"):
         for key, value in first[kind].items():
             assert torch.equal(value, second[kind][key]), (kind, key)
-    assert losses(program.folder(expected)) == losses(program.folder(name))
+    logged, whole = losses(program.folder(name)), losses(program.folder(expected))
+    assert logged.items() <= whole.items() and len(whole) - len(logged) <= kills
 
 
 def end(process, number, group=True):
@@ -154,7 +156,7 @@ def test_a_training_killed_30_times_equals_an_unbroken_one(program, whole):
         steps.append(read_checkpoint(last)["global_step"] if last.exists() else 0)
     assert steps == sorted(steps) and len(set(steps)) > KILLS // 3
     program.finish("killed")
-    assert_equal(program, "killed", whole[1])
+    assert_equal(program, "killed", whole[1], KILLS)
     print(f"{kills} kills after steps {steps}")
 
 
@@ -192,4 +194,4 @@ def test_a_training_whose_worker_or_second_process_is_killed_resumes(
     assert process.exitcode not in (None, 0), program.error(name)
     assert 0 < read_checkpoint(program.last(name))["global_step"]
     program.finish(name, *options)
-    assert_equal(program, name, whole[processes])
+    assert_equal(program, name, whole[processes], 1)
