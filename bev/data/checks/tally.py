@@ -28,7 +28,8 @@ class Tally:
     """Ground truth of a split.
 
     Attributes:
-        scenes, frames: numbers of scenes and key frames.
+        scenes: number of scenes.
+        frames: number of key frames.
         used: number of boxes that are trained on, by class; classes without a box are absent.
         left_out: boxes that are not, by rule; rules that apply to no box are absent.
     """
