@@ -68,6 +68,7 @@ def test_tasks_of_srun_are_the_processes(monkeypatch, tmp_path):
 
 
 def test_more_than_the_machine_has_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [__file__])  # a worker of pytest-xdist has no script
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert machine_faults(TrainConfig(devices=4, threads=4)) == []
     threads, devices = machine_faults(TrainConfig(devices=5, threads=5))
