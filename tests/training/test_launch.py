@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from bev import machine
 from bev.config import Experiment
@@ -35,7 +36,8 @@ STEP = {
 
 @pytest.fixture(autouse=True)
 def on_a_cpu(monkeypatch):
-    """No GPU, and no launcher around the tests."""
+    """No GPU, and no launcher around the tests; the rank of this process is restored."""
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # a strategy sets it, for loggers too
     for name in [n for n in os.environ if n.startswith(("SLURM_", "TORCHELASTIC_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -92,7 +92,6 @@ def test_axis_values_are_parsed_like_command_line_flags():
     [
         ("model.view.chanels=32", "--model.view.channels"),
         ("train.lr=1e-3,fast", "lr=fast"),
-        ("model.grid.x=0 10 3", "3.333 cells"),
         ("data.batch-size=2.5", "--data.batch-size"),
     ],
 )
@@ -100,6 +99,11 @@ def test_errors_in_axes_name_the_flag_or_value(axis, named, capsys):
     with pytest.raises(SystemExit) as stop:
         expanded(axis)
     assert stop.value.code == 2 and named in capsys.readouterr().err
+
+
+def test_errors_of_a_variant_name_it():
+    with pytest.raises(ConfigError, match=r"'x=0 10 3'.*3\.333 cells"):
+        expanded("model.grid.x=0 10 3")
 
 
 @pytest.mark.parametrize(

@@ -222,5 +222,5 @@ def test_the_branches_of_the_pyramid_may_be_narrower():
     kernels = [tuple(m.weight.shape[:2]) for m in pyramid.modules() if hasattr(m, "kernel_size")]
     assert kernels == [(3, 8)] * 5 + [(8, 15)]
     assert pyramid.project[1].num_features == 8
-    with pytest.raises(ConfigError, match="aspp_width >= 0"):
+    with pytest.raises(ConfigError, match="aspp_width is -1"):
         replace(AWARE, aspp_width=-1)
