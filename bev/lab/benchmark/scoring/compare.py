@@ -23,6 +23,16 @@ from bev.lab.benchmark.records import write_csv
 from bev.lab.benchmark.scoring.made_results import write_results
 from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
+# A process counts the memory of the process that it was forked from, so a small one starts it.
+_LAUNCHER = """
+import json, os, sys
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+command = [sys.executable, *sys.argv[1:]]
+process = os.posix_spawn(sys.executable, command, os.environ, file_actions=silent)
+_, status, used = os.wait4(process, 0)
+seconds = used.ru_utime + used.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss]))
+"""
 _MB = 1e6
 _SCENES = 150  # of the split val
 _NAMES = {
@@ -116,16 +126,16 @@ def measure(name: str, place: Place, folder: Path, number: int) -> Row:
 def _run(arguments: Sequence[object], cache: Path) -> tuple[float, float]:
     """CPU seconds and largest resident size (bytes) of a Python process."""
     path = os.pathsep.join([str(Path(bev.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", _LAUNCHER, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "BEV_CACHE": str(cache)},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
     )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    status, seconds, kilobytes = json.loads(done.stdout)
+    if status:
         raise RuntimeError(f"{' '.join(map(str, arguments))} failed; see the output above.")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+    return seconds, kilobytes * 1024
 
 
 def compare(first: Path, second: Path) -> None:
