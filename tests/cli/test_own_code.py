@@ -90,7 +90,8 @@ def test_evaluation_asks_for_the_file_of_the_neck_alone(trained):
     last = done.error.splitlines()[-1]  # libraries may warn before
     assert last.startswith("error: ") and "--import FILE" in last
     assert "It was trained with mine.py" in last
-    isolated.run([*command, "--import", trained / "neck_of_mine.py"])
+    done = isolated.run_forked(*command, "--import", trained / "neck_of_mine.py")
+    assert done.code == 0, done.error
     assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0
 
 
