@@ -32,6 +32,10 @@ def test_all_tables_and_files_exist(devkit, synthetic_world, synthetic_config):
     assert (np.diff(times) == 500_000).all()
 
 
+@pytest.mark.skipif(
+    tuple(map(int, np.__version__.split(".")[:2])) >= (2, 5),
+    reason="nuscenes-devkit 1.2 cannot crop a map with numpy 2.5: int() of an array of one number",
+)
 def test_the_devkit_renders_samples(devkit, tmp_path):
     sample = devkit.sample[1]
     for channel in ("CAM_BACK", LIDAR):
