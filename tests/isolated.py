@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +100,25 @@ def start_forked(
         patch.delenv("MPLBACKEND", raising=False)
         process.start()
     return process
+
+
+def run_ranks(program: Path, processes: int, folder: Path) -> list:
+    """Run ``python PROGRAM FOLDER`` once per rank; what each writes into ``FOLDER/rankN.pt``."""
+    import torch  # after the conftest has chosen the cores
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def process(rank: int) -> Ended:
+        place = {"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        environment = os.environ | {name: str(value) for name, value in place.items()}
+        return run_forked(program, folder, environment=environment)
+
+    with ThreadPoolExecutor(processes) as pool:
+        for done in pool.map(process, range(processes)):
+            assert done.code == 0, done.error[-3000:]
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(processes)]
 
 
 def _be_script(argv: list[str], cwd: str, environment: dict[str, str], folder: str) -> None:

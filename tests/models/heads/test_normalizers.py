@@ -1,33 +1,18 @@
 """Losses of the center head on two processes, against one process with both samples."""
 
-import os
-import socket
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import counting_processes as processes
 import pytest
 import torch
-from isolated import run_forked
+from isolated import run_ranks
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """Results of both processes."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def process(rank):
-        place = {"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = os.environ | {name: str(value) for name, value in place.items()}
-        return run_forked(Path(processes.__file__), folder, environment=environment)
-
-    with ThreadPoolExecutor(processes.PROCESSES) as pool:
-        for done in pool.map(process, range(processes.PROCESSES)):
-            assert done.code == 0, done.error[-3000:]
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(processes.PROCESSES)]
+    return run_ranks(Path(processes.__file__), processes.PROCESSES, folder)
 
 
 def test_numbers_of_boxes_are_means_over_the_processes(ranks):

@@ -1,34 +1,18 @@
 """Training in stages on two processes."""
 
 import copy
-import os
-import socket
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import staged_processes as processes
 import torch
-from isolated import run_forked
+from isolated import run_ranks
 
 from bev.training.optimization.stages import Stages, stage_at
 
 
 def test_two_processes_train_in_stages_like_one_with_both_batches(tmp_path):
     """DDP averages the gradients of each stage's trained parameters, and expects no others."""
-    program = Path(processes.__file__)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def process(rank):
-        place = {"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        environment = os.environ | {name: str(value) for name, value in place.items()}
-        return run_forked(program, tmp_path, environment=environment)
-
-    with ThreadPoolExecutor(processes.PROCESSES) as pool:
-        for done in pool.map(process, range(processes.PROCESSES)):
-            assert done.code == 0, done.error[-3000:]
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(processes.PROCESSES)]
+    ranks = run_ranks(Path(processes.__file__), processes.PROCESSES, tmp_path)
     model = processes.network()
     stages = Stages(model, processes.STAGES)
     before = copy.deepcopy(model.state_dict())
