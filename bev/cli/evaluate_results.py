@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tyro
@@ -111,7 +111,7 @@ def with_displacement(
         return result
     boxes = counted_boxes(submission, index, split, within)
     figures = displacement_figures(boxes, index, displacement)
-    return Result({**result.heads, "displacement": Scores(figures)})
+    return replace(result, heads={**result.heads, "displacement": Scores(figures)})
 
 
 def report(

@@ -1,7 +1,6 @@
 """``bevlab evaluate CHECKPOINT``."""
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from bev.evaluation.evaluation import evaluators
 from bev.evaluation.nuscenes.official import SUBMISSION
 from bev.evaluation.predict import predict
 from bev.evaluation.robustness import Perturbation
+from bev.evaluation.table import Result
 from bev.machine import default_device
 from bev.models import SegmentationHeadConfig
 from bev.serialization import to_plain
@@ -29,18 +29,16 @@ from bev.training.datamodule import make_loader
 from bev.training.settings_check import check_flip_tta
 from bev.training.workers import ending_workers
 
-_NO_DISPLACEMENT = "--displacement needs data in nuScenes format; omit it."
-
 
 @dataclass(frozen=True)
 class Command:
     """Evaluate a split: nuScenes boxes by the official metrics, other heads by their own metrics.
 
     Attributes:
-        source: checkpoint of a run, or results file of a submission (.json).
+        source: checkpoint of a run.
         split: official or custom split; empty for the validation split of the config.
         out: output folder; defaults to evaluation/<split>_<checkpoint>[_<unusual settings>]/ of
-            the run, or to the folder of the results file.
+            the run.
         flip_tta: average predictions over each scene and its mirror image (flip test-time
             augmentation; takes twice the time).
         opencv_figures: evaluate segmented layers of boxes also against polygons filled by OpenCV,
@@ -71,36 +69,14 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
-    evaluate_checkpoint(
-        command.source,
-        command.data,
-        command.split,
-        command.out,
-        command.within,
-        command.displacement,
-        command.rig,
-        command.flip_tta,
-        command.blank,
-        command.opencv_figures,
-    )
+    evaluate(tyro.cli(Command, args=arguments, prog=prog))
 
 
-def evaluate_checkpoint(
-    source: Path,
-    choice: DataChoice,
-    split: str,
-    out: Path | None,
-    within: float,
-    displacement: Sequence[int],
-    rig: Perturbation,
-    flip_tta: bool,
-    blank: bool,
-    opencv_figures: bool = False,
-) -> None:
-    """Run the detector of a checkpoint on a split and compute metrics of its predictions."""
-    config, model = load_checkpoint(source, flip_tta=flip_tta)
-    if opencv_figures:
+def evaluate(command: Command) -> Result:
+    """Run the detector of a checkpoint on a split, and write, score and report its predictions."""
+    source, rig, within = command.source, command.rig, command.within
+    config, model = load_checkpoint(source, flip_tta=command.flip_tta)
+    if command.opencv_figures:
         if not (
             isinstance(head := model.config.segmentation, SegmentationHeadConfig) and head.layers
         ):
@@ -110,41 +86,43 @@ def evaluate_checkpoint(
         head = replace(head, opencv_figures=True)
         model.config = replace(model.config, segmentation=head)
         config = replace(config, model=replace(config.model, segmentation=head))
-    data = choice.apply(config.data)
+    data = command.data.apply(config.data)
     check_flip_tta(data.reference, {"no --flip-tta": config.model.flip_tta})
-    split = split or data.splits[1]
-    notices = circumstances(config.data, data, rig, flip_tta=flip_tta, blank=blank, within=within)
-    folder = out or home_of(source) / "evaluation" / folder_name(split, source, notices)
+    split = command.split or data.splits[1]
+    notices = circumstances(
+        config.data, data, rig, flip_tta=command.flip_tta, blank=command.blank, within=within
+    )
+    folder = command.out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
     frames = rig.frames(data, split)
     warn_of_crops(frames, data)
     loader = make_loader(KeyFrames(frames, data, training=False))
     evaluated = evaluators(config.model, data).values()
     boxes = any(one.of_boxes for one in evaluated)
-    if (math.isfinite(within) or displacement) and not boxes:
+    if (math.isfinite(within) or command.displacement) and not boxes:
         raise ConfigError(
             "--within and --displacement apply to boxes, and this model detects none; omit them."
         )
-    if displacement and not isinstance(data.source, NuScenesConfig):
-        raise ConfigError(_NO_DISPLACEMENT)
+    if command.displacement and not isinstance(data.source, NuScenesConfig):
+        raise ConfigError("--displacement needs data in nuScenes format; omit it.")
     ground_truth = data.source.open(data).frames(split)
     for one in evaluated:
         with suppress(NoGroundTruthError):  # predictions are written all the same
             one.check(ground_truth, split)
     with ending_workers():
-        evaluation = predict(model.to(device), loader, device, blank)
+        evaluation = predict(model.to(device), loader, device, command.blank)
     place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
     fault = None
     try:
         result = evaluation.compute(place)
     except Exception as error:  # raised again once the scores of the other heads are reported
         result, fault = evaluation.result, error
-    if displacement and not result.missing:
-        if not isinstance(place.source, NuScenes):
-            raise ConfigError(_NO_DISPLACEMENT)
+    scored = any(one.of_boxes and n in result.heads for n, one in evaluation.evaluators.items())
+    if scored and isinstance(place.source, NuScenes):  # as --displacement was checked above
         index, path = place.source.index, folder / SUBMISSION
-        result = with_displacement(result, path, index, split, within, displacement)
+        result = with_displacement(result, path, index, split, within, command.displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     report(result, source, split, folder, " ".join(notices.values()), text)
     if fault is not None:
         raise fault
+    return result

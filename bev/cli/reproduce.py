@@ -6,6 +6,7 @@ another machine needs to find out where a difference comes from.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,10 @@ def main(arguments: list[str], prog: str) -> None:
     config, start = override(shipped, overrides, f"{prog} {command.config}"), shipped
     if command.train:
         names = {argument.split("=")[0] for argument in overrides}
+        if "--train.devices" in names:
+            raise ConfigError(
+                "This command trains on one device; omit --train.devices, or use bevlab train."
+            )
         chosen = config.train.accumulate if "--train.accumulate" in names else 0
         config, start = on_one_gpu(config, chosen), on_one_gpu(shipped)
     folder = command.out or config.train.runs / f"reproduce_{shipped.name}"
@@ -92,11 +97,10 @@ def on_one_gpu(config: Experiment, accumulate: int = 0) -> Experiment:
 
 def _evaluate(
     weights: Path, config: Experiment, split: str, folder: Path
-) -> "tuple[Stage, dict[str, Scores]]":
+) -> "tuple[Stage, Mapping[str, Scores]]":
     """Convert and evaluate published weights; the stage of the weights, and the scores."""
-    from bev.cli.evaluate_run import evaluate_checkpoint
-    from bev.data.settings import DataChoice
-    from bev.evaluation.robustness import Perturbation
+    from bev.cli.evaluate_run import Command as Evaluate
+    from bev.cli.evaluate_run import evaluate
     from bev.lab.convert.published import FAMILIES, convert, read_published
     from bev.lab.reproduce.stages import weights_stage
 
@@ -111,24 +115,33 @@ def _evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "converted.ckpt"
     conversion.save(checkpoint)
-    evaluate_checkpoint(
-        checkpoint, DataChoice(), split, folder, float("inf"), (), Perturbation(), False, False
-    )
-    return stage, _scores(config, folder)
+    return stage, evaluate(Evaluate(checkpoint, split, folder)).heads
 
 
-def _train(config: Experiment) -> "tuple[Stage, dict[str, Scores]]":
+def _train(config: Experiment) -> "tuple[Stage, Mapping[str, Scores]]":
     """Train a config; the stage of the weights, and the scores of its last validation.
 
     A run that was interrupted continues, and one that is finished is read.
+
+    Raises:
+        ConfigError: if the finished run had other settings.
     """
+    from bev.evaluation.evaluation import evaluators
+    from bev.lab.reproduce.stages import PLACES, changes
     from bev.training.folder import named_folder
     from bev.training.record import RECORD, is_finished, last_checkpoint
     from bev.training.run import train
     from bev.visualization.report.run import report_run
 
     folder = named_folder(config.train, config.name)
-    if not is_finished(folder):
+    if is_finished(folder):
+        before = changes(load_file(folder / "config.yaml"), config)
+        if others := [name for name in before if not name.startswith(PLACES)]:
+            raise ConfigError(
+                f"{folder} was trained with another {', '.join(others)}; repeat its flags, or set"
+                " --train.run-name to start a new run."
+            )
+    else:
         train(config, last_checkpoint(folder), finish=[report_run])
     stage: Stage = {
         "run": json.loads((folder / RECORD).read_bytes()),
@@ -136,11 +149,7 @@ def _train(config: Experiment) -> "tuple[Stage, dict[str, Scores]]":
         "samples_per_step": config.data.batch_size * config.train.accumulate,
         "findings": [],
     }
-    return stage, _scores(config, folder / "evaluation" / config.data.splits[1])
-
-
-def _scores(config: Experiment, folder: Path) -> "dict[str, Scores]":
-    """The scores that an evaluation wrote, by head."""
-    from bev.evaluation.evaluation import evaluators
-
-    return {name: one.read(folder) for name, one in evaluators(config.model, config.data).items()}
+    written, heads = folder / "evaluation" / config.data.splits[1], {}
+    for name, one in evaluators(config.model, config.data).items():
+        heads[name] = one.read(written)
+    return stage, heads

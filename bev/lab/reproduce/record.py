@@ -9,7 +9,7 @@ from typing import Any
 
 from bev.evaluation.scores import Scores
 from bev.files import replacing
-from bev.lab.reproduce.published import SAME_WEIGHTS, SEED_NOISE, Published
+from bev.lab.reproduce.published import PUBLISHED, SAME_WEIGHTS, SEED_NOISE, Published
 from bev.lab.reproduce.stages import Stage
 
 FORMAT = 1
@@ -56,10 +56,22 @@ class Reproduction:
         ]
 
     def verdict(self) -> str:
-        """One sentence: whether the nearest published row is reproduced, or which stages differ."""
+        """One sentence: whether the nearest published row is reproduced, or which stages differ.
+
+        There is no verdict for a config that reproduces no published row, or for trainings where
+        the variation of a figure between seeds is not known.
+        """
         if not (rows := [row for row in self.rows() if row["difference"]]):
             return f"No published figure of {self.config} is known here, so nothing is compared."
         near = min(rows, key=lambda row: max(map(abs, row["difference"].values())))
+        if self.config not in PUBLISHED:
+            return f"{self.config} reproduces no published row; the nearest is {near['what']}."
+        unknown = [n for n in near["difference"] if self.trained and n not in SEED_NOISE]
+        if unknown:
+            return (
+                f"{near['what']}: how much {', '.join(unknown)} varies between seeds is not known,"
+                " so there is no verdict."
+            )
         limits = {name: self._limit(name) for name in near["difference"]}
         worst = max(abs(gap) / limits[name] for name, gap in near["difference"].items())
         reason = "of two standard deviations between seeds" if self.trained else "of rounding"
@@ -105,7 +117,7 @@ class Reproduction:
         return "\n".join([*lines, "", self.verdict()])
 
     def _limit(self, name: str) -> float:
-        return 2 * SEED_NOISE.get(name, 0.01) if self.trained else SAME_WEIGHTS
+        return 2 * SEED_NOISE[name] if self.trained else SAME_WEIGHTS
 
 
 def _defined(value: Any) -> Any:

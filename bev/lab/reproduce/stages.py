@@ -43,16 +43,15 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "opencv-python-headless",
 
 
 def machine_stage() -> Stage:
-    """Versions, the device, and whether it rounds the inputs of products (TF32)."""
+    """Versions, the device, and whether torch lets it round the inputs of convolutions (TF32)."""
     versions = {"bevlab": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    rounded = torch.cuda.is_available() and torch.backends.cudnn.allow_tf32
-    findings = ["Convolutions round their inputs to TF32."] if rounded else []
-    return {"versions": versions, "device": device_name(), "tf32": rounded, "findings": findings}
+    tf32 = torch.cuda.is_available() and torch.backends.cudnn.allow_tf32
+    return {"versions": versions, "device": device_name(), "tf32": tf32, "findings": []}
 
 
 def weights_stage(path: Path, conversion: Conversion) -> Stage:
@@ -176,15 +175,15 @@ def switches_stage(config: Experiment, shipped: Experiment, trained: bool) -> St
         shipped: config of the same name without overrides.
         trained: whether the config is trained, so that its training settings matter.
     """
-    changed = _changes(shipped, config)
+    changed = changes(shipped, config)
     findings = [
         f"{name} is {new}, and {old} in the config {shipped.name}."
         for name, (old, new) in changed.items()
-        if not name.startswith(_PLACES if trained else (*_PLACES, *_OF_TRAINING))
+        if not name.startswith(PLACES if trained else (*PLACES, *_OF_TRAINING))
     ]
     return {
         "config": shipped.name,
-        "switches": {name: new for name, (_, new) in _changes(load_file(_BASE), shipped).items()},
+        "switches": {name: new for name, (_, new) in changes(load_file(_BASE), shipped).items()},
         "overrides": {name: new for name, (_, new) in changed.items()},
         "docstrings": _docstrings(shipped.name),
         "findings": findings,
@@ -192,14 +191,14 @@ def switches_stage(config: Experiment, shipped: Experiment, trained: bool) -> St
 
 
 # Settings of places and of the machine, and those that do not change what given weights predict.
-_PLACES = ("data.root", "data.version", "data.val_split", "data.workers", "data.image_cache",
-           "train.runs", "train.run_name", "train.pictures", "train.threads", "train.log_every",
-           "train.save_minutes")  # fmt: skip
+PLACES = ("data.root", "data.version", "data.val_split", "data.workers", "data.image_cache",
+          "train.runs", "train.run_name", "train.pictures", "train.threads", "train.log_every",
+          "train.save_minutes")  # fmt: skip
 _OF_TRAINING = ("train.", "data.train_split", "data.batch_size", "data.bev_augmentation",
                 "data.sampling", "model.backbone.pretrained")  # fmt: skip
 
 
-def _changes(before: Experiment, after: Experiment) -> dict[str, tuple[Any, Any]]:
+def changes(before: Experiment, after: Experiment) -> dict[str, tuple[Any, Any]]:
     """Fields in which two configs differ, with both values as plain data."""
 
     def plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The verdict on figures, the files, and what each stage reports."""
 
+import ast
 import json
 import math
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from bev.cli.reproduce import on_one_gpu
-from bev.config import load_file
+from bev.config import find_config, load_file
 from bev.evaluation.scores import Scores
 from bev.lab.reproduce.published import PUBLISHED, rows_of
 from bev.lab.reproduce.record import Reproduction
@@ -50,8 +51,20 @@ def test_a_config_without_a_published_figure_is_not_compared():
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_configs_are_shipped(name):
+def test_published_figures_are_those_of_the_configs_docstring(name):
     assert load_file(name).name == name
+    text = ast.get_docstring(ast.parse(find_config(name).read_text())) or ""
+    for row in PUBLISHED[name]:
+        assert all(f"{100 * value:.2f}".rstrip("0") in text for value in row.figures.values()), row
+
+
+def test_there_is_no_verdict_without_a_published_row_or_a_known_variation():
+    done = replace(measured(0.28, 0.33, trained=True), config="lss_r50")
+    assert done.verdict().startswith("lss_r50 reproduces no published row; the nearest is BEVDet")
+    figures = {"lss": Scores({"IoU_vehicle_opencv": 0.33})}
+    done = replace(done, config="lss_seg_effb0", published=rows_of("lss_seg_effb0"), heads=figures)
+    assert "IoU_vehicle_opencv varies between seeds is not known" in done.verdict()
+    assert "is reproduced" in replace(done, trained=False).verdict()
 
 
 def test_one_gpu_takes_the_published_global_batch():
