@@ -99,10 +99,11 @@ class Evaluator:
         """Replace the accumulated results by the states of all processes."""
         raise NotImplementedError
 
+    def clear(self, folder: Path) -> None:
+        """Remove the scores of an earlier evaluation from a folder."""
+
     def write(self, split: EvaluatedSplit) -> Path | None:
         """Write the results, once all samples of the split have been added, before any is scored.
-
-        Scores of an earlier evaluation in the folder, which they do not belong to, are removed.
 
         Returns:
             File to hand in, for example to a benchmark's server; None if there is none.

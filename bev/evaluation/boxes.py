@@ -138,9 +138,11 @@ class BoxEvaluator(Evaluator):
     def merge(self, states: Sequence[dict[str, Any]]) -> None:
         self.records = {token: record for state in states for token, record in state.items()}
 
-    def write(self, split: EvaluatedSplit) -> Path:
+    def clear(self, folder: Path) -> None:
         for name in (SUMMARY, DETAILS):
-            (split.folder / name).unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
+
+    def write(self, split: EvaluatedSplit) -> Path:
         return self.scorer.write(self.records, split)
 
     def compute(self, split: EvaluatedSplit) -> Scores:

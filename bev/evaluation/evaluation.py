@@ -141,6 +141,8 @@ class Evaluation:
             Exception: the error of the first head that has failed.
         """
         files, heads, unscored = {}, {}, {}
+        for one in self.evaluators.values():
+            one.clear(split.folder)  # also those of a head that has failed
         for name, one in self.going.items():
             with self._noting(name):
                 if path := one.write(split):

@@ -82,9 +82,8 @@ class SampleSums(Evaluator):
     def merge(self, states: Sequence[dict[str, np.ndarray]]) -> None:
         self.samples = {token: numbers for state in states for token, numbers in state.items()}
 
-    def write(self, split: EvaluatedSplit) -> None:
-        """Remove the numbers of an earlier evaluation; :meth:`compute` writes those of this one."""
-        self._file(split.folder).unlink(missing_ok=True)
+    def clear(self, folder: Path) -> None:
+        self._file(folder).unlink(missing_ok=True)
 
     def compute(self, split: EvaluatedSplit) -> Scores:
         """Compute the scores, and write ``<name>.json``."""
