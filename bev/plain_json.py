@@ -1,6 +1,7 @@
 """Reading of JSON that others wrote."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,11 @@ from typing import Any, TypeVar
 from bev.errors import BevError
 
 _T = TypeVar("_T")
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number in the range of a float; truth values are not."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def load_json(content: bytes | str) -> Any:

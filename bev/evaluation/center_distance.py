@@ -11,7 +11,6 @@ An error is reported if it is defined for a class: heading, velocity and attribu
 without ground truth has AP 0 and errors 1; the note names such classes.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,24 +23,19 @@ from bev.data.labels import LabelSpace, ObjectClass
 from bev.errors import DataError, NoGroundTruthError, SubmissionError
 from bev.evaluation.detection.columns import Box, BoxColumns
 from bev.evaluation.detection.matches import Matches, match_classes
-from bev.evaluation.detection.metrics import DISTANCES, ERROR_DISTANCE, ERRORS
+from bev.evaluation.detection.metrics import (
+    DISTANCES,
+    ERROR_DISTANCE,
+    ERROR_NAMES,
+    ERRORS,
+    MAX_BOXES,
+)
 from bev.evaluation.results_file import check_boxes
-from bev.evaluation.scores import DETAILS, EVALUATE_AGAIN, SUMMARY, Scores
-from bev.files import replacing
+from bev.evaluation.scores import EVALUATE_AGAIN, SUMMARY, Scores, write_scores
 from bev.geometry import Boxes3D
 from bev.plain_json import read_json
 
-MAX_BOXES = 500  # predicted boxes per sample, a rule of the nuScenes benchmark
 MOVING_SPEED = 0.2  # m/s, threshold of the attribute rule of CenterPoint and BEVDet
-
-# Column names of the devkit's errors, by class; the means over classes are prefixed with "m".
-_COLUMNS = {
-    "trans_err": "ATE",
-    "scale_err": "ASE",
-    "orient_err": "AOE",
-    "vel_err": "AVE",
-    "attr_err": "AAE",
-}
 
 
 @dataclass(frozen=True)
@@ -65,10 +59,7 @@ class BoxScores:
 
     def write(self, folder: Path) -> None:
         """Write both files to the folder of an evaluation, which is created if needed."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in ((SUMMARY, self.summary), (DETAILS, self.details)):
-            with replacing(folder / name) as partial:
-                partial.write_text(json.dumps(content, indent=2))
+        write_scores(folder, self.summary, self.details)
 
 
 def read_scores(folder: Path) -> Scores:
@@ -87,13 +78,7 @@ def score_boxes(
     metrics = matches.metrics(np.ones(len(matches.tokens), dtype=int))
     absent = [name for name in metrics.label_aps if not matches.classes[name].num_gt.any()]
     summary = {
-        "label_aps": {
-            name: {str(at): ap for at, ap in aps.items()} for name, aps in metrics.label_aps.items()
-        },
-        "mean_dist_aps": metrics.mean_dist_aps,
-        "mean_ap": metrics.mean_ap,
-        "label_tp_errors": metrics.label_errors,
-        "tp_errors": metrics.errors,
+        **metrics.summary(),
         "within": None if math.isinf(within) else within,
         "note": f"AP: mean over hits within {', '.join(f'{at:g}' for at in DISTANCES)} m between"
         f" centres; errors: of hits within {ERROR_DISTANCE:g} m;"
@@ -206,8 +191,8 @@ def _reach(within: float) -> str:
 
 def _scores(summary: Mapping) -> Scores:
     """Convert the content of a ``metrics_summary.json``."""
-    means = {error: float(summary["tp_errors"][error]) for error in _COLUMNS}
-    shown = {error: name for error, name in _COLUMNS.items() if not math.isnan(means[error])}
+    means = {error: float(summary["tp_errors"][error]) for error in ERROR_NAMES}
+    shown = {error: name for error, name in ERROR_NAMES.items() if not math.isnan(means[error])}
     by_class = summary["label_tp_errors"]
     return Scores(
         {

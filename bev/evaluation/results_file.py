@@ -13,7 +13,6 @@ detected.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from bev.data.labels import LabelSpace
 from bev.errors import BevError, SubmissionError, shown
 from bev.files import replacing
 from bev.geometry import Boxes3D
-from bev.plain_json import load_json
+from bev.plain_json import is_number, load_json
 
 RESULTS = "results.json"
 
@@ -191,17 +190,12 @@ def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> torch.
     """Convert to a (M, length) tensor."""
     for value in values:
         parts = value if length > 1 else [value]
-        if not isinstance(parts, list) or len(parts) != length or not _are_numbers(parts):
+        if not isinstance(parts, list) or len(parts) != length or not all(map(is_number, parts)):
             raise _Damaged(
                 f"the {name!r} of a box is {shown(value)}, not {length} finite"
                 f" number{'s' * (length > 1)}."
             )
     return torch.tensor(values, dtype=dtype).reshape(len(values), length)
-
-
-def _are_numbers(parts: list) -> bool:
-    """Return whether all values are finite numbers in the range of a float."""
-    return all(type(part) in (int, float) and abs(part) <= sys.float_info.max for part in parts)
 
 
 def _places(

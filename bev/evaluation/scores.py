@@ -1,10 +1,12 @@
 """Scores of one head on one split."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bev.errors import SubmissionError
+from bev.files import replacing
 from bev.plain_json import read_json
 
 # Files that an evaluation of boxes writes, in the format of the devkit.
@@ -26,6 +28,14 @@ class Scores:
     figures: Mapping[str, float] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     note: str = ""
+
+
+def write_scores(folder: Path, summary: dict, details: dict) -> None:
+    """Write both files to the folder of an evaluation, which is created if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((SUMMARY, summary), (DETAILS, details)):
+        with replacing(folder / name) as partial:
+            partial.write_text(json.dumps(content, indent=2))
 
 
 def read_details(out_dir: Path | str) -> dict[str, dict[str, list[float]]]:

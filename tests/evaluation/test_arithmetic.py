@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from nuscenes.eval.common.utils import center_distance, quaternion_yaw, velocity_l2, yaw_diff
+from nuscenes.eval.common.utils import (
+    attr_acc,
+    center_distance,
+    quaternion_yaw,
+    velocity_l2,
+    yaw_diff,
+)
 from nuscenes.eval.common.utils import scale_iou as devkit_scale_iou
 from nuscenes.eval.detection.data_classes import DetectionBox
 from nuscenes.eval.detection.utils import category_to_detection_name
@@ -11,7 +17,7 @@ from pyquaternion import Quaternion
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASS_OF_CATEGORY, CLASSES, NUSCENES
 from bev.data.nuscenes.splits import official_scenes
-from bev.evaluation.detection.arithmetic import rotation_matrix, yaw
+from bev.evaluation.detection.arithmetic import length, rotation_matrix, yaw
 from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.detection.matching import assign, errors_of, pairs_within
 
@@ -44,8 +50,7 @@ def some_boxes(seed: int, count: int = 400) -> BoxColumns:
 def test_errors_of_pairs_equal_the_devkits_to_the_bit(name):
     kind = NUSCENES.classes[CLASSES.index(name)]
     first, second = some_boxes(0), some_boxes(1)
-    apart = second.translation[:, :2] - first.translation[:, :2]
-    distance = np.sqrt((apart[:, None, :] @ apart[:, :, None])[:, 0, 0])
+    distance = length(second.translation[:, :2] - first.translation[:, :2])
     found = errors_of(first, second, distance, kind)
     period = np.pi if name == "barrier" else 2 * np.pi
     pairs = [
@@ -57,6 +62,7 @@ def test_errors_of_pairs_equal_the_devkits_to_the_bit(name):
         "scale_err": [1 - devkit_scale_iou(gt, box) for box, gt in pairs],
         "orient_err": [yaw_diff(gt, box, period) for box, gt in pairs],
         "vel_err": [velocity_l2(gt, box) for box, gt in pairs],
+        "attr_err": [1 - attr_acc(gt, box) for box, gt in pairs],
     }
     for error, values in expected.items():
         np.testing.assert_array_equal(found[error], values, error)

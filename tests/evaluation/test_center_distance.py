@@ -40,7 +40,7 @@ def test_one_exact_one_displaced_and_one_missed_box():
     found = score_boxes(predicted, gt_boxes, VAN)
     # Precision is 1 up to recall 1/3 below 1.5 m, up to 2/3 above; recalls 0.11 to 1 count.
     assert found.summary["label_aps"]["van"] == pytest.approx(
-        {"0.5": 23 / 90, "1.0": 23 / 90, "2.0": 56 / 90, "4.0": 56 / 90}
+        {0.5: 23 / 90, 1.0: 23 / 90, 2.0: 56 / 90, 4.0: 56 / 90}
     )
     assert found.scores.figures["mAP"] == pytest.approx((23 + 56) / 180)
     # The cumulative mean error is 0 up to recall 1/3, then rises linearly to 0.75 at 2/3.

@@ -2,30 +2,33 @@
 
 import numpy as np
 import pytest
-from devkit_metrics import given_metrics, noisy
+from devkit_metrics import devkit_metrics, given_metrics, noisy
+from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.detection.data_classes import DetectionBox
 
+from bev.data.nuscenes.classes import CLASS_RANGE
 from bev.data.nuscenes.frames import read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.detection.metrics import (
     DISTANCES,
     ERROR_DISTANCE,
+    MAX_BOXES,
     MEAN_AP_WEIGHT,
     MIN_PRECISION,
     MIN_RECALL,
 )
-from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission, match
-from bev.evaluation.nuscenes.results import MAX_BOXES
+from bev.evaluation.nuscenes.official import counted_boxes, match
 from bev.evaluation.nuscenes.submission import write_submission
 
 SPLIT = "synthetic_train"
 
 
-def assert_official(path, index, split, folder):
-    official = evaluate_submission(path, index, split, folder)
+def assert_official(path, nusc, index, split, folder):
+    """Compare with the devkit's own evaluation."""
+    official = devkit_metrics(nusc, path, split, folder)
     matches = match(counted_boxes(path, index, split))
     scores = matches.scores(np.ones(len(matches.tokens), dtype=int))
     assert scores == pytest.approx((official.mean_ap, official.nd_score), rel=0, abs=1e-9)
@@ -37,15 +40,22 @@ def synthetic_index(synthetic_world):
     return open_index(synthetic_world, "v1.0-synthetic")
 
 
+@pytest.fixture(scope="module")
+def synthetic_nusc(synthetic_world):
+    return NuScenes("v1.0-synthetic", str(synthetic_world), verbose=False)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
-def test_all_weights_one_is_the_official_metric(synthetic_index, tmp_path, seed):
+def test_all_weights_one_is_the_official_metric(synthetic_index, synthetic_nusc, tmp_path, seed):
     """Predictions with many equal scores, whose order matters."""
     path = write_submission(tmp_path / "r.json", noisy(read_frames(synthetic_index, SPLIT), seed))
-    assert_official(path, synthetic_index, SPLIT, tmp_path)
+    assert_official(path, synthetic_nusc, synthetic_index, SPLIT, tmp_path)
 
 
-def test_all_weights_one_is_the_official_metric_on_real_ground_truth(index, noisy_file, tmp_path):
-    assert_official(noisy_file, index, "mini_val", tmp_path)
+def test_all_weights_one_is_the_official_metric_on_real_ground_truth(
+    index, nusc, noisy_file, tmp_path
+):
+    assert_official(noisy_file, nusc, index, "mini_val", tmp_path)
 
 
 def test_weights_act_as_copies_of_samples(synthetic_index, tmp_path):
@@ -78,6 +88,7 @@ def test_no_predictions_score_zero(synthetic_index, tmp_path):
 def test_the_settings_equal_the_devkits():
     config = config_factory("detection_cvpr_2019")
     assert (list(DISTANCES), ERROR_DISTANCE) == (config.dist_ths, config.dist_th_tp)
+    assert config.class_range == CLASS_RANGE
     assert (config.min_recall, config.min_precision) == (MIN_RECALL, MIN_PRECISION)
     assert (config.mean_ap_weight, config.max_boxes_per_sample) == (MEAN_AP_WEIGHT, MAX_BOXES)
 

@@ -48,6 +48,7 @@ CHANGES = [
     {"detection_name": ["car"]}, {"attribute_name": None}, {"attribute_name": "moving"},
     {"detection_score": "0.5"}, {"detection_score": float("nan")}, {"detection_score": 10**400},
     {"detection_score": False}, {"sample_token": "b"}, {"num_pts": "many"}, {"num_pts": 2.5},
+    {"num_pts": 2**70},
 ]  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def test_text_that_is_not_json_is_refused_with_the_place(tmp_path, text):
 def test_members_are_those_of_json_whatever_the_chunks(tmp_path, monkeypatch, chunk):
     """Numbers, strings with escapes and white space may be cut anywhere."""
     monkeypatch.setattr("bev.evaluation.nuscenes.json_members._CHUNK", chunk)
-    content = {"a": [1.25e-3, -17, True, None], 'b"\\ü': {"c": {}, "d": "\u2028 x", "e": 12345}}
+    content = {"a": [1.25e-3, -17, True, None], 'b"\\ü': {"c": {}, "d": "\u2028 x", "e": 1.5e-30}}
     for indent in (None, 3):
         text = json.dumps(content, indent=indent) + " \n"
         (tmp_path / "file.json").write_text(text)

@@ -95,7 +95,8 @@ def refused_attributes(index: Index, samples: Int[np.ndarray, " n"]) -> dict[str
     rows = rows[detection_labels(index)[table.category[rows]] >= 0]
     attribute, several = table.attribute[rows], table.attribute_count[rows] > 1
     names = [name.decode() for name in index.attribute.name]
-    foreign = np.array([name not in ATTRIBUTES for name in names] + [False])  # NO_ROW: the last
+    faulty = (bool(name) and name not in ATTRIBUTES for name in names)
+    foreign = np.array([*faulty, False])  # NO_ROW selects the last
     unknown = attribute[foreign[attribute] & ~several].tolist()
     found = dict(Counter(repr(names[one]) for one in unknown).most_common())
     return {**found, "several attributes": int(several.sum())} if several.any() else found

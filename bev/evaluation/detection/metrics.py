@@ -11,8 +11,18 @@ ERROR_DISTANCE = 2.0  # errors are computed on the hits of this threshold, metre
 MIN_RECALL = MIN_PRECISION = 0.1
 MEAN_AP_WEIGHT = 5  # of mAP in NDS; each error has weight 1
 
-ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
-"""True-positive errors: translation, scale, heading, velocity and attribute."""
+MAX_BOXES = 500  # predicted boxes of a sample
+
+# True-positive errors (translation, scale, heading, velocity, attribute): name in the devkit ->
+# name in papers. Means over the classes are prefixed with "m".
+ERROR_NAMES = {
+    "trans_err": "ATE",
+    "scale_err": "ASE",
+    "orient_err": "AOE",
+    "vel_err": "AVE",
+    "attr_err": "AAE",
+}
+ERRORS = tuple(ERROR_NAMES)
 
 _FIRST = round(100 * MIN_RECALL) + 1  # of the 101 recalls 0 to 1; lower ones do not count
 
@@ -63,6 +73,16 @@ class DetectionMetrics:
     def error_scores(self) -> dict[str, float]:
         """``1 - error``, at least 0, of each mean error."""
         return {name: max(0.0, 1.0 - error) for name, error in self.errors.items()}
+
+    def summary(self) -> dict:
+        """Entries of a ``metrics_summary.json`` of the devkit that any label space has."""
+        return {
+            "label_aps": self.label_aps,
+            "mean_dist_aps": self.mean_dist_aps,
+            "mean_ap": self.mean_ap,
+            "label_tp_errors": self.label_errors,
+            "tp_errors": self.errors,
+        }
 
     @property
     def nd_score(self) -> float:

@@ -11,7 +11,6 @@ import numpy as np
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, detection_labels
 from bev.data.nuscenes.index import Index, reference_row
-from bev.errors import DataError
 from bev.evaluation.detection.arithmetic import rotation_matrix
 from bev.evaluation.detection.columns import BoxColumns
 
@@ -22,37 +21,27 @@ _IN_RACKS = [CLASSES.index(name) for name in ("bicycle", "motorcycle")]
 def gt_boxes_of(index: Index, samples: Sequence[int]) -> BoxColumns:
     """Load the annotated boxes of the ten classes in the global frame.
 
+    A box with several attributes, or with one that is not part of nuScenes, has its first or none:
+    what is scored is checked before, by ``bev.data.checks.annotations.check_scorable``.
+
     Args:
         index: opened index of the data set.
         samples: rows of the ``sample`` table.
-
-    Raises:
-        DataError: for a box with several attributes, or with an attribute that is not part of
-            nuScenes.
     """
     table, labels = index.sample_annotation, detection_labels(index)
     # NO_ROW selects the last entries.
     names = [name.decode() for name in index.attribute.name] + [""]
     numbers = [ATTRIBUTES.index(name) if name in ATTRIBUTES else -1 for name in names]
-    is_foreign = np.array([bool(name) and name not in ATTRIBUTES for name in names])
     sample, rows = _annotations(index, samples)
     label = labels[table.category[rows]]
     sample, rows, label = sample[label >= 0], rows[label >= 0], label[label >= 0]
-    attribute = table.attribute[rows]
-    if (bad := (table.attribute_count[rows] > 1) | is_foreign[attribute]).any():
-        first = int(np.argmax(bad))
-        raise DataError(
-            f"Sample {index.token_of(samples[sample[first]])} has a box with several attributes, or"
-            f" with one that is not part of nuScenes ({names[attribute[first]]}); the official"
-            f" metrics allow at most one of {', '.join(ATTRIBUTES)}."
-        )
     return BoxColumns(
         tuple(index.token_of(row) for row in samples),
         CLASSES,
         ATTRIBUTES,
         sample,
         label,
-        np.array(numbers)[attribute],
+        np.array(numbers)[table.attribute[rows]],
         table.translation[rows],
         table.size[rows],
         table.rotation[rows],

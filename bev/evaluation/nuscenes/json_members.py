@@ -57,7 +57,10 @@ class JsonMembers:
                 raise ValueError(
                     f"nested too deeply at character {self._place(self._at)}"
                 ) from None
-            if end < len(self._text) or not self._more():  # a number may go on in the next chunk
+            # A number may go on in the next chunk: 12 as 123, 1.5e as 1.5e-3.
+            behind = self._text[end : end + 1]
+            is_whole = behind and (behind in ",]} \t\r\n" or not isinstance(value, int | float))
+            if is_whole or not self._more():
                 self._at = end
                 return value
 

@@ -1,7 +1,8 @@
 """Official nuScenes detection metrics, equal to the devkit's to the last digit.
 
-Matching, filtering, averaging and the written files follow the devkit (``detection_cvpr_2019``),
-whose settings and splits are read from its installed files. Its code is not imported: the import
+Matching, filtering, averaging and the written files follow the devkit (``detection_cvpr_2019``).
+Splits and the ranges of classes are read from its installed files, the other settings are checked
+against them by the tests. Its code is not imported: the import
 alone takes seconds, its loading keeps all tables in memory, and it computes one pair of boxes at a
 time. Neither is torch. The tests compare every figure with the devkit's.
 """
@@ -23,22 +24,13 @@ from bev.data.nuscenes.splits import devkit_file, official_scenes, split_rows
 from bev.errors import DataError, SubmissionError
 from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.detection.matches import Matches, match_classes
+from bev.evaluation.detection.metrics import ERROR_NAMES
 from bev.evaluation.nuscenes.ground_truth import counted, gt_boxes_of
 from bev.evaluation.nuscenes.results import read_results
-from bev.evaluation.scores import DETAILS, EVALUATE_AGAIN, SUMMARY, Scores
-from bev.files import replacing
+from bev.evaluation.scores import EVALUATE_AGAIN, SUMMARY, Scores, write_scores
 from bev.plain_json import read_json
 
 SUBMISSION = "results_nusc.json"
-
-# Name of each true-positive error in the devkit -> name in papers.
-ERROR_NAMES = {
-    "trans_err": "mATE",
-    "scale_err": "mASE",
-    "orient_err": "mAOE",
-    "vel_err": "mAVE",
-    "attr_err": "mAAE",
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,6 @@ class Metrics:
         vel_err: mAVE, metres per second.
         attr_err: mAAE, 1 - accuracy.
         class_ap: AP by class, the mean over distance thresholds; 0 if the class is absent.
-        class_ap_at: AP by class and distance threshold (metres).
         class_errors: the five errors by class, with the names of the devkit; 1 if nothing was
             detected, NaN if the error is not defined for the class.
     """
@@ -67,7 +58,6 @@ class Metrics:
     vel_err: float
     attr_err: float
     class_ap: dict[str, float]
-    class_ap_at: dict[str, dict[float, float]]
     class_errors: dict[str, dict[str, float]]
 
     @classmethod
@@ -78,10 +68,6 @@ class Metrics:
             nd_score=float(summary["nd_score"]),
             **{name: float(summary["tp_errors"][name]) for name in ERROR_NAMES},
             class_ap={name: float(summary["mean_dist_aps"][name]) for name in CLASSES},
-            class_ap_at={
-                name: {float(at): float(ap) for at, ap in summary["label_aps"][name].items()}
-                for name in CLASSES
-            },
             class_errors={
                 name: {
                     error: float(summary["label_tp_errors"][name][error]) for error in ERROR_NAMES
@@ -92,10 +78,10 @@ class Metrics:
 
     def scores(self) -> Scores:
         """Return the headline figures, and AP and errors of each class, named as in papers."""
-        errors = {paper: getattr(self, name) for name, paper in ERROR_NAMES.items()}
+        errors = {f"m{paper}": getattr(self, name) for name, paper in ERROR_NAMES.items()}
         classes = {
             name: {"AP": ap}
-            | {paper[1:]: self.class_errors[name][err] for err, paper in ERROR_NAMES.items()}
+            | {paper: self.class_errors[name][err] for err, paper in ERROR_NAMES.items()}
             for name, ap in self.class_ap.items()
         }
         return Scores({"mAP": self.mean_ap, "NDS": self.nd_score, **errors}, classes)
@@ -199,21 +185,14 @@ def evaluate_submission(
     matches = match(boxes)
     metrics = matches.metrics(np.ones(len(matches.tokens), dtype=int))
     summary = {
-        "label_aps": metrics.label_aps,
-        "mean_dist_aps": metrics.mean_dist_aps,
-        "mean_ap": metrics.mean_ap,
-        "label_tp_errors": metrics.label_errors,
-        "tp_errors": metrics.errors,
+        **metrics.summary(),
         "tp_scores": metrics.error_scores,
         "nd_score": metrics.nd_score,
         "eval_time": time.time() - begin,
         "cfg": boxes.config,
         "meta": boxes.meta,
     }
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    _write_json(out_dir / SUMMARY, summary)
-    _write_json(out_dir / DETAILS, matches.details())
+    write_scores(Path(out_dir), summary, matches.details())
     return Metrics.from_summary(summary)
 
 
@@ -221,8 +200,3 @@ def read_metrics(out_dir: Path | str) -> Metrics:
     """Read the metrics that an evaluation wrote to ``out_dir``."""
     path = Path(out_dir) / SUMMARY
     return read_json(path, Metrics.from_summary, SubmissionError, EVALUATE_AGAIN)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2))

@@ -10,10 +10,10 @@ import numpy as np
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
 from bev.errors import SubmissionError
 from bev.evaluation.detection.columns import WIDTHS, BoxColumns
+from bev.evaluation.detection.metrics import MAX_BOXES
 from bev.evaluation.nuscenes.json_members import JsonMembers
 from bev.evaluation.nuscenes.rows import check_rows
 
-MAX_BOXES = 500  # per sample, a rule of the benchmark
 _LABELS = {name: number for number, name in enumerate(CLASSES)}
 _ATTRIBUTES = {name: number for number, name in enumerate(ATTRIBUTES)} | {"": -1}
 

@@ -5,12 +5,12 @@ assertion within its matching, and a box listed under the token of another sampl
 """
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
-from bev.errors import SubmissionError
+from bev.errors import SubmissionError, shown
+from bev.plain_json import is_number
 
 
 class _Rule(NamedTuple):
@@ -20,13 +20,8 @@ class _Rule(NamedTuple):
     wanted: str
 
 
-def _is_number(value: object) -> bool:
-    """Return whether a value is a finite number in the range of a float."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
-
-
 def _are_numbers(value: object, length: int) -> bool:
-    return isinstance(value, list) and len(value) == length and all(map(_is_number, value))
+    return isinstance(value, list) and len(value) == length and all(map(is_number, value))
 
 
 def _is_velocity(value: object) -> bool:
@@ -51,12 +46,14 @@ _RULES = {
     "detection_name": _Rule(
         lambda value: isinstance(value, str) and value in CLASSES, f"one of {', '.join(CLASSES)}"
     ),
-    "detection_score": _Rule(_is_number, "a finite number"),
+    "detection_score": _Rule(is_number, "a finite number"),
     "attribute_name": _Rule(
         lambda value: isinstance(value, str) and (not value or value in ATTRIBUTES),
         f"empty or one of {', '.join(ATTRIBUTES)}",
     ),
-    "num_pts": _Rule(lambda value: type(value) is int, "a whole number"),
+    "num_pts": _Rule(
+        lambda value: type(value) is int and abs(value) < 2**63, "a whole number of 64 bits"
+    ),
 }
 _OPTIONAL = ("num_pts",)  # lidar and radar points: as in the devkit, a box of 0 does not count
 
@@ -75,7 +72,7 @@ def check_rows(file: object, token: str, rows: object) -> None:
     """
     if not isinstance(rows, list):
         raise SubmissionError(
-            f"Results file {file} has {_shown(rows)} for sample {token}; give a list of boxes, an"
+            f"Results file {file} has {shown(rows)} for sample {token}; give a list of boxes, an"
             " empty one if nothing was detected."
         )
     for number, row in enumerate(rows):
@@ -85,19 +82,14 @@ def check_rows(file: object, token: str, rows: object) -> None:
 
 def _fault(token: str, row: object) -> str:
     if not isinstance(row, dict):
-        return f"it is {_shown(row)}, not a mapping of fields"
+        return f"it is {shown(row)}, not a mapping of fields"
     for name, rule in _RULES.items():
         if name not in row and name in _OPTIONAL:
             continue
         if name not in row:
             return f"it lacks {name!r}; give {rule.wanted}"
         if not rule.accepts(row[name]):
-            return f"{name!r} is {_shown(row[name])}; give {rule.wanted}"
+            return f"{name!r} is {shown(row[name])}; give {rule.wanted}"
     if row.get("sample_token") != token:
-        return f"'sample_token' is {_shown(row.get('sample_token'))}; give the token of its sample"
+        return f"'sample_token' is {shown(row.get('sample_token'))}; give the token of its sample"
     return ""
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from bev.data.nuscenes.boxes import to_nuscenes
 from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, NUSCENES
-from bev.evaluation.center_distance import MAX_BOXES, attribute_by_speed
+from bev.evaluation.center_distance import attribute_by_speed
+from bev.evaluation.detection.metrics import MAX_BOXES
 from bev.evaluation.results_file import check_boxes
 from bev.files import replacing
 from bev.geometry import Boxes3D

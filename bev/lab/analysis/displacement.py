@@ -116,13 +116,11 @@ def _hits(boxes: CountedBoxes, index: Index) -> dict[int, Hits]:
     rows = index.rows_of(tokens).tolist()
     instances = [_instances(index, row) for row in rows]
     hits: dict[int, Hits] = {row: defaultdict(dict) for row in rows}
+    both = [some.numbered(tokens) for some in (boxes.predicted, boxes.gt_boxes)]
     for label, kind in enumerate(NUSCENES.classes):
-        predicted, gt_boxes = (
-            some.numbered(tokens).take(some.label == label)
-            for some in (boxes.predicted, boxes.gt_boxes)
-        )
         if not kind.moves:
             continue
+        predicted, gt_boxes = (some.take(some.label == label) for some in both)
         predicted = predicted.take(ranking(predicted.score))
         detections, matched, _ = pairs_within(predicted, gt_boxes, ERROR_DISTANCE)
         chosen = assign(detections, matched)

@@ -55,10 +55,6 @@ def test_the_table_shows_every_figure_in_its_column(metrics):
     assert len({len(line) for line in lines[3:]}) == 1
 
 
-def test_class_ap_by_distance_has_numeric_keys(metrics):
-    assert metrics.class_ap_at["car"] == {0.5: 0.0, 4.0: 0.5}
-
-
 def test_curves_show_the_given_precision(tmp_path):
     high = cv2.imread(str(draw_pr_curves(details(0.8), tmp_path / "new" / "high.png")))
     low = cv2.imread(str(draw_pr_curves(details(0.4), tmp_path / "low.png")))

@@ -81,7 +81,7 @@ def run(out: Path, place: Place | None, samples: int, boxes: int, rounds: int) -
         ConfigError: if the system does not report the resources of a process, or the commands
             write different metrics.
     """
-    if not hasattr(os, "wait4"):
+    if not sys.platform.startswith("linux"):  # elsewhere ru_maxrss has another unit
         raise ConfigError("This benchmark reads the resources of a process; run it on Linux.")
     with tempfile.TemporaryDirectory() as folder:
         place = place or made(Path(folder) / "root", samples, boxes)
