@@ -56,8 +56,12 @@ ADDED_FIELDS: dict[tuple[str, str], Any] = {
     ("ImageAugmentation", "horizon"): 0.0,
 }
 
-# Old flag -> new flag. Old flags raise a warning and are accepted for one more release.
+# Old flag -> new flag, whose fields it stands for, too. Old flags raise a warning and are accepted
+# for one more release.
 RENAMED_FLAGS: dict[str, str] = {
+    "--model.depth-weight": "--model.depth-supervision.weight",
+    "--model.depth-loss": "--model.depth-supervision.loss",
+    "--model.image-weight": "--model.image-head.weight",
     "--model.test-mirror": "--model.flip-tta",
     "--model.no-test-mirror": "--model.no-flip-tta",
     "--model.temporal.frames": "--model.temporal.num-adjacent",
@@ -69,11 +73,11 @@ RENAMED_FLAGS: dict[str, str] = {
     "--model.head.decode.group-boxes": "--model.head.decode.post-max-size",
     "--model.head.decode.nms-scale": "--model.head.decode.nms-rescale-factor",
     "--model.segmentation.least-visibility": "--model.segmentation.min-visibility",
-    "--data.outlines.layers": "--data.polygons.layers",
-    "--data.outlines.reach": "--data.polygons.reach",
+    "--data.outlines": "--data.polygons",
     "--data.least-points": "--data.min-points",
     "--train.clip": "--train.max-grad-norm",
     "--mirror": "--flip-tta",
+    "--no-mirror": "--no-flip-tta",
 }
 
 # Old part of a tensor's name -> new part.
@@ -135,10 +139,13 @@ def current_flags(arguments: Sequence[str]) -> list[str]:
     result = []
     for argument in arguments:
         flag, equals, value = argument.partition("=")
-        new = RENAMED_FLAGS.get(flag.replace("_", "-"))
-        if new is not None:
+        plain = flag.replace("_", "-")
+        old = next((o for o in RENAMED_FLAGS if plain == o or plain.startswith(f"{o}.")), None)
+        if old is not None:
+            new = RENAMED_FLAGS[old] + plain[len(old) :]
             warnings.warn(f"{flag} is now {new}.", FutureWarning, stacklevel=2)
-        result.append(f"{new or flag}{equals}{value}")
+            argument = f"{new}{equals}{value}"
+        result.append(argument)
     return result
 
 

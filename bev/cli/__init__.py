@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from bev import __version__
+from bev.compatibility import current_flags
 from bev.errors import ConfigError, run_command
 
 COMMANDS = {
@@ -58,7 +59,8 @@ def _run(name: str, arguments: list[str], prog: str) -> None:
         arguments = _import_files(arguments)
         if {"-h", "--help"} & set(arguments):
             print(f"{_IMPORT}\n")
-    importlib.import_module(f"bev.cli.{name.replace('-', '_')}").main(arguments, prog)
+    command = importlib.import_module(f"bev.cli.{name.replace('-', '_')}")
+    command.main(current_flags(arguments), prog)
 
 
 def _import_files(arguments: list[str]) -> list[str]:

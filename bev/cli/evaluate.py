@@ -4,11 +4,8 @@ bevlab evaluate CHECKPOINT [--split mini_val]
 bevlab evaluate results_nusc.json --data.root DIR --data.version V --split SPLIT
 """
 
-from bev.compatibility import current_flags
-
 
 def main(arguments: list[str], prog: str) -> None:
-    arguments = current_flags(arguments)
     # Scoring a results file needs no model, and so must not wait for torch to be imported.
     before = ["", *arguments]
     if any(

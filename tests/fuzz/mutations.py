@@ -63,7 +63,8 @@ def changed(draw: st.DrawFn, tree: Any, most: int = 3) -> Any:
         container, key = found[draw(st.integers(0, len(found) - 1))]
         value, how = container[key], draw(st.sampled_from(_EDITS))
         if how == "replace":
-            container[key] = draw(st.sampled_from([*NUMBERS, *TEXTS, *OTHERS]))
+            # A copy: a later change may put something into it.
+            container[key] = copy.deepcopy(draw(st.sampled_from([*NUMBERS, *TEXTS, *OTHERS])))
         elif how == "other":  # a value of another place, such as the token of another table
             holder, name = found[draw(st.integers(0, len(found) - 1))]
             container[key] = copy.deepcopy(holder[name])

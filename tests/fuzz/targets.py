@@ -287,14 +287,14 @@ def command_lines(folder: Path) -> Target:
         with (
             patch.object(sys, "argv", ["bevlab", *words]),
             index_in_this_process(folder / "cache"),
-            redirect_stdout(io.StringIO()),
+            redirect_stdout(io.StringIO()) as found,  # check-data lists damage there
             redirect_stderr(io.StringIO()) as errors,
             stops[0], stops[1], stops[2],
         ):  # fmt: skip
             try:
                 bev.cli.main()
             except SystemExit as stop:
-                message = errors.getvalue()
+                message = errors.getvalue() + found.getvalue()
                 assert "Traceback" not in message and (not stop.code or message.strip())
                 raise
 
