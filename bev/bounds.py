@@ -10,6 +10,7 @@ commands create their config under :func:`gathered`, so that one message names a
 """
 
 import math
+import sys
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NamedTuple
 
-from bev.errors import ConfigError
+from bev.errors import ConfigError, shown
 
 _gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 
@@ -116,7 +117,7 @@ class Fault(NamedTuple):
     @property
     def text(self) -> str:
         """The fault as a sentence with its remedy."""
-        return f"{self.name} is {self.value!r}; set it to {self.rule}."
+        return f"{self.name} is {shown(self.value)}; set it to {self.rule}."
 
 
 @contextmanager
@@ -145,7 +146,7 @@ def described(found: list[Fault]) -> str:
     """One sentence on one or more faults."""
     if len(found) == 1:
         return found[0].text
-    each = (f"{name} is {value!r} (set it to {rule})" for name, value, rule in found)
+    each = (f"{name} is {shown(value)} (set it to {rule})" for name, value, rule in found)
     return f"{len(found)} settings cannot be used: {'; '.join(each)}."
 
 
@@ -228,6 +229,7 @@ def _number_rule(rules: list[Any], hint: Any, value: Any, finite: bool) -> str:
         return ""
     bounds = [rule for rule in rules if isinstance(rule, Bound)]
     needs = any(bound.finite for bound in bounds) if bounds else finite
-    if math.isnan(value) or (needs and math.isinf(value)):
+    beyond = abs(value) > sys.float_info.max  # infinite, or a whole number that no float can hold
+    if value != value or (beyond and (needs or isinstance(value, int))):
         return " and ".join(filter(None, ("finite", *map(str, bounds)))) if bounds else "finite"
     return " and ".join(str(bound) for bound in bounds if not bound.accepts(value))

@@ -52,6 +52,9 @@ BAD = {
     "maybe is 0": Outer(maybe=0),
     "maybe is True": Outer(maybe=True),
     "free is nan": Outer(free=math.nan),
+    "free is a number of 16610 bits": Outer(free=10**5000),
+    "maybe is a number of 16610 bits": Outer(maybe=10**5000),
+    "reach is a number of 16610 bits": Outer(reach=-(10**5000)),
     "pairs is ('a', -1.0)": Outer(pairs=(("a", -1.0),)),
 }
 
