@@ -94,7 +94,7 @@ def _check_splits(
     covered: set[str] = set()
     is_test_set = not (len(index.sample_annotation.category) or index.sample.invalid_boxes.any())
     for split in [*official_splits(index.version), *own]:
-        if unknown := unknown_scenes(index, split):
+        if unknown := unknown_scenes(index, own.get(split, [])):
             of = f"{len(unknown)} of {len(own[split])} scenes ({', '.join(unknown)})"
             findings.add(UNKNOWN_SCENES, [f"{split}: {of}"])
         try:

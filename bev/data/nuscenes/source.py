@@ -11,7 +11,7 @@ from bev.data.nuscenes.frames import IndexFrames, read_frames
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.polygons import PolygonReader
 from bev.data.nuscenes.sensor_data import CAMERAS
-from bev.data.nuscenes.splits import default_splits, unknown_scenes
+from bev.data.nuscenes.splits import default_splits, own_splits, unknown_scenes
 from bev.data.source import Frames, FrameSource, SourceConfig
 from bev.errors import ConfigError
 from bev.geometry import Polygons
@@ -66,7 +66,8 @@ class NuScenes(FrameSource):
         self.index = open_index(data.root, data.version)
 
     def unknown_scenes(self, split: str) -> list[str]:
-        return unknown_scenes(self.index, split)
+        named = own_splits(self.data.root / self.data.version).get(split, [])
+        return unknown_scenes(self.index, named)
 
     def frames(self, split: str) -> IndexFrames:
         data = self.data

@@ -5,7 +5,7 @@ Custom splits are defined in the version's ``splits.json``; folds are those of `
 
 import ast
 import importlib.util
-import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from bev.data.folds import fold_rows, is_fold
 from bev.data.nuscenes.index import Index
 from bev.errors import DataError
+from bev.plain_json import load_json
 
 _SPLITS_OF_VERSION = {
     "v1.0-trainval": ("train", "val"),
@@ -125,8 +126,8 @@ def own_splits(folder: Path) -> dict[str, list[str]]:
         return {}
     form = "the format is {split: [scene name, ...]}"
     try:
-        splits = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        splits = load_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); {form}.") from error
     if not isinstance(splits, dict):
         raise DataError(f"{path} is a {type(splits).__name__}; {form}.")
@@ -136,11 +137,10 @@ def own_splits(folder: Path) -> dict[str, list[str]]:
     return splits
 
 
-def unknown_scenes(index: Index, split: str) -> list[str]:
-    """Scenes that ``splits.json`` lists for a split and ``scene.json`` does not contain."""
+def unknown_scenes(index: Index, names: Sequence[str]) -> list[str]:
+    """The names of scenes, each once, that ``scene.json`` does not contain."""
     known = {name.decode() for name in index.scene.name}
-    listed = own_splits(index.root / index.version).get(split, [])
-    return [name for name in dict.fromkeys(listed) if name not in known]
+    return [name for name in dict.fromkeys(names) if name not in known]
 
 
 def _check_reserved(index: Index, split: str) -> None:

@@ -102,6 +102,15 @@ def test_splits_are_compared_with_the_scenes_and_with_one_another(root, splits, 
     assert text in findings.by_kind[kind][0]
 
 
+def test_a_damaged_file_of_splits_is_reported_beside_official_splits(root):
+    """Versions with official splits read the file for each of them."""
+    (root / VERSION).rename(root / "v1.0-mini")
+    for text in ("{", "[" * 100_000, '{"a": 3}'):
+        (root / "v1.0-mini" / "splits.json").write_text(text)
+        _, findings = check_data(root, "v1.0-mini", CheckConfig(images=False))
+        assert list(findings.by_kind) == [kinds.SPLITS_DAMAGED]
+
+
 def test_scenes_of_no_split_are_counted(root):
     edit(root, "splits", lambda _: {"mine_train": SPLITS["mine_train"]})
     lines, findings = checked(root)
@@ -122,6 +131,17 @@ def test_attributes_that_the_metrics_refuse_are_counted_by_name(root):
     assert findings.by_kind == {
         kinds.REFUSED: ["'vehicle_state.driving': 2 boxes", "several attributes: 1 boxes"]
     }
+
+
+def test_any_number_of_attributes_is_counted_and_null_is_none(root):
+    tokens = [["moving"] * 256, ["moving"] * 300, None, ["moving"]]
+    rows = rows_of(root, "sample_annotation")
+    pairs = zip(rows, tokens, strict=False)
+    edit(root, "sample_annotation",
+         lambda _: [{**row, "attribute_tokens": own} for row, own in pairs])  # fmt: skip
+    columns, _ = read_table(root / VERSION, "sample_annotation")
+    assert columns["attribute_count"].tolist() == [255, 255, 0, 1]
+    assert columns["attribute_token"].tolist() == [b"moving", b"moving", b"", b"moving"]
 
 
 def test_tokens_may_be_numbers_and_missing_neighbours_null(root):
