@@ -52,7 +52,8 @@ PARTS: dict[str, dict[str, str]] = {
     # (bev.data.nuscenes.values.no_box).
     "sample_annotation": {
         "instance": "number of the tracked object", "category": "row",
-        "attribute": "row of the first one, or NO_ROW", "attribute_count": "number of attributes, at most 255",
+        "attribute": "row of the first one, or NO_ROW",
+        "attribute_count": "number of attributes, at most 255",
         "visibility": "level 1 (0-40 %) to 4 (80-100 %), 0 if unknown",
         "num_lidar_pts": "points in the box", "num_radar_pts": "points in the box",
         "translation": "(A, 3) centre", "size": "(A, 3) width, length, height",
