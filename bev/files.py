@@ -5,7 +5,6 @@ folders that others may write to, links are not followed either.
 """
 
 import errno
-import glob
 import os
 import stat
 import time
@@ -22,24 +21,36 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` that replaces ``path`` when the block ends.
 
     After an error ``path`` is unchanged and the temporary file is removed. A killed process leaves
-    a file whose name begins with ``PARTIAL``; after a day the next writer removes it. Each process
-    writes to a temporary file of its own, so if several write the same ``path``, the last one to
-    finish replaces it with a whole file.
+    a file whose name begins with ``PARTIAL``, see :func:`remove_stale`. Each process writes to a
+    temporary file of its own, so if several write the same ``path``, the last one to finish
+    replaces it with a whole file.
 
     Args:
         path: file in an existing folder; the temporary file has the same suffix.
     """
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     partial.unlink(missing_ok=True)  # left by a process of the same number
-    for stale in path.parent.glob(f"{PARTIAL}*-{glob.escape(path.name)}"):
-        with suppress(OSError):
-            if stale.stat().st_mtime + _STALE < time.time():
-                stale.unlink()
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the files that writers in a folder left when they were killed, a day ago or earlier.
+
+    Links are removed, not followed. A folder that does not exist is left alone.
+    """
+    for partial in folder.glob(f"{PARTIAL}*"):
+        with suppress(OSError):
+            if is_stale(partial):
+                partial.unlink()
+
+
+def is_stale(path: Path) -> bool:
+    """Return whether a file or link was last written a day ago or earlier."""
+    return path.lstat().st_mtime + _STALE < time.time()
 
 
 def regular_length(path: Path) -> int:

@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from bev.files import PARTIAL, replacing
+from bev.files import PARTIAL, remove_stale, replacing
 
 KILLED = """
 import os, signal, sys
@@ -50,16 +52,30 @@ def test_a_killed_writer_leaves_the_file_unchanged(tmp_path):
     assert [name.startswith(PARTIAL) for name in sorted(os.listdir(tmp_path))] == [True, False]
 
 
-def test_a_stale_partial_file_is_removed_first_and_a_fresh_one_kept(tmp_path):
-    path, stale, fresh = (tmp_path / n for n in ("a[1]", ".partial-1-a[1]", ".partial-2-a[1]"))
+def test_a_writer_lists_no_folder_and_replaces_what_a_process_of_its_number_left(tmp_path):
+    path, other = tmp_path / "a[1]", tmp_path / f"{PARTIAL}1-a[1]"
     (tmp_path / f"{PARTIAL}{os.getpid()}-a[1]").write_text("of a process of the same number")
-    for partial in (stale, fresh):
-        partial.write_text("half")
-    os.utime(stale, (0, 0))
-    with replacing(path) as partial:
+    other.write_text("half")
+    os.utime(other, (0, 0))
+    with patch.object(Path, "glob", side_effect=AssertionError), replacing(path) as partial:
         partial.write_text("whole")
-        assert not stale.exists()
-    assert sorted(os.listdir(tmp_path)) == [fresh.name, path.name]
+    assert sorted(os.listdir(tmp_path)) == [other.name, path.name]
+
+
+def test_stale_partial_files_are_removed_and_fresh_ones_and_all_others_kept(tmp_path):
+    names = [f"{PARTIAL}1-a", f"{PARTIAL}2-a", "a", f"{PARTIAL}folder"]
+    stale, fresh, whole, folder = (tmp_path / name for name in names)
+    for path in (stale, fresh, whole, folder / f"{PARTIAL}3-a"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    link, dangling = tmp_path / f"{PARTIAL}4-a", tmp_path / f"{PARTIAL}5-a"
+    link.symlink_to(fresh)
+    dangling.symlink_to(tmp_path / "nowhere")
+    for path in (stale, whole, folder, link, dangling):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    remove_stale(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == sorted([fresh, whole, folder, folder / f"{PARTIAL}3-a"])
+    remove_stale(tmp_path / "nowhere")
 
 
 def _write_often(job):

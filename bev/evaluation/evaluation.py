@@ -22,6 +22,7 @@ from bev.errors import BevError, ConfigError, NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, evaluator
 from bev.evaluation.sample_sums import SampleSums, total
 from bev.evaluation.table import Result
+from bev.files import remove_stale
 from bev.models import Detector, DetectorConfig
 from bev.models.detector import Prediction, check_terms
 
@@ -141,6 +142,7 @@ class Evaluation:
             Exception: the error of the first head that has failed.
         """
         files, heads, unscored = {}, {}, {}
+        remove_stale(split.folder)
         for one in self.evaluators.values():
             one.clear(split.folder)  # also those of a head that has failed
         for name, one in self.going.items():

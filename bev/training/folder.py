@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from bev.errors import TrainingError
+from bev.files import remove_stale
 from bev.machine import started_by
 from bev.training.checkpoint.loading import home_of
 from bev.training.lock import locked_run
@@ -74,6 +75,8 @@ def claimed_folder(config: TrainConfig, experiment: str, resume: Path | None) ->
         with locked_run(folder) if _rank() == 0 else nullcontext():
             if not _continues(resume):
                 _check_unused(folder)  # again: the run that held the lock may have ended
+            for part in (folder, folder / "checkpoints"):
+                remove_stale(part)
             yield folder
     finally:
         os.environ.pop(RUN_VARIABLE, None)

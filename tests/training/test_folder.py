@@ -56,6 +56,17 @@ def test_a_run_without_a_checkpoint_keeps_its_folder_until_it_ends(config):
         assert second == folder
 
 
+def test_what_killed_writers_left_in_a_run_is_removed_when_it_goes_on(config):
+    folder = run_folder(config, "quick", None)
+    left = [folder / ".partial-1-config.yaml", folder / "checkpoints" / ".partial-1-best.json"]
+    left[1].parent.mkdir()
+    for path in left:
+        path.write_text("half")
+        os.utime(path, (0, 0))
+    with claimed_folder(config, "quick", None):
+        assert not any(path.exists() for path in left)
+
+
 HOLD = """
 import sys
 from pathlib import Path

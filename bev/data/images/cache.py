@@ -28,7 +28,6 @@ The location is that of ``bev.data.cache_place``. Deleting the folder's content 
 import hashlib
 import os
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -41,12 +40,11 @@ from jaxtyping import UInt8
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.images.loading import decode
 from bev.errors import DataError
-from bev.files import PARTIAL, open_plain, replacing
+from bev.files import is_stale, open_plain, remove_stale, replacing
 
 FORMAT = 3  # increment with every change of the content or the naming of entries
 _HEADER = struct.Struct("<qqqq")  # the source's size and time, the image's height and width
 _RECORD, _DIGITS = "bytes", 20
-_DAY = 86_400  # seconds
 
 
 @dataclass
@@ -141,20 +139,19 @@ class ImageCache:
         text = record.read()
         if len(text) == _DIGITS and text.isdigit():
             return int(text)
-        return sum(map(_size, self._files("[!.]*")))
+        return sum(_size(file) for folder in self._folders() for file in folder.glob("[!.]*"))
 
-    def _files(self, pattern: str) -> Iterator[Path]:
-        folders = (folder for folder in self.folder.glob("??") if not folder.is_symlink())
-        return (file for folder in folders for file in folder.glob(pattern))
+    def _folders(self) -> Iterator[Path]:
+        return (folder for folder in self.folder.glob("??") if not folder.is_symlink())
 
     def _tidy(self) -> None:
         """Remove files left by killed processes and recount the bytes, at most once a day."""
         with suppress(OSError):
-            if not _is_old(self.folder / _RECORD):
+            if not is_stale(self.folder / _RECORD):
                 return
             with self._record() as record:
-                for partial in filter(_is_old, self._files(f"{PARTIAL}*")):
-                    partial.unlink()
+                for folder in self._folders():
+                    remove_stale(folder)
                 record.truncate(0)
                 _write_count(record, self._used(record))
 
@@ -165,10 +162,6 @@ def _write_count(record: IO[bytes], used: int) -> None:
     record.write(b"%0*d" % (_DIGITS, used))
     record.truncate()
     record.flush()
-
-
-def _is_old(path: Path) -> bool:
-    return path.lstat().st_mtime + _DAY < time.time()
 
 
 def _size(path: Path) -> int:
