@@ -1,8 +1,9 @@
 """Check of the sensor data files listed in the tables: existence, completeness and image size.
 
 Common damage (missing download, truncation, empty file, resized image) is visible in the first and
-last kilobytes of a file, without decoding. Damage in the middle of an image is detected only by
-decoding it completely, and not always then.
+last kilobytes of a JPEG or PNG, and in the headers of other formats. Damage in the middle of an
+image, and channels of more than 8 bits, are detected only by decoding it completely, and the former
+not always then.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +15,13 @@ from tqdm import tqdm
 
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.lidar import lidar_content_fault
-from bev.data.images.header import UPRIGHT, image_size, is_cut_off, is_jpeg, orientation
+from bev.data.images.header import UPRIGHT, image_size, is_cut_off, orientation, shows_end
 from bev.data.images.loading import decode, read
 from bev.errors import DataError
 from bev.files import regular_length
 
 _START, _END = 1 << 16, 1024  # bytes read at the beginning and at the end of a file
 _BATCH = 64  # files per task
-_JPEG_END = b"\xff\xd9"
 _LIDAR_POINT = 20  # bytes: x, y, z, intensity, ring as float32
 _LIDAR_READ = 100  # lidar files whose points are checked
 
@@ -130,19 +130,19 @@ def image_fault(root: Path, image: SensorFile, whole: bool) -> Finding | None:
     if not length:
         return IMAGE_EMPTY, str(image)
     try:
-        # Other bytes may follow the end marker, and other segments precede the frame header.
-        found_end, size = not is_jpeg(start) or _JPEG_END in end, image_size(start)
-        if not found_end or size is None:
+        size = image_size(start) if shows_end(start, end) else None
+        # Other bytes may follow the end mark, and other segments precede the frame header.
+        if whole or size is None:
             data = read(path)
             if is_cut_off(data):
-                return IMAGE_CUT, f"{image}: {length} bytes, without a JPEG end marker"
+                return IMAGE_CUT, f"{image}: {length} bytes, without the end of the image"
             size = image_size(data)
         if size is not None and size != image.size:
             (height, width), (expected_height, expected_width) = size, image.size
             return IMAGE_SIZE, (
                 f"{image}: {width}x{height}, in the tables {expected_width}x{expected_height}"
             )
-        if whole or size is None or not is_jpeg(start):
+        if whole or size is None:
             decode(path, 1, image.size)
     except DataError as error:
         return IMAGE_UNREADABLE, f"{image}: {error}"

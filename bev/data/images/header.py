@@ -7,6 +7,8 @@ first. Headers of JPEG and PNG files are read here, those of other formats by Pi
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Literal
 
 # A marker of a JPEG (ITU T.81, table B.1): 0xFF and another byte. Within coded pixels 0xFF is
 # followed by 0x00, or by a restart marker (0xD0 to 0xD7), which like 0x01 has no content.
@@ -16,6 +18,8 @@ _START, _END, _SCAN, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 # Frame headers SOF0 to SOF15, among which 4, 8 and 12 are tables.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF = (b"II*\0", b"MM\0*")
+_TIFF_PIXELS = ((273, 279), (324, 325))  # tags of places and lengths: of strips, and of tiles
 _OTHER_FORMATS = ("BMP", "JPEG2000", "PPM", "TIFF", "WEBP")
 _ORIENTATION, UPRIGHT = 0x0112, 1  # tag of EXIF and TIFF, and its usual value
 
@@ -43,14 +47,30 @@ def is_jpeg(data: bytes) -> bool:
     return data[:2] == bytes((0xFF, _START))
 
 
+def shows_end(start: bytes, end: bytes) -> bool:
+    """Return whether the last bytes of a JPEG or PNG have the mark of its end.
+
+    Args:
+        start: first bytes of the file.
+        end: last bytes of the file; other bytes may stand between the mark and them.
+    """
+    if is_jpeg(start):
+        return bytes((0xFF, _END)) in end
+    return start[:8] == _PNG and b"IEND" in end
+
+
 def is_cut_off(data: bytes) -> bool:
-    """Return whether a file is a JPEG or PNG without its end; bytes behind the end are allowed.
+    """Return whether a JPEG, PNG, WebP or TIFF lacks its end; bytes behind the end are allowed.
 
     The decoder silently fills the missing part of a truncated JPEG with grey, and reserves memory
     for the length that a chunk of a PNG claims.
     """
     if data[:8] == _PNG:
         return not _has_png_end(data)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if data[:4] in _TIFF:
+        return len(data) < _tiff_length(data)
     if not is_jpeg(data) or data[-2:] == bytes((0xFF, _END)):
         return False
     return all(marker != _END for marker, _ in _segments(data))
@@ -83,6 +103,23 @@ def _has_png_end(data: bytes) -> bool:
         if kind == b"IEND":
             return place <= len(data)
     return False
+
+
+def _tiff_length(data: bytes) -> int:
+    """Least length of a whole TIFF: up to the end of its first directory and of its pixels."""
+    from PIL import Image
+
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    directory = int.from_bytes(data[4:8], order)
+    entries = int.from_bytes(data[directory : directory + 2], order)
+    length = directory + 2 + 12 * entries
+    if length <= len(data):
+        with suppress(Exception), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+            tags = getattr(image, "tag_v2", {})
+            for places, lengths in _TIFF_PIXELS:
+                pairs = zip(tags.get(places, ()), tags.get(lengths, ()), strict=True)
+                length = max([length, *(place + count for place, count in pairs)])
+    return length
 
 
 def _size_by_pillow(data: bytes) -> tuple[int, int] | None:

@@ -1,11 +1,17 @@
 """Checking the start and the end of a file finds the faults that decoding it finds."""
 
+import io
+from functools import partial
+from unittest.mock import Mock
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from bev.data.checks import files
 from bev.data.checks.files import (
     IMAGE_CUT,
     IMAGE_MISSING,
@@ -51,11 +57,44 @@ def test_the_size_of_any_jpeg_is_read(tmp_path_factory, size, progressive, resta
     )
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_other_formats_are_decoded(tmp_path, whole):
-    (tmp_path / "a.png").write_bytes(encoded(".png", (20, 30)))
-    assert image_fault(tmp_path, SensorFile("a.png", "t", (20, 30)), whole) is None
-    assert image_fault(tmp_path, SensorFile("a.png", "t", (30, 20)), whole)[0] is IMAGE_SIZE
+def by_pillow(kind: str, size: tuple[int, int], **options) -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+# The directory of a TIFF, which has the size, stands before the pixels or behind them.
+OTHERS = {
+    "png": partial(encoded, ".png"),
+    "webp": partial(by_pillow, "WEBP"),
+    "tiff": partial(by_pillow, "TIFF"),
+    "tiff_lzw": partial(by_pillow, "TIFF", compression="tiff_lzw"),
+    "tiff_opencv": partial(encoded, ".tiff"),
+}
+
+
+@pytest.mark.parametrize("size", [(20, 30), (300, 400)])
+@pytest.mark.parametrize("write", OTHERS.values(), ids=OTHERS)
+def test_images_of_other_formats_are_decoded_only_on_demand(tmp_path, write, size, monkeypatch):
+    (tmp_path / "a").write_bytes(write(size))
+    decoded = Mock(wraps=files.decode)
+    monkeypatch.setattr(files, "decode", decoded)
+    for whole in (False, True):
+        assert image_fault(tmp_path, SensorFile("a", "t", size), whole) is None
+        assert image_fault(tmp_path, SensorFile("a", "t", size[::-1]), whole)[0] is IMAGE_SIZE
+        assert decoded.call_count == whole
+
+
+@pytest.mark.parametrize("size", [(20, 30), (300, 400)])
+@pytest.mark.parametrize("write", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("keep", [0.02, 0.3, 0.9, 0.98])
+def test_truncated_images_of_other_formats_are_named_so(tmp_path, write, size, keep):
+    data = write(size)
+    (tmp_path / "a").write_bytes(data[: int(len(data) * keep)])
+    for whole in (False, True):
+        kind, message = image_fault(tmp_path, SensorFile("a", "t", size), whole)
+        assert kind is IMAGE_CUT and message.endswith("bytes, without the end of the image")
 
 
 @given(keep=st.floats(0.001, 0.98))
