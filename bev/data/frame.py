@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bev.data.checks.lidar import read_lidar
+from bev.data.lidar import read_lidar
 from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens, Pinhole
 
@@ -120,7 +120,7 @@ class Frame:
 
         Raises:
             DataError: if the sample has no lidar, or the file is missing, damaged or implausible
-                (``bev.data.checks.lidar``).
+                (``bev.data.lidar``).
         """
         if self.lidar_path is None:
             raise DataError(f"Sample {self.token} has no lidar; switch it off (--data.no-lidar).")

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Int
 
 from bev.data.adjacent import neighbours
 from bev.data.checks.findings import Findings
+from bev.data.checks.frame import check_frame
 from bev.data.checks.frame_facts import FrameColumns, FrameFacts
 from bev.data.checks.plausible import TIME_UNIT, Facts, implausible
 from bev.data.checks.tally import Tally
 from bev.data.folds import fold_rows, is_fold
 from bev.data.frame import AdjacentFrame, CameraFrame, Frame
-from bev.data.frame_checks import check_frame
 from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource
 from bev.errors import ConfigError, DataError
@@ -67,7 +67,7 @@ class ListedSource(FrameSource):
 class ListedFrames(Frames):
     """Frames of any sequence, with the cameras and adjacent frames of the settings.
 
-    Every frame is checked at the start, see ``bev.data.frame_checks``.
+    Every frame is checked at the start, see ``bev.data.checks.frame``.
 
     Args:
         frames: frames with all their cameras; those of a scene in order of time.

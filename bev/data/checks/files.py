@@ -14,15 +14,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bev.data.checks.findings import Findings, Kind
-from bev.data.checks.lidar import lidar_content_fault
 from bev.data.images.header import UPRIGHT, image_size, is_cut_off, orientation, shows_end
 from bev.data.images.loading import decode, read
+from bev.data.lidar import ROW_BYTES, lidar_content_fault
 from bev.errors import DataError
 from bev.files import regular_length
 
 _START, _END = 1 << 16, 1024  # bytes read at the beginning and at the end of a file
 _BATCH = 64  # files per task
-_LIDAR_POINT = 20  # bytes: x, y, z, intensity, ring as float32
 _LIDAR_READ = 100  # lidar files whose points are checked
 
 IMAGE_MISSING = Kind(
@@ -156,9 +155,8 @@ def lidar_fault(root: Path, file: SensorFile, required: bool, read: bool) -> Fin
     path = root / file.filename
     try:
         length = regular_length(path)
-        if not length or length % _LIDAR_POINT:
-            return LIDAR_DAMAGED, f"{file}: {length} bytes"
-        if read and (fault := lidar_content_fault(path.read_bytes())):
+        whole_rows = length and not length % ROW_BYTES
+        if (read or not whole_rows) and (fault := lidar_content_fault(path.read_bytes())):
             return LIDAR_DAMAGED, f"{file}: {fault}"
     except OSError as error:
         return lidar_missing(required), f"{file}{_why(error)}"

@@ -132,4 +132,5 @@ def test_missing_and_damaged_lidar_files_are_reported(tmp_path, required):
     for length, fault in ((0, LIDAR_DAMAGED), (30, LIDAR_DAMAGED), (40, None)):
         (tmp_path / "a.bin").write_bytes(b"\0" * length)
         found = lidar_fault(tmp_path, file, required, read=False)
-        assert found == (fault and (fault, f"a.bin (sample_data t): {length} bytes"))
+        text = f"a.bin (sample_data t): contains {length} bytes, not rows of 5 float32 numbers"
+        assert found == (fault and (fault, text))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bev.data.checks.lidar import lidar_content_fault, read_lidar
+from bev.data.lidar import lidar_content_fault, read_lidar
 from bev.errors import DataError
 
 
