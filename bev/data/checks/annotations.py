@@ -3,10 +3,10 @@
 from collections import Counter
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from bev.data.checks.tally import LeftOut, Tally, listed, too_few_points
-from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, detection_labels
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
 from bev.data.nuscenes.index import Index
 from bev.errors import DataError, NoGroundTruthError
 
@@ -26,10 +26,10 @@ def tally_of(index: Index, samples: Int[np.ndarray, " n"], min_points: int) -> T
         min_points: minimum number of lidar and radar points of boxes in training.
     """
     table = index.sample_annotation
-    rows = np.flatnonzero(boxes_of(index, samples))
+    _, rows = index.annotations_of(samples)
     category = table.category[rows]
-    label = detection_labels(index)[category]
-    points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
+    label = index.class_of_category[category]
+    points = index.num_points(rows)
     known, enough = label >= 0, points >= min_points
     names = [name.decode() for name in index.category.name]
     others = Counter(names[one] for one in category[~known].tolist())
@@ -70,15 +70,15 @@ def check_scorable(
         DataError: if the metrics refuse the attributes of a box.
     """
     table, where = index.sample_annotation, index.root / index.version
-    rows = np.flatnonzero(boxes_of(index, samples))
+    _, rows = index.annotations_of(samples)
     if not len(rows) and not index.sample.invalid_boxes[samples].any():
         raise NoGroundTruthError(
             f"The {len(samples)} samples of {name} have no annotations in {where}, so boxes cannot"
             f" be scored; name a split with annotations, or upload {results} to the benchmark's"
             " server."
         )
-    points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
-    if not ((detection_labels(index)[table.category[rows]] >= 0) & (points != 0)).any():
+    points = index.num_points(rows)
+    if not ((index.class_of_category[table.category[rows]] >= 0) & (points != 0)).any():
         reasons = tally_of(index, samples, 1).why_none()
         raise NoGroundTruthError(f"No box of {name} in {where} counts in the metrics: {reasons}.")
     if refused := refused_attributes(index, samples):
@@ -91,8 +91,8 @@ def check_scorable(
 def refused_attributes(index: Index, samples: Int[np.ndarray, " n"]) -> dict[str, int]:
     """Number of boxes whose attributes the official metrics refuse, by the fault."""
     table = index.sample_annotation
-    rows = np.flatnonzero(boxes_of(index, samples))
-    rows = rows[detection_labels(index)[table.category[rows]] >= 0]
+    _, rows = index.annotations_of(samples)
+    rows = rows[index.class_of_category[table.category[rows]] >= 0]
     attribute, several = table.attribute[rows], table.attribute_count[rows] > 1
     names = [name.decode() for name in index.attribute.name]
     faulty = (bool(name) and name not in ATTRIBUTES for name in names)
@@ -100,10 +100,3 @@ def refused_attributes(index: Index, samples: Int[np.ndarray, " n"]) -> dict[str
     unknown = attribute[foreign[attribute] & ~several].tolist()
     found = dict(Counter(repr(names[one]) for one in unknown).most_common())
     return {**found, "several attributes": int(several.sum())} if several.any() else found
-
-
-def boxes_of(index: Index, samples: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " a"]:
-    """Mask of the annotations of some samples."""
-    wanted = np.zeros(len(index.sample.timestamp), bool)
-    wanted[samples] = True
-    return np.repeat(wanted, np.diff(index.sample.annotations))

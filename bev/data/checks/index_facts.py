@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from bev.data.checks.annotations import boxes_of
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.plausible import TIME_UNIT, BoxFacts, CameraFacts, Facts, implausible
-from bev.data.nuscenes.classes import CLASSES, detection_labels
+from bev.data.nuscenes.classes import CLASSES
 from bev.data.nuscenes.index import NO_ROW, Index
 
 LINKS = Kind(
@@ -73,13 +72,10 @@ def facts_of(
     # Any record serves: the ego vehicle moves little between the sensors' times.
     position = index.sample_data.translation[data.max(axis=1, initial=0)]
     table = index.sample_annotation
-    rows = np.flatnonzero(boxes_of(index, samples))
-    label = detection_labels(index)[table.category[rows]]
-    rows, label = rows[label >= 0], label[label >= 0]
-    place = np.zeros(len(index.sample.timestamp), int)  # of each sample among ``samples``
-    place[samples] = np.arange(len(samples))
-    sample_of = np.searchsorted(index.sample.annotations, rows, side="right") - 1
-    offset = table.translation[rows, :2] - position[place[sample_of], :2]
+    place, rows = index.annotations_of(samples)
+    label = index.class_of_category[table.category[rows]]
+    place, rows, label = place[label >= 0], rows[label >= 0], label[label >= 0]
+    offset = table.translation[rows, :2] - position[place, :2]
     boxes = BoxFacts(
         label=label,
         size=table.size[rows][:, [1, 0, 2]],
@@ -140,7 +136,7 @@ def _check_links(index: Index, samples: Int[np.ndarray, " n"], findings: Finding
             text = f"{loose.sum()} of {len(loose)} pairs, the first in scene {example}"
             findings.add(LINKS, [text])
     boxes = index.sample_annotation
-    rows = np.flatnonzero(boxes_of(index, samples))
+    _, rows = index.annotations_of(samples)
     _, count = np.unique(boxes.instance[rows], return_counts=True)
     several = int((count > 1).sum())
     if several and np.isnan(boxes.velocity[rows]).all():

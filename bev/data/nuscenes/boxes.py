@@ -4,7 +4,6 @@ nuScenes boxes have a centre, (width, length, height) and a quaternion in the gl
 ``Boxes3D`` have (length, width, height) and a yaw angle in the ego frame.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from jaxtyping import Float, Int
 from pyquaternion import Quaternion
 from torch import Tensor
 
-from bev.data.nuscenes.classes import ATTRIBUTES, VEHICLE, detection_labels
 from bev.data.nuscenes.index import Index
 from bev.geometry import Boxes3D
 
@@ -28,23 +26,6 @@ def pose_matrix(translation: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     matrix[:3, :3] = Quaternion(rotation).rotation_matrix
     matrix[:3, 3] = translation
     return matrix
-
-
-@lru_cache(maxsize=4)
-def vehicle_categories(index: Index) -> np.ndarray:
-    """(categories,) whether a category is a vehicle, including those without a detection class."""
-    return np.array([name.decode().startswith(VEHICLE) for name in index.category.name], bool)
-
-
-@lru_cache(maxsize=4)
-def attribute_numbers(index: Index) -> np.ndarray:
-    """(attributes + 1,) index into ``ATTRIBUTES`` of each attribute of the data set.
-
-    The last entry, for boxes without an attribute, is -1, and so are attributes that nuScenes does
-    not have.
-    """
-    names = (name.decode() for name in index.attribute.name)
-    return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
 
 
 class GroundTruth(NamedTuple):
@@ -70,16 +51,14 @@ def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
         sample: row of the ``sample`` table.
         ego_from_global: (4, 4) float64, inverse of the reference ego pose.
     """
-    first, last = index.sample.annotations[sample : sample + 2]
-    table = index.sample_annotation
-    category = table.category[first:last]
-    label, vehicle = detection_labels(index)[category], vehicle_categories(index)[category]
+    table, (_, rows) = index.sample_annotation, index.annotations_of([sample])
+    category = table.category[rows]
+    label, vehicle = index.class_of_category[category], index.is_vehicle[category]
     wanted = (label >= 0) | vehicle
-    label, vehicle, rows = label[wanted], vehicle[wanted], first + np.flatnonzero(wanted)
+    label, vehicle, rows = label[wanted], vehicle[wanted], rows[wanted]
     if not len(rows):
         return GroundTruth(Boxes3D.empty(), torch.zeros(0, dtype=torch.long), Boxes3D.empty())
     headings = [Quaternion(rotation).rotation_matrix[:, 0] for rotation in table.rotation[rows]]
-    points = table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
     width, length, height = table.size[rows].T
     in_global = Boxes3D.make(
         torch.from_numpy(table.translation[rows]),
@@ -87,7 +66,7 @@ def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
         torch.from_numpy(np.array([np.arctan2(y, x) for x, y, _ in headings])),
         torch.from_numpy(table.velocity[rows]),
         label=torch.from_numpy(label),
-        attribute=torch.from_numpy(attribute_numbers(index)[table.attribute[rows]]),
+        attribute=torch.from_numpy(index.attribute_numbers[table.attribute[rows]]),
         visibility=torch.from_numpy(table.visibility[rows].astype(np.int64)),
     )
     boxes = in_global.transform(ego_from_global)
@@ -98,7 +77,9 @@ def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
     )
     counted = torch.from_numpy(label >= 0)
     return GroundTruth(
-        boxes[counted], torch.from_numpy(points)[counted], boxes[torch.from_numpy(vehicle)]
+        boxes[counted],
+        torch.from_numpy(index.num_points(rows))[counted],
+        boxes[torch.from_numpy(vehicle)],
     )
 
 

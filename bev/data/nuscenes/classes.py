@@ -1,11 +1,6 @@
 """The label space of nuScenes: detection classes, attributes and BEV segmentation layers."""
 
-from functools import lru_cache
-
-import numpy as np
-
 from bev.data.labels import LabelSpace, Layer, ObjectClass
-from bev.data.nuscenes.index import Index
 
 ATTRIBUTES = (
     "cycle.with_rider",
@@ -121,10 +116,3 @@ _LAYERS = (
 LAYERS = tuple(layer.name for layer in _LAYERS)
 
 NUSCENES = LabelSpace(_CLASSES, ATTRIBUTES, _LAYERS)
-
-
-@lru_cache(maxsize=4)
-def detection_labels(index: Index) -> np.ndarray:
-    """(categories,) index into ``CLASSES`` of each category, -1 for categories without a class."""
-    names = (CLASS_OF_CATEGORY.get(name.decode()) for name in index.category.name)
-    return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)

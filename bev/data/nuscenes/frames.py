@@ -12,7 +12,7 @@ from bev.data.checks.findings import Findings
 from bev.data.checks.index_facts import doubts_of
 from bev.data.checks.tally import Tally
 from bev.data.frame import Frame, Reference
-from bev.data.nuscenes.classes import NUSCENES, detection_labels
+from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.frame import read_frame
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.data.nuscenes.sensor_data import CAMERAS
@@ -99,24 +99,20 @@ class IndexFrames(Frames):
         return IndexFrames(self.tables, self.rows[rows], *options)
 
     def classes_held(self, min_points: int) -> Bool[np.ndarray, "n 10"]:
-        table, sample = self.tables.sample_annotation, self.tables.sample
-        label = detection_labels(self.tables)[table.category]
-        points = table.num_lidar_pts.astype(np.int64) + table.num_radar_pts
-        counts = np.flatnonzero((label >= 0) & (points >= min_points))
-        samples = len(sample.timestamp)
-        sample_of = np.repeat(np.arange(samples), np.diff(sample.annotations))
-        held = np.zeros((samples, len(NUSCENES.classes)), bool)
-        held[sample_of[counts], label[counts]] = True
-        return held[self.rows]
+        place, rows = self.tables.annotations_of(self.rows)
+        label = self.tables.class_of_category[self.tables.sample_annotation.category[rows]]
+        counts = (label >= 0) & (self.tables.num_points(rows) >= min_points)
+        held = np.zeros((len(self), len(NUSCENES.classes)), bool)
+        held[place[counts], label[counts]] = True
+        return held
 
     def tally(self, min_points: int) -> Tally:
         return tally_of(self.tables, self.rows, min_points)
 
     @property
     def annotated(self) -> bool:
-        sample = self.tables.sample
-        boxes = np.diff(sample.annotations)[self.rows] + sample.invalid_boxes[self.rows]
-        return bool(boxes.any())
+        _, boxes = self.tables.annotations_of(self.rows)
+        return bool(len(boxes) or self.tables.sample.invalid_boxes[self.rows].any())
 
     def doubts(self) -> Findings:
         return doubts_of(self.tables, self.rows, self.cameras)

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from jaxtyping import Bool, Int
 
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASS_OF_CATEGORY, CLASSES, VEHICLE
 from bev.errors import DataError
 
 NO_ROW = -1  # marks a missing neighbour, attribute or sample_data record
@@ -124,6 +126,43 @@ class Index:
     def channels(self) -> dict[str, int]:
         """Row in ``sensor`` of each channel."""
         return {name.decode(): row for row, name in enumerate(self.sensor.channel)}
+
+    @cached_property
+    def class_of_category(self) -> Int[np.ndarray, " categories"]:
+        """Index into ``CLASSES`` of each category, -1 for categories without a class."""
+        names = (CLASS_OF_CATEGORY.get(name.decode()) for name in self.category.name)
+        return np.array([-1 if name is None else CLASSES.index(name) for name in names], int)
+
+    @cached_property
+    def is_vehicle(self) -> Bool[np.ndarray, " categories"]:
+        """Mask of the categories that are vehicles, including those without a detection class."""
+        return np.array([name.decode().startswith(VEHICLE) for name in self.category.name], bool)
+
+    @cached_property
+    def attribute_numbers(self) -> Int[np.ndarray, " attributes_and_none"]:
+        """Index into ``ATTRIBUTES`` of each attribute of the data set.
+
+        The last entry, which ``NO_ROW`` selects, is -1, and so are attributes that nuScenes does
+        not have.
+        """
+        names = (name.decode() for name in self.attribute.name)
+        return np.array([*(ATTRIBUTES.index(n) if n in ATTRIBUTES else -1 for n in names), -1], int)
+
+    def annotations_of(
+        self, samples: Sequence[int] | Int[np.ndarray, " s"]
+    ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """The annotations of samples: place of the sample in ``samples``, and row, of each."""
+        samples = np.asarray(samples, int)
+        starts = self.sample.annotations[:-1][samples]
+        counts = self.sample.annotations[1:][samples] - starts
+        place = np.repeat(np.arange(len(samples)), counts)
+        rows = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(place))
+        return place, rows
+
+    def num_points(self, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Number of lidar and radar points in each of some annotated boxes."""
+        table = self.sample_annotation
+        return table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows]
 
     def token_of(self, sample: int) -> str:
         """Token of a row of ``sample``."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES, detection_labels
+from bev.data.nuscenes.classes import ATTRIBUTES, CLASSES
 from bev.data.nuscenes.index import Index, reference_row
 from bev.evaluation.detection.arithmetic import rotation_matrix
 from bev.evaluation.detection.columns import BoxColumns
@@ -28,12 +28,8 @@ def gt_boxes_of(index: Index, samples: Sequence[int]) -> BoxColumns:
         index: opened index of the data set.
         samples: rows of the ``sample`` table.
     """
-    table, labels = index.sample_annotation, detection_labels(index)
-    # NO_ROW selects the last entries.
-    names = [name.decode() for name in index.attribute.name] + [""]
-    numbers = [ATTRIBUTES.index(name) if name in ATTRIBUTES else -1 for name in names]
-    sample, rows = _annotations(index, samples)
-    label = labels[table.category[rows]]
+    table, (sample, rows) = index.sample_annotation, index.annotations_of(samples)
+    label = index.class_of_category[table.category[rows]]
     sample, rows, label = sample[label >= 0], rows[label >= 0], label[label >= 0]
     return BoxColumns(
         tuple(index.token_of(row) for row in samples),
@@ -41,13 +37,13 @@ def gt_boxes_of(index: Index, samples: Sequence[int]) -> BoxColumns:
         ATTRIBUTES,
         sample,
         label,
-        np.array(numbers)[table.attribute[rows]],
+        index.attribute_numbers[table.attribute[rows]],
         table.translation[rows],
         table.size[rows],
         table.rotation[rows],
         table.velocity[rows],
         np.full(len(rows), -1.0),
-        table.num_lidar_pts[rows].astype(np.int64) + table.num_radar_pts[rows],
+        index.num_points(rows),
     )
 
 
@@ -75,7 +71,7 @@ def counted(index: Index, boxes: BoxColumns, ranges: Mapping[str, float]) -> Box
 def _in_racks(index: Index, samples: np.ndarray, boxes: BoxColumns) -> np.ndarray:
     """(n,) whether the centre of a bicycle or motorcycle lies in a rack of its sample."""
     inside = np.zeros(len(boxes), bool)
-    number, rows = _annotations(index, samples.tolist())
+    number, rows = index.annotations_of(samples)
     is_rack = (index.category.name == _BICYCLE_RACK)[index.sample_annotation.category[rows]]
     cycles = np.flatnonzero(np.isin(boxes.label, _IN_RACKS))
     racks: dict[int, list[int]] = {}
@@ -99,12 +95,3 @@ def _holds(index: Index, rack: int, point: np.ndarray) -> bool:
     edges = corners[:, 1:] - corners[:, :1]
     along = [np.dot(edge, (point - corners[:, 0])[:, None]).item() for edge in edges.T]
     return all(0 <= a <= np.dot(e, e) for a, e in zip(along, edges.T, strict=True))
-
-
-def _annotations(index: Index, samples: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The annotations of samples: (n,) place of the sample in ``samples``, and (n,) row."""
-    starts = index.sample.annotations[:-1][samples]
-    counts = index.sample.annotations[1:][samples] - starts
-    number = np.repeat(np.arange(len(samples)), counts)
-    rows = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(number))
-    return number, rows

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bev.data.nuscenes.classes import NUSCENES, detection_labels
+from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.evaluation.detection.matching import assign, pairs_within, ranking
 from bev.evaluation.detection.metrics import ERROR_DISTANCE
@@ -135,11 +135,10 @@ def _hits(boxes: CountedBoxes, index: Index) -> dict[int, Hits]:
 
 def _instances(index: Index, sample: int) -> dict[tuple, int]:
     """Instance of each annotation of a sample, by its class and centre."""
-    table, labels = index.sample_annotation, detection_labels(index)
-    first, last = index.sample.annotations[sample : sample + 2]
-    return {
-        (int(labels[table.category[row]]), *table.translation[row].tolist()): int(
-            table.instance[row]
-        )
-        for row in range(first, last)
-    }
+    table, (_, rows) = index.sample_annotation, index.annotations_of([sample])
+    labels = index.class_of_category[table.category[rows]].tolist()
+    keys = (
+        (label, *place)
+        for label, place in zip(labels, table.translation[rows].tolist(), strict=True)
+    )
+    return dict(zip(keys, table.instance[rows].tolist(), strict=True))
