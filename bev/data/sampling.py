@@ -39,11 +39,6 @@ class SamplingConfig:
                 f"data.sampling.by is {self.by!r} and data.sampling.class_weights is"
                 f" {self.class_weights}; weights go with 'weight' only, which requires them."
             )
-        for name, weight in self.class_weights:
-            if not 0 <= weight < float("inf"):
-                raise ConfigError(
-                    f"data.sampling.class_weights gives {name} {weight}; set it to 0 or more."
-                )
 
     def build(self, frames: Frames, min_points: int) -> EpochPlan:
         """Plan the epochs over some frames.

@@ -84,7 +84,7 @@ def test_invalid_settings_are_named(frames):
         SamplingConfig("class", (("bus", 1.0),))
     with pytest.raises(ConfigError, match="'bike' is unknown; known: car, truck"):
         DataConfig(sampling=SamplingConfig("weight", (("bike", 1.0),)))
-    with pytest.raises(ConfigError, match="gives bus -1"):
-        SamplingConfig("weight", (("bus", -1.0),))
+    with pytest.raises(ConfigError, match=r"class_weights is \('bus', -1.0\); set it to"):
+        DataConfig(sampling=SamplingConfig("weight", (("bus", -1.0),)))
     with pytest.raises(DataError, match="data.sampling.by to 'frame'"):
         SamplingConfig("class").build(frames, min_points=10**6)
