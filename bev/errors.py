@@ -1,10 +1,10 @@
-"""Errors that a user can fix: one sentence that names the cause and the remedy."""
+"""Errors and warnings for a user: one sentence that names the cause and the remedy."""
 
 import errno
 import os
 import reprlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -111,6 +111,12 @@ def shown(value: Any) -> str:
     """``repr`` of a value for a message: at most 400 characters, also for nested or huge values."""
     text = _short.repr(value)
     return text if len(text) <= 400 else f"{text[:397]}..."
+
+
+def print_warnings(sentences: Iterable[str]) -> None:
+    """Print warnings to the standard error, each on a line."""
+    for sentence in sentences:
+        print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -9,11 +9,11 @@ import tyro
 import yaml
 
 from bev.cli.evaluate_results import check_displacement, report, with_displacement
-from bev.data.checks.crop import warn_of_crops
+from bev.data.checks.crop import crop_warnings
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
 from bev.data.settings import DataChoice
-from bev.errors import ConfigError, NoGroundTruthError
+from bev.errors import ConfigError, NoGroundTruthError, print_warnings
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.evaluation import evaluators
@@ -95,7 +95,7 @@ def evaluate(command: Command) -> Result:
     folder = command.out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
     frames = rig.frames(data, split)
-    warn_of_crops(frames, data)
+    print_warnings(crop_warnings(frames, data))
     loader = make_loader(KeyFrames(frames, data, training=False))
     evaluated = evaluators(config.model, data).values()
     boxes = any(one.of_boxes for one in evaluated)

@@ -12,6 +12,7 @@ import tyro
 from bev.config import load_file
 from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataChoice
+from bev.errors import print_warnings
 from bev.paths import file_name
 
 
@@ -47,7 +48,7 @@ def main(arguments: list[str], prog: str) -> None:
 
     from tqdm import tqdm
 
-    from bev.data.checks.crop import warn_of_crops
+    from bev.data.checks.crop import crop_warnings
     from bev.data.dataset import KeyFrames
     from bev.machine import default_device
     from bev.training.checkpoint import home_of, load_checkpoint
@@ -66,7 +67,7 @@ def main(arguments: list[str], prog: str) -> None:
         data = replace(data, polygons=PolygonConfig())  # polygons are not drawn
     split = command.split or data.splits[1]
     every = data.source.open(data).frames(split)
-    warn_of_crops(every, data)
+    print_warnings(crop_warnings(every, data))
     frames = spread(every, command.samples or len(every))
     folder = command.out or home / "pictures" / file_name(split)
     device = default_device()

@@ -18,7 +18,7 @@ from torch import Tensor
 from bev.bounds import Ascending, Bound, Degrees, NonNegative, Positive, check_bounds
 from bev.calls import Call, flag
 from bev.data.frame import CameraFrame
-from bev.data.images.crop import HORIZON, Crop, horizon_row
+from bev.data.images.crop import HORIZON, horizon_row, window_row
 from bev.data.images.grid_mask import GridMask
 from bev.geometry import bev_transform, image_affine
 
@@ -111,9 +111,9 @@ class ImageAugmentation:
         """Middle of the range of random crops, a fraction of the crop window's height."""
         return sum(self.crop_top) / 2
 
-    def crop(self, camera: CameraFrame) -> Crop:
-        """Position of the crop windows of a camera."""
-        return Crop(camera.size[0], horizon_row(camera), self.horizon, self.raised)
+    def horizon_of(self, camera: CameraFrame) -> float:
+        """Row of a camera's horizon; NaN if it is unknown, or if no window depends on it."""
+        return horizon_row(camera) if self.horizon else math.nan
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def draw(
     sizes: Sequence[tuple[int, int]],
     image_size: tuple[int, int],
     rng: np.random.Generator,
-    crops: Sequence[Crop] = (),
+    horizons: Sequence[float] = (),
 ) -> Augmentation:
     """Draw the augmentation of one sample.
 
@@ -168,15 +168,15 @@ def draw(
         sizes: (height, width) of each camera's original image, pixels.
         image_size: (H, W) of the network's images, pixels.
         rng: generator of the sample; the same state gives the same augmentation.
-        crops: position of each camera's crop windows, see :meth:`ImageAugmentation.crop`; by
-            default they stand on the last row.
+        horizons: row of the horizon in each camera's original image, see
+            :meth:`ImageAugmentation.horizon_of`; unknown by default.
     """
-    crops = crops or [Crop(height) for height, _ in sizes]
+    horizons = horizons or [math.nan] * len(sizes)
     mirror = image.flip == "mirror" and rng.random() < 0.5
     matrices = []
-    for size, crop in zip(sizes, crops, strict=True):
+    for size, horizon in zip(sizes, horizons, strict=True):
         flip = mirror or (image.flip == "independent" and rng.random() < 0.5)
-        matrices.append(_image_matrix(image, size, crop, image_size, flip, rng))
+        matrices.append(_image_matrix(image, size, horizon, image_size, flip, rng))
     matrix = bev_transform(
         rotation=math.radians(rng.uniform(-bev.rotation, bev.rotation)),
         scale=rng.uniform(*bev.scale),
@@ -191,7 +191,7 @@ def draw(
 def _image_matrix(
     image: ImageAugmentation,
     size: tuple[int, int],
-    crop: Crop,
+    horizon: float,
     image_size: tuple[int, int],
     flip: bool,
     rng: np.random.Generator,
@@ -204,7 +204,8 @@ def _image_matrix(
     spare = scale * size[1] - width
     left = spare * (rng.random() if image.random_left and spare > 0 else 0.5)
     left = max(left, 0.0) if image.narrow_left else left
-    row = crop.stands_on(height / (scale * image.stretch), height / (usual * image.stretch))
+    heights = height / (scale * image.stretch), height / (usual * image.stretch)
+    row = window_row(size[0], horizon, image.horizon, image.raised, *heights)
     top = scale * image.stretch * row - height * (1 + rng.uniform(*image.crop_top))
     rotation = math.radians(rng.uniform(-image.rotation, image.rotation))
     return image_affine(image_size, scale, (top, left), flip, rotation, image.stretch)

@@ -80,7 +80,7 @@ class KeyFrames(Dataset):
             [camera.size for camera in frame.cameras],
             self.config.image_size,
             rng,
-            [self.image_augmentation.crop(camera) for camera in frame.cameras],
+            [self.image_augmentation.horizon_of(camera) for camera in frame.cameras],
         )
         boxes = frame.boxes
         if self.training:

@@ -1,10 +1,8 @@
 """Check of a run's data before its first step, from columns alone: no image is read."""
 
-import sys
-
 from bev.config import Experiment
 from bev.data.source import Frames
-from bev.errors import DataError, NoGroundTruthError
+from bev.errors import DataError, NoGroundTruthError, print_warnings
 from bev.evaluation.evaluation import evaluators
 from bev.training.datamodule import KeyFrameData
 
@@ -63,8 +61,7 @@ def print_data(data: KeyFrameData, config: Experiment, warnings: list[str]) -> N
         tally = data.frames[part].tally(config.data.min_points)
         if tally is not None:
             print(f"{name}: {tally.text()}", flush=True)
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr, flush=True)
+    print_warnings(warnings)
 
 
 def _check_boxes(frames: Frames, split: str, config: Experiment) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning import Callback
 
 from bev.config import Experiment, code_files, save_config
-from bev.data.checks.crop import warn_of_crops
+from bev.data.checks.crop import crop_warnings
 from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
 from bev.errors import TrainingError, explaining
@@ -116,9 +116,8 @@ def _train_in(
             f" {len(data.frames['val'])} to evaluate on",
             flush=True,
         )
-        print_data(data, config, warnings)
+        print_data(data, config, warnings + crop_warnings(data.frames["train"], config.data))
         write_account(folder, weights)
-        warn_of_crops(data.frames["train"], config.data)
     with ending_workers():
         try:
             trainer.fit(module, data, ckpt_path=resume, weights_only=True)

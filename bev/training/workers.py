@@ -28,7 +28,7 @@ from torch.utils.data import get_worker_info
 from bev.cores import usable_cores
 from bev.data.batch import Batch, collate
 from bev.data.settings import DataConfig
-from bev.errors import DataError
+from bev.errors import DataError, print_warnings
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -198,4 +198,4 @@ def _allow_open_files(need: int) -> None:
 @cache  # once for the loaders of training and of validation
 def _warn(message: str) -> None:
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"warning: {message}", file=sys.stderr, flush=True)
+        print_warnings([message])

@@ -3,7 +3,6 @@
 The crop is that of evaluation, the middle one of the random crops in training.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bev.data.augmentation import BevAugmentation, draw
+from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.frame import CameraFrame, Frame
 from bev.data.images.crop import horizon_row
 from bev.data.settings import DataConfig
@@ -22,22 +21,16 @@ _FRAMES = 24  # frames that are read, spread over the split
 _MOST_OUTSIDE = 1 / 3
 
 
-_warned: set[tuple[object, str]] = set()  # data root and sentence
+def crop_of(camera: CameraFrame, image: ImageAugmentation, size: tuple[int, int]) -> Tensor:
+    """(3, 3) matrix from original pixels to those of the network's image, without augmentation.
 
-
-def warn_of_crops(frames: Sequence[Frame], data: DataConfig) -> None:
-    """Print :func:`crop_warnings` to the standard error, each once for a data set and process."""
-    for sentence in crop_warnings(frames, data):
-        if (data.root, sentence) not in _warned:
-            _warned.add((data.root, sentence))
-            print(f"warning: {sentence}", file=sys.stderr, flush=True)
-
-
-def evaluation_crop(camera: CameraFrame, data: DataConfig) -> Tensor:
-    """(3, 3) matrix from original pixels to those of the network's image in evaluation."""
-    image = data.image_augmentation.still(data.test_scale)
-    crops, rng = [image.crop(camera)], np.random.default_rng(0)
-    drawn = draw(image, BevAugmentation.off(), [camera.size], data.image_size, rng, crops)
+    Args:
+        camera: camera of the image.
+        image: settings without randomness, :meth:`ImageAugmentation.still`.
+        size: (H, W) of the network's image, pixels.
+    """
+    rng, horizons = np.random.default_rng(0), [image.horizon_of(camera)]
+    drawn = draw(image, BevAugmentation.off(), [camera.size], size, rng, horizons)
     return drawn.image_from_original[0]
 
 
@@ -55,13 +48,14 @@ def crop_warnings(frames: Sequence[Frame], data: DataConfig) -> list[str]:
     cameras: dict[str, CameraFrame] = {}
     whole: dict[str, float] = defaultdict(float)
     inside: dict[str, float] = defaultdict(float)
+    image, size = data.image_augmentation.still(data.test_scale), data.image_size
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round())
     for index in chosen.astype(int).tolist():
         frame = frames[index]
         boxes = frame.boxes[frame.counted(data.min_points)]
         for camera in frame.cameras:
             cameras.setdefault(camera.name, camera)
-            pixels = box_pixels(boxes, camera, evaluation_crop(camera, data), data.image_size)
+            pixels = box_pixels(boxes, camera, crop_of(camera, image, size), size)
             whole[camera.name] += pixels[0]
             inside[camera.name] += pixels[1]
     advice = (
@@ -72,11 +66,11 @@ def crop_warnings(frames: Sequence[Frame], data: DataConfig) -> list[str]:
         advice += " or .horizon"
     warnings = []
     for name, camera in cameras.items():
-        lost = list(_rows_left_out(camera, data))
+        lost = list(_rows_left_out(camera, crop_of(camera, image, size), size[0]))
         if whole[name] and (share := 1 - inside[name] / whole[name]) > _MOST_OUTSIDE:
             lost.append(f"{share:.0%} of the boxes' pixels")
         if lost:
-            height, width = data.image_size
+            height, width = size
             warnings.append(
                 f"The crop of camera {name} ({camera.size[1]}x{camera.size[0]} to {width}x{height})"
                 f" leaves out {' and '.join(lost)}{advice}."
@@ -84,9 +78,7 @@ def crop_warnings(frames: Sequence[Frame], data: DataConfig) -> list[str]:
     return warnings
 
 
-def _rows_left_out(camera: CameraFrame, data: DataConfig) -> Iterator[str]:
-    crop, height = evaluation_crop(camera, data), data.image_size[0]
-
+def _rows_left_out(camera: CameraFrame, crop: Tensor, height: int) -> Iterator[str]:
     def outside(row: float) -> bool:
         return not 0 <= float(crop[1, 1]) * row + float(crop[1, 2]) <= height
 
@@ -108,7 +100,7 @@ def box_pixels(
     Args:
         boxes: boxes in the ego frame.
         camera: camera of the image.
-        crop: (3, 3) matrix without rotation and flip, see :func:`evaluation_crop`.
+        crop: (3, 3) matrix without rotation and flip, see :func:`crop_of`.
         size: (H, W) of the cropped image, pixels.
     """
     if not len(boxes):

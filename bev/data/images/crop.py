@@ -7,7 +7,6 @@ and no distant object. It is moved up until it shows the horizon.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,39 +21,29 @@ _ENOUGH = 0.6  # of this share: a window with more stays on the last row, as all
 _STEEP = 0.1  # cosine of the elevation of an optical axis that is taken for vertical
 
 
-@dataclass(frozen=True)
-class Crop:
-    """Position of the crop windows of a camera.
+def window_row(
+    rows: int, horizon: float, share: float, raised: float, height: float, usual: float
+) -> float:
+    """Row of the original image that a crop window stands on, before it is raised at random.
 
-    Attributes:
+    The window is moved up from the last row, if at the usual scale the horizon would lie too high
+    in it; then the horizon has the same place in the window at every scale.
+
+    Args:
         rows: height of the original image.
-        horizon: row of the horizon in the original image, see :func:`horizon_row`; NaN if unknown.
-        share: share of the window's height above the horizon, if the window is moved up; 0 for
-            windows that always stand on the image's last row.
+        horizon: row of the horizon in it, see :func:`horizon_row`; if it is NaN, the window stands
+            on the last row.
+        share: share of the window's height above the horizon, if the window is moved up.
         raised: share of the window's height by which the middle one of the random windows is raised
             from the row that the windows stand on.
+        height: height of the window in rows of the original image.
+        usual: its height if the image is resized to the network's width.
     """
-
-    rows: int
-    horizon: float = math.nan
-    share: float = 0.0
-    raised: float = 0.0
-
-    def stands_on(self, height: float, usual: float) -> float:
-        """Row of the original image that a window stands on, before it is raised at random.
-
-        The window is moved up from the last row, if at the usual scale the horizon would lie too
-        high in it; then the horizon has the same place in the window at every scale.
-
-        Args:
-            height: height of the window in rows of the original image.
-            usual: its height if the image is resized to the network's width.
-        """
-        above = self.horizon - (self.rows - (1 + self.raised) * usual)
-        if not self.share or not above < _ENOUGH * self.share * usual:
-            return self.rows
-        first = (1 + self.raised) * height  # if the window begins with the image's first row
-        return min(max(self.horizon - self.share * height + first, first), self.rows)
+    above = horizon - (rows - (1 + raised) * usual)
+    if not above < _ENOUGH * share * usual:
+        return rows
+    first = (1 + raised) * height  # if the window begins with the image's first row
+    return min(max(horizon - share * height + first, first), rows)
 
 
 def horizon_row(camera: CameraFrame) -> float:

@@ -29,7 +29,7 @@ from bev.data.nuscenes.values import (
     no_pose,
     no_size,
 )
-from bev.errors import BevError, DataError
+from bev.errors import BevError, DataError, print_warnings
 
 _ALL_DAMAGE = "bevlab check-data {} lists all damage"
 # As in the devkit, boxes further apart in time than this (seconds) give no velocity.
@@ -79,11 +79,11 @@ def build(folder: Path, out: Path, hashes: dict[str, str], cores: int) -> None:
     boxes = len(tables["sample_annotation"]["token"])
     join(folder, tables)
     if left_out := boxes - len(tables["sample_annotation"]["size"]):
-        print(
-            f"warning: {left_out} boxes of {folder} have no size above 0, or a number that is not"
-            f" finite, and are ignored; {_ALL_DAMAGE.format(folder.parent)}.",
-            file=sys.stderr,
+        text = (
+            f"{left_out} boxes of {folder} have no size above 0, or a number that is not finite,"
+            f" and are ignored; {_ALL_DAMAGE.format(folder.parent)}."
         )
+        print_warnings([text])
     for part, columns in PARTS.items():
         for name in columns:
             with column_file(out, part, name).open("wb") as file:

@@ -11,7 +11,7 @@ from pyquaternion import Quaternion
 
 from bev.config import load_config
 from bev.data.augmentation import ImageAugmentation
-from bev.data.checks.crop import box_pixels, crop_warnings, evaluation_crop, warn_of_crops
+from bev.data.checks.crop import box_pixels, crop_of, crop_warnings
 from bev.data.frame import CameraFrame, Frame
 from bev.data.settings import DataConfig
 from bev.geometry import Boxes3D, KannalaBrandt, Pinhole
@@ -103,14 +103,5 @@ def test_box_pixels_of_a_box_that_the_window_halves():
     assert inside == pytest.approx(side**2 / 2, rel=1e-3)
     behind = Boxes3D.make(torch.tensor([[-9.0, 0.0, 1.5]]), size, torch.zeros(1))
     assert box_pixels(behind, one, identity, one.size) == (0.0, 0.0)
-    crop = evaluation_crop(one, DataConfig(image_size=(96, 176)))
+    crop = crop_of(one, ImageAugmentation().still(), (96, 176))
     assert np.allclose(crop, [[0.55, 0, 0], [0, 0.55, 96 - 132], [0, 0, 1]])
-
-
-def test_a_warning_is_printed_once_for_a_data_set(tmp_path, capsys):
-    frames = [Frame("t", (camera("CAM_A"), camera("CAM_B")))] * 3
-    data = DataConfig(image_size=(40, 176), image_augmentation=BOTTOM)
-    for root, count in (("a", 2), ("a", 0), ("b", 2)):
-        warn_of_crops(frames, replace(data, root=tmp_path / root))
-        lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == count and all(line.startswith("warning: The crop") for line in lines)

@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyquaternion import Quaternion
 
+from bev.data import augmentation
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, draw
 from bev.data.frame import CameraFrame
-from bev.data.images.crop import HORIZON, Crop, horizon_row
+from bev.data.images.crop import HORIZON, horizon_row, window_row
 from bev.geometry import Cameras, KannalaBrandt, Pinhole, image_affine
 from bev.serialization import from_plain, to_plain
 
@@ -46,12 +47,12 @@ def camera(size=(900, 1600), focal=800.0, pitch=0.0, yaw=0.0, roll=0.0, lens=Non
     )
 
 
-def drawn(image, camera, size=SIZE, seed=0, crops=True):
+def drawn(image, camera, size=SIZE, seed=0, known=True):
+    """The matrix of an image, whose horizon is known or not."""
     rng = np.random.default_rng(seed)
-    crops = [image.crop(camera)] if crops else []
-    return draw(image, BevAugmentation.off(), [camera.size], size, rng, crops).image_from_original[
-        0
-    ]
+    horizons = [image.horizon_of(camera)] if known else []
+    found = draw(image, BevAugmentation.off(), [camera.size], size, rng, horizons)
+    return found.image_from_original[0]
 
 
 def row_in(matrix, row):
@@ -93,12 +94,13 @@ def test_nuscenes_crops_are_unchanged_to_the_bit(nuscenes_cameras, size, image, 
             turn = Quaternion(axis=(1, 0, 0), degrees=tilt).rotation_matrix
             pose = one.ego_from_camera.clone()
             pose[:3, :3] = pose[:3, :3] @ torch.from_numpy(turn)
-            assert image.crop(replace(one, ego_from_camera=pose)).stands_on(usual, usual) == 900
+            horizon = image.horizon_of(replace(one, ego_from_camera=pose))
+            assert window_row(900, horizon, image.horizon, image.raised, usual, usual) == 900
         for chosen in (plain, plain.still(), plain.still(0.04)):
             for seed in range(2 * number, 2 * number + (2 if chosen is plain else 1)):
                 expected = bottom_crop(chosen, one.size, size, seed)
                 assert torch.equal(drawn(chosen, one, size, seed), expected)
-        before = drawn(image, one, size, number, crops=False)  # with flips and rotations
+        before = drawn(image, one, size, number, known=False)  # with flips and rotations
         assert torch.equal(drawn(image, one, size, number), before)
 
 
@@ -123,7 +125,7 @@ def test_a_camera_that_looks_straight_down_has_no_horizon_and_keeps_the_bottom()
         one = camera((960, 1280), pitch=pitch)
         assert math.isnan(horizon_row(one))
         still = ImageAugmentation().still()
-        assert torch.equal(drawn(still, one), drawn(still, one, crops=False))
+        assert torch.equal(drawn(still, one), drawn(still, one, known=False))
     beyond = camera((960, 1280), pitch=-70, lens=KannalaBrandt.make((0.0, 0.0, 0.0, 0.0), 1.0))
     assert math.isnan(horizon_row(beyond))  # outside the lens's field of view
 
@@ -143,7 +145,7 @@ def test_the_window_has_the_horizon_if_the_image_has_it(
     focal = columns / 2 / math.tan(math.radians(view) / 2)
     one = camera((rows, columns), focal, pitch, lens=FISHEYE if fisheye else None)
     image = ImageAugmentation(stretch=stretch, crop_top=(crop_top, crop_top)).still()
-    matrix, bottom = (drawn(image, one, (height, width), crops=given) for given in (True, False))
+    matrix, bottom = (drawn(image, one, (height, width), known=known) for known in (True, False))
     horizon, before = (row_in(m, horizon_row(one)) for m in (matrix, bottom))
     raised = horizon - before
     assert raised >= -1e-6  # no window is moved down
@@ -172,11 +174,17 @@ def test_random_windows_of_a_raised_camera_keep_the_horizon_at_every_scale():
     assert max(shares) == pytest.approx(HORIZON + 0.05, abs=0.01)
 
 
-def test_without_a_horizon_or_a_share_windows_stand_on_the_last_row():
-    for crop in (Crop(960), Crop(960, math.nan, 0.25), Crop(960, 100.0), Crop(960, 600.0, 0.25)):
-        assert crop.stands_on(600.0, 500.0) == 960
-    assert Crop(960, 480.0, 0.25).stands_on(400.0, 400.0) == 480 + 300
-    assert Crop(960, -900.0, 0.25).stands_on(400.0, 400.0) == 400  # the first rows of the image
+def test_windows_stand_on_the_last_row_unless_the_horizon_is_high():
+    for horizon in (math.nan, 600.0):
+        assert window_row(960, horizon, 0.25, 0.0, 600.0, 500.0) == 960
+    assert window_row(960, 480.0, 0.25, 0.0, 400.0, 400.0) == 480 + 300
+    assert window_row(960, -900.0, 0.25, 0.0, 400.0, 400.0) == 400  # the first rows of the image
+
+
+def test_the_horizon_is_computed_only_where_it_counts(monkeypatch):
+    monkeypatch.setattr(augmentation, "horizon_row", lambda _: 100.0)
+    assert ImageAugmentation().horizon_of(camera()) == 100
+    assert math.isnan(ImageAugmentation(horizon=0.0).horizon_of(camera()))
 
 
 def test_saved_settings_of_earlier_versions_keep_the_bottom():
@@ -186,4 +194,4 @@ def test_saved_settings_of_earlier_versions_keep_the_bottom():
     before = from_plain(ImageAugmentation, saved)
     assert before == ImageAugmentation(horizon=0.0)
     one = camera((960, 1280), 914.0)
-    assert torch.equal(drawn(before.still(), one), drawn(before.still(), one, crops=False))
+    assert torch.equal(drawn(before.still(), one), drawn(before.still(), one, known=False))
