@@ -16,7 +16,7 @@ from bev.data.adjacent import neighbours
 from bev.data.checks.findings import Findings
 from bev.data.checks.frame import check_frame
 from bev.data.checks.frame_facts import FrameColumns, FrameFacts
-from bev.data.checks.plausible import TIME_UNIT, Facts, implausible
+from bev.data.checks.plausible import Facts, implausible
 from bev.data.checks.tally import Tally
 from bev.data.folds import fold_rows, is_fold
 from bev.data.frame import AdjacentFrame, CameraFrame, Frame
@@ -133,11 +133,7 @@ class ListedFrames(Frames):
     def doubts(self) -> Findings:
         times, position = self._times[self._rows], self._columns.position[self._rows]
         cameras, boxes = self._columns.of_rows(self._rows)
-        facts = Facts(self.scene, times, position, cameras, boxes, self.labels.names)
-        findings = implausible(facts)
-        unit = findings.by_kind.pop(TIME_UNIT, [])
-        findings.add(replace(TIME_UNIT, is_error=bool(self.data.adjacent.offsets())), unit)
-        return findings
+        return implausible(Facts(self.scene, times, position, cameras, boxes, self.labels.names))
 
     @property
     def annotated(self) -> bool:

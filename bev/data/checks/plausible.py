@@ -13,6 +13,11 @@ from jaxtyping import Bool, Float, Int
 from bev.data.checks.findings import Findings, Kind
 
 TIME_UNIT = Kind("times that are no microseconds", "Give timestamps in microseconds.")
+TIME_STEPS = Kind(
+    "key frames more than 20 s apart",
+    "Give timestamps in microseconds; frames so far apart are no use as adjacent frames.",
+    is_error=False,
+)
 EGO_SPEED = Kind(
     "vehicle that moves faster than 100 m/s",
     "Give ego positions in metres, in a global frame that does not change within a scene.",
@@ -135,31 +140,33 @@ def implausible(facts: Facts) -> Findings:
     order = np.lexsort((facts.time, facts.scene))
     within = np.diff(facts.scene[order]) == 0
     steps = np.diff(facts.time[order])[within] * 1e-6
-    unit = _time_unit(facts.time, steps)
-    findings.add(TIME_UNIT, unit)
-    if not unit:  # otherwise speeds are wrong too
+    _check_times(facts.time, steps, findings)
+    known_unit = TIME_UNIT not in findings.by_kind
+    if known_unit:  # otherwise speeds are wrong too
         moved = np.linalg.norm(np.diff(facts.position[order], axis=0), axis=1)[within]
         speed = moved / np.maximum(steps, 1e-6)
         if len(fast := speed[speed > _FASTEST]):
             text = f"{len(fast)} of {len(speed)} steps between key frames, up to {fast.max():.3g}"
             findings.add(EGO_SPEED, [f"{text} m/s"])
     _check_cameras(facts.cameras, findings)
-    _check_boxes(facts.boxes, facts.classes, not unit, findings)
+    _check_boxes(facts.boxes, facts.classes, known_unit, findings)
     return findings
 
 
-def _time_unit(time: np.ndarray, steps: np.ndarray) -> list[str]:
-    """Finding for times in another unit."""
+def _check_times(time: np.ndarray, steps: np.ndarray, findings: Findings) -> None:
+    """Check the unit of times: no camera takes 1000 key frames per second, but some take few."""
     latest = float(np.abs(time.astype(np.float64)).max(initial=0))
-    if latest > _LATEST:
-        return [f"the latest is {latest:.4g}, as if in nanoseconds"]
     middle = float(np.median(steps)) if len(steps) else _LONGEST
-    if _SHORTEST <= middle <= _LONGEST:
-        return []
     guesses = (name for name, unit in _UNITS.items() if 0.01 <= middle * unit <= _LONGEST)
     guess = "seconds" if middle == 0 else next(guesses, "")
     looks = f", as if times were in {guess}" if guess else ""
-    return [f"key frames are {middle:.3g} s apart (median of {len(steps)} steps){looks}"]
+    apart = f"key frames are {middle:.3g} s apart (median of {len(steps)} steps){looks}"
+    if latest > _LATEST:
+        findings.add(TIME_UNIT, [f"the latest is {latest:.4g}, as if in nanoseconds"])
+    elif middle < _SHORTEST:
+        findings.add(TIME_UNIT, [apart])
+    elif middle > _LONGEST:
+        findings.add(TIME_STEPS, [apart])
 
 
 def _check_cameras(cameras: CameraFacts, findings: Findings) -> None:
