@@ -17,7 +17,7 @@ SEGMENTATION = ["--model.segmentation.layers", "vehicle", "--data.polygons.layer
 
 
 @pytest.fixture
-def test_set(own_root, tmp_path) -> Path:
+def unannotated(own_root, tmp_path) -> Path:
     """The data set as nuScenes' test split: its tables have no annotations."""
     root, version = shutil.copytree(own_root, tmp_path / "test"), "v1.0-test"
     folder = (root / VERSION).rename(root / version)
@@ -39,12 +39,12 @@ def test_set(own_root, tmp_path) -> Path:
     ],
 )
 def test_the_results_of_a_split_without_ground_truth_are_written(
-    own_root, test_set, tmp_path, model
+    own_root, unannotated, tmp_path, model
 ):
     """BEVDet#345, BEVFormer#273, CenterFusion#30, bevfusion#233, #399 (for the test server)."""
     checkpoint, out = checkpoint_of(own_root, tmp_path, *model), tmp_path / "out"
     status, printed, error = attempt(
-        "evaluate.py", checkpoint, "--data.root", test_set, "--data.version", "v1.0-test",
+        "evaluate.py", checkpoint, "--data.root", unannotated, "--data.version", "v1.0-test",
         "--split", "test", "--out", out,
     )  # fmt: skip
     assert (out / "results_nusc.json").is_file(), error

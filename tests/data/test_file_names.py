@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from commands import ROOT, call
 from opened import opened
 from own_data import CAMERAS, VERSION, write_own_data
@@ -14,6 +15,7 @@ from warehouse import write_warehouse
 
 from bev.config import load_file
 from bev.data.checks.check import CheckConfig, check_data
+from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.maps import MapLayers
 from bev.data.nuscenes.sensor_data import file_of
 from bev.data.settings import DataConfig
@@ -54,9 +56,15 @@ def test_a_table_that_names_a_file_elsewhere_is_refused(root, name):
     assert findings.count(is_error=True) and "filename is" in "\n".join(findings.lines(0))
 
 
-def test_a_name_with_dots_that_stays_inside_is_read(root):
-    edit(root, "sample_data", filename="samples/../samples/CAM_RIGHT/scene-b-1.jpg")
-    opened(config(root))
+def test_a_name_with_dots_that_stays_inside_is_read(root, made):
+    name = "samples/../samples/CAM_RIGHT/scene-b-1.jpg"
+    edit(root, "sample_data", filename=name)
+    samples = []
+    for place in (root, made):
+        data = config(place)
+        samples.append(KeyFrames(opened(data).frames("mine_val"), data, training=False))
+    assert root / name in [camera.path for camera in samples[0].frames[1].cameras]
+    assert torch.equal(*(frames[1].views.images for frames in samples))
 
 
 def test_an_index_that_was_not_built_from_the_tables_leads_nowhere(root):
