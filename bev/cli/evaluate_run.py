@@ -94,7 +94,9 @@ def evaluate(command: Command) -> Result:
     )
     folder = command.out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
-    frames = rig.frames(data, split)
+    opened = data.source.open(rig.rigged(data))
+    ground_truth = opened.frames(split)
+    frames = rig.miscalibrated(ground_truth)
     print_warnings(crop_warnings(frames, data))
     loader = make_loader(KeyFrames(frames, data, training=False))
     evaluated = evaluators(config.model, data).values()
@@ -105,13 +107,12 @@ def evaluate(command: Command) -> Result:
         )
     if command.displacement and not isinstance(data.source, NuScenesConfig):
         raise ConfigError("--displacement needs data in nuScenes format; omit it.")
-    ground_truth = data.source.open(data).frames(split)
     for one in evaluated:
         with suppress(NoGroundTruthError):  # predictions are written all the same
             one.check(ground_truth, split)
     with ending_workers():
         evaluation = predict(model.to(device), loader, device, command.blank)
-    place = EvaluatedSplit(data.source.open(rig.rigged(data)), split, folder, within)
+    place = EvaluatedSplit(opened, split, folder, within)
     fault = None
     try:
         result = evaluation.compute(place)

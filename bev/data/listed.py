@@ -8,6 +8,7 @@ example one that reads a frame on access.
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -30,16 +31,29 @@ from bev.paths import is_below
 class ListedSource(FrameSource):
     """A source whose settings provide its frames, :meth:`SourceConfig.frames`.
 
-    Folds divide the scenes of its default splits.
+    Folds divide the scenes of its default splits. The frames of a split are listed once.
     """
 
+    def __init__(self, data: DataConfig) -> None:
+        super().__init__(data)
+        self._frames: dict[str, Frames] = {}
+
     def frames(self, split: str) -> Frames:
-        if not is_fold(split):
-            return ListedFrames(self._read(split), self.data)
-        defaults = dict.fromkeys(self.data.source.splits(self.data))
-        frames = ListedFrames([frame for name in defaults for frame in self._read(name)], self.data)
+        if split not in self._frames:
+            fold = is_fold(split)
+            read = self._fold(split) if fold else ListedFrames(self._read(split), self.data)
+            self._frames[split] = read
+        return self._frames[split]
+
+    def _fold(self, split: str) -> Frames:
+        frames = self._every
         where = f"{type(self.data.source).__name__} at {self.data.root}"
         return frames.take(fold_rows(frames.scene, frames.scene_names, split, where))
+
+    @cached_property
+    def _every(self) -> "ListedFrames":
+        defaults = dict.fromkeys(self.data.source.splits(self.data))
+        return ListedFrames([frame for name in defaults for frame in self._read(name)], self.data)
 
     def _read(self, split: str) -> Sequence[Frame]:
         source, name = self.data.source, type(self.data.source).__name__

@@ -43,15 +43,8 @@ class Perturbation:
             parts.append(f"noise {degrees:g} deg {metres:g} m seed {self.noise_seed}")
         return ", ".join(parts)
 
-    def frames(self, data: DataConfig, split: str) -> Sequence[Frame]:
-        """Key frames of a split, as recorded by the perturbed rig.
-
-        Raises:
-            ConfigError: see :meth:`rigged`.
-            DataError: see ``FrameSource.frames``.
-        """
-        data = self.rigged(data)
-        frames = data.source.open(data).frames(split)
+    def miscalibrated(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """Key frames, which may be those of :meth:`rigged` data, with the errors of the poses."""
         return _Miscalibrated(frames, self) if any(self.extrinsic_noise) else frames
 
     def rigged(self, data: DataConfig) -> DataConfig:

@@ -65,11 +65,11 @@ class ValidationMetrics(Callback):
         run: run folder; ``evaluation/<split>/`` in it receives the files of the evaluation, and
             ``evaluation/history.jsonl`` one line per validation.
         config: the experiment.
+        source: opened source of its data.
     """
 
-    def __init__(self, run: Path, config: Experiment) -> None:
-        self.run, self.config = run, config
-        self.source: FrameSource | None = None
+    def __init__(self, run: Path, config: Experiment, source: FrameSource) -> None:
+        self.run, self.config, self.source = run, config, source
         self.evaluation: Evaluation | None = None
         self.headline = headline(config.model, config.data)
         self.result: Result | None = None
@@ -137,11 +137,9 @@ class ValidationMetrics(Callback):
         return self.training_seconds + running
 
     def _evaluate(self, trainer: Trainer) -> dict[str, float]:
-        data = self.config.data
-        split = data.splits[1]
+        split = self.config.data.splits[1]
+        place = EvaluatedSplit(self.source, split, self.run / "evaluation" / file_name(split))
         try:
-            self.source = self.source or data.source.open(data)
-            place = EvaluatedSplit(self.source, split, self.run / "evaluation" / file_name(split))
             result = self._running.compute(place)
         except Exception as error:
             result = self._running.result

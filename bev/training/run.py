@@ -102,7 +102,7 @@ def _train_in(
     )
     try_out(model, KeyFrames(data.frames["train"], config.data, training=True)[0], config.data)
     module = TrainingModule(model, config.train, config.data.batch_size)
-    metrics = ValidationMetrics(folder, config)
+    metrics = ValidationMetrics(folder, config, data.source)
     all_callbacks = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
     trainer = build_trainer(config.train, folder, devices, metrics.headline, all_callbacks)
     earlier: list[tuple[Path, Path]] = []

@@ -225,6 +225,25 @@ def test_missing_splits_are_named(tmp_path, monkeypatch):
         source.frames("val")
 
 
+def test_the_frames_of_a_split_are_listed_once():
+    read = []
+
+    @dataclass(frozen=True)
+    class CountingConfig(MemoryConfig):
+        def frames(self, data, split):
+            read.append(split)
+            return [make(f"{split}-{i}", scene=f"{split}-{i}") for i in range(2)]
+
+    source = opened(DataConfig(source=CountingConfig()))
+    assert source.frames("val") is source.frames("val")
+    source.training_frames()
+    assert read == ["val", "train"]
+    folds = opened(DataConfig(source=CountingConfig(), fold="0/2"))
+    both = [folds.frames(split).tokens for split in folds.data.splits]
+    assert sorted(sum(both, [])) == ["train-0", "train-1", "val-0", "val-1"]
+    assert read == ["val", "train", "train", "val"]
+
+
 class NoParts(SourceConfig):
     pass
 

@@ -1,5 +1,6 @@
 """Perturbations of cameras at test time: their size, repeatability and independence."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from opened import opened
 
 from bev.data.adjacent import AdjacentConfig
+from bev.data.frame import Frame
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.robustness import Perturbation
@@ -19,11 +21,15 @@ def data(synthetic_world) -> DataConfig:
     return DataConfig(root=synthetic_world, version="v1.0-synthetic", drop_cameras=5)
 
 
+def frames_of(data: DataConfig, perturbation: Perturbation) -> Sequence[Frame]:
+    return perturbation.miscalibrated(opened(perturbation.rigged(data)).frames(SPLIT))
+
+
 def errors(data: DataConfig, perturbation: Perturbation) -> torch.Tensor:
     """Transforms (frames, cameras, 4, 4) from the perturbed to the exact camera frame."""
     kept = [name for name in data.camera_names if name not in perturbation.without]
     exact = opened(replace(data, cameras=tuple(kept), drop_cameras=0)).frames(SPLIT)
-    pairs = zip(exact, perturbation.frames(data, SPLIT), strict=True)
+    pairs = zip(exact, frames_of(data, perturbation), strict=True)
     return torch.stack([
         torch.stack([
             torch.linalg.inv(a.ego_from_camera) @ b.ego_from_camera
@@ -34,13 +40,13 @@ def errors(data: DataConfig, perturbation: Perturbation) -> torch.Tensor:
 
 
 def test_cameras_are_left_out(data):
-    frames = Perturbation(without=("CAM_FRONT", "CAM_BACK")).frames(data, SPLIT)
+    frames = frames_of(data, Perturbation(without=("CAM_FRONT", "CAM_BACK")))
     left = [name for name in data.camera_names if name not in ("CAM_FRONT", "CAM_BACK")]
     assert all([camera.name for camera in frame.cameras] == left for frame in frames)
     with pytest.raises(ConfigError, match="--without names CAM_SIDE; the cameras are CAM_FRONT_L"):
-        Perturbation(without=("CAM_FRONT", "CAM_SIDE")).frames(data, SPLIT)
+        Perturbation(without=("CAM_FRONT", "CAM_SIDE")).rigged(data)
     with pytest.raises(ConfigError, match="leave at least one"):
-        Perturbation(without=data.camera_names).frames(data, SPLIT)
+        Perturbation(without=data.camera_names).rigged(data)
 
 
 def test_pose_noise_has_the_requested_size(data):
@@ -71,7 +77,7 @@ def test_noise_is_a_function_of_seed_sample_and_camera(data):
 def test_adjacent_frames_have_the_same_pose_noise(data):
     noise = Perturbation(extrinsic_noise=(1.0, 0.05))
     config = replace(data, adjacent=AdjacentConfig(previous=1))
-    true, found = opened(config).frames(SPLIT)[1], noise.frames(config, SPLIT)[1]
+    true, found = opened(config).frames(SPLIT)[1], frames_of(config, noise)[1]
     for camera in range(6):
         now, before = (
             torch.linalg.inv(a.cameras[camera].ego_from_camera) @ b.cameras[camera].ego_from_camera

@@ -105,7 +105,8 @@ def test_an_unreadable_image_ends_the_validation_alone(quick):
     """The error takes the place of the sample, its batch and its prediction."""
     from opened import opened
 
-    frames = opened(quick.data).frames("synthetic_val")
+    source = opened(quick.data)
+    frames = source.frames("synthetic_val")
     data = ValidationFrames(frames, quick.data, training=False)
     with patch.object(KeyFrames, "__getitem__", side_effect=OSError("5: Input/output error")):
         failed = data[0]
@@ -115,7 +116,7 @@ def test_an_unreadable_image_ends_the_validation_alone(quick):
     assert loader.collate_fn([data[0], data[1]]).tokens == [frames[0].token, frames[1].token]
     module = TrainingModule(quick.model.build(), quick.train, 2)
     assert module.validation_step(failed, 0) is failed
-    metrics = ValidationMetrics(quick.train.runs, quick)
+    metrics = ValidationMetrics(quick.train.runs, quick, source)
     metrics.evaluation = Evaluation(quick.model, quick.data)
     metrics.on_validation_batch_end(Mock(spec=Trainer), module, failed, failed, 0)
     assert not metrics.evaluation.going
