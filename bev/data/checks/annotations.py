@@ -95,8 +95,8 @@ def refused_attributes(index: Index, samples: Int[np.ndarray, " n"]) -> dict[str
     rows = rows[index.class_of_category[table.category[rows]] >= 0]
     attribute, several = table.attribute[rows], table.attribute_count[rows] > 1
     names = [name.decode() for name in index.attribute.name]
-    faulty = (bool(name) and name not in ATTRIBUTES for name in names)
-    foreign = np.array([*faulty, False])  # NO_ROW selects the last
+    # NO_ROW selects the last.
+    foreign = np.array([*(bool(name) and name not in ATTRIBUTES for name in names), False])
     unknown = attribute[foreign[attribute] & ~several].tolist()
     found = dict(Counter(repr(names[one]) for one in unknown).most_common())
     return {**found, "several attributes": int(several.sum())} if several.any() else found
