@@ -5,7 +5,8 @@ add nothing and binds the arguments by name and calls the checker twice; four in
 training have no arrays.
 
 Of each function, the first ``EACH_TEST`` calls in a test are checked: the thousands that follow in
-a training step through the same types and shapes.
+a training step through the same types and shapes. In the examples of a property test, whose shapes
+differ, every call is checked.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from typing import Any, ForwardRef, TypeVar, get_args
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+from hypothesis import currently_in_test_context
 
 EACH_TEST = 12
 
@@ -53,7 +55,8 @@ def _counted(function: Callable, checked: Callable) -> Callable:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         count = _counts.get(call, 0)
-        if count >= EACH_TEST or jaxtyping.config.jaxtyping_disable:
+        enough = count >= EACH_TEST and not currently_in_test_context()
+        if enough or jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
         _counts[call] = count + 1
         return checked(*args, **kwargs)
