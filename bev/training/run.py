@@ -105,25 +105,25 @@ def _train_in(
     metrics = ValidationMetrics(folder, config, data.source)
     all_callbacks = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
     trainer = build_trainer(config.train, folder, devices, metrics.headline, all_callbacks)
-    earlier: list[tuple[Path, Path]] = []
-    if trainer.is_global_zero:
-        earlier = keep_records(folder)
-        save_config(config, folder / "config.yaml")
-        parameters = sum(p.numel() for p in module.parameters())
-        print(
-            f"run folder {folder}; {parameters / 1e6:.2f} M parameters; {len(data.frames['train'])}"
-            f" key frames to train on, {len(data.plan)} samples per epoch;"
-            f" {len(data.frames['val'])} to evaluate on",
-            flush=True,
-        )
-        print_data(data, config, warnings + crop_warnings(data.frames["train"], config.data))
-        write_account(folder, weights)
+    earlier = keep_records(folder) if trainer.is_global_zero else []
     with ending_workers():
         try:
+            if trainer.is_global_zero:
+                save_config(config, folder / "config.yaml")
+                parameters = sum(p.numel() for p in module.parameters())
+                print(
+                    f"run folder {folder}; {parameters / 1e6:.2f} M parameters;"
+                    f" {len(data.frames['train'])} key frames to train on, {len(data.plan)} samples"
+                    f" per epoch; {len(data.frames['val'])} to evaluate on",
+                    flush=True,
+                )
+                doubts = warnings + crop_warnings(data.frames["train"], config.data)
+                print_data(data, config, doubts)
+                write_account(folder, weights)
             trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         except BaseException:
             if not metrics.trained:
-                put_back(earlier)  # the checkpoint cannot be resumed
+                put_back(earlier)  # nothing was trained
             raise
         steps = trainer.global_step
         if metrics.validated_step != steps:

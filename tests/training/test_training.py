@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from bev.errors import CheckpointError, TrainingError
 from bev.models import DepthSupervisionConfig, FpnConfig
+from bev.training import run
 from bev.training.checkpoint.loading import check_resumable, load_checkpoint, read_checkpoint
 from bev.training.module import TrainingModule
 from bev.training.record import asks_for_more
@@ -158,20 +159,23 @@ def test_a_finished_run_goes_on_only_if_more_is_asked_for(quick, finished, setti
     assert asks_for_more(finished, replace(quick.train, **settings)) == more
 
 
-def test_auto_continues_a_finished_run_and_keeps_its_records_if_that_fails(finished, monkeypatch):
+@pytest.mark.parametrize("part", ["save_config", "print_data", "fit"])
+def test_auto_continues_a_finished_run_and_keeps_its_records_if_that_fails(
+    finished, monkeypatch, part
+):
     command = ["train.py", finished / "config.yaml", "--resume", "auto", "--train.runs"]
     command.append(finished.parents[1])
     files = {p: p.read_bytes() for p in finished.iterdir() if p.is_file()}
     assert call(*command)[0] == f"the run in {finished} is finished\n"
-    resumed = []
+    reached = []
 
-    def fit(trainer, *_, ckpt_path, **__):
-        resumed.append(ckpt_path)
-        raise TrainingError("as a schedule of another length")
+    def fail(*_, ckpt_path=None, **__):
+        reached.append(ckpt_path)
+        raise TrainingError("as a schedule of another length, or a full disk")
 
-    monkeypatch.setattr(Trainer, "fit", fit)
+    monkeypatch.setattr(Trainer if part == "fit" else run, part, fail)
     call(*command, "--train.epochs", "3", code=1)
-    assert resumed == [finished / "checkpoints" / "last.ckpt"]
+    assert reached == [finished / "checkpoints" / "last.ckpt" if part == "fit" else None]
     assert {p: p.read_bytes() for p in files} == files
     assert not list(finished.glob("*_before_resume_*"))
 
