@@ -12,7 +12,7 @@ from bev.evaluation.nuscenes.submission import submission_rows
 from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
 from bev.models.heads.center.decode import DecodeConfig, best_attribute
-from bev.models.heads.center.loss import attribute_loss
+from bev.models.heads.center.loss import label_loss
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
 RIDER, STANDING, PARKED = (
@@ -43,12 +43,12 @@ def test_the_loss_of_a_worked_case():
     logits[1, 3] = sure
     target = torch.tensor([1, 3, -1])
     expected = (math.log(8) + math.log(2)) / 2
-    assert attribute_loss(logits, target).item() == pytest.approx(expected, abs=1e-6)
-    nothing = attribute_loss(logits.requires_grad_(), torch.full((3,), -1))
+    assert label_loss(logits, target, torch.tensor(2.0)).item() == pytest.approx(expected, abs=1e-6)
+    nothing = label_loss(logits.requires_grad_(), torch.full((3,), -1), torch.tensor(1e-4))
     nothing.backward()
     assert nothing == 0 and logits.grad is not None
     none = torch.zeros(0, 8, requires_grad=True)
-    attribute_loss(none, torch.zeros(0, dtype=torch.long)).backward()
+    label_loss(none, torch.zeros(0, dtype=torch.long), torch.tensor(1e-4)).backward()
     assert none.grad is not None
     assert len(best_attribute(none, none[:, 0].long(), NUSCENES)) == 0
 

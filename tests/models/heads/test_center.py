@@ -15,9 +15,10 @@ from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
 from bev.models.heads.center.decode import DecodeConfig, decode
 from bev.models.heads.center.head import CenterHeadConfig
-from bev.models.heads.center.loss import center_loss
+from bev.models.heads.center.loss import center_loss, normalizers
 from bev.models.heads.center.targets import (
     REGRESSION,
+    CenterTargets,
     TaskOutput,
     center_targets,
     gaussian_radius,
@@ -206,12 +207,17 @@ def test_without_a_window_every_cell_is_a_peak():
         DecodeConfig(window=2)
 
 
+def loss_of(output: TaskOutput, targets: CenterTargets, beta: float = 0.0):
+    """Loss of a task on its own."""
+    return center_loss(output, targets, normalizers([targets])[0], HeatmapLoss(), 1.0, beta)
+
+
 def test_unknown_velocity_adds_no_loss():
     gt_boxes = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
     targets = center_targets([gt_boxes], LABELS, GRID)
     maps = {name: torch.randn_like(map_of(name)).requires_grad_() for name in REGRESSION}
     output = output_of(torch.zeros(1, 2, 50, 80), **maps)
-    _, loss = center_loss(output, targets, HeatmapLoss(), 1.0)
+    _, loss = loss_of(output, targets)
     loss.backward()
     assert loss.isfinite()
     learnt = {name: bool(own.grad.any()) for name, own in maps.items()}
@@ -225,7 +231,7 @@ def velocity_loss(gt_boxes, predicted, beta):
     along = predicted.expand(1, 1, 50, 80)
     velocity = torch.cat([along, torch.zeros(1, 1, 50, 80)], dim=1)
     output = perfect_output(targets)._replace(velocity=velocity)
-    return center_loss(output, targets, HeatmapLoss(), 1.0, beta)[1]
+    return loss_of(output, targets, beta)[1]
 
 
 @pytest.mark.parametrize(("speed", "value"), [(3.0, 9 / 8), (-3.0, 9 / 8), (6.0, 4.0)])
@@ -246,7 +252,7 @@ def test_few_moving_boxes_pull_the_mean_but_not_the_median(beta, pull):
 def test_no_boxes_at_all_still_trains_the_heatmap():
     targets = center_targets([Boxes3D.empty()], LABELS, GRID)
     heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
-    focal, l1 = center_loss(output_of(heatmap), targets, HeatmapLoss(), 0.2)
+    focal, l1 = loss_of(output_of(heatmap), targets)
     (focal + l1).backward()
     assert l1 == 0 and (heatmap.grad > 0).all()
 

@@ -14,7 +14,7 @@ from bev.geometry import BevGrid, Boxes3D
 from bev.models import CenterHeadConfig
 from bev.models.heads.center.decode import DecodeConfig
 from bev.models.heads.center.flip import flipped_directions
-from bev.models.heads.center.loss import direction_loss
+from bev.models.heads.center.loss import label_loss
 from bev.models.heads.center.targets import bin_angle, direction_bin
 
 GRID = BevGrid(x=(-8.0, 8.0, 1.0), y=(-4.0, 4.0, 1.0), z=(-5.0, 3.0, 8.0))
@@ -54,10 +54,10 @@ def test_the_loss_of_a_worked_case():
     """Losses of -log(1/8) and -log(1/2)."""
     logits = torch.zeros(2, 8)
     logits[1, 3] = math.log(7)  # beside seven zeros: probability 1/2
-    loss = direction_loss(logits, torch.tensor([1, 3]))
+    loss = label_loss(logits, torch.tensor([1, 3]), torch.tensor(2.0))
     assert loss.item() == pytest.approx((math.log(8) + math.log(2)) / 2, abs=1e-6)
     none = torch.zeros(0, 8, requires_grad=True)
-    direction_loss(none, torch.zeros(0, dtype=torch.long)).backward()
+    label_loss(none, torch.zeros(0, dtype=torch.long), torch.tensor(1e-4)).backward()
     assert none.grad is not None
 
 

@@ -25,9 +25,8 @@ from bev.models.heads.center.flip import averaged, flipped_back
 from bev.models.heads.center.loss import (
     Normalizers,
     at_cells,
-    attribute_loss,
     center_loss,
-    direction_loss,
+    label_loss,
     normalizers,
 )
 from bev.models.heads.center.targets import (
@@ -187,10 +186,10 @@ class CenterHead(Head):
         heatmap, regression = center_loss(
             output,
             targets,
+            divisors,
             config.heatmap_loss,
             config.velocity_weight,
             config.velocity_beta,
-            divisors,
         )
         terms = {
             "heatmap": config.heatmap_weight * heatmap,
@@ -198,11 +197,11 @@ class CenterHead(Head):
         }
         if self.widths["attribute"]:
             logits = at_cells(output.attribute, targets)
-            attribute = attribute_loss(logits, targets.attribute, divisors.attributes)
+            attribute = label_loss(logits, targets.attribute, divisors.attributes)
             terms["attribute"] = config.attribute_weight * attribute
         if self.widths["direction"]:
             logits = at_cells(output.direction, targets)
-            direction = direction_loss(logits, targets.direction, divisors.boxes)
+            direction = label_loss(logits, targets.direction, divisors.boxes)
             terms["direction"] = config.direction_weight * direction
         return terms
 

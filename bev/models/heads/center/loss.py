@@ -42,14 +42,14 @@ def normalizers(targets: Sequence[CenterTargets]) -> list[Normalizers]:
 
     All processes must call this function for the same tasks: it waits for them.
     """
-    counts = torch.stack(
-        [
-            torch.stack([count.sum() for count in (
-                task.heatmap == 1, torch.ones_like(task.attribute), task.attribute >= 0
-            )])
-            for task in targets
-        ]
-    )  # fmt: skip
+    counts = torch.stack([
+        torch.stack([
+            (task.heatmap == 1).sum(),
+            task.cell.new_full((), len(task.cell)),
+            (task.attribute >= 0).sum(),
+        ])
+        for task in targets
+    ])  # fmt: skip
     means = mean_over_processes(counts.float())
     return [
         Normalizers(centres.clamp(min=1), *others.clamp(min=_LEAST).unbind())
@@ -60,18 +60,15 @@ def normalizers(targets: Sequence[CenterTargets]) -> list[Normalizers]:
 def center_loss(
     output: TaskOutput,
     targets: CenterTargets,
+    divisors: Normalizers,
     heatmap_loss: HeatmapLoss,
     velocity_weight: float,
-    velocity_beta: float = 0.0,
-    divisors: Normalizers | None = None,
+    velocity_beta: float,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Heatmap loss and regression loss of one task, each divided by its number of boxes.
 
-    Unknown (NaN) targets do not contribute to the regression loss. ``divisors`` are the
-    normalizers of the task, by default those of ``targets``.
+    Unknown (NaN) targets do not contribute to the regression loss.
     """
-    if divisors is None:
-        divisors = normalizers([targets])[0]
     heatmap = heatmap_loss(output.heatmap, targets.heatmap) / divisors.centres
 
     errors = []
@@ -94,27 +91,14 @@ def at_cells(maps: Float[Tensor, "B C Y X"], targets: CenterTargets) -> Float[Te
     return maps.permute(0, 2, 3, 1)[sample, row, column]
 
 
-def attribute_loss(
-    logits: Float[Tensor, "P A"],
-    target: Int[Tensor, " P"],
-    divisor: Float[Tensor, ""] | None = None,
+def label_loss(
+    logits: Float[Tensor, "P D"], target: Int[Tensor, " P"], divisor: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy over the A attributes, averaged over the boxes with a known attribute.
+    """Cross-entropy over the D attributes or direction bins, summed and divided by ``divisor``.
 
     Args:
-        logits: attribute logits of each box.
-        target: attribute index of each box; -1 for none.
-        divisor: number that the sum is divided by, by default that of these boxes.
+        logits: logits of each box.
+        target: attribute or direction bin of each box; boxes of -1, for none, do not contribute.
+        divisor: number of boxes, see :class:`Normalizers`.
     """
-    loss = F.cross_entropy(logits.float(), target, ignore_index=-1, reduction="sum")
-    return loss / ((target >= 0).sum().clamp(min=1) if divisor is None else divisor)
-
-
-def direction_loss(
-    logits: Float[Tensor, "P S"],
-    target: Int[Tensor, " P"],
-    divisor: Float[Tensor, ""] | None = None,
-) -> Float[Tensor, ""]:
-    """Cross-entropy over the S direction bins, averaged over the boxes (or ``divisor`` boxes)."""
-    loss = F.cross_entropy(logits.float(), target, reduction="sum")
-    return loss / (max(len(target), 1) if divisor is None else divisor)
+    return F.cross_entropy(logits.float(), target, ignore_index=-1, reduction="sum") / divisor
