@@ -28,8 +28,11 @@ def machines() -> int:
     return int(os.environ.get(variable or "", 1))
 
 
-def environment() -> list[ClusterEnvironment]:
+def environment(devices: int) -> list[ClusterEnvironment]:
     """Lightning plugin for the launcher of this process; none for torchrun, which it detects.
+
+    Args:
+        devices: number of processes on this machine.
 
     Raises:
         TrainingError: if srun started a number of tasks that Lightning does not accept.
@@ -40,12 +43,16 @@ def environment() -> list[ClusterEnvironment]:
     if launcher == "":
         return [LightningEnvironment()]
     try:
-        return [SLURMEnvironment(auto_requeue=False)]
-    except RuntimeError as error:
+        cluster = SLURMEnvironment(auto_requeue=False)
+        cluster.validate_settings(devices, machines())
+    except (RuntimeError, ValueError) as error:
+        wanted = {"ntasks-per-node": "SLURM_NTASKS_PER_NODE", "nodes": "SLURM_NNODES"}
+        given = [f"--{flag} is {os.environ.get(name, 'not set')}" for flag, name in wanted.items()]
         raise TrainingError(
-            "srun started several tasks, and their number on each node is not set; give srun"
-            " --ntasks-per-node as well, or start one task and set --train.devices."
+            f"srun started {devices} tasks on each of {machines()} nodes, but {', '.join(given)};"
+            " give srun both flags, or start one task and set --train.devices."
         ) from error
+    return [cluster]
 
 
 def machine_faults(config: TrainConfig) -> list[str]:

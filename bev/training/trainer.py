@@ -49,7 +49,7 @@ def build_trainer(
         num_nodes=machines(),
         strategy=strategy,
         precision=_precision(config.precision),
-        plugins=[CheckedCheckpointIO(), *environment()],
+        plugins=[CheckedCheckpointIO(), *environment(devices)],
         logger=[
             # Flushed at every step: a resumed run does not log again what was logged before a kill.
             CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),

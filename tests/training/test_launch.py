@@ -64,9 +64,28 @@ def test_tasks_of_srun_are_the_processes(monkeypatch, tmp_path):
     assert (trainer.world_size, trainer.num_nodes, trainer.global_rank) == (4, 2, 3)
     with pytest.raises(TrainingError, match=r"Under srun .* --train.run-name"):
         run_folder(TrainConfig(runs=tmp_path), "x", None)
-    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
-    with pytest.raises(TrainingError, match="--ntasks-per-node"):
-        build_trainer(TrainConfig(), tmp_path, 2, "mAP", [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("NTASKS_PER_NODE", None, "--ntasks-per-node is not set, --nodes is 2;"),
+        ("NTASKS_PER_NODE", "4", "--ntasks-per-node is 4, --nodes is 2;"),  # of the job
+        ("NTASKS_PER_NODE", "1(x2)", r"--ntasks-per-node is 1\(x2\), --nodes is 2;"),
+        ("NNODES", "3", "--ntasks-per-node is 2, --nodes is 3;"),
+    ],
+)
+def test_tasks_other_than_those_of_the_job_are_one_sentence(
+    monkeypatch, tmp_path, variable, value, fault
+):
+    in_slurm(monkeypatch, STEP)
+    if value is None:
+        monkeypatch.delenv(f"SLURM_{variable}")
+    else:
+        monkeypatch.setenv(f"SLURM_{variable}", value)
+    message = f"srun started 2 tasks on each of 2 nodes, but {fault} give srun both flags"
+    with pytest.raises(TrainingError, match=message):
+        build_trainer(TrainConfig(), tmp_path, local_processes(0), "mAP", [])
 
 
 def test_more_than_the_machine_has_is_refused_at_once(monkeypatch):
