@@ -17,7 +17,7 @@ from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
 from bev.errors import CheckpointError
 from bev.training.metrics import ValidationFrames, collate_valid
-from bev.training.workers import shared_collate, start_worker, worker_count
+from bev.training.workers import PREFETCH, shared_collate, start_worker, worker_count
 
 if TYPE_CHECKING:
     from lightning.pytorch.loops.progress import _ProcessedTracker
@@ -131,11 +131,13 @@ def make_loader(
     Raises:
         DataError: see :func:`~bev.training.workers.worker_count`.
     """
+    workers = worker_count(data.config, processes)
     return DataLoader(
         data,
         batch_size=data.config.batch_size,
         sampler=sampler,
-        num_workers=worker_count(data.config, processes),
+        num_workers=workers,
+        prefetch_factor=PREFETCH if workers else None,
         collate_fn=collate_valid if isinstance(data, ValidationFrames) else shared_collate,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=start_worker,
