@@ -56,6 +56,12 @@ def started_by() -> Literal["torchrun", "srun", ""]:
     return "srun" if os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1" else ""
 
 
+def rank() -> int:
+    """Number of this process among all of the run, also before they are connected; 0 if alone."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return int(next((os.environ[name] for name in names if name in os.environ), 0))
+
+
 def local_processes(wanted: int) -> int:
     """Number of training processes on this machine: the launcher's, otherwise one per GPU.
 

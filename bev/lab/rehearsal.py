@@ -6,7 +6,6 @@ check that every part works. A few dozen steps from random weights learn next to
 
 import csv
 import dataclasses
-import os
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ import torch
 from bev.config import Experiment
 from bev.errors import TrainingError
 from bev.lab.synthetic import PRESETS, VERSION, make_world
-from bev.machine import started_by
+from bev.machine import rank, started_by
 from bev.serialization import differences
 from bev.training.settings import TrainConfig
 
@@ -89,7 +88,7 @@ def rehearse(config: Experiment) -> Experiment:
     changed = dataclasses.replace(
         config, data=data, train=train, model=dataclasses.replace(config.model, backbone=backbone)
     )
-    if "LOCAL_RANK" not in os.environ:
+    if rank() == 0:
         changed_fields = differences(config, changed)
         changes = "\n".join(
             f"   {name}: {before} -> {after}" for name, before, after in changed_fields

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bev.errors import TrainingError
 from bev.files import remove_stale
-from bev.machine import started_by
+from bev.machine import rank, started_by
 from bev.training.checkpoint.loading import home_of
 from bev.training.lock import locked_run
 from bev.training.record import RECORD
@@ -72,7 +72,7 @@ def claimed_folder(config: TrainConfig, experiment: str, resume: Path | None) ->
     """
     try:
         folder = run_folder(config, experiment, resume)
-        with locked_run(folder) if _rank() == 0 else nullcontext():
+        with locked_run(folder) if rank() == 0 else nullcontext():
             if not _continues(resume):
                 _check_unused(folder)  # again: the run that held the lock may have ended
             for part in (folder, folder / "checkpoints"):
@@ -90,7 +90,7 @@ def _created(config: TrainConfig, experiment: str, resume: Path | None) -> Path:
     elif config.run_name:
         folder = named_folder(config, experiment)
         _check_unused(folder)
-    elif started_by() or _rank() > 0:
+    elif started_by() or rank() > 0:
         raise TrainingError(
             f"Under {started_by() or 'a launcher'} all processes need one run folder: set"
             " --train.run-name."
@@ -127,12 +127,6 @@ def _check_unused(folder: Path) -> None:
 def _continues(resume: Path | None) -> bool:
     """Return whether a checkpoint is part of a run, which then continues in its folder."""
     return resume is not None and home_of(resume) != resume.resolve().parent
-
-
-def _rank() -> int:
-    """Rank of this process, before the processes are connected."""
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    return int(next((os.environ[name] for name in names if name in os.environ), 0))
 
 
 def keep_records(folder: Path) -> list[tuple[Path, Path]]:

@@ -29,6 +29,7 @@ from bev.cores import usable_cores
 from bev.data.batch import Batch, collate
 from bev.data.settings import DataConfig
 from bev.errors import DataError, print_warnings
+from bev.machine import rank
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -61,12 +62,7 @@ def worker_count(config: DataConfig, processes: int) -> int:
         workers = 0 if cores <= 2 else min(cores - 1, 8)
     fitting = min(workers, _room(config, processes))
     if fitting < workers:
-        need = (PREFETCH * workers + 1) * batch_bytes(config) * processes
-        _warn(
-            f"{SHARED_MEMORY} has {shutil.disk_usage(SHARED_MEMORY).free / 2**20:.0f} MiB free and"
-            f" {workers} dataloader workers may need {need / 2**20:.0f} MiB, so {fitting} are used;"
-            f" in Docker, start with --shm-size {-(-need // 2**30)}g."
-        )
+        _warn_of_few(workers, fitting, (PREFETCH * workers + 1) * batch_bytes(config) * processes)
     if fitting:
         _check_temporary_folder()
         _allow_open_files((PREFETCH * fitting + 2) * _tensors(config) + _OWN_FILES)
@@ -196,6 +192,13 @@ def _allow_open_files(need: int) -> None:
 
 
 @cache  # once for the loaders of training and of validation
-def _warn(message: str) -> None:
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print_warnings([message])
+def _warn_of_few(workers: int, fitting: int, need: int) -> None:
+    if rank() == 0:
+        free = shutil.disk_usage(SHARED_MEMORY).free / 2**20
+        print_warnings(
+            [
+                f"{SHARED_MEMORY} has {free:.0f} MiB free and {workers} dataloader workers may need"
+                f" {need / 2**20:.0f} MiB, so {fitting} are used; in Docker, start with"
+                f" --shm-size {-(-need // 2**30)}g."
+            ]
+        )

@@ -11,7 +11,7 @@ from commands import ROOT
 
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.data.settings import DataConfig
+from bev.data.settings import AdjacentConfig, DataConfig
 from bev.errors import DataError
 from bev.training import workers
 from bev.training.workers import (
@@ -49,6 +49,7 @@ print("batches", count)
 def shared_memory(monkeypatch, tmp_path):
     """Function that sets the free space of /dev/shm, bytes."""
     monkeypatch.setattr(workers, "SHARED_MEMORY", tmp_path)
+    workers._warn_of_few.cache_clear()
 
     def free(size):
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size))
@@ -68,17 +69,32 @@ def test_only_workers_whose_batches_fit_into_shared_memory_are_used(shared_memor
         shared_memory(free)
         assert worker_count(CONFIG, processes) == expected
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 4 and all("--shm-size 1g" in line for line in lines)
+    assert len(lines) == 3 and all("--shm-size 1g" in line for line in lines)
     assert "8 dataloader workers may need" in lines[0] and "so 7 are used" in lines[0]
 
 
+def test_few_workers_are_reported_once_and_by_the_first_process(shared_memory, capsys, monkeypatch):
+    """The free memory changes between the loaders of training and of validation."""
+    for first, number in (("RANK", "1"), ("SLURM_PROCID", "1"), ("LOCAL_RANK", "0")):
+        with monkeypatch.context() as patch:
+            patch.setenv(first, number)
+            workers._warn_of_few.cache_clear()
+            for free in (2**20, 2**20 + 2**18):
+                shared_memory(free)
+                assert worker_count(CONFIG, 1) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == (number == "0")
+
+
 def test_a_batch_is_smaller_than_estimated(synthetic_world, quick):
-    data = replace(quick.data, batch_size=1, lidar=True)
+    data = replace(quick.data, batch_size=2, lidar=True, adjacent=AdjacentConfig(previous=1))
     frames = KeyFrames(data.source.open(data).training_frames(), data, training=True)
-    tensors = list(workers._tensors_of(collate([frames[0]])))
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    assert 0.3 * batch_bytes(data) < size < batch_bytes(data) or size < 2**20
-    assert len(tensors) <= workers._tensors(data)
+    batch = collate([frames[0], frames[1]])
+    tensors = list(workers._tensors_of(batch))
+    images = batch.views.images.nbytes + batch.adjacent[0].images.nbytes
+    size = sum(tensor.nbytes for tensor in tensors)
+    assert images < size < batch_bytes(data) == images + 2 * workers._REST
+    assert len(tensors) <= workers._tensors(data) < 2 * len(tensors)
 
 
 def test_a_batch_without_room_is_an_error_of_the_data(monkeypatch, synthetic_world, quick):
