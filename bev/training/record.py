@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bev.data.dataset import KeyFrames
-from bev.errors import ConfigError
+from bev.errors import CheckpointError, ConfigError
 from bev.files import replacing
 from bev.models import Detector
 from bev.plain_json import read_json
@@ -95,15 +95,26 @@ def asks_for_more(folder: Path, config: TrainConfig) -> bool:
         folder: folder of a finished run.
         config: settings to continue it with; its epochs, steps and minutes are compared with those
             of the last checkpoint.
+
+    Raises:
+        CheckpointError: if the last checkpoint is damaged.
     """
     last = last_checkpoint(folder)
     if last is None:  # deleted, e.g. to save space
         return False
     content = read_checkpoint(last)
-    done, callbacks = content.get("KeyFrameData", {"epoch": 0}), content.get("callbacks", {})
-    timer = callbacks.get("TimeLimit", {}).get("time_elapsed", {})
-    return (
-        done["epoch"] < config.epochs
-        and (config.max_steps < 0 or content["global_step"] < config.max_steps)
-        and (config.max_minutes <= 0 or timer.get("train", 0.0) < 60 * config.max_minutes)
-    )
+    try:
+        done, callbacks = content.get("KeyFrameData", {"epoch": 0}), content.get("callbacks", {})
+        timer = callbacks.get("TimeLimit", {}).get("time_elapsed", {})
+        epoch, step, seconds = done["epoch"], content["global_step"], timer.get("train", 0.0)
+        return (
+            epoch < config.epochs
+            and (config.max_steps < 0 or step < config.max_steps)
+            and (config.max_minutes <= 0 or seconds < 60 * config.max_minutes)
+        )
+    except (LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"Checkpoint {last} lacks the position of its run ({type(error).__name__}: {error}), so"
+            " the run cannot continue from it; start a new one from its weights"
+            " (--train.init.weights)."
+        ) from error

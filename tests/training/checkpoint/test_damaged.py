@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from bev.models.weights.loading import read_weights
 from bev.serialization import to_plain
 from bev.training.checkpoint.loading import check_resumable, load_checkpoint
 from bev.training.checkpoint.saving import BestCheckpoint
-from bev.training.record import RunRecord
+from bev.training.record import RunRecord, asks_for_more
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,26 @@ def test_a_model_larger_than_the_weights_is_not_built(save, content, part, name,
 def test_weights_without_the_optimizer_cannot_be_resumed(save, config):
     with pytest.raises(CheckpointError, match=r"lacks the state of the optimizer"):
         check_resumable(save(), config)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {},  # without the step
+        {"global_step": "many"},
+        {"global_step": 1, "KeyFrameData": {}},
+        {"global_step": 1, "KeyFrameData": [1]},
+        {"global_step": 1, "callbacks": []},
+        {"global_step": 1, "callbacks": {"TimeLimit": {"time_elapsed": 3}}},
+    ],
+)
+def test_a_checkpoint_without_the_position_of_its_run_is_named(save, config, entries):
+    path = save(**entries)
+    path.parent.joinpath("checkpoints").mkdir()
+    path.rename(path.parent / "checkpoints" / "last.ckpt")
+    more = replace(config.train, epochs=10, max_steps=100)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt lacks the position of its run"):
+        asks_for_more(path.parent, more)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"NDS": null}', '{"NDS": "x"}', "\xff"])
