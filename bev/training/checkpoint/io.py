@@ -26,6 +26,7 @@ from bev.errors import TrainingError, system_fault
 from bev.models.weights.loading import first_line
 
 _WEIGHTS = ("state_dict", "current_model_state")  # entries whose tensors must be finite
+_OPTIMISERS = "optimizer_states"
 
 
 class CheckedCheckpointIO(TorchCheckpointIO):
@@ -115,15 +116,12 @@ def _check(checkpoint: dict[str, Any], partial: Path, path: Path) -> None:
             f" an earlier file of that name is unchanged. Check the disk of {path.parent}, and keep"
             " objects that are neither tensors nor plain data out of the states of callbacks."
         )
-    for part in _WEIGHTS:
-        for name, value in _tensors(content.get(part, {})):
-            if value.is_floating_point() and not value.isfinite().all():
-                step = checkpoint.get("global_step")
-                raise TrainingError(
-                    f"The weights are not finite after step {step} (first {part}{name}), so"
-                    f" checkpoint {path} is not written; an earlier one is unchanged. Start a new"
-                    " run from it (--train.init.weights) with a lower --train.lr."
-                )
+    if name := _not_finite(content, *_WEIGHTS):
+        raise TrainingError(
+            f"The weights are not finite after step {checkpoint.get('global_step')} (first {name}),"
+            f" so checkpoint {path} is not written; an earlier one is unchanged. Start a new run"
+            " from it (--train.init.weights) with a lower --train.lr."
+        )
 
 
 def _check_no_worse(checkpoint: dict[str, Any], path: Path) -> None:
@@ -131,14 +129,14 @@ def _check_no_worse(checkpoint: dict[str, Any], path: Path) -> None:
 
     Some optimisers keep infinities from the start; those that appear later spoil all further steps.
     """
-    name = _not_finite(checkpoint)
+    name = _not_finite(checkpoint, _OPTIMISERS)
     if not name or not path.is_file():
         return
     try:
         earlier = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError):
         return  # damaged: anything is better
-    if not _not_finite(earlier):
+    if not _not_finite(earlier, _OPTIMISERS):
         raise TrainingError(
             f"The state of the optimiser is not finite after step {checkpoint.get('global_step')}"
             f" ({name}), so it does not replace checkpoint {path}, where it is. Resume from that"
@@ -146,11 +144,12 @@ def _check_no_worse(checkpoint: dict[str, Any], path: Path) -> None:
         )
 
 
-def _not_finite(checkpoint: dict[str, Any]) -> str:
-    """Name of the first tensor of an optimiser that is not finite; empty if there is none."""
-    for name, value in _tensors(checkpoint.get("optimizer_states", ()), "optimizer_states"):
-        if value.is_floating_point() and not value.isfinite().all():
-            return name
+def _not_finite(checkpoint: dict[str, Any], *parts: str) -> str:
+    """Name of the first tensor in entries of a checkpoint that is not finite; empty if none is."""
+    for part in parts:
+        for name, value in _tensors(checkpoint.get(part, ()), part):
+            if value.is_floating_point() and not value.isfinite().all():
+                return name
     return ""
 
 
