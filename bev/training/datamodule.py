@@ -24,61 +24,40 @@ if TYPE_CHECKING:
 
 
 class KeyFrameData(LightningDataModule):
-    """Data of a run; ``frames`` maps "train" and "val" to key frames after set-up.
+    """Data of a run.
 
     The state is the position in the training data: the next sample is that of batch ``batches`` of
     ``epoch``, for ``ranks`` processes; ``visits`` is the length of an epoch.
 
+    Attributes:
+        source: opened source of the frames, from set-up on, as the others.
+        frames: key frames of "train" and "val".
+        plan: samples of an epoch.
+
     Raises (on set-up):
         DataError: if the data set or a split is missing or incomplete.
     """
+
+    trainer: Trainer  # set by Lightning
+    source: FrameSource
+    plan: EpochPlan
 
     def __init__(self, config: DataConfig, seed: int) -> None:
         super().__init__()
         self.config, self.seed = config, seed
         self.frames: dict = {}
         self.start = (0, 0)
-        self._plan: EpochPlan | None = None
-        self._source: FrameSource | None = None
-
-    @property
-    def source(self) -> FrameSource:
-        """Opened source of the frames.
-
-        Raises:
-            RuntimeError: before set-up.
-        """
-        if self._source is None:
-            raise RuntimeError("The data are not opened yet; call setup() first.")
-        return self._source
-
-    @property
-    def plan(self) -> EpochPlan:
-        """Samples of an epoch.
-
-        Raises:
-            RuntimeError: before set-up.
-        """
-        if self._plan is None:
-            raise RuntimeError("The data have no epoch plan yet; call setup() first.")
-        return self._plan
-
-    @property
-    def _attached(self) -> Trainer:
-        if self.trainer is None:
-            raise RuntimeError("The data have no trainer yet; pass them to Trainer.fit().")
-        return self.trainer
 
     def setup(self, stage: str) -> None:
         if not self.frames:
             data = self.config
-            self._source = source = data.source.open(data)
-            train = source.training_frames()
-            self.frames = {"train": train, "val": source.frames(data.splits[1])}
-            self._plan = data.sampling.build(train, data.min_points)
+            self.source = data.source.open(data)
+            train = self.source.training_frames()
+            self.frames = {"train": train, "val": self.source.frames(data.splits[1])}
+            self.plan = data.sampling.build(train, data.min_points)
 
     def train_dataloader(self) -> DataLoader:
-        trainer, seed, batch = self._attached, self.seed, self.config.batch_size
+        trainer, seed, batch = self.trainer, self.seed, self.config.batch_size
         sampler = EpochSampler(
             self.plan, seed, batch, trainer.global_rank, trainer.world_size, self.start
         )
@@ -86,13 +65,13 @@ class KeyFrameData(LightningDataModule):
         return make_loader(frames, sampler, trainer.num_devices)
 
     def val_dataloader(self) -> DataLoader:
-        trainer, frames = self._attached, self.frames["val"]
+        trainer, frames = self.trainer, self.frames["val"]
         sampler = range(trainer.global_rank, len(frames), trainer.world_size)
         data = ValidationFrames(frames, self.config, training=False)
         return make_loader(data, sampler, trainer.num_devices)
 
     def state_dict(self) -> dict:
-        trainer = self._attached
+        trainer = self.trainer
         # The trackers of epochs and batches count processed items; Lightning annotates their base.
         epochs = cast("_ProcessedTracker", trainer.fit_loop.epoch_progress.current)
         batches = cast("_ProcessedTracker", trainer.fit_loop.epoch_loop.batch_progress.current)
