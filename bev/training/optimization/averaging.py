@@ -71,20 +71,12 @@ class AveragedWeights(WeightAveraging):
     def _average(
         self, averaged: list[Tensor], current: list[Tensor], updates: Tensor | int
     ) -> None:
+        """Update averaged tensors by the current ones, in place; integer tensors are copied."""
         number = int(updates)  # read once: it synchronises the GPU
-        start = self.start
-        if self.config.max_minutes:
-            start = bounded_start(start, number + 1)
-        average(averaged, current, number, self.config.ema, start)
-
-
-def average(
-    averaged: list[Tensor], current: list[Tensor], updates: Tensor | int, limit: float, start: int
-) -> None:
-    """Update averaged tensors by the current ones, in place; integer tensors are copied."""
-    decay = ema_decay(int(updates), limit, start)
-    for mean, value in zip(averaged, current, strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)
+        start = bounded_start(self.start, number + 1) if self.config.max_minutes else self.start
+        decay = ema_decay(number, self.config.ema, start)
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)

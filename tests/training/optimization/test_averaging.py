@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bev.config import load_file
-from bev.training.optimization.averaging import AveragedWeights, average, bounded_start, ema_decay
+from bev.training.optimization.averaging import AveragedWeights, bounded_start, ema_decay
 from bev.training.settings import TrainConfig
 
 PUBLISHED = 10_560  # start, and length of the published run
@@ -21,8 +21,9 @@ def test_the_decay_follows_its_formula_and_forgets_the_start():
 
 
 def test_integers_are_copied_and_not_averaged():
+    averaged = AveragedWeights(TrainConfig(ema=0.999, ema_start=0), torch.device("cpu"))
     means = [torch.tensor(3), torch.tensor(1.0)]
-    average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5), limit=0.999, start=0)
+    averaged._average(means, [torch.tensor(9), torch.tensor(2.0)], torch.tensor(5))
     decay = ema_decay(5, 0.999, 0)
     assert means[0] == 9
     assert means[1].item() == pytest.approx(decay + 2 * (1 - decay))
