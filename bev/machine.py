@@ -63,11 +63,10 @@ def rank() -> int:
 
 
 def local_processes(wanted: int) -> int:
-    """Number of training processes on this machine: the launcher's, otherwise one per GPU.
+    """Number of training processes on this machine: the launcher's, otherwise the requested one.
 
     Args:
-        wanted: requested number; 0 for one process per GPU, or one process on a CPU. It is limited
-            to the number of GPUs; on a CPU any number is allowed.
+        wanted: requested number; 0 for one process per GPU, or one process without GPUs.
     """
     launcher = started_by()
     if launcher == "torchrun":
@@ -75,11 +74,7 @@ def local_processes(wanted: int) -> int:
     if launcher == "srun":  # such as 2(x3), two tasks on each of three nodes
         tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", os.environ["SLURM_STEP_NUM_TASKS"])
         return int(re.split(r"\D", tasks, maxsplit=1)[0])
-    kind = default_device().type
-    if kind == "cpu":
-        return wanted or 1
-    devices = torch.cuda.device_count() if kind == "cuda" else 1
-    return min(wanted or devices, devices)
+    return wanted or (torch.cuda.device_count() if default_device().type == "cuda" else 1)
 
 
 def threads_a_process(wanted: int, processes: int) -> int:

@@ -16,11 +16,11 @@ def test_processes_without_a_gpu(monkeypatch):
     assert [local_processes(n) for n in (0, 1, 2)] == [1, 1, 2]
 
 
-def test_no_more_processes_than_gpus(monkeypatch):
+def test_one_process_per_gpu_unless_a_number_is_asked_for(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert [local_processes(n) for n in (0, 2, 8)] == [4, 2, 4]
+    assert [local_processes(n) for n in (0, 2, 8)] == [4, 2, 8]  # 8 are refused, see test_launch
 
 
 def test_torchrun_sets_the_number_of_processes(monkeypatch):
