@@ -1,6 +1,5 @@
 """Settings of a training run."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,17 +81,11 @@ class StageConfig:
     adjacent: bool = True
 
     def __post_init__(self) -> None:
-        if self.start < 0 or not (self.start < 1 or float(self.start).is_integer()):
+        if not (self.start < 1 or float(self.start).is_integer()):
             raise ConfigError(
                 f"A stage of train.stages starts at {self.start}; give a fraction of the run below"
                 " 1, or a whole number of steps."
             )
-        for part, factor in self.rates:
-            if not 0 < factor < math.inf:
-                raise ConfigError(
-                    f"train.stages: the rate of {part!r} is multiplied by {factor}; give a number"
-                    " above 0, or name the part in frozen."
-                )
 
     @property
     def is_fraction(self) -> bool:

@@ -153,11 +153,13 @@ def test_an_unknown_part_is_refused(stage, message):
 
 
 def test_invalid_stage_settings_are_refused():
-    for wrong in ({"start": 1.5}, {"start": -1.0}, {"start": math.nan}, {"start": math.inf}):
+    for start in (1.5, math.nan, math.inf):
         with pytest.raises(ConfigError, match="a fraction of the run below 1"):
-            StageConfig(**wrong)
-    with pytest.raises(ConfigError, match="'head' is multiplied by 0.*name the part in frozen"):
-        StageConfig(rates=(("head", 0.0),))
+            StageConfig(start)
+    for wrong in ({"start": -1.0}, {"rates": (("head", 0.0),)}, {"rates": (("head", math.inf),)}):
+        stages = (StageConfig(), StageConfig(**wrong))
+        with pytest.raises(ConfigError, match=rf"train\.stages.*{next(iter(wrong))}"):
+            check_settings(Experiment(train=TrainConfig(stages=stages)))
     for stages in ((), (StageConfig(0.5),)):
         with pytest.raises(ConfigError, match="a stage that starts at 0"):
             TrainConfig(stages=stages)
