@@ -5,12 +5,20 @@ folders that others may write to, links are not followed either.
 """
 
 import errno
+import importlib
 import os
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
+
+fcntl: ModuleType | None  # locks of the system; None on Windows, which has no such module
+try:
+    fcntl = importlib.import_module("fcntl")
+except ImportError:
+    fcntl = None
 
 PARTIAL = ".partial-"  # prefix of the names of files that are being written
 _STALE = 86_400  # seconds after which the writer of a partial file is taken for dead

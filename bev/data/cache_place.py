@@ -11,19 +11,13 @@ symbolic link is not used, and links, pipes and devices inside are neither read 
 """
 
 import hashlib
-import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import IO
 
-fcntl: ModuleType | None
-try:
-    fcntl = importlib.import_module("fcntl")
-except ImportError:  # Windows
-    fcntl = None
+from bev.files import fcntl
 
 
 def cache_places(root: Path, kind: str) -> list[Path]:

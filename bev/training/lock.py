@@ -6,23 +6,16 @@ file left behind therefore locks nothing. Where the system or the file system ha
 of runs without a name are still separate, because they are created by an atomic ``mkdir``.
 """
 
-import importlib
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 from bev.errors import TrainingError
+from bev.files import fcntl
 
 LOCK = ".lock"
-
-_fcntl: ModuleType | None
-try:
-    _fcntl = importlib.import_module("fcntl")
-except ImportError:  # Windows
-    _fcntl = None
 
 _held: set[Path] = set()  # record locks do not conflict within a process
 
@@ -49,7 +42,7 @@ def locked_run(folder: Path) -> Iterator[None]:
 
 def _acquire(folder: Path) -> int | None:
     """Lock the file of a folder; returns its descriptor, None where locks are not supported."""
-    if _fcntl is None:
+    if fcntl is None:
         return None
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
@@ -59,7 +52,7 @@ def _acquire(folder: Path) -> int | None:
             " choose another --train.runs."
         ) from error
     try:
-        _fcntl.lockf(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         owner = os.pread(descriptor, 300, 0).decode(errors="replace") or "another process"
         os.close(descriptor)
