@@ -193,9 +193,7 @@ def rows(recipe: str) -> Iterator[tuple[str, str, str, str]]:
             why = WHY.get((recipe, path)) or WHY.get(path)
             assert why, (recipe, path, theirs, value)
         yield f"`{path}`", shown(theirs), shown(value), why
-    assert not [path for path in published if path in ours], recipe
-    missing = [p for p in published if not p.startswith(("model.encoder.", "model.temporal."))]
-    assert missing == [], (recipe, missing)
+    assert published.keys() <= {"model.encoder.eps"}, (recipe, published)  # see BESIDE
     for recipes, *texts in BESIDE:
         if any(fnmatch.fnmatch(recipe, pattern) for pattern in recipes.split()):
             yield tuple(texts)
