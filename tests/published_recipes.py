@@ -202,17 +202,14 @@ BEVDEPTH_1KEY = {k: v for k, v in DEV20.items() if k not in _NOT_IN_BEVDEPTH} | 
 }  # fmt: skip
 BEVDEPTH_2KEY = BEVDEPTH_1KEY | _TWO_FRAMES | {"model.temporal.blocks": 0}
 
-_SEGMENTATION = {
+_VEHICLES = {
     "model.head.tasks": (),
     "model.segmentation.layers": ("vehicle",),
-    "model.segmentation.loss": "bce",
-    "model.segmentation.positive_weight": 2.13,
-    "model.segmentation.min_visibility": 1,
     "data.polygons.layers": ("vehicle",),
 }
 LSS = {
     k: v for k, v in DEV20.items() if not k.startswith("model.head.") and k != "data.min_points"
-} | _SEGMENTATION | _RGB | {
+} | _VEHICLES | _RGB | {
     "model.backbone.name": "tf_efficientnet_b0.aa_in1k",
     "model.backbone.checkpointing": False,
     "model.grid.x": (-50.0, 50.0, 0.5),
@@ -225,6 +222,9 @@ LSS = {
     "model.encoder.neck": 256,
     "model.encoder.channels": 128,
     "model.segmentation.hidden": 0,
+    "model.segmentation.loss": "bce",
+    "model.segmentation.positive_weight": 2.13,
+    "model.segmentation.min_visibility": 1,
     "data.drop_cameras": 1,
     "data.image_size": (128, 352),
     "data.image_augmentation.scale": (-0.054, 0.01),
@@ -243,10 +243,7 @@ LSS = {
     "train.ema": 0.0,
     "train.devices": 1,
 }  # fmt: skip
-SIMPLEBEV = {
-    "model.head.tasks": (),
-    "model.segmentation.layers": ("vehicle",),
-    "data.polygons.layers": ("vehicle",),
+SIMPLEBEV = _VEHICLES | {
     "model.backbone.name": "resnet101.tv_in1k",
     "model.backbone.pretrained": True,
     "model.backbone.strides": (8, 16),
