@@ -118,7 +118,8 @@ class TrainConfig:
         accumulate: batches per optimiser step (gradient accumulation).
         ema: maximum decay of the averaged weights; 0 turns averaging off. The averaged weights are
             validated, and are the ``state_dict`` of a checkpoint.
-        ema_start: the decay is ema * (1 - exp(-n / 2000)), with n counting from this number.
+        ema_start: the decay is ema * (1 - exp(-n / 2000)), with n counting from this number, but at
+            most from four times the steps of the run (with ``max_minutes``, of those so far).
         compile: use ``torch.compile`` for backbone, neck, BEV encoder and heads; checkpoints are
             the same as without.
         precision: "auto" is bf16 on GPUs and CPUs that compute in it (CPUs with AMX), otherwise 32.
