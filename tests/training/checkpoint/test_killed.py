@@ -80,7 +80,7 @@ class Program(NamedTuple):
 
 @pytest.fixture(scope="module")
 def program(quick, tmp_path_factory):
-    """60 epochs of four steps with one camera, a validation every tenth, all steps saved."""
+    """40 epochs of four steps with one camera, a validation every tenth, all steps saved."""
     runs = tmp_path_factory.mktemp("killed")
     config = replace(
         quick,
