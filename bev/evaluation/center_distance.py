@@ -12,8 +12,8 @@ without ground truth has AP 0 and errors 1; the note names such classes.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.errors import DataError, NoGroundTruthError, SubmissionError
-from bev.evaluation.detection.columns import Box, BoxColumns
+from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.detection.matches import Matches, match_classes
 from bev.evaluation.detection.metrics import (
     DISTANCES,
@@ -122,62 +122,62 @@ def match_boxes(
             f" {missing[0]}; give an entry for every sample, an empty Boxes3D"
             " if nothing was detected."
         )
-    detections: list[Box] = []
-    annotations: list[Box] = []
-    for token in sorted(gt_boxes):
-        best = predicted[token].to("cpu")
-        check_boxes(token, best, labels)
-        best = best[torch.argsort(best.score, descending=True, stable=True)[:MAX_BOXES]]
-        detections += _counted(token, best, labels, within, predicted=True)
-        annotated = gt_boxes[token].to("cpu")
-        check_boxes(token, annotated, labels, "ground-truth", DataError)
-        annotations += _counted(token, annotated, labels, within, predicted=False)
-    if not annotations:
+    tokens, best, annotated = sorted(gt_boxes), [], []
+    for token in tokens:
+        boxes = predicted[token].to("cpu")
+        check_boxes(token, boxes, labels)
+        best.append(boxes[torch.argsort(boxes.score, descending=True, stable=True)[:MAX_BOXES]])
+        annotated.append(gt_boxes[token].to("cpu"))
+        check_boxes(token, annotated[-1], labels, "ground-truth", DataError)
+    detections, annotations = (
+        _counted(tokens, boxes, labels, within) for boxes in (best, annotated)
+    )
+    if not len(annotations):
         raise NoGroundTruthError(
             f"None of the {len(gt_boxes)} samples has ground truth of"
             f" {', '.join(labels.names) or 'any class'}{_reach(within)}, so boxes cannot be scored;"
             " choose a split with ground truth."
         )
-    moving = {kind.name for kind in labels.classes if kind.moves}
-    described = {kind.name for kind in labels.classes if kind.attributes}
+    detections = replace(detections, velocity=np.nan_to_num(detections.velocity))
+    detections = replace(detections, attribute=_attributes(detections, labels))
+    kinds = [labels.classes[label] for label in annotations.label]
+    moving = np.array([kind.moves for kind in kinds])
+    described = np.array([bool(kind.attributes) for kind in kinds])
     known = {
-        "vel_err": any(
-            b.detection_name in moving and math.isfinite(sum(b.velocity)) for b in annotations
-        ),
-        "attr_err": any(b.detection_name in described and b.attribute_name for b in annotations),
+        "vel_err": (moving & np.isfinite(annotations.velocity).all(axis=1)).any(),
+        "attr_err": (described & (annotations.attribute >= 0)).any(),
     }
     errors = tuple(error for error in ERRORS if known.get(error, True))
-    found, known_boxes = (
-        BoxColumns.of(boxes, sorted(gt_boxes), labels.names, labels.attributes)
-        for boxes in (detections, annotations)
-    )
-    return match_classes(found, known_boxes, labels.classes, errors=errors)
+    return match_classes(detections, annotations, labels.classes, errors=errors)
 
 
 def _counted(
-    token: str, boxes: Boxes3D, labels: LabelSpace, within: float, predicted: bool
-) -> Iterator[Box]:
-    """Iterate over the boxes of a sample that count, in the same order."""
-    boxes = boxes.double()
-    boxes = boxes[boxes.center[:, :2].norm(dim=1) < within]
+    tokens: Sequence[str], by_sample: Sequence[Boxes3D], labels: LabelSpace, within: float
+) -> BoxColumns:
+    """The boxes of all samples that count, in the same order."""
+    boxes = Boxes3D.cat(by_sample).double()
+    counts = torch.tensor([len(own) for own in by_sample], dtype=torch.long)
+    sample = torch.arange(len(tokens)).repeat_interleave(counts)
+    keep = boxes.center[:, :2].norm(dim=1) < within
+    boxes, sample = boxes[keep], sample[keep]
     zero, half = torch.zeros_like(boxes.yaw), boxes.yaw / 2
     rotation = torch.stack([half.cos(), zero, zero, half.sin()], dim=1)
-    velocity = torch.nan_to_num(boxes.velocity) if predicted else boxes.velocity
-    for center, size, quaternion, speed, label, score, number in zip(
-        boxes.center.tolist(),
-        boxes.size[:, [1, 0, 2]].tolist(),
-        rotation.tolist(),
-        velocity.tolist(),
-        boxes.label.tolist(),
-        boxes.score.tolist(),
-        boxes.attribute.tolist(),
-        strict=True,
+    columns = (sample, boxes.label, boxes.attribute, boxes.center, boxes.size[:, [1, 0, 2]],
+               rotation, boxes.velocity, boxes.score, torch.full_like(sample, -1))  # fmt: skip
+    return BoxColumns(tuple(tokens), labels.names, labels.attributes, *(c.numpy() for c in columns))
+
+
+def _attributes(boxes: BoxColumns, labels: LabelSpace) -> np.ndarray:
+    """Attributes of predicted boxes; one that is not predicted follows from the speed."""
+    numbers = {name: number for number, name in enumerate(labels.attributes)} | {"": -1}
+    found = []
+    for label, attribute, speed in zip(
+        boxes.label, boxes.attribute, np.hypot(*boxes.velocity.T), strict=True
     ):
         kind = labels.classes[label]
-        attribute = labels.attributes[number] if number >= 0 else ""
-        if predicted and not (attribute and kind.attributes):
-            attribute = attribute_by_speed(kind, math.hypot(*speed))
-        yield Box(token, center, size, quaternion, speed, kind.name, score, attribute)
+        predicted = attribute >= 0 and kind.attributes
+        found.append(attribute if predicted else numbers[attribute_by_speed(kind, speed)])
+    return np.array(found, np.int64)
 
 
 def attribute_by_speed(kind: ObjectClass, speed: float) -> str:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
+from nuscenes.eval.detection.data_classes import DetectionBox
 from nuscenes.eval.detection.evaluate import DetectionEval
 
+from bev.evaluation.detection.columns import BoxColumns
 from bev.evaluation.nuscenes.official import Metrics
 from bev.evaluation.nuscenes.submission import submission_rows
 
@@ -47,6 +49,23 @@ def devkit_metrics(nusc, path, split, folder) -> Metrics:
     config = config_factory("detection_cvpr_2019")
     theirs = DetectionEval(nusc, config, str(path), split, str(folder), verbose=False)
     return Metrics.from_summary(theirs.main(render_curves=False))
+
+
+def single_boxes(boxes: BoxColumns) -> list[DetectionBox]:
+    """The boxes as objects of the devkit's class."""
+    return [
+        DetectionBox(
+            sample_token=boxes.tokens[boxes.sample[row]],
+            translation=tuple(boxes.translation[row].tolist()),
+            size=tuple(boxes.size[row].tolist()),
+            rotation=tuple(boxes.rotation[row].tolist()),
+            velocity=tuple(boxes.velocity[row].tolist()),
+            detection_name=boxes.names[boxes.label[row]],
+            detection_score=float(boxes.score[row]),
+            attribute_name=(*boxes.attributes, "")[boxes.attribute[row]],
+        )
+        for row in range(len(boxes))
+    ]
 
 
 class Given(DetectionEval):

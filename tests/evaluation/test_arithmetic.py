@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from devkit_metrics import single_boxes
 from nuscenes.eval.common.utils import (
     attr_acc,
     center_distance,
@@ -10,7 +11,6 @@ from nuscenes.eval.common.utils import (
     yaw_diff,
 )
 from nuscenes.eval.common.utils import scale_iou as devkit_scale_iou
-from nuscenes.eval.detection.data_classes import DetectionBox
 from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.utils.splits import create_splits_scenes
 from pyquaternion import Quaternion
@@ -53,10 +53,7 @@ def test_errors_of_pairs_equal_the_devkits_to_the_bit(name):
     distance = length(second.translation[:, :2] - first.translation[:, :2])
     found = errors_of(first, second, distance, kind)
     period = np.pi if name == "barrier" else 2 * np.pi
-    pairs = [
-        tuple(DetectionBox(**one._asdict()) for one in pair)
-        for pair in zip(first, second, strict=True)
-    ]
+    pairs = [*zip(single_boxes(first), single_boxes(second), strict=True)]
     expected = {
         "trans_err": [center_distance(gt, box) for box, gt in pairs],
         "scale_err": [1 - devkit_scale_iou(gt, box) for box, gt in pairs],

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from devkit_metrics import devkit_metrics, given_metrics, noisy
+from devkit_metrics import devkit_metrics, given_metrics, noisy, single_boxes
 from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
-from nuscenes.eval.detection.data_classes import DetectionBox
 
 from bev.data.nuscenes.classes import CLASS_RANGE
 from bev.data.nuscenes.frames import read_frames
@@ -96,6 +95,8 @@ def test_the_settings_equal_the_devkits():
 def _copied(boxes: BoxColumns, copies: list[tuple[str, str]]) -> EvalBoxes:
     found = EvalBoxes()
     for token, name in copies:
-        own = [box._replace(sample_token=name) for box in boxes if box.sample_token == token]
-        found.add_boxes(name, [DetectionBox(**box._asdict()) for box in own])
+        own = boxes.take(boxes.sample == boxes.tokens.index(token))
+        found.add_boxes(name, single_boxes(own))
+        for box in found[name]:
+            box.sample_token = name
     return found
