@@ -102,13 +102,8 @@ class Evaluator:
     def clear(self, folder: Path) -> None:
         """Remove the scores of an earlier evaluation from a folder."""
 
-    def write(self, split: EvaluatedSplit) -> Path | None:
-        """Write the results, once all samples of the split have been added, before any is scored.
-
-        Returns:
-            File to hand in, for example to a benchmark's server; None if there is none.
-        """
-        return None
+    def write(self, split: EvaluatedSplit) -> None:
+        """Write the results, once all samples have been added, before any head is scored."""
 
     def compute(self, split: EvaluatedSplit) -> Scores:
         """Compute the scores after :meth:`write`, and write files of scores.

@@ -54,9 +54,9 @@ class BoxScorer:
         """
         return boxes.to("cpu")
 
-    def write(self, records: Mapping[str, Any], split: EvaluatedSplit) -> Path:
+    def write(self, records: Mapping[str, Any], split: EvaluatedSplit) -> None:
         """Write the records of all samples of a split to its folder."""
-        return write_boxes(split.folder / RESULTS, records, self.labels)
+        write_boxes(split.folder / RESULTS, records, self.labels)
 
     def check(self, frames: Frames, split: str) -> None:
         """Check the ground truth of a split before anything is predicted.
@@ -142,8 +142,8 @@ class BoxEvaluator(Evaluator):
         for name in (SUMMARY, DETAILS):
             (folder / name).unlink(missing_ok=True)
 
-    def write(self, split: EvaluatedSplit) -> Path:
-        return self.scorer.write(self.records, split)
+    def write(self, split: EvaluatedSplit) -> None:
+        self.scorer.write(self.records, split)
 
     def compute(self, split: EvaluatedSplit) -> Scores:
         return self.scorer.compute(self.records, split)

@@ -141,14 +141,13 @@ class Evaluation:
             ConfigError: if two heads have a figure of the same name.
             Exception: the error of the first head that has failed.
         """
-        files, heads, unscored = {}, {}, {}
+        heads, unscored = {}, {}
         remove_stale(split.folder)
         for one in self.evaluators.values():
             one.clear(split.folder)  # also those of a head that has failed
         for name, one in self.going.items():
             with self._noting(name):
-                if path := one.write(split):
-                    files[name] = path
+                one.write(split)
         for name, one in self.going.items():
             with self._noting(name):
                 try:
@@ -157,7 +156,7 @@ class Evaluation:
                     unscored[name] = str(error)
         for name, failure in self.errors.items():
             unscored[name] = f"The evaluation of head model.{name} failed: {described(failure)}"
-        self.result = Result(heads, unscored, files)
+        self.result = Result(heads, unscored)
         self._raise_new(0)
         owners: dict[str, str] = {}
         for name, scores in heads.items():

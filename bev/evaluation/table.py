@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bev.evaluation.scores import Scores
 
@@ -59,12 +58,10 @@ class Result:
     Attributes:
         heads: scores of each head, by name.
         unscored: reason for each head that has no scores, by name.
-        files: file of results to hand in of each head that has one, by name.
     """
 
     heads: Mapping[str, Scores]
     unscored: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)
 
     def scalars(self) -> dict[str, float]:
         """All figures by name, for a logger."""
@@ -83,7 +80,7 @@ class Result:
     @property
     def missing(self) -> str:
         """Sentence about heads that have no scores; empty if all have."""
-        names = sorted(self.unscored, key=lambda name: name not in self.files)
+        names = [*self.unscored]
         if not names:
             return ""
         others = f"; not scored either: {', '.join(names[1:])}." if names[1:] else "."

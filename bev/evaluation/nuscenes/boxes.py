@@ -37,8 +37,8 @@ class OfficialScorer(BoxScorer):
     ) -> list[dict]:
         return submission_rows(token, boxes, global_from_ego)
 
-    def write(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Path:
-        return write_submission(split.folder / SUBMISSION, records)
+    def write(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> None:
+        write_submission(split.folder / SUBMISSION, records)
 
     def check(self, frames: Frames, split: str) -> None:
         if isinstance(frames, IndexFrames):
