@@ -11,7 +11,7 @@ from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import ConfigError, NoGroundTruthError
 from bev.evaluation.circumstances import range_limit
-from bev.evaluation.nuscenes.official import counted_boxes, evaluate_submission
+from bev.evaluation.nuscenes.official import CountedBoxes, counted_boxes, score
 from bev.evaluation.scores import Scores
 from bev.evaluation.table import Result
 from bev.lab.analysis.displacement import displacement_figures
@@ -71,18 +71,13 @@ def main(arguments: list[str], prog: str) -> None:
     folder = command.out or source.parent / "_".join(notices).replace(" ", "_")
     index = open_index(data.root, data.version)
     try:
-        metrics = evaluate_submission(source, index, split, folder, command.within)
+        boxes = counted_boxes(source, index, split, command.within)
+        result = Result({"head": score(boxes, folder).scores()})
     except NoGroundTruthError as error:
         print(error)
         return
-    result = with_displacement(
-        Result({"head": metrics.scores()}),
-        source,
-        index,
-        split,
-        command.within,
-        command.displacement,
-    )
+    if command.displacement:
+        result = with_displacement(result, boxes, index, command.displacement)
     report(result, source, split, folder, " ".join(notices.values()))
 
 
@@ -99,17 +94,9 @@ def check_displacement(displacement: Sequence[int]) -> None:
 
 
 def with_displacement(
-    result: Result,
-    submission: Path,
-    index: Index,
-    split: str,
-    within: float,
-    displacement: Sequence[int],
+    result: Result, boxes: CountedBoxes, index: Index, displacement: Sequence[int]
 ) -> Result:
-    """Add velocity errors by displacement to the result if ``displacement`` is not empty."""
-    if not displacement:
-        return result
-    boxes = counted_boxes(submission, index, split, within)
+    """Add velocity errors by displacement to the result."""
     figures = displacement_figures(boxes, index, displacement)
     return replace(result, heads={**result.heads, "displacement": Scores(figures)})
 

@@ -17,7 +17,7 @@ from bev.errors import ConfigError, NoGroundTruthError, print_warnings
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.evaluation import evaluators
-from bev.evaluation.nuscenes.official import SUBMISSION
+from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes
 from bev.evaluation.predict import predict
 from bev.evaluation.robustness import Perturbation
 from bev.evaluation.table import Result
@@ -119,9 +119,10 @@ def evaluate(command: Command) -> Result:
     except Exception as error:  # raised again once the scores of the other heads are reported
         result, fault = evaluation.result, error
     scored = any(one.of_boxes and n in result.heads for n, one in evaluation.evaluators.items())
-    if scored and isinstance(place.source, NuScenes):  # as --displacement was checked above
-        index, path = place.source.index, folder / SUBMISSION
-        result = with_displacement(result, path, index, split, within, command.displacement)
+    if command.displacement and scored and isinstance(place.source, NuScenes):
+        index = place.source.index
+        counted = counted_boxes(folder / SUBMISSION, index, split, within)
+        result = with_displacement(result, counted, index, command.displacement)
     text = yaml.safe_dump(to_plain(config), sort_keys=False)
     report(result, source, split, folder, " ".join(notices.values()), text)
     if fault is not None:

@@ -176,11 +176,18 @@ def evaluate_submission(
 ) -> Metrics:
     """Evaluate a results file with the official metrics (``detection_cvpr_2019``).
 
-    Writes ``metrics_summary.json`` and ``metrics_details.json`` (names and formats of the devkit)
-    to ``out_dir``, which is created if needed; prints nothing. See :func:`counted_boxes` for the
-    other arguments and the errors raised.
+    See :func:`counted_boxes` for the arguments and the errors raised, and :func:`score` for the
+    files that are written.
     """
-    boxes = counted_boxes(path, index, samples, within)
+    return score(counted_boxes(path, index, samples, within), out_dir)
+
+
+def score(boxes: CountedBoxes, out_dir: Path | str) -> Metrics:
+    """Compute the official metrics of boxes.
+
+    Writes ``metrics_summary.json`` and ``metrics_details.json`` (names and formats of the devkit)
+    to ``out_dir``, which is created if needed; prints nothing.
+    """
     begin = time.time()
     matches = match(boxes)
     metrics = matches.metrics(np.ones(len(matches.tokens), dtype=int))
