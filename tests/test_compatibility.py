@@ -171,7 +171,8 @@ OLD_FLAGS = {
         "--model.test-mirror", "--model.head.overlap", "0.2", "--model.head.sectors", "4",
         "--model.head.sector-weight", "0.3", "--model.head.decode.peaks", "50",
         "--model.head.decode.group-boxes", "20", "--model.segmentation.least-visibility", "2",
-        "--data.outlines.reach", "40", "--data.least-points", "2", "--train.clip", "3", "--data.lidar",
+        "--data.outlines.reach", "40", "--data.least-points", "2", "--train.clip", "3",
+        "--data.lidar",
     ],
     "bevdet_r50_dev21": [
         "--model.no-test-mirror", "--model.temporal.frames", "0", "--model.head.decode.nms-scale",
