@@ -112,11 +112,20 @@ def test_a_submission_is_written_and_read_back(tmp_path):
     path = write_submission(tmp_path / "new" / "results_nusc.json", rows)
     found, meta = read_results(path)
     assert found.tokens == ("a", "b") and list(found.sample) == [0, 0]
-    own = [
-        {k: list(v) if isinstance(v, tuple) else v for k, v in box._asdict().items()}
-        for box in found
+    read = [
+        {
+            "sample_token": found.tokens[found.sample[i]],
+            "translation": found.translation[i].tolist(),
+            "size": found.size[i].tolist(),
+            "rotation": found.rotation[i].tolist(),
+            "velocity": found.velocity[i].tolist(),
+            "detection_name": found.names[found.label[i]],
+            "detection_score": found.score[i],
+            "attribute_name": found.attributes[found.attribute[i]],
+        }
+        for i in range(2)
     ]
-    assert own == rows["a"]
+    assert read == rows["a"]
     assert meta["use_camera"] is True
     assert meta["use_lidar"] is False
     assert [p.name for p in path.parent.iterdir()] == ["results_nusc.json"]
