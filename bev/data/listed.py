@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 
 from bev.data.adjacent import neighbours
 from bev.data.checks.findings import Findings
-from bev.data.checks.frame import check_frame
+from bev.data.checks.frame import check_frame, order_faults
 from bev.data.checks.frame_facts import FrameColumns, FrameFacts
 from bev.data.checks.plausible import Facts, implausible
 from bev.data.checks.tally import Tally
@@ -25,7 +25,6 @@ from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource
 from bev.errors import ConfigError, DataError
 from bev.geometry import inverse_rigid
-from bev.paths import is_below
 
 
 class ListedSource(FrameSource):
@@ -41,7 +40,7 @@ class ListedSource(FrameSource):
     def frames(self, split: str) -> Frames:
         if split not in self._frames:
             fold = is_fold(split)
-            read = self._fold(split) if fold else ListedFrames(self._read(split), self.data)
+            read = self._fold(split) if fold else self._list(split)
             self._frames[split] = read
         return self._frames[split]
 
@@ -52,8 +51,12 @@ class ListedSource(FrameSource):
 
     @cached_property
     def _every(self) -> "ListedFrames":
-        defaults = dict.fromkeys(self.data.source.splits(self.data))
-        return ListedFrames([frame for name in defaults for frame in self._read(name)], self.data)
+        return self._list(*dict.fromkeys(self.data.source.splits(self.data)))
+
+    def _list(self, *splits: str) -> "ListedFrames":
+        parts = [self._read(split) for split in splits]
+        frames = parts[0] if len(parts) == 1 else [frame for part in parts for frame in part]
+        return ListedFrames(frames, self.data, self.faults)
 
     def _read(self, split: str) -> Sequence[Frame]:
         source, name = self.data.source, type(self.data.source).__name__
@@ -86,14 +89,19 @@ class ListedFrames(Frames):
     Args:
         frames: frames with all their cameras; those of a scene in order of time.
         data: data settings.
+        faults: see :attr:`FrameSource.faults`. A missing image is not among them: whoever lists
+            faults checks all files.
 
     Raises:
         ConfigError: if the settings require sweeps or the lidar's coordinate frame.
         DataError: for an invalid frame, a duplicate token, a scene whose times do not ascend, a
-            frame without a required camera, or a missing image file.
+            frame without a required camera, or a missing image file; with ``faults`` if no frame is
+            left.
     """
 
-    def __init__(self, frames: Sequence[Frame], data: DataConfig) -> None:
+    def __init__(
+        self, frames: Sequence[Frame], data: DataConfig, faults: list[str] | None = None
+    ) -> None:
         source = type(data.source).__name__
         if data.adjacent.unit == "sweeps" and data.adjacent.offsets():
             raise ConfigError(
@@ -105,10 +113,12 @@ class ListedFrames(Frames):
                 f"{source} provides frames in the ego vehicle's coordinates; set data.reference to"
                 f" ego, not {data.reference}."
             )
-        self.frames, self.data, self.labels = frames, data, data.source.labels
-        self.cameras = data.camera_names
-        listed = [self._listed(frame) for frame in frames]
-        tokens, names, times, facts = zip(*listed, strict=True)
+        self.data, self.labels, self.cameras = data, data.source.labels, data.camera_names
+        listed = self._list(frames, faults)
+        if len(listed) < len(frames):
+            frames = [frames[row] for row in listed]
+        self.frames = frames
+        tokens, names, times, facts = zip(*listed.values(), strict=True)
         self._tokens, self._columns = list(tokens), FrameColumns(facts)
         number = {name: place for place, name in enumerate(dict.fromkeys(names))}
         self._scene_names = np.array(list(number))
@@ -117,7 +127,6 @@ class ListedFrames(Frames):
         by_scene = np.argsort(self._scene, kind="stable")
         self._members = np.split(by_scene, np.cumsum(np.bincount(self._scene))[:-1])
         self._rows = np.arange(len(listed))
-        self._check_order()
 
     @property
     def scene(self) -> Int[np.ndarray, " n"]:
@@ -184,35 +193,35 @@ class ListedFrames(Frames):
             ego_from_adjacent=ego_from_global @ other.global_from_ego,
         )
 
-    def _listed(self, frame: Frame) -> tuple[str, str, int, FrameFacts]:
+    def _list(
+        self, frames: Sequence[Frame], faults: list[str] | None
+    ) -> dict[int, tuple[str, str, int, FrameFacts]]:
+        """Check all frames; returns (token, scene, time, columns) by row, without faulty frames."""
+        listed = {}
+        for row in range(len(frames)):
+            try:
+                listed[row] = self._listed(frames[row], must_exist=faults is None)
+            except DataError as error:
+                if faults is None:
+                    raise
+                faults.append(str(error))
+        wrong = order_faults([item[:3] for item in listed.values()])
+        if wrong and faults is None:
+            raise DataError(next(iter(wrong.values())))
+        if faults is not None:
+            faults.extend(wrong.values())
+            rows = list(listed)
+            for place in wrong:
+                del listed[rows[place]]
+            if not listed:
+                raise DataError(f"None of the {len(frames)} frames can be used.")
+        return listed
+
+    def _listed(self, frame: Frame, must_exist: bool) -> tuple[str, str, int, FrameFacts]:
         """Check a frame and return its (token, scene, time, columns)."""
-        source = f"{type(self.data.source).__name__}.frames"
-        if not isinstance(frame, Frame):
-            raise DataError(f"{source} gives a {type(frame).__name__} among its frames, no Frame.")
-        kinds = {"token": str, "scene": str, "timestamp": int | np.integer, "cameras": tuple}
-        for name, kind in kinds.items():
-            value = getattr(frame, name)
-            if not isinstance(value, kind) or value == "" and name == "token":
-                wanted = getattr(kind, "__name__", "int")
-                raise DataError(f"Frame {frame.token!r}: {name} is {value!r}; it must be {wanted}.")
-        names = []
+        check_frame(frame, self.data)
         for camera in frame.cameras:
-            if not isinstance(camera, CameraFrame):
-                kind = type(camera).__name__
-                raise DataError(f"Frame {frame.token!r}: a camera is a {kind}, not a CameraFrame.")
-            if camera.name in names:
-                raise DataError(f"Frame {frame.token!r} has camera {camera.name!r} twice.")
-            names.append(camera.name)
-        missing = [name for name in self.cameras if name not in names]
-        if missing and (self.data.missing_cameras == "error" or len(missing) == len(self.cameras)):
-            raise DataError(
-                f"Frame {frame.token!r} has no camera {missing[0]} (data.cameras); it has"
-                f" {', '.join(names) or 'none'}."
-            )
-        check_frame(frame, self.labels)
-        self._check_places(frame)
-        for camera in frame.cameras:
-            if camera.name in self.cameras and not camera.path.is_file():
+            if must_exist and camera.name in self.cameras and not camera.path.is_file():
                 raise DataError(
                     f"Image {camera.path} of frame {frame.token!r} (camera {camera.name}) is"
                     " missing; restore it, or correct --data.root or"
@@ -220,33 +229,3 @@ class ListedFrames(Frames):
                 )
         facts = FrameFacts.of(frame, self.cameras)
         return frame.token, frame.scene or frame.token, int(frame.timestamp), facts
-
-    def _check_places(self, frame: Frame) -> None:
-        """Raise an error for a file outside of the data root, such as ``root / "../a.jpg"``.
-
-        A source that leaves ``data.root`` at its default may have its files anywhere else.
-        """
-        root = self.data.root
-        paths = [camera.path for camera in frame.cameras]
-        for path in [*paths, *([frame.lidar_path] if frame.lidar_path is not None else [])]:
-            named = root != DataConfig.root or path.parts[: len(root.parts)] == root.parts
-            if named and not is_below(path, root):
-                raise DataError(
-                    f"Frame {frame.token!r} names the file {str(path)!r}, which is not below"
-                    f" --data.root {root}; correct its name, or set --data.root to a folder that"
-                    " contains all files."
-                )
-
-    def _check_order(self) -> None:
-        if len(set(self._tokens)) < len(self._tokens):
-            twice = next(one for one in self._tokens if self._tokens.count(one) > 1)
-            raise DataError(f"Frame {twice!r} occurs twice; every frame needs a unique token.")
-        for scene in self._members:
-            late = np.flatnonzero(np.diff(self._times[scene]) <= 0)
-            if len(late):
-                before, after = scene[late[0]], scene[late[0] + 1]
-                raise DataError(
-                    f"Frame {self._tokens[after]!r} at {self._times[after]} us follows"
-                    f" {self._tokens[before]!r} at {self._times[before]} us; times must ascend"
-                    f" within scene {self._scene_names[self._scene[after]]!r}."
-                )

@@ -114,7 +114,14 @@ class FrameSource:
 
     Args:
         data: settings that the source was opened with.
+
+    Attributes:
+        faults: None if a faulty frame is an error; a list receives one sentence per faulty frame,
+            and such frames are left out (a data check lists all of them). A source may raise the
+            error in either case.
     """
+
+    faults: list[str] | None = None
 
     def __init__(self, data: "bev.data.settings.DataConfig") -> None:
         self.data = data

@@ -1,5 +1,6 @@
 """Validation of the frames of a source; errors report the frame, the field and the value."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,32 +9,34 @@ from torch import Tensor
 
 from bev.data.frame import CameraFrame, Frame
 from bev.data.labels import LabelSpace
+from bev.data.settings import DataConfig
 from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens
+from bev.paths import is_below
 
 _TOLERANCE = 1e-3  # on R R^T - I; rotations rounded to three decimals stay below
 _SHAPES = {"center": (3,), "size": (3,), "yaw": (), "velocity": (2,), "score": ()}
 _NUMBERS = ("label", "attribute", "visibility")
 
 
-def check_frame(frame: Frame, labels: LabelSpace) -> None:
-    """Check types, shapes and values of a frame against ``bev.data.frame``; files are not read.
+def check_frame(frame: Frame, data: DataConfig) -> None:
+    """Check a frame against ``bev.data.frame`` and the settings; files are not read.
 
     Args:
-        frame: frame whose token, scene, time and cameras have the right types, see
-            ``bev.data.listed.ListedFrames``.
-        labels: label space of the boxes.
+        frame: frame of a source.
+        data: data settings; their source has the label space of the boxes.
 
     Raises:
         DataError: names the frame, the field and the value.
     """
+    _check_kinds(frame, data)
     where = f"Frame {frame.token!r}"
     poses = {"global_from_ego": frame.global_from_ego, "ego_from_lidar": frame.ego_from_lidar}
     for camera in frame.cameras:
         _check_camera(camera, where)
         poses[f"ego_from_camera of {camera.name}"] = camera.ego_from_camera
     _check_rigid(poses, where)
-    _check_boxes(frame.boxes, labels, where)
+    _check_boxes(frame.boxes, data.source.labels, where)
     if not isinstance(frame.lidar_path, Path | None):
         raise DataError(
             f"{where}: lidar_path is {frame.lidar_path!r}; it must be a pathlib.Path or None."
@@ -44,6 +47,79 @@ def check_frame(frame: Frame, labels: LabelSpace) -> None:
             f"{where}: num_points is {_described(points)}, but it has {count} boxes; it must be a"
             " tensor with one number per box, or None."
         )
+    _check_places(frame, data)
+
+
+def order_faults(frames: Sequence[tuple[str, str, int]]) -> dict[int, str]:
+    """Frames whose token was used before, or whose time does not follow that of its scene.
+
+    Args:
+        frames: token, scene and time of each frame, in microseconds.
+
+    Returns:
+        A sentence by the frame's place; tokens come first.
+    """
+    tokens: set[str] = set()
+    last: dict[str, tuple[str, int]] = {}
+    twice, late = {}, {}
+    for place, (token, scene, time) in enumerate(frames):
+        if token in tokens:
+            twice[place] = f"Frame {token!r} occurs twice; every frame needs a unique token."
+            continue
+        tokens.add(token)
+        before, latest = last.get(scene, ("", time - 1))
+        if time <= latest:
+            late[place] = (
+                f"Frame {token!r} at {time} us follows {before!r} at {latest} us; times must ascend"
+                f" within scene {scene!r}."
+            )
+        else:
+            last[scene] = token, time
+    return {**twice, **late}
+
+
+def _check_kinds(frame: Frame, data: DataConfig) -> None:
+    """Check the types of a frame, and that it has the cameras of the settings."""
+    if not isinstance(frame, Frame):
+        source = f"{type(data.source).__name__}.frames"
+        raise DataError(f"{source} gives a {type(frame).__name__} among its frames, no Frame.")
+    kinds = {"token": str, "scene": str, "timestamp": int | np.integer, "cameras": tuple}
+    for name, kind in kinds.items():
+        value = getattr(frame, name)
+        if not isinstance(value, kind) or value == "" and name == "token":
+            wanted = getattr(kind, "__name__", "int")
+            raise DataError(f"Frame {frame.token!r}: {name} is {value!r}; it must be {wanted}.")
+    names = []
+    for camera in frame.cameras:
+        if not isinstance(camera, CameraFrame):
+            kind = type(camera).__name__
+            raise DataError(f"Frame {frame.token!r}: a camera is a {kind}, not a CameraFrame.")
+        if camera.name in names:
+            raise DataError(f"Frame {frame.token!r} has camera {camera.name!r} twice.")
+        names.append(camera.name)
+    missing = [name for name in data.camera_names if name not in names]
+    if missing and (data.missing_cameras == "error" or len(missing) == len(data.camera_names)):
+        raise DataError(
+            f"Frame {frame.token!r} has no camera {missing[0]} (data.cameras); it has"
+            f" {', '.join(names) or 'none'}."
+        )
+
+
+def _check_places(frame: Frame, data: DataConfig) -> None:
+    """Raise an error for a file outside of the data root, such as ``root / "../a.jpg"``.
+
+    A source that leaves ``data.root`` at its default may have its files anywhere else.
+    """
+    root = data.root
+    paths = [camera.path for camera in frame.cameras]
+    for path in [*paths, *([frame.lidar_path] if frame.lidar_path is not None else [])]:
+        named = root != DataConfig.root or path.parts[: len(root.parts)] == root.parts
+        if named and not is_below(path, root):
+            raise DataError(
+                f"Frame {frame.token!r} names the file {str(path)!r}, which is not below"
+                f" --data.root {root}; correct its name, or set --data.root to a folder that"
+                " contains all files."
+            )
 
 
 def _check_camera(camera: CameraFrame, where: str) -> None:
