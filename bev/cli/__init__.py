@@ -31,7 +31,7 @@ COMMANDS = {
 _IMPORT = "--import FILE first runs a Python file that defines classes of a config or checkpoint."
 
 # Commands that open neither a config nor a checkpoint, and so take no --import.
-_WITHOUT_IMPORT = {"check-data", "make-synthetic", "configs"}
+_WITHOUT_IMPORT = {"make-synthetic", "configs"}
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
 """List all damage of a data set at once; exit with status 1 if there are errors.
 
     bevlab check-data DIR [--version v1.0-mini] [--lidar] [--no-images] [--decode]
+    bevlab check-data CONFIG [--data.root DIR] [--lidar] [--no-images] [--decode]
 
-Warnings alone (missing lidar files, samples without boxes) exit with status 0.
+The first checks a folder of data in nuScenes' format, the second the data of a config, of any
+source. Warnings alone (missing lidar files, samples without boxes) exit with status 0.
 """
 
 import sys
@@ -12,11 +14,15 @@ from pathlib import Path
 import tyro
 
 from bev.data.checks.check import CheckConfig, check_data, versions_in
+from bev.data.checks.findings import Findings
 
 
 @dataclass(frozen=True)
 class Command:
-    """Check a data set for damage.
+    """Check a data set in nuScenes' format for damage.
+
+    `check-data CONFIG`, a config file or the name of a shipped config, checks the data of the
+    config, of any source; `check-data CONFIG --help` lists its options.
 
     Attributes:
         root: folder of the data set.
@@ -33,6 +39,11 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
+    if arguments and _is_config(arguments[0]):
+        from bev.cli import check_config  # imports the networks
+
+        check_config.main(arguments, prog)
+        return
     command = tyro.cli(Command, args=arguments, prog=prog)
     versions: list[str] = [command.version]
     skipped: list[str] = []
@@ -41,10 +52,27 @@ def main(arguments: list[str], prog: str) -> None:
     errors = 0
     for version in versions:
         summary, findings = check_data(command.root, version, command.check)
-        print(summary)
-        print("\n".join(findings.lines(0 if command.all else command.most)), flush=True)
-        errors += findings.count(is_error=True)
+        errors += report(summary, findings, 0 if command.all else command.most)
     if skipped:
         print(f"not checked: {', '.join(skipped)}; name one with --version")
     if errors:
         sys.exit(1)
+
+
+def report(summary: str, findings: Findings, most: int) -> int:
+    """Print what was checked, and at most ``most`` findings per kind; returns the errors."""
+    print(summary)
+    print("\n".join(findings.lines(most)), flush=True)
+    return findings.count(is_error=True)
+
+
+def _is_config(text: str) -> bool:
+    """True for a config file or the name of a shipped config; a folder is a data set."""
+    path = Path(text)
+    if text.startswith("-") or path.is_dir():
+        return False
+    if path.suffix in (".py", ".yaml", ".yml"):
+        return True
+    from bev.config import shipped_configs  # imports the networks
+
+    return text in shipped_configs()

@@ -25,26 +25,40 @@ from bev.errors import DataError
 
 
 @dataclass(frozen=True)
-class CheckConfig:
-    """Settings of a data check.
+class FileCheckConfig:
+    """Settings of the check of files.
 
     Attributes:
-        cameras: cameras that every sample must have; empty for all cameras of the sensor table.
         images: check image files.
         decode: also decode each image and read each lidar file completely (much slower).
         lidar: report a missing lidar file or row as an error instead of a warning.
-        sweeps: also check the files between key frames.
+        sweeps: also check the files between key frames (nuScenes' format).
         workers: number of files checked in parallel; 0 for four per core.
-        min_points: minimum number of lidar and radar points of boxes in training
-            (``data.min_points``).
     """
 
-    cameras: tuple[str, ...] = ()
     images: bool = True
     decode: bool = False
     lidar: bool = False
     sweeps: bool = False
     workers: int = 0
+
+    @property
+    def threads(self) -> int:
+        """Number of files checked in parallel."""
+        return self.workers or 4 * usable_cores()
+
+
+@dataclass(frozen=True)
+class CheckConfig(FileCheckConfig):
+    """Settings of a check of nuScenes' tables and their files.
+
+    Attributes:
+        cameras: cameras that every sample must have; empty for all cameras of the sensor table.
+        min_points: minimum number of lidar and radar points of boxes in training
+            (``data.min_points``).
+    """
+
+    cameras: tuple[str, ...] = ()
     min_points: int = 1
 
 
@@ -72,8 +86,16 @@ def versions_in(root: Path) -> tuple[list[str], list[str]]:
     return official or found, [name for name in found if official and name not in official]
 
 
-def check_data(root: Path, version: str, config: CheckConfig) -> tuple[str, Findings]:
+def check_data(
+    root: Path, version: str, config: CheckConfig, splits: tuple[str, ...] = ()
+) -> tuple[str, Findings]:
     """Check a version of a data set.
+
+    Args:
+        root: folder of the data set.
+        version: name of the tables' folder.
+        config: settings.
+        splits: the (training, validation) splits that are in use; empty if that is not known.
 
     Returns:
         A summary of the checked data, with a line for each split, and all findings.
@@ -86,12 +108,11 @@ def check_data(root: Path, version: str, config: CheckConfig) -> tuple[str, Find
         raise DataError(f"{folder} does not exist; give an existing data root and version.")
     tables = Tables.read(folder, findings)
     check_tables(tables, config.cameras, config.lidar, findings)
-    lines = check_ground_truth(folder, tables, config.cameras, config.min_points, findings)
-    workers = config.workers or 4 * usable_cores()
+    lines = check_ground_truth(folder, tables, config.cameras, config.min_points, splits, findings)
     images = _files_of(tables, b"camera", config.cameras, config.sweeps) if config.images else []
     lidar = _files_of(tables, b"lidar", ("LIDAR_TOP",), config.sweeps)
-    check_images(root, images, config.decode, workers, findings)
-    check_lidar(root, lidar, config.lidar, config.decode, workers, findings)
+    check_images(root, images, config.decode, config.threads, findings)
+    check_lidar(root, lidar, config.lidar, config.decode, config.threads, findings)
     count = {name: len(tables.columns[name]["token"]) for name in ("sample", "sample_annotation")}
     summary = (
         f"{folder}: {count['sample']} samples, {count['sample_annotation']} boxes,"
@@ -120,7 +141,7 @@ def _files_of(
     return [
         SensorFile(
             data["filename"][row].decode(),
-            data["token"][row].decode(),
+            f"sample_data {data['token'][row].decode()}",
             (int(data["height"][row]), int(data["width"][row])),
         )
         for row in np.flatnonzero(wanted)

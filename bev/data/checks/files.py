@@ -1,4 +1,4 @@
-"""Check of the sensor data files listed in the tables: existence, completeness and image size.
+"""Check of sensor data files that tables or frames list: existence, completeness, image size.
 
 Common damage (missing download, truncation, empty file, resized image) is visible in the first and
 last kilobytes of a JPEG or PNG, and in the headers of other formats. Damage in the middle of an
@@ -34,9 +34,9 @@ IMAGE_UNREADABLE = Kind(
     "Download it again, or convert it to a JPEG or PNG of 8 bits per channel.",
 )
 IMAGE_SIZE = Kind(
-    "image size that differs from the tables",
+    "image size that differs from the declared one",
     "Download it again; if images were resized on purpose, scale width, height and"
-    " camera_intrinsic in the tables.",
+    " camera_intrinsic in the tables, or the size and intrinsics that the source gives.",
 )
 IMAGE_TURNED = Kind(
     "image with an EXIF orientation",
@@ -61,20 +61,20 @@ def lidar_missing(is_error: bool) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class SensorFile:
-    """A sensor data file, as listed in a row of ``sample_data``.
+    """A sensor data file, as listed in a row of ``sample_data`` or in a frame.
 
     Attributes:
-        filename: path below the data root.
-        token: token of the row.
+        filename: path below the data root, or an absolute one.
+        named_by: the row or frame, for messages.
         size: (height, width) of an image, pixels.
     """
 
     filename: str
-    token: str
+    named_by: str
     size: tuple[int, int]
 
     def __str__(self) -> str:
-        return f"{self.filename} (sample_data {self.token})"
+        return f"{self.filename} ({self.named_by})"
 
 
 Finding = tuple[Kind, str]
@@ -139,7 +139,7 @@ def image_fault(root: Path, image: SensorFile, whole: bool) -> Finding | None:
         if size is not None and size != image.size:
             (height, width), (expected_height, expected_width) = size, image.size
             return IMAGE_SIZE, (
-                f"{image}: {width}x{height}, in the tables {expected_width}x{expected_height}"
+                f"{image}: {width}x{height}, declared {expected_width}x{expected_height}"
             )
         if whole or size is None:
             decode(path, 1, image.size)

@@ -3,7 +3,7 @@
 It needs sound tables: their columns are joined as for the index, in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bev.data.nuscenes.splits import (
     split_rows,
     unknown_scenes,
 )
-from bev.errors import DataError
+from bev.errors import ConfigError, DataError
 
 SPLITS_DAMAGED = Kind(
     f"{SPLITS_FILE} that cannot be read", "Correct it, or remove it to use official splits."
@@ -35,6 +35,10 @@ UNKNOWN_SCENES = Kind(
     is_error=False,
 )
 EMPTY_SPLIT = Kind("split without a sample", "Correct the names of its scenes, or remove it.")
+UNUSABLE_SPLIT = Kind(
+    "split in use that cannot be read",
+    "A run stops with the same sentence; correct data.train_split, data.val_split or data.fold.",
+)
 COMMON_SCENES = Kind(
     "splits with common scenes",
     "Training on one and validating on the other does not measure generalisation.",
@@ -50,7 +54,12 @@ REFUSED = Kind("attributes that the official metrics refuse", f"T{ATTRIBUTE_RULE
 
 
 def check_ground_truth(
-    folder: Path, tables: Tables, cameras: Sequence[str], min_points: int, findings: Findings
+    folder: Path,
+    tables: Tables,
+    cameras: Sequence[str],
+    min_points: int,
+    splits: Sequence[str],
+    findings: Findings,
 ) -> list[str]:
     """Check the splits of a version, the boxes of each, and whether values are plausible.
 
@@ -59,6 +68,7 @@ def check_ground_truth(
         tables: its tables, after ``check_tables``.
         cameras: names of the cameras in use; empty for all.
         min_points: minimum number of lidar and radar points of boxes in training.
+        splits: the (training, validation) splits that are in use; empty if that is not known.
         findings: receives the findings.
 
     Returns:
@@ -83,7 +93,31 @@ def check_ground_truth(
     findings.extend(doubts_of(index, everything, cameras or None))
     if refused := refused_attributes(index, everything):
         findings.add(REFUSED, (f"{name}: {count} boxes" for name, count in refused.items()))
-    return _check_splits(index, own, min_points, findings)
+    lines = _check_splits(index, own, min_points, findings)
+    _check_use(index, own, splits, findings)
+    return lines
+
+
+def common_scenes(splits: Sequence[str], common: Collection[str], findings: Findings) -> None:
+    """Add a finding if two splits have common scenes."""
+    if common:
+        text = f"{' and '.join(splits)}: {len(common)} scenes ({', '.join(sorted(common))})"
+        findings.add(COMMON_SCENES, [text])
+
+
+def _check_use(
+    index: Index, own: dict[str, list[str]], splits: Sequence[str], findings: Findings
+) -> None:
+    """Check the splits in use; those of ``splits.json`` have been compared with one another."""
+    scenes = []
+    for split in splits:
+        try:
+            scenes.append(set(index.sample.scene[split_rows(index, split)].tolist()))
+        except (ConfigError, DataError) as error:
+            findings.add(UNUSABLE_SPLIT, [f"{split}: {error}"])
+    if len(scenes) == 2 and not (set(splits) <= set(own) and splits[0] != splits[1]):
+        names = [index.scene.name[scene].decode() for scene in scenes[0] & scenes[1]]
+        common_scenes(splits, names, findings)
 
 
 def _check_splits(
@@ -111,9 +145,7 @@ def _check_splits(
         elif tally.num_boxes and not tally.num_used:
             findings.add(NO_USABLE_BOX, [f"{split}: {tally.why_none()}"])
     for one, other in combinations(own, 2):
-        if common := sorted(set(own[one]) & set(own[other])):
-            text = f"{one} and {other}: {len(common)} scenes ({', '.join(common)})"
-            findings.add(COMMON_SCENES, [text])
+        common_scenes((one, other), set(own[one]) & set(own[other]), findings)
     names = {name.decode() for name in index.scene.name}
     if left := sorted(names - covered):
         rows = np.flatnonzero(np.isin(index.scene.name, [name.encode() for name in left]))

@@ -52,9 +52,7 @@ def test_the_size_of_any_jpeg_is_read(tmp_path_factory, size, progressive, resta
     other = size[1] + 1, size[0]
     kind, message = image_fault(path.parent, SensorFile("a.jpg", "t", other), False)
     assert kind is IMAGE_SIZE
-    assert message == (
-        f"a.jpg (sample_data t): {size[1]}x{size[0]}, in the tables {other[1]}x{other[0]}"
-    )
+    assert message == (f"a.jpg (t): {size[1]}x{size[0]}, declared {other[1]}x{other[0]}")
 
 
 def by_pillow(kind: str, size: tuple[int, int], **options) -> bytes:
@@ -128,9 +126,9 @@ def test_missing_and_damaged_lidar_files_are_reported(tmp_path, required):
     file = SensorFile("a.bin", "t", (0, 0))
     kind, message = lidar_fault(tmp_path, file, required, read=True)
     assert kind == lidar_missing(required) and kind.is_error == required
-    assert message == "a.bin (sample_data t)"
+    assert message == "a.bin (t)"
     for length, fault in ((0, LIDAR_DAMAGED), (30, LIDAR_DAMAGED), (40, None)):
         (tmp_path / "a.bin").write_bytes(b"\0" * length)
         found = lidar_fault(tmp_path, file, required, read=False)
-        text = f"a.bin (sample_data t): contains {length} bytes, not rows of 5 float32 numbers"
+        text = f"a.bin (t): contains {length} bytes, not rows of 5 float32 numbers"
         assert found == (fault and (fault, text))
