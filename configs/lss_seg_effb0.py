@@ -10,7 +10,8 @@ vehicles or those more than 40 % visible (which changes the figure by several po
     GaussianLSS                                 38.3 / 42.8      all / > 40 %
 
 The published EfficientNet is efficientnet_pytorch's B0: weights of the network's authors, trained
-with AutoAugment, and TensorFlow's padding; timm's port is ``tf_efficientnet_b0.aa_in1k``.
+with AutoAugment, and TensorFlow's padding; timm's port is ``tf_efficientnet_b0.aa_in1k`` according
+to the documentation of both (the files were not compared).
 
 Deviations: points below the grid are left out, not counted in its first cell; images that shrink
 below the network's width are centred, and all are warped once with OpenCV; crop windows are moved
