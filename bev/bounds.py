@@ -5,15 +5,18 @@ the bound of the elements stands at the type of the elements, and a rule of the 
 it: ``Annotated[tuple[Count, ...], Ascending()]``. :func:`faults` lists every value of a config, at
 any depth, that breaks a rule, has another type than its field, or is not finite.
 
-Classes that are used without a whole config call :func:`check_bounds` when they are created. The
-commands create their config under :func:`gathered`, so that one message names all faults.
+What concerns several fields of a class is a method ``clashes``, which iterates over sentences.
+
+Classes that are used without a whole config call :func:`check_bounds` or :func:`check_clashes` when
+they are created. The commands create their config under :func:`gathered`, so that one message names
+all faults.
 """
 
 import math
 import sys
 import typing
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -120,9 +123,15 @@ class Fault(NamedTuple):
         return f"{self.name} is {shown(self.value)}; set it to {self.rule}."
 
 
+class Clash(NamedTuple):
+    """Settings of one object that do not fit together, as a sentence with its remedy."""
+
+    text: str
+
+
 @contextmanager
 def gathered() -> Iterator[None]:
-    """Context in which :func:`check_bounds` accepts everything, for a check of the whole later."""
+    """Context in which every settings object is accepted, for a check of the whole later."""
     token = _gathering.set(True)
     try:
         yield
@@ -130,34 +139,72 @@ def gathered() -> Iterator[None]:
         _gathering.reset(token)
 
 
-def check_bounds(config: Any, where: str = "") -> None:
-    """Check a settings object and everything in it; ``where`` is its name, or that of its class.
+def check_bounds(config: Any, where: str | None = None) -> None:
+    """Check a settings object and everything in it.
+
+    Args:
+        config: the settings object.
+        where: beginning of the names of its fields; None for the name of its class.
 
     Raises:
         ConfigError: names all settings that break a rule, with their values and rules.
     """
     if _gathering.get():
         return
-    if found := faults(config, where or type(config).__name__):
+    if found := faults(config, type(config).__name__ if where is None else where):
         raise ConfigError(described(found))
 
 
-def described(found: list[Fault]) -> str:
-    """One sentence on one or more faults."""
-    if len(found) == 1:
-        return found[0].text
-    each = (f"{name} is {shown(value)} (set it to {rule})" for name, value, rule in found)
-    return f"{len(found)} settings cannot be used: {'; '.join(each)}."
+def check_clashes(config: Any) -> None:
+    """Check a settings object by its method ``clashes``, which iterates over sentences.
+
+    Raises:
+        ConfigError: with all of these sentences.
+    """
+    if not _gathering.get() and (clashes := list(config.clashes())):
+        raise ConfigError(" ".join(clashes))
 
 
-def faults(config: Any, where: str = "") -> list[Fault]:
-    """All faults of a settings object and of the objects in it; names start with ``where``."""
+def refusals(*checks: Callable[[], object]) -> Iterator[str]:
+    """Iterate over the messages of the checks that raise a ConfigError."""
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            yield str(error)
+
+
+def described(found: Sequence[Fault | Clash]) -> str:
+    """One sentence on all settings outside their bounds, and those on settings that clash."""
+    outside = [fault for fault in found if isinstance(fault, Fault)]
+    sentences = [clash.text for clash in found if isinstance(clash, Clash)]
+    if len(outside) == 1:
+        sentences.insert(0, outside[0].text)
+    elif outside:
+        each = (f"{name} is {shown(value)} (set it to {rule})" for name, value, rule in outside)
+        sentences.insert(0, f"{len(outside)} settings cannot be used: {'; '.join(each)}.")
+    return " ".join(sentences)
+
+
+def faults(config: Any, where: str = "") -> list[Fault | Clash]:
+    """All faults of a settings object and of the objects in it.
+
+    These include what the method ``clashes`` of an object finds, as far as it comes with settings
+    that are outside their bounds.
+
+    Args:
+        config: the settings object.
+        where: beginning of the names of its fields.
+    """
     kind: Any = type(config)
     own = kind.__module__.partition(".")[0] == "bev"
-    found = []
+    found: list[Fault | Clash] = []
     for f in fields(config):
         name = f"{where}.{f.name}" if where else f.name
         found += _faults(_hints(kind)[f.name], getattr(config, f.name), name, own)
+    if hasattr(kind, "clashes"):
+        with suppress(Exception) if found else nullcontext():
+            found.extend(map(Clash, config.clashes()))
     return found
 
 
@@ -166,7 +213,7 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
-def _faults(hint: Any, value: Any, name: str, finite: bool) -> list[Fault]:
+def _faults(hint: Any, value: Any, name: str, finite: bool) -> list[Fault | Clash]:
     """Faults of one value.
 
     Args:
@@ -201,18 +248,18 @@ def _rules(hint: Any, value: Any) -> tuple[list[Any], Any]:
 
 def _tuple_faults(
     rules: list[Any], hint: Any, values: tuple[Any, ...], name: str, finite: bool
-) -> list[Fault]:
+) -> list[Fault | Clash]:
     args = typing.get_args(hint)
     kinds = [args[0]] * len(values) if len(args) == 2 and args[1] is ... else list(args)
     if typing.get_origin(hint) is tuple and len(kinds) != len(values):
         return [Fault(name, values, f"{len(kinds)} values")]
     kinds = kinds if len(kinds) == len(values) else [Any] * len(values)
-    found = []
+    found: list[Fault | Clash] = []
     for kind, value in zip(kinds, values, strict=True):
         found += _faults(kind, value, name, finite)
     plain = all(isinstance(value, int | float | str) for value in values)
     if found and plain:  # one fault with the whole tuple instead of one for each element
-        each = dict.fromkeys(fault.rule for fault in found)
+        each = dict.fromkeys(fault.rule for fault in found if isinstance(fault, Fault))
         return [Fault(name, values, f"numbers that are {', '.join(each)}")]
     broken = [] if found else [rule for rule in rules if not rule.accepts(values)]
     return found + [Fault(name, values, str(rule)) for rule in broken]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from bev.bounds import check_bounds, gathered
 from bev.config import Experiment, load_file, override
 from bev.errors import ConfigError
 
@@ -51,9 +52,15 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.lab.reproduce import stages
     from bev.lab.reproduce.published import rows_of
     from bev.lab.reproduce.record import RECORD, Reproduction
+    from bev.training.settings_check import check_settings
 
     shipped = load_file(command.config)
-    config, start = override(shipped, overrides, f"{prog} {command.config}"), shipped
+    with gathered():  # all faults are named at once
+        config, start = override(shipped, overrides, f"{prog} {command.config}"), shipped
+    if command.train:
+        check_settings(config)
+    else:  # of weights that are evaluated, settings of training may contradict the data
+        check_bounds(config, "")
     if command.train:
         names = {argument.split("=")[0] for argument in overrides}
         if "--train.devices" in names:

@@ -43,6 +43,7 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.training.folder import named_folder
     from bev.training.record import asks_for_more, is_finished, last_checkpoint
     from bev.training.run import train
+    from bev.training.settings_check import check_settings
     from bev.visualization.report.run import report_run
 
     if resume == Path("auto"):
@@ -56,6 +57,7 @@ def main(arguments: list[str], prog: str) -> None:
     if wants_rehearsal(config, arguments):
         from bev.lab import rehearsal
 
+        check_settings(config, here=True)
         config, notice = rehearsal.rehearse(config), rehearsal.LABEL
         last_words = rehearsal.next_steps
     folder, result = train(config, resume, finish=[partial(report_run, notice=notice)])

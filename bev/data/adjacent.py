@@ -12,6 +12,7 @@ prevents this.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +20,6 @@ import numpy as np
 from jaxtyping import Int
 
 from bev.bounds import Natural, Positive, check_bounds
-from bev.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,26 @@ class AdjacentConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self, "data.adjacent")
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about steps and rates that cannot be used."""
         if self.unit != "seconds" and self.step % 1 != 0:
-            raise ConfigError(
-                f"data.adjacent.step = {self.step} is not a whole number of {self.unit}."
-            )
+            yield f"data.adjacent.step = {self.step} is not a whole number of {self.unit}."
         if not self.playback or not all(0 < abs(rate) < math.inf for rate in self.playback):
-            raise ConfigError(
+            yield (
                 f"data.adjacent.playback = {self.playback} must contain at least one rate; rates"
                 " must be finite and not 0 (1 is the original speed, -1 the same backwards)."
             )
+            return
         if self.plays and not self.offsets():
-            raise ConfigError(
+            yield (
                 f"data.adjacent.playback = {self.playback} needs adjacent frames, because a single"
                 " frame does not show the rate; set data.adjacent.previous or following, or set"
                 " playback to 1."
             )
         broken = [rate for rate in self.playback if (self.step * abs(rate) + 1e-6) % 1 > 2e-6]
         if self.unit != "seconds" and broken:
-            raise ConfigError(
+            yield (
                 f"data.adjacent.playback: {broken[0]:g} times the step of {self.step:g} is not a"
                 f" whole number of {self.unit}."
             )

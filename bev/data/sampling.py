@@ -4,16 +4,17 @@ Every sampling method computes one number per key frame: the expected number of 
 An :class:`~bev.data.epoch.EpochPlan` converts these numbers to integer numbers of visits.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bev.bounds import NonNegative
+from bev.bounds import NonNegative, check_clashes
 from bev.data.epoch import EpochPlan
 from bev.data.source import Frames
-from bev.errors import ConfigError, DataError
+from bev.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,12 @@ class SamplingConfig:
     class_weights: tuple[tuple[str, NonNegative], ...] = ()
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about weights that are missing or without effect."""
         if bool(self.class_weights) != (self.by == "weight"):
-            raise ConfigError(
+            yield (
                 f"data.sampling.by is {self.by!r} and data.sampling.class_weights is"
                 f" {self.class_weights}; weights go with 'weight' only, which requires them."
             )

@@ -1,10 +1,11 @@
 """Settings of the data: data set, splits, cameras, augmentation and loading."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from bev.bounds import Bound, Count, Natural, NonNegative, Seed, check_bounds
+from bev.bounds import Bound, Count, Natural, NonNegative, Seed, check_bounds, refusals
 from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, ScaleOffset
 from bev.data.folds import fold_splits
@@ -82,23 +83,28 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_source(self.source)
-        labels, weighted = self.source.labels, [name for name, _ in self.sampling.class_weights]
-        labels.check("data.polygons.layers", self.polygons.layers, labels.layer_names)
-        labels.check("data.sampling.class_weights", tuple(weighted), labels.names)
-        check_cameras("data.cameras", self.camera_names)
+        check_bounds(self, "data")
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about settings that do not fit the source or one another."""
+        labels = self.source.labels
+        weighted = tuple(name for name, _ in self.sampling.class_weights)
+        yield from refusals(
+            lambda: labels.check("data.polygons.layers", self.polygons.layers, labels.layer_names),
+            lambda: labels.check("data.sampling.class_weights", weighted, labels.names),
+            lambda: check_cameras("data.cameras", self.camera_names),
+            lambda: self.fold and fold_splits(self.fold),
+        )
         if not 0 <= self.drop_cameras < len(self.camera_names):
-            raise ConfigError(
+            yield (
                 f"data.drop_cameras is {self.drop_cameras}; of {len(self.camera_names)} cameras 0"
                 f" to {len(self.camera_names) - 1} can be dropped."
             )
-        check_bounds(self, "data")
-        if self.fold:
-            fold_splits(self.fold)
-            if self.train_split or self.val_split:
-                raise ConfigError(
-                    f"data.fold {self.fold} divides all scenes into folds; leave data.train_split"
-                    " and data.val_split empty."
-                )
+        if self.fold and (self.train_split or self.val_split):
+            yield (
+                f"data.fold {self.fold} divides all scenes into folds; leave data.train_split"
+                " and data.val_split empty."
+            )
 
     @property
     def splits(self) -> tuple[str, str]:

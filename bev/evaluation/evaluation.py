@@ -24,7 +24,8 @@ from bev.evaluation.sample_sums import SampleSums, total
 from bev.evaluation.table import Result
 from bev.files import remove_stale
 from bev.models import Detector, DetectorConfig
-from bev.models.detector import Prediction, check_terms
+from bev.models.detector import Prediction
+from bev.models.heads.base import check_terms
 
 
 def evaluators(model: DetectorConfig, data: DataConfig) -> dict[str, Evaluator]:

@@ -5,13 +5,14 @@ Tensors over the grid are indexed ``[..., y, x]``. Cell (iy, ix) covers
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from bev.errors import ConfigError
+from bev.bounds import check_clashes
 
 Axis = tuple[float, float, float]
 
@@ -32,20 +33,25 @@ class BevGrid:
     z: Axis = (-5.0, 3.0, 8.0)
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about axes that cannot be used."""
+        sound = True
         for name in "xyz":
             lo, hi, step = getattr(self, name)
             if not (0 < step < math.inf and -math.inf < lo < hi < math.inf):
-                raise ConfigError(
-                    f"BevGrid.{name} = ({lo}, {hi}, {step}) needs lo < hi and a positive step."
-                )
+                yield f"BevGrid.{name} = ({lo}, {hi}, {step}) needs lo < hi and a positive step."
+                sound = False
+                continue
             steps = (hi - lo) / step
             if abs(steps - round(steps)) > 1e-3:
-                raise ConfigError(
+                yield (
                     f"BevGrid.{name} = ({lo}, {hi}, {step}) holds {steps:.3f} cells; choose a step"
                     " that divides the range."
                 )
-        if math.prod(self.shape) > MOST_CELLS:
-            raise ConfigError(
+        if sound and math.prod(self.shape) > MOST_CELLS:
+            yield (
                 f"{self} holds {math.prod(self.shape)} cells, more than {MOST_CELLS}; choose larger"
                 " steps."
             )

@@ -1,13 +1,15 @@
 """The detector: multi-camera images to the outputs of its heads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from bev.bounds import check_bounds
+from bev.bounds import check_bounds, check_clashes, refusals
 from bev.calls import FIXED, HIDDEN
 from bev.data.batch import Batch, Views
 from bev.data.labels import LabelSpace
@@ -18,7 +20,7 @@ from bev.models.bev.temporal import TemporalConfig
 from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.feature_cache import FeatureCache
 from bev.models.flip_tta import check_flip, flipped
-from bev.models.heads.base import Features, FeatureSpec, HeadConfig
+from bev.models.heads.base import Features, FeatureSpec, HeadConfig, check_terms
 from bev.models.heads.center.head import CenterHeadConfig
 from bev.models.heads.depth import DepthSupervisionConfig
 from bev.models.heads.image import ImageClassHeadConfig
@@ -68,10 +70,13 @@ class DetectorConfig:
     flip_tta: bool = False
 
     def __post_init__(self) -> None:
-        for head in self.heads.values():
-            head.check_model(self)
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about heads that do not fit the model, or are missing."""
+        yield from refusals(*(partial(head.check_model, self) for head in self.heads.values()))
         if all(head.auxiliary for head in self.heads.values()):
-            raise ConfigError(
+            yield (
                 "The model predicts nothing: set classes in model.head.tasks, or layers in"
                 " model.segmentation.layers."
             )
@@ -270,31 +275,3 @@ class Detector(nn.Module):
         no_boxes = [Boxes3D.empty() for _ in range(len(batch))]
         boxes = next((found for found in candidates if found is not None), no_boxes)
         return Prediction(boxes, results, output)
-
-
-def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
-    """Check the loss terms of a head, and return them unchanged.
-
-    Raises:
-        ConfigError: if they are not a mapping of names to scalar tensors.
-    """
-    if isinstance(terms, dict) and "loss" in terms:
-        raise ConfigError(
-            f"Head model.{name}: the name 'loss' is reserved for the sum of all loss terms; rename"
-            " the term."
-        )
-    sound = isinstance(terms, dict) and all(
-        isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()
-    )
-    if not sound:
-        items = terms.items() if isinstance(terms, dict) else [("the loss", terms)]
-        values = ", ".join(f"{key} is {_described(value)}" for key, value in items)
-        raise ConfigError(
-            f"Head model.{name}: its loss gives no mapping of names to scalar tensors: {values}."
-        )
-    return terms
-
-
-def _described(value: Any) -> str:
-    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
-    return f"a {type(value).__name__}{shape}"

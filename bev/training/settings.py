@@ -1,5 +1,6 @@
 """Settings of a training run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,9 +9,8 @@ from typing import Annotated, Literal
 import torch
 from torch.optim.lr_scheduler import ConstantLR
 
-from bev.bounds import Bound, Count, Natural, NonNegative, Positive, Seed
+from bev.bounds import Bound, Count, Natural, NonNegative, Positive, Seed, check_clashes
 from bev.calls import Call, flag
-from bev.errors import ConfigError
 
 Minutes = Annotated[float, Bound(least=0, most=10**7)]
 
@@ -81,8 +81,12 @@ class StageConfig:
     adjacent: bool = True
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about a start that is neither a fraction nor a step."""
         if not (self.start < 1 or float(self.start).is_integer()):
-            raise ConfigError(
+            yield (
                 f"A stage of train.stages starts at {self.start}; give a fraction of the run below"
                 " 1, or a whole number of steps."
             )
@@ -169,5 +173,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, kind in {"optimizer": OptimizerCall, "schedule": ScheduleCall}.items():
             object.__setattr__(self, name, kind.of(getattr(self, name), f"train.{name}"))
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about stages that do not cover the run."""
         if not self.stages or self.stages[0].start != 0:
-            raise ConfigError("train.stages needs a stage that starts at 0.")
+            yield "train.stages needs a stage that starts at 0."

@@ -1,6 +1,7 @@
 """Check of all settings before a run begins: bounds, contradictions, and this machine."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from functools import partial
 
 from lightning.pytorch.strategies import StrategyRegistry
@@ -22,8 +23,8 @@ _SHARDED = ("fsdp", "deepspeed")
 def check_settings(config: Experiment, here: bool = False) -> None:
     """Raise one error for all settings of an experiment that cannot be meant or cannot work.
 
-    Settings outside their bounds are reported first; contradictions between settings are looked for
-    only where all are within them.
+    Contradictions between settings are looked for as far as that is possible with settings that
+    are outside their bounds.
 
     Args:
         config: the experiment.
@@ -31,13 +32,17 @@ def check_settings(config: Experiment, here: bool = False) -> None:
 
     Raises:
         ConfigError: if settings are outside their bounds (``bev.bounds``), the photometric
-            transform cannot augment images, or a head has no evaluator.
+            transform cannot augment images, or a head has no evaluator; with these, for everything
+            else too.
         TrainingError: if settings contradict one another, or ask for more than the machine has.
     """
     lacking = machine_faults(config.train) if here else []
-    if outside := faults(config):
-        raise ConfigError(" ".join([described(outside), *lacking]))
-    errors = [*map(TrainingError, lacking), *_contradictions(config)]
+    errors: list[BevError] = [*map(TrainingError, lacking)]
+    found = faults(config)
+    with suppress(Exception) if found else nullcontext():
+        errors.extend(_contradictions(config))
+    if found:
+        raise ConfigError(" ".join([described(found), *map(str, errors)]))
     kinds = {type(error) for error in errors}
     if errors:
         kind = kinds.pop() if len(kinds) == 1 else TrainingError
@@ -46,9 +51,9 @@ def check_settings(config: Experiment, here: bool = False) -> None:
 
 def _contradictions(config: Experiment) -> Iterator[BevError]:
     """Iterate over the errors of settings that are possible alone but not together."""
+    model, data = config.model, config.data
     yield from map(TrainingError, _of_training(config))
     yield from map(TrainingError, _of_model_and_data(config))
-    model, data = config.model, config.data
     flips = {
         "--data.image-augmentation.flip independent": data.image_augmentation.flip == "mirror",
         "--model.no-flip-tta": model.flip_tta,

@@ -103,6 +103,41 @@ def test_all_settings_outside_their_bounds_are_named_at_once(quick):
         assert fault in str(caught.value)
 
 
+def test_what_a_part_refuses_by_itself_is_named_with_the_rest(tmp_path):
+    """Each of these is checked by the class of its part, before the whole config exists."""
+    refused = {
+        "data.drop_cameras is 6": ["--data.drop-cameras", "6"],
+        "data.cameras: 'CAM_BACK' is named twice": ["--data.cameras", "CAM_BACK", "CAM_BACK"],
+        "data.adjacent.step = 1.5": ["--data.adjacent.step", "1.5"],
+        "data.adjacent.playback = (0.0,)": ["--data.adjacent.playback", "0"],
+        "data.sampling.class_weights is (('car', 2.0),)": [
+            "--data.sampling.class-weights", "car", "2",
+        ],
+        "data.fold is '7/5'": ["--data.fold", "7/5"],
+        "BevGrid.x = (-51.2, 51.2, 0.7)": ["--model.grid.x", "-51.2", "51.2", "0.7"],
+        "Depth bins (lo 1.0, hi 60.0, step 0.0)": ["--model.view.depth.step", "0"],
+        "decode.window = 2": ["--model.head.decode.window", "2"],
+        "model.segmentation.weight has 2": ["--model.segmentation.weight", "1", "1"],
+        "model.segmentation.min_visibility is 3": ["--model.segmentation.min-visibility", "3"],
+        "needs a stage that starts at 0": ["--train.stages.0.start", "5"],
+        "data.batch_size is 0": ["--data.batch-size", "0"],
+        "train.strategy is 'dppp'": ["--train.strategy", "dppp"],
+    }  # fmt: skip
+    flags = [word for words in refused.values() for word in words]
+    place = ["--data.root", tmp_path / "none", "--train.runs", tmp_path]
+    study = ["--vary", "train.lr=1e-3,2e-3", "--runs", tmp_path, "--print"]
+    for tool, *given in (
+        ("train.py", "lss_r50_mini"),
+        ("reproduce.py", "lss_r50", "--train"),
+        ("ablate.py", "lss_r50_mini", *study),
+    ):
+        status, _, error = attempt(tool, *given, *place, *flags)
+        assert status == 1 and error.startswith("error: ") and error.count("\n") == 1
+        for part in refused:
+            assert part in error, (tool, part)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_all_contradictions_are_named_at_once(quick):
     train = replace(quick.train, strategy="dppp", init=InitConfig(skip=("head",)))
     data = replace(quick.data, image_size=(16, 176))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bev.bounds import gathered
 from bev.config import (
     Experiment,
     code_files,
@@ -190,21 +191,23 @@ def expand(
     variants = grid(*varied)
     if study.seeds < 1:
         raise ConfigError(f"Study {study.name} has {study.seeds} seeds; set at least 1.")
-    configs = {
-        name: _named(study, variant, name, overrides, runs) for name, variant in variants.items()
-    }
-    _check_distinct(configs)
-    if not study.variants:  # the base goes first, as all others are compared with the first
-        base = _named(study, "", "base", overrides, runs)
-        configs = dict(sorted(configs.items(), key=lambda item: item[1] != base))
-    expanded = [
-        Run(name, replace(config, train=replace(
-            config.train, seed=config.train.seed + number,
-            run_name=f"{_slug(name)}_seed{config.train.seed + number}",
-        )))
-        for number in range(study.seeds)
-        for name, config in configs.items()
-    ]  # fmt: skip
+    with gathered():  # _check_works() names all faults of a variant at once
+        configs = {
+            name: _named(study, variant, name, overrides, runs)
+            for name, variant in variants.items()
+        }
+        _check_distinct(configs)
+        if not study.variants:  # the base goes first, as all others are compared with the first
+            base = _named(study, "", "base", overrides, runs)
+            configs = dict(sorted(configs.items(), key=lambda item: item[1] != base))
+        expanded = [
+            Run(name, replace(config, train=replace(
+                config.train, seed=config.train.seed + number,
+                run_name=f"{_slug(name)}_seed{config.train.seed + number}",
+            )))
+            for number in range(study.seeds)
+            for name, config in configs.items()
+        ]  # fmt: skip
     for run in expanded:
         _check_works(run)
         _check_same(run)

@@ -5,13 +5,13 @@ stride 2, stages of basic blocks at strides 2, 4 and 8 (He et al. 2016; shortcut
 convolutions with a norm), and the SECONDFPN neck over the input grid and the three stages.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bev.bounds import Positive
-from bev.errors import ConfigError
+from bev.bounds import Positive, check_clashes
 from bev.models.bev.encoder import BevEncoderBase, BevEncoderConfig
 from bev.models.image.neck import SECONDFPNConfig
 from bev.models.recompute import blocks, recompute
@@ -38,9 +38,13 @@ class SECONDEncoderConfig(BevEncoderConfig):
     eps: Positive = 1e-3
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about channels that cannot be divided."""
         levels = len(self.stages) + 1
         if self.channels % levels:
-            raise ConfigError(
+            yield (
                 f"encoder.channels = {self.channels} must be a multiple of {levels}: a"
                 f" SECONDEncoder concatenates {levels} levels of equal width."
             )

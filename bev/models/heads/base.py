@@ -157,3 +157,31 @@ class HeadConfig:
     def build(self, spec: FeatureSpec) -> Head:
         """Build the head for features of this specification."""
         raise ConfigError(f"{type(self).__name__} does not define the method build.")
+
+
+def check_terms(terms: Any, name: str) -> dict[str, Tensor]:
+    """Check the loss terms of a head, and return them unchanged.
+
+    Raises:
+        ConfigError: if they are not a mapping of names to scalar tensors.
+    """
+    if isinstance(terms, dict) and "loss" in terms:
+        raise ConfigError(
+            f"Head model.{name}: the name 'loss' is reserved for the sum of all loss terms; rename"
+            " the term."
+        )
+    sound = isinstance(terms, dict) and all(
+        isinstance(value, Tensor) and value.ndim == 0 for value in terms.values()
+    )
+    if not sound:
+        items = terms.items() if isinstance(terms, dict) else [("the loss", terms)]
+        values = ", ".join(f"{key} is {_described(value)}" for key, value in items)
+        raise ConfigError(
+            f"Head model.{name}: its loss gives no mapping of names to scalar tensors: {values}."
+        )
+    return terms
+
+
+def _described(value: Any) -> str:
+    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+    return f"a {type(value).__name__}{shape}"

@@ -6,7 +6,7 @@ the device.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bev.bounds import Natural, NonNegative, Positive
+from bev.bounds import Natural, NonNegative, Positive, check_clashes
 from bev.data.batch import Batch
 from bev.data.labels import LabelSpace
-from bev.errors import ConfigError, DataError, TrainingError
+from bev.errors import DataError, TrainingError
 from bev.geometry import BevGrid, Polygons, covered
 from bev.models.flip_tta import averaged_logits
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
@@ -56,13 +56,17 @@ class SegmentationHeadConfig(HeadConfig):
     opencv_figures: bool = False
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about weights and levels that cannot be used."""
         if len(self.weight) not in (1, len(self.layers)):
-            raise ConfigError(
+            yield (
                 f"model.segmentation.weight has {len(self.weight)} numbers for {len(self.layers)}"
                 " layers; set one weight per layer, or one for all."
             )
         if self.min_visibility not in (1, 2):
-            raise ConfigError(
+            yield (
                 f"model.segmentation.min_visibility is {self.min_visibility}; set 1 for all"
                 " vehicles, or 2 for vehicles that are more than 40 % visible."
             )

@@ -18,6 +18,7 @@ and not the lens coefficients, which hardly differ within a rig. ``LiftSplatConf
 inputs the direction of each pixel for any lens.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +28,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bev.bounds import Count, Natural, check_bounds
-from bev.errors import ConfigError
 from bev.geometry import Cameras
 from bev.models.layers import BasicBlock, conv_bn_relu
 from bev.models.view.depth_net import DepthContext, DepthNetConfig
@@ -65,13 +65,16 @@ class CameraAwareDepthNetConfig(DepthNetConfig):
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about settings that do not fit together."""
         if self.parameters == "published" and not self.batch_norm:
-            raise ConfigError(
+            yield (
                 "depth_net.parameters = published gives parameters of different magnitudes, which"
                 " need a batch norm; set depth_net.batch_norm too."
             )
         if self.deformable and self.width % _DEFORM_GROUPS:
-            raise ConfigError(
+            yield (
                 f"depth_net.width = {self.width} must be a multiple of {_DEFORM_GROUPS} for the"
                 " deformable convolution."
             )

@@ -1,6 +1,7 @@
 """Depth bins: discretisation of the camera depth into intervals."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bev.bounds import check_clashes
 from bev.errors import ConfigError
 
 
@@ -70,9 +72,13 @@ class ListedDepthBins(DepthBinning):
     borders: tuple[float, ...] = (1.0, 60.0)
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about edges that cannot be used."""
         pairs = zip(self.borders, self.borders[1:], strict=False)
         if len(self.borders) < 2 or self.borders[0] < 0 or any(b <= a for a, b in pairs):
-            raise ConfigError(
+            yield (
                 f"Depth bins with the edges {self.borders} need at least two ascending, nonnegative"
                 " edges."
             )
@@ -113,14 +119,18 @@ class DepthBins(DepthBinning):
     spacing: Literal["uniform", "log", "linear"] = "uniform"
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about a range that cannot be used."""
         sound = self.step > 0 and math.inf > self.hi > self.lo >= 0
         if not sound or abs((self.hi - self.lo) / self.step - self.bins) > 1e-3:
-            raise ConfigError(
+            yield (
                 f"Depth bins (lo {self.lo}, hi {self.hi}, step {self.step}) need 0 <= lo < hi and"
                 " a positive step that divides the range."
             )
         if self.spacing == "log" and self.lo == 0:
-            raise ConfigError("Depth bins with logarithmic spacing cannot begin at lo = 0.")
+            yield "Depth bins with logarithmic spacing cannot begin at lo = 0."
 
     @property
     def bins(self) -> int:

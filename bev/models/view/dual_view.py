@@ -10,6 +10,7 @@ and a BEV probability. Deviations: the BEV probability has no loss of its own, a
 foreground mask of the images.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from bev.bounds import check_clashes, refusals
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
@@ -50,9 +52,13 @@ class DualViewTransformConfig(ViewTransformConfig):
     z: Axis = (-3.0, 5.0, 1.0)
 
     def __post_init__(self) -> None:
-        planes("view.z", self.z)
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about heights and depth bins that cannot be used."""
+        yield from refusals(lambda: planes("view.z", self.z))
         if self.depth.bins < 2:
-            raise ConfigError(
+            yield (
                 "DualViewTransform interpolates between depth bins, but view.lift.depth has only"
                 " one; set a smaller step."
             )

@@ -6,6 +6,7 @@ and averaged over the cameras that see the point; heights are folded into channe
 convolution.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from bev.bounds import Count
+from bev.bounds import Count, check_clashes, refusals
 from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
 from bev.models.camera_mask import gather_valid, scatter_valid
@@ -36,7 +37,11 @@ class VoxelSamplingConfig(ViewTransformConfig):
     channels: Count = 64
 
     def __post_init__(self) -> None:
-        planes("view.z", self.z)
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about heights that cannot be used."""
+        yield from refusals(lambda: planes("view.z", self.z))
 
     def build(self, in_channels: int, stride: int, grid: BevGrid) -> "VoxelSampling":
         return VoxelSampling(self, in_channels, stride, grid)

@@ -1,6 +1,6 @@
 """Decoding of the center head: heatmap peaks, box parameters and non-maximum suppression."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from bev.bounds import Bound, Count, Positive, Probability
+from bev.bounds import Bound, Count, Positive, Probability, check_clashes
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Boxes3D
@@ -54,8 +54,12 @@ class DecodeConfig:
     max_boxes: Count = 500
 
     def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about a window without a middle."""
         if self.window % 2 == 0:
-            raise ConfigError(f"decode.window = {self.window} must be an odd number of cells.")
+            yield f"decode.window = {self.window} must be an odd number of cells."
 
     def resolved(self, labels: LabelSpace) -> "DecodeConfig":
         """Fill in ``nms_rescale_factor`` and ``nms_overlap`` for each class.
