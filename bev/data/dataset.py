@@ -65,7 +65,8 @@ class KeyFrames(Dataset):
         photometric_transform(self.image_augmentation.transform)  # raises if it is not usable
         limit, layers = int(config.image_cache * 2**30), config.polygons.layers
         self._polygons_of = config.source.polygons(config, frames) if layers else None
-        self.decoded = ImageCache.open(config.root, limit).decode if limit else None
+        cache = ImageCache.open(config.root, limit) if limit else None
+        self.decoded = cache.decode if cache is not None else None
 
     def __len__(self) -> int:
         return len(self.frames)

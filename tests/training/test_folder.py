@@ -134,6 +134,14 @@ def test_processes_of_a_launcher_need_a_name(config, monkeypatch):
             assert first == other
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    """A folder in the place of the lock is an obstacle also for the superuser."""
+    (tmp_path / LOCK).mkdir()
+    message = rf"^Run folder {tmp_path} cannot be written to \(Is a directory\); .*--train.runs"
+    with pytest.raises(TrainingError, match=message), locked_run(tmp_path):
+        pass
+
+
 def test_records_are_put_back(tmp_path):
     for name in ("metrics.csv", "config.yaml", "run.json"):
         (tmp_path / name).write_text(name)

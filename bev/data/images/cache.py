@@ -11,13 +11,15 @@ the cache stays valid if the data are mounted elsewhere. An entry contains the s
 time of the image file; it is overwritten if the file has changed. Entries are written to a
 temporary file that is then renamed.
 
-A full cache accepts no more entries. Epochs visit the images in random order, so evicting an entry
-removes one that is as useful as the new one, and evicting the oldest removes the one that is needed
-next: with space for half of the images the hit rate is one half, but one eighth with eviction of
-the oldest. A record next to the entries contains their total size in bytes. An entry is written and
-counted under one lock, so all workers and ranks share the limit, and an image that two of them
-decode at once is counted once. Readers need no lock. On a file system without locks the record may
-miss entries that other processes write at the same time.
+A full cache accepts no more entries, and a warning says so once. The same holds for a cache that
+can no longer be written to, e.g. on a full disk; one that cannot be opened at all is left out, with
+a warning. Images are then decoded at every visit. Epochs visit the images in random order, so
+evicting an entry removes one that is as useful as the new one, and evicting the oldest removes the
+one that is needed next: with space for half of the images the hit rate is one half, but one eighth
+with eviction of the oldest. A record next to the entries contains their total size in bytes. An
+entry is written and counted under one lock, so all workers and ranks share the limit, and an image
+that two of them decode at once is counted once. Readers need no lock. On a file system without
+locks the record may miss entries that other processes write at the same time.
 
 If the cache is opened more than a day after the last entry was written, files left by killed
 processes are removed and the bytes are counted again, because entries may have been deleted.
@@ -39,12 +41,15 @@ from jaxtyping import UInt8
 
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.images.loading import decode
-from bev.errors import DataError
+from bev.errors import print_warnings
 from bev.files import is_stale, open_plain, remove_stale, replacing
 
 FORMAT = 3  # increment with every change of the content or the naming of entries
 _HEADER = struct.Struct("<qqqq")  # the source's size and time, the image's height and width
 _RECORD, _DIGITS = "bytes", 20
+_FULL = "full"  # file that exists once one of the processes has warned
+_warned: set[str] = set()  # warnings of this process
+_opened: set[Path] = set()  # folders of caches that this process has opened
 
 
 @dataclass
@@ -56,7 +61,8 @@ class ImageCache:
         limit: maximum total size of all entries, bytes.
         root: folder of the data set.
         owner: identifier of the data set among others that share the folder.
-        full: whether an entry did not fit; this process then writes no more entries.
+        full: whether an entry did not fit or could not be written; this process then writes no
+            more entries.
     """
 
     folder: Path
@@ -66,12 +72,8 @@ class ImageCache:
     full: bool = field(default=False, init=False)
 
     @classmethod
-    def open(cls, root: Path, limit: int) -> "ImageCache":
-        """Open the cache of a data root.
-
-        Raises:
-            DataError: if no location for the cache is writable.
-        """
+    def open(cls, root: Path, limit: int) -> "ImageCache | None":
+        """Open the cache of a data root; None, with a warning, if no location is writable."""
         places = cache_places(root, "images")
         for place in places:
             folder = place / f"format-{FORMAT}"
@@ -79,11 +81,12 @@ class ImageCache:
                 cache = cls(folder, limit, root, owner(place, root))
                 cache._tidy()
                 return cache
-        raise DataError(
+        _warn(
             f"No location for the image cache of {root} is writable"
-            f" ({', '.join(map(str, places))}); set BEV_CACHE to a writable folder, or set"
-            " --data.image-cache 0."
+            f" ({', '.join(map(str, places))}), so images are decoded at every visit; set BEV_CACHE"
+            " to a writable folder, or --data.image-cache 0."
         )
+        return None
 
     def decode(
         self, path: Path, reduction: int = 1, size: tuple[int, int] | None = None
@@ -107,9 +110,24 @@ class ImageCache:
             return cached
         image = decode(path, reduction, size)
         if not self.full:
-            with suppress(OSError):  # a full disk or a deleted folder
+            try:
                 self._store(entry, source, image)
+            except OSError as error:  # a full disk or a deleted folder
+                self._stop(f"cannot be written to ({error.strerror or error})", "free space there")
         return image
+
+    def _stop(self, why: str, remedy: str) -> None:
+        """Write no more entries, and warn unless another process has."""
+        self.full = True
+        with suppress(OSError):  # without the file, each process warns
+            try:
+                os.close(open_plain(self.folder / _FULL, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return
+        _warn(
+            f"The image cache {self.folder} {why}, so other images are decoded at every visit;"
+            f" {remedy}, or set --data.image-cache 0."
+        )
 
     def _store(self, entry: Path, source: tuple[int, int], image: np.ndarray) -> None:
         content = _HEADER.pack(*source, *image.shape[:2]) + image.tobytes()
@@ -117,8 +135,8 @@ class ImageCache:
             if _load(entry, source) is not None:
                 return  # another process was first
             used = self._used(record) + len(content) - _size(entry)
-            self.full = used > self.limit
-            if self.full:
+            if used > self.limit:
+                self._stop(f"is full ({self.limit / 2**30:.3g} GiB)", "raise --data.image-cache")
                 return
             entry.parent.mkdir(exist_ok=True)
             if entry.parent.is_symlink():
@@ -147,6 +165,9 @@ class ImageCache:
     def _tidy(self) -> None:
         """Remove files left by killed processes and recount the bytes, at most once a day."""
         with suppress(OSError):
+            if self.folder not in _opened:  # a run opens it for each of its splits
+                _opened.add(self.folder)
+                (self.folder / _FULL).unlink(missing_ok=True)
             if not is_stale(self.folder / _RECORD):
                 return
             with self._record() as record:
@@ -154,6 +175,13 @@ class ImageCache:
                     remove_stale(folder)
                 record.truncate(0)
                 _write_count(record, self._used(record))
+
+
+def _warn(sentence: str) -> None:
+    """Print a warning, once per process."""
+    if sentence not in _warned:
+        _warned.add(sentence)
+        print_warnings([sentence])
 
 
 def _write_count(record: IO[bytes], used: int) -> None:
