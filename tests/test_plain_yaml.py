@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import yaml
+from isolated import run_forked
 
 from bev.config import Experiment, load_file
 from bev.errors import ConfigError
@@ -48,6 +49,46 @@ def test_a_damaged_config_ends_in_one_sentence(tmp_path, what, ending):
     message = str(caught.value)
     assert message.startswith(f"Config file {path} cannot be read: ")
     assert "\n" not in message and len(message) < 700
+
+
+MEASURED = ["aliases of aliases", "merged mappings", "deep lists", "deep mappings", "a long text"]
+READ = """
+import re, sys, time
+from pathlib import Path
+from bev.config import load_file
+from bev.errors import ConfigError
+
+def memory(name):
+    return int(re.search(rf"{name}:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) >> 10
+
+for path in sys.argv[1:]:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from here
+    before, start = memory("VmRSS"), time.perf_counter()
+    try:
+        load_file(path)
+    except ConfigError as error:
+        print(time.perf_counter() - start, memory("VmHWM") - before, error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_config_that_would_need_all_memory_needs_little(tmp_path):
+    """Below 300 MB beyond the imports. Seconds are printed; a hang ends the test."""
+    script = tmp_path / "read.py"
+    script.write_text(READ)
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(MEASURED))]
+    for path, what in zip(paths, MEASURED, strict=True):
+        path.write_text(DAMAGED[what])
+    done = run_forked(script, *paths)
+    assert done.code == 0 and "Traceback" not in done.error, done.error[-3000:]
+    lines = done.out.splitlines()
+    assert len(lines) == len(MEASURED)
+    for what, line in zip(MEASURED, lines, strict=True):
+        seconds, megabytes, message = line.split(maxsplit=2)
+        print(f"{what}: {float(seconds):.2f} s, {megabytes} MB: {message[:90]}")
+        assert int(megabytes) < 300 and float(seconds) < 30
+        assert message.startswith("Config file") and "cannot be read: " in message
 
 
 def test_bytes_that_are_no_text_end_in_one_sentence(tmp_path):
