@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from bev.config import load_file
+from bev.data.batch import collate
+from bev.data.dataset import KeyFrames
+from bev.training.datamodule import KeyFrameData
 from bev.training.optimization.averaging import AveragedWeights, bounded_start, ema_decay
+from bev.training.run import train
 from bev.training.settings import TrainConfig
 
 PUBLISHED = 10_560  # start, and length of the published run
@@ -27,6 +31,30 @@ def test_integers_are_copied_and_not_averaged():
     decay = ema_decay(5, 0.999, 0)
     assert means[0] == 9
     assert means[1].item() == pytest.approx(decay + 2 * (1 - decay))
+
+
+@pytest.mark.slow
+def test_the_weights_saved_by_a_short_run_with_a_late_start_fit(quick):
+    """The averaged weights, which are the ``state_dict``, have a loss like that of the current."""
+    settings = replace(quick.train, ema_start=PUBLISHED, epochs=20, validate_every=0, pictures=0)
+    folder, _ = train(replace(quick, train=replace(settings, run_name="late")))
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    data = KeyFrameData(quick.data, 0)
+    data.setup("fit")
+    frames = KeyFrames(data.frames["train"], quick.data, training=False)
+    batch = collate([frames[number] for number in range(len(frames))])
+    model, losses = quick.model.build().eval(), []
+    for state in (saved["state_dict"], saved["current_model_state"]):
+        weights = {name.removeprefix("model."): value for name, value in state.items()}
+        model.load_state_dict(weights)
+        with torch.no_grad():
+            losses.append(float(sum(model.loss(batch).values())))
+    first = quick.model.build().eval()
+    with torch.no_grad():
+        losses.append(float(sum(first.loss(batch).values())))
+    print("averaged, current, untrained:", losses)
+    averaged, current, start = losses
+    assert averaged < current + 0.2 * (start - current)
 
 
 def share_and_age(steps: int, start: int) -> tuple[float, float]:
