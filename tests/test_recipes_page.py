@@ -9,6 +9,9 @@ import pytest
 from published_recipes import RECIPES
 from recipes_page import CONFIGS, page, rows
 
+from bev.config import load_file, shipped_configs
+from bev.lab.convert.published import FAMILIES
+
 # What the docstring of a config says of a row that differs, or of the row's field.
 NAMED = {
     "backbone.checkpointing": "activations are stored", "backbone.mean": "normalised as RGB",
@@ -54,6 +57,19 @@ def docstring(recipe: str) -> str:
     deviations = text[text.find("Deviations") :]
     others = {name for name in re.findall(r"``(\w+)``", deviations) if name in RECIPES}
     return " ".join([text, *(docstring(name) for name in sorted(others - {recipe}))])
+
+
+def test_faults_of_published_code_are_reproduced_for_published_weights_alone():
+    """The folded row of the pooling, and narrow images at the left."""
+    published = {one.config for one in FAMILIES.values()}
+    for name in shipped_configs():
+        if name.startswith("ablations/"):
+            continue
+        config = load_file(name)
+        lift = getattr(config.model.view, "lift", config.model.view)
+        switches = getattr(lift, "truncate", False), config.data.image_augmentation.narrow_left
+        assert switches == (name in published,) * 2, name
+    assert len(published) == 5
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
