@@ -118,6 +118,14 @@ def test_wrong_overrides_name_the_field(arguments, named, capsys):
     assert named in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\0"])
+def test_the_name_of_a_saved_config_stays_in_the_folder_of_runs(tmp_path, name):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**to_plain(Experiment()), "name": name}))
+    with pytest.raises(ConfigError, match=r"^name is .*; choose a name without folders"):
+        load_file(path)
+
+
 def test_files_without_a_config_are_named(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         load_file(tmp_path / "none.py")

@@ -16,6 +16,7 @@ import tyro
 from bev.bounds import check_bounds, gathered
 from bev.config import Experiment, load_file, override
 from bev.errors import ConfigError
+from bev.paths import file_name
 
 if TYPE_CHECKING:
     from bev.evaluation.scores import Scores
@@ -156,7 +157,7 @@ def _train(config: Experiment) -> "tuple[Stage, Mapping[str, Scores]]":
         "samples_per_step": config.data.batch_size * config.train.accumulate,
         "findings": [],
     }
-    written, heads = folder / "evaluation" / config.data.splits[1], {}
+    written, heads = folder / "evaluation" / file_name(config.data.splits[1]), {}
     for name, one in evaluators(config.model, config.data).items():
         heads[name] = one.read(written)
     return stage, heads

@@ -104,6 +104,20 @@ def test_the_files_of_every_source_lie_below_the_data_root(tmp_path):
             opened(data).frames("val")
 
 
+def test_a_split_whose_name_is_a_path_leads_nowhere_else(root, tmp_path, monkeypatch):
+    (root / VERSION / "splits.json").write_text(json.dumps({"../../x": ["scene-b"]}))
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    call(
+        "visualize.py", ROOT / "configs" / "lss_r50_mini.py", "--data.root", root,
+        "--data.version", VERSION, "--data.cameras", *CAMERAS, "--split", "../../x",
+        "--samples", "1",
+    )  # fmt: skip
+    (picture,) = tmp_path.rglob("0000_*.png")
+    assert picture.parents[1] == folder / "pictures" and ".." not in picture.parent.name
+
+
 def test_a_picture_of_a_sample_is_in_its_folder_whatever_the_token(root, tmp_path):
     """A token with dots and slashes wrote a PNG beside the folder."""
     for path in (root / VERSION).glob("*.json"):
