@@ -121,14 +121,18 @@ class Evaluation:
             return
         first = distributed.get_rank() == 0
         parts: list | None = [None] * distributed.get_world_size() if first else None
-        states: dict = {name: one.state() for name, one in self.going.items()}
+        states: dict = {}
+        for name, one in self.going.items():
+            with self._noting(name):
+                states[name] = one.state()
         states |= {name: _Failed(described(error)) for name, error in self.errors.items()}
         distributed.gather_object(states, parts)
         for name, one in self.evaluators.items() if parts is not None else ():
             of_head = [state[name] for state in parts or ()]
             failed = next((state for state in of_head if isinstance(state, _Failed)), None)
             if failed is None:
-                one.merge(of_head)
+                with self._noting(name):
+                    one.merge(of_head)
             else:
                 self.errors.setdefault(name, BevError(failed.reason))
 

@@ -130,7 +130,7 @@ def _train_in(
             try:
                 trainer.validate(module, data, verbose=False)
             except Exception as error:
-                if trainer.world_size > 1:  # the other processes wait for this one
+                if not trainer.is_global_zero:  # it has nothing to report, and the first one waits
                     raise
                 metrics.fault = f"The evaluation failed: {described(error)}"
     if not trainer.is_global_zero:

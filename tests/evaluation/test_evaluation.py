@@ -188,6 +188,30 @@ def test_a_head_that_fails_in_one_process_fails_in_all(monkeypatch):
     assert str(found.errors["first"]) == "Failing: over there"
 
 
+def test_results_that_cannot_be_gathered_are_lost_alone(monkeypatch):
+    """In the other process one head cannot send its results; here one cannot merge them."""
+    found, other, sent = evaluated(TwoCounts()), evaluated(TwoCounts()), []
+    distributed = "torch.distributed"
+    monkeypatch.setattr(f"{distributed}.is_initialized", lambda: True)
+    monkeypatch.setattr(f"{distributed}.get_world_size", lambda: 2)
+    monkeypatch.setattr(f"{distributed}.gather_object", lambda own, _: sent.append(own))
+    monkeypatch.setattr(f"{distributed}.get_rank", lambda: 1)
+    failing = Mock(side_effect=Failing("no room"))
+    with monkeypatch.context() as patch:
+        patch.setattr(other.evaluators["first"], "state", failing)
+        other.gather()
+
+    def gather(own, parts):
+        parts[:] = [own, *sent]
+
+    monkeypatch.setattr(f"{distributed}.gather_object", gather)
+    monkeypatch.setattr(f"{distributed}.get_rank", lambda: 0)
+    monkeypatch.setattr(found.evaluators["second"], "merge", failing)
+    found.gather()
+    assert not found.going and "no room" in str(found.errors["first"])
+    assert isinstance(found.errors["second"], Failing)
+
+
 def test_classes_are_in_a_table_below_the_figures():
     nan = float("nan")
     boxes = Scores({"mAP": 0.25}, {"van": {"AP": 0.5, "TE": nan}, "crate": {"AP": 0.0, "TE": 1.0}})

@@ -90,6 +90,26 @@ def test_results_survive_a_failing_evaluation(short, capsys):
     assert "NDS" in result.scalars() and is_finished(folder)
 
 
+def test_the_report_of_several_processes_survives_a_failing_evaluation(short, monkeypatch):
+    """The first process writes it before it ends; the others end at once."""
+    config = replace(short, train=replace(short.train, epochs=1, validate_every=0))
+
+    def fail(trainer, *_, **__):
+        monkeypatch.setattr(Trainer, "world_size", 2)
+        raise RuntimeError("connection closed by peer")
+
+    monkeypatch.setattr(Trainer, "validate", fail)
+    folder = config.train.runs / config.name / "several"
+    with pytest.raises(TrainingError, match=r"connection closed by peer.*--resume .*last\.ckpt"):
+        run(config, "several")
+    assert "connection closed by peer" in (folder / "report.html").read_text()
+    assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 1
+    monkeypatch.setattr(Trainer, "is_global_zero", False)
+    with pytest.raises(RuntimeError, match="connection closed by peer"):
+        run(config, "another")
+    assert not (folder.with_name("another") / "report.html").exists()
+
+
 def test_a_run_without_ground_truth_to_validate_on_is_finished(short, capsys):
     config = replace(short, train=replace(short.train, epochs=1))
     with on_call(1, NoGroundTruthError("nothing is annotated.")):
