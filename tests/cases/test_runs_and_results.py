@@ -13,6 +13,7 @@ from commands import attempt
 from own_data import VERSION
 from own_runs import CONFIG, checkpoint_of, sentence, train
 
+BOTTOM = ["--data.image-augmentation.horizon", "0", "--data.image-size", "64", "176"]
 SEGMENTATION = ["--model.segmentation.layers", "vehicle", "--data.polygons.layers", "vehicle"]
 
 
@@ -42,7 +43,8 @@ def test_the_results_of_a_split_without_ground_truth_are_written(
     own_root, unannotated, tmp_path, model
 ):
     """BEVDet#345, BEVFormer#273, CenterFusion#30, bevfusion#233, #399 (for the test server)."""
-    checkpoint, out = checkpoint_of(own_root, tmp_path, *model), tmp_path / "out"
+    checkpoint = checkpoint_of(own_root, tmp_path, *model, *BOTTOM)
+    out = tmp_path / "out"
     status, printed, error = attempt(
         "evaluate.py", checkpoint, "--data.root", unannotated, "--data.version", "v1.0-test",
         "--split", "test", "--out", out,
@@ -53,6 +55,22 @@ def test_the_results_of_a_split_without_ground_truth_are_written(
     assert status == 0, error
     (line,) = [line for line in printed.splitlines() if str(out / "results_nusc.json") in line]
     assert line.endswith("; not scored either: segmentation." if model else "benchmark's server.")
+    for camera in ("CAM_LEFT", "CAM_RIGHT"):  # 320x240 pixels
+        assert f"warning: The crop of camera {camera} (320x240 to 176x64) leaves out" in error
+
+
+def test_a_results_file_of_a_split_without_ground_truth_is_left_to_the_server(
+    unannotated, tmp_path
+):
+    file = tmp_path / "results_nusc.json"
+    file.write_text(json.dumps({"meta": {}, "results": {}}))
+    status, printed, error = attempt(
+        "evaluate.py", file, "--data.root", unannotated, "--data.version", "v1.0-test",
+        "--split", "test",
+    )  # fmt: skip
+    (line,) = printed.splitlines()
+    assert status == 0 and not error
+    assert str(file) in line and line.endswith("benchmark's server.")
 
 
 def test_unnamed_runs_started_in_one_second_have_separate_folders(tmp_path):

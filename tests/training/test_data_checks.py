@@ -1,9 +1,13 @@
 """Before a run begins: training needs a usable box, validation one that counts."""
 
 import json
+import os
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from opened import opened
@@ -23,8 +27,9 @@ from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import evaluators
 from bev.geometry import Boxes3D
 from bev.models import DetectorConfig
-from bev.training.data_checks import check_run_data
+from bev.training.data_checks import check_run_data, print_data
 from bev.training.datamodule import KeyFrameData
+from bev.training.run import train
 
 
 @pytest.fixture
@@ -55,6 +60,14 @@ def warnings(data: DataConfig) -> list[str]:
     frames = KeyFrameData(data, seed=0)
     frames.setup("fit")
     return check_run_data(config, frames)
+
+
+def printed(data: DataConfig) -> None:
+    """Check a run's data and print counts and warnings, as a run does at its start."""
+    config = Experiment(model=DetectorConfig(labels=data.source.labels), data=data)
+    frames = KeyFrameData(data, seed=0)
+    frames.setup("fit")
+    print_data(frames, config, check_run_data(config, frames))
 
 
 def own(root: Path, train: str = "mine_train", val: str = "mine_val", **more) -> DataConfig:
@@ -114,6 +127,51 @@ def test_attributes_of_training_boxes_alone_do_not_stop_a_run(root):
     edit(root, "sample_annotation", several("scene-b"))
     with pytest.raises(DataError, match=r"Split 'mine_val' .*refuse \(several attributes 8\)"):
         warnings(own(root))
+
+
+def test_counts_of_both_splits_are_printed_and_implausible_cameras_warned_of(root, capsys):
+    def raised(rows):
+        return [{**row, "translation": [500.0, 0.0, 1500.0]} for row in rows]
+
+    edit(root, "calibrated_sensor", raised)  # millimetres
+    edit(root, "sample_annotation", lambda rows: [
+        {**r, "num_lidar_pts": 0} if r["token"] == "scene-a-CAM_LEFT-0" else r for r in rows
+    ])  # fmt: skip
+    printed(own(root))
+    out, error = capsys.readouterr()
+    counts = out.splitlines()
+    assert [line.split(":")[0] for line in counts] == ["mine_train", "mine_val"]
+    assert "8 boxes" in counts[0] and "7 used" in counts[0] and "8 used" in counts[1]
+    for split in ("mine_train", "mine_val"):
+        warning = f"warning: split '{split}': camera below the ground.*CAM_AHEAD: 1500 m"
+        assert len(re.findall(warning, error)) == 1, error
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(1e-6, "in seconds"), (1e-3, "in milliseconds"), (-1, "whose next one is earlier")],
+)
+def test_times_that_cannot_be_right_end_the_run_at_its_start(root, factor, text):
+    for table in ("sample", "sample_data"):
+        edit(root, table, lambda rows: [
+            {**row, "timestamp": int(row["timestamp"] * factor)} for row in rows
+        ])  # fmt: skip
+    with pytest.raises(DataError, match=rf"^Split 'mine_train' of {root}: .*{text}"):
+        warnings(own(root))
+
+
+def test_lidar_of_another_layout_ends_the_run_at_its_start(quick, tmp_path):
+    """Through the whole of train(): the folder of the run holds no checkpoint."""
+    world = shutil.copytree(quick.data.root, tmp_path / "world", copy_function=os.link)
+    for path in (world / "samples" / "LIDAR_TOP").iterdir():
+        rows = np.fromfile(path, np.float32).reshape(-1, 5)
+        path.unlink()  # a link to the shared world
+        np.ascontiguousarray(rows[:, :4]).tofile(path)
+    data = replace(quick.data, root=world, lidar=True)
+    settings = replace(quick.train, runs=tmp_path / "runs")
+    with pytest.raises(DataError, match=r"^Lidar file .* of sample .* rows of (5|4)"):
+        train(replace(quick, data=data, train=settings))
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_common_and_unknown_scenes_are_warned_of(root):
