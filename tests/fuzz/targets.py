@@ -10,7 +10,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -264,8 +264,15 @@ def command_lines(folder: Path) -> Target:
     root = write_own_data(folder / "root")
     (folder / "nusc.json").write_text("{}")
     data = ["--data.root", str(root), "--data.version", VERSION]
+    splits = ["--data.train-split", "mine_train", "--data.val-split", "mine_val"]
     lines = [
         ["train", "lss_r50_mini", *data, "--train.lr", "1e-4", "--data.batch-size", "2"],
+        ["reproduce", "lss_r50", "--train", *data, *splits, "--train.accumulate", "4"],
+        ["reproduce", "bevdet_r50_dev21", "--weights", "r50.pth", *data, "--split", "mine_val"],
+        ["benchmark", "pooling", "--batches", "1", "--seconds", "1", "--out", "a"],
+        ["benchmark", "model", "lss_r50", "--batch-size", "1", "--precision", "32"],
+        ["benchmark", "data", "lss_r50", *data, "--workers", "0", "2", "--out", "a"],
+        ["benchmark", "scoring", "--samples", "3", "--boxes", "2", "--rounds", "1"],
         ["evaluate", "nusc.json", *data, "--split", "mine_val", "--within", "30"],
         ["check-data", str(root), "--version", VERSION, "--most", "3"],
         ["visualize", "lss_r50_mini", *data, "--split", "mine_val", "--samples", "1", "--out", "a"],
@@ -276,21 +283,28 @@ def command_lines(folder: Path) -> Target:
         ["configs"],
         ["--version"],
     ]
-    stopped = [
-        "bev.training.run.train",
+    stopped = [  # work that follows the checks of a command's settings
+        "bev.training.run._train_in",
+        "bev.cli.reproduce._evaluate",
         "bev.lab.synthetic.make_world",
+        "bev.lab.rehearsal.make_world",
         "bev.lab.ablation.queue.run_all",
+        *(f"bev.lab.benchmark.{kind}.run" for kind in ("pooling", "data", "backbones", "index")),
+        "bev.lab.benchmark.step.step_stages",
+        "bev.lab.benchmark.scoring.compare.run",
     ]
 
     def read(words: list[str]) -> None:
-        stops = [patch(name, side_effect=SystemExit(0)) for name in stopped]
         with (
+            ExitStack() as stops,
+            patch("torch.set_num_threads"),  # of this process
             patch.object(sys, "argv", ["bevlab", *words]),
             index_in_this_process(folder / "cache"),
             redirect_stdout(io.StringIO()) as found,  # check-data lists damage there
             redirect_stderr(io.StringIO()) as errors,
-            stops[0], stops[1], stops[2],
-        ):  # fmt: skip
+        ):
+            for name in stopped:
+                stops.enter_context(patch(name, side_effect=SystemExit(0)))
             try:
                 bev.cli.main()
             except SystemExit as stop:
