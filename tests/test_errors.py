@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import ROOT
+from commands import ROOT, attempt
 from torch.utils.data import DataLoader, Dataset
 
 from bev.errors import (
@@ -131,3 +131,10 @@ def test_any_value_is_shown_in_a_line(value):
 def test_a_short_value_is_shown_as_it_is():
     for value in (None, 3, 0.5, "a\n", [1, [2.0, "b"]], {"a": (1, None)}, -(10**20)):
         assert shown(value) == repr(value)
+
+
+def test_an_argument_that_is_no_text_is_named():
+    status, _, error = attempt("convert_checkpoint.py", "\ud800", "--out", "out.ckpt")
+    assert status == 1 and error.splitlines()[-1].startswith(
+        r"error: Argument '\ud800' is no valid"
+    )

@@ -55,6 +55,13 @@ def _run(name: str, arguments: list[str], prog: str) -> None:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1) or list(COMMANDS)
         raise ConfigError(f"bevlab has no command {name!r}; did you mean {', '.join(near)}?")
+    for argument in arguments:
+        try:
+            os.fsencode(argument)
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"Argument {argument!r} is no valid text ({error.reason})."
+            ) from error
     if name not in _WITHOUT_IMPORT:
         arguments = _import_files(arguments)
         if {"-h", "--help"} & set(arguments):
