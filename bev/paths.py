@@ -24,7 +24,7 @@ def file_name(text: str) -> str:
     if _PLAIN.fullmatch(text) and len(os.fsencode(text)) <= _LONGEST:
         return text
     data = text.encode(errors="surrogatepass")
-    words = _OTHER.sub("_", text).strip("._-")[:40]
+    words = _OTHER.sub("_", text).strip("._-+=@").encode()[:80].decode(errors="ignore")
     return "-".join(filter(None, [words, hashlib.sha256(data).hexdigest()[:12]]))
 
 
@@ -36,12 +36,13 @@ def check_inside(name: str) -> str:
     """
     if not name or "\0" in name:
         raise ValueError("is empty or contains a null character")
-    if name[0] == "/" or ".." in name:
-        depth = 0
-        for part in PurePosixPath(name).parts:
-            depth += -1 if part == ".." else 1
-            if depth < 0 or part == "/":
-                raise ValueError("leads outside of its folder")
+    depth = 0
+    for part in PurePosixPath(name).parts if ".." in name else ():
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            break
+    if depth < 0 or name.startswith("/"):
+        raise ValueError("leads outside of its folder")
     return name
 
 

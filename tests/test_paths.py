@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bev.paths import check_inside, file_name, inside, is_below
 
 TEXT = st.text(st.characters(codec="utf-8") | st.sampled_from("./\\\0~-"), max_size=300)
+ABSOLUTE = ["/..", "//..", "//a", "///a/.."]  # two slashes are a root of their own in POSIX
 PARTS = st.lists(st.sampled_from(["..", ".", "", "a", "b.jpg", "..."]), min_size=1).map("/".join)
 
 
@@ -32,10 +33,30 @@ def test_a_plain_name_is_kept(token):
 
 
 @pytest.mark.parametrize(
-    "text", ["../../x", "/etc/passwd", "..", ".hidden", "", "a" * 400, "\ud800"]
+    "text",
+    [
+        "../../x",
+        "/etc/passwd",
+        "..",
+        ".hidden",
+        "",
+        "a" * 400,
+        "\ud800",
+        "@",
+        "+1",
+        "\U00020000" * 50,
+    ],
 )
 def test_other_text_gets_a_hash(text):
-    assert file_name(text) != text and file_name(text)[-12:].isalnum()
+    name = file_name(text)
+    assert name != text and name[-12:].isalnum()
+    assert file_name(name) == name and len(os.fsencode(name)) <= 120
+
+
+@pytest.mark.parametrize("name", ABSOLUTE)
+def test_an_absolute_path_is_refused(name):
+    with pytest.raises(ValueError, match="leads outside"):
+        check_inside(name)
 
 
 @given(name=PARTS)
