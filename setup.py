@@ -53,7 +53,7 @@ setup(
     ],
     python_requires=">=3.10,<3.13",  # nuscenes-devkit's numpy has no wheel for 3.13
     packages=find_packages(include=["bev", "bev.*"]),
-    package_data={"bev": ["py.typed"]},
+    package_data={"bev": ["py.typed", "visualization/report/web/*"]},
     entry_points={"console_scripts": ["bevlab = bev.cli:main"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
@@ -71,6 +71,7 @@ setup(
         "tyro>=0.9.26",
         "jaxtyping>=0.2.36",
         "matplotlib>=3.9",
+        "plotly>=7.1",  # charts of the report page: plotly.js in one file
         "pillow>=11",
         "pyyaml>=6.0.1",
         "tensorboard>=2.18",
@@ -86,6 +87,8 @@ setup(
             "filelock>=3.24.2",  # what parallel workers share; torch needs it too
             "hypothesis>=6.120",
             "beartype>=0.19",
+            "playwright>=1.65",  # the report page in the system's Chromium
+            "axe-playwright-python>=0.1.8",  # axe-core: accessibility of the page
             # The checks of .pre-commit-config.yaml
             "pre-commit>=4",
             "ruff>=0.17,<0.18",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tyro
 
+from bev.bounds import Natural
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import ConfigError, NoGroundTruthError
@@ -16,7 +17,11 @@ from bev.evaluation.scores import Scores
 from bev.evaluation.table import Result
 from bev.lab.analysis.displacement import displacement_figures
 from bev.visualization.report.curves import draw_evaluation
-from bev.visualization.report.page import write_page
+from bev.visualization.report.page import Page, write_page
+from bev.visualization.report.provenance import provenance
+from bev.visualization.report.results import page_of_results
+
+PICTURES = 24  # best samples with pictures, and as many worst ones
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Command:
         displacement: numbers of key frames; for each, report the error (m/s) of velocities
             computed from detected positions of an object that many key frames apart, see
             ``bev.lab.analysis.displacement``.
+        pictures: number of best and of worst samples with pictures on the report page; 0 for none.
         data: location of the data.
     """
 
@@ -53,6 +59,7 @@ class Command:
     out: Path | None = None
     within: float = math.inf
     displacement: tuple[int, ...] = ()
+    pictures: Natural = PICTURES
     data: Place = field(default_factory=Place)
 
     def __post_init__(self) -> None:
@@ -78,7 +85,16 @@ def main(arguments: list[str], prog: str) -> None:
         return
     if command.displacement:
         result = with_displacement(result, boxes, index, command.displacement)
-    report(result, source, split, folder, " ".join(notices.values()))
+    page = Page(
+        title=f"{source.stem} on {split}",
+        subtitle=str(source),
+        notices=[*notices.values()],
+        result=result,
+        provenance=provenance(),
+    )
+    print_result(split, result)
+    draw_evaluation(folder)
+    finish(folder, page_of_results(page, boxes, index, split, command.pictures))
 
 
 def check_displacement(displacement: Sequence[int]) -> None:
@@ -101,17 +117,11 @@ def with_displacement(
     return replace(result, heads={**result.heads, "displacement": Scores(figures)})
 
 
-def report(
-    result: Result, source: Path, split: str, folder: Path, notice: str, config_text: str = ""
-) -> None:
-    """Write the report page and print the table of metrics."""
-    page = write_page(
-        folder,
-        title=f"{source.stem} on {split}",
-        subtitle=str(source),
-        notice=notice,
-        result=result,
-        curves=draw_evaluation(folder),
-        config_text=config_text,
-    )
-    print(f"{split}\n{result.text()}\n\nwritten to {page.parent}")
+def print_result(split: str, result: Result) -> None:
+    """Print the table of metrics; the report may take some seconds more."""
+    print(f"{split}\n{result.text()}", flush=True)
+
+
+def finish(folder: Path, page: Page) -> None:
+    """Write the report page and name its folder."""
+    print(f"\nwritten to {write_page(folder, page).parent}")

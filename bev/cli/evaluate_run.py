@@ -6,9 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tyro
-import yaml
 
-from bev.cli.evaluate_results import check_displacement, report, with_displacement
+from bev.bounds import Natural
+from bev.cli.evaluate_results import (
+    PICTURES,
+    check_displacement,
+    finish,
+    print_result,
+    with_displacement,
+)
 from bev.data.checks.crop import crop_warnings
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.source import NuScenes, NuScenesConfig
@@ -23,11 +29,14 @@ from bev.evaluation.robustness import Perturbation
 from bev.evaluation.table import Result
 from bev.machine import default_device
 from bev.models import SegmentationHeadConfig
-from bev.serialization import to_plain
 from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.settings_check import check_flip_tta
 from bev.training.workers import ending_workers
+from bev.visualization.report.curves import draw_evaluation
+from bev.visualization.report.evaluation import breakdown_of, with_boxes, with_config
+from bev.visualization.report.page import Page
+from bev.visualization.report.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class Command:
         displacement: numbers of key frames; for each, report the error (m/s) of velocities
             computed from detected positions of an object that many key frames apart, see
             ``bev.lab.analysis.displacement``.
+        pictures: number of best and of worst samples with pictures on the report page; 0 for none.
         rig: perturbation of the rig (missing cameras, wrong calibrations), to measure robustness.
         data: location of the data, if other than in the config.
     """
@@ -61,6 +71,7 @@ class Command:
     blank: bool = False
     within: float = math.inf
     displacement: tuple[int, ...] = ()
+    pictures: Natural = PICTURES
     rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
     data: DataChoice = field(default_factory=DataChoice)
 
@@ -123,8 +134,22 @@ def evaluate(command: Command) -> Result:
         index = place.source.index
         counted = counted_boxes(folder / SUBMISSION, index, split, within)
         result = with_displacement(result, counted, index, command.displacement)
-    text = yaml.safe_dump(to_plain(config), sort_keys=False)
-    report(result, source, split, folder, " ".join(notices.values()), text)
+    print_result(split, result)
+    draw_evaluation(folder)
+    page = Page(
+        title=f"{source.stem} on {split}",
+        subtitle=str(source),
+        notices=[*notices.values()],
+        result=result,
+        provenance=provenance(),
+    )
+    in_ego = rig.rigged(replace(data, reference="ego"))  # as the evaluation's boxes
+    shown = replace(place, source=data.source.open(in_ego))
+    breakdown = breakdown_of(evaluation.evaluators, result, shown)
+    frames, space = shown.source.frames(split), config.model.label_space
+    finish(
+        folder, with_boxes(with_config(page, config), breakdown, frames, space, command.pictures)
+    )
     if fault is not None:
         raise fault
     return result

@@ -21,6 +21,7 @@ from bev.data.batch import Batch
 from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource
 from bev.errors import ConfigError
+from bev.evaluation.breakdown.boxes import MatchedBoxes
 from bev.evaluation.scores import Scores
 from bev.models import DetectorConfig, HeadConfig
 
@@ -119,6 +120,10 @@ class Evaluator:
 
     def resampled(self, split: EvaluatedSplit) -> Resampled | None:
         """Load the evaluation in the split's folder; None if it cannot be resampled."""
+        return None
+
+    def matched(self, split: EvaluatedSplit) -> MatchedBoxes | None:
+        """Load the boxes of the evaluation in the split's folder; None if it is not of boxes."""
         return None
 
 

@@ -19,7 +19,14 @@ from bev.data.settings import DataConfig
 from bev.data.source import Frames, SourceConfig
 from bev.errors import NoGroundTruthError
 from bev.evaluation.base import EvaluatedSplit, Evaluator, Resampled, evaluator
-from bev.evaluation.center_distance import match_boxes, read_scores, score_boxes
+from bev.evaluation.breakdown.boxes import MatchedBoxes
+from bev.evaluation.center_distance import (
+    counted_columns,
+    match_boxes,
+    match_columns,
+    read_scores,
+    score_boxes,
+)
 from bev.evaluation.results_file import RESULTS, read_boxes, write_boxes
 from bev.evaluation.scores import DETAILS, SUMMARY, Scores
 from bev.geometry import Boxes3D
@@ -95,6 +102,15 @@ class BoxScorer:
         matches = match_boxes(predicted, self._gt_boxes(split), self.labels, split.within)
         return Resampled(matches.tokens, matches.names, matches.scores)
 
+    def matched(self, split: EvaluatedSplit) -> MatchedBoxes:
+        """Load the boxes of the evaluation in a split's folder, for its breakdown."""
+        predicted = read_boxes(split.folder / RESULTS, self.labels)
+        counted = counted_columns(predicted, self._gt_boxes(split), self.labels, split.within)
+        frames = split.source.frames(split.name)
+        scenes = dict(zip(frames.tokens, frames.scenes, strict=True))
+        matches = match_columns(*counted, self.labels)
+        return MatchedBoxes(matches, *counted, tuple(scenes[token] for token in matches.tokens))
+
     def _gt_boxes(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
         frames = split.source.frames(split.name)
         self.check(frames, split.name)
@@ -153,3 +169,6 @@ class BoxEvaluator(Evaluator):
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         return self.scorer.resampled(split)
+
+    def matched(self, split: EvaluatedSplit) -> MatchedBoxes:
+        return self.scorer.matched(split)

@@ -115,6 +115,20 @@ def match_boxes(
         DataError: if ground truth cannot be scored.
         NoGroundTruthError: if there is none at all, so that no metric is defined.
     """
+    detections, annotations = counted_columns(predicted, gt_boxes, labels, within)
+    return match_columns(detections, annotations, labels)
+
+
+def counted_columns(
+    predicted: Mapping[str, Boxes3D],
+    gt_boxes: Mapping[str, Boxes3D],
+    labels: LabelSpace,
+    within: float = math.inf,
+) -> tuple[BoxColumns, BoxColumns]:
+    """The predicted and ground-truth boxes that count, in the ego frame of their sample.
+
+    See :func:`match_boxes` for the arguments and errors.
+    """
     missing = sorted(set(gt_boxes) - set(predicted))
     if missing:
         raise SubmissionError(
@@ -140,6 +154,11 @@ def match_boxes(
         )
     detections = replace(detections, velocity=np.nan_to_num(detections.velocity))
     detections = replace(detections, attribute=_attributes(detections, labels))
+    return detections, annotations
+
+
+def match_columns(detections: BoxColumns, annotations: BoxColumns, labels: LabelSpace) -> Matches:
+    """Match boxes from :func:`counted_columns`."""
     kinds = [labels.classes[label] for label in annotations.label]
     moving = np.array([kind.moves for kind in kinds])
     described = np.array([bool(kind.attributes) for kind in kinds])
@@ -163,7 +182,8 @@ def _counted(
     zero, half = torch.zeros_like(boxes.yaw), boxes.yaw / 2
     rotation = torch.stack([half.cos(), zero, zero, half.sin()], dim=1)
     columns = (sample, boxes.label, boxes.attribute, boxes.center, boxes.size[:, [1, 0, 2]],
-               rotation, boxes.velocity, boxes.score, torch.full_like(sample, -1))  # fmt: skip
+               rotation, boxes.velocity, boxes.score, torch.full_like(sample, -1),
+               boxes.visibility)  # fmt: skip
     return BoxColumns(tuple(tokens), labels.names, labels.attributes, *(c.numpy() for c in columns))
 
 

@@ -43,6 +43,7 @@ def some_boxes(seed: int, count: int = 400) -> BoxColumns:
         velocity,
         rng.random(count),
         np.full(count, -1),
+        np.zeros(count, int),
     )
 
 

@@ -22,9 +22,10 @@ def toy(rng: np.random.Generator, samples: int) -> tuple[ClassMatches, ClassMatc
         order = np.argsort(-score)
         found.append(
             ClassMatches(
+                np.arange(len(score)),
                 np.concatenate([sample, false])[order],
                 score[order],
-                (np.arange(len(score)) < len(sample))[None, order],
+                np.where(np.arange(len(score)) < len(sample), 0, -1)[None, order],
                 {},
                 np.full(samples, 4),
             )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from commands import call
 from opened import opened
+from report_page import read_page
 
 from bev.data.dataset import KeyFrames
 from bev.data.nuscenes.classes import NUSCENES
@@ -58,8 +59,10 @@ def test_a_run_without_detection_reports_iou_alone(finished):
     assert float(row["val/IoU_vehicle"]) == pytest.approx(entry["IoU_vehicle"], rel=1e-5)
     best = json.loads((folder / "checkpoints" / "best.json").read_text())
     assert best["mIoU"] == pytest.approx(entry["mIoU"], rel=1e-5)
-    page = (folder / "report.html").read_text()
-    assert "mIoU<b>" in page and "visibility 1 (0-40 %)" in page and "By class" not in page
+    page = read_page(folder / "report.html")
+    assert page.figures["mIoU"] == pytest.approx(entry["mIoU"])
+    assert "visibility 1 (0-40 %)" in page.summary["note"] and not page.summary["classes"]["rows"]
+    assert page.summary["analysis"] is None and len(page.pictures["others"]) == 1
     assert not (split / "results_nusc.json").exists()
     assert len(list((folder / "pictures").glob("*.png"))) == 1
 

@@ -25,6 +25,7 @@ class BoxColumns:
         velocity: (n, 2) float64, NaN where unknown.
         score: (n,) float64.
         points: (n,) lidar and radar points in the box, -1 where unknown.
+        visibility: (n,) nuScenes level 1 (0-40 %) to 4 (80-100 %), 0 where unknown.
     """
 
     tokens: tuple[str, ...]
@@ -39,6 +40,7 @@ class BoxColumns:
     velocity: np.ndarray
     score: np.ndarray
     points: np.ndarray
+    visibility: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sample)

@@ -9,6 +9,7 @@ a data set with these copies, but for any classes; the devkit supports its own t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -47,19 +48,27 @@ class ClassMatches:
     """Matches of one class: K detections, best score first, over S samples.
 
     Attributes:
+        row: (K,) index of each detection among the predicted boxes of all classes.
         sample: (K,) index of the sample of each detection.
         score: (K,) score of each detection.
-        hits: (T, K) whether the detection matches a ground-truth box, for each distance threshold.
+        gt_row: (T, K) index of the ground-truth box that the detection matches, among those of all
+            classes, for each distance threshold; -1 if it matches none.
         errors: errors by their devkit name: for each threshold the errors of its hits, in the order
             of the detections; NaN where an error is unknown.
         num_gt: (S,) number of ground-truth boxes of the class in each sample.
     """
 
+    row: np.ndarray
     sample: np.ndarray
     score: np.ndarray
-    hits: np.ndarray
+    gt_row: np.ndarray
     errors: Mapping[str, Sequence[np.ndarray]]
     num_gt: np.ndarray
+
+    @cached_property
+    def hits(self) -> np.ndarray:
+        """(T, K) whether the detection matches a ground-truth box, for each distance threshold."""
+        return self.gt_row >= 0
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,8 @@ def match_classes(
             its ``tokens`` are all samples, with and without boxes.
         kinds: classes of all boxes; means over classes are taken in this order.
         names, errors: see :class:`Matches`.
+
+    Rows of the matches are indices into ``predicted`` and ``gt_boxes``, in their given order.
     """
     tokens = tuple(sorted(gt_boxes.tokens))
     predicted, gt_boxes = (boxes.numbered(tokens) for boxes in (predicted, gt_boxes))
@@ -201,17 +212,19 @@ def match_classes(
 
 
 def _match_class(predicted: BoxColumns, gt_boxes: BoxColumns, kind: ObjectClass) -> ClassMatches:
-    predicted, gt_boxes = (
-        boxes.take(boxes.label == boxes.names.index(kind.name)) for boxes in (predicted, gt_boxes)
+    rows, gt_rows = (
+        np.flatnonzero(boxes.label == boxes.names.index(kind.name))
+        for boxes in (predicted, gt_boxes)
     )
-    predicted = predicted.take(ranking(predicted.score))
-    hits = np.zeros((len(DISTANCES), len(predicted)), dtype=bool)
+    rows = rows[ranking(predicted.score[rows])]
+    predicted, gt_boxes = predicted.take(rows), gt_boxes.take(gt_rows)
+    matched = np.full((len(DISTANCES), len(rows)), -1)
     errors: dict[str, list[np.ndarray]] = {name: [] for name in ERRORS}
     found = matches_at(pairs_within(predicted, gt_boxes, max(DISTANCES)))
-    for row, (detection, gt_box, distance) in enumerate(found):
-        hits[row, detection] = True
-        matched = predicted.take(detection), gt_boxes.take(gt_box)
-        for name, values in errors_of(*matched, distance, kind).items():
+    for at, (detection, gt_box, distance) in enumerate(found):
+        matched[at, detection] = gt_rows[gt_box]
+        pairs = predicted.take(detection), gt_boxes.take(gt_box)
+        for name, values in errors_of(*pairs, distance, kind).items():
             errors[name].append(values)
     count = np.bincount(gt_boxes.sample, minlength=len(gt_boxes.tokens))
-    return ClassMatches(predicted.sample, predicted.score, hits, errors, count)
+    return ClassMatches(rows, predicted.sample, predicted.score, matched, errors, count)

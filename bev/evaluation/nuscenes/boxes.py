@@ -15,6 +15,8 @@ from bev.data.source import Frames
 from bev.errors import DataError
 from bev.evaluation.base import EvaluatedSplit, Resampled
 from bev.evaluation.boxes import BoxScorer, box_scorer
+from bev.evaluation.breakdown.boxes import MatchedBoxes
+from bev.evaluation.nuscenes.matched import matched_boxes
 from bev.evaluation.nuscenes.official import (
     SUBMISSION,
     counted_boxes,
@@ -55,6 +57,10 @@ class OfficialScorer(BoxScorer):
         path = split.folder / SUBMISSION
         matches = match(counted_boxes(path, _index(split), split.name, split.within))
         return Resampled(matches.tokens, matches.names, matches.scores)
+
+    def matched(self, split: EvaluatedSplit) -> MatchedBoxes:
+        path, index = split.folder / SUBMISSION, _index(split)
+        return matched_boxes(counted_boxes(path, index, split.name, split.within), index)
 
 
 def _index(split: EvaluatedSplit) -> Index:

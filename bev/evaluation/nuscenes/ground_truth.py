@@ -44,6 +44,7 @@ def gt_boxes_of(index: Index, samples: Sequence[int]) -> BoxColumns:
         table.velocity[rows],
         np.full(len(rows), -1.0),
         index.num_points(rows),
+        table.visibility[rows],
     )
 
 

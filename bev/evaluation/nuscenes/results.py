@@ -119,6 +119,7 @@ def _columns(token: str, rows: list) -> Part:
         "label": np.array([_LABELS[row["detection_name"]] for row in rows], np.int8),
         "attribute": np.array([_ATTRIBUTES[row["attribute_name"]] for row in rows], np.int8),
         "points": np.array(points, np.int64),
+        "visibility": np.zeros(len(rows), np.int8),
     }
 
 

@@ -1,19 +1,29 @@
-"""The table of metrics, the precision-recall curves, and the report page."""
+"""The table of metrics, the precision-recall curves, and the content of the report page."""
 
+import base64
+import hashlib
 import math
 import re
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from made_boxes import matched
+from report_page import read_page
 
 from bev.data.nuscenes.classes import CLASSES
+from bev.evaluation.breakdown.breakdown import break_down
 from bev.evaluation.nuscenes.official import Metrics
 from bev.evaluation.table import Result
 from bev.visualization.report.curves import draw_pr_curves
-from bev.visualization.report.page import write_page
+from bev.visualization.report.page import WEB, Page, write_page
 
 ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
+HOSTILE = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028\u202e\"'&amp;"
+    + 9999 * "x"
+)
 
 
 @pytest.fixture
@@ -63,33 +73,74 @@ def test_curves_show_the_given_precision(tmp_path):
     assert (high != low).any()
 
 
-def test_the_page_contains_figures_config_and_relative_links(metrics, tmp_path):
+def test_the_page_holds_figures_classes_and_the_config(metrics, tmp_path):
     folder = tmp_path / "evaluation" / "mini_val"
-    pictures = [tmp_path / "pictures" / "first one.png", folder / "sheets" / "b.png"]
-    page = write_page(
+    path = write_page(
         folder,
-        title="lss <r50>",
-        notice="A rehearsal",
-        result=Result({"head": metrics.scores()}),
-        curves=draw_pr_curves(details(), folder / "pr_curves.png"),
-        pictures=pictures,
-        config_text="lr: 0.1 < 1",
+        Page(
+            title="lss <r50>",
+            notices=["A rehearsal"],
+            result=Result({"head": metrics.scores()}, {"map": "The map has no ground truth"}),
+            config_text="lr: 0.1 < 1",
+            config={"train": {"lr": 0.1, "steps": [1, 2]}, "name": "a"},
+            base=("the defaults", {"train": {"lr": 0.2, "steps": [1, 2]}}),
+            provenance=[("Command", "bevlab evaluate"), ("GPU", "")],
+        ),
     )
-    text = page.read_text()
-    assert page == folder / "report.html"
-    assert re.findall(r'src="([^"]+)"', text) == [
-        "pr_curves.png",
-        "../../pictures/first%20one.png",
-        "sheets/b.png",
-    ]
-    assert "lss &lt;r50&gt;" in text and "<r50>" not in text
-    assert "lr: 0.1 &lt; 1" in text
-    assert "A rehearsal" in text
-    assert "0.123" in text and "construction_vehicle" in text
-    assert str(tmp_path) not in text
+    page = read_page(path)
+    assert path == folder / "report.html" and str(tmp_path) not in path.read_text()
+    assert page.summary["title"] == "lss <r50>" and "lss &lt;r50&gt;" in path.read_text()
+    assert page.summary["notices"] == ["A rehearsal", "The map has no ground truth."]
+    assert page.figures["mAP"] == 0.1234 and page.figures["NDS"] == 0.2345
+    assert page.summary["headline"][0]["better"] == "higher"
+    rows = dict(page.summary["classes"]["rows"])
+    assert [*rows] == [*CLASSES] and rows["traffic_cone"]["AVE"] is None
+    assert page.summary["config"] == "lr: 0.1 < 1"
+    assert page.summary["differences"] == [["train.lr", "0.1", "0.2"], ["name", "a", ""]]
+    assert page.summary["provenance"] == [["Command", "bevlab evaluate"]]
 
 
-def test_a_page_without_figures_has_no_table_or_images(tmp_path):
-    text = write_page(tmp_path, title="Check").read_text()
-    assert "mAP" not in text
-    assert "<img" not in text
+def test_a_page_without_figures_has_none(tmp_path):
+    page = read_page(write_page(tmp_path, Page(title="Check")))
+    assert page.summary["headline"] == [] and page.summary["analysis"] is None
+    assert page.samples == {} and page.pictures["mosaics"] == {}
+
+
+def test_the_page_reaches_no_network_and_runs_its_own_code_alone(tmp_path):
+    page = read_page(write_page(tmp_path, Page()))
+    policy = dict(part.split(maxsplit=1) for part in page.policy.split("; "))
+    assert policy["default-src"] == "'none'" and policy["img-src"] == "data:"
+    (code,) = page.scripts
+    library = zlib.decompress(base64.b64decode(page.library))
+    assert b"plotly.js v" in library[:200]
+    hashes = [base64.b64encode(hashlib.sha256(c).digest()) for c in (code.encode(), library)]
+    assert policy["script-src"].split() == [f"'sha256-{one.decode()}'" for one in hashes]
+    loading = {"src", "srcset", "data", "action", "background", "poster"}
+    assert [tag for tag, attributes in page.tags if loading & {*attributes}] == []
+    assert [a["href"] for _, a in page.tags if "href" in a] == ["#main"]
+    for path in WEB.iterdir():
+        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|innerHTML|insertAdjacentHTML|document\.write|eval\(", text)
+
+
+def test_hostile_names_stay_inside_the_data(tmp_path):
+    """Whatever the names are, the page has the elements of one with plain names."""
+    van = [("a", "van", 5, 5)]
+    plain = break_down(matched(van, van))
+    hostile = break_down(matched(van, van, scenes=[HOSTILE], descriptions={HOSTILE: HOSTILE}))
+    pages = [
+        read_page(
+            write_page(
+                tmp_path / str(number),
+                Page(
+                    name, name, [name], breakdown=content, mosaics={name: "data:,"},
+                    pictures=[(name, "data:,")], config_text=name, provenance=[(name, name)],
+                ),
+            )
+        )
+        for number, (name, content) in enumerate({"plain": plain, HOSTILE: hostile}.items())
+    ]  # fmt: skip
+    assert [tag for tag, _ in pages[0].tags] == [tag for tag, _ in pages[1].tags]
+    assert pages[0].scripts == pages[1].scripts and pages[0].policy == pages[1].policy
+    assert pages[1].summary["title"] == HOSTILE
+    assert pages[1].samples["list"]["scenes"] == [HOSTILE]

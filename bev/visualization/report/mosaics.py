@@ -1,0 +1,70 @@
+"""Mosaics of evaluated samples, from the boxes of the evaluation: no network is needed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from bev.data.labels import LabelSpace
+from bev.data.source import Frames
+from bev.errors import DataError
+from bev.evaluation.breakdown.breakdown import Breakdown
+from bev.evaluation.breakdown.samples import at_operating_scores
+from bev.evaluation.detection.arithmetic import yaw
+from bev.evaluation.detection.columns import BoxColumns
+from bev.geometry import Boxes3D
+from bev.visualization.report.pictures import data_uri
+from bev.visualization.sheet import draw_sheet
+
+
+def sample_mosaics(
+    breakdown: Breakdown, rows: Sequence[int], frames: Frames, space: LabelSpace
+) -> dict[str, str]:
+    """Draw samples with the ground truth that counts and the boxes at the operating scores.
+
+    Args:
+        breakdown: breakdown of the evaluation.
+        rows: rows of the samples to draw.
+        frames: key frames of the split, with the ego vehicle's as reference frame.
+        space: label space of the boxes.
+
+    Returns:
+        Pictures by sample token, as data URIs; those whose images are missing are left out.
+    """
+    boxes = breakdown.boxes
+    place = {token: number for number, token in enumerate(frames.tokens)}
+    shown = boxes.predicted.take(at_operating_scores(boxes, breakdown.scores))
+    found = {}
+    for row in rows:
+        token = boxes.matches.tokens[row]
+        frame = frames[place[token]]
+        if not all(camera.path.is_file() for camera in frame.cameras):
+            continue
+        gt_boxes = to_boxes(boxes.gt_boxes.take(boxes.gt_boxes.sample == row))
+        predicted = to_boxes(shown.take(shown.sample == row))
+        try:
+            sheet = draw_sheet(
+                replace(frame, boxes=gt_boxes, num_points=None),
+                predicted,
+                space=space,
+                score_threshold=-np.inf,
+            )
+        except DataError:  # an image or lidar file is damaged
+            continue
+        found[token] = data_uri(sheet)
+    return found
+
+
+def to_boxes(columns: BoxColumns) -> Boxes3D:
+    """Boxes of columns in an ego frame."""
+    return Boxes3D.make(
+        torch.from_numpy(columns.translation),
+        torch.from_numpy(columns.size[:, [1, 0, 2]].copy()),
+        torch.from_numpy(yaw(columns.rotation)),
+        torch.from_numpy(columns.velocity),
+        torch.from_numpy(columns.label.astype(np.int64)),
+        torch.from_numpy(columns.score),
+        torch.from_numpy(columns.attribute.astype(np.int64)),
+        torch.from_numpy(columns.visibility.astype(np.int64)),
+    )

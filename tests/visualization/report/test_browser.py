@@ -1,0 +1,220 @@
+"""The report page in headless Chromium, offline: tables, filters, links, keyboard, print, names."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_boxes import crowded, matched
+
+from bev.data.labels import LabelSpace, ObjectClass
+from bev.evaluation.breakdown.breakdown import break_down
+from bev.evaluation.scores import Scores
+from bev.evaluation.table import Result
+from bev.visualization.report.page import Page, write_page
+from bev.visualization.report.pictures import data_uri, extremes
+
+# .ci/run sets this, so that a missing browser is a fault there.
+REQUIRED = "BEV_REQUIRE_BROWSER"
+HOSTILE = (
+    "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 2'>"
+    "<a href=javascript:harmed=3>\u202e\"quoted\" & 'marked'</a>\u2028" + "long " * 2000
+)
+
+
+def lacking(what: str):
+    (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if importlib.util.find_spec("playwright") is None:
+        lacking("playwright")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if program is None:
+        lacking("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    """A page in the browser, with what it complained of and what it asked a network for."""
+
+    def __init__(self, browser, path: Path, fragment: str = "", **options) -> None:
+        self.context = browser.new_context(**options)
+        self.tab = self.context.new_page()
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.tab.on("console", lambda one: self.faults.append(f"{one.type}: {one.text}"))
+        self.tab.on("pageerror", lambda one: self.faults.append(str(one)))
+        self.tab.on("request", lambda one: self.requests.append(one.url))
+        self.tab.goto(path.as_uri() + fragment)
+        self.tab.wait_for_selector("html[data-ready=yes]")
+
+    def drawn(self, chart: str) -> bool:
+        """Whether a chart has been drawn, once it is shown."""
+        self.tab.goto(self.tab.url.partition("#")[0] + f"#chart={chart}")
+        self.tab.wait_for_selector(f"#chart-{chart} .main-svg")
+        return self.tab.evaluate("document.activeElement.dataset.chart") == chart
+
+    def outside(self) -> list[str]:
+        """Requests for anything but the file and data in it."""
+        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    breakdown = break_down(crowded(1))
+    tokens = breakdown.boxes.matches.tokens
+    picture = data_uri(np.full((30, 90, 3), 120, np.uint8))
+    names = [kind.name for kind in breakdown.boxes.kinds]
+    classes = {name: {"AP": ap} for name, ap in zip(names, (0.5, 0.25, 0.75), strict=True)}
+    chosen = extremes(breakdown.samples, 1)
+    curves = [{"name": "train/loss", "steps": [1, 2, 3], "values": [3.0, None, 1.0]}]
+    page = Page(
+        title="Crowd on val",
+        notices=["A rehearsal"],
+        result=Result({"head": Scores({"mAP": 0.5}, classes)}),
+        breakdown=breakdown,
+        extremes=chosen,
+        mosaics={tokens[row]: picture for row in (*chosen.best, *chosen.worst)},
+        pictures=[("first", picture)],
+        training=[{"name": "training-losses", "title": "Losses", "curves": curves}],
+        config_text="lr: 1",
+        config={"lr": 1},
+        base=("the defaults", {"lr": 2}),
+        provenance=[("Command", "bevlab evaluate")],
+    )
+    return write_page(tmp_path_factory.mktemp("report"), page)
+
+
+@pytest.fixture(scope="module")
+def opened(browser, report) -> Opened:
+    return Opened(browser, report)
+
+
+def test_the_page_opens_without_a_fault_or_a_request(opened):
+    for chart in ("curves", "range", "confusion", "radial", "calibration", "training-losses"):
+        assert opened.drawn(chart), chart
+    assert opened.faults == [] and opened.outside() == []
+    assert opened.tab.title() == "Crowd on val"
+    assert opened.tab.evaluate("fetch('https://example.org').catch(() => 'refused')") == "refused"
+    opened.faults.clear()  # the refusal is reported
+
+
+def test_tables_sort_by_their_titles(opened):
+    table = opened.tab.locator("#metrics table")
+    table.get_by_role("button", name="AP").press("Enter")
+    first = table.locator("tbody th")
+    assert first.all_inner_texts() == ["post", "van", "gate"]
+    assert table.locator("th[aria-sort=descending]").inner_text() == "AP"
+    table.get_by_role("button", name="AP").press("Enter")
+    assert first.all_inner_texts() == ["gate", "van", "post"]
+
+
+def test_samples_are_filtered_and_opened_by_the_keyboard(opened, report):
+    tab = opened.tab
+    rows = tab.locator("#samples .list tbody tr")
+    assert rows.count() == 8
+    errors = [float(text) for text in rows.locator("td:nth-child(3)").all_inner_texts()]
+    assert errors == sorted(errors, reverse=True)
+    tab.get_by_label("Token or scene").fill("sample 3")
+    assert (
+        rows.count() == 1 and "1 of 8 samples" in tab.locator("#samples [role=status]").inner_text()
+    )
+    tab.get_by_label("Token or scene").press("Tab")
+    rows.get_by_role("button").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#opened h3:has-text('sample 3')")
+    assert tab.evaluate("document.activeElement.id") == "opened"
+    hits, misses, false = rows.locator("td").all_inner_texts()[2:]
+    counts = f"{hits} hits, {misses} misses, {false} false positives"
+    assert counts in tab.locator("#opened").inner_text()
+    titles = tab.locator("#opened svg g title")
+    texts = [titles.nth(n).text_content() for n in range(titles.count())]
+    assert sum("prediction, hit" in one for one in texts) == int(hits)
+    assert sum("missed" in one for one in texts) == int(misses)
+    assert sum("false positive" in one for one in texts) == int(false)
+    tab.get_by_label("Token or scene").fill("")
+    tab.get_by_label("with pictures").check()
+    assert rows.count() == 2
+    tab.get_by_label("with pictures").uncheck()
+    assert opened.faults == []
+
+
+def test_links_open_a_sample(opened, report):
+    opened.tab.goto("about:blank")  # so that the link loads the page
+    opened.tab.goto(report.as_uri() + "#sample=sample%205")
+    opened.tab.wait_for_selector("#opened h3:has-text('sample 5')")
+    assert opened.tab.locator("#samples tr[aria-current]").inner_text().startswith("sample 5")
+    assert opened.faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, report, scheme):
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None:
+        lacking("axe-playwright-python")
+    (code,) = Path(found.submodule_search_locations[0]).rglob("axe.min.js")
+    page = Opened(browser, report, color_scheme=scheme, bypass_csp=True)
+    assert page.drawn("curves")
+    page.tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.tab.evaluate(code.read_text(encoding="utf-8"))
+    violations = page.tab.evaluate("axe.run().then((result) => result.violations)")
+    serious = [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in violations
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+    assert serious == []
+    page.context.close()
+
+
+@pytest.mark.slow
+def test_it_fits_a_narrow_screen_and_is_printed(browser, report, tmp_path):
+    page = Opened(browser, report, viewport={"width": 390, "height": 800})
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
+    content = page.tab.pdf(path=tmp_path / "page.pdf")
+    assert content.startswith(b"%PDF") and content.count(b"/Type /Page\n") >= 2
+    page.tab.set_viewport_size({"width": 700, "height": 900})
+    page.tab.emulate_media(media="print")
+    cut = page.tab.evaluate(
+        "[...document.querySelectorAll('table')].filter((one) => one.offsetParent"
+        " && one.getBoundingClientRect().right > innerWidth).length"
+    )
+    assert cut == 0 and page.faults == []
+    page.context.close()
+
+
+def test_hostile_names_run_nothing_and_break_nothing(browser, tmp_path):
+    labels = LabelSpace((ObjectClass(HOSTILE), ObjectClass(f"{HOSTILE}:")))
+    rows = [(HOSTILE, name, 5, 5) for name in labels.names]
+    told = {HOSTILE: HOSTILE}
+    breakdown = break_down(matched(rows, rows, (HOSTILE,), (HOSTILE,), told, labels))
+    page = Page(
+        HOSTILE,
+        HOSTILE,
+        [HOSTILE],
+        result=Result({"head": Scores({HOSTILE: 0.5}, {HOSTILE: {"AP": 0.5}}, HOSTILE)}),
+        breakdown=breakdown,
+        pictures=[(HOSTILE, "data:,")],
+        training=[{"name": "training-losses", "title": "Losses",
+                   "curves": [{"name": HOSTILE, "steps": [1, 2], "values": [3.0, 1.0]}]}],
+        config_text=HOSTILE, config={HOSTILE: HOSTILE}, base=(HOSTILE, {}),
+        provenance=[(HOSTILE, HOSTILE)],
+    )  # fmt: skip
+    opened = Opened(browser, write_page(tmp_path, page), viewport={"width": 390, "height": 800})
+    assert opened.drawn("training-losses") and opened.drawn("confusion")
+    assert opened.tab.evaluate("window.harmed") is None
+    assert opened.tab.locator("main script, main a[href^=javascript]").count() == 0
+    assert opened.tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert opened.outside() == [] and opened.faults == []
+    opened.context.close()
