@@ -1,7 +1,7 @@
 """``bevlab evaluate RESULTS.json``, which imports neither torch nor nuscenes-devkit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,15 +85,7 @@ def main(arguments: list[str], prog: str) -> None:
         return
     if command.displacement:
         result = with_displacement(result, boxes, index, command.displacement)
-    page = Page(
-        title=f"{source.stem} on {split}",
-        subtitle=str(source),
-        notices=[*notices.values()],
-        result=result,
-        provenance=provenance(),
-    )
-    print_result(split, result)
-    draw_evaluation(folder)
+    page = begin(folder, source, split, notices, result)
     finish(folder, page_of_results(page, boxes, index, split, command.pictures))
 
 
@@ -117,9 +109,19 @@ def with_displacement(
     return replace(result, heads={**result.heads, "displacement": Scores(figures)})
 
 
-def print_result(split: str, result: Result) -> None:
-    """Print the table of metrics; the report may take some seconds more."""
+def begin(
+    folder: Path, source: Path, split: str, notices: Mapping[str, str], result: Result
+) -> Page:
+    """Print the metrics, draw their curves, and begin the report, which may take seconds more."""
     print(f"{split}\n{result.text()}", flush=True)
+    draw_evaluation(folder)
+    return Page(
+        title=f"{source.stem} on {split}",
+        subtitle=str(source),
+        notices=[*notices.values()],
+        result=result,
+        provenance=provenance(),
+    )
 
 
 def finish(folder: Path, page: Page) -> None:

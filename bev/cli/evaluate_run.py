@@ -10,9 +10,9 @@ import tyro
 from bev.bounds import Natural
 from bev.cli.evaluate_results import (
     PICTURES,
+    begin,
     check_displacement,
     finish,
-    print_result,
     with_displacement,
 )
 from bev.data.checks.crop import crop_warnings
@@ -33,10 +33,7 @@ from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.settings_check import check_flip_tta
 from bev.training.workers import ending_workers
-from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.evaluation import breakdown_of, with_boxes, with_config
-from bev.visualization.report.page import Page
-from bev.visualization.report.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -134,15 +131,7 @@ def evaluate(command: Command) -> Result:
         index = place.source.index
         counted = counted_boxes(folder / SUBMISSION, index, split, within)
         result = with_displacement(result, counted, index, command.displacement)
-    print_result(split, result)
-    draw_evaluation(folder)
-    page = Page(
-        title=f"{source.stem} on {split}",
-        subtitle=str(source),
-        notices=[*notices.values()],
-        result=result,
-        provenance=provenance(),
-    )
+    page = begin(folder, source, split, notices, result)
     in_ego = rig.rigged(replace(data, reference="ego"))  # as the evaluation's boxes
     shown = replace(place, source=data.source.open(in_ego))
     breakdown = breakdown_of(evaluation.evaluators, result, shown)

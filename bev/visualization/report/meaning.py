@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """What a figure means.
+    """Meaning of a figure.
 
     Attributes:
         text: one sentence; empty if the figure is not known here.

@@ -1,4 +1,4 @@
-"""Where the figures of a report come from: code, packages, machine, time and command."""
+"""Provenance of the figures of a report: code, packages, machine, time and command."""
 
 import platform
 import shlex
