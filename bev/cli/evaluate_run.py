@@ -132,8 +132,10 @@ def evaluate(command: Command) -> Result:
         counted = counted_boxes(folder / SUBMISSION, index, split, within)
         result = with_displacement(result, counted, index, command.displacement)
     page = begin(folder, source, split, notices, result)
-    in_ego = rig.rigged(replace(data, reference="ego"))  # as the evaluation's boxes
-    shown = replace(place, source=data.source.open(in_ego))
+    shown = place
+    if data.reference != "ego":  # the frame of the evaluation's boxes
+        in_ego = rig.rigged(replace(data, reference="ego"))
+        shown = replace(place, source=data.source.open(in_ego))
     breakdown = breakdown_of(evaluation.evaluators, result, shown)
     frames, space = shown.source.frames(split), config.model.label_space
     finish(
