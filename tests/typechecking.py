@@ -6,7 +6,7 @@ training have no arrays.
 
 Of each function, the first ``EACH_TEST`` calls in a test are checked: the thousands that follow in
 a training step through the same types and shapes. In the examples of a property test, whose shapes
-differ, every call is checked.
+differ, every call is checked. Triton's kernels are not wrapped.
 """
 
 import dataclasses
@@ -35,6 +35,8 @@ def install() -> None:
 def _typed(thing: Any = None, *, typechecker: Callable) -> Any:
     if thing is None:
         return partial(_typed, typechecker=typechecker)
+    if inspect.isfunction(thing) and _is_kernel(thing):
+        return thing
     if inspect.isfunction(thing) and not _names_arrays(thing):
         return _checked(thing, typechecker)
     if dataclasses.is_dataclass(thing) and not _names_arrays(thing.__init__):
@@ -44,6 +46,12 @@ def _typed(thing: Any = None, *, typechecker: Callable) -> Any:
     if inspect.isfunction(thing) and not inspect.isgeneratorfunction(thing):
         return _counted(thing, _jaxtyped(thing, typechecker=typechecker))
     return _jaxtyped(thing, typechecker=typechecker)
+
+
+def _is_kernel(function: Callable) -> bool:
+    """True for a function of Triton, which compiles it with the globals of what it is given."""
+    types = function.__annotations__.values()
+    return any(getattr(kind, "__module__", "").startswith("triton.") for kind in types)
 
 
 def start_test() -> None:

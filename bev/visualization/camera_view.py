@@ -129,5 +129,6 @@ def depth_colors(depth: np.ndarray, farthest: float) -> np.ndarray:
     # The square root gives more of the scale to small depths, where most points are.
     near = 1 - np.sqrt(np.clip(depth / farthest, 0, 1))
     values = np.round(255 * (0.06 + 0.88 * near)).astype(np.uint8)
-    table = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
+    scale = np.arange(256, dtype=np.uint8)[:, None]
+    table = cv2.applyColorMap(scale, cv2.COLORMAP_TURBO)
     return table[values, 0, ::-1]

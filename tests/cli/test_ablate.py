@@ -95,7 +95,7 @@ def test_the_table_shows_the_official_figures(ablated):
         assert {name: float(row[name]) for name in figures} == pytest.approx(figures, abs=1e-12)
         parameters = sum(p.numel() for p in made.config.model.build().parameters())
         assert float(row["M params"]) == pytest.approx(parameters / 1e6)
-        assert float(row["GFLOPs"]) > 0 and float(row["GiB"]) > 0.1 and float(row["minutes"]) > 0
+        assert float(row["GFLOPs"]) > 0 and float(row["GiB"]) > 0.01 and float(row["minutes"]) > 0
         scores.append(figures)
     assert float(rows[1]["GFLOPs"]) > float(rows[0]["GFLOPs"])
     gain = scores[1]["NDS"] - scores[0]["NDS"]

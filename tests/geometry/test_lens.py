@@ -27,8 +27,8 @@ def cameras(lenses) -> Cameras:
 
 
 def assert_same(results, expected):
-    for ours, theirs in zip(results, expected, strict=True):
-        assert torch.equal(ours.nan_to_num(-1e9), theirs.nan_to_num(-1e9))
+    """The same to rounding: products of a batch of matrices may be summed in another order."""
+    torch.testing.assert_close(results, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize("lenses", [RIG, RIG[1:3], RIG[::3]])

@@ -19,9 +19,8 @@ GRID = BevGrid(x=(-10.0, 30.0, 0.8), y=(-16.0, 16.0, 0.8))
 
 
 def perfect(boxes, direction_bins):
-    return perfect_output(
-        center_targets([boxes], [0, 8], GRID, direction_bins=direction_bins), direction_bins
-    )
+    (targets,) = center_targets([boxes], [[0, 8]], GRID, direction_bins=direction_bins)
+    return perfect_output(targets, direction_bins)
 
 
 @pytest.mark.parametrize("direction_bins", [1, 7, 8])

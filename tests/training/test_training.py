@@ -96,7 +96,7 @@ def test_validation_uses_the_averaged_weights(quick, monkeypatch, capsys):
     detect = TrainingModule.validation_step
 
     def watch(self, batch, index):
-        seen.append(self.model.head.shared[0].weight.detach().clone())
+        seen.append(self.model.head.shared[0].weight.detach().cpu().clone())
         return detect(self, batch, index)
 
     monkeypatch.setattr(TrainingModule, "validation_step", watch)

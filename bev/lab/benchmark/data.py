@@ -172,7 +172,7 @@ def _targets(config: Experiment, how: Callable) -> Callable[[list], list]:
     tasks = [
         [labels.names.index(name) for name in classes] for classes in head.resolved_tasks(labels)
     ]
-    return lambda gt_boxes: [how(gt_boxes, task, grid, overlap, min_radius) for task in tasks]
+    return lambda gt_boxes: how(gt_boxes, tasks, grid, overlap, min_radius)
 
 
 def _loading(frames: Frames, data: DataConfig, seconds: float) -> Row:

@@ -116,12 +116,22 @@ def load_sample(data: KeyFrames, epoch: int, index: int) -> Batch:
 
 def center_targets(
     gt_boxes: Sequence[Boxes3D],
-    labels: Sequence[int],
+    tasks: Sequence[Sequence[int]],
     grid: BevGrid,
     overlap: float = 0.1,
     min_radius: int = 2,
-) -> CenterTargets:
+) -> list[CenterTargets]:
     """Targets as of ``bev.models.heads.center.targets.center_targets``, drawn box by box."""
+    return [_task_targets(gt_boxes, labels, grid, overlap, min_radius) for labels in tasks]
+
+
+def _task_targets(
+    gt_boxes: Sequence[Boxes3D],
+    labels: Sequence[int],
+    grid: BevGrid,
+    overlap: float,
+    min_radius: int,
+) -> CenterTargets:
     _, rows, columns = grid.shape
     heatmap = torch.zeros(len(gt_boxes), len(labels), rows, columns)
     index, regression, attribute = [], [], []

@@ -126,9 +126,11 @@ def test_the_published_targets_equal_ours():
         attribute=torch.randint(-1, 8, (count,), generator=generator),
     )
     gt_boxes = [boxes[:40], Boxes3D.empty(), boxes[40:]]
-    for labels in ([0], [2, 1], [7]):
-        ours = center_targets(gt_boxes, labels, grid)
-        theirs = published_data.center_targets(gt_boxes, labels, grid)
+    tasks = [[0], [2, 1], [7]]
+    found, published = (
+        how(gt_boxes, tasks, grid) for how in (center_targets, published_data.center_targets)
+    )
+    for labels, ours, theirs in zip(tasks, found, published, strict=True):
         torch.testing.assert_close(theirs.heatmap, ours.heatmap)
         assert torch.equal(theirs.cell, ours.cell)
         assert torch.equal(theirs.attribute, ours.attribute)

@@ -67,9 +67,7 @@ def loss_of(samples):
     return {
         "terms": {name: value.detach() for name, value in terms.items()},
         "gradients": {name: p.grad for name, p in model.named_parameters()},
-        "normalizers": torch.tensor(
-            normalizers([model._targets(task, boxes) for task in model.classes])
-        ),
+        "normalizers": torch.tensor(normalizers(model.targets(boxes))),
     }
 
 

@@ -50,6 +50,12 @@ def map_of(name: str) -> torch.Tensor:
     return torch.zeros(1, REGRESSION[name], 50, 80)
 
 
+def targets_of(gt_boxes, **settings) -> CenterTargets:
+    """Targets of a task of two classes."""
+    (targets,) = center_targets(gt_boxes, [LABELS], GRID, **settings)
+    return targets
+
+
 def output_of(heatmap: torch.Tensor, **maps) -> TaskOutput:
     """A task output, with zeros for the maps that are not given."""
     maps = {name: map_of(name) for name in REGRESSION} | maps
@@ -59,7 +65,7 @@ def output_of(heatmap: torch.Tensor, **maps) -> TaskOutput:
 
 def test_targets_of_a_worked_box():
     gt_boxes = boxes_at((10.5, -3.1, 0.5, 4.0, 2.0, 1.5, 0.3, 1.0, -2.0, 0))
-    targets = center_targets([gt_boxes], LABELS, GRID)
+    targets = targets_of([gt_boxes])
     # (10.5 + 10) / 0.8 = 25.625 and (-3.1 + 24) / 0.8 = 26.125.
     assert targets.cell.tolist() == [[0, 26, 25]]
     expected = {
@@ -95,14 +101,14 @@ def test_overlapping_objects_keep_the_greater_value():
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.0, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0)
     )
-    together = center_targets([gt_boxes], LABELS, GRID).heatmap
-    alone = [center_targets([gt_boxes[i : i + 1]], LABELS, GRID).heatmap for i in range(2)]
+    together = targets_of([gt_boxes]).heatmap
+    alone = [targets_of([gt_boxes[i : i + 1]]).heatmap for i in range(2)]
     torch.testing.assert_close(together, torch.maximum(*alone))
 
 
 def test_boxes_outside_the_grid_are_left_out():
     gt_boxes = boxes_at((53.9, 0, 0, 4, 2, 1.5, 0, 0, 0, 0), (54.5, 0, 0, 4, 2, 1.5, 0, 0, 0, 0))
-    targets = center_targets([gt_boxes, Boxes3D.empty()], LABELS, GRID)
+    targets = targets_of([gt_boxes, Boxes3D.empty()])
     assert len(targets.cell) == 1
     assert targets.heatmap.shape == (2, 2, 50, 80)
 
@@ -132,7 +138,7 @@ def test_ground_truth_survives_targets_and_decoding(seed, count, nms, direction_
         velocity=torch.stack([uniform(-9, 9), uniform(-9, 9)], dim=1),
         label=torch.randint(0, 2, (count,), generator=generator) * 8,
     )  # fmt: skip
-    targets = center_targets([gt_boxes], LABELS, GRID, direction_bins=direction_bins)
+    targets = targets_of([gt_boxes], direction_bins=direction_bins)
     output = perfect_output(targets, direction_bins)
     config = DecodeConfig(nms=nms, score=0.5)
     found = found_in(output, config)
@@ -155,7 +161,7 @@ def test_circle_suppression_measures_squared_distances_as_published():
         (10.4, 2.9, 0, 4, 2, 1.5, 0, 0, 0, 0),
         (10.4, 4.7, 0, 4, 2, 1.5, 0, 0, 0, 0),
     )
-    output = perfect_output(center_targets([gt_boxes], LABELS, GRID))
+    output = perfect_output(targets_of([gt_boxes]))
     found = found_in(output, DecodeConfig(nms="circle", score=0.5))
     assert len(found) == 2  # the third is 1.8 m from the second
 
@@ -165,7 +171,7 @@ def test_a_task_with_a_named_class_is_suppressed_by_distance():
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0), (13.4, 0.4, 0, 9, 4, 1.5, 0, 0, 0, 0)
     )
-    output = perfect_output(center_targets([gt_boxes], LABELS, GRID))
+    output = perfect_output(targets_of([gt_boxes]))
     counts = [
         len(found_in(output, DecodeConfig(score=0.5, distance=names)))
         for names in ((), ("barrier",), ("car",))
@@ -177,7 +183,7 @@ def test_suppression_uses_the_configured_scales_and_overlaps():
     gt_boxes = boxes_at(
         (10.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0), (12.4, 0.4, 0, 4, 2, 1.5, 0, 0, 0, 0)
     )
-    output = perfect_output(center_targets([gt_boxes], LABELS, GRID))
+    output = perfect_output(targets_of([gt_boxes]))
 
     def count(**options):
         return len(found_in(output, DecodeConfig(score=0.5, **options)))
@@ -214,7 +220,7 @@ def loss_of(output: TaskOutput, targets: CenterTargets, beta: float = 0.0):
 
 def test_unknown_velocity_adds_no_loss():
     gt_boxes = boxes_at((10.4, 0.4, 0, 4, 2, 1.5, 0, torch.nan, torch.nan, 0))
-    targets = center_targets([gt_boxes], LABELS, GRID)
+    targets = targets_of([gt_boxes])
     maps = {name: torch.randn_like(map_of(name)).requires_grad_() for name in REGRESSION}
     output = output_of(torch.zeros(1, 2, 50, 80), **maps)
     _, loss = loss_of(output, targets)
@@ -227,7 +233,7 @@ def test_unknown_velocity_adds_no_loss():
 def velocity_loss(gt_boxes, predicted, beta):
     """Loss of boxes that move at these speeds along x, all with the same predicted speed."""
     rows = [(2.4 + 2.4 * i, 0.4, 0, 4, 2, 1.5, 0, v, 0.0, 0) for i, v in enumerate(gt_boxes)]
-    targets = center_targets([boxes_at(*rows)], LABELS, GRID)
+    targets = targets_of([boxes_at(*rows)])
     along = predicted.expand(1, 1, 50, 80)
     velocity = torch.cat([along, torch.zeros(1, 1, 50, 80)], dim=1)
     output = perfect_output(targets)._replace(velocity=velocity)
@@ -250,7 +256,7 @@ def test_few_moving_boxes_pull_the_mean_but_not_the_median(beta, pull):
 
 
 def test_no_boxes_at_all_still_trains_the_heatmap():
-    targets = center_targets([Boxes3D.empty()], LABELS, GRID)
+    targets = targets_of([Boxes3D.empty()])
     heatmap = torch.zeros(1, 2, 50, 80, requires_grad=True)
     focal, l1 = loss_of(output_of(heatmap), targets)
     (focal + l1).backward()

@@ -53,7 +53,8 @@ def test_boxes_survive_targets_and_decoding():
     output = []
     for group in head.classes:
         labels = [YARD.names.index(name) for name in group]
-        own = perfect_output(center_targets([gt_boxes], labels, GRID))
+        (targets,) = center_targets([gt_boxes], [labels], GRID)
+        own = perfect_output(targets)
         output.append(own._replace(attribute=own.attribute[:, :2]))
     (found,) = head.decode(output)
     found = found[found.label.argsort()]

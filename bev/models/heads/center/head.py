@@ -161,18 +161,19 @@ class CenterHead(Head):
         ``direction``. Each is divided by the mean number of boxes over all processes, which must
         all compute the loss.
         """
-        targets = [self._targets(classes, batch.boxes) for classes in self.classes]
+        targets = self.targets(batch.boxes)
         first, *rest = [
             self._task_loss(*task)
             for task in zip(output, targets, normalizers(targets), strict=True)
         ]
         return {name: sum((terms[name] for terms in rest), first[name]) for name in first}
 
-    def _targets(self, classes: Sequence[str], gt_boxes: Sequence[Boxes3D]) -> CenterTargets:
-        config, labels = self.config, [self.space.names.index(name) for name in classes]
+    def targets(self, gt_boxes: Sequence[Boxes3D]) -> list[CenterTargets]:
+        """Targets of each task for the ground-truth boxes of each sample, BEV frame."""
+        config = self.config
         return center_targets(
             gt_boxes,
-            labels,
+            [[self.space.names.index(name) for name in classes] for classes in self.classes],
             self.grid,
             config.gaussian_overlap,
             config.min_radius,

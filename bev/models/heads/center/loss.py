@@ -71,17 +71,18 @@ def center_loss(
     """
     heatmap = heatmap_loss(output.heatmap, targets.heatmap) / divisors.centres
 
-    errors = []
-    for name, target in targets.regression.items():
-        predicted = at_cells(getattr(output, name), targets).float()
-        known = torch.where(torch.isfinite(target), target, predicted.detach())
-        if name == "velocity":
-            error = F.smooth_l1_loss(predicted, known, reduction="none", beta=velocity_beta)
-            error = error * velocity_weight
-        else:
-            error = (predicted - known).abs()
-        errors.append(error)
-    error = torch.cat(errors, dim=1)
+    # Once for all maps: on a GPU, each gather's backward pass sorts its indices.
+    maps = torch.cat([getattr(output, name) for name in targets.regression], dim=1)
+    predicted = at_cells(maps, targets).float()
+    target = torch.cat(list(targets.regression.values()), dim=1)
+    known = torch.where(torch.isfinite(target), target, predicted.detach())
+    widths = [values.shape[1] for values in targets.regression.values()]
+    errors = dict(zip(targets.regression, (predicted - known).split(widths, dim=1), strict=True))
+    velocity = errors.pop("velocity")
+    velocity = F.smooth_l1_loss(
+        velocity, torch.zeros_like(velocity), reduction="none", beta=velocity_beta
+    )
+    error = torch.cat([*(value.abs() for value in errors.values()), velocity * velocity_weight], 1)
     return heatmap, error.sum() / divisors.boxes
 
 

@@ -71,51 +71,79 @@ class CenterTargets(NamedTuple):
 @torch.no_grad()
 def center_targets(
     gt_boxes: Sequence[Boxes3D],
-    labels: Sequence[int],
+    tasks: Sequence[Sequence[int]],
     grid: BevGrid,
     gaussian_overlap: float = 0.1,
     min_radius: int = 2,
     direction_bins: int = 1,
-) -> CenterTargets:
-    """Compute the targets of a batch for one task; boxes outside the grid are ignored.
+) -> list[CenterTargets]:
+    """Compute the targets of a batch, one per task; boxes outside the grid are ignored.
+
+    All samples and tasks are computed together, with a single wait for the device: on a GPU, many
+    small operations would take most of the training step.
 
     Args:
         gt_boxes: ground-truth boxes of each sample, BEV frame.
-        labels: class index of each heatmap channel.
+        tasks: class index of each heatmap channel of each task; tasks share no class.
         grid: BEV grid of the maps; its z range does not limit the boxes.
         gaussian_overlap: minimum overlap that determines the radius of the Gaussians.
         min_radius: minimum radius of the Gaussians, cells.
         direction_bins: number of direction bins.
     """
-    device = gt_boxes[0].center.device
-    _, rows, columns = grid.shape
-    heatmap = torch.zeros(len(gt_boxes), len(labels), rows, columns, device=device)
-    cells, regressions, attributes, directions = [], [], [], []
-    for sample, boxes in enumerate(gt_boxes):
-        channel = torch.full_like(boxes.label, -1)
-        for number, label in enumerate(labels):
-            channel[boxes.label == label] = number
-        flat = boxes.center.clone()
-        flat[:, 2] = (grid.z[0] + grid.z[1]) / 2
-        cell, inside = grid.locate(flat)
-        keep = inside & (channel >= 0)
-        boxes, channel, cell = boxes[keep], channel[keep], cell[keep, 1:]
-        if len(boxes) == 0:
-            continue
-        _draw_gaussians(heatmap[sample], boxes, channel, cell, grid, gaussian_overlap, min_radius)
-        cells.append(torch.cat([torch.full_like(cell[:, :1], sample), cell], dim=1))
-        direction = direction_bin(boxes.yaw, direction_bins)
-        regressions.append(encode(boxes, cell, grid, bin_angle(direction, direction_bins)))
-        attributes.append(boxes.attribute)
-        directions.append(direction)
-    if not cells:
-        none = torch.zeros(0, 3, device=device)
-        numbers = none[:, 0].long()
-        regression = {name: none.new_zeros(0, width) for name, width in REGRESSION.items()}
-        return CenterTargets(heatmap, none.long(), regression, numbers, numbers)
-    regression = {name: torch.cat([values[name] for values in regressions]) for name in REGRESSION}
-    cell, attribute, direction = map(torch.cat, (cells, attributes, directions))
-    return CenterTargets(heatmap, cell, regression, attribute, direction)
+    boxes, (_, rows, columns) = Boxes3D.cat(gt_boxes), grid.shape
+    device = boxes.center.device
+    counts = torch.tensor([len(sample_boxes) for sample_boxes in gt_boxes])
+    sample = torch.arange(len(gt_boxes)).repeat_interleave(counts).to(device)
+    channel, task = _channels(boxes.label, tasks)
+    flat = boxes.center.clone()
+    flat[:, 2] = (grid.z[0] + grid.z[1]) / 2
+    cell, inside = grid.locate(flat)
+    task = torch.where(inside, task, len(tasks))
+    radius = gaussian_radius(
+        boxes.size[:, 0] / grid.x[2], boxes.size[:, 1] / grid.y[2], gaussian_overlap
+    )
+    radius = torch.where(task < len(tasks), radius.floor().clamp(min=min_radius), 0)
+    numbers = torch.cat([
+        (task == torch.arange(len(tasks), device=device)[:, None]).sum(dim=1),
+        radius.amax().long()[None] if len(boxes) else task.new_zeros(1),
+    ])  # fmt: skip
+    *sizes, reach = numbers.tolist()
+
+    # In the order of tasks, and within a task in that of the samples.
+    order = task.argsort(stable=True)[: sum(sizes)]
+    boxes, sample, channel, radius = boxes[order], sample[order], channel[order], radius[order]
+    place = torch.cat([sample[:, None], cell[order, 1:]], dim=1)
+    heatmap = torch.zeros(len(gt_boxes), sum(map(len, tasks)), rows, columns, device=device)
+    _draw_gaussians(heatmap, place, channel, radius, min(reach, max(rows, columns)))
+    direction = direction_bin(boxes.yaw, direction_bins)
+    regression = encode(boxes, place[:, 1:], grid, bin_angle(direction, direction_bins))
+    return [
+        CenterTargets(maps, cells, dict(zip(REGRESSION, values, strict=True)), attribute, bins)
+        for maps, cells, attribute, bins, *values in zip(
+            heatmap.split([len(labels) for labels in tasks], dim=1),
+            *(
+                tensor.split(sizes)
+                for tensor in (
+                    place, boxes.attribute, direction, *(regression[name] for name in REGRESSION)
+                )
+            ),
+            strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _channels(
+    label: Int[Tensor, " M"], tasks: Sequence[Sequence[int]]
+) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
+    """Heatmap channel, counted over all tasks, and task of each label; -1 and T if in none."""
+    most = max((number for labels in tasks for number in labels), default=-1)
+    table = torch.tensor([[-1], [len(tasks)]]).repeat(1, most + 2)  # the last is for other labels
+    pairs = [(task, number) for task, labels in enumerate(tasks) for number in labels]
+    for channel, (task, number) in enumerate(pairs):
+        table[0, number], table[1, number] = channel, task
+    known = (label >= 0) & (label <= most)
+    channels, tasks_of = table.to(label.device)[:, torch.where(known, label, most + 1)]
+    return channels, tasks_of
 
 
 def encode(
@@ -163,28 +191,37 @@ def gaussian_radius(
 
 
 def _draw_gaussians(
-    heatmap: Float[Tensor, "K Y X"],
-    boxes: Boxes3D,
+    heatmap: Float[Tensor, "B K Y X"],
+    place: Int[Tensor, "M 3"],
     channel: Int[Tensor, " M"],
-    cell: Int[Tensor, "M 2"],
-    grid: BevGrid,
-    overlap: float,
-    min_radius: int,
+    radius: Float[Tensor, " M"],
+    reach: int,
 ) -> None:
-    """Draw the Gaussian of each box into its channel by an elementwise maximum."""
-    _, rows, columns = heatmap.shape
-    radius = gaussian_radius(boxes.size[:, 0] / grid.x[2], boxes.size[:, 1] / grid.y[2], overlap)
-    radius = radius.floor().clamp(min=min_radius).view(-1, 1, 1)
+    """Draw the Gaussian of each box into its channel by an elementwise maximum.
+
+    Args:
+        heatmap: heatmaps, at least 0.
+        place: sample, row and column of each box.
+        channel: channel of each box.
+        radius: radius of each Gaussian, cells.
+        reach: maximum of the radii.
+    """
+    rows, columns = heatmap.shape[2:]
+    radius = radius.view(-1, 1, 1)
     sigma = (2 * radius + 1) / 6
-    reach = int(radius.max())
-    window = torch.arange(-reach, reach + 1, device=cell.device)
+    window = torch.arange(-reach, reach + 1, device=place.device)
     dy, dx = window.view(1, -1, 1), window.view(1, 1, -1)
     value = torch.exp(-(dx**2 + dy**2) / (2 * sigma**2))
-    row, column = cell[:, 0].view(-1, 1, 1) + dy, cell[:, 1].view(-1, 1, 1) + dx
+    sample, row, column = place.view(-1, 3, 1, 1).unbind(1)
+    row, column = row + dy, column + dx
     drawn = (dx.abs() <= radius) & (dy.abs() <= radius)
     drawn = drawn & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    index = (channel.view(-1, 1, 1) * rows + row) * columns + column
-    heatmap.view(-1).scatter_reduce_(0, index[drawn], value.to(heatmap)[drawn], "amax")
+    # A maximum with zero changes nothing; a mask of the indices would be a wait for the device.
+    value = torch.where(drawn, value, 0.0)
+    row, column = row.clamp(0, rows - 1), column.clamp(0, columns - 1)
+    image = sample * heatmap.shape[1] + channel.view(-1, 1, 1)
+    index = (image * rows + row) * columns + column
+    heatmap.view(-1).scatter_reduce_(0, index.view(-1), value.to(heatmap).view(-1), "amax")
 
 
 def direction_bin(yaw: Float[Tensor, " M"], direction_bins: int) -> Int[Tensor, " M"]:
