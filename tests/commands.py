@@ -24,9 +24,13 @@ SMALL = [
 ]  # fmt: skip
 
 
-def run(tool, *arguments, code=0, cwd=ROOT):
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # several processes train on CPUs, or on a GPU each
+
+
+def run(tool, *arguments, code=0, cwd=ROOT, variables=None):
     """Run a tool in a separate process; returns (standard output, standard error)."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
+    environment |= variables or {}
     done = run_forked(ROOT / "tools" / tool, *arguments, cwd=cwd, environment=environment)
     assert done.code == code, done.out[-2000:] + done.error[-4000:]
     return done.out, done.error

@@ -2,6 +2,7 @@
 
 bevlab benchmark pooling          # voxel pooling against published formulations
 bevlab benchmark model lss_r50    # time and memory of the parts of a training step
+bevlab benchmark gpu lss_r50      # a GPU: pooling, training steps, data loading; one JSON
 bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
 bevlab benchmark backbones        # one model of each backbone family
 bevlab benchmark data-index       # opening trainval, against the devkit
@@ -58,6 +59,26 @@ class Model:
     batch_size: int = 1
     precision: Literal["auto", "32", "bf16"] = "auto"
     seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Measure a GPU in one run of some minutes: pooling, training steps, and data loading.
+
+    Needs no data and no network. Times are compared with measured limits of the GPU: bandwidth of
+    copies, and the rate of a large matrix product.
+
+    Attributes:
+        config: config file of the training steps.
+        out: folder of gpu.json.
+        batches: batch sizes of the training steps.
+        seconds: time limit of each measurement, seconds.
+    """
+
+    config: tyro.conf.Positional[Path] = Path("lss_r50")
+    out: Path = Path("benchmark")
+    batches: tuple[int, ...] = (1, 8)
+    seconds: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,7 @@ def main(arguments: list[str], prog: str) -> None:
     kinds: dict[str, Callable[..., Any]] = {
         "pooling": Pooling,
         "model": Model,
+        "gpu": Gpu,
         "backbones": Backbones,
         "data": Data,
         "data-index": DataIndex,
@@ -159,6 +181,7 @@ def main(arguments: list[str], prog: str) -> None:
     run: dict[type, Callable[[Any], None]] = {
         Pooling: _pooling,
         Model: _model,
+        Gpu: _gpu,
         Backbones: _backbones,
         Data: _data,
         DataIndex: _data_index,
@@ -187,6 +210,19 @@ def _model(command: Model) -> None:
     print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
     _print_machine()
     print(step.table(step.step_stages(config, default_device(), precision, command.seconds)))
+
+
+def _gpu(command: Gpu) -> None:
+    from bev.lab.benchmark import gpu
+
+    device = default_device()
+    if device.type != "cuda":
+        raise ConfigError(
+            "benchmark gpu needs a CUDA device, and torch finds none; benchmark pooling, model and"
+            " data measure this machine."
+        )
+    gpu.run(command.out, load_config(command.config), device, command.batches, command.seconds)
+    print(f"\n{command.out / 'gpu.json'} is written")
 
 
 def _backbones(command: Backbones) -> None:

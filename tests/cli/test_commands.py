@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ROOT, SMALL, call, run
+from commands import NO_GPU, ROOT, SMALL, call, run
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def trained(synthetic_world, tmp_path_factory) -> Path:
     out, _ = run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
         "--train.runs", runs, "--train.run-name", "a", "--train.devices", "2", *SMALL,
+        variables=NO_GPU,
     )  # fmt: skip
     assert "synthetic_val after" in out and "NDS" in out
     return runs / "lss_synthetic" / "a"

@@ -1,6 +1,7 @@
 """The Triton kernels without a GPU: interpreted, and compiled ahead of time."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,15 @@ def test_more_cases_of_interpreted_kernels_agree():
 def test_kernels_on_the_gpu_agree_with_a_float64_loop():
     out = run_cases(HERE / "triton_cases.py", TRITON_INTERPRET="0")
     assert CASES in out and "skipped" not in out
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", cuda.HALF_OR_SINGLE)
+def test_pooling_on_the_gpu_uses_the_kernels(dtype):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        context = torch.zeros(1, 1, device="cuda", dtype=dtype)
+        assert cuda.triton_kernels(context, [context]) is not None
 
 
 def test_compiled_kernels_do_not_spill_registers():

@@ -90,6 +90,33 @@ class Stage:
     memory: int
 
 
+def make_step(
+    config: Experiment, device: torch.device, precision: torch.dtype
+) -> tuple[Detector, Callable[[Batch], None]]:
+    """Create an untrained network and a function that makes a training step on a batch."""
+    config = replace(
+        config,
+        model=replace(config.model, backbone=config.model.backbone.without_weights()),
+    )
+    model = config.model.build().to(device).train()
+    stages = Stages(model, config.train.stages)
+    optimizer = build_optimizer(stages, config.train, config.data.batch_size)
+
+    def step(batch: Batch) -> None:
+        with _autocast(device, precision):
+            first, *rest = model.loss(batch).values()
+            loss = sum(rest, start=first)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return model, step
+
+
+def _autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
 def step_stages(
     config: Experiment, device: torch.device, precision: torch.dtype, seconds: float
 ) -> dict[str, Stage]:
@@ -99,23 +126,12 @@ def step_stages(
     ``view`` (the whole view transform), the parts of ``view_parts`` within it, ``encoder``, and
     each head by its name, including its targets and losses.
     """
-    config = replace(
-        config,
-        model=replace(config.model, backbone=config.model.backbone.without_weights()),
-    )
-    model = config.model.build().to(device).train()
-    stages = Stages(model, config.train.stages)
-    optimizer = build_optimizer(stages, config.train, config.data.batch_size)
+    model, train_step = make_step(config, device, precision)
     batch = random_batch(config, device)
-    autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
+    autocast = _autocast(device, precision)
 
     def step() -> None:
-        with autocast:
-            first, *rest = model.loss(batch).values()
-            loss = sum(rest, start=first)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        train_step(batch)
 
     with autocast, torch.no_grad():
         images = batch.views.images.flatten(0, 1)

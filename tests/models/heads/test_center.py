@@ -1,6 +1,7 @@
 """Targets, loss and decoding of the center head: worked cases, and decoded targets."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -309,3 +310,22 @@ def test_joined_convolutions_equal_the_separate_branches():
             gradients.append(torch.autograd.grad(total, branches, retain_graph=True))
         torch.testing.assert_close(tuple(output), tuple(apart))
         torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_loss_waits_for_the_gpu_once():
+    rows = [(2.4 * i, 0.4, 0, 4, 2, 1.5, 0, 1, 0, (0, 8)[i % 2]) for i in range(6)]
+    batch = gt_batch([boxes_at(*rows), Boxes3D.empty(), boxes_at(*rows)]).to("cuda")
+    head = CenterHeadConfig(shared=8).build(spec(4, GRID)).cuda()
+    output = head(features(torch.randn(3, 4, 50, 80, device="cuda")))
+    head.loss(output, batch)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            terms = head.loss(output, batch)
+            sum(terms.values()).backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    waits = [w for w in caught if "synchronizing" in str(w.message)]
+    assert len(waits) == 1, [f"{w.filename}:{w.lineno}" for w in waits]

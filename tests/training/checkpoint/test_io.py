@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from commands import ROOT, SMALL, run
+from commands import NO_GPU, ROOT, SMALL, run
 from lightning import Trainer
 
 from bev.errors import TrainingError
@@ -168,6 +168,6 @@ def test_two_processes_end_together_if_one_cannot_write(synthetic_world, tmp_pat
     _, error = run(
         "train.py", ROOT / "configs" / "lss_synthetic.py", *SMALL, "--data.root", synthetic_world,
         "--train.runs", tmp_path, "--train.run-name", "together", "--train.devices", "2",
-        "--train.save-minutes", "0", code=1,
+        "--train.save-minutes", "0", code=1, variables=NO_GPU,
     )  # fmt: skip
     assert "cannot be written" in error and "Traceback" not in error

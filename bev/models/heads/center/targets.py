@@ -93,7 +93,7 @@ def center_targets(
     boxes, (_, rows, columns) = Boxes3D.cat(gt_boxes), grid.shape
     device = boxes.center.device
     counts = torch.tensor([len(sample_boxes) for sample_boxes in gt_boxes])
-    sample = torch.arange(len(gt_boxes)).repeat_interleave(counts).to(device)
+    sample = torch.arange(len(gt_boxes)).repeat_interleave(counts).to(device, non_blocking=True)
     channel, task = _channels(boxes.label, tasks)
     flat = boxes.center.clone()
     flat[:, 2] = (grid.z[0] + grid.z[1]) / 2
@@ -141,8 +141,8 @@ def _channels(
     pairs = [(task, number) for task, labels in enumerate(tasks) for number in labels]
     for channel, (task, number) in enumerate(pairs):
         table[0, number], table[1, number] = channel, task
-    known = (label >= 0) & (label <= most)
-    channels, tasks_of = table.to(label.device)[:, torch.where(known, label, most + 1)]
+    known = torch.where((label >= 0) & (label <= most), label, most + 1)
+    channels, tasks_of = table.to(label.device, non_blocking=True)[:, known]
     return channels, tasks_of
 
 
