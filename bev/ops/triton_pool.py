@@ -6,6 +6,11 @@ the loop.
 Backward: one program per pixel reads the gradient of each cell once, for both gradients. Every
 output is written by one program, in a fixed order, so there are no atomics and results are bitwise
 reproducible. Consecutive threads read consecutive channels; sums are in float32.
+
+A program is one warp, so that no sum crosses warps through shared memory, and a row of channels is
+one or two blocks whose widths are powers of two: 80 channels are 64 and 16, not 128. On an H200 the
+forward pass takes 0.27 and the backward pass 0.13 of the time of programs of four warps and one
+block (geometric means at six shapes with 80 channels, float32 and bfloat16).
 """
 
 import torch
@@ -14,101 +19,122 @@ import triton.language as tl
 from torch import Tensor
 
 MAX_CHANNELS = 256  # per launch; more channels are processed in slices
-WARPS = 4
-TILE = 1024  # elements of a tile: 8 per thread
+WARPS = 1
+TILE = 1024  # maximum number of elements of a tile
 TALL = 4  # height factor of the tiles of crowded cells
 
 
 @triton.jit
+def load_rows(table, start, here, first, channels, W: tl.constexpr):
+    """(P, W) values of rows at ``start``, channels from ``first``, as float32; else zero."""
+    channel = first + tl.arange(0, W)
+    mask = here[:, None] & (channel < channels)[None, :]
+    return tl.load(table + start[:, None] + channel[None, :], mask=mask, other=0.0).to(tl.float32)
+
+
+@triton.jit
 def gather_sum(
-    lo, hi, weight, weight_at, table, row_at, stride, channel, wanted,
-    C: tl.constexpr, P: tl.constexpr,
+    lo, hi, weight, weight_at, table, row_at, stride, channels,
+    A: tl.constexpr, B: tl.constexpr, P: tl.constexpr,
 ):  # fmt: skip
-    """(C,) sum of weight[weight_at[i]] * table[row_at[i], channel] over lo <= i < hi."""
-    total = tl.zeros((C,), dtype=tl.float32)
+    """Sums of weight[weight_at[i]] * table[row_at[i]] over lo <= i < hi, in blocks (A,), (B,)."""
+    total = tl.zeros((A,), dtype=tl.float32)
+    rest = tl.zeros((B if B > 0 else 1,), dtype=tl.float32)
     for first in range(lo, hi, P):
         entry = first + tl.arange(0, P)
         here = entry < hi
         at = tl.load(weight_at + entry, mask=here, other=0).to(tl.int64)
-        row = tl.load(row_at + entry, mask=here, other=0).to(tl.int64)
+        start = tl.load(row_at + entry, mask=here, other=0).to(tl.int64) * stride
         factor = tl.load(weight + at, mask=here, other=0.0).to(tl.float32)
-        values = tl.load(
-            table + row[:, None] * stride + channel[None, :],
-            mask=here[:, None] & wanted[None, :],
-            other=0.0,
-        ).to(tl.float32)
+        values = load_rows(table, start, here, 0, channels, A)
         total += tl.sum(factor[:, None] * values, axis=0)
-    return total
+        if B > 0:
+            values = load_rows(table, start, here, A, channels, B)
+            rest += tl.sum(factor[:, None] * values, axis=0)
+    return total, rest
 
 
 @triton.jit
 def forward_kernel(
     depth, context, out, point_by_cell, pixel_by_cell, cell_start,
     channels, context_stride, out_stride,
-    C: tl.constexpr, P: tl.constexpr, TALL: tl.constexpr,
+    A: tl.constexpr, B: tl.constexpr, P: tl.constexpr, TALL: tl.constexpr,
 ):  # fmt: skip
     """out[cell] = sum of depth[point] * context[pixel] over the points of the cell."""
     cell = tl.program_id(0).to(tl.int64)
-    channel = tl.arange(0, C)
-    wanted = channel < channels
     lo = tl.load(cell_start + cell).to(tl.int64)
     hi = tl.load(cell_start + cell + 1).to(tl.int64)
     if hi - lo > P:
-        total = gather_sum(
-            lo, hi, depth, point_by_cell, context, pixel_by_cell, context_stride,
-            channel, wanted, C, P * TALL,
+        total, rest = gather_sum(
+            lo, hi, depth, point_by_cell, context, pixel_by_cell, context_stride, channels,
+            A, B, P * TALL,
         )  # fmt: skip
     else:
-        total = gather_sum(
-            lo, hi, depth, point_by_cell, context, pixel_by_cell, context_stride,
-            channel, wanted, C, P,
+        total, rest = gather_sum(
+            lo, hi, depth, point_by_cell, context, pixel_by_cell, context_stride, channels,
+            A, B, P,
         )  # fmt: skip
-    tl.store(out + cell * out_stride + channel, total, mask=wanted)
+    channel = tl.arange(0, A)
+    tl.store(out + cell * out_stride + channel, total, mask=channel < channels)
+    if B > 0:
+        channel = A + tl.arange(0, B)
+        tl.store(out + cell * out_stride + channel, rest, mask=channel < channels)
 
 
 @triton.jit
 def backward_kernel(
     grad, depth, context, depth_grad, context_grad, point_by_pixel, cell_by_pixel, pixel_start,
     channels, grad_stride, context_stride, context_grad_stride,
-    C: tl.constexpr, P: tl.constexpr,
+    A: tl.constexpr, B: tl.constexpr, P: tl.constexpr,
     NEEDS_DEPTH: tl.constexpr, NEEDS_CONTEXT: tl.constexpr,
 ):  # fmt: skip
     """Per pixel: depth_grad[point] = <grad[cell], context>, context_grad = sum depth * grad."""
     pixel = tl.program_id(0).to(tl.int64)
-    channel = tl.arange(0, C)
-    wanted = channel < channels
+    a = tl.arange(0, A)
+    b = A + tl.arange(0, B if B > 0 else 1)
     lo = tl.load(pixel_start + pixel).to(tl.int64)
     hi = tl.load(pixel_start + pixel + 1).to(tl.int64)
-    feature = tl.zeros((C,), dtype=tl.float32)
     if NEEDS_DEPTH:
-        row = context + pixel * context_stride + channel
-        feature = tl.load(row, mask=wanted, other=0.0).to(tl.float32)
-    total = tl.zeros((C,), dtype=tl.float32)
+        row = context + pixel * context_stride
+        feature_a = tl.load(row + a, mask=a < channels, other=0.0).to(tl.float32)
+        if B > 0:
+            feature_b = tl.load(row + b, mask=b < channels, other=0.0).to(tl.float32)
+    total_a = tl.zeros((A,), dtype=tl.float32)
+    total_b = tl.zeros((B if B > 0 else 1,), dtype=tl.float32)
     for first in range(lo, hi, P):
         entry = first + tl.arange(0, P)
         here = entry < hi
         point = tl.load(point_by_pixel + entry, mask=here, other=0).to(tl.int64)
-        cell = tl.load(cell_by_pixel + entry, mask=here, other=0).to(tl.int64)
-        values = tl.load(
-            grad + cell[:, None] * grad_stride + channel[None, :],
-            mask=here[:, None] & wanted[None, :],
-            other=0.0,
-        ).to(tl.float32)
+        start = tl.load(cell_by_pixel + entry, mask=here, other=0).to(tl.int64) * grad_stride
+        factor = tl.load(depth + point, mask=here, other=0.0).to(tl.float32)
+        values = load_rows(grad, start, here, 0, channels, A)
         if NEEDS_DEPTH:
-            dots = tl.sum(values * feature[None, :], axis=1)
-            tl.store(depth_grad + point, dots, mask=here)
+            dots = tl.sum(values * feature_a[None, :], axis=1)
         if NEEDS_CONTEXT:
-            factor = tl.load(depth + point, mask=here, other=0.0).to(tl.float32)
-            total += tl.sum(factor[:, None] * values, axis=0)
+            total_a += tl.sum(factor[:, None] * values, axis=0)
+        if B > 0:
+            values = load_rows(grad, start, here, A, channels, B)
+            if NEEDS_DEPTH:
+                dots += tl.sum(values * feature_b[None, :], axis=1)
+            if NEEDS_CONTEXT:
+                total_b += tl.sum(factor[:, None] * values, axis=0)
+        if NEEDS_DEPTH:
+            tl.store(depth_grad + point, dots, mask=here)
     if NEEDS_CONTEXT:
-        out = context_grad + pixel * context_grad_stride + channel
-        tl.store(out, total, mask=wanted)
+        out = context_grad + pixel * context_grad_stride
+        tl.store(out + a, total_a, mask=a < channels)
+        if B > 0:
+            tl.store(out + b, total_b, mask=b < channels)
 
 
-def tile(channels: int) -> tuple[int, int]:
-    """Tile shape (C, P): channels, a power of two, and points."""
+def tile(channels: int) -> tuple[int, int, int]:
+    """Widths A and B of the two blocks of channels (B = 0 if one is enough), and height P."""
     width = max(triton.next_power_of_2(channels), 16)
-    return width, min(max(TILE // width, 8), 32)
+    first = max(width // 2, 16)
+    rest = max(triton.next_power_of_2(channels - first), 16) if channels > first else 0
+    if first + rest >= width:
+        first, rest = width, 0
+    return first, rest, max(min(TILE // width, 8), 4)
 
 
 def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
@@ -119,12 +145,12 @@ def forward(depth: Tensor, context: Tensor, pattern: list[Tensor]) -> Tensor:
     context = context.contiguous()  # unaligned rows would be loaded by scalar loads
     for part in _slices(context.shape[1]):
         rows, target = context[:, part], out[:, part]
-        width, points = tile(rows.shape[1])
+        a, b, points = tile(rows.shape[1])
         with torch.cuda.device_of(context):  # Triton launches on the current device
             forward_kernel[(cells,)](
                 depth, rows, target, point, pixel, cell_start,
                 rows.shape[1], rows.stride(0), target.stride(0),
-                C=width, P=points, TALL=TALL, num_warps=WARPS,
+                A=a, B=b, P=points, TALL=TALL, num_warps=WARPS,
             )  # fmt: skip
     return out
 
@@ -143,14 +169,14 @@ def backward(
     depth_grad = torch.zeros(count, dtype=torch.float32, device=depth.device)
     for part in _slices(context.shape[1]):
         rows, source, target = context[:, part], grad[:, part], context_grad[:, part]
-        width, points = tile(rows.shape[1])
+        a, b, points = tile(rows.shape[1])
         # Each slice of channels contributes a part of the dot products.
         dots = depth_grad if part.start == 0 else torch.zeros_like(depth_grad)
         with torch.cuda.device_of(context):
             backward_kernel[(len(context),)](
                 source, depth, rows, dots, target, point, cell, pixel_start,
                 rows.shape[1], source.stride(0), rows.stride(0), target.stride(0),
-                C=width, P=points, NEEDS_DEPTH=needs[0], NEEDS_CONTEXT=needs[1], num_warps=WARPS,
+                A=a, B=b, P=points, NEEDS_DEPTH=needs[0], NEEDS_CONTEXT=needs[1], num_warps=WARPS,
             )  # fmt: skip
         if part.start:
             depth_grad += dots

@@ -57,7 +57,7 @@ def test_compiled_kernels_do_not_spill_registers():
     assert len(results) == 2 * 4 * 2 * 2
     for result in results:
         assert result["local"] == 0 and result["stack"] == 0, result
-        assert result["reg"] <= 128, result  # four programs of 128 threads and more at a time
+        assert result["reg"] <= 168, result  # twelve programs of a warp and more at a time
         assert result["shared"] <= 8 * 1024, result
         if result["channels"] % 16 == 0:
             assert result["vector"] >= 2, result  # neighbouring channels are loaded together

@@ -21,7 +21,7 @@ INDEX, STRIDE = "*i32", "i32"
 
 
 def sources(channels: int, half: str):
-    width, points = triton_pool.tile(channels)
+    a, b, points = triton_pool.tile(channels)
     value = f"*{half}"
     forward = {
         "depth": "*fp32", "context": value, "out": value, "point_by_cell": INDEX,
@@ -29,7 +29,7 @@ def sources(channels: int, half: str):
         "context_stride": STRIDE, "out_stride": STRIDE,
     }  # fmt: skip
     yield "forward", triton_pool.forward_kernel, forward, {
-        "C": width, "P": points, "TALL": triton_pool.TALL,
+        "A": a, "B": b, "P": points, "TALL": triton_pool.TALL,
     }  # fmt: skip
     backward = {
         "grad": value, "depth": "*fp32", "context": value, "depth_grad": "*fp32",
@@ -38,7 +38,7 @@ def sources(channels: int, half: str):
         "context_stride": STRIDE, "context_grad_stride": STRIDE,
     }  # fmt: skip
     yield "backward", triton_pool.backward_kernel, backward, {
-        "C": width, "P": points, "NEEDS_DEPTH": True, "NEEDS_CONTEXT": True,
+        "A": a, "B": b, "P": points, "NEEDS_DEPTH": True, "NEEDS_CONTEXT": True,
     }  # fmt: skip
 
 

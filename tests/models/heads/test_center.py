@@ -327,5 +327,5 @@ def test_the_loss_waits_for_the_gpu_once():
             sum(terms.values()).backward()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    waits = [w for w in caught if "synchronizing" in str(w.message)]
+    waits = [w for w in caught if "called a synchronizing" in str(w.message)]
     assert len(waits) == 1, [f"{w.filename}:{w.lineno}" for w in waits]

@@ -18,6 +18,7 @@ from the bin borders.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -162,8 +163,9 @@ def encode(
     """
     angle = boxes.yaw - origin
     column_row = cell.flip(-1).to(boxes.center)
-    low = boxes.center.new_tensor([grid.x[0], grid.y[0]])
-    step = boxes.center.new_tensor([grid.x[2], grid.y[2]])
+    filled = partial(boxes.center.new_full, ())  # unlike new_tensor, no copy that a GPU waits for
+    low = torch.stack([filled(grid.x[0]), filled(grid.y[0])])
+    step = torch.stack([filled(grid.x[2]), filled(grid.y[2])])
     return {
         "offset": (boxes.center[:, :2] - low) / step - column_row,
         "height": boxes.center[:, 2:],
