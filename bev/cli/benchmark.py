@@ -213,7 +213,7 @@ def _model(command: Model) -> None:
 
 
 def _gpu(command: Gpu) -> None:
-    from bev.lab.benchmark import gpu
+    from bev.lab.benchmark.gpu import run as gpu
 
     device = default_device()
     if device.type != "cuda":

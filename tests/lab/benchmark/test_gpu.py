@@ -9,7 +9,8 @@ from commands import ROOT, SMALL, call
 
 from bev.config import load_config
 from bev.geometry import BevGrid
-from bev.lab.benchmark import gpu, gpu_parts
+from bev.lab.benchmark.gpu import parts as gpu_parts
+from bev.lab.benchmark.gpu import run as gpu
 from bev.lab.benchmark.shapes import Shape
 from bev.lab.synthetic import WorldConfig
 from bev.models.view.depth_bins import DepthBins

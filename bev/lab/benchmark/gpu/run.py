@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from bev.config import Experiment
-from bev.lab.benchmark.gpu_parts import PRECISIONS, ceilings, loading, pooling, training
+from bev.lab.benchmark.gpu.parts import PRECISIONS, ceilings, loading, pooling, training
 
 
 def run(
