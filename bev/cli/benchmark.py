@@ -72,7 +72,8 @@ class Gpu:
         config: config file of the training steps.
         out: folder of gpu.json.
         batches: batch sizes of the training steps.
-        seconds: time limit of each measurement, seconds.
+        seconds: time limit of a step with its parts, and of loading, seconds; that of a pooling is
+            a quarter of it.
     """
 
     config: tyro.conf.Positional[Path] = Path("lss_r50")

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from bev.config import Experiment
-from bev.data.adjacent import ALONE
+from bev.data.batch import Batch
 from bev.data.dataset import KeyFrames
 from bev.lab.benchmark.data import SYNTHETIC
 from bev.lab.benchmark.pooling import random_inputs
 from bev.lab.benchmark.shapes import SHAPES, Shape
-from bev.lab.benchmark.step import Stage, make_step, random_batch, step_stages
+from bev.lab.benchmark.step import Stage, make_step, step_stages
 from bev.lab.benchmark.timing import Work, copy_bandwidth, median_seconds
 from bev.lab.benchmark.traffic import count
 from bev.lab.synthetic import TRAIN_SPLIT, VERSION, make_world
@@ -34,13 +34,11 @@ class Ceilings:
 
     Attributes:
         memory: bandwidth of copies larger than the L2 cache, bytes read and written per second.
-        cache: bandwidth of copies within the L2 cache; that of memory where there is none.
         cache_bytes: size of the L2 cache, bytes; 0 if unknown.
         flops: FLOPs per second of a large matrix product, by precision.
     """
 
     memory: float
-    cache: float
     cache_bytes: int
     flops: dict[str, float]
 
@@ -53,7 +51,8 @@ class Pooling:
         shape: name of the shape.
         batch: batch size.
         precision: precision of the context and of the result.
-        regime: "L2" if the gathered rows fit in the L2 cache, otherwise "memory".
+        regime: "L2" if the rows that the forward pass gathers fit in the L2 cache, otherwise
+            "memory".
         forward_us: time of the forward pass, microseconds.
         backward_us: time of the backward pass, microseconds.
         forward_fraction: least time of the forward pass divided by its time.
@@ -128,8 +127,7 @@ def ceilings(device: torch.device, size: int = 8192) -> Ceilings:
         finally:
             torch.set_float32_matmul_precision(before)
         rates[name] = 2 * size**3 / seconds["product"]
-    within = copy_bandwidth(device, cache // 4) if cache else memory
-    return Ceilings(memory, within, cache, rates)
+    return Ceilings(memory, cache, rates)
 
 
 def pooling(
@@ -202,29 +200,36 @@ def training(
 def loading(
     config: Experiment, device: torch.device, batch: int, precision: str, seconds: float
 ) -> Loading:
-    """Measure training steps on batches of the dataloader, from synthetic images on the disk."""
+    """Measure training steps on batches of the dataloader, from synthetic images on the disk.
+
+    The time without loading is that of steps on one of these batches, which stays on the device.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = make_world(Path(folder) / "synthetic", SYNTHETIC)
         data = replace(
             config.data, root=root, version=VERSION, train_split=TRAIN_SPLIT, batch_size=batch,
-            image_cache=0.0, adjacent=ALONE,
+            image_cache=0.0,
         )  # fmt: skip
         frames = data.source.open(data).frames(data.train_split)
         endless = frames.take(np.resize(np.arange(len(frames)), _ENDLESS))
         loader = make_loader(KeyFrames(endless, data, training=True))
         _, step = make_step(replace(config, data=data), device, PRECISIONS[precision])
-        fixed = random_batch(replace(config, data=data), device)
-        alone = median_seconds({"step": lambda: step(fixed)}, device, seconds=seconds / 2)["step"]
         batches = iter(loader)
         # Skip the batches that the workers prepare before the clock starts.
         for _ in range(2 * loader.num_workers + 1):
-            next(batches)
-        number, begin = 0, time.perf_counter()
-        while number < 3 or time.perf_counter() - begin < seconds:
-            step(next(batches).to(device, non_blocking=True))
-            number += 1
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        rate = number / (time.perf_counter() - begin)
+            kept = next(batches).to(device)
+
+        def seconds_a_step(next_batch: Callable[[], Batch]) -> float:
+            step(next_batch())
+            number, begin = 0, time.perf_counter()
+            while number < 3 or time.perf_counter() - begin < seconds / 2:
+                step(next_batch())
+                number += 1
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            return (time.perf_counter() - begin) / number
+
+        loaded = seconds_a_step(lambda: next(batches).to(device, non_blocking=True))
+        alone = seconds_a_step(lambda: kept)
         del batches
-    return Loading(batch, precision, loader.num_workers, rate, max(0.0, 1 - rate * alone))
+    return Loading(batch, precision, loader.num_workers, 1 / loaded, max(0.0, 1 - alone / loaded))

@@ -7,14 +7,16 @@ Ceilings are measured too: the bandwidth of copies and the rate of a large matri
 import json
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bev.config import Experiment
+from bev.cores import usable_cores
 from bev.lab.benchmark.gpu.parts import PRECISIONS, ceilings, loading, pooling, training
 
 
@@ -28,7 +30,8 @@ def run(
         config: config whose training steps are measured.
         device: device to measure.
         batches: batch sizes of the steps.
-        seconds: time limit of each measurement, seconds.
+        seconds: time limit of the measurement of a step with its parts, and of the two
+            measurements of loading, seconds; that of a pooling is a quarter of it.
     """
     out.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"machine": machine(device)}
@@ -41,8 +44,8 @@ def run(
     limits = ceilings(device)
     keep(ceilings=asdict(limits))
     print(
-        f"copies {limits.memory / 1e9:.0f} GB/s, within the cache of"
-        f" {limits.cache_bytes / 1e6:.0f} MB {limits.cache / 1e9:.0f} GB/s; matrix products "
+        f"copies {limits.memory / 1e9:.0f} GB/s, L2 cache {limits.cache_bytes / 1e6:.0f} MB, matrix"
+        " products "
         + ", ".join(f"{name} {rate / 1e12:.0f} TFLOP/s" for name, rate in limits.flops.items())
     )
     rows = []
@@ -82,8 +85,14 @@ def run(
 
 def machine(device: torch.device) -> dict[str, str]:
     """Names and versions that a figure depends on."""
-    names = {"device": str(device), "Python": platform.python_version(), "numpy": np.__version__}
-    names |= {"torch": str(torch.__version__), "processor": platform.machine()}
+    names = {
+        "device": str(device),
+        "cores": str(usable_cores()),
+        "Python": platform.python_version(),
+    }
+    for package in ("bevlab", "torch", "triton", "numpy"):
+        with suppress(metadata.PackageNotFoundError):
+            names[package] = metadata.version(package)
     if device.type == "cuda":
         names |= {"device": torch.cuda.get_device_name(device), "CUDA": str(torch.version.cuda)}
     return names

@@ -27,6 +27,8 @@ from torch import Tensor
 
 from bev.geometry import BevGrid, Boxes3D
 
+_MOST = 2**21  # cells of the windows that are drawn at once
+
 # Channels of each map of box parameters.
 REGRESSION = {"offset": 2, "height": 1, "size": 3, "heading": 2, "velocity": 2}
 
@@ -103,7 +105,9 @@ def center_targets(
     radius = gaussian_radius(
         boxes.size[:, 0] / grid.x[2], boxes.size[:, 1] / grid.y[2], gaussian_overlap
     )
-    radius = torch.where(task < len(tasks), radius.floor().clamp(min=min_radius), 0)
+    largest = max(rows, columns)
+    radius = radius.floor().clamp(min=min_radius).nan_to_num(min_radius, posinf=largest)
+    radius = torch.where(task < len(tasks), radius, 0)
     numbers = torch.cat([
         (task == torch.arange(len(tasks), device=device)[:, None]).sum(dim=1),
         radius.amax().long()[None] if len(boxes) else task.new_zeros(1),
@@ -115,7 +119,7 @@ def center_targets(
     boxes, sample, channel, radius = boxes[order], sample[order], channel[order], radius[order]
     place = torch.cat([sample[:, None], cell[order, 1:]], dim=1)
     heatmap = torch.zeros(len(gt_boxes), sum(map(len, tasks)), rows, columns, device=device)
-    _draw_gaussians(heatmap, place, channel, radius, min(reach, max(rows, columns)))
+    _draw_gaussians(heatmap, place, channel, radius, min(reach, largest))
     direction = direction_bin(boxes.yaw, direction_bins)
     regression = encode(boxes, place[:, 1:], grid, bin_angle(direction, direction_bins))
     return [
@@ -206,12 +210,24 @@ def _draw_gaussians(
         place: sample, row and column of each box.
         channel: channel of each box.
         radius: radius of each Gaussian, cells.
-        reach: maximum of the radii.
+        reach: distance up to which Gaussians are drawn along rows and columns, cells.
     """
+    window = torch.arange(-reach, reach + 1, device=place.device)
+    few = max(_MOST // len(window) ** 2, 1)  # a single huge box enlarges the windows of all
+    for boxes in zip(place.split(few), channel.split(few), radius.split(few), strict=True):
+        _draw_windows(heatmap, window, *boxes)
+
+
+def _draw_windows(
+    heatmap: Float[Tensor, "B K Y X"],
+    window: Int[Tensor, " W"],
+    place: Int[Tensor, "M 3"],
+    channel: Int[Tensor, " M"],
+    radius: Float[Tensor, " M"],
+) -> None:
     rows, columns = heatmap.shape[2:]
     radius = radius.view(-1, 1, 1)
     sigma = (2 * radius + 1) / 6
-    window = torch.arange(-reach, reach + 1, device=place.device)
     dy, dx = window.view(1, -1, 1), window.view(1, 1, -1)
     value = torch.exp(-(dx**2 + dy**2) / (2 * sigma**2))
     sample, row, column = place.view(-1, 3, 1, 1).unbind(1)
