@@ -12,14 +12,14 @@ differ, every call is checked. Triton's kernels are not wrapped.
 import dataclasses
 import inspect
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any, ForwardRef, TypeVar, get_args
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 from hypothesis import currently_in_test_context
 
-EACH_TEST = 12
+EACH_TEST = 4
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _counts: dict[Callable, int] = {}
@@ -38,13 +38,13 @@ def _typed(thing: Any = None, *, typechecker: Callable) -> Any:
     if inspect.isfunction(thing) and _is_kernel(thing):
         return thing
     if inspect.isfunction(thing) and not _names_arrays(thing):
-        return _checked(thing, typechecker)
+        return _counted(thing, typechecker) if thing.__annotations__ else thing
     if dataclasses.is_dataclass(thing) and not _names_arrays(thing.__init__):
         if "__init__" in vars(thing):
-            thing.__init__ = _checked(thing.__init__, typechecker)
+            thing.__init__ = _counted(thing.__init__, typechecker)
         return thing
     if inspect.isfunction(thing) and not inspect.isgeneratorfunction(thing):
-        return _counted(thing, _jaxtyped(thing, typechecker=typechecker))
+        return _counted(thing, partial(_jaxtyped, typechecker=typechecker))
     return _jaxtyped(thing, typechecker=typechecker)
 
 
@@ -59,7 +59,10 @@ def start_test() -> None:
     _counts.clear()
 
 
-def _counted(function: Callable, checked: Callable) -> Callable:
+def _counted(function: Callable, check: Callable[[Callable], Callable]) -> Callable:
+    """Check the first calls of a function; the check is made at the first, as most have none."""
+    made = cache(lambda: check(function))
+
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         count = _counts.get(call, 0)
@@ -67,14 +70,9 @@ def _counted(function: Callable, checked: Callable) -> Callable:
         if enough or jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
         _counts[call] = count + 1
-        return checked(*args, **kwargs)
+        return made()(*args, **kwargs)
 
     return call
-
-
-def _checked(function: Callable, typechecker: Callable) -> Callable:
-    checked = typechecker(function)
-    return _counted(function, checked) if checked is not function else function
 
 
 def _names_arrays(function: Callable) -> bool:

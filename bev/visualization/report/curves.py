@@ -26,7 +26,7 @@ def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path 
     columns = min(len(names), 5)
     rows = math.ceil(len(names) / columns)
     size = (2.8 * max(columns, 2), 2.8 * rows)
-    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(names) :]:
