@@ -31,6 +31,7 @@ def run(tool, *arguments, code=0, cwd=ROOT, variables=None):
     """Run a tool in a separate process; returns (standard output, standard error)."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BEV_")}
     environment |= variables or {}
+    arguments = _without_pictures(tool, arguments)
     done = run_forked(ROOT / "tools" / tool, *arguments, cwd=cwd, environment=environment)
     assert done.code == code, done.out[-2000:] + done.error[-4000:]
     return done.out, done.error
@@ -64,6 +65,7 @@ def attempt(tool, *arguments):
     """
     out, error = StringIO(), StringIO()
     path, status = ROOT / "tools" / tool, 0
+    arguments = _without_pictures(tool, arguments)
     with (
         patch.object(sys, "argv", [str(path), *map(str, arguments)]),
         patch.dict(os.environ),
@@ -75,3 +77,9 @@ def attempt(tool, *arguments):
         except SystemExit as stop:
             status = stop.code or 0
     return status, out.getvalue(), error.getvalue()
+
+
+def _without_pictures(tool, arguments):
+    """The arguments; evaluations draw pictures only where a test asks for them."""
+    asked = {"--pictures", "--help"} & set(map(str, arguments))
+    return arguments if asked or tool != "evaluate.py" else (*arguments, "--pictures", "0")

@@ -34,8 +34,13 @@ def modules(root: Path = ROOT) -> dict[str, Path]:
     return found
 
 
-def imports(root: Path = ROOT, within_functions: bool = True) -> Iterator[Import]:
+@lru_cache
+def imports(root: Path = ROOT, within_functions: bool = True) -> tuple[Import, ...]:
     """Every import of every module."""
+    return tuple(_imports(root, within_functions))
+
+
+def _imports(root: Path, within_functions: bool) -> Iterator[Import]:
     for importer, path in modules(root).items():
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree) if within_functions else tree.body:

@@ -31,7 +31,7 @@ TWINS = {
     "bevdepth_r50", "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdepth_synthetic",
     "bevdet4d_synthetic", "bevdet_r50", "bevdet_r50_cbgs", "bevdet_r50_dev20", "bevdet_r50_dev21",
     "bevdet_r50_first", "lss_half_synthetic", "lss_r50", "lss_r50_mini", "lss_seg_effb0",
-    "lss_seg_synthetic", "lss_synthetic", "multitask_synthetic", "simplebev_r50",
+    "lss_seg_synthetic", "lss_synthetic", "multitask_r50", "simplebev_r50",
 }  # fmt: skip
 each_recipe = pytest.mark.parametrize(
     "path",

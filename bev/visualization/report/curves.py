@@ -29,6 +29,11 @@ def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path 
     figure = Figure(figsize=size, dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    # Fixed margins: "constrained" would lay the figure out three times.
+    figure.subplots_adjust(
+        left=0.5 / size[0], right=1 - 0.15 / size[0], top=1 - 0.35 / size[1],
+        bottom=0.85 / size[1], wspace=0.12, hspace=0.22,
+    )  # fmt: skip
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, names, strict=False):
@@ -39,7 +44,7 @@ def draw_pr_curves(details: Mapping[str, Mapping[str, list[float]]], path: Path 
         axis.set_ylabel("precision", color="#555555")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=10
+        handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=10
     )
     figure.savefig(path)
     return path
