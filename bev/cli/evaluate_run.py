@@ -95,7 +95,7 @@ def evaluate(command: Command) -> Result:
         model.config = replace(model.config, segmentation=head)
         config = replace(config, model=replace(config.model, segmentation=head))
     data = command.data.apply(config.data)
-    check_flip_tta(data.reference, {"no --flip-tta": config.model.flip_tta})
+    check_flip_tta(data.reference, {"--flip-tta": model.config.flip_tta})
     split = command.split or data.splits[1]
     notices = circumstances(
         config.data, data, rig, flip_tta=command.flip_tta, blank=command.blank, within=within
