@@ -28,7 +28,9 @@ from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
 
 FAULTY = Kind("frame that cannot be used", "A run stops with the first of these sentences.")
-TOKEN_TWICE = Kind("token that frames of both splits have", "Give every frame a token of its own.")
+TOKEN_TWICE = Kind(
+    "token of different frames in both splits", "Give every frame a token of its own."
+)
 IMAGE_TWICE = Kind(
     "image that several frames name",
     "Name each image once: frames with the same image are counted several times, or are both"
@@ -78,15 +80,15 @@ def check_config_data(data: DataConfig, config: FileCheckConfig) -> tuple[str, F
             findings.add(NO_GROUND_TRUTH, [f"{name}: {split.tally.frames} samples"])
         elif not split.tally.num_used:
             findings.add(NO_USABLE_BOX, [f"{name}: {split.tally.why_none()}"])
-    images, lidar = _check_frames(splits, data, config.lidar, findings)
-    images = images if config.images else []
+    read = _check_frames(splits, data, config.lidar, findings)
+    images, lidar = list(read.images.values()) if config.images else [], list(read.lidar.values())
     check_images(data.root, images, config.decode, config.threads, findings)
     check_lidar(data.root, lidar, config.lidar, config.decode, config.threads, findings)
     tallies = [split.tally for split in splits.values()]
     summary = (
         f"{type(data.source).__name__} in {data.root}:"
-        f" {sum(one.frames for one in tallies)} samples,"
-        f" {sum(one.num_boxes for one in tallies)} boxes,"
+        f" {sum(one.frames for one in tallies) - len(read.again)} samples,"
+        f" {sum(one.num_boxes for one in tallies) - sum(read.again)} boxes,"
         f" {len(images)} images, {len(lidar)} lidar files"
     )
     lines = [f"  {name}: {split.tally.text()}" for name, split in splits.items()]
@@ -126,37 +128,54 @@ def _read(frames: Frames, data: DataConfig, faults: list[str]) -> _Split:
     return _Split(listed, tally, frames.doubts())
 
 
+class _Read(NamedTuple):
+    """What the frames of all splits name, each frame and file once.
+
+    Attributes:
+        images, lidar: files by their paths.
+        again: number of boxes of each frame of the second split that the first has, too.
+    """
+
+    images: dict[Path, SensorFile]
+    lidar: dict[Path, SensorFile]
+    again: list[int]
+
+
 def _check_frames(
     splits: Mapping[str, _Split], data: DataConfig, needs_lidar: bool, findings: Findings
-) -> tuple[list[SensorFile], list[SensorFile]]:
-    """Check that no frame is doubled, and what each has; returns their images and lidar files."""
-    images: dict[Path, SensorFile] = {}
-    lidar: dict[Path, SensorFile] = {}
-    tokens: dict[str, str] = {}
+) -> _Read:
+    """Check that no image or token is of several frames, and what each frame has."""
+    read = _Read({}, {}, [])
+    known: dict[str, tuple[str, tuple]] = {}  # split and identity by token
     without_lidar = []
     for name, split in splits.items():
         for frame in split.frames:
             frame_name = f"frame {frame.token!r}"
-            if frame.token in tokens:
-                findings.add(TOKEN_TWICE, [f"{frame_name} of {tokens[frame.token]} and {name}"])
+            paths = {camera.name: camera.path for camera in frame.cameras}
+            identity = (frame.scene, frame.timestamp, paths)
+            other, same = known.setdefault(frame.token, (name, identity))
+            if other != name and same == identity:
+                read.again.append(len(frame.boxes))
                 continue
-            tokens[frame.token] = name
+            if other != name:
+                findings.add(TOKEN_TWICE, [f"{frame_name} of {other} and {name}"])
             if split.tally.num_boxes and not len(frame.boxes):
                 findings.add(NO_BOXES, [frame_name])
             for camera in frame.cameras:
-                file = SensorFile(_name(camera.path, data.root), frame_name, camera.size)
-                if camera.path in images:
-                    text = f"{file.filename}: {images[camera.path].named_by} and {frame_name}"
+                height, width = camera.size  # may be a list
+                file = SensorFile(_name(camera.path, data.root), frame_name, (height, width))
+                first = read.images.setdefault(camera.path, file)
+                if first is not file and other == name:
+                    text = f"{file.filename}: {first.named_by} and {frame_name}"
                     findings.add(IMAGE_TWICE, [text])
-                images.setdefault(camera.path, file)
             if frame.lidar_path is None:
                 without_lidar.append(frame_name)
             else:
                 file = SensorFile(_name(frame.lidar_path, data.root), frame_name, (0, 0))
-                lidar.setdefault(frame.lidar_path, file)
-    if needs_lidar or lidar:
+                read.lidar.setdefault(frame.lidar_path, file)
+    if needs_lidar or read.lidar:
         findings.add(_no_lidar(needs_lidar), without_lidar)
-    return list(images.values()), list(lidar.values())
+    return read
 
 
 def _name(path: Path, root: Path) -> str:

@@ -218,6 +218,27 @@ def test_frames_of_both_splits_are_found(data):
     assert list(same.by_kind) == [COMMON_SCENES]
 
 
+def test_a_frame_of_both_splits_is_counted_once_and_no_error(data):
+    """Overlapping splits, as of a run that is tried on its training data."""
+    data = replace(data, source=ScenesConfig(data.source, ("aisle-1", "aisle-2"), ("aisle-1",)))
+    summary, findings = check_config_data(data, FileCheckConfig())
+    assert ": 8 samples, 72 boxes, 40 images," in summary
+    assert "val: 1 scene, 4 samples, 36 boxes" in summary
+    assert findings.by_kind == {COMMON_SCENES: ["train and val: 1 scenes (aisle-1)"]}
+    data = replace(data, source=replace(data.source, later=1))
+    findings = found(data)
+    assert list(findings.by_kind) == [COMMON_SCENES, source.TOKEN_TWICE]
+    assert findings.by_kind[source.TOKEN_TWICE][0] == "frame 'aisle-1-000' of train and val"
+
+
+def test_a_size_given_as_a_list_is_compared_by_its_numbers(data):
+    """Training accepts it, too."""
+    data = replace(data, source=ListsConfig(data.source, ("aisle-1",), ("aisle-4",)))
+    assert not found(data, decode=True).by_kind
+    other_size(data.root)
+    assert [NAMED in text for text in found(data).by_kind[files.IMAGE_SIZE]] == [True]
+
+
 def test_splits_without_boxes_are_found(data):
     edit(data.root, lambda scene: [f.update(objects=[]) for f in scene["frames"]], "val/aisle-4")
     assert found(data).by_kind == {NO_GROUND_TRUTH: ["val: 4 samples"]}
@@ -227,6 +248,42 @@ def test_a_lidar_that_the_config_needs_is_missing(data):
     findings = found(replace(data, lidar=True))
     ((kind, texts),) = findings.by_kind.items()
     assert kind.is_error and len(texts) == 16 and texts[0] == "frame 'aisle-1-000'"
+
+
+@dataclass(frozen=True)
+class ScenesConfig(SourceConfig):
+    """Splits of some scenes of the warehouse.
+
+    Attributes:
+        later: microseconds added to the times of the validation split.
+    """
+
+    of: SourceConfig = SourceConfig()
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    later: int = 0
+
+    labels = property(lambda self: self.of.labels)
+    cameras = property(lambda self: self.of.cameras)
+
+    def frames(self, data, split: str) -> list[Frame]:
+        every = [frame for name in ("train", "val") for frame in self.of.frames(data, name)]
+        late = self.later * (split == "val")
+        return [
+            replace(frame, timestamp=frame.timestamp + late)
+            for frame in every
+            if frame.scene in getattr(self, split)
+        ]
+
+
+class ListsConfig(ScenesConfig):
+    """The size of each image is a list, which only type checkers refuse."""
+
+    def frames(self, data, split: str) -> list[Frame]:
+        frames = super().frames(data, split)
+        for camera in (camera for frame in frames for camera in frame.cameras):
+            object.__setattr__(camera, "size", list(camera.size))
+        return frames
 
 
 @dataclass(frozen=True)
