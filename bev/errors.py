@@ -68,9 +68,14 @@ def system_fault(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, OSError) and error.errno in _REMEDIES:
             place = f": {str(error.filename)[:200]}" if error.filename else ""
-            return f"{error.strerror}{place}; {_REMEDIES[error.errno]}"
+            return f"{error.strerror}{place}; {remedy_of(error)}"
         error = error.__cause__ or error.__context__
     return ""
+
+
+def remedy_of(error: OSError) -> str:
+    """Return what helps against an error of the system; empty if that is not known."""
+    return "" if error.errno is None else _REMEDIES.get(error.errno, "")
 
 
 @contextmanager

@@ -36,8 +36,12 @@ def owner(place: Path, root: Path) -> str:
 
     Empty for a cache inside the data root, which stays valid wherever the root is mounted.
     """
-    path = str(root.resolve()).encode()
-    return "" if place.parent == root else hashlib.sha256(path).hexdigest()[:16]
+    return "" if place.parent == root else name_hash(str(root.resolve()))[:16]
+
+
+def name_hash(name: str) -> str:
+    """Hexadecimal hash of a path, in any locale; a file name's bytes need not be UTF-8."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def may_write(place: Path) -> bool:

@@ -27,7 +27,6 @@ processes are removed and the bytes are counted again, because entries may have 
 The location is that of ``bev.data.cache_place``. Deleting the folder's content is safe.
 """
 
-import hashlib
 import os
 import struct
 from collections.abc import Iterator
@@ -39,9 +38,9 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from bev.data.cache_place import cache_places, locked, may_write, owner
+from bev.data.cache_place import cache_places, locked, may_write, name_hash, owner
 from bev.data.images.loading import decode
-from bev.errors import print_warnings
+from bev.errors import print_warnings, remedy_of
 from bev.files import is_stale, open_plain, remove_stale, replacing
 
 FORMAT = 3  # increment with every change of the content or the naming of entries
@@ -101,10 +100,10 @@ class ImageCache:
             stat = path.stat()
         except (OSError, ValueError):
             return decode(path, reduction, size)  # raises the error
-        source = (stat.st_size, stat.st_mtime_ns)
+        # In 64 bits, also after the year 2262.
+        source = (stat.st_size, (stat.st_mtime_ns + 2**63) % 2**64 - 2**63)
         below = path.relative_to(self.root) if path.is_relative_to(self.root) else path.absolute()
-        name = f"{reduction} {self.owner} {below.as_posix()}"
-        name = hashlib.sha256(name.encode()).hexdigest()[:32]
+        name = name_hash(f"{reduction} {self.owner} {below.as_posix()}")[:32]
         entry = self.folder / name[:2] / name[2:]
         if (cached := _load(entry, source)) is not None:
             return cached
@@ -112,8 +111,9 @@ class ImageCache:
         if not self.full:
             try:
                 self._store(entry, source, image)
-            except OSError as error:  # a full disk or a deleted folder
-                self._stop(f"cannot be written to ({error.strerror or error})", "free space there")
+            except OSError as error:  # such as a full disk
+                why = f"cannot be written to ({error.strerror or error})"
+                self._stop(why, remedy_of(error) or "set BEV_CACHE to another folder")
         return image
 
     def _stop(self, why: str, remedy: str) -> None:
@@ -147,7 +147,12 @@ class ImageCache:
 
     @contextmanager
     def _record(self) -> Iterator[IO[bytes]]:
-        """Open the record of the total size, locked if the file system supports locks."""
+        """Open the record of the total size, locked if the file system supports locks.
+
+        The cache's folder may have been deleted since it was opened; it is created again.
+        """
+        if not self.folder.is_dir() and may_write(self.folder.parent):
+            may_write(self.folder)
         descriptor = open_plain(self.folder / _RECORD, os.O_RDWR | os.O_CREAT)
         with os.fdopen(descriptor, "rb+") as record, locked(record):
             yield record

@@ -1,5 +1,6 @@
 """The image cache equals decoding, keeps its limit across processes and tolerates damage."""
 
+import errno
 import multiprocessing
 import os
 import pickle
@@ -7,6 +8,7 @@ import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import torch
 from opened import opened
 
+from bev.data.cache_place import owner
 from bev.data.dataset import KeyFrames
 from bev.data.images import cache as image_cache
 from bev.data.images.cache import ImageCache
@@ -140,17 +143,76 @@ def test_a_damaged_cache_does_not_affect_decoding(tmp_path, damage):
         assert recorded(cache) == 2 * ENTRY
 
 
-def test_a_failed_write_leaves_no_entry(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free space on that disk"),
+        (errno.EDQUOT, "free space within your quota"),
+        (errno.EROFS, "choose a folder on another disk"),
+        (errno.EACCES, "make it accessible, or choose another place"),
+        (errno.ESTALE, "set BEV_CACHE to another folder"),
+    ],
+)
+def test_a_failed_write_leaves_no_entry_and_the_advice_is_that_of_its_cause(
+    tmp_path, monkeypatch, capsys, number, remedy
+):
     path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
 
-    def full_disk(*_):
-        raise OSError(28, "No space left on device")
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "replace", full_disk)
+    monkeypatch.setattr(os, "replace", fail)
     for _ in range(2):
         assert (cache.decode(path) == decode(path)).all()
     assert not entries(cache)
-    assert capsys.readouterr().err.count("cannot be written to (No space left on device)") == 1
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert f"cannot be written to ({os.strerror(number)}), so" in warning
+    assert warning.endswith(f"; {remedy}, or set --data.image-cache 0.")
+
+
+def test_a_deleted_cache_is_begun_anew(tmp_path, monkeypatch, decoded, capsys):
+    """Deleting a cache is safe, also while a run uses it."""
+    (tmp_path / "root").mkdir()
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path / "caches"))
+    path = write_image(tmp_path / "root" / "a.jpg")
+    cache = ImageCache.open(tmp_path / "root", 10**6)
+    cache.decode(path)
+    shutil.rmtree(tmp_path / "caches")
+    for _ in range(2):
+        assert (cache.decode(path) == decode(path)).all()
+    assert len(decoded) == 2 and len(entries(cache)) == 1 and recorded(cache) == ENTRY
+    assert not cache.full and not capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes there alone")
+def test_names_that_are_not_utf_8_are_cached_and_ordinary_ones_keep_their_entries(
+    tmp_path, monkeypatch, decoded
+):
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path / "caches"))
+    root = tmp_path / os.fsdecode(b"r\xf6\xff")
+    try:
+        root.mkdir()
+    except OSError:
+        pytest.skip("the file system accepts UTF-8 alone")
+    path = root / os.fsdecode(b"caf\xe9.jpg")
+    write_image(tmp_path / "a.jpg").rename(path)
+    for _ in range(2):
+        assert (ImageCache.open(root, 10**6).decode(path) == decode(path)).all()
+    assert len(decoded) == 1
+    kept = "ecb6bbaa12909ef8"
+    assert owner(tmp_path, Path("/data/r\u00f6\u00e9")) == kept
+
+
+def test_a_modification_time_after_2262_is_cached(tmp_path, decoded):
+    path, cache = write_image(tmp_path / "a.jpg"), cache_of(tmp_path, 10**6)
+
+    class Late(type(path)):
+        def stat(self, **options):
+            return os.stat_result(super().stat(**options), {"st_mtime_ns": 2**63 + 7})
+
+    for _ in range(2):
+        assert (cache.decode(Late(path)) == decode(path)).all()
+    assert len(decoded) == 1 and not cache.full
 
 
 def test_partial_files_of_killed_processes_are_removed_after_a_day(tmp_path, monkeypatch):
