@@ -6,9 +6,10 @@ example one that reads a frame on access.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -54,9 +55,8 @@ class ListedSource(FrameSource):
         return self._list(*dict.fromkeys(self.data.source.splits(self.data)))
 
     def _list(self, *splits: str) -> "ListedFrames":
-        parts = [self._read(split) for split in splits]
-        frames = parts[0] if len(parts) == 1 else [frame for part in parts for frame in part]
-        return ListedFrames(frames, self.data, self.faults)
+        parts = {split: self._read(split) for split in splits}
+        return ListedFrames(SplitFrames(parts, self.data), self.data, self.faults)
 
     def _read(self, split: str) -> Sequence[Frame]:
         source, name = self.data.source, type(self.data.source).__name__
@@ -79,6 +79,45 @@ class ListedSource(FrameSource):
                 f" are {defaults}."
             )
         return frames
+
+
+class SplitFrames(Sequence[Frame]):
+    """Frames of one split or of several, one after another, as their source reads them on access.
+
+    Args:
+        parts: frames of each split.
+        data: data settings.
+
+    Raises:
+        DataError: on access, if the source cannot read a frame's files.
+    """
+
+    def __init__(self, parts: Mapping[str, Sequence[Frame]], data: DataConfig) -> None:
+        self.parts, self.data = dict(parts), data
+        self.starts = np.cumsum([0, *(len(part) for part in parts.values())])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @overload
+    def __getitem__(self, item: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, item: slice) -> list[Frame]: ...
+
+    def __getitem__(self, item: int | slice) -> Frame | list[Frame]:
+        if isinstance(item, slice):
+            return [self[row] for row in range(len(self))[item]]
+        row = range(len(self))[item]
+        place = int(np.searchsorted(self.starts, row, side="right")) - 1
+        split, row = list(self.parts)[place], row - int(self.starts[place])
+        try:
+            return self.parts[split][row]
+        except OSError as error:
+            raise DataError(
+                f"{type(self.data.source).__name__} cannot read frame {row} of split {split!r}"
+                f" ({error}); restore its files in {self.data.root}, or leave it out."
+            ) from error
 
 
 class ListedFrames(Frames):

@@ -1,8 +1,9 @@
-"""A writable data root, with an index that no other test shares."""
+"""Fixtures of data: a data root of its own with an index, and tests without type checks."""
 
 import shutil
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from bev.data.nuscenes import index_cache
@@ -34,3 +35,14 @@ def builds(monkeypatch) -> list[Path]:
     filled, run = [], index_cache._run
     monkeypatch.setattr(index_cache, "_run", lambda *job: (filled.append(job[1]), run(*job)))
     return filled
+
+
+@pytest.fixture()
+def no_type_checks():
+    """Disable the type checks of the tests, so that the source's own checks run.
+
+    They also read elements of sequences, at random.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

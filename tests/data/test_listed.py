@@ -140,16 +140,6 @@ def serve(*frames, **settings):
     return ListedFrames(frames, DataConfig(source=MemoryConfig(), **settings))
 
 
-@pytest.fixture()
-def no_type_checks(monkeypatch):
-    """Disable the type checks of the tests, so that the source's own checks run."""
-    import jaxtyping
-
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def test_a_frame_needs_no_more_than_a_name_and_images():
     frame = serve(Frame("one", make().cameras), Frame("two", make().cameras))
     assert frame.scenes == ["one", "two"] and len(frame[0].boxes) == 0  # each frame is a scene

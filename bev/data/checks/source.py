@@ -21,7 +21,7 @@ from bev.data.checks.ground_truth import (
 )
 from bev.data.checks.tables import NO_BOXES
 from bev.data.checks.tally import Tally
-from bev.data.listed import ListedFrames
+from bev.data.listed import ListedFrames, SplitFrames
 from bev.data.nuscenes.source import NuScenesConfig
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
@@ -109,7 +109,7 @@ def _read_splits(data: DataConfig, findings: Findings) -> dict[str, _Split]:
     faults = source.faults = []
     for name in dict.fromkeys(data.splits):
         try:
-            splits[name] = _read(source.frames(name), data, faults)
+            splits[name] = _read(name, source.frames(name), data, faults)
         except (ConfigError, DataError) as error:
             findings.add(UNUSABLE_SPLIT, [f"{name}: {error}"])
         findings.add(FAULTY, faults)
@@ -119,9 +119,12 @@ def _read_splits(data: DataConfig, findings: Findings) -> dict[str, _Split]:
     return splits
 
 
-def _read(frames: Frames, data: DataConfig, faults: list[str]) -> _Split:
+def _read(name: str, frames: Frames, data: DataConfig, faults: list[str]) -> _Split:
     """Check all frames. A source with ``Frames`` of its own may know more about its boxes."""
-    listed = frames if isinstance(frames, ListedFrames) else ListedFrames(frames, data, faults)
+    if isinstance(frames, ListedFrames):
+        listed = frames
+    else:
+        listed = ListedFrames(SplitFrames({name: frames}, data), data, faults)
     tally = frames.tally(data.min_points)
     if tally is None:
         return _Split(listed, listed.tally(data.min_points), listed.doubts())

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from bev.data.checks.source import check_config_data
 from bev.data.frame import Frame
 from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource, SourceConfig
+from bev.errors import DataError
 
 EXAMPLE = ROOT / "docs" / "examples" / "warehouse.py"
 IMAGE = Path("train/aisle-1/left_001.jpg")
@@ -286,6 +287,25 @@ class ListsConfig(ScenesConfig):
         return frames
 
 
+class Lazy(Sequence):
+    """Frames whose first image is read on access."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, item):
+        self.frames[item].cameras[0].path.read_bytes()
+        return self.frames[item]
+
+
+class LazyConfig(ScenesConfig):
+    def frames(self, data, split: str) -> Lazy:
+        return Lazy(super().frames(data, split))
+
+
 @dataclass(frozen=True)
 class OwnFramesConfig(SourceConfig):
     """A source whose frames are read on access, with lidar and points."""
@@ -305,8 +325,10 @@ class OwnFramesConfig(SourceConfig):
 
 
 class OwnSource(FrameSource):
+    kind = property(lambda self: OwnFrames)
+
     def frames(self, split: str) -> Frames:
-        return OwnFrames(self.data.source.of.frames(self.data, split), self.data)
+        return self.kind(self.data.source.of.frames(self.data, split), self.data)
 
 
 class OwnFrames(Frames):
@@ -326,6 +348,34 @@ class OwnFrames(Frames):
         points = frame.boxes.label * 0 + (frame.scene == "aisle-4")
         lidar = self.root / f"{frame.token}.bin"
         return replace(frame, num_points=points - 1 * (item == 0), lidar_path=lidar)
+
+
+class LazyFrames(OwnFrames):
+    def played(self, item: int, rate: float) -> Frame:
+        return Lazy(self.own)[item]
+
+
+@pytest.mark.parametrize("case", ["listed", "fold", "own frames"])
+def test_every_frame_that_cannot_be_read_on_access_is_listed(
+    data, monkeypatch, no_type_checks, case
+):
+    for name in ("train/aisle-1/front_002", "train/aisle-2/front_000", "val/aisle-4/front_001"):
+        (data.root / f"{name}.jpg").unlink()
+    kind = ScenesConfig if case == "own frames" else LazyConfig
+    data = replace(data, source=kind(data.source, ("aisle-1", "aisle-2"), ("aisle-4",)))
+    if case == "own frames":
+        data = replace(data, source=OwnFramesConfig(data.source))
+        monkeypatch.setattr(OwnSource, "kind", LazyFrames)
+    elif case == "fold":
+        data = replace(data, fold="0/2")
+    texts = found(data, images=False).by_kind[source.FAULTY]
+    for text, row, split in zip(texts, (2, 4, 1), ("train", "train", "val"), strict=True):
+        name = type(data.source).__name__
+        assert text.startswith(f"{name} cannot read frame {row} of split '{split}' ([Errno 2]")
+        assert text.endswith(f"restore its files in {data.root}, or leave it out.")
+    if case != "own frames":  # which reads none at the start
+        with pytest.raises(DataError, match="cannot read frame 2 of split 'train'"):
+            data.source.open(data).frames(data.splits[0])
 
 
 def test_a_source_with_frames_of_its_own_is_checked(data):
