@@ -10,16 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from opened import opened
+from opened import index_in_memory, opened
 from own_data import CAMERAS, VERSION, write_own_data
 
 from bev.config import Experiment
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.data.nuscenes import source
-from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.index_build import join
-from bev.data.nuscenes.tables import TABLES, read_table
 from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource, SourceConfig
 from bev.errors import DataError, NoGroundTruthError
@@ -39,14 +36,7 @@ def root(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def indexes_in_memory(monkeypatch):
-    """Tables are joined in this process: an index on disk would take most of the tests' time."""
-
-    def index(root: Path, version: str) -> Index:
-        tables = {table: read_table(root / version, table)[0] for table in TABLES}
-        join(root / version, tables)
-        return Index.in_memory(tables, root / version)
-
-    monkeypatch.setattr(source, "open_index", index)
+    monkeypatch.setattr(source, "open_index", index_in_memory)
 
 
 def edit(root: Path, table: str, change) -> None:

@@ -17,6 +17,7 @@ from bev.data.checks.files import SensorFile, check_images, check_lidar
 from bev.data.checks.findings import Findings
 from bev.data.checks.ground_truth import check_ground_truth
 from bev.data.checks.tables import Tables, check_tables
+from bev.data.checks.use import UNKNOWN, Use
 from bev.data.nuscenes.index import NO_ROW
 from bev.data.nuscenes.splits import OFFICIAL_VERSIONS
 from bev.data.nuscenes.tables import TABLES, table_file
@@ -87,7 +88,7 @@ def versions_in(root: Path) -> tuple[list[str], list[str]]:
 
 
 def check_data(
-    root: Path, version: str, config: CheckConfig, splits: tuple[str, ...] = ()
+    root: Path, version: str, config: CheckConfig, use: Use = UNKNOWN
 ) -> tuple[str, Findings]:
     """Check a version of a data set.
 
@@ -95,7 +96,7 @@ def check_data(
         root: folder of the data set.
         version: name of the tables' folder.
         config: settings.
-        splits: the (training, validation) splits that are in use; empty if that is not known.
+        use: what a config uses of the data, if there is one.
 
     Returns:
         A summary of the checked data, with a line for each split, and all findings.
@@ -107,9 +108,10 @@ def check_data(
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist; give an existing data root and version.")
     tables = Tables.read(folder, findings)
-    check_tables(tables, config.cameras, config.lidar, findings)
-    lines = check_ground_truth(folder, tables, config.cameras, config.min_points, splits, findings)
-    images = _files_of(tables, b"camera", config.cameras, config.sweeps) if config.images else []
+    check_tables(tables, config.cameras, config.lidar, use, findings)
+    lines = check_ground_truth(folder, tables, config.cameras, config.min_points, use, findings)
+    sweeps = config.sweeps or use.sweeps
+    images = _files_of(tables, b"camera", config.cameras, sweeps) if config.images else []
     lidar = _files_of(tables, b"lidar", ("LIDAR_TOP",), config.sweeps)
     check_images(root, images, config.decode, config.threads, findings)
     check_lidar(root, lidar, config.lidar, config.decode, config.threads, findings)

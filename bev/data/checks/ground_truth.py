@@ -13,8 +13,10 @@ from bev.data.checks.annotations import ATTRIBUTE_RULE, refused_attributes, tall
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.index_facts import doubts_of
 from bev.data.checks.tables import Tables
+from bev.data.checks.use import Use
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_build import join
+from bev.data.nuscenes.polygons import PolygonReader
 from bev.data.nuscenes.splits import (
     SPLITS_FILE,
     official_splits,
@@ -39,6 +41,9 @@ UNUSABLE_SPLIT = Kind(
     "split in use that cannot be read",
     "A run stops with the same sentence; correct data.train_split, data.val_split or data.fold.",
 )
+UNUSABLE_POLYGONS = Kind(
+    "map that cannot be read", "A run stops with the same sentence (data.polygons.layers)."
+)
 COMMON_SCENES = Kind(
     "splits with common scenes",
     "Training on one and validating on the other does not measure generalisation.",
@@ -58,7 +63,7 @@ def check_ground_truth(
     tables: Tables,
     cameras: Sequence[str],
     min_points: int,
-    splits: Sequence[str],
+    use: Use,
     findings: Findings,
 ) -> list[str]:
     """Check the splits of a version, the boxes of each, and whether values are plausible.
@@ -68,7 +73,7 @@ def check_ground_truth(
         tables: its tables, after ``check_tables``.
         cameras: names of the cameras in use; empty for all.
         min_points: minimum number of lidar and radar points of boxes in training.
-        splits: the (training, validation) splits that are in use; empty if that is not known.
+        use: what a config uses of the data: its splits are compared, and their maps are read.
         findings: receives the findings.
 
     Returns:
@@ -94,7 +99,7 @@ def check_ground_truth(
     if refused := refused_attributes(index, everything):
         findings.add(REFUSED, (f"{name}: {count} boxes" for name, count in refused.items()))
     lines = _check_splits(index, own, min_points, findings)
-    _check_use(index, own, splits, findings)
+    _check_use(index, own, use, findings)
     return lines
 
 
@@ -105,19 +110,30 @@ def common_scenes(splits: Sequence[str], common: Collection[str], findings: Find
         findings.add(COMMON_SCENES, [text])
 
 
-def _check_use(
-    index: Index, own: dict[str, list[str]], splits: Sequence[str], findings: Findings
-) -> None:
+def _check_use(index: Index, own: dict[str, list[str]], use: Use, findings: Findings) -> None:
     """Check the splits in use; those of ``splits.json`` have been compared with one another."""
-    scenes = []
-    for split in splits:
+    scenes: list[set[str]] = []
+    for split in use.splits:
         try:
-            scenes.append(set(index.sample.scene[split_rows(index, split)].tolist()))
+            rows = np.unique(index.sample.scene[split_rows(index, split)])
+            scenes.append({name.decode() for name in index.scene.name[rows]})
         except (ConfigError, DataError) as error:
             findings.add(UNUSABLE_SPLIT, [f"{split}: {error}"])
+    splits = use.splits
     if len(scenes) == 2 and not (set(splits) <= set(own) and splits[0] != splits[1]):
-        names = [index.scene.name[scene].decode() for scene in scenes[0] & scenes[1]]
-        common_scenes(splits, names, findings)
+        common_scenes(splits, scenes[0] & scenes[1], findings)
+    try:
+        maps = PolygonReader(use.polygons, index.root, index.version, scenes=()).maps
+    except DataError as error:
+        findings.add(UNUSABLE_POLYGONS, [str(error)])
+        return
+    # One scene of each map, and one of those without any.
+    of_map = {maps.locations.get(scene): scene for scene in sorted(set().union(*scenes))}
+    for scene in of_map.values() if maps.layers else ():
+        try:
+            maps.read([scene])
+        except DataError as error:
+            findings.add(UNUSABLE_POLYGONS, [str(error)])
 
 
 def _check_splits(

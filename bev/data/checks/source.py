@@ -16,11 +16,13 @@ from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.ground_truth import (
     NO_GROUND_TRUTH,
     NO_USABLE_BOX,
+    UNUSABLE_POLYGONS,
     UNUSABLE_SPLIT,
     common_scenes,
 )
 from bev.data.checks.tables import NO_BOXES
 from bev.data.checks.tally import Tally
+from bev.data.checks.use import Use
 from bev.data.listed import ListedFrames, SplitFrames
 from bev.data.nuscenes.source import NuScenesConfig
 from bev.data.settings import DataConfig
@@ -66,7 +68,7 @@ def check_config_data(data: DataConfig, config: FileCheckConfig) -> tuple[str, F
     config = replace(config, lidar=config.lidar or data.lidar)
     if isinstance(data.source, NuScenesConfig):
         check = CheckConfig(**asdict(config), cameras=data.camera_names, min_points=data.min_points)
-        return check_data(data.root, data.version, check, data.splits)
+        return check_data(data.root, data.version, check, Use.of(data))
     findings = Findings()
     data = replace(data, adjacent=ALONE, reference="ego")  # settings of the network, not the data
     splits = _read_splits(data, findings)
@@ -80,6 +82,11 @@ def check_config_data(data: DataConfig, config: FileCheckConfig) -> tuple[str, F
             findings.add(NO_GROUND_TRUTH, [f"{name}: {split.tally.frames} samples"])
         elif not split.tally.num_used:
             findings.add(NO_USABLE_BOX, [f"{name}: {split.tally.why_none()}"])
+        if data.polygons.layers:
+            try:
+                data.source.polygons(data, split.frames)
+            except (ConfigError, DataError, OSError) as error:
+                findings.add(UNUSABLE_POLYGONS, [f"{name}: {error}"])
     read = _check_frames(splits, data, config.lidar, findings)
     images, lidar = list(read.images.values()) if config.images else [], list(read.lidar.values())
     check_images(data.root, images, config.decode, config.threads, findings)

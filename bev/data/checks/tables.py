@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bev.data.checks.findings import Findings, Kind
+from bev.data.checks.use import Use
 from bev.data.nuscenes.index import NO_ROW, find
 from bev.data.nuscenes.tables import TABLES, read_table, table_file
 from bev.data.nuscenes.values import (
@@ -56,6 +57,15 @@ CAMERA_MISSING = Kind(
     "Restore the rows, select the cameras in use (--cameras; in training --data.cameras), or train"
     " with --data.missing-cameras skip.",
 )
+CAMERA_SKIPPED = Kind(
+    CAMERA_MISSING.title,
+    "The other cameras of the sample are used (data.missing_cameras skip).",
+    is_error=False,
+)
+NO_CAMERA = Kind(
+    "camera that the data do not have, or sample without any camera in use",
+    "Select the cameras in use (--data.cameras), or restore the rows.",
+)
 NO_BOXES = Kind(
     "sample without boxes",
     "Allowed: the sample is used as background in training; test sets have no boxes at all.",
@@ -63,11 +73,19 @@ NO_BOXES = Kind(
 )
 
 
-def _lidar_row(is_error: bool) -> Kind:
+LIDAR_ROW_MISSING = Kind(
+    "sample without a LIDAR_TOP row",
+    "The ego frame at CAM_FRONT's time is used; turn lidar off (--data.no-lidar).",
+    is_error=False,
+)
+
+
+def _lidar_row(flags: Sequence[str]) -> Kind:
+    """Kind of a missing ``LIDAR_TOP`` row: an error if a setting needs it, by the flag of each."""
+    if not flags:
+        return LIDAR_ROW_MISSING
     return Kind(
-        "sample without a LIDAR_TOP row",
-        "The ego frame at CAM_FRONT's time is used; turn lidar off (--data.no-lidar).",
-        is_error,
+        LIDAR_ROW_MISSING.title, f"Restore the rows, or do without them ({', '.join(flags)})."
     )
 
 
@@ -126,13 +144,16 @@ class Tables:
         return np.isin(modality[self.sensor], modalities)
 
 
-def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
+def check_tables(
+    tables: Tables, cameras: Sequence[str], lidar: bool, use: Use, findings: Findings
+) -> None:
     """Add all faults of the tables to the findings.
 
     Args:
         tables: tables of a version.
         cameras: cameras that every sample must have; empty for all cameras of ``sensor``.
-        lidar: whether every sample must have a ``LIDAR_TOP`` row.
+        lidar: whether every sample must have a ``LIDAR_TOP`` row with a file.
+        use: what a config uses of the data.
         findings: receives the findings.
     """
     for table, columns in tables.columns.items():
@@ -151,7 +172,7 @@ def check_tables(tables: Tables, cameras: Sequence[str], lidar: bool, findings: 
         samples = tables.columns["sample"]["token"]
         bare = ~np.isin(samples, tables.columns["sample_annotation"]["sample_token"])
         findings.add(NO_BOXES, (f"sample {token.decode()}" for token in samples[bare]))
-    _check_rig(tables, cameras, lidar, findings)
+    _check_rig(tables, cameras, lidar, use, findings)
 
 
 def _dangling(tables: Tables, table: str, name: str, read: np.ndarray) -> Iterator[str]:
@@ -205,7 +226,9 @@ def _rows(table: str, columns: Columns, bad: np.ndarray, fields: Sequence[str]) 
         yield f"{table} {columns['token'][row].decode()}: {described(columns, row, fields)}"
 
 
-def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Findings) -> None:
+def _check_rig(
+    tables: Tables, cameras: Sequence[str], lidar: bool, use: Use, findings: Findings
+) -> None:
     """Check that each sample has one key frame of every camera and of the lidar."""
     sensor, data = tables.columns["sensor"], tables.columns["sample_data"]
     foreign = ~np.isin(sensor["modality"], (b"camera", b"lidar", b"radar"))
@@ -228,15 +251,25 @@ def _check_rig(tables: Tables, cameras: Sequence[str], lidar: bool, findings: Fi
         return  # missing key frames may be in rows that could not be read
     of = {name.decode(): count[:, c] for c, name in enumerate(names)}
     none = np.zeros(len(samples), int)
-    is_camera = sensor["modality"] == b"camera"
-    cameras = cameras or sorted({name.decode() for name in sensor["channel"][is_camera]})
+    known = {name.decode() for name in sensor["channel"][sensor["modality"] == b"camera"]}
+    cameras = cameras or sorted(known)
     if len(samples) and not cameras:
         findings.add(CAMERA_MISSING, ["no row of sensor.json has the modality camera"])
-    for camera in cameras:
-        findings.add(CAMERA_MISSING, _lacking(samples, camera, of.get(camera, none)))
+    skip = use.missing_cameras == "skip"
+    present = [of.get(camera, none) for camera in cameras]
+    for camera, counts in zip(cameras, present, strict=True):
+        if skip and camera not in known:
+            findings.add(NO_CAMERA, [f"{camera}: not a camera of sensor.json"])
+        else:
+            kind = CAMERA_SKIPPED if skip else CAMERA_MISSING
+            findings.add(kind, _lacking(samples, camera, counts))
+    if skip and known & set(cameras):
+        findings.add(NO_CAMERA, _lacking(samples, "any camera in use", np.sum(present, axis=0)))
     lidars = of.get("LIDAR_TOP", none)
-    if lidar or lidars.any():
-        findings.add(_lidar_row(is_error=lidar), _lacking(samples, "LIDAR_TOP", lidars))
+    needed = {"--data.no-lidar": lidar, "--data.reference ego": use.lidar_pose}
+    flags = [flag for flag, wanted in needed.items() if wanted]
+    if flags or lidars.any():
+        findings.add(_lidar_row(flags), _lacking(samples, "LIDAR_TOP", lidars))
 
 
 def _lacking(samples: np.ndarray, channel: str, count: np.ndarray) -> list[str]:

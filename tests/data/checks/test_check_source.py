@@ -22,10 +22,12 @@ from bev.data.checks.ground_truth import (
     COMMON_SCENES,
     NO_GROUND_TRUTH,
     NO_USABLE_BOX,
+    UNUSABLE_POLYGONS,
     UNUSABLE_SPLIT,
 )
 from bev.data.checks.source import check_config_data
 from bev.data.frame import Frame
+from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource, SourceConfig
 from bev.errors import DataError
@@ -429,3 +431,10 @@ def test_own_splits_in_use_are_compared_with_the_official_ones(own):
     assert not found(data, images=False).by_kind
     findings = found(replace(data, train_split="mine"), images=False)
     assert findings.by_kind == {COMMON_SCENES: ["mine and mini_val: 1 scenes (scene-0103)"]}
+
+
+def test_polygons_of_the_layers_in_use_are_defined(data):
+    data = replace(data, polygons=PolygonConfig(("stored",)))
+    assert not found(data).by_kind
+    without = ScenesConfig(data.source, ("aisle-1",), ("aisle-4",))
+    assert len(found(replace(data, source=without)).by_kind[UNUSABLE_POLYGONS]) == 2
