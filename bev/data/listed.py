@@ -81,6 +81,25 @@ class ListedSource(FrameSource):
         return frames
 
 
+def check_listable(data: DataConfig) -> None:
+    """Check that settings need nothing that a list of frames does not have.
+
+    Raises:
+        ConfigError: if they require sweeps or the lidar's coordinate frame.
+    """
+    source = type(data.source).__name__
+    if data.adjacent.unit == "sweeps" and data.adjacent.offsets():
+        raise ConfigError(
+            f"{source} has no sweeps between key frames; set data.adjacent.unit to key_frames"
+            " or seconds."
+        )
+    if data.reference != "ego":
+        raise ConfigError(
+            f"{source} provides frames in the ego vehicle's coordinates; set data.reference to"
+            f" ego, not {data.reference}."
+        )
+
+
 class SplitFrames(Sequence[Frame]):
     """Frames of one split or of several, one after another, as their source reads them on access.
 
@@ -141,17 +160,7 @@ class ListedFrames(Frames):
     def __init__(
         self, frames: Sequence[Frame], data: DataConfig, faults: list[str] | None = None
     ) -> None:
-        source = type(data.source).__name__
-        if data.adjacent.unit == "sweeps" and data.adjacent.offsets():
-            raise ConfigError(
-                f"{source} has no sweeps between key frames; set data.adjacent.unit to key_frames"
-                " or seconds."
-            )
-        if data.reference != "ego":
-            raise ConfigError(
-                f"{source} provides frames in the ego vehicle's coordinates; set data.reference to"
-                f" ego, not {data.reference}."
-            )
+        check_listable(data)
         self.data, self.labels, self.cameras = data, data.source.labels, data.camera_names
         listed = self._list(frames, faults)
         if len(listed) < len(frames):

@@ -14,6 +14,7 @@ from opened import index_in_memory, opened
 from own_data import CAMERAS, VERSION, write_own_data
 
 from bev.config import Experiment
+from bev.data.adjacent import AdjacentConfig
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.data.nuscenes import source
@@ -226,6 +227,23 @@ def test_a_source_of_ones_own_is_checked_too(listed):
     for points in ([], [0]):
         (warning,) = warnings(listed(train=[1], val=points))
         assert "No box of split 'val' counts in the metrics: " in warning
+
+
+def test_the_unit_of_times_is_a_warning_without_adjacent_frames(real_like_frame):
+    """Velocities are those of the frames; only adjacent frames use times."""
+    frames = {
+        scene: [
+            replace(real_like_frame, token=f"{scene}-{i}", scene=scene, timestamp=500 * i,
+                    boxes=boxes(1))
+            for i in range(3)
+        ]
+        for scene in ("train", "val")
+    }  # fmt: skip
+    data = DataConfig(source=Listed(**frames))
+    for split, warning in zip(("train", "val"), warnings(data), strict=True):
+        assert warning.startswith(f"split '{split}': times that are no microseconds (key frames")
+    with pytest.raises(DataError, match="^Split 'train' of .*times that are no microseconds"):
+        warnings(replace(data, adjacent=AdjacentConfig(previous=1)))
 
 
 def test_frames_without_counts_need_a_class(listed):

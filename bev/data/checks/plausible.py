@@ -5,7 +5,7 @@ not exceed, and that a wrong unit, layout or convention does.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from bev.data.checks.findings import Findings, Kind
 
 TIME_UNIT = Kind("times that are no microseconds", "Give timestamps in microseconds.")
+TIME_UNIT_UNUSED = replace(TIME_UNIT, is_error=False)
 TIME_STEPS = Kind(
     "key frames more than 20 s apart",
     "Give timestamps in microseconds; frames so far apart are no use as adjacent frames.",
@@ -151,6 +152,12 @@ def implausible(facts: Facts) -> Findings:
     _check_cameras(facts.cameras, findings)
     _check_boxes(facts.boxes, facts.classes, known_unit, findings)
     return findings
+
+
+def without_times(findings: Findings) -> Findings:
+    """The findings for a config that uses no times: their unit is then a warning, no error."""
+    kinds = {TIME_UNIT: TIME_UNIT_UNUSED}
+    return Findings({kinds.get(kind, kind): texts for kind, texts in findings.by_kind.items()})
 
 
 def _check_times(time: np.ndarray, steps: np.ndarray, findings: Findings) -> None:

@@ -20,15 +20,17 @@ from bev.data.checks.ground_truth import (
     UNUSABLE_SPLIT,
     common_scenes,
 )
+from bev.data.checks.plausible import without_times
 from bev.data.checks.tables import NO_BOXES
 from bev.data.checks.tally import Tally
 from bev.data.checks.use import Use
-from bev.data.listed import ListedFrames, SplitFrames
+from bev.data.listed import ListedFrames, ListedSource, SplitFrames, check_listable
 from bev.data.nuscenes.source import NuScenesConfig
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
 
+UNPROVIDED = Kind("setting that the source cannot serve", "A run stops with the same sentence.")
 FAULTY = Kind("frame that cannot be used", "A run stops with the first of these sentences.")
 TOKEN_TWICE = Kind(
     "token of different frames in both splits", "Give every frame a token of its own."
@@ -70,13 +72,13 @@ def check_config_data(data: DataConfig, config: FileCheckConfig) -> tuple[str, F
         check = CheckConfig(**asdict(config), cameras=data.camera_names, min_points=data.min_points)
         return check_data(data.root, data.version, check, Use.of(data))
     findings = Findings()
-    data = replace(data, adjacent=ALONE, reference="ego")  # settings of the network, not the data
     splits = _read_splits(data, findings)
     if all(split in splits for split in data.splits):
         train, val = (set(splits[split].frames.scenes) for split in data.splits)
         common_scenes(data.splits, train & val, findings)
     for name, split in splits.items():
-        for kind, texts in split.doubts.by_kind.items():
+        doubts = split.doubts if data.adjacent.offsets() else without_times(split.doubts)
+        for kind, texts in doubts.by_kind.items():
             findings.add(kind, (f"{name}: {text}" for text in texts))
         if not split.tally.num_boxes:
             findings.add(NO_GROUND_TRUTH, [f"{name}: {split.tally.frames} samples"])
@@ -112,11 +114,17 @@ class _Split(NamedTuple):
 
 def _read_splits(data: DataConfig, findings: Findings) -> dict[str, _Split]:
     """Read the splits in use; faulty frames are left out and reported."""
-    source, splits = data.source.open(data), {}
+    alone = replace(data, adjacent=ALONE, reference="ego")  # frames are checked one by one
+    source, splits = data.source.open(alone), {}
+    if isinstance(source, ListedSource):
+        try:
+            check_listable(data)
+        except ConfigError as error:
+            findings.add(UNPROVIDED, [str(error)])
     faults = source.faults = []
     for name in dict.fromkeys(data.splits):
         try:
-            splits[name] = _read(name, source.frames(name), data, faults)
+            splits[name] = _read(name, source.frames(name), alone, faults)
         except (ConfigError, DataError) as error:
             findings.add(UNUSABLE_SPLIT, [f"{name}: {error}"])
         findings.add(FAULTY, faults)

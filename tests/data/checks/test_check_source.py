@@ -15,6 +15,7 @@ from own_data import CAMERAS, VERSION, write_own_data
 from warehouse import write_warehouse
 
 from bev.config import load_file
+from bev.data.adjacent import AdjacentConfig
 from bev.data.checks import files, plausible, source, tables
 from bev.data.checks.check import FileCheckConfig
 from bev.data.checks.findings import Findings, Kind
@@ -30,7 +31,7 @@ from bev.data.frame import Frame
 from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataConfig
 from bev.data.source import Frames, FrameSource, SourceConfig
-from bev.errors import DataError
+from bev.errors import ConfigError, DataError
 
 EXAMPLE = ROOT / "docs" / "examples" / "warehouse.py"
 IMAGE = Path("train/aisle-1/left_001.jpg")
@@ -160,7 +161,7 @@ CASES = [
     Case(later_frame_with_the_same_images, source.IMAGE_TWICE, "'aisle-1-001' and frame 'aisle-1"),
     Case(outside, source.FAULTY, "Frame 'aisle-1-001' names the file"),
     Case(camera_underground, plausible.CAMERA_HEIGHT, "train: left: -1 m, 4 of 12 calibrations"),
-    Case(in_milliseconds, plausible.TIME_UNIT, "train: key frames are 0.0005 s apart"),
+    Case(in_milliseconds, plausible.TIME_UNIT_UNUSED, "train: key frames are 0.0005 s apart"),
     Case(without_boxes, tables.NO_BOXES, "frame 'aisle-1-003'"),
 ]
 
@@ -176,6 +177,24 @@ def test_damage_is_reported_by_kind_with_the_file_or_the_frame(data, case: Case)
     messages = findings.by_kind[case.kind]
     assert len(messages) == count and all(case.named in text or count > 1 for text in messages)
     assert "\n" not in messages[0]
+
+
+def test_the_unit_of_times_is_an_error_with_adjacent_frames(data):
+    in_milliseconds(data.root)
+    assert not found(data).count(is_error=True)
+    with_times = found(replace(data, adjacent=AdjacentConfig(previous=1)))
+    assert list(with_times.by_kind) == [plausible.TIME_UNIT]
+
+
+def test_settings_that_frames_cannot_serve_are_errors_beside_the_damage(data):
+    missing(data.root)
+    for settings in {"reference": "lidar"}, {"adjacent": AdjacentConfig(1, unit="sweeps")}:
+        refused = replace(data, **settings)
+        findings = found(refused)
+        assert list(findings.by_kind) == [source.UNPROVIDED, files.IMAGE_MISSING]
+        with pytest.raises(ConfigError) as error:
+            refused.source.open(refused).frames("val")
+        assert findings.by_kind[source.UNPROVIDED] == [str(error.value)]
 
 
 def test_an_intact_source_has_no_findings(data):
