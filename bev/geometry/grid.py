@@ -45,7 +45,13 @@ class BevGrid:
                 sound = False
                 continue
             steps = (hi - lo) / step
-            if abs(steps - round(steps)) > 1e-3:
+            if not math.isfinite(steps):
+                yield (
+                    f"BevGrid.{name} = ({lo}, {hi}, {step}) holds more cells than can be counted;"
+                    " choose a smaller range or a larger step."
+                )
+                sound = False
+            elif abs(steps - round(steps)) > 1e-3:
                 yield (
                     f"BevGrid.{name} = ({lo}, {hi}, {step}) holds {steps:.3f} cells; choose a step"
                     " that divides the range."

@@ -71,3 +71,9 @@ def test_centers_lie_in_their_own_cells():
 def test_a_step_that_does_not_fit_is_refused_by_name(axis):
     with pytest.raises(ConfigError, match=r"BevGrid\.y"):
         BevGrid(y=axis)
+
+
+@pytest.mark.parametrize("axis", [(-51.2, 51.2, 1e-310), (-1.7e308, 1.7e308, 1.0)])
+def test_more_cells_than_a_number_holds_are_refused_by_name(axis):
+    with pytest.raises(ConfigError, match=r"^BevGrid\.z = .* holds more cells than can be counted"):
+        BevGrid(z=axis)

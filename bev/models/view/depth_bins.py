@@ -124,7 +124,8 @@ class DepthBins(DepthBinning):
     def clashes(self) -> Iterator[str]:
         """Iterate over sentences about a range that cannot be used."""
         sound = self.step > 0 and math.inf > self.hi > self.lo >= 0
-        if not sound or abs((self.hi - self.lo) / self.step - self.bins) > 1e-3:
+        steps = (self.hi - self.lo) / self.step if sound else math.inf
+        if not math.isfinite(steps) or abs(steps - self.bins) > 1e-3:
             yield (
                 f"Depth bins (lo {self.lo}, hi {self.hi}, step {self.step}) need 0 <= lo < hi and"
                 " a positive step that divides the range."

@@ -82,6 +82,9 @@ def test_depths_outside_the_range_have_no_bin():
         ((-1.0, 9.0, 1.0), "0 <= lo"),
         ((1.0, 9.0, 0.0), "positive step"),
         ((1.0, 9.0, -1.0), "positive step"),
+        ((1.0, 9.0, 1e-310), "step that divides the range"),
+        ((1.0, math.inf, 1.0), "lo < hi"),
+        ((math.nan, 9.0, 1.0), "0 <= lo"),
         ((0.0, 8.0, 1.0, "log"), "cannot begin at lo = 0"),
     ],
 )
