@@ -15,15 +15,15 @@ all faults.
 import math
 import sys
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from types import UnionType
 from typing import Annotated, Any, NamedTuple
 
 from bev.errors import ConfigError, shown
+from bev.hints import UNIONS, type_rule
 
 _gathering: ContextVar[bool] = ContextVar("gathering", default=False)
 
@@ -111,11 +111,14 @@ Widths = Annotated[tuple[Count, ...], Length(least=1)]
 
 
 class Fault(NamedTuple):
-    """Setting that breaks a rule: its dotted name, its value, and what it should be."""
+    """Setting that breaks a rule: its dotted name, its value, what that should be, and whether it
+    is of another type than its field.
+    """
 
     name: str
     value: Any
     rule: str
+    mistyped: bool = False
 
     @property
     def text(self) -> str:
@@ -159,10 +162,24 @@ def check_clashes(config: Any) -> None:
     """Check a settings object by its method ``clashes``, which iterates over sentences.
 
     Raises:
-        ConfigError: with all of these sentences.
+        ConfigError: with all of these sentences; if it fails, with the settings that break a rule.
     """
-    if not _gathering.get() and (clashes := list(config.clashes())):
+    if _gathering.get():
+        return
+    try:
+        clashes = list(config.clashes())
+    except Exception:
+        check_bounds(config)
+        raise
+    if clashes:
         raise ConfigError(" ".join(clashes))
+
+
+def check_types(config: Any) -> None:
+    """Raise ConfigError for fields of another type, for a class that uses them when created."""
+    rules = ((n, type_rule(h, getattr(config, n))) for n, h in _hints(type(config)).items())
+    if found := [Fault(name, getattr(config, name), rule) for name, rule in rules if rule]:
+        raise ConfigError(described(found))
 
 
 def refusals(*checks: Callable[[], object]) -> Iterator[str]:
@@ -181,28 +198,30 @@ def described(found: Sequence[Fault | Clash]) -> str:
     if len(outside) == 1:
         sentences.insert(0, outside[0].text)
     elif outside:
-        each = (f"{name} is {shown(value)} (set it to {rule})" for name, value, rule in outside)
+        each = (f"{one.name} is {shown(one.value)} (set it to {one.rule})" for one in outside)
         sentences.insert(0, f"{len(outside)} settings cannot be used: {'; '.join(each)}.")
     return " ".join(sentences)
 
 
-def faults(config: Any, where: str = "") -> list[Fault | Clash]:
+def faults(config: Any, where: str = "", without: Container[str] = ()) -> list[Fault | Clash]:
     """All faults of a settings object and of the objects in it.
 
-    These include what the method ``clashes`` of an object finds, as far as it comes with settings
-    that are outside their bounds.
+    These include what the method ``clashes`` of an object finds, as far as it comes; it is not
+    called with settings of another type.
 
     Args:
         config: the settings object.
         where: beginning of the names of its fields.
+        without: fields that are left out.
     """
     kind: Any = type(config)
     own = kind.__module__.partition(".")[0] == "bev"
     found: list[Fault | Clash] = []
     for f in fields(config):
         name = f"{where}.{f.name}" if where else f.name
-        found += _faults(_hints(kind)[f.name], getattr(config, f.name), name, own)
-    if hasattr(kind, "clashes"):
+        if f.name not in without:
+            found += _faults(_hints(kind)[f.name], getattr(config, f.name), name, own)
+    if hasattr(kind, "clashes") and not any(getattr(one, "mistyped", False) for one in found):
         with suppress(Exception) if found else nullcontext():
             found.extend(map(Clash, config.clashes()))
     return found
@@ -214,34 +233,33 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _faults(hint: Any, value: Any, name: str, finite: bool) -> list[Fault | Clash]:
-    """Faults of one value.
+    """Faults of a value with an annotation, by the dotted name of its field.
 
-    Args:
-        hint: annotation of the value.
-        value: the value.
-        name: dotted name of the field.
-        finite: whether infinity is refused where the annotation does not decide: it may have a
-            meaning in classes of users.
+    ``finite`` refuses infinity where the annotation does not decide: it may have a meaning in
+    classes of users.
     """
     rules, hint = _rules(hint, value)
-    if is_dataclass(value):
+    if rule := type_rule(hint, value):
+        return [Fault(name, value, rule, mistyped=True)]
+    if is_dataclass(value) and not isinstance(value, type):
         return faults(value, name)
     if isinstance(value, tuple | list):
         return _tuple_faults(rules, hint, tuple(value), name, finite)
-    rule = _number_rule(rules, hint, value, finite)
+    rule = _number_rule(rules, value, finite)
     return [Fault(name, value, rule)] if rule else []
 
 
 def _rules(hint: Any, value: Any) -> tuple[list[Any], Any]:
-    """The rules around a type, and the type without them; for a union the member that is used."""
+    """The rules around a type, and the type without them; of a union the member of the value."""
     rules = []
     while True:
         origin, args = typing.get_origin(hint), typing.get_args(hint)
+        member = next((a for a in args if not type_rule(a, value)), None)
         if origin is Annotated:
             rules += [rule for rule in args[1:] if isinstance(rule, Bound | Ascending | Length)]
             hint = args[0]
-        elif origin in (typing.Union, UnionType) and value is not None:
-            hint = next((a for a in args if a is not type(None)), None)
+        elif origin in UNIONS and member is not None:
+            hint = member
         else:
             return rules, hint
 
@@ -259,24 +277,22 @@ def _tuple_faults(
         found += _faults(kind, value, name, finite)
     plain = all(isinstance(value, int | float | str) for value in values)
     if found and plain:  # one fault with the whole tuple instead of one for each element
-        each = dict.fromkeys(fault.rule for fault in found if isinstance(fault, Fault))
-        return [Fault(name, values, f"numbers that are {', '.join(each)}")]
+        outside = [fault for fault in found if isinstance(fault, Fault)]
+        each = ", ".join(dict.fromkeys(fault.rule for fault in outside))
+        mistyped = any(fault.mistyped for fault in outside)
+        return [Fault(name, values, f"values that are each {each}", mistyped)]
     broken = [] if found else [rule for rule in rules if not rule.accepts(values)]
     return found + [Fault(name, values, str(rule)) for rule in broken]
 
 
-def _number_rule(rules: list[Any], hint: Any, value: Any, finite: bool) -> str:
+def _number_rule(rules: list[Any], value: Any, finite: bool) -> str:
     """The rule that a number breaks; empty for none, and for other values than numbers."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int and not (number and isinstance(value, int)):
-        return "a whole number"
-    if hint is float and not number:
-        return "a number"
-    if not number:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     bounds = [rule for rule in rules if isinstance(rule, Bound)]
     needs = any(bound.finite for bound in bounds) if bounds else finite
     beyond = abs(value) > sys.float_info.max  # infinite, or a whole number that no float can hold
     if value != value or (beyond and (needs or isinstance(value, int))):
-        return " and ".join(filter(None, ("finite", *map(str, bounds)))) if bounds else "finite"
+        kind = "finite" if needs or isinstance(value, int) else ""
+        return " and ".join(filter(None, (kind, *map(str, bounds)))) or "a number"
     return " and ".join(str(bound) for bound in bounds if not bound.accepts(value))

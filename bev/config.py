@@ -21,6 +21,7 @@ from typing import Any
 import tyro
 import yaml
 
+from bev.bounds import check_types
 from bev.calls import Call
 from bev.compatibility import current_flags
 from bev.data.labels import LabelSpace
@@ -67,6 +68,7 @@ class Experiment:
     name: str = "experiment"
 
     def __post_init__(self) -> None:
+        check_types(self)
         for where, name in (("name", self.name), ("train.run_name", self.train.run_name)):
             try:
                 check_inside(name or "-")

@@ -1,15 +1,31 @@
 """Bounds of settings: every rule refuses what is outside, a whole config is checked at once."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import jaxtyping
 import pytest
 
-from bev.bounds import Ascending, Bound, Count, Length, check_bounds, faults, gathered
+from bev.bounds import (
+    Ascending,
+    Bound,
+    Count,
+    Length,
+    check_bounds,
+    check_clashes,
+    faults,
+    gathered,
+)
 from bev.config import Experiment, load_file, shipped_configs
+from bev.data.sampling import SamplingConfig
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError
-from bev.training.settings import TrainConfig
+from bev.geometry.grid import BevGrid
+from bev.training.settings import StageConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,21 @@ class Outer:
     free: float = 0.0
     flag: bool = False
     pairs: tuple[tuple[str, Annotated[float, Bound(least=0)]], ...] = ()
+    names: tuple[str, ...] = ()
+    choice: Literal["a", 1] = "a"
+    place: Path | None = None
+    text: str = ""
+    either: Callable[[], int] | type | partial | None = None
+    anything: Any = None
+    listed: Sequence[int] = ()
 
 
 GOOD = [
     Outer(),
     Outer(Inner((3, 1)), (8, 16), (1.0, 1.0), math.inf, 2, math.inf, True, (("a", 0.0),)),
+    Outer(names=("a",), choice=1, place=Path("a"), either=Inner, anything="a", listed=[1]),
+    Outer(either=partial(Inner), anything=Inner),
+    Outer(either=lambda: 1),
 ]
 
 BAD = {
@@ -56,6 +82,31 @@ BAD = {
     "maybe is a number of 16610 bits": Outer(maybe=10**5000),
     "reach is a number of 16610 bits": Outer(reach=-(10**5000)),
     "pairs is ('a', -1.0)": Outer(pairs=(("a", -1.0),)),
+    "reach is -inf": Outer(reach=-math.inf),
+}
+
+# Values of another type: what is meant.
+MISTYPED = {
+    "pairs is ('a', 1.0); set it to values that are each a tuple of 2 values.": Outer(
+        pairs=("a", 1.0)
+    ),
+    "names is 'CAM'; set it to a tuple, such as ('CAM',).": Outer(names="CAM"),
+    "names is ['CAM']; set it to a tuple.": Outer(names=["CAM"]),
+    "names is ('a', 1); set it to values that are each a string.": Outer(names=("a", 1)),
+    "strides is 8; set it to a tuple, such as (8,).": Outer(strides=8),
+    "band is 1.0; set it to a tuple of 2 values.": Outer(band=1.0),
+    "choice is 'b'; set it to 'a' or 1.": Outer(choice="b"),
+    "choice is True; set it to 'a' or 1.": Outer(choice=True),
+    "flag is 'no'; set it to True or False.": Outer(flag="no"),
+    "flag is 1; set it to True or False.": Outer(flag=1),
+    "place is 'a'; set it to a Path or None.": Outer(place="a"),
+    "text is 1; set it to a string.": Outer(text=1),
+    "inner is None; set it to an Inner.": Outer(inner=None),
+    f"inner is {Inner}; set it to an Inner.": Outer(inner=Inner),
+    "inner is Outer(": Outer(inner=Outer()),
+    "free is None; set it to a number.": Outer(free=None),
+    "maybe is 'a'; set it to a whole number or None.": Outer(maybe="a"),
+    "listed is 1; set it to a Sequence.": Outer(listed=1),
 }
 
 
@@ -68,6 +119,73 @@ def test_values_within_their_bounds_pass(good):
 def test_each_value_outside_is_named(message):
     (fault,) = faults(BAD[message])
     assert fault.text.startswith(f"{message}; set it to ")
+
+
+@pytest.mark.parametrize("message", MISTYPED)
+def test_each_value_of_another_type_is_named_with_what_is_meant(message):
+    (fault,) = faults(MISTYPED[message])
+    assert fault.text.startswith(message) and fault.mistyped
+
+
+@dataclass(frozen=True)
+class Staged:
+    starts: tuple[float, ...] = (0.0,)
+
+    def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self):
+        if self.starts[0] != 0:
+            yield "starts does not begin at 0."
+
+
+def test_clashes_are_not_looked_for_among_values_of_another_type():
+    """Nor does a class that looks for them when it is created end in their error."""
+    with pytest.raises(ConfigError, match=r"^Staged.starts is 5.0; set it to a tuple, such as"):
+        Staged(starts=5.0)
+    with pytest.raises(ConfigError, match=r"^starts does not begin at 0\.$"):
+        Staged(starts=(1.0,))
+    with gathered():
+        wrong = Staged(starts="12")
+    assert [fault.name for fault in faults(wrong)] == ["starts"]
+
+
+@pytest.fixture
+def unchecked_types():
+    """Types of bev's dataclasses as for a user: the tests check them otherwise."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataConfig(cameras="CAM_FRONT"), "data.cameras is 'CAM_FRONT'; set it to a tuple"),
+        (lambda: DataConfig(image_size=256), "data.image_size is 256; set it to a tuple of 2 val"),
+        (lambda: DataConfig(missing_cameras="Skip"), "data.missing_cameras is 'Skip'; set it to '"),
+        (lambda: DataConfig(reference="Lidar"), "data.reference is 'Lidar'; set it to 'ego' or 'l"),
+        (lambda: DataConfig(lidar="no"), "data.lidar is 'no'; set it to True or False."),
+        (lambda: DataConfig(adjacent=None), "data.adjacent is None; set it to an AdjacentConfig."),
+        (lambda: DataConfig(root="here"), "data.root is 'here'; set it to a Path."),
+        (
+            lambda: DataConfig(sampling=SamplingConfig(by="classes")),
+            "data.sampling.by is 'classes'; set it to 'frame' or 'class' or 'weight' or 'scene'.",
+        ),
+        (
+            lambda: DataConfig(sampling=SamplingConfig("weight", (("bus", 2.0)))),
+            "data.sampling.class_weights is ('bus', 2.0); set it to values that are each a tuple",
+        ),
+        (lambda: TrainConfig(stages=StageConfig()), "TrainConfig.stages is StageConfig("),
+        (lambda: BevGrid(x=0.8), "BevGrid.x is 0.8; set it to a tuple of 3 values."),
+        (lambda: Experiment(train=None), "train is None; set it to a TrainConfig."),
+        (lambda: Experiment(name=3), "name is 3; set it to a string."),
+    ],
+)
+def test_a_config_in_python_with_a_value_of_another_type_is_refused(make, message, unchecked_types):
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
 
 
 def test_all_faults_are_in_one_message_unless_gathered():

@@ -36,9 +36,9 @@ def check_settings(config: Experiment, here: bool = False) -> None:
             else too.
         TrainingError: if settings contradict one another, or ask for more than the machine has.
     """
-    lacking = machine_faults(config.train) if here else []
-    errors: list[BevError] = [*map(TrainingError, lacking)]
-    found = faults(config)
+    found, errors = faults(config), list[BevError]()
+    with suppress(Exception) if found else nullcontext():
+        errors.extend(map(TrainingError, machine_faults(config.train) if here else []))
     with suppress(Exception) if found else nullcontext():
         errors.extend(_contradictions(config))
     if found:

@@ -103,6 +103,16 @@ def test_all_settings_outside_their_bounds_are_named_at_once(quick):
         assert fault in str(caught.value)
 
 
+def test_values_of_another_type_are_named_before_the_machine_is_asked(quick):
+    train = replace(quick.train)
+    object.__setattr__(train, "devices", "2")
+    object.__setattr__(train, "strategy", "dppp")
+    with pytest.raises(
+        ConfigError, match=r"^train.devices is '2'; set it to a whole number\. .*'dppp'"
+    ):
+        check_settings(replace(quick, train=train), here=True)
+
+
 def test_what_a_part_refuses_by_itself_is_named_with_the_rest(tmp_path):
     """Each of these is checked by the class of its part, before the whole config exists."""
     refused = {
