@@ -32,7 +32,7 @@ HOMES = {
     "matplotlib": ("bev.visualization", "bev.lab"),
     "timm": ("bev.models.image",),
     "nuscenes": ("bev.data.nuscenes", "bev.evaluation", "bev.lab"),
-    "tyro": ("bev.calls", "bev.config", "bev.cli"),
+    "tyro": ("bev.calls", "bev.config", "bev.options", "bev.cli"),
     "cv2": ("bev.data.images", "bev.training", "bev.visualization", "bev.lab"),
 }
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
+from bev.bounds import Count, Natural
 from bev.errors import ConfigError
+from bev.options import parse, parse_known
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Command:
 
     vary: tuple[str, ...] = ()
     one_at_a_time: bool = False
-    seeds: int = 0
+    seeds: Natural = 0
     base: Path | None = None
     name: str = ""
     runs: Path = Path("runs/ablations")
@@ -49,18 +49,16 @@ class Command:
     print: bool = False
     table_only: bool = False
     resample: Literal["samples", "scenes"] = "samples"
-    replicates: int = 1000
+    replicates: Count = 1000
 
 
 def main(arguments: list[str], prog: str) -> None:
     if arguments[:1] in (["-h"], ["--help"]):
-        tyro.cli(Command, args=arguments, prog=f"{prog} CONFIG|STUDY")
+        parse(Command, arguments, f"{prog} CONFIG|STUDY")
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"Name a config or a study first: {prog} ablations/cameras")
     path, arguments = Path(arguments[0]), arguments[1:]
-    command, overrides = tyro.cli(
-        Command, args=arguments, prog=f"{prog} {path}", return_unknown_args=True
-    )
+    command, overrides = parse_known(Command, arguments, f"{prog} {path}")
 
     from bev.lab.ablation.queue import check_data, gpu_slots, printed, run_all
     from bev.lab.ablation.report import write_report

@@ -12,15 +12,19 @@ bevlab benchmark scoring          # scoring a results file, against the devkit
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
+from bev.bounds import Bound, Count, Length, Natural, NonNegative, Positive
 from bev.config import load_config
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
+from bev.options import parse_subcommand
+
+Batches = Annotated[tuple[Count, ...], Length(least=1)]
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ class Pooling:
     """
 
     out: Path = Path("benchmark")
-    batches: tuple[int, ...] = (1, 4)
-    seconds: float = 20.0
-    memory: float = 12.0
+    batches: Batches = (1, 4)
+    seconds: NonNegative = 20.0
+    memory: Positive = 12.0
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ class Model:
     """
 
     config: tyro.conf.Positional[Path]
-    batch_size: int = 1
+    batch_size: Count = 1
     precision: Literal["auto", "32", "bf16"] = "auto"
-    seconds: float = 30.0
+    seconds: NonNegative = 30.0
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ class Gpu:
 
     config: tyro.conf.Positional[Path] = Path("lss_r50")
     out: Path = Path("benchmark")
-    batches: tuple[int, ...] = (1, 8)
-    seconds: float = 8.0
+    batches: Batches = (1, 8)
+    seconds: NonNegative = 8.0
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,9 @@ class Backbones:
     """
 
     out: Path = Path("benchmark")
-    image_size: tuple[int, int] = (256, 704)
-    images: int = 1
-    seconds: float = 60.0
+    image_size: tuple[Count, Count] = (256, 704)
+    images: Count = 1
+    seconds: NonNegative = 60.0
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,10 @@ class DataIndex:
     """
 
     out: Path = Path("benchmark")
-    scenes: int = 850
-    frames: int = 40
-    boxes: int = 35
-    sweeps: int = 0
+    scenes: Annotated[int, Bound(least=1, most=850)] = 850
+    frames: Count = 40
+    boxes: Natural = 35
+    sweeps: Natural = 0
 
 
 @dataclass(frozen=True)
@@ -138,9 +142,9 @@ class Scoring:
     data: DataChoice = field(default_factory=DataChoice)
     split: str = ""
     out: Path = Path("benchmark")
-    samples: int = 6019
-    boxes: int = 100
-    rounds: int = 3
+    samples: Count = 6019
+    boxes: Count = 100
+    rounds: Count = 3
 
 
 @dataclass(frozen=True)
@@ -163,9 +167,9 @@ class Data:
     config: tyro.conf.Positional[Path] = Path("lss_r50")
     data: DataChoice = field(default_factory=DataChoice)
     out: Path = Path("benchmark")
-    batch_size: int = 0
-    workers: tuple[int, ...] = ()
-    seconds: float = 10.0
+    batch_size: Natural = 0
+    workers: tuple[Annotated[int, Bound(least=0, most=256)], ...] = ()
+    seconds: NonNegative = 10.0
 
 
 def main(arguments: list[str], prog: str) -> None:
@@ -178,7 +182,7 @@ def main(arguments: list[str], prog: str) -> None:
         "data-index": DataIndex,
         "scoring": Scoring,
     }
-    command = tyro.extras.subcommand_cli_from_dict(kinds, args=arguments, prog=prog)
+    command = parse_subcommand(kinds, arguments, prog)
     run: dict[type, Callable[[Any], None]] = {
         Pooling: _pooling,
         Model: _model,

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import tyro
 
+from bev.bounds import Natural, check_bounds
 from bev.cli.check_data import report
 from bev.config import Experiment, load_file
 from bev.data.checks.check import FileCheckConfig
 from bev.data.checks.source import check_config_data
+from bev.options import parse
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,16 @@ class Command:
     """
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")] = Experiment()
-    most: int = 10
+    most: Natural = 10
     all: bool = False
     check: tyro.conf.OmitArgPrefixes[FileCheckConfig] = field(default_factory=FileCheckConfig)
 
 
 def main(arguments: list[str], prog: str) -> None:
     path, arguments = arguments[0], arguments[1:]
-    command = tyro.cli(
-        Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
-    )
+    default = Command(load_file(path))
+    command = parse(Command, arguments, f"{prog} {path}", default, without=["experiment"])
+    check_bounds(command.experiment.data, "data")
     summary, findings = check_config_data(command.experiment.data, command.check)
     if report(summary, findings, 0 if command.all else command.most):
         sys.exit(1)

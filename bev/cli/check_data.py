@@ -13,8 +13,10 @@ from pathlib import Path
 
 import tyro
 
+from bev.bounds import Natural
 from bev.data.checks.check import CheckConfig, check_data, versions_in
 from bev.data.checks.findings import Findings
+from bev.options import parse
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Command:
 
     root: tyro.conf.Positional[Path]
     version: str = ""
-    most: int = 10
+    most: Natural = 10
     all: bool = False
     check: tyro.conf.OmitArgPrefixes[CheckConfig] = field(default_factory=CheckConfig)
 
@@ -44,7 +46,7 @@ def main(arguments: list[str], prog: str) -> None:
 
         check_config.main(arguments, prog)
         return
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = parse(Command, arguments, prog)
     versions: list[str] = [command.version]
     skipped: list[str] = []
     if not command.version:

@@ -3,9 +3,8 @@
 import ast
 from dataclasses import dataclass
 
-import tyro
-
 from bev.config import CONFIGS, shipped_configs
+from bev.options import parse
 
 
 @dataclass(frozen=True)
@@ -14,7 +13,7 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    tyro.cli(Command, args=arguments, prog=prog)
+    parse(Command, arguments, prog)
     names = shipped_configs()
     width = max(map(len, names))
     for name in names:

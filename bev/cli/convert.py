@@ -12,6 +12,7 @@ import tyro
 
 from bev.config import load_file
 from bev.errors import ConfigError
+from bev.options import parse
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = parse(Command, arguments, prog)
 
     from bev.lab.convert.published import FAMILIES, convert, read_published
 

@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from bev.bounds import Natural
+from bev.bounds import Bound, Count, Natural
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_cache import open_index
 from bev.errors import ConfigError, NoGroundTruthError
@@ -16,12 +17,15 @@ from bev.evaluation.nuscenes.official import CountedBoxes, counted_boxes, score
 from bev.evaluation.scores import Scores
 from bev.evaluation.table import Result
 from bev.lab.analysis.displacement import displacement_figures
+from bev.options import parse
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.page import Page, write_page
 from bev.visualization.report.provenance import provenance
 from bev.visualization.report.results import page_of_results
 
 PICTURES = 24  # best samples with pictures, and as many worst ones
+
+Range = Annotated[float, Bound(above=0, finite=False)]  # evaluation range, metres
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,14 @@ class Command:
     source: tyro.conf.Positional[Path]
     split: str = ""
     out: Path | None = None
-    within: float = math.inf
-    displacement: tuple[int, ...] = ()
+    within: Range = math.inf
+    displacement: tuple[Count, ...] = ()
     pictures: Natural = PICTURES
     data: Place = field(default_factory=Place)
 
-    def __post_init__(self) -> None:
-        check_displacement(self.displacement)
-
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = parse(Command, arguments, prog)
     source, data, split = command.source, command.data, command.split
     if not (data.root and data.version and split):
         raise ConfigError(
@@ -87,18 +88,6 @@ def main(arguments: list[str], prog: str) -> None:
         result = with_displacement(result, boxes, index, command.displacement)
     page = begin(folder, source, split, notices, result)
     finish(folder, page_of_results(page, boxes, index, split, command.pictures))
-
-
-def check_displacement(displacement: Sequence[int]) -> None:
-    """Check the numbers of key frames of ``--displacement``.
-
-    Raises:
-        ConfigError: if one is below 1.
-    """
-    if any(back < 1 for back in displacement):
-        raise ConfigError(
-            f"--displacement {displacement}: numbers of key frames must be at least 1."
-        )
 
 
 def with_displacement(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tyro
 
-from bev.bounds import Natural
+from bev.bounds import Count, Natural
 from bev.cli.evaluate_results import (
     PICTURES,
+    Range,
     begin,
-    check_displacement,
     finish,
     with_displacement,
 )
@@ -29,6 +29,7 @@ from bev.evaluation.robustness import Perturbation
 from bev.evaluation.table import Result
 from bev.machine import default_device
 from bev.models import SegmentationHeadConfig
+from bev.options import parse
 from bev.training.checkpoint import home_of, load_checkpoint
 from bev.training.datamodule import make_loader
 from bev.training.settings_check import check_flip_tta
@@ -66,18 +67,15 @@ class Command:
     flip_tta: bool = False
     opencv_figures: bool = False
     blank: bool = False
-    within: float = math.inf
-    displacement: tuple[int, ...] = ()
+    within: Range = math.inf
+    displacement: tuple[Count, ...] = ()
     pictures: Natural = PICTURES
     rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
     data: DataChoice = field(default_factory=DataChoice)
 
-    def __post_init__(self) -> None:
-        check_displacement(self.displacement)
-
 
 def main(arguments: list[str], prog: str) -> None:
-    evaluate(tyro.cli(Command, args=arguments, prog=prog))
+    evaluate(parse(Command, arguments, prog))
 
 
 def evaluate(command: Command) -> Result:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tyro
 
+from bev.options import parse
+
 
 @dataclass(frozen=True)
 class Command:
@@ -24,7 +26,7 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = parse(Command, arguments, prog)
 
     from bev.training.checkpoint import export_weights
 

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from bev.bounds import Bound, Count, Natural
+from bev.options import parse
+
 
 @dataclass(frozen=True)
 class Command:
@@ -15,24 +18,24 @@ class Command:
     """Output folder; must be new or empty."""
     preset: Literal["default", "tiny"] = "default"
     """World size: tiny takes a minute and is for tests; default is large enough to learn from."""
-    scenes: int | None = None
+    scenes: Count | None = None
     """Number of training scenes; defaults to the preset's."""
-    val_scenes: int | None = None
+    val_scenes: Count | None = None
     """Number of held-out scenes; defaults to a seventh of --scenes, or to the preset's."""
-    frames: int | None = None
+    frames: Annotated[int, Bound(least=2)] | None = None
     """Key frames per scene; defaults to the preset's."""
-    seed: int | None = None
+    seed: Natural | None = None
     """Seed of the world; defaults to the preset's."""
     lens: Literal["pinhole", "fisheye"] = "pinhole"
     """Camera rig: the six pinhole cameras of nuScenes, or four fisheye cameras around the car."""
-    workers: int | None = None
+    workers: Count | None = None
     """Number of processes; defaults to all usable CPU cores."""
     stats: bool = False
     """Print statistics on the difficulty of the world."""
 
 
 def main(arguments: list[str], prog: str) -> None:
-    options = tyro.cli(Command, args=arguments, prog=prog)
+    options = parse(Command, arguments, prog)
 
     from bev.lab.synthetic import PRESETS, make_world
 

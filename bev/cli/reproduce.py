@@ -16,6 +16,7 @@ import tyro
 from bev.bounds import check_bounds, gathered
 from bev.config import Experiment, load_file, override
 from bev.errors import ConfigError
+from bev.options import parse_known
 from bev.paths import file_name
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command, overrides = tyro.cli(Command, args=arguments, prog=prog, return_unknown_args=True)
+    command, overrides = parse_known(Command, arguments, prog)
     if (command.weights is None) != command.train:
         raise ConfigError(
             "Give either --weights FILE, a published checkpoint to evaluate, or --train."

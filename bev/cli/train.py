@@ -12,6 +12,7 @@ from bev.bounds import gathered
 from bev.config import Experiment, load_file
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
+from bev.options import parse
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,13 @@ class Command:
 
 def main(arguments: list[str], prog: str) -> None:
     if arguments[:1] in (["-h"], ["--help"]):
-        tyro.cli(Command, args=arguments, prog=f"{prog} CONFIG")
+        parse(Command, arguments, f"{prog} CONFIG")
     if not arguments or arguments[0].startswith("-"):
         raise ConfigError(f"Name a config first, a file or a shipped config: {prog} lss_r50")
     path, arguments = arguments[0], arguments[1:]
     with gathered():  # train() names all faults of the settings at once
-        command = tyro.cli(
-            Command, default=Command(load_file(path)), args=arguments, prog=f"{prog} {path}"
-        )
+        default = Command(load_file(path))
+        command = parse(Command, arguments, f"{prog} {path}", default, without=["experiment"])
     config, resume, notice, last_words = command.experiment, command.resume, "", None
 
     from bev.training.folder import named_folder

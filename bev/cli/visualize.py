@@ -9,10 +9,12 @@ from pathlib import Path
 
 import tyro
 
+from bev.bounds import Natural, NonNegative, Probability
 from bev.config import load_file
 from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataChoice
 from bev.errors import print_warnings
+from bev.options import parse
 from bev.paths import file_name
 
 
@@ -36,15 +38,15 @@ class Command:
     source: tyro.conf.Positional[Path]
     split: str = ""
     out: Path | None = None
-    samples: int = 8
-    score: float = 0.3
+    samples: Natural = 8
+    score: Probability = 0.3
     check: bool = False
-    video: float = 0.0
+    video: NonNegative = 0.0
     data: DataChoice = field(default_factory=DataChoice)
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = parse(Command, arguments, prog)
 
     from tqdm import tqdm
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bev.bounds import Natural, NonNegative, check_bounds
 from bev.data.frame import CameraFrame, Frame
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
@@ -32,8 +33,11 @@ class Perturbation:
     """
 
     without: tuple[str, ...] = ()
-    extrinsic_noise: tuple[float, float] = (0.0, 0.0)
-    noise_seed: int = 0
+    extrinsic_noise: tuple[NonNegative, NonNegative] = (0.0, 0.0)
+    noise_seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
     def __str__(self) -> str:
         """Describe the perturbation in words; empty if there is none."""

@@ -62,7 +62,7 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     assert by_places.findall(out) == by_places.findall(file_out)[:2]
     assert len(by_places.findall(file_out)) == 4
     _, error = call(*file, "1", "0", code=1)
-    assert "--displacement (1, 0): numbers of key frames must be at least 1." in error
+    assert "--displacement is (1, 0); set it to values that are each at least 1." in error
     names = ("metrics_summary.json", "file/metrics_summary.json")
     whole, from_file = (json.loads((tmp_path / name).read_text()) for name in names)
     assert from_file["label_aps"] == whole["label_aps"]

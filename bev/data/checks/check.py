@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bev.bounds import Natural, check_bounds
 from bev.cores import usable_cores
 from bev.data.checks.files import SensorFile, check_images, check_lidar
 from bev.data.checks.findings import Findings
@@ -41,7 +42,10 @@ class FileCheckConfig:
     decode: bool = False
     lidar: bool = False
     sweeps: bool = False
-    workers: int = 0
+    workers: Natural = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
     @property
     def threads(self) -> int:
@@ -60,7 +64,7 @@ class CheckConfig(FileCheckConfig):
     """
 
     cameras: tuple[str, ...] = ()
-    min_points: int = 1
+    min_points: Natural = 1
 
 
 def versions_in(root: Path) -> tuple[list[str], list[str]]:
