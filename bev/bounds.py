@@ -177,7 +177,8 @@ def check_clashes(config: Any) -> None:
 
 def check_types(config: Any) -> None:
     """Raise ConfigError for fields of another type, for a class that uses them when created."""
-    rules = ((n, type_rule(h, getattr(config, n))) for n, h in _hints(type(config)).items())
+    kind: Any = type(config)
+    rules = ((n, type_rule(h, getattr(config, n))) for n, h in _hints(kind).items())
     if found := [Fault(name, getattr(config, name), rule) for name, rule in rules if rule]:
         raise ConfigError(described(found))
 

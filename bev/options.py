@@ -35,7 +35,7 @@ def parse(
         ConfigError: names all options that break a rule of :mod:`bev.bounds`.
         SystemExit: for an unknown or ill-typed option, after a message with similar flags.
     """
-    known = {} if default is None else {"default": default}
+    known: dict[str, Any] = {} if default is None else {"default": default}
     with gathered():
         options: _Options = tyro.cli(kind, args=arguments, prog=prog, **known)
     return _checked(options, without)
