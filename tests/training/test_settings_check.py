@@ -50,7 +50,7 @@ def test_ray_features_are_refused_in_the_lidar_frame(quick):
     for view in (lift, DualViewTransformConfig(lift, z=(-1.0, 3.0, 1.0))):
         rays = replace(quick, model=replace(quick.model, view=view))
         check_settings(rays)
-        with pytest.raises(TrainingError, match="set --data.reference ego"):
+        with pytest.raises(TrainingError, match=r"train in the ego frame \(--data.reference ego\)"):
             check_settings(replace(rays, data=replace(rays.data, reference="lidar")))
 
 
