@@ -158,6 +158,6 @@ def check_flip_tta(reference: Reference, asked: Mapping[str, bool]) -> None:
     flags = [flag for flag, wanted in asked.items() if wanted]
     if reference == "lidar" and flags:
         raise TrainingError(
-            "Flipping a scene negates y, which swaps front and back in the lidar frame; leave it out"
-            f" ({', '.join(flags)}), or train in the ego frame (--data.reference ego)."
+            "Flipping a scene negates y, which swaps front and back in the lidar frame; leave it"
+            f" out ({', '.join(flags)}), or train in the ego frame (--data.reference ego)."
         )
