@@ -24,5 +24,5 @@ def test_flip_tta_by_the_flag_alone_is_refused_in_the_lidar_frame(tmp_path):
     path = tmp_path / "model.safetensors"
     write_weights(path, config.model.build().state_dict(), to_plain(config))
     command = Command(path, flip_tta=True, data=DataChoice(root=tmp_path / "none"))
-    with pytest.raises(TrainingError, match=r"lidar frame; .* leave it out \(--flip-tta\)"):
+    with pytest.raises(TrainingError, match=r"lidar frame; leave it out \(--flip-tta\)"):
         evaluate(command)
