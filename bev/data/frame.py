@@ -79,6 +79,8 @@ class Frame:
         timestamp: microseconds.
         global_from_ego: (4, 4) float64, the reference ego pose.
         num_points: (M,) lidar and radar points in each box; None if unknown.
+        instances: (M,) number of the tracked object of each box, the same in all frames of a scene;
+            None if unknown.
         lidar_path: LIDAR_TOP file (possibly missing on disk), or None without lidar.
         ego_from_lidar: (4, 4) float64; the identity without lidar.
         adjacent: adjacent frames, in the order of ``AdjacentConfig.offsets``.
@@ -91,6 +93,7 @@ class Frame:
     timestamp: int = 0
     global_from_ego: Float[Tensor, "4 4"] = field(default_factory=_identity)
     num_points: Int[Tensor, " M"] | None = None
+    instances: Int[Tensor, " M"] | None = None
     lidar_path: Path | None = None
     ego_from_lidar: Float[Tensor, "4 4"] = field(default_factory=_identity)
     adjacent: tuple[AdjacentFrame, ...] = ()

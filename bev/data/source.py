@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from bev.data.checks.findings import Findings
 from bev.data.checks.tally import Tally
 from bev.data.folds import keep_fraction
-from bev.data.frame import Frame
+from bev.data.frame import AdjacentFrame, Frame
 from bev.data.labels import LabelSpace
 from bev.errors import ConfigError, DataError
 from bev.geometry import Polygons
@@ -98,6 +98,13 @@ class Frames(Sequence[Frame]):
     def annotated(self) -> bool:
         """True if the frames have ground-truth boxes, used or not, or if that is not known."""
         return True
+
+    def sweeps(self, item: int) -> Sequence[AdjacentFrame]:
+        """Images between a key frame and the next one of its scene, in order of time.
+
+        Empty if there are none, as by default, and for the last key frame of a scene.
+        """
+        return ()
 
     def played(self, item: int, rate: float) -> Frame:
         """Read a key frame as if its scene were played back at another rate.

@@ -1,41 +1,31 @@
-"""Bird's-eye view of boxes and points: x (forward) points up, y (left) points left.
+"""Bird's-eye view of boxes, maps and points: x (forward) points up, y (left) points left.
 
-Pictures are drawn at twice their size and reduced, for clean thin slanted lines.
+The same drawing is rendered as pixels (:func:`draw_bev`) or as a vector graphic
+(:func:`bev_figure`), see ``bev.visualization.surfaces``.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from bev.data.labels import UNNAMED, LabelSpace
-from bev.geometry import Boxes3D
-from bev.visualization.canvas import (
-    BITS,
-    dashes,
-    draw_segments,
-    draw_text,
-    fill_polygon,
-    fixed_point,
-)
-from bev.visualization.colors import (
-    EGO,
-    FAINT_TEXT,
-    GRID,
-    GROUND_TRUTH,
-    LIDAR,
-    PANEL,
-    Color,
-    class_color,
-)
-from bev.visualization.segmentation import SegmentationMaps, draw_segmentation
+from bev.geometry import BevGrid, Boxes3D
+from bev.visualization.canvas import dashes
+from bev.visualization.colors import DARK, Color, Theme, class_color
+from bev.visualization.segmentation import SegmentationMaps, draw_cells, draw_segmentation
+from bev.visualization.surfaces.base import Surface
+from bev.visualization.surfaces.raster import RasterSurface
+from bev.visualization.tracks import Track
 
-_FINE = 2  # drawing scale before reduction
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _MOVING = 0.5  # m/s, minimum speed of boxes with an arrow
 # The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres.
 _EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
@@ -65,6 +55,18 @@ class BevView:
         return self.pixels / 2 - scale * points[..., 1::-1]
 
 
+class CellColors(NamedTuple):
+    """Colours of the cells of a BEV grid.
+
+    Attributes:
+        grid: the grid, in the ego frame.
+        colors: (Y, X, 4) red, green, blue and opacity, 0-255.
+    """
+
+    grid: BevGrid
+    colors: UInt8[np.ndarray, "Y X 4"]
+
+
 def draw_bev(
     view: BevView = BevView(),
     *,
@@ -73,86 +75,120 @@ def draw_bev(
     lidar: Float[Tensor, "P 3"] | None = None,
     lidar_colors: np.ndarray | None = None,
     segmentation: Sequence[SegmentationMaps] = (),
+    cells: CellColors | None = None,
+    tracks: Sequence[Track] = (),
+    scores: bool = False,
     space: LabelSpace = UNNAMED,
-) -> np.ndarray:
+    theme: Theme = DARK,
+) -> UInt8[np.ndarray, "H W 3"]:
     """Draw a scene from above.
 
     Args:
         view: size and reach of the picture.
-        gt_boxes: ground-truth boxes in the ego frame, drawn as thin white dashed outlines with a
-            tick at the front.
+        gt_boxes: ground-truth boxes in the ego frame, drawn as thin dashed outlines with a tick at
+            the front.
         predictions: predicted boxes in the ego frame, drawn as filled outlines in the class colours
             with a strong front edge. The arrow of a moving box ends at its position in one second,
             for both kinds of boxes.
         lidar: points in the ego frame, metres.
         lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
         segmentation: maps drawn below everything else: predicted cells are tinted, and ground truth
-            has a thin white border.
+            has a thin border.
+        cells: coloured cells, below the maps.
+        tracks: past positions, drawn as thin lines in the colour of the class.
+        scores: whether to write the score beside each predicted box.
         space: label space with the colours of the classes.
+        theme: colours of everything else.
 
     Returns:
         (pixels, pixels, 3) uint8 RGB.
     """
-    fine = BevView(view.pixels * _FINE, view.reach)
-    image = np.full((fine.pixels, fine.pixels, 3), PANEL, np.uint8)
+    surface = RasterSurface(view.pixels, theme.panel)
+    _draw(
+        surface, view, gt_boxes, predictions, lidar, lidar_colors, segmentation, cells, tracks,
+        scores, space, theme,
+    )  # fmt: skip
+    return surface.picture()
+
+
+def bev_figure(view: BevView = BevView(), **drawn: Any) -> "Figure":
+    """Draw a scene from above as a figure of matplotlib, which can be saved as SVG or PDF.
+
+    The figure has the geometry of the pixels of :func:`draw_bev`.
+
+    Args:
+        view: size and reach of the picture; 100 pixels are one inch.
+        drawn: further arguments of :func:`draw_bev`.
+    """
+    from bev.visualization.surfaces.vector import VectorSurface
+
+    theme = drawn.get("theme", DARK)
+    surface = VectorSurface(view.pixels, theme.panel)
+    defaults = {
+        "gt_boxes": None, "predictions": None, "lidar": None, "lidar_colors": None,
+        "segmentation": (), "cells": None, "tracks": (), "scores": False, "space": UNNAMED,
+        "theme": DARK,
+    }  # fmt: skip
+    _draw(surface, view, **(defaults | drawn))
+    return surface.figure
+
+
+def _draw(
+    surface: Surface,
+    view: BevView,
+    gt_boxes: Boxes3D | None,
+    predictions: Boxes3D | None,
+    lidar: Float[Tensor, "P 3"] | None,
+    lidar_colors: np.ndarray | None,
+    segmentation: Sequence[SegmentationMaps],
+    cells: CellColors | None,
+    tracks: Sequence[Track],
+    scores: bool,
+    space: LabelSpace,
+    theme: Theme,
+) -> None:
+    if cells is not None:
+        draw_cells(surface, cells.colors, cells.grid, view.locate)
     for maps in segmentation:
-        draw_segmentation(image, maps, fine.locate)
+        draw_segmentation(surface, maps, view.locate, theme.ground_truth)
     rings = [r for r in (10, 20, 30, 40, 50) if r < view.reach]
+    scale = view.pixels / (2 * view.reach)
     for ring in rings:
-        _circle(image, fine, ring)
+        surface.circle(view.locate(np.zeros(2)), ring * scale, theme.grid, 1)
     for end in ((1, 0), (0, 1)):
-        line = fine.locate(np.array([np.negative(end), end]) * view.reach)
-        draw_segments(image, line[None], GRID, 1)
+        line = view.locate(np.array([np.negative(end), end]) * view.reach)
+        surface.lines(line[None], theme.grid, 0.5)
     if lidar is not None and len(lidar):
-        _scatter(image, fine, lidar.numpy(), lidar_colors)
-    _draw_ego(image, fine)
+        colors = np.array(theme.lidar, np.uint8) if lidar_colors is None else lidar_colors
+        surface.dots(view.locate(lidar.numpy()), np.broadcast_to(colors, (len(lidar), 3)))
+    surface.fill(view.locate(np.array(_EGO_OUTLINE)), theme.ego)
+    surface.fill(view.locate(np.array(_EGO_WINDOW)), theme.grid)
+    for track in tracks:
+        points = view.locate(track.points.numpy())
+        color = class_color(space, track.label)
+        surface.lines(np.stack([points[:-1], points[1:]], axis=1), color, 1)
     moving = False
-    for boxes, color in ((gt_boxes, GROUND_TRUTH), (predictions, None)):
+    for boxes, fixed in ((gt_boxes, theme.ground_truth), (predictions, None)):
         if boxes is not None:
-            moving |= _draw_outlines(image, fine, boxes.to("cpu"), color, space)
-    picture: np.ndarray = cv2.resize(
-        image, (view.pixels, view.pixels), interpolation=cv2.INTER_AREA
-    )
+            moving |= _draw_outlines(surface, view, boxes.to("cpu"), fixed, space)
+    if predictions is not None and scores:
+        _write_scores(surface, view, predictions.to("cpu"), theme)
     if moving:
         at = (12.0, view.pixels - 12.0)
-        draw_text(picture, "arrows: motion within 1 s", at, 11, FAINT_TEXT)
+        surface.text("arrows: motion within 1 s", at, 11, theme.faint_text, plate=theme.panel)
     for ring in rings:
         angle = math.radians(-45)
-        x, y = view.locate(np.array([ring * math.cos(angle), ring * math.sin(angle)]))
-        draw_text(picture, f"{ring} m", (x, y), 10, FAINT_TEXT, anchor="mm", plate=PANEL)
-    return picture
-
-
-def _circle(image: np.ndarray, view: BevView, radius: float) -> None:
-    center = fixed_point(view.locate(np.zeros(2))).tolist()
-    pixels = round(radius * view.pixels / (2 * view.reach) * (1 << BITS))
-    cv2.circle(image, center, pixels, GRID, _FINE, cv2.LINE_AA, BITS)
-
-
-def _scatter(
-    image: np.ndarray, view: BevView, points: np.ndarray, colors: np.ndarray | None
-) -> None:
-    pixels = np.floor(view.locate(points)).astype(int)
-    colors = np.broadcast_to(LIDAR if colors is None else colors, (len(points), 3))
-    for dx in range(_FINE):
-        for dy in range(_FINE):
-            x, y = pixels[:, 0] + dx, pixels[:, 1] + dy
-            seen = (x >= 0) & (y >= 0) & (x < view.pixels) & (y < view.pixels)
-            image[y[seen], x[seen]] = colors[seen]
-
-
-def _draw_ego(image: np.ndarray, view: BevView) -> None:
-    fill_polygon(image, view.locate(np.array(_EGO_OUTLINE)), EGO)
-    fill_polygon(image, view.locate(np.array(_EGO_WINDOW)), GRID)
+        x, y = view.locate(np.array([ring * math.cos(angle), ring * math.sin(angle)])).tolist()
+        surface.text(f"{ring} m", (x, y), 10, theme.faint_text, "mm", theme.panel)
 
 
 def _draw_outlines(
-    image: np.ndarray, view: BevView, boxes: Boxes3D, fixed: Color | None, space: LabelSpace
+    surface: Surface, view: BevView, boxes: Boxes3D, fixed: Color | None, space: LabelSpace
 ) -> bool:
     """Draw outlines of boxes, lowest score first; returns whether any box moves.
 
     Args:
-        image: picture to draw into.
+        surface: surface to draw on.
         view: view of the picture.
         boxes: boxes in the ego frame.
         fixed: colour of all boxes, in the style of ground truth; None for the style of predictions.
@@ -167,25 +203,33 @@ def _draw_outlines(
         center, nose = outline.mean(axis=0), outline[:2].mean(axis=0)
         edges = np.stack([outline, np.roll(outline, -1, axis=0)], axis=1)
         if fixed:
-            draw_segments(image, dashes(edges, 5 * _FINE / 2, 3 * _FINE / 2), color, _FINE)
-            draw_segments(image, np.array([[center, nose]]), color, _FINE)
+            surface.lines(dashes(edges, 2.5, 1.5), color, 1)
+            surface.lines(np.array([[center, nose]]), color, 1)
         else:
-            fill_polygon(image, outline, color, 0.30)
-            small = np.linalg.norm(outline[0] - outline[2]) < 14 * _FINE
-            draw_segments(image, edges, color, _FINE if small else 2 * _FINE - 1)
-            draw_segments(image, edges[:1], color, _FINE if small else 4 * _FINE - 1)
+            surface.fill(outline, color, 0.30)
+            small = np.linalg.norm(outline[0] - outline[2]) < 14
+            surface.lines(edges, color, 1 if small else 1.5)
+            surface.lines(edges[:1], color, 1 if small else 3.5)
         if moving[index]:
             middle = footprints[index].mean(axis=0)
             tip = view.locate(middle + velocity[index])
-            _arrow(image, center, tip, color)
+            _arrow(surface, center, tip, color)
     return bool(moving.any())
 
 
-def _arrow(image: np.ndarray, start: np.ndarray, tip: np.ndarray, color: Color) -> None:
+def _write_scores(surface: Surface, view: BevView, boxes: Boxes3D, theme: Theme) -> None:
+    for outline, score in zip(boxes.footprint().numpy(), boxes.score.tolist(), strict=True):
+        pixels = view.locate(outline)
+        if (pixels >= 0).all() and (pixels < view.pixels).all():
+            at = (float(pixels[:, 0].max()) + 3, float(pixels[:, 1].mean()) + 3)
+            surface.text(f"{score:.2f}".lstrip("0"), at, 9, theme.text)
+
+
+def _arrow(surface: Surface, start: np.ndarray, tip: np.ndarray, color: Color) -> None:
     length = float(np.linalg.norm(tip - start))
     along = (tip - start) / length
     across = np.array([-along[1], along[0]])
-    size = min(5.0 * _FINE, 0.7 * length)
-    draw_segments(image, np.array([[start, tip - along * size * 0.8]]), color, _FINE)
+    size = min(5.0, 0.7 * length)
+    surface.lines(np.array([[start, tip - along * size * 0.8]]), color, 1)
     barbs = tip - along * size + np.outer([0.42, -0.42], across * size)
-    fill_polygon(image, np.array([tip, *barbs]), color)
+    surface.fill(np.array([tip, *barbs]), color)

@@ -1,6 +1,6 @@
 """Boxes and points in camera images.
 
-Ground-truth boxes have thin white dashed lines and a cross on the front; predicted boxes have
+Ground-truth boxes have thin dashed lines and a cross on the front; predicted boxes have
 strong lines in the class colour and a filled front. Far boxes are drawn first.
 """
 
@@ -15,7 +15,7 @@ from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.canvas import draw_dots, draw_segments, draw_text, fill_polygon
 from bev.visualization.clipping import NEAR
-from bev.visualization.colors import GROUND_TRUTH, class_color, class_name
+from bev.visualization.colors import DARK, Theme, class_color, class_name
 from bev.visualization.sight import sight_of
 
 # Edges of a box as pairs of corners (see Boxes3D.corners), and the diagonals of its front face.
@@ -23,7 +23,6 @@ EDGES = np.array(
     [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
 )
 FRONT_CROSS = np.array([(0, 2), (1, 3)])
-_SHADOW = (12, 14, 18)
 # Minimum extent of a box in the image for the cross of ground truth, and for thick lines; pixels.
 _CROSS_FROM, _THICK_FROM = 36, 48
 
@@ -62,6 +61,7 @@ def draw_boxes(
     thickness: int = 2,
     space: LabelSpace = UNNAMED,
     global_from_ego: Float[Tensor, "4 4"] | None = None,
+    theme: Theme = DARK,
 ) -> None:
     """Draw boxes in place; edges are clipped to the field of view and to the image.
 
@@ -69,18 +69,19 @@ def draw_boxes(
         image: (H, W, 3) uint8 RGB.
         camera: camera of the image (no batch dimensions).
         boxes: boxes in the ego frame.
-        ground_truth: whether to draw in the style of ground truth (thin, white, dashed, crossed
-            front).
+        ground_truth: whether to draw in the style of ground truth (thin, dashed, crossed front).
         labels: whether to write class and score above each box.
         thickness: line width of predictions, pixels; small boxes have lines of one pixel.
         space: names and colours of the classes.
         global_from_ego: reference ego pose, see ``upright_corners``.
+        theme: colours of ground truth and of the borders of lines.
     """
     corners = upright_corners(boxes, global_from_ego)
     in_camera = apply_transform(inverse_rigid(camera.ego_from_camera.double()), corners).numpy()
     height, width = image.shape[:2]
     sight = sight_of(camera, (height, width))
-    for index in np.argsort(-sight.depth(in_camera).mean(axis=1)):
+    order = np.argsort(-sight.depth(in_camera).mean(axis=1))
+    for index in order[sight.may_show(in_camera)[order]]:
         box, color = in_camera[index], class_color(space, int(boxes.label[index]))
         edges = sight.lines(box[EDGES])
         if not len(edges):
@@ -90,18 +91,18 @@ def draw_boxes(
             lines = sight.dashed(box[EDGES], dash=4.0, gap=3.0)
             if extent >= _CROSS_FROM:
                 lines = np.concatenate([lines, sight.lines(box[FRONT_CROSS])])
-            draw_segments(image, edges, _SHADOW, 1)
-            draw_segments(image, lines, GROUND_TRUTH, 1)
+            draw_segments(image, edges, theme.halo, 1)
+            draw_segments(image, lines, theme.ground_truth, 1)
         else:
             fill_polygon(image, sight.face(box[:4]), color, 0.42, convex=sight.convex)
             line_width = thickness if extent >= _THICK_FROM else 1
-            draw_segments(image, edges, _SHADOW, line_width + 1)
+            draw_segments(image, edges, theme.halo, line_width + 1)
             draw_segments(image, edges, color, line_width)
         if labels:
             name = class_name(space, int(boxes.label[index]))
             text = name if ground_truth else f"{name} {float(boxes.score[index]):.2f}"
             top = edges.reshape(-1, 2)[edges.reshape(-1, 2)[:, 1].argmin()]
-            draw_text(image, text, (top[0], top[1] - 6), 10, color, anchor="ms", plate=_SHADOW)
+            draw_text(image, text, (top[0], top[1] - 6), 10, color, anchor="ms", plate=theme.halo)
 
 
 def draw_points(

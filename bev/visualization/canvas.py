@@ -59,24 +59,25 @@ def draw_segments(
         color: RGB.
         thickness: line width, pixels.
     """
-    for start, end in fixed_point(segments).reshape(-1, 2, 2).tolist():
-        cv2.line(image, start, end, color, thickness, cv2.LINE_AA, BITS)
+    lines = list(fixed_point(segments).reshape(-1, 2, 2))
+    cv2.polylines(image, lines, False, color, thickness, cv2.LINE_AA, BITS)
 
 
 def dashes(segments: np.ndarray, dash: float = 5.0, gap: float = 4.0) -> np.ndarray:
     """Cut segments (S, 2, 2) into dashes (D, 2, 2); lengths in pixels."""
-    pieces = []
-    for start, end in np.asarray(segments, dtype=np.float64).reshape(-1, 2, 2):
-        length = float(np.linalg.norm(end - start))
-        if length == 0:
-            continue
-        # Dashes at both ends keep corners closed.
-        count = max(1, round((length - dash) / (dash + gap)))
-        step = max(length - dash, 0.0) / count
-        at = np.arange(count + 1) * step
-        spans = np.stack([at, np.minimum(at + dash, length)], axis=-1) / length
-        pieces.append(start + spans[..., None] * (end - start))
-    return np.concatenate(pieces) if pieces else np.zeros((0, 2, 2))
+    segments = np.asarray(segments, dtype=np.float64).reshape(-1, 2, 2)
+    lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
+    segments, lengths = segments[lengths > 0], lengths[lengths > 0]
+    # Dashes at both ends keep corners closed.
+    counts = np.maximum(np.round((lengths - dash) / (dash + gap)).astype(int), 1)
+    steps = np.maximum(lengths - dash, 0.0) / counts
+    owner = np.repeat(np.arange(len(segments)), counts + 1)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts + 1) - counts - 1, counts + 1)
+    begin = number * steps[owner]
+    finish = np.minimum(begin + dash, lengths[owner])
+    shares = np.stack([begin, finish], axis=1) / lengths[owner, None]
+    start, along = segments[owner, :1], segments[owner, 1:] - segments[owner, :1]
+    return start + shares[..., None] * along
 
 
 def fill_polygon(

@@ -19,7 +19,7 @@ from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.bev_view import BevView, draw_bev
 from bev.visualization.camera_view import depth_colors, draw_boxes, draw_points, scaled_camera
 from bev.visualization.canvas import draw_segments
-from bev.visualization.colors import BACKGROUND, Color
+from bev.visualization.colors import DARK, Color, Theme
 from bev.visualization.composition import (
     camera_tile,
     draw_depth_scale,
@@ -44,6 +44,7 @@ def draw_check(
     views: Views | None = None,
     *,
     camera_width: int = 480,
+    theme: Theme = DARK,
 ) -> np.ndarray:
     """Draw lidar points, coloured by depth, and annotated boxes in all images and in the BEV.
 
@@ -56,6 +57,7 @@ def draw_check(
         views: the network's views of this frame alone, to draw each below its image, in which its
             border is drawn, and the horizon.
         camera_width: width of each camera image, pixels.
+        theme: colours of everything but photographs and points.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -72,33 +74,34 @@ def draw_check(
     below = (round(camera_width * shape[0] / shape[1]), camera_width) if shape else (0, 0)
     height = above[0] + (GAP + below[0] if shape else 0)
     layout = sheet_layout([c.name for c in frame.cameras], height / camera_width, camera_width)
-    sheet = np.full((*layout.size, 3), BACKGROUND, np.uint8)
+    sheet = np.full((*layout.size, 3), theme.background, np.uint8)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, above)
         entry = scaled_camera(camera, (tile.shape[0], tile.shape[1]))
-        _draw(tile, entry, lidar, gt_boxes, pose)
+        _draw(tile, entry, lidar, gt_boxes, pose, theme)
         if views is not None:
             given, seen = _network_view(views, index, below)
-            _draw(given, seen, lidar, gt_boxes, pose)
+            _draw(given, seen, lidar, gt_boxes, pose, theme)
             for picture, drawn in ((tile, entry), (given, seen)):
                 size = (picture.shape[0], picture.shape[1])
                 draw_segments(picture, horizon_lines(drawn, size), _HORIZON)
             border = entry.image_from_original @ torch.linalg.inv(seen.image_from_original)
             draw_segments(tile, _outline(border, below), _CROP)
-            tile = _stacked(tile, given, layout.tile)
-        place_tile(sheet, layout, index, tile, camera.name)
+            tile = stacked(tile, given, layout.tile, theme)
+        place_tile(sheet, layout, index, tile, camera.name, theme)
     distance = lidar[:, :2].norm(dim=1).numpy()
     colors = depth_colors(distance, _FARTHEST)
     view = BevView(layout.bev_pixels)
-    place_bev(sheet, layout, draw_bev(view, gt_boxes=gt_boxes, lidar=lidar, lidar_colors=colors))
+    bev = draw_bev(view, gt_boxes=gt_boxes, lidar=lidar, lidar_colors=colors, theme=theme)
+    place_bev(sheet, layout, bev)
     points = f"{len(lidar)} lidar points" if has_lidar else "no LIDAR_TOP"
     note = f"{points} · {len(gt_boxes)} annotated boxes"
     if shape:
         note += f" · below each image the network's {shape[1]}x{shape[0]}, and the horizon"
-    draw_header(sheet, layout, frame, "Calibration check", note)
+    draw_header(sheet, layout, frame, "Calibration check", note, theme)
     if has_lidar:
         bar = depth_colors(np.linspace(0, _FARTHEST, 220), _FARTHEST)
-        draw_depth_scale(sheet, layout, bar, _FARTHEST)
+        draw_depth_scale(sheet, layout, bar, _FARTHEST, theme)
     return sheet
 
 
@@ -119,9 +122,10 @@ def _draw(
     lidar: Float[Tensor, "P 3"],
     boxes: Boxes3D,
     pose: Float[Tensor, "4 4"],
+    theme: Theme,
 ) -> None:
     draw_points(image, camera, lidar, _FARTHEST)
-    draw_boxes(image, camera, boxes, ground_truth=True, global_from_ego=pose)
+    draw_boxes(image, camera, boxes, ground_truth=True, global_from_ego=pose, theme=theme)
 
 
 def _network_view(views: Views, index: int, size: tuple[int, int]) -> tuple[np.ndarray, Cameras]:
@@ -144,9 +148,11 @@ def _outline(matrix: Float[Tensor, "3 3"], size: tuple[int, int]) -> np.ndarray:
     return np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
 
 
-def _stacked(above: np.ndarray, below: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def stacked(
+    above: np.ndarray, below: np.ndarray, size: tuple[int, int], theme: Theme
+) -> np.ndarray:
     """One picture above the other at the bottom, both centred, on a tile of (height, width)."""
-    tile = np.full((*size, 3), BACKGROUND, np.uint8)
+    tile = np.full((*size, 3), theme.background, np.uint8)
     for picture, top in ((above, 0), (below, size[0] - below.shape[0])):
         left = (size[1] - picture.shape[1]) // 2
         tile[top : top + picture.shape[0], left : left + picture.shape[1]] = picture

@@ -42,15 +42,15 @@ def view_planes(
 def clip_segments(segments: np.ndarray, planes: np.ndarray) -> np.ndarray:
     """Clip segments (S, 2, 3) to all half-spaces; returns (S', 2, 3)."""
     segments = np.asarray(segments, dtype=np.float64).reshape(-1, 2, 3)
-    start, end = np.zeros(len(segments)), np.ones(len(segments))
-    for *normal, offset in planes:
-        first, second = (segments @ np.array(normal) - offset).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crossing = first / (first - second)
-        start = np.where(first < 0, np.maximum(start, crossing), start)
-        end = np.where(second < 0, np.minimum(end, crossing), end)
-        end = np.where((first < 0) & (second < 0), -1.0, end)
-    visible = end > start
+    first, second = np.moveaxis(segments @ planes[:, :3].T - planes[:, 3], 1, 0)
+    before, after = first < 0, second < 0
+    if not (before.any() or after.any()):
+        return segments
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = first / (first - second)
+    start = np.where(before, crossing, 0.0).max(axis=1)
+    end = np.where(after, crossing, 1.0).min(axis=1)
+    visible = (end > start) & ~(before & after).any(axis=1)
     along = np.stack([start, end], axis=-1)[visible, :, None]
     segments = segments[visible]
     return segments[:, :1] + along * (segments[:, 1:] - segments[:, :1])

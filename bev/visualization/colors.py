@@ -1,26 +1,73 @@
-"""Colours of all pictures, RGB.
+"""Themes of pictures, and the colours of classes and layers; RGB.
 
-Classes and layers have the colours of their label space, or else those of a palette whose colours
-are distinguishable on dark ground and on photographs.
+Classes and layers have the colours of their label space, or else those of a palette. The colours of
+the palette differ from one another, from both themes' panels and from the lines of ground truth for
+readers with any kind of colour blindness; tests/visualization/test_colors.py measures it.
 """
+
+from dataclasses import dataclass
+from typing import Literal
 
 from bev.data.labels import LabelSpace
 
 Color = tuple[int, int, int]
 
-PALETTE: tuple[Color, ...] = (
-    (255, 158, 27), (56, 189, 248), (163, 230, 53), (255, 111, 186), (250, 224, 80),
-    (198, 120, 255), (45, 212, 170), (255, 92, 77), (148, 163, 184), (214, 158, 96),
-)  # fmt: skip
 
-BACKGROUND: Color = (17, 20, 26)
-PANEL: Color = (24, 28, 36)
-GRID: Color = (58, 66, 80)
-TEXT: Color = (226, 232, 240)
-FAINT_TEXT: Color = (140, 150, 166)
-GROUND_TRUTH: Color = (255, 255, 255)
-LIDAR: Color = (96, 112, 136)
-EGO: Color = (203, 213, 225)
+@dataclass(frozen=True)
+class Theme:
+    """Colours of everything in a picture but classes, layers and photographs.
+
+    Attributes:
+        background: ground of the sheet.
+        panel: ground of the BEV and of maps.
+        grid: range rings and axes.
+        text, faint_text: main and secondary text.
+        ground_truth: lines of ground truth.
+        halo: border of lines on photographs, which contrasts with ``ground_truth``.
+        lidar: lidar points in the BEV.
+        ego: the ego vehicle.
+    """
+
+    background: Color
+    panel: Color
+    grid: Color
+    text: Color
+    faint_text: Color
+    ground_truth: Color
+    halo: Color
+    lidar: Color
+    ego: Color
+
+
+DARK = Theme(
+    background=(17, 20, 26),
+    panel=(24, 28, 36),
+    grid=(58, 66, 80),
+    text=(226, 232, 240),
+    faint_text=(140, 150, 166),
+    ground_truth=(255, 255, 255),
+    halo=(12, 14, 18),
+    lidar=(96, 112, 136),
+    ego=(203, 213, 225),
+)
+LIGHT = Theme(
+    background=(255, 255, 255),
+    panel=(247, 248, 250),
+    grid=(208, 213, 221),
+    text=(24, 28, 36),
+    faint_text=(92, 101, 116),
+    ground_truth=(0, 0, 0),
+    halo=(255, 255, 255),
+    lidar=(168, 176, 190),
+    ego=(71, 80, 96),
+)
+ThemeName = Literal["dark", "light"]
+THEMES: dict[ThemeName, Theme] = {"dark": DARK, "light": LIGHT}
+
+PALETTE: tuple[Color, ...] = (
+    (215, 140, 49), (66, 150, 246), (186, 221, 3), (254, 63, 139), (110, 212, 186),
+    (114, 76, 238), (214, 204, 140), (216, 15, 20), (144, 153, 168), (142, 104, 78),
+)  # fmt: skip
 
 
 def class_color(space: LabelSpace, label: int) -> Color:

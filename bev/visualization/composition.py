@@ -7,15 +7,15 @@ import numpy as np
 
 from bev.data.frame import Frame
 from bev.visualization.canvas import dashes, draw_segments, draw_text, load_image, text_size
-from bev.visualization.colors import BACKGROUND, FAINT_TEXT, GROUND_TRUTH, TEXT, Color
+from bev.visualization.colors import DARK, Color, Theme
 from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
 
-def start_sheet(frame: Frame, camera_width: int) -> tuple[Layout, np.ndarray]:
+def start_sheet(frame: Frame, camera_width: int, theme: Theme = DARK) -> tuple[Layout, np.ndarray]:
     """Create the layout for the cameras of a frame, and an empty sheet."""
     height, width = tile_size(frame, camera_width)
     layout = sheet_layout([c.name for c in frame.cameras], height / width, camera_width)
-    return layout, np.full((*layout.size, 3), BACKGROUND, np.uint8)
+    return layout, np.full((*layout.size, 3), theme.background, np.uint8)
 
 
 def tile_size(frame: Frame, width: int) -> tuple[int, int]:
@@ -40,10 +40,17 @@ def camera_tile(
     return cv2.resize(image, (width, height), interpolation=method)
 
 
-def place_tile(sheet: np.ndarray, layout: Layout, index: int, tile: np.ndarray, name: str) -> None:
+def place_tile(
+    sheet: np.ndarray,
+    layout: Layout,
+    index: int,
+    tile: np.ndarray,
+    name: str,
+    theme: Theme = DARK,
+) -> None:
     """Copy the drawn tile of a camera to the centre of its place, with its name in the corner."""
     text = name.removeprefix("CAM_").replace("_", " ").lower()
-    draw_text(tile, text, (10, 19), 11, TEXT, plate=BACKGROUND, opacity=0.6)
+    draw_text(tile, text, (10, 19), 11, theme.text, plate=theme.background, opacity=0.6)
     left, top = layout.tiles[index]
     left += (layout.tile[1] - tile.shape[1]) // 2
     top += (layout.tile[0] - tile.shape[0]) // 2
@@ -56,19 +63,26 @@ def place_bev(sheet: np.ndarray, layout: Layout, bev: np.ndarray) -> None:
     sheet[top : top + bev.shape[0], left : left + bev.shape[1]] = bev
 
 
-def draw_header(sheet: np.ndarray, layout: Layout, frame: Frame, title: str, note: str) -> None:
+def draw_header(
+    sheet: np.ndarray,
+    layout: Layout,
+    frame: Frame,
+    title: str,
+    note: str,
+    theme: Theme = DARK,
+) -> None:
     """Draw the header: title, scene and token on the left, a note on the right."""
     baseline, right = HEADER - 20, layout.size[1] - MARGIN
     left = MARGIN
     if title:
-        draw_text(sheet, title, (left, baseline), 17, TEXT, bold=True)
+        draw_text(sheet, title, (left, baseline), 17, theme.text, bold=True)
         left += text_size(title, 17, bold=True)[0] + 18
     note_left = right - text_size(note, 13)[0]
     for text in (f"{frame.scene}  ·  {frame.token}", frame.scene):
         if left + text_size(text, 13)[0] + 24 <= note_left:
-            draw_text(sheet, text, (left, baseline), 13, FAINT_TEXT)
+            draw_text(sheet, text, (left, baseline), 13, theme.faint_text)
             break
-    draw_text(sheet, note, (right, baseline), 13, FAINT_TEXT, anchor="rs")
+    draw_text(sheet, note, (right, baseline), 13, theme.faint_text, anchor="rs")
 
 
 def draw_legend(
@@ -76,6 +90,7 @@ def draw_legend(
     layout: Layout,
     styles: Sequence[tuple[str, bool]],
     shown: Sequence[tuple[str, Color]] = (),
+    theme: Theme = DARK,
 ) -> None:
     """Draw the legend below the cameras; it wraps to a second line if the sheet is too narrow.
 
@@ -84,6 +99,7 @@ def draw_legend(
         layout: layout of the sheet.
         styles: line styles (name, whether it is that of ground truth).
         shown: names and colours of the classes and layers in the picture.
+        theme: colours of everything else.
     """
     left, baseline = layout.legend
     limit = layout.bev[0] - MARGIN if layout.tiles else layout.size[1]
@@ -97,18 +113,18 @@ def draw_legend(
         if color is None:
             line = np.array([[[x + 2, y - 4], [x + 30, y - 4]]], dtype=float)
             if is_ground_truth:
-                draw_segments(sheet, dashes(line, 4.0, 3.0), GROUND_TRUTH, 1)
+                draw_segments(sheet, dashes(line, 4.0, 3.0), theme.ground_truth, 1)
             else:
-                draw_segments(sheet, line, FAINT_TEXT, 3)
-            draw_text(sheet, name, (x + 38, y), 12, TEXT)
+                draw_segments(sheet, line, theme.faint_text, 3)
+            draw_text(sheet, name, (x + 38, y), 12, theme.text)
         else:
             sheet[y - 10 : y + 2, x : x + 12] = color
-            draw_text(sheet, name, (x + 20, y), 12, TEXT)
+            draw_text(sheet, name, (x + 20, y), 12, theme.text)
         x += width
 
 
 def draw_depth_scale(
-    sheet: np.ndarray, layout: Layout, colors: np.ndarray, farthest: float
+    sheet: np.ndarray, layout: Layout, colors: np.ndarray, farthest: float, theme: Theme = DARK
 ) -> None:
     """Draw the colour bar of depth below the cameras of a calibration check.
 
@@ -117,9 +133,10 @@ def draw_depth_scale(
         layout: layout of the sheet.
         colors: (K, 3) uint8 RGB, depth 0 first.
         farthest: depth at the end of the bar, metres.
+        theme: colours of the text.
     """
     x, y = layout.legend[0], layout.legend[1] - 14
     bar = cv2.resize(colors[None], (220, 10), interpolation=cv2.INTER_LINEAR)
-    draw_text(sheet, "0 m", (x, y), 12, TEXT)
+    draw_text(sheet, "0 m", (x, y), 12, theme.text)
     sheet[y - 10 : y, x + 34 : x + 254] = bar
-    draw_text(sheet, f"{farthest:g} m depth", (x + 264, y), 12, TEXT)
+    draw_text(sheet, f"{farthest:g} m depth", (x + 264, y), 12, theme.text)

@@ -1,6 +1,7 @@
 """Drawing of the predictions of a detector."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,13 +11,21 @@ from bev.models import Detector, DetectorConfig
 from bev.models.detector import Prediction
 from bev.visualization.bev_view import REACH
 from bev.visualization.overlays import overlay
-from bev.visualization.sheet import draw_sheet
+from bev.visualization.sheet import draw_sheet, sheet_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
     """Choose ``count`` frames at even distances, or all if there are fewer."""
-    step = max(len(frames) / max(count, 1), 1)
-    return [frames[int((i + 0.5) * step)] for i in range(min(count, len(frames)))]
+    return [frames[place] for place in spread_places(len(frames), count)]
+
+
+def spread_places(total: int, count: int) -> list[int]:
+    """Choose ``count`` of ``total`` places at even distances, or all if there are fewer."""
+    step = max(total / max(count, 1), 1)
+    return [int((i + 0.5) * step) for i in range(min(count, total))]
 
 
 def draw_prediction(model: Detector, frame: Frame, batch: Batch, **drawn) -> np.ndarray:
@@ -29,7 +38,7 @@ def draw_heads(
     frame: Frame,
     batch: Batch,
     prediction: Prediction | None = None,
-    **drawn,
+    **drawn: Any,
 ) -> np.ndarray:
     """Draw a frame with the overlays of all heads; see ``draw_sheet``.
 
@@ -40,6 +49,32 @@ def draw_heads(
         prediction: prediction for the batch; None to draw ground truth only.
         drawn: further arguments of ``draw_sheet``.
     """
+    return draw_sheet(frame, **_sheet_parts(model, batch, prediction), **drawn)
+
+
+def heads_figure(
+    model: DetectorConfig,
+    frame: Frame,
+    batch: Batch,
+    prediction: Prediction | None = None,
+    **drawn: Any,
+) -> "Figure":
+    """Draw the BEV of :func:`draw_heads` as a figure of matplotlib, for SVG and PDF.
+
+    Args:
+        model: settings of the model.
+        frame: frame to draw.
+        batch: batch of this frame alone, without augmentation.
+        prediction: prediction for the batch; None to draw ground truth only.
+        drawn: further arguments of ``sheet_figure``.
+    """
+    return sheet_figure(frame, **_sheet_parts(model, batch, prediction), **drawn)
+
+
+def _sheet_parts(
+    model: DetectorConfig, batch: Batch, prediction: Prediction | None
+) -> dict[str, Any]:
+    """Arguments of ``draw_sheet`` with the overlays of all heads."""
     boxes, segmentation = None, []
     for name, head in model.heads.items():
         added = overlay(head, prediction and prediction.results[name], batch, model)
@@ -47,6 +82,7 @@ def draw_heads(
         segmentation += [] if added.segmentation is None else [added.segmentation]
     farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
     reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # smaller grids fill the picture
-    return draw_sheet(
-        frame, boxes, segmentation=segmentation, space=model.label_space, reach=reach, **drawn
-    )
+    return {
+        "predictions": boxes, "segmentation": segmentation, "space": model.label_space,
+        "reach": reach,
+    }  # fmt: skip

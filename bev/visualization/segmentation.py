@@ -1,15 +1,15 @@
-"""BEV segmentation maps from above: predicted cells are tinted, ground truth has a white border."""
+"""Segmentation maps in the BEV: predicted cells are tinted, ground truth has a thin border."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from bev.geometry import BevGrid
-from bev.visualization.colors import GROUND_TRUTH, Color
+from bev.visualization.colors import Color
+from bev.visualization.surfaces.base import Surface
 
 Locate = Callable[[np.ndarray], np.ndarray]
 _OPACITY = 0.45
@@ -34,38 +34,51 @@ class SegmentationMaps:
     ground_truth: Bool[Tensor, "K Y X"]
 
 
-def draw_segmentation(image: np.ndarray, maps: SegmentationMaps, pixels_of: Locate) -> None:
-    """Draw maps in place, the largest layer first.
+def draw_segmentation(
+    surface: Surface, maps: SegmentationMaps, pixels_of: Locate, border: Color
+) -> None:
+    """Draw maps, the largest layer first.
 
     Args:
-        image: (H, W, 3) uint8.
+        surface: surface to draw on.
         maps: maps to draw.
-        pixels_of: function from ego coordinates (..., 2) to continuous pixels (..., 2).
+        pixels_of: function from ego coordinates (..., 2) to pixels (..., 2).
+        border: colour of the border of ground truth.
     """
-    size = (image.shape[0], image.shape[1])
     shown = maps.ground_truth if maps.predicted is None else maps.predicted
     for number in shown.flatten(1).sum(1).argsort(descending=True).tolist():
-        color = np.array(maps.colors[number])
-        inside = _on_picture(shown[number], size, maps.grid, pixels_of) > 0
-        image[inside] = np.round((1 - _OPACITY) * image[inside] + _OPACITY * color)
+        mask = shown[number].cpu().numpy()
+        colors = np.zeros((*mask.shape, 4), np.uint8)
+        colors[mask] = (*maps.colors[number], round(255 * _OPACITY))
+        draw_cells(surface, colors, maps.grid, pixels_of)
         if maps.predicted is not None:
-            covered = _on_picture(maps.ground_truth[number], size, maps.grid, pixels_of)
-            border, _ = cv2.findContours(covered, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(image, border, -1, GROUND_TRUTH, 1)
+            edges = outline(maps.ground_truth[number].cpu().numpy())
+            low, step = (np.array([maps.grid.x[i], maps.grid.y[i]]) for i in (0, 2))
+            surface.lines(pixels_of(low + edges * step), border, 0.5)
 
 
-def _on_picture(
-    mask: Bool[Tensor, "Y X"], size: tuple[int, int], grid: BevGrid, pixels_of: Locate
-) -> np.ndarray:
-    """Warp a mask of cells to (H, W) uint8 pixels; cells are squares."""
-    low = np.array([grid.x[0], grid.y[0]])
-    step = np.array([grid.x[2], grid.y[2]])
-    # Three cell corners and their pixels define the affine map. Half a pixel converts to OpenCV's
-    # convention, and half a cell as well, since a pixel of the mask is a cell.
-    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    targets = pixels_of(low + corners * step)
-    matrix = cv2.getAffineTransform(
-        (corners - 0.5).astype(np.float32), (targets - 0.5).astype(np.float32)
-    )
-    pixels = mask.cpu().numpy().astype(np.uint8)
-    return cv2.warpAffine(pixels, matrix, size[::-1], flags=cv2.INTER_NEAREST)
+def draw_cells(
+    surface: Surface, colors: UInt8[np.ndarray, "Y X 4"], grid: BevGrid, pixels_of: Locate
+) -> None:
+    """Draw the cells of a grid in colours with opacities."""
+    corners = np.array([[grid.x[1], grid.y[1]], [grid.x[0], grid.y[0]]])
+    (left, top), (right, bottom) = pixels_of(corners).tolist()
+    # x points up and y left: the first row of the picture is the last x, its first column the
+    # last y.
+    surface.cells(colors.transpose(1, 0, 2)[::-1, ::-1], (left, top, right, bottom))
+
+
+def outline(mask: Bool[np.ndarray, "Y X"]) -> Float[np.ndarray, "S 2 2"]:
+    """Border between the cells of a mask and the others, as segments (x, y) in units of cells."""
+    padded = np.pad(mask, 1)
+    level = _runs(padded[1:] != padded[:-1])
+    upright = _runs((padded[:, 1:] != padded[:, :-1]).T)[..., ::-1]
+    # Padding shifts positions along a run by one cell.
+    return np.concatenate([level - (1.0, 0.0), upright - (0.0, 1.0)])
+
+
+def _runs(edges: Bool[np.ndarray, "n m"]) -> Float[np.ndarray, "S 2 2"]:
+    """Runs of True in each row, as segments from (first, row) to (last + 1, row)."""
+    change = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    ends = [np.argwhere(change == sign)[:, ::-1] for sign in (1, -1)]
+    return np.stack(ends, axis=1).astype(float)

@@ -1,6 +1,7 @@
 """Picture of one sample: all cameras in their places, with boxes, beside the BEV."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,9 +10,9 @@ from torch import Tensor
 from bev.data.frame import Frame
 from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import Boxes3D
-from bev.visualization.bev_view import REACH, BevView, draw_bev
+from bev.visualization.bev_view import REACH, BevView, bev_figure, draw_bev
 from bev.visualization.camera_view import draw_boxes, scaled_camera
-from bev.visualization.colors import class_color, class_name
+from bev.visualization.colors import DARK, Theme, class_color, class_name
 from bev.visualization.composition import (
     camera_tile,
     draw_header,
@@ -21,6 +22,10 @@ from bev.visualization.composition import (
     start_sheet,
 )
 from bev.visualization.segmentation import SegmentationMaps
+from bev.visualization.tracks import Track
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_sheet(
@@ -29,15 +34,17 @@ def draw_sheet(
     images: Sequence[np.ndarray] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     segmentation: Sequence[SegmentationMaps] = (),
+    tracks: Sequence[Track] = (),
     *,
     space: LabelSpace = UNNAMED,
     score_threshold: float = 0.3,
     show_ground_truth: bool = True,
     min_points: int = 1,
-    labels: bool = False,
+    scores: bool = False,
     title: str = "",
     camera_width: int = 480,
     reach: float = REACH,
+    theme: Theme = DARK,
 ) -> np.ndarray:
     """Draw a key frame with its ground truth and, if given, predictions.
 
@@ -50,16 +57,18 @@ def draw_sheet(
         lidar: points in the reference ego frame; read from the frame's lidar file by default, if
             there is one.
         segmentation: maps of the BEV, drawn in this order.
+        tracks: past positions of the annotated objects, see ``bev.visualization.tracks``.
         space: names and colours of the classes.
         score_threshold: predictions with a lower score are not drawn.
         show_ground_truth: whether to draw the annotated boxes.
         min_points: minimum number of lidar and radar points of ground-truth boxes (1 in the
             official evaluation).
-        labels: whether to write class and score at each box in the camera images.
+        scores: whether to write the score at each predicted box, and its class in the images.
         title: title before the scene and token, e.g. the name of the model.
         camera_width: width of each camera image, pixels; 480 makes a sheet of 2086 x 660 (six
             cameras).
         reach: distance from the ego vehicle to each border of the BEV, metres.
+        theme: colours of everything but classes, layers and photographs.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -67,27 +76,28 @@ def draw_sheet(
     Raises:
         DataError: if an image file is missing or damaged, or the lidar file is damaged.
     """
-    if lidar is None and frame.lidar_path is not None and frame.lidar_path.is_file():
-        lidar = frame.load_lidar()
-    gt_boxes = frame.boxes[frame.counted(min_points)] if show_ground_truth else Boxes3D.empty()
-    if predictions is not None:
-        predictions = predictions.to("cpu")
-        predictions = predictions[predictions.score >= score_threshold]
-    alone = predictions is None and all(maps.predicted is None for maps in segmentation)
-    strong = gt_boxes if alone else Boxes3D.empty() if predictions is None else predictions
-    thin = Boxes3D.empty() if alone else gt_boxes
-
-    layout, sheet = start_sheet(frame, camera_width)
+    parts = _parts(frame, predictions, segmentation, score_threshold, show_ground_truth, min_points)
+    gt_boxes, predictions, strong, thin, alone = parts
+    layout, sheet = start_sheet(frame, camera_width, theme)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout.tile)
         entry = scaled_camera(camera, (tile.shape[0], tile.shape[1]))
         pose = frame.global_from_ego
-        draw_boxes(tile, entry, thin, ground_truth=True, global_from_ego=pose)
-        draw_boxes(tile, entry, strong, labels=labels, global_from_ego=pose, space=space)
-        place_tile(sheet, layout, index, tile, camera.name)
+        style: dict[str, Any] = {"global_from_ego": pose, "space": space, "theme": theme}
+        draw_boxes(tile, entry, thin, ground_truth=True, **style)
+        draw_boxes(tile, entry, strong, labels=scores, **style)
+        place_tile(sheet, layout, index, tile, camera.name, theme)
     view = BevView(layout.bev_pixels, reach)
     bev = draw_bev(
-        view, gt_boxes=thin, predictions=strong, lidar=lidar, segmentation=segmentation, space=space
+        view,
+        gt_boxes=thin,
+        predictions=strong,
+        lidar=_lidar(frame) if lidar is None else lidar,
+        segmentation=segmentation,
+        tracks=tracks,
+        scores=scores and not alone,
+        space=space,
+        theme=theme,
     )
     place_bev(sheet, layout, bev)
 
@@ -97,7 +107,7 @@ def draw_sheet(
         else f"{len(predictions)} predictions with score ≥ {score_threshold:g}"
         + (f" · {len(gt_boxes)} annotated boxes" if show_ground_truth else "")
     )
-    draw_header(sheet, layout, frame, title or ("Ground truth" if alone else ""), note)
+    draw_header(sheet, layout, frame, title or ("Ground truth" if alone else ""), note, theme)
     styles = [("ground truth", False)] if alone else []
     styles += [("prediction", False)] if predictions is not None else []
     styles += [("ground truth", True)] if show_ground_truth and not alone else []
@@ -106,5 +116,73 @@ def draw_sheet(
     for maps in segmentation:
         names = (f"layer: {name.replace('_', ' ')}" for name in maps.layers)
         entries += zip(names, maps.colors, strict=True)
-    draw_legend(sheet, layout, styles, entries)
+    draw_legend(sheet, layout, styles, entries, theme)
     return sheet
+
+
+def sheet_figure(
+    frame: Frame,
+    predictions: Boxes3D | None = None,
+    lidar: Float[Tensor, "P 3"] | None = None,
+    segmentation: Sequence[SegmentationMaps] = (),
+    tracks: Sequence[Track] = (),
+    *,
+    space: LabelSpace = UNNAMED,
+    score_threshold: float = 0.3,
+    show_ground_truth: bool = True,
+    min_points: int = 1,
+    scores: bool = False,
+    pixels: int = 580,
+    reach: float = REACH,
+    theme: Theme = DARK,
+) -> "Figure":
+    """Draw the BEV of a sheet as a figure of matplotlib, which can be saved as SVG or PDF.
+
+    Args:
+        pixels: side length of the figure; 100 are one inch.
+
+    The other arguments are those of :func:`draw_sheet`.
+    """
+    parts = _parts(frame, predictions, segmentation, score_threshold, show_ground_truth, min_points)
+    return bev_figure(
+        BevView(pixels, reach),
+        gt_boxes=parts.thin,
+        predictions=parts.strong,
+        lidar=_lidar(frame) if lidar is None else lidar,
+        segmentation=segmentation,
+        tracks=tracks,
+        scores=scores and not parts.alone,
+        space=space,
+        theme=theme,
+    )
+
+
+class _Parts(NamedTuple):
+    """The boxes of a sheet: all that count, and those in each of the two styles."""
+
+    gt_boxes: Boxes3D
+    predictions: Boxes3D | None
+    strong: Boxes3D
+    thin: Boxes3D
+    alone: bool
+
+
+def _parts(
+    frame: Frame,
+    predictions: Boxes3D | None,
+    segmentation: Sequence[SegmentationMaps],
+    score_threshold: float,
+    show_ground_truth: bool,
+    min_points: int,
+) -> _Parts:
+    gt_boxes = frame.boxes[frame.counted(min_points)] if show_ground_truth else Boxes3D.empty()
+    if predictions is not None:
+        predictions = predictions.to("cpu")
+        predictions = predictions[predictions.score >= score_threshold]
+    alone = predictions is None and all(maps.predicted is None for maps in segmentation)
+    strong = gt_boxes if alone else Boxes3D.empty() if predictions is None else predictions
+    return _Parts(gt_boxes, predictions, strong, Boxes3D.empty() if alone else gt_boxes, alone)
+
+
+def _lidar(frame: Frame) -> Float[Tensor, "P 3"] | None:
+    return frame.load_lidar() if frame.has_lidar else None

@@ -33,6 +33,13 @@ class Sight(ABC):
     def depth(self, points: np.ndarray) -> np.ndarray:
         """Depth (...,) of points (..., 3) in the camera frame, metres; also if not visible."""
 
+    def may_show(self, corners: np.ndarray) -> np.ndarray:
+        """Mask (M,) of convex bodies with these corners (M, K, 3) that may be visible.
+
+        False only if no point of the body is visible.
+        """
+        return np.ones(len(corners), bool)
+
     @abstractmethod
     def lines(self, segments: np.ndarray) -> np.ndarray:
         """Project segments (S, 2, 3) in the camera frame to segments (S', 2, 2) in pixels."""
@@ -63,6 +70,11 @@ class _Straight(Sight):
 
     def depth(self, points: np.ndarray) -> np.ndarray:
         return points[..., 2]
+
+    def may_show(self, corners: np.ndarray) -> np.ndarray:
+        """Leave out bodies whose corners all lie beyond the same border of the view."""
+        inside = corners @ self._planes[:, :3].T >= self._planes[:, 3]
+        return inside.any(axis=1).all(axis=1)
 
     def lines(self, segments: np.ndarray) -> np.ndarray:
         return _pixels(clip_segments(segments, self._planes), self._matrix)

@@ -41,12 +41,14 @@ def check_frame(frame: Frame, data: DataConfig) -> None:
         raise DataError(
             f"{where}: lidar_path is {frame.lidar_path!r}; it must be a pathlib.Path or None."
         )
-    points, count = frame.num_points, len(frame.boxes)
-    if points is not None and (not isinstance(points, Tensor) or points.shape != (count,)):
-        raise DataError(
-            f"{where}: num_points is {_described(points)}, but it has {count} boxes; it must be a"
-            " tensor with one number per box, or None."
-        )
+    count = len(frame.boxes)
+    for name in ("num_points", "instances"):
+        values = getattr(frame, name)
+        if values is not None and (not isinstance(values, Tensor) or values.shape != (count,)):
+            raise DataError(
+                f"{where}: {name} is {_described(values)}, but it has {count} boxes; it must be a"
+                " tensor with one number per box, or None."
+            )
     _check_places(frame, data)
 
 

@@ -34,12 +34,14 @@ class GroundTruth(NamedTuple):
     Attributes:
         boxes: boxes of the ten detection classes.
         points: (M,) lidar and radar points in each of these boxes.
+        instances: (M,) number of the tracked object of each of these boxes.
         vehicles: boxes of every category that begins with "vehicle"; label -1 for categories
             without a detection class.
     """
 
     boxes: Boxes3D
     points: Int[Tensor, " M"]
+    instances: Int[Tensor, " M"]
     vehicles: Boxes3D
 
 
@@ -57,7 +59,8 @@ def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
     wanted = (label >= 0) | vehicle
     label, vehicle, rows = label[wanted], vehicle[wanted], rows[wanted]
     if not len(rows):
-        return GroundTruth(Boxes3D.empty(), torch.zeros(0, dtype=torch.long), Boxes3D.empty())
+        none = torch.zeros(0, dtype=torch.long)
+        return GroundTruth(Boxes3D.empty(), none, none, Boxes3D.empty())
     headings = [Quaternion(rotation).rotation_matrix[:, 0] for rotation in table.rotation[rows]]
     width, length, height = table.size[rows].T
     in_global = Boxes3D.make(
@@ -79,6 +82,7 @@ def gt_boxes_of(index: Index, sample: int, ego_from_global: Float[Tensor, "4 4"]
     return GroundTruth(
         boxes[counted],
         torch.from_numpy(index.num_points(rows))[counted],
+        torch.from_numpy(table.instance[rows].astype(np.int64))[counted],
         boxes[torch.from_numpy(vehicle)],
     )
 

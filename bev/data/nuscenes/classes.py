@@ -27,38 +27,39 @@ _PERSON = _of("pedestrian", "standing", "moving")
 
 # Tasks, and the NMS factors and overlaps, are BEVDet's. Published code lists 4, 12, 10, 1, 0.85 and
 # 0.175 as radii of circle NMS but compares them with squared distances, hence the square roots.
+# Colours: see bev.visualization.colors; saved configs keep the ones that they were saved with.
 _CLASSES = (
-    ObjectClass("car", **_PARKED, nms_radius=4.0**0.5, color=(255, 158, 27)),
+    ObjectClass("car", **_PARKED, nms_radius=4.0**0.5, color=(215, 140, 49)),
     ObjectClass(
         "truck", **_PARKED, task="truck", nms_rescale_factor=0.7, nms_radius=12.0**0.5,
-        color=(255, 92, 77),
+        color=(216, 15, 20),
     ),
     ObjectClass(
         "construction_vehicle", **_PARKED, task="truck", nms_rescale_factor=0.7,
-        nms_radius=12.0**0.5, color=(214, 158, 96),
+        nms_radius=12.0**0.5, color=(142, 104, 78),
     ),
     ObjectClass(
         "bus", **_STOPPED, task="bus", nms_rescale_factor=0.4, nms_radius=10.0**0.5,
-        color=(255, 111, 186),
+        color=(254, 63, 139),
     ),
     ObjectClass(
         "trailer", **_PARKED, task="bus", nms_rescale_factor=0.55, nms_radius=10.0**0.5,
-        color=(198, 120, 255),
+        color=(114, 76, 238),
     ),
     ObjectClass(
-        "barrier", nms_rescale_factor=1.1, heading="axis", moves=False, color=(148, 163, 184)
+        "barrier", nms_rescale_factor=1.1, heading="axis", moves=False, color=(144, 153, 168)
     ),
     ObjectClass(
-        "motorcycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(250, 224, 80)
+        "motorcycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(214, 204, 140)
     ),
-    ObjectClass("bicycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(163, 230, 53)),
+    ObjectClass("bicycle", **_CYCLE, task="cycle", nms_radius=0.85**0.5, color=(186, 221, 3)),
     ObjectClass(
         "pedestrian", **_PERSON, task="small", nms_rescale_factor=4.5, nms_overlap=0.5,
-        nms_radius=0.175**0.5, color=(56, 189, 248),
+        nms_radius=0.175**0.5, color=(66, 150, 246),
     ),
     ObjectClass(
         "traffic_cone", task="small", nms_rescale_factor=9.0, nms_overlap=0.5,
-        nms_radius=0.175**0.5, heading="none", moves=False, color=(45, 212, 170),
+        nms_radius=0.175**0.5, heading="none", moves=False, color=(110, 212, 186),
     ),
 )  # fmt: skip
 

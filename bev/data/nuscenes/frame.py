@@ -75,6 +75,7 @@ def read_frame(
         global_from_ego=torch.from_numpy(global_from_ego),
         boxes=replace(gt_boxes.boxes, velocity=gt_boxes.boxes.velocity * rate),
         num_points=gt_boxes.points,
+        instances=gt_boxes.instances,
         lidar_path=file_of(index, lidar_row) if has_lidar else None,
         ego_from_lidar=torch.from_numpy(
             ego_from_sensor(index, lidar_row, ego_from_global) if has_lidar else np.eye(4)
@@ -85,6 +86,35 @@ def read_frame(
         ),
         vehicles=gt_boxes.vehicles,
     )
+
+
+def read_sweeps(
+    index: Index, sample: int, cameras: Sequence[str] = CAMERAS, reference: Reference = "ego"
+) -> list[AdjacentFrame]:
+    """Read the images between a key frame and the next one of its scene.
+
+    Each camera follows its own chain of images; there are as many moments as the first camera has
+    images before its next key frame.
+
+    Args:
+        index: opened data set.
+        sample: row of the ``sample`` table.
+        cameras: names of the cameras; cameras without an image are omitted.
+        reference: coordinate frame of the sample, the ego vehicle's or the lidar's.
+    """
+    own = index.sample.data[sample]
+    cameras = [name for name in cameras if own[index.channels[name]] != NO_ROW]
+    channels = [index.channels[name] for name in cameras]
+    data, count = index.sample_data, -1
+    row = own[channels[0]] if channels else NO_ROW
+    while row != NO_ROW and (count < 0 or not data.is_key_frame[row]):
+        row, count = data.next[row], count + 1
+    if count < 1 or row == NO_ROW:  # sweeps after the last key frame have no ground truth
+        return []
+    ego_from_global = np.linalg.inv(global_from_reference(index, sample, reference))
+    following = AdjacentConfig(following=count, unit="sweeps")
+    moments = adjacent_moments(index, sample, channels, following)
+    return [_adjacent_frame(index, cameras, moment, ego_from_global) for moment in moments]
 
 
 def _adjacent_frame(

@@ -11,9 +11,9 @@ from bev.data.checks.annotations import tally_of
 from bev.data.checks.findings import Findings
 from bev.data.checks.index_facts import doubts_of
 from bev.data.checks.tally import Tally
-from bev.data.frame import Frame, Reference
+from bev.data.frame import AdjacentFrame, Frame, Reference
 from bev.data.nuscenes.classes import NUSCENES
-from bev.data.nuscenes.frame import read_frame
+from bev.data.nuscenes.frame import read_frame, read_sweeps
 from bev.data.nuscenes.index import NO_ROW, Index
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import split_rows
@@ -116,6 +116,10 @@ class IndexFrames(Frames):
 
     def doubts(self) -> Findings:
         return doubts_of(self.tables, self.rows, self.cameras)
+
+    def sweeps(self, item: int) -> Sequence[AdjacentFrame]:
+        row = int(self.rows[item])
+        return read_sweeps(self.tables, row, self.cameras, self.reference)
 
     def played(self, item: int, rate: float) -> Frame:
         row = int(self.rows[item])

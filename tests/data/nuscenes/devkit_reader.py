@@ -50,8 +50,8 @@ def devkit_frame(nusc: NuScenes, sample: dict, cameras) -> Frame:
         )
     lidar = nusc.get("sample_data", data["LIDAR_TOP"]) if "LIDAR_TOP" in data else None
     pose = torch.from_numpy(ego_from_global)
-    boxes, points = _boxes(nusc, sample, pose, category_to_detection_name)
-    vehicles, _ = _boxes(nusc, sample, pose, lambda name: name.split(".")[0] == "vehicle")
+    boxes, points, instances = _boxes(nusc, sample, pose, category_to_detection_name)
+    vehicles, *_ = _boxes(nusc, sample, pose, lambda name: name.split(".")[0] == "vehicle")
     return NuScenesFrame(
         token=sample["token"],
         scene=nusc.get("scene", sample["scene_token"])["name"],
@@ -60,6 +60,7 @@ def devkit_frame(nusc: NuScenes, sample: dict, cameras) -> Frame:
         global_from_ego=torch.from_numpy(global_from_ego),
         boxes=boxes,
         num_points=points,
+        instances=instances,
         lidar_path=Path(nusc.dataroot) / lidar["filename"] if lidar else None,
         ego_from_lidar=ego_from_sensor(lidar) if lidar else torch.eye(4, dtype=torch.float64),
         vehicles=vehicles,
@@ -75,6 +76,7 @@ def _matrix(record: dict) -> np.ndarray:
 
 def _boxes(nusc: NuScenes, sample: dict, ego_from_global: torch.Tensor, counts):
     names = {row["token"]: row["name"] for row in nusc.attribute}
+    numbers = {row["token"]: number for number, row in enumerate(nusc.instance)}
     rows = []
     for token in sample["anns"]:
         row = nusc.get("sample_annotation", token)
@@ -94,11 +96,12 @@ def _boxes(nusc: NuScenes, sample: dict, ego_from_global: torch.Tensor, counts):
                 ATTRIBUTES.index(attributes[0]) if attributes else -1,
                 int(row["visibility_token"] or 0),
                 row["num_lidar_pts"] + row["num_radar_pts"],
+                numbers[row["instance_token"]],
             )
         )
     if not rows:
-        return Boxes3D.empty(), torch.zeros(0, dtype=torch.long)
-    center, size, yaw, velocity, label, attribute, visibility, points = (
+        return Boxes3D.empty(), *torch.zeros(2, 0, dtype=torch.long)
+    center, size, yaw, velocity, label, attribute, visibility, points, instances = (
         torch.from_numpy(np.array(column)) for column in zip(*rows, strict=True)
     )
     boxes = Boxes3D.make(
@@ -107,4 +110,4 @@ def _boxes(nusc: NuScenes, sample: dict, ego_from_global: torch.Tensor, counts):
     single = {name: getattr(boxes, name).float()
               for name in ("center", "size", "yaw", "velocity", "score")}  # fmt: skip
     whole = {name: getattr(boxes, name) for name in ("label", "attribute", "visibility")}
-    return Boxes3D(**single, **whole), points
+    return Boxes3D(**single, **whole), points, instances

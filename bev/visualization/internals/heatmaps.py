@@ -1,0 +1,79 @@
+"""Heatmaps of the detection head, one panel per class."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from bev.data.batch import Batch
+from bev.data.frame import Frame
+from bev.errors import ConfigError
+from bev.models import CenterHeadConfig, Detector
+from bev.models.heads.center.head import CenterHead
+from bev.visualization.colors import DARK, Theme
+from bev.visualization.internals.panels import Scale, bev_panel, draw_panels
+from bev.visualization.internals.run import internals_of
+
+_COLUMNS = 5
+
+
+def class_heatmaps(model: Detector, output: dict) -> dict[str, Float[Tensor, "Y X"]]:
+    """Probability of a box centre in each cell, for each class of the center head of one sample.
+
+    Args:
+        model: detector.
+        output: raw outputs of its heads, for one sample.
+
+    Raises:
+        ConfigError: if the model has no center head.
+    """
+    for name, config in model.config.heads.items():
+        head = getattr(model, name)
+        if isinstance(config, CenterHeadConfig) and isinstance(head, CenterHead):
+            return {
+                label: torch.sigmoid(heatmap.float())
+                for classes, task in zip(head.classes, output[name], strict=True)
+                for label, heatmap in zip(classes, task.heatmap[0], strict=True)
+            }
+    raise ConfigError(
+        "The model has no center head, so there are no heatmaps to draw; its heads are"
+        f" {', '.join(model.config.heads)}."
+    )
+
+
+def draw_heatmaps(
+    model: Detector,
+    frame: Frame,
+    batch: Batch,
+    *,
+    camera_width: int = 480,
+    theme: Theme = DARK,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw the heatmap of each class with the ground truth of the class.
+
+    Args:
+        model: detector.
+        frame: frame to draw.
+        batch: batch of this frame alone, without augmentation.
+        camera_width: width of five panels is that of three images of this width, pixels.
+        theme: colours.
+
+    Raises:
+        ConfigError: if the model has no center head.
+    """
+    heatmaps = class_heatmaps(model, internals_of(model, batch).prediction.output.heads)
+    highest = max(float(heatmap.max()) for heatmap in heatmaps.values())
+    scale = Scale(0.0, highest, "probability of a box centre")
+    names, gt_boxes = model.config.label_space.names, frame.boxes[frame.counted(1)]
+    panels = []
+    for name, heatmap in heatmaps.items():
+        own = gt_boxes[gt_boxes.label == names.index(name)]
+        title = f"{name.replace('_', ' ')}  ·  {len(own)} annotated, peak {heatmap.max():.2f}"
+        panels.append(
+            bev_panel(
+                title, scale.colors(heatmap), model.config.grid, 3 * camera_width // _COLUMNS,
+                theme, gt_boxes=own,
+            )
+        )  # fmt: skip
+    rows = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
+    return draw_panels(frame, rows, [scale], title="Heatmaps", theme=theme)

@@ -1,0 +1,1 @@
+"""Surfaces that a BEV is drawn on: pixels, or a vector graphic."""
