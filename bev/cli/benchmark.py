@@ -6,6 +6,7 @@ bevlab benchmark gpu lss_r50      # a GPU: pooling, training steps, data loading
 bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
 bevlab benchmark backbones        # one model of each backbone family
 bevlab benchmark data-index       # opening trainval, against the devkit
+bevlab benchmark pictures         # time of a mosaic on one core
 bevlab benchmark scoring          # scoring a results file, against the devkit
 """
 
@@ -172,6 +173,25 @@ class Data:
     seconds: NonNegative = 10.0
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Measure the CPU time of pictures of one key frame, on one core.
+
+    Attributes:
+        config: config file.
+        data: location of the data, if other than in the config.
+        split: split whose first key frame is drawn; empty for the validation split.
+        out: folder of pictures.csv.
+        rounds: pictures of each kind; the table shows medians.
+    """
+
+    config: tyro.conf.Positional[Path] = Path("lss_r50_mini")
+    data: DataChoice = field(default_factory=DataChoice)
+    split: str = ""
+    out: Path = Path("benchmark")
+    rounds: int = 9
+
+
 def main(arguments: list[str], prog: str) -> None:
     kinds: dict[str, Callable[..., Any]] = {
         "pooling": Pooling,
@@ -181,6 +201,7 @@ def main(arguments: list[str], prog: str) -> None:
         "data": Data,
         "data-index": DataIndex,
         "scoring": Scoring,
+        "pictures": Pictures,
     }
     command = parse_subcommand(kinds, arguments, prog)
     run: dict[type, Callable[[Any], None]] = {
@@ -191,6 +212,7 @@ def main(arguments: list[str], prog: str) -> None:
         Data: _data,
         DataIndex: _data_index,
         Scoring: _scoring,
+        Pictures: _pictures,
     }
     run[type(command)](command)
 
@@ -266,6 +288,15 @@ def _scoring(command: Scoring) -> None:
         place = compare.Place(command.results, data.root, data.version, command.split)
     compare.run(command.out, place, command.samples, command.boxes, command.rounds)
     print(f"\n{command.out / 'scoring.csv'} is written")
+
+
+def _pictures(command: Pictures) -> None:
+    from bev.lab.benchmark.drawing import pictures
+
+    data = command.data.apply(load_config(command.config, []).data)
+    frames = data.source.open(data).frames(command.split or data.splits[1])
+    pictures.run(command.out, frames[0], max(command.rounds, 1))
+    print(f"\n{command.out / 'pictures.csv'} is written")
 
 
 def _print_machine() -> None:
