@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 # Words on the pages and their replacements in the workspace.
 WORDS = {
     "NAME": "made",
+    "OTHER": "made",
     "FILE.safetensors": "backbone.safetensors",
     "v1.0-mini": "v1.0-synthetic",
     "mini_train": "synthetic_train",
@@ -35,6 +36,7 @@ ELSEWHERE = {
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
     "scoring": "minutes; lab/benchmark/test_scoring.py",
     "gpu": "a GPU; lab/benchmark/test_gpu.py",
+    "report": "a minute; lab/benchmark/test_report_size.py",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
 }

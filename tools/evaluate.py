@@ -1,4 +1,4 @@
-"""``bevlab evaluate`` from a checkout; see ``bev/cli/evaluate.py``."""
+"""``bevlab evaluate`` from a checkout; see ``bev/cli/evaluate/``."""
 
 from bev.cli import run_tool
 

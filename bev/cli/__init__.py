@@ -17,6 +17,7 @@ from bev.errors import ConfigError, run_command
 COMMANDS = {
     "train": "train a config, evaluate it and draw a few samples",
     "evaluate": "compute metrics of a checkpoint or a nuScenes results file",
+    "report": "lay runs or evaluations side by side on one page",
     "visualize": "draw samples: predictions, ground truth, calibration",
     "check-data": "list all damage of a data set",
     "make-synthetic": "make a synthetic driving world in nuScenes format",

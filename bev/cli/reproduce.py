@@ -108,8 +108,8 @@ def _evaluate(
     weights: Path, config: Experiment, split: str, folder: Path
 ) -> "tuple[Stage, Mapping[str, Scores]]":
     """Convert and evaluate published weights; the stage of the weights, and the scores."""
-    from bev.cli.evaluate_run import Command as Evaluate
-    from bev.cli.evaluate_run import evaluate
+    from bev.cli.evaluate.run import Command as Evaluate
+    from bev.cli.evaluate.run import evaluate
     from bev.lab.convert.published import FAMILIES, convert, read_published
     from bev.lab.reproduce.stages import weights_stage
 

@@ -72,7 +72,7 @@ def _banded(
         name,
         title,
         rule,
-        (*groups, f"from {edges[-1]:g} {unit}"),
+        (*groups, f"{edges[-1]:g}+ {unit}"),
         _band(gt_boxes, edges),
         _band(predicted, edges),
     )

@@ -1,10 +1,20 @@
-"""CSV files of benchmark results."""
+"""Input and CSV files of benchmarks."""
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Place:
+    """A results file and its ground truth."""
+
+    results: Path
+    root: Path
+    version: str
+    split: str
 
 
 def write_csv(rows: Sequence[Any], path: Path) -> None:

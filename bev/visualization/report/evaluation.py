@@ -14,7 +14,7 @@ from bev.evaluation.breakdown.breakdown import Breakdown, break_down
 from bev.evaluation.table import Result
 from bev.serialization import to_plain
 from bev.visualization.colors import class_color
-from bev.visualization.report.mosaics import sample_mosaics
+from bev.visualization.report.mosaics import by_token, sample_mosaics
 from bev.visualization.report.page import Page
 from bev.visualization.report.pictures import extremes
 
@@ -50,7 +50,7 @@ def with_boxes(
         page,
         breakdown=breakdown,
         extremes=chosen,
-        mosaics=sample_mosaics(breakdown, rows, frames, space),
+        mosaics=sample_mosaics(breakdown, rows, by_token(frames), space),
         colors=[class_color(space, label) for label in range(len(space.classes))],
     )
 

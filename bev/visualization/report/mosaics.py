@@ -1,11 +1,12 @@
 """Mosaics of evaluated samples, from the boxes of the evaluation: no network is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
 from bev.data.source import Frames
 from bev.errors import DataError
@@ -19,26 +20,25 @@ from bev.visualization.sheet import draw_sheet
 
 
 def sample_mosaics(
-    breakdown: Breakdown, rows: Sequence[int], frames: Frames, space: LabelSpace
+    breakdown: Breakdown, rows: Sequence[int], frame_of: Callable[[str], Frame], space: LabelSpace
 ) -> dict[str, str]:
     """Draw samples with the ground truth that counts and the boxes at the operating scores.
 
     Args:
         breakdown: breakdown of the evaluation.
         rows: rows of the samples to draw.
-        frames: key frames of the split, with the ego vehicle's as reference frame.
+        frame_of: key frame of a sample token, with the ego vehicle's as reference frame.
         space: label space of the boxes.
 
     Returns:
         Pictures by sample token, as data URIs; those whose images are missing are left out.
     """
     boxes = breakdown.boxes
-    place = {token: number for number, token in enumerate(frames.tokens)}
     shown = boxes.predicted.take(at_operating_scores(boxes, breakdown.scores))
     found = {}
     for row in rows:
         token = boxes.matches.tokens[row]
-        frame = frames[place[token]]
+        frame = frame_of(token)
         if not all(camera.path.is_file() for camera in frame.cameras):
             continue
         gt_boxes = to_boxes(boxes.gt_boxes.take(boxes.gt_boxes.sample == row))
@@ -54,6 +54,12 @@ def sample_mosaics(
             continue
         found[token] = data_uri(sheet)
     return found
+
+
+def by_token(frames: Frames) -> Callable[[str], Frame]:
+    """Function from the tokens of frames to the frames."""
+    place = {token: number for number, token in enumerate(frames.tokens)}
+    return lambda token: frames[place[token]]
 
 
 def to_boxes(columns: BoxColumns) -> Boxes3D:

@@ -31,12 +31,12 @@ def page_of_results(
         return page
     from bev.data.nuscenes.frames import read_frames
     from bev.data.nuscenes.sensor_data import CAMERAS
-    from bev.visualization.report.mosaics import sample_mosaics
+    from bev.visualization.report.mosaics import by_token, sample_mosaics
 
     cameras = [name for name in CAMERAS if name in cameras] or cameras
     frames = read_frames(index, split, cameras, missing="skip")
     rows = (*chosen.worst, *chosen.best)
-    return replace(page, mosaics=sample_mosaics(breakdown, rows, frames, NUSCENES))
+    return replace(page, mosaics=sample_mosaics(breakdown, rows, by_token(frames), NUSCENES))
 
 
 def _has_images(index: Index, breakdown: Breakdown, row: int, cameras: Sequence[str]) -> bool:

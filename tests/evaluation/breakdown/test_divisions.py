@@ -19,7 +19,7 @@ def test_bands_include_their_lower_edge():
     places = [(0, 0), (9.99, 0), (6, 8), (0, -20), (50, 0), (300, 400)]
     rows = [("a", "van", *place) for place in places]
     assert groups(matched(rows, rows))["range"] == [
-        "0-10 m", "0-10 m", "10-20 m", "20-30 m", "from 50 m", "from 50 m",
+        "0-10 m", "0-10 m", "10-20 m", "20-30 m", "50+ m", "50+ m",
     ]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_size_is_the_longer_side_and_speed_is_of_classes_that_move():
         ("a", "gate", 9, 9, {"velocity": (3.0, 4.0)}),
     ]
     found = groups(matched([], rows))
-    assert found["size"] == ["2.5-5 m", "from 8 m", "1-2.5 m"]
+    assert found["size"] == ["2.5-5 m", "8+ m", "1-2.5 m"]
     assert found["speed"] == ["5-10 m/s", "", ""]
 
 

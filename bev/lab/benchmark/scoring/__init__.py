@@ -1,1 +1,1 @@
-"""Benchmark of scoring a results file: ``bevlab evaluate`` against the devkit's command."""
+"""Benchmarks of scoring a results file, against the devkit's command, and of its report."""

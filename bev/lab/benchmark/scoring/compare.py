@@ -19,7 +19,7 @@ from statistics import median
 import bev
 from bev.errors import ConfigError
 from bev.evaluation.scores import DETAILS, SUMMARY
-from bev.lab.benchmark.records import write_csv
+from bev.lab.benchmark.records import Place, write_csv
 from bev.lab.benchmark.scoring.made_results import write_results
 from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
 
@@ -40,16 +40,6 @@ _NAMES = {
     "first": "bevlab evaluate, index not built",
     "bevlab": "bevlab evaluate",
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """A results file and its ground truth."""
-
-    results: Path
-    root: Path
-    version: str
-    split: str
 
 
 @dataclass(frozen=True)

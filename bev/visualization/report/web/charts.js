@@ -72,7 +72,7 @@ function curveChart(curves, operating) {
 
 function curveTable(curves) {
   const rows = [10, 20, 30, 40, 50, 60, 70, 80, 90].map((recall) => [
-    (recall / 100).toFixed(1), ...curves.map((curve) => `${fixed(curve.precision[recall])} (${fixed(curve.score[recall], 2)})`),
+    (recall / 100).toFixed(1), ...curves.map((curve) => (curve.precision[recall] ? `${fixed(curve.precision[recall])} (${fixed(curve.score[recall], 2)})` : "–")),
   ]);
   return plainTable("Precision (and score) at recall", ["recall", ...curves.map((curve) => curve.distance + " m")], rows);
 }

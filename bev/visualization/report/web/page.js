@@ -64,7 +64,7 @@ function buildEvaluation() {
     addSection("scores", "Calibration", "", ...calibrationFigures(analysis));
     samples = sampleSection(analysis.names, summary);
     addSection("samples", "Samples",
-      "A sample's error is 1 − F1 of its boxes, hits within 2 m, at the operating scores: for each class the score that maximises F1 over the split. Boxes below half of it are not part of this page.", samples.element);
+      "A sample's error is 1 − F1 of its boxes, hits within 2 m, at the operating scores: for each class the score that maximises F1 over the split. Of the predicted boxes, the page holds those from half of it on, at most the best 60 of a sample, and all that count.", samples.element);
   }
   if (summary.training.length) addSection("training", "Training", "", trainingFigures(summary.training));
 }
@@ -142,13 +142,11 @@ function themes() {
   addEventListener("beforeprint", () => {
     before = document.documentElement.dataset.theme;
     for (const [key, entry] of figures) if (!entry.element.hidden && !entry.drawn && typeof Plotly !== "undefined") { entry.drawn = true; renderFigure(entry); }
-    for (const details of document.querySelectorAll("figure details")) details.open = true;
     if (byId("config")) byId("config").open = true;
     set("light");
     redraw();
   });
   addEventListener("afterprint", () => {
-    for (const details of document.querySelectorAll("figure details")) details.open = false;
     set(before);
   });
 }

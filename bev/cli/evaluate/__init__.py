@@ -12,10 +12,10 @@ def main(arguments: list[str], prog: str) -> None:
         one.endswith(".json") and flag != "--out"
         for flag, one in zip(before, arguments, strict=False)
     ):
-        from bev.cli import evaluate_results
+        from bev.cli.evaluate import results
 
-        evaluate_results.main(arguments, prog)
+        results.main(arguments, prog)
     else:
-        from bev.cli import evaluate_run
+        from bev.cli.evaluate import run
 
-        evaluate_run.main(arguments, prog)
+        run.main(arguments, prog)

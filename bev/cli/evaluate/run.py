@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from bev.bounds import Count, Natural
-from bev.cli.evaluate_results import (
+from bev.cli.evaluate.results import (
     PICTURES,
     Range,
     begin,

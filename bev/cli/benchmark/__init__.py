@@ -1,0 +1,23 @@
+"""Measure speed, as ratios within one run on one machine.
+
+bevlab benchmark pooling          # voxel pooling against published formulations
+bevlab benchmark model lss_r50    # time and memory of the parts of a training step
+bevlab benchmark gpu lss_r50      # a GPU: pooling, training steps, data loading; one JSON
+bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
+bevlab benchmark backbones        # one model of each backbone family
+bevlab benchmark data-index       # opening trainval, against the devkit
+bevlab benchmark pictures         # time of a mosaic on one core
+bevlab benchmark scoring          # scoring a results file, against the devkit
+bevlab benchmark report           # time and size of the report of as many samples as val has
+"""
+
+import tyro
+
+from bev.cli.benchmark import data, networks
+
+
+def main(arguments: list[str], prog: str) -> None:
+    kinds = networks.KINDS | data.KINDS
+    classes = {name: kind for name, (kind, _) in kinds.items()}
+    command = tyro.extras.subcommand_cli_from_dict(classes, args=arguments, prog=prog)
+    dict(kinds.values())[type(command)](command)

@@ -1,0 +1,147 @@
+"""Benchmarks of a network and its parts on this machine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+
+from bev.config import load_config
+from bev.errors import ConfigError
+from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Time voxel pooling against published formulations at published shapes; takes some minutes.
+
+    In each round every formulation is called twice and the second call is timed, with warm caches.
+
+    Attributes:
+        out: folder of pooling.csv, pooling_traffic.csv and pooling.png.
+        batches: batch sizes.
+        seconds: time limit of each comparison, seconds; at most 15 rounds are measured.
+        memory: memory limit, GiB; formulations that would need more are skipped.
+    """
+
+    out: Path = Path("benchmark")
+    batches: tuple[int, ...] = (1, 4)
+    seconds: float = 20.0
+    memory: float = 12.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """Measure time, FLOPs and memory of a training step and of its parts, on random images.
+
+    Runs in one process, with as many CPU threads as each process of a training run has.
+
+    Attributes:
+        config: config file.
+        batch_size: samples per step.
+        precision: numeric precision; "auto" is bf16 if the device multiplies it in hardware.
+        seconds: time limit of the measurement, seconds.
+    """
+
+    config: tyro.conf.Positional[Path]
+    batch_size: int = 1
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Measure a GPU in one run of some minutes: pooling, training steps, and data loading.
+
+    Needs no data and no network. Times are compared with measured limits of the GPU: bandwidth of
+    copies, and the rate of a large matrix product.
+
+    Attributes:
+        config: config file of the training steps.
+        out: folder of gpu.json.
+        batches: batch sizes of the training steps.
+        seconds: time limit of each measurement, seconds.
+    """
+
+    config: tyro.conf.Positional[Path] = Path("lss_r50")
+    out: Path = Path("benchmark")
+    batches: tuple[int, ...] = (1, 8)
+    seconds: float = 8.0
+
+
+@dataclass(frozen=True)
+class Backbones:
+    """Measure a model of each backbone family: feature map sizes, receptive field centres, time.
+
+    Attributes:
+        out: folder of backbones.csv.
+        image_size: size of the images (H, W), pixels.
+        images: number of images per forward and backward pass.
+        seconds: time limit of the measurement, seconds; at least three rounds are measured.
+    """
+
+    out: Path = Path("benchmark")
+    image_size: tuple[int, int] = (256, 704)
+    images: int = 1
+    seconds: float = 60.0
+
+
+def _pooling(command: Pooling) -> None:
+    from bev.lab.benchmark import pooling
+
+    _print_machine()
+    memory = command.memory * 2**30
+    pooling.run(command.out, command.batches, default_device(), command.seconds, memory)
+    print(f"\npooling.csv, pooling_traffic.csv and pooling.png are written to {command.out}")
+
+
+def _model(command: Model) -> None:
+    from bev.lab.benchmark import step
+
+    config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
+    half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
+    precision = torch.bfloat16 if half else torch.float32
+    threads = threads_a_process(config.train.threads, local_processes(config.train.devices))
+    torch.set_num_threads(threads)
+    print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
+    _print_machine()
+    print(step.table(step.step_stages(config, default_device(), precision, command.seconds)))
+
+
+def _gpu(command: Gpu) -> None:
+    from bev.lab.benchmark import gpu
+
+    device = default_device()
+    if device.type != "cuda":
+        raise ConfigError(
+            "benchmark gpu needs a CUDA device, and torch finds none; benchmark pooling, model and"
+            " data measure this machine."
+        )
+    gpu.run(command.out, load_config(command.config), device, command.batches, command.seconds)
+    print(f"\n{command.out / 'gpu.json'} is written")
+
+
+def _backbones(command: Backbones) -> None:
+    from bev.lab.benchmark import backbones
+
+    _print_machine()
+    backbones.run(
+        command.out, command.image_size, command.images, default_device(), command.seconds
+    )
+    print(f"\n{command.out / 'backbones.csv'} is written")
+
+
+def _print_machine() -> None:
+    """Print torch's version, the device and the number of threads."""
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {default_device()}, {threads} CPU threads", flush=True)
+
+
+KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {
+    "pooling": (Pooling, _pooling),
+    "model": (Model, _model),
+    "gpu": (Gpu, _gpu),
+    "backbones": (Backbones, _backbones),
+}
