@@ -11,6 +11,9 @@ bevlab benchmark scoring          # scoring a results file, against the devkit
 bevlab benchmark report           # time and size of the report of as many samples as val has
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tyro
 
 from bev.cli.benchmark import data, networks
@@ -18,6 +21,6 @@ from bev.cli.benchmark import data, networks
 
 def main(arguments: list[str], prog: str) -> None:
     kinds = networks.KINDS | data.KINDS
-    classes = {name: kind for name, (kind, _) in kinds.items()}
+    classes: dict[str, Callable[..., Any]] = {name: kind for name, (kind, _) in kinds.items()}
     command = tyro.extras.subcommand_cli_from_dict(classes, args=arguments, prog=prog)
     dict(kinds.values())[type(command)](command)

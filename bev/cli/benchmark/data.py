@@ -163,13 +163,6 @@ def _report(command: Report) -> None:
     print(f"\nreport.html and report.csv are written to {command.out}")
 
 
-def _report(command: Report) -> None:
-    from bev.lab.benchmark.scoring import report
-
-    report.run(command.out, _place(command), command.samples, command.boxes, command.pictures)
-    print(f"\nreport.html and report.csv are written to {command.out}")
-
-
 def _place(command: Scoring | Report) -> Place | None:
     """Location of a results file and its ground truth; None for made ones."""
     data = command.data
