@@ -13,6 +13,7 @@ import tyro
 from bev.bounds import Bound
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError
+from bev.options import parse
 
 Replicates = Annotated[int, Bound(least=2, most=100_000)]
 
@@ -40,7 +41,7 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    command = tyro.cli(Command, args=arguments, prog=prog)
+    command = parse(Command, arguments, prog)
     if len(command.sources) < 2:
         raise ConfigError(f"{prog} compares at least two runs or evaluations; name another one.")
 

@@ -14,13 +14,12 @@ bevlab benchmark report           # time and size of the report of as many sampl
 from collections.abc import Callable
 from typing import Any
 
-import tyro
-
 from bev.cli.benchmark import data, networks
+from bev.options import parse_subcommand
 
 
 def main(arguments: list[str], prog: str) -> None:
     kinds = networks.KINDS | data.KINDS
     classes: dict[str, Callable[..., Any]] = {name: kind for name, (kind, _) in kinds.items()}
-    command = tyro.extras.subcommand_cli_from_dict(classes, args=arguments, prog=prog)
+    command = parse_subcommand(classes, arguments, prog)
     dict(kinds.values())[type(command)](command)

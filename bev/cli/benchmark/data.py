@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
+from bev.bounds import Bound, Count, Natural, NonNegative
 from bev.config import load_config
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError
@@ -33,9 +34,9 @@ class Data:
     config: tyro.conf.Positional[Path] = Path("lss_r50")
     data: DataChoice = field(default_factory=DataChoice)
     out: Path = Path("benchmark")
-    batch_size: int = 0
-    workers: tuple[int, ...] = ()
-    seconds: float = 10.0
+    batch_size: Natural = 0
+    workers: tuple[Annotated[int, Bound(least=0, most=256)], ...] = ()
+    seconds: NonNegative = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class DataIndex:
     """
 
     out: Path = Path("benchmark")
-    scenes: int = 850
-    frames: int = 40
-    boxes: int = 35
-    sweeps: int = 0
+    scenes: Annotated[int, Bound(least=1, most=850)] = 850
+    frames: Count = 40
+    boxes: Natural = 35
+    sweeps: Natural = 0
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class Scoring:
     data: DataChoice = field(default_factory=DataChoice)
     split: str = ""
     out: Path = Path("benchmark")
-    samples: int = 6019
-    boxes: int = 100
-    rounds: int = 3
+    samples: Count = 6019
+    boxes: Count = 100
+    rounds: Count = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Pictures:
     data: DataChoice = field(default_factory=DataChoice)
     split: str = ""
     out: Path = Path("benchmark")
-    rounds: int = 9
+    rounds: Count = 9
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ class Report:
     data: DataChoice = field(default_factory=DataChoice)
     split: str = ""
     out: Path = Path("benchmark")
-    samples: int = 6019
-    boxes: int = 100
-    pictures: int = 24
+    samples: Count = 6019
+    boxes: Count = 100
+    pictures: Natural = 24
 
 
 def _data(command: Data) -> None:
@@ -152,7 +153,7 @@ def _pictures(command: Pictures) -> None:
 
     data = command.data.apply(load_config(command.config, []).data)
     frames = data.source.open(data).frames(command.split or data.splits[1])
-    pictures.run(command.out, frames[0], max(command.rounds, 1))
+    pictures.run(command.out, frames[0], command.rounds)
     print(f"\n{command.out / 'pictures.csv'} is written")
 
 

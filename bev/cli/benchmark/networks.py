@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
+from bev.bounds import Count, Length, NonNegative, Positive
 from bev.config import load_config
 from bev.errors import ConfigError
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
+
+Batches = Annotated[tuple[Count, ...], Length(least=1)]
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Pooling:
     """
 
     out: Path = Path("benchmark")
-    batches: tuple[int, ...] = (1, 4)
-    seconds: float = 20.0
-    memory: float = 12.0
+    batches: Batches = (1, 4)
+    seconds: NonNegative = 20.0
+    memory: Positive = 12.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Model:
     """
 
     config: tyro.conf.Positional[Path]
-    batch_size: int = 1
+    batch_size: Count = 1
     precision: Literal["auto", "32", "bf16"] = "auto"
-    seconds: float = 30.0
+    seconds: NonNegative = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,14 @@ class Gpu:
         config: config file of the training steps.
         out: folder of gpu.json.
         batches: batch sizes of the training steps.
-        seconds: time limit of each measurement, seconds.
+        seconds: time limit of a step with its parts, and of loading, seconds; that of a pooling is
+            a quarter of it.
     """
 
     config: tyro.conf.Positional[Path] = Path("lss_r50")
     out: Path = Path("benchmark")
-    batches: tuple[int, ...] = (1, 8)
-    seconds: float = 8.0
+    batches: Batches = (1, 8)
+    seconds: NonNegative = 8.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,9 @@ class Backbones:
     """
 
     out: Path = Path("benchmark")
-    image_size: tuple[int, int] = (256, 704)
-    images: int = 1
-    seconds: float = 60.0
+    image_size: tuple[Count, Count] = (256, 704)
+    images: Count = 1
+    seconds: NonNegative = 60.0
 
 
 def _pooling(command: Pooling) -> None:
@@ -111,7 +115,7 @@ def _model(command: Model) -> None:
 
 
 def _gpu(command: Gpu) -> None:
-    from bev.lab.benchmark import gpu
+    from bev.lab.benchmark.gpu import run as gpu
 
     device = default_device()
     if device.type != "cuda":
