@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from bev.cli.evaluate_run import Command, evaluate
 from commands import ROOT
 from shrunken import shrunken
 
+from bev.cli.evaluate.run import Command, evaluate
 from bev.config import load_file
 from bev.data.settings import DataChoice
 from bev.errors import TrainingError

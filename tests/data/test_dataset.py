@@ -156,7 +156,8 @@ def test_every_camera_has_its_own_ego_pose(config_and_frames):
 
 def test_samples_without_boxes_are_served(config_and_frames):
     config, frames = config_and_frames
-    empty = replace(frames[0], boxes=frames[0].boxes[:0], num_points=frames[0].num_points[:0])
+    none = frames[0].num_points[:0]
+    empty = replace(frames[0], boxes=frames[0].boxes[:0], num_points=none, instances=none)
     batch = KeyFrames([empty], config, True)[0]
     assert len(batch.boxes[0]) == 0
 

@@ -53,7 +53,7 @@ def check_path(path: Path | str) -> Path:
 
 
 def write_video(
-    frames: Iterable[UInt8[np.ndarray, "H W 3"] | Path | str], path: Path | str, fps: float = 4
+    frames: Iterable[UInt8[np.ndarray, "_ _ 3"] | Path | str], path: Path | str, fps: float = 4
 ) -> Path:
     """Write an MP4 file with H.264 in yuv420p, atomically.
 
