@@ -26,6 +26,7 @@ from bev.visualization.tracks import Track
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_CROWDED = 36  # pixels between rings up to which only every other one is named
 _MOVING = 0.5  # m/s, minimum speed of boxes with an arrow
 # The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres.
 _EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
@@ -176,7 +177,7 @@ def _draw(
     if moving:
         at = (12.0, view.pixels - 12.0)
         surface.text("arrows: motion within 1 s", at, 11, theme.faint_text, plate=theme.panel)
-    for ring in rings:
+    for ring in rings if 10 * scale > _CROWDED else [r for r in rings if r % 20 == 0]:
         angle = math.radians(-45)
         x, y = view.locate(np.array([ring * math.cos(angle), ring * math.sin(angle)])).tolist()
         surface.text(f"{ring} m", (x, y), 10, theme.faint_text, "mm", theme.panel)

@@ -14,10 +14,11 @@ from bev.data.frame import Frame
 from bev.geometry import BevGrid, feature_cells
 from bev.visualization.bev_view import BevView, CellColors, draw_bev
 from bev.visualization.canvas import draw_text, text_size
-from bev.visualization.colors import DARK, Theme
+from bev.visualization.colors import DARK, LIGHT, Theme
 from bev.visualization.layout import camera_places
 
 MARGIN, GAP, HEADER, CAPTION, SCALE = 16, 10, 54, 24, 46
+_DARK, _LIGHT = 80, 175  # mean brightness below and above which a map is dark or light
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,13 @@ def bev_panel(
     theme: Theme,
     **drawn,
 ) -> Panel:
-    """Panel with the cells of a BEV map in colours; further arguments of ``draw_bev``."""
+    """Panel with the cells of a BEV map in colours; further arguments of ``draw_bev``.
+
+    Over a dark map, lines have the colours of the dark theme in every theme, and likewise over a
+    light one.
+    """
+    brightness = float(colors.mean())
+    theme = DARK if brightness < _DARK else LIGHT if brightness > _LIGHT else theme
     opaque = np.concatenate([colors, np.full((*colors.shape[:2], 1), 255, np.uint8)], axis=2)
     view = BevView(pixels, reach_of(grid))
     cells = CellColors(grid, opaque)
