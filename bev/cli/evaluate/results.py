@@ -23,8 +23,6 @@ from bev.visualization.report.page import Page, write_page
 from bev.visualization.report.provenance import provenance
 from bev.visualization.report.results import page_of_results
 
-PICTURES = 24  # best samples with pictures, and as many worst ones
-
 Range = Annotated[float, Bound(above=0, finite=False)]  # evaluation range, metres
 
 
@@ -54,7 +52,9 @@ class Command:
         displacement: numbers of key frames; for each, report the error (m/s) of velocities
             computed from detected positions of an object that many key frames apart, see
             ``bev.lab.analysis.displacement``.
-        pictures: number of best and of worst samples with pictures on the report page; 0 for none.
+        pictures: number of best and of worst samples with pictures of their cameras on the report
+            page. 0, the default, draws each sample from its boxes alone: pictures need torch, and
+            half a second each.
         data: location of the data.
     """
 
@@ -63,7 +63,7 @@ class Command:
     out: Path | None = None
     within: Range = math.inf
     displacement: tuple[Count, ...] = ()
-    pictures: Natural = PICTURES
+    pictures: Natural = 0
     data: Place = field(default_factory=Place)
 
 

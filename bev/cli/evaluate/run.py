@@ -9,7 +9,6 @@ import tyro
 
 from bev.bounds import Count, Natural
 from bev.cli.evaluate.results import (
-    PICTURES,
     Range,
     begin,
     finish,
@@ -69,7 +68,7 @@ class Command:
     blank: bool = False
     within: Range = math.inf
     displacement: tuple[Count, ...] = ()
-    pictures: Natural = PICTURES
+    pictures: Natural = 24
     rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
     data: DataChoice = field(default_factory=DataChoice)
 
