@@ -29,6 +29,10 @@ SMALLER = {
     "ablate.py": ("--train.max-steps", "1", "--train.epochs", "1", "--replicates", "20"),
     "make_synthetic.py": ("--scenes", "1", "--val-scenes", "1", "--frames", "2", "--workers", "1"),
 }
+FEW = {  # benchmarks without a time limit
+    "data-index": ("--scenes", "2", "--frames", "3"),
+    "pictures": ("--rounds", "1"),
+}
 # Commands that need missing files or machines, and the tests that cover them.
 ELSEWHERE = {
     "torchrun": "two machines; training on two processes is in cli/test_commands.py",
@@ -102,8 +106,7 @@ def execute(command: Shell, folder: Path) -> str:
     if command.tool == "ablate.py" and "--base" not in arguments and "ablations" in arguments[0]:
         arguments += ["--base", "configs/lss_synthetic.py"]
     if command.tool == "benchmark.py":
-        few = ("--scenes", "2", "--frames", "3")  # of data-index, which is not timed in seconds
-        arguments += few if arguments[0] == "data-index" else ("--seconds", "0.01")
+        arguments += FEW.get(arguments[0], ("--seconds", "0.01"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     done = subprocess.run(
         [sys.executable, f"tools/{command.tool}", *arguments],
