@@ -3,6 +3,9 @@
 import importlib.util
 import os
 import shutil
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +113,36 @@ def test_the_page_opens_without_a_fault_or_a_request(opened):
     assert opened.tab.title() == "Crowd on val"
     assert opened.tab.evaluate("fetch('https://example.org').catch(() => 'refused')") == "refused"
     opened.faults.clear()  # the refusal is reported
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Sends the end of a page, with samples, pictures and chart library, later than the rest."""
+
+    def do_GET(self) -> None:
+        first, mark, rest = self.server.page.partition(b'<script type="application/json" id="samp')
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(first)
+        self.wfile.flush()
+        time.sleep(0.5)
+        self.wfile.write(mark + rest)
+
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+def test_charts_in_view_wait_for_the_end_of_a_slow_page(browser, report):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.page = report.read_bytes()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tab = browser.new_page(viewport={"width": 1280, "height": 3000})
+        tab.goto(f"http://127.0.0.1:{server.server_port}/")
+        tab.wait_for_selector("html[data-ready=yes]")
+        tab.wait_for_selector("#chart-curves .main-svg", timeout=10_000)
+        assert tab.get_by_text("not part of this page").count() == 0
+        tab.close()
+        server.shutdown()
 
 
 def test_tables_sort_by_their_titles(opened):

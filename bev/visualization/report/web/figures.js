@@ -3,10 +3,14 @@
 const figures = new Map();
 let library = null;
 
+// The library is at the end of the page: figures in view may ask for it before it has arrived.
+const arrived = new Promise((done) => {
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", done, { once: true });
+  else done();
+});
+
 function loadLibrary() {
-  const packed = byId("library");
-  if (!packed || !packed.textContent.trim()) return Promise.resolve(false);
-  library ??= unpacked(packed.textContent).then((bytes) => {
+  library ??= arrived.then(() => unpacked(byId("library").textContent)).then((bytes) => {
     const script = document.createElement("script");
     script.textContent = new TextDecoder().decode(bytes);
     document.head.append(script);
