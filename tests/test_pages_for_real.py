@@ -21,6 +21,7 @@ WORDS = {
     "v1.0-mini": "v1.0-synthetic",
     "mini_train": "synthetic_train",
     "mini_val": "synthetic_val",
+    "scene-0103": "synthetic-val-0000",
     "docs/examples/warehouse.py": "configs/warehouse.py",
 }
 SMALLER = {
@@ -40,6 +41,7 @@ ELSEWHERE = {
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
     "scoring": "minutes; lab/benchmark/test_scoring.py",
     "gpu": "a GPU; lab/benchmark/test_gpu.py",
+    "sweeps.mp4": "images between key frames; visualization/video/test_scene_video.py",
     "report": "a minute; lab/benchmark/test_report_size.py",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
