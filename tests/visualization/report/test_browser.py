@@ -1,7 +1,6 @@
 """The report page in headless Chromium, offline: tables, filters, links, keyboard, print, names."""
 
 import importlib.util
-import os
 import shutil
 import threading
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from made_boxes import crowded, matched
 from report_page import read_page
+from required import lacking, need
 
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.evaluation.bootstrap import draws
@@ -23,22 +23,15 @@ from bev.visualization.report.comparison import Compared, write_comparison
 from bev.visualization.report.page import Page, write_page
 from bev.visualization.report.pictures import data_uri, extremes
 
-# .ci/run sets this, so that a missing browser is a fault there.
-REQUIRED = "BEV_REQUIRE_BROWSER"
 HOSTILE = (
     "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 2'>"
     "<a href=javascript:harmed=3>\u202e\"quoted\" & 'marked'</a>\u2028" + "long " * 2000
 )
 
 
-def lacking(what: str):
-    (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(f"{what} is not installed")
-
-
 @pytest.fixture(scope="module")
 def browser():
-    if importlib.util.find_spec("playwright") is None:
-        lacking("playwright")
+    need("playwright")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if program is None:
         lacking("chromium")

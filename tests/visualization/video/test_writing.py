@@ -1,10 +1,12 @@
 """Video files that OpenCV reads back."""
 
 import builtins
+import importlib
 
 import cv2
 import numpy as np
 import pytest
+from required import need
 
 from bev.errors import ConfigError
 from bev.visualization.canvas import save_png
@@ -18,7 +20,7 @@ def flat(value: int, size=(64, 97)) -> np.ndarray:
 
 
 def test_frames_come_back_in_order_and_colour(tmp_path):
-    pytest.importorskip("imageio_ffmpeg")
+    need("imageio_ffmpeg")
     still = save_png(flat(200), tmp_path / "still.png")
     path = write_video((flat(60), still, flat(120, (30, 40))), tmp_path / "new" / "a.mp4", fps=2)
     assert [file.name for file in path.parent.iterdir()] == ["a.mp4"]
@@ -35,7 +37,7 @@ def test_frames_come_back_in_order_and_colour(tmp_path):
 
 
 def test_no_pictures_or_a_wrong_name_are_errors_and_leave_no_file(tmp_path):
-    pytest.importorskip("imageio_ffmpeg")
+    need("imageio_ffmpeg")
     with pytest.raises(ConfigError, match="no pictures"):
         write_video([], tmp_path / "a.mp4")
     with pytest.raises(ConfigError, match=r"must end in \.mp4"):
@@ -59,7 +61,8 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
 
 
 def test_a_program_without_the_codec_is_named(tmp_path, monkeypatch):
-    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    need("imageio_ffmpeg")
+    ffmpeg = importlib.import_module("imageio_ffmpeg")
     program = tmp_path / "ffmpeg"
     program.write_text(
         "#!/bin/sh\ncase $1 in -version) exit 0;; esac\necho Unknown encoder >&2\nexit 1\n"
