@@ -22,6 +22,7 @@ WORDS = {
     "mini_train": "synthetic_train",
     "mini_val": "synthetic_val",
     "scene-0103": "synthetic-val-0000",
+    "0/5": "0/2",  # folds of the scenes
     "docs/examples/warehouse.py": "configs/warehouse.py",
 }
 SMALLER = {
