@@ -22,7 +22,7 @@ WORDS = {
     "mini_train": "synthetic_train",
     "mini_val": "synthetic_val",
     "scene-0103": "synthetic-val-0000",
-    "0/5": "0/2",  # folds of the scenes
+    "0/5": "0/2",  # there are three scenes
     "docs/examples/warehouse.py": "configs/warehouse.py",
 }
 SMALLER = {
@@ -101,6 +101,8 @@ def execute(command: Shell, folder: Path) -> str:
     arguments = [replaced(word) for word in command.arguments]
     if (folder / "configs" / f"{Path(arguments[0]).stem}.py").is_file():  # a bare name
         arguments[0] = f"configs/{Path(arguments[0]).stem}.py"
+    if "--data.fold" in arguments:  # of all scenes; the configs of the workspace name splits
+        arguments += ["--data.train-split", "", "--data.val-split", ""]
     if "--split" in arguments:
         place = arguments.index("--split") + 1
         arguments[place] = {"train": "synthetic_train"}.get(arguments[place], arguments[place])
