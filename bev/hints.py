@@ -17,7 +17,7 @@ _WORDS: dict[Any, str] = {
 
 
 def type_rule(hint: Any, value: Any) -> str:
-    """What a value should be by the type of its annotation; empty if it is of that type.
+    """Rule for a value by the type of its annotation; empty if it is of that type.
 
     Elements of tuples are not looked at. A bool is no number; a whole number is a float too.
     Annotations that ``isinstance`` does not know (TypedDict, a protocol) are taken as fulfilled.

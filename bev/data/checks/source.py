@@ -147,7 +147,7 @@ def _read(name: str, frames: Frames, data: DataConfig, faults: list[str]) -> _Sp
 
 
 class _Read(NamedTuple):
-    """What the frames of all splits name, each frame and file once.
+    """Files that the frames of all splits name, each frame and file once.
 
     Attributes:
         images, lidar: files by their paths.

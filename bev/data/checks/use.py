@@ -1,4 +1,4 @@
-"""What a config uses of data in nuScenes' format, beyond the images and boxes of key frames."""
+"""Parts of nuScenes' format that a config uses, beyond the images and boxes of key frames."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from bev.data.settings import DataConfig
 
 @dataclass(frozen=True)
 class Use:
-    """What a config uses of the data; the defaults if there is no config.
+    """Parts of the data that a config uses; the defaults if there is no config.
 
     Attributes:
         splits: the (training, validation) splits; empty if they are not known.
@@ -27,7 +27,7 @@ class Use:
 
     @classmethod
     def of(cls, data: DataConfig) -> "Use":
-        """What data settings use."""
+        """The parts that data settings use."""
         adjacent = data.adjacent
         return cls(
             splits=data.splits,

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from bev.config import Experiment
 from bev.data.adjacent import ALONE
@@ -177,8 +178,7 @@ def _targets(config: Experiment, how: Callable) -> Callable[[list], list]:
 
 def _loading(frames: Frames, data: DataConfig, seconds: float) -> Row:
     """Measure the dataloader of a training run, with batches taken as fast as they come."""
-    endless = frames.take(np.resize(np.arange(len(frames)), _ENDLESS))
-    batches = iter(make_loader(KeyFrames(endless, data, training=True)))
+    batches = iter(endless_loader(frames, data))
     # Skip the batches that the workers prepare before the clock starts: two each.
     for _ in range(2 * data.workers + 1):
         next(batches)
@@ -191,6 +191,12 @@ def _loading(frames: Frames, data: DataConfig, seconds: float) -> Row:
     sizes = [_proportional_size(pid) for pid in pids if pid is not None]
     memory = sum(sizes) / len(sizes) if data.workers and sizes else _proportional_size("self")
     return Row("workers", f"{data.workers} workers", 1e3 * taken, memory / 1e6)
+
+
+def endless_loader(frames: Frames, data: DataConfig) -> DataLoader:
+    """Dataloader of a training run that repeats the frames for longer than any measurement."""
+    endless = frames.take(np.resize(np.arange(len(frames)), _ENDLESS))
+    return make_loader(KeyFrames(endless, data, training=True))
 
 
 def _proportional_size(pid: int | str) -> float:

@@ -1,4 +1,4 @@
-"""What each camera contributes to the BEV features of lift-splat."""
+"""Contribution of each camera to the BEV features of lift-splat."""
 
 from dataclasses import replace
 

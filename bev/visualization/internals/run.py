@@ -1,4 +1,4 @@
-"""What a detector computes for one sample, recorded by forward hooks."""
+"""Intermediate results of a detector for one sample, recorded by forward hooks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from bev.models.view.lift_splat import LiftSplat
 
 
 class Internals(NamedTuple):
-    """What a detector computes for one sample.
+    """Intermediate results of a detector for one sample.
 
     Attributes:
         prediction: decoded results and raw outputs.

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import metadata
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_every_part_is_measured(name, tmp_path, monkeypatch):
     config = replace(config, data=replace(config.data, workers=0))
     gpu.run(tmp_path, config, CPU, [1], 0.0)
     record = json.loads((tmp_path / "gpu.json").read_text())
-    assert record["machine"]["torch"] == str(torch.__version__)
+    assert record["machine"]["torch"] == metadata.version("torch")
     assert min(record["ceilings"]["memory"], *record["ceilings"]["flops"].values()) > 0
     single, half = record["pooling"]
     assert single["shape"] == "tiny" and half["precision"] == "bf16"

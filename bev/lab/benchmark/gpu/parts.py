@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from bev.config import Experiment
 from bev.data.batch import Batch
-from bev.data.dataset import KeyFrames
-from bev.lab.benchmark.data import SYNTHETIC
+from bev.lab.benchmark.data import SYNTHETIC, endless_loader
 from bev.lab.benchmark.pooling import random_inputs
 from bev.lab.benchmark.shapes import SHAPES, Shape
 from bev.lab.benchmark.step import Stage, make_step, step_stages
@@ -22,10 +20,8 @@ from bev.lab.benchmark.traffic import count
 from bev.lab.synthetic import TRAIN_SPLIT, VERSION, make_world
 from bev.ops import VoxelPlan, voxel_pool
 from bev.ops.voxel_pool import channels_contiguous
-from bev.training.datamodule import make_loader
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
-_ENDLESS = 100_000  # key frames, more than are loaded
 
 
 @dataclass(frozen=True)
@@ -211,8 +207,7 @@ def loading(
             image_cache=0.0,
         )  # fmt: skip
         frames = data.source.open(data).frames(data.train_split)
-        endless = frames.take(np.resize(np.arange(len(frames)), _ENDLESS))
-        loader = make_loader(KeyFrames(endless, data, training=True))
+        loader = endless_loader(frames, data)
         _, step = make_step(replace(config, data=data), device, PRECISIONS[precision])
         batches = iter(loader)
         # Skip the batches that the workers prepare before the clock starts.
@@ -221,15 +216,21 @@ def loading(
 
         def seconds_a_step(next_batch: Callable[[], Batch]) -> float:
             step(next_batch())
+            _wait(device)
             number, begin = 0, time.perf_counter()
             while number < 3 or time.perf_counter() - begin < seconds / 2:
                 step(next_batch())
                 number += 1
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            _wait(device)
             return (time.perf_counter() - begin) / number
 
         loaded = seconds_a_step(lambda: next(batches).to(device, non_blocking=True))
         alone = seconds_a_step(lambda: kept)
         del batches
     return Loading(batch, precision, loader.num_workers, 1 / loaded, max(0.0, 1 - alone / loaded))
+
+
+def _wait(device: torch.device) -> None:
+    """Wait for work that a GPU has not finished."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
