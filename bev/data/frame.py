@@ -21,6 +21,21 @@ Reference = Literal["ego", "lidar"]
 
 
 @dataclass(frozen=True)
+class StoredImage:
+    """Calibration of an image file whose distortion is removed when it is loaded.
+
+    Attributes:
+        size: (height, width) of the file, pixels.
+        intrinsics: (3, 3) float64, maps the lens's plane to the file's pixels.
+        lens: lens of the file, float64.
+    """
+
+    size: tuple[int, int]
+    intrinsics: Float[Tensor, "3 3"]
+    lens: Lens
+
+
+@dataclass(frozen=True)
 class CameraFrame:
     """Image and calibration of one camera.
 
@@ -32,6 +47,8 @@ class CameraFrame:
             pixels).
         ego_from_camera: (4, 4) float64, pose of the camera in the reference ego frame.
         lens: camera model, float64.
+        stored: calibration of the image file, if it is another one than that of the image: loading
+            the image removes the file's distortion, see ``bev.data.images.undistortion``.
     """
 
     name: str
@@ -40,6 +57,13 @@ class CameraFrame:
     intrinsics: Float[Tensor, "3 3"]
     ego_from_camera: Float[Tensor, "4 4"]
     lens: Lens = Pinhole()
+    stored: StoredImage | None = None
+
+    @property
+    def file_size(self) -> tuple[int, int]:
+        """(height, width) of the image file, pixels."""
+        height, width = self.size if self.stored is None else self.stored.size
+        return height, width
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bev.geometry.grid import BevGrid
 from bev.geometry.image_affine import image_affine
 from bev.geometry.lens import Lens, MixedLens, Pinhole, stack_lenses
 from bev.geometry.polygons import Polygons, covered
+from bev.geometry.radial_tangential import RadialTangential
 from bev.geometry.transforms import (
     apply_transform,
     bev_transform,
@@ -29,6 +30,7 @@ __all__ = [
     "MixedLens",
     "Polygons",
     "Pinhole",
+    "RadialTangential",
     "apply_transform",
     "bev_transform",
     "covered",

@@ -10,8 +10,11 @@ from pathlib import Path
 import cv2
 import matplotlib
 import numpy as np
+import torch
 from PIL import Image, ImageFont
 
+from bev.data.frame import CameraFrame
+from bev.data.images import loading
 from bev.data.images.loading import decode
 from bev.files import replacing
 from bev.visualization.colors import Color
@@ -28,6 +31,18 @@ def load_image(path: Path | str, size: tuple[int, int] | None = None) -> np.ndar
             :func:`bev.data.images.loading.decode`.
     """
     return cv2.cvtColor(decode(Path(path), size=size), cv2.COLOR_BGR2RGB)
+
+
+def load_camera(camera: CameraFrame) -> np.ndarray:
+    """Read the whole image of a camera, without distortion, as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: if the file cannot be used, or has another size than its calibration.
+    """
+    if camera.stored is None:
+        return load_image(camera.path, camera.size)
+    image = loading.load_image(camera, torch.eye(3, dtype=torch.float64), camera.size)
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
 
 
 def save_png(image: np.ndarray, path: Path | str) -> Path:

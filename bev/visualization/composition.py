@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from bev.data.frame import Frame
-from bev.visualization.canvas import dashes, draw_segments, draw_text, load_image, text_size
+from bev.visualization.canvas import dashes, draw_segments, draw_text, load_camera, text_size
 from bev.visualization.colors import DARK, Color, Theme
 from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
 
@@ -33,7 +33,7 @@ def camera_tile(
     dimension.
     """
     camera = frame.cameras[index]
-    image = load_image(camera.path, camera.size) if images is None else images[index]
+    image = load_camera(camera) if images is None else images[index]
     scale = min(tile / side for tile, side in zip(size, camera.size, strict=True))
     height, width = (max(round(scale * side), 1) for side in camera.size)
     method = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bev.data.frame import CameraFrame, Frame
+from bev.data.frame import CameraFrame, Frame, StoredImage
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.errors import DataError
@@ -125,29 +125,35 @@ def _check_places(frame: Frame, data: DataConfig) -> None:
 
 
 def _check_camera(camera: CameraFrame, where: str) -> None:
-    size = camera.size
     if not isinstance(camera.path, Path):
         raise DataError(
             f"{where}: path of {camera.name} is {camera.path!r}; it must be a pathlib.Path."
         )
-    if not isinstance(camera.lens, Lens):
+    views: list[tuple[CameraFrame | StoredImage, str]] = [(camera, "")]
+    if camera.stored is not None:
+        views.append((camera.stored, "stored "))
+    for view, kind in views:
+        _check_view(view, f"{where}: {kind}", camera.name)
+
+
+def _check_view(view: CameraFrame | StoredImage, where: str, name: str) -> None:
+    """Check lens, size and intrinsics; ``where`` is followed by what is wrong."""
+    size = view.size
+    if not isinstance(view.lens, Lens):
         raise DataError(
-            f"{where}: lens of {camera.name} is {_described(camera.lens)}; it must be a"
-            " bev.geometry.Lens."
+            f"{where}lens of {name} is {_described(view.lens)}; it must be a bev.geometry.Lens."
         )
     if (
         not isinstance(size, tuple | list)
         or len(size) != 2
         or not all(isinstance(n, int | np.integer) and n > 0 for n in size)
     ):
-        raise DataError(
-            f"{where}: size of {camera.name} is {size!r}; it must be (height, width) in pixels."
-        )
-    _check_matrix(camera.intrinsics, (3, 3), f"{where}: intrinsics of {camera.name}")
-    rows = camera.intrinsics.tolist()
+        raise DataError(f"{where}size of {name} is {size!r}; it must be (height, width) in pixels.")
+    _check_matrix(view.intrinsics, (3, 3), f"{where}intrinsics of {name}")
+    rows = view.intrinsics.tolist()
     if not (rows[0][0] > 0 and rows[1][1] > 0 and rows[2] == [0.0, 0.0, 1.0]):
         raise DataError(
-            f"{where}: intrinsics of {camera.name} are {rows}; they must have focal lengths above 0"
+            f"{where}intrinsics of {name} are {rows}; they must have focal lengths above 0"
             " on the diagonal and 0, 0, 1 in the last row."
         )
 

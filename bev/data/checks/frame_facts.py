@@ -36,7 +36,7 @@ class FrameFacts(NamedTuple):
         points, count = frame.num_points, len(frame.boxes)
         known = np.full(count, _MANY) if points is None else points.numpy().astype(np.int64)
         position = frame.global_from_ego[:3, 3].numpy()
-        return cls(position, _cameras(frame, names), _boxes(frame), known)
+        return cls(position, camera_facts(frame, names), _boxes(frame), known)
 
 
 class FrameColumns:
@@ -81,7 +81,8 @@ class FrameColumns:
         return Tally.make(scenes, len(rows), used, [too_few_points(points[~enough], min_points)])
 
 
-def _cameras(frame: Frame, names: Collection[str]) -> CameraFacts:
+def camera_facts(frame: Frame, names: Collection[str]) -> CameraFacts:
+    """Calibrations of those cameras of a frame that are named."""
     cameras = [camera for camera in frame.cameras if camera.name in names]
     matrix = np.array([camera.intrinsics.numpy() for camera in cameras]).reshape(-1, 3, 3)
     pose = np.array([camera.ego_from_camera.numpy() for camera in cameras]).reshape(-1, 4, 4)

@@ -149,7 +149,7 @@ def implausible(facts: Facts) -> Findings:
         if len(fast := speed[speed > _FASTEST]):
             text = f"{len(fast)} of {len(speed)} steps between key frames, up to {fast.max():.3g}"
             findings.add(EGO_SPEED, [f"{text} m/s"])
-    _check_cameras(facts.cameras, findings)
+    check_cameras(facts.cameras, findings)
     _check_boxes(facts.boxes, facts.classes, known_unit, findings)
     return findings
 
@@ -176,7 +176,8 @@ def _check_times(time: np.ndarray, steps: np.ndarray, findings: Findings) -> Non
         findings.add(TIME_STEPS, [apart])
 
 
-def _check_cameras(cameras: CameraFacts, findings: Findings) -> None:
+def check_cameras(cameras: CameraFacts, findings: Findings) -> None:
+    """Add what is implausible about calibrations."""
     (fx, fy), (height, width), (cx, cy) = cameras.focal.T, cameras.size.T, cameras.centre.T
     ratio, aspect = fx / width, fy / fx
     bad = ~_between(ratio, _FOCAL) | ~_between(aspect, _ASPECT)

@@ -180,8 +180,8 @@ def _check_frames(
             if split.tally.num_boxes and not len(frame.boxes):
                 findings.add(NO_BOXES, [frame_name])
             for camera in frame.cameras:
-                height, width = camera.size  # may be a list
-                file = SensorFile(_name(camera.path, data.root), frame_name, (height, width))
+                name_of = _name(camera.path, data.root)
+                file = SensorFile(name_of, frame_name, camera.file_size)
                 first = read.images.setdefault(camera.path, file)
                 if first is not file and other == name:
                     text = f"{file.filename}: {first.named_by} and {frame_name}"

@@ -4,8 +4,11 @@ The reduced decode averages blocks of pixels up to rounding and leaves less than
 resolution (of the rows, if rows are stretched), which the bilinear warp then samples. The result is
 close to a full decode with an antialiased resize, in a third of the time.
 
-OpenCV places pixel centres at integers, this project at integer + 0.5; ``warp`` is the only place
-that converts between the two conventions.
+A file with distortion is decoded likewise, and sampled at the positions that
+``bev.data.images.undistortion`` computes, also once.
+
+OpenCV places pixel centres at integers, this project at integer + 0.5; ``warp`` and ``resample``
+are the only places that convert between the two conventions.
 """
 
 from collections.abc import Callable
@@ -14,11 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from bev.data.frame import CameraFrame
 from bev.data.images.header import image_size, is_cut_off
+from bev.data.images.undistortion import file_positions, file_scale
 from bev.errors import DataError
 from bev.files import regular_length
 
@@ -47,13 +51,13 @@ def load_image(
     size: tuple[int, int],
     decoded: Decode | None = None,
 ) -> UInt8[Tensor, "3 H W"]:
-    """Load a camera's image and warp it to the network's image, RGB.
+    """Load a camera's image and warp it to the network's image, RGB, without distortion.
 
     The JPEG is decoded at 1/2, 1/4 or 1/8 if the warp shrinks by at least as much: the decoder then
     averages pixels that a bilinear warp of the full image would skip.
 
     Args:
-        camera: image file and its size.
+        camera: image file and its calibration.
         image_from_original: augmentation matrix of the image.
         size: (H, W) of the result, pixels.
         decoded: function that decodes the file: :func:`decode` (default) or that of a cache.
@@ -61,12 +65,15 @@ def load_image(
     Raises:
         DataError: if the file cannot be used, see :func:`decode`.
     """
-    reduction = reduction_for(image_from_original, camera.size)
-    image = (decoded or decode)(camera.path, reduction, camera.size)
-    expected = (camera.size[0] // reduction, camera.size[1] // reduction)
+    stored = camera.file_size
+    reduction = reduction_for(file_scale(camera, image_from_original), stored)
+    image = (decoded or decode)(camera.path, reduction, stored)
+    expected = (stored[0] // reduction, stored[1] // reduction)
     if image.shape[:2] != expected:
         found = (image.shape[0] * reduction, image.shape[1] * reduction)
-        raise DataError(_other_size(camera.path, found, camera.size))
+        raise DataError(_other_size(camera.path, found, stored))
+    if camera.stored is not None:
+        return resample(image, file_positions(camera, image_from_original, size) / reduction)
     # A reduced pixel covers reduction x reduction pixels, so continuous coordinates are divided.
     original_from_reduced = torch.tensor([reduction, reduction, 1.0], dtype=torch.float64)
     return warp(image, image_from_original.double() * original_from_reduced, size)
@@ -169,6 +176,24 @@ def warp(
     """
     matrix = _CENTRE_FROM_CORNER @ image_from_original.numpy() @ _CORNER_FROM_CENTRE
     warped = cv2.warpAffine(image, matrix[:2], size[::-1], flags=cv2.INTER_LINEAR)
-    planes = np.empty((3, *size), np.uint8)
-    cv2.split(warped, list(planes[::-1]))
+    return _planes(np.asarray(warped))
+
+
+def resample(
+    image: UInt8[np.ndarray, "h w 3"], positions: Float32[np.ndarray, "H W 2"]
+) -> UInt8[Tensor, "3 H W"]:
+    """Sample an image at positions, bilinear, from BGR to RGB; what lies outside of it is black.
+
+    Args:
+        image: image to sample.
+        positions: (x, y) of each pixel of the result, continuous pixels of ``image``.
+    """
+    x, y = (np.ascontiguousarray(part) for part in np.moveaxis(positions - np.float32(0.5), -1, 0))
+    return _planes(np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR)))
+
+
+def _planes(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[Tensor, "3 H W"]:
+    """BGR pixels as RGB planes."""
+    planes = np.empty((3, *image.shape[:2]), np.uint8)
+    cv2.split(image, list(planes[::-1]))
     return torch.from_numpy(planes)

@@ -1,0 +1,1 @@
+"""Rigs of nuScenes samples, and data of rigs as nuScenes tables."""

@@ -1,0 +1,164 @@
+"""Checked values of a rig file: keys, numbers, matrices, poses and sizes.
+
+Each function raises a DataError that begins with ``where``: the file and the camera.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bev.errors import DataError, shown
+from bev.plain_json import is_number
+
+_MOST_PIXELS = 100_000  # of a side of an image
+_FARTHEST = 1000.0  # metres from the ego frame's origin
+_UNIT = 1e-2  # tolerated deviation of a quaternion's length, which is normalised
+_RIGID = 1e-3  # tolerated deviation of R R^T from the identity; as in bev.data.checks.frame
+
+
+def check_keys(values: Any, known: Sequence[str], where: str) -> Mapping[str, Any]:
+    """Return a mapping that has none but known keys."""
+    if not isinstance(values, dict):
+        raise DataError(f"{where} is {shown(values)}; give keys with values, such as {known[0]}.")
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key)[:40], known, 1) or known
+            raise DataError(
+                f"{where} has the unknown key {shown(key)}; did you mean {', '.join(near)}?"
+            )
+    return values
+
+
+def text(value: Any, where: str) -> str:
+    """Return text that is not empty."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise DataError(f"{where} is {shown(value)}; give a name.")
+    return value
+
+
+def number(value: Any, where: str) -> float:
+    """Return a finite number."""
+    if not is_number(value):
+        raise DataError(f"{where} is {shown(value)}; give a finite number.")
+    return float(value)
+
+
+def numbers(values: Any, counts: Sequence[int], where: str) -> list[float]:
+    """Return a list of one of some lengths, of finite numbers."""
+    if not isinstance(values, list) or len(values) not in counts:
+        wanted = " or ".join(map(str, counts))
+        raise DataError(f"{where} is {shown(values)}; give a list of {wanted} numbers.")
+    return [number(value, where) for value in values]
+
+
+def matrix(values: Any, shape: tuple[int, int], where: str) -> Float[Tensor, "rows columns"]:
+    """Return a matrix of finite numbers, as a list of rows or row after row; float64."""
+    rows, columns = shape
+    if isinstance(values, list) and len(values) == rows * columns:
+        values = [values[row * columns : (row + 1) * columns] for row in range(rows)]
+    if not isinstance(values, list) or len(values) != rows:
+        raise DataError(f"{where} is {shown(values)}; give {rows} rows of {columns} numbers.")
+    return torch.tensor([numbers(row, [columns], where) for row in values], dtype=torch.float64)
+
+
+def image_side(value: Any, where: str) -> int:
+    """Return a number of pixels."""
+    if type(value) is not int or not 0 < value <= _MOST_PIXELS:
+        raise DataError(f"{where} is {shown(value)}; give a number of pixels above 0.")
+    return value
+
+
+def intrinsics(values: Any, shift: float, where: str) -> Float[Tensor, "3 3"]:
+    """Return an intrinsic matrix whose pixel centres lie at integer + 0.5.
+
+    Args:
+        values: 3 rows of 3 numbers, or fx, fy, cx and cy.
+        shift: what is added to cx and cy.
+        where: beginning of a message.
+    """
+    if isinstance(values, dict):
+        named = check_keys(values, ("fx", "fy", "cx", "cy"), where)
+        for key in ("fx", "fy", "cx", "cy"):
+            if key not in named:
+                raise DataError(f"{where} has no {key}; give fx, fy, cx and cy, in pixels.")
+        fx, fy, cx, cy = (number(named[k], f"{where}: {k}") for k in ("fx", "fy", "cx", "cy"))
+        values = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
+    found = matrix(values, (3, 3), where)
+    rows = found.tolist()
+    if not (rows[0][0] > 0 and rows[1][1] > 0 and rows[1][0] == 0 and rows[2] == [0, 0, 1]):
+        raise DataError(
+            f"{where} is {rows}; give [fx, 0, cx], [0, fy, cy], [0, 0, 1] with focal lengths above"
+            " 0, in pixels."
+        )
+    if shift:
+        found[:2, 2] += shift
+    return found
+
+
+def pose(values: Any, where: str) -> Float[Tensor, "4 4"]:
+    """Return a rigid transform, float64.
+
+    Args:
+        values: 4 rows of 4 numbers, or a translation (metres) and a rotation as a quaternion w, x,
+            y, z.
+        where: beginning of a message.
+    """
+    if isinstance(values, dict):
+        found = check_keys(values, ("translation", "rotation"), where)
+        for key in ("translation", "rotation"):
+            if key not in found:
+                raise DataError(
+                    f"{where} has no {key}; give translation [x, y, z] and rotation [w, x, y, z]."
+                )
+        translation = numbers(found["translation"], [3], f"{where}: translation")
+        quaternion = numbers(found["rotation"], [4], f"{where}: rotation")
+        matrix_4 = pose_of(translation, quaternion, f"{where}: rotation")
+    else:
+        matrix_4 = matrix(values, (4, 4), where)
+    check_rigid(matrix_4, where)
+    return matrix_4
+
+
+def pose_of(
+    translation: Sequence[float], quaternion: Sequence[float], where: str
+) -> Float[Tensor, "4 4"]:
+    """Matrix of a translation and a quaternion (w, x, y, z), which is normalised."""
+    length = float(np.linalg.norm(quaternion))
+    if not abs(length - 1) <= _UNIT:
+        raise DataError(
+            f"{where} {list(quaternion)} has length {length:.4g}; give a unit quaternion w, x, y,"
+            " z."
+        )
+    from pyquaternion import Quaternion
+
+    result = np.eye(4)
+    result[:3, :3] = Quaternion(quaternion).rotation_matrix
+    result[:3, 3] = translation
+    return torch.from_numpy(result)
+
+
+def check_rigid(transform: Float[Tensor, "4 4"], where: str) -> None:
+    """Check that a matrix is a rotation and a translation of a plausible length."""
+    values = transform.numpy()
+    if values[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
+        raise DataError(f"{where} has the last row {values[3].tolist()}; it must be 0, 0, 0, 1.")
+    with np.errstate(all="ignore"):
+        error = np.abs(values[:3, :3] @ values[:3, :3].T - np.eye(3)).max()
+        turned = np.linalg.det(values[:3, :3]) if error <= _RIGID else 0.0
+    if not error <= _RIGID:
+        raise DataError(
+            f"{where} has a rotation that is not orthonormal (R R^T differs from the identity by"
+            f" {error:.2g}); give more digits, or a quaternion."
+        )
+    if turned < 0:
+        raise DataError(
+            f"{where} mirrors (its determinant is -1); give axes that are right-handed: camera x"
+            " right, y down, z forward, ego x forward, y left, z up."
+        )
+    if (far := float(np.abs(values[:3, 3]).max())) > _FARTHEST:
+        raise DataError(f"{where} is {far:.4g} m from the vehicle; give translations in metres.")
