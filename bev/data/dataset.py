@@ -19,7 +19,7 @@ from bev.data.epoch import Visit
 from bev.data.frame import AdjacentFrame, CameraFrame, Frame
 from bev.data.images.cache import ImageCache
 from bev.data.images.grid_mask import hide_squares
-from bev.data.images.loading import load_image
+from bev.data.images.loading import Decode, load_image
 from bev.data.images.photometric import change_colours, photometric_transform
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
@@ -66,7 +66,7 @@ class KeyFrames(Dataset):
         limit, layers = int(config.image_cache * 2**30), config.polygons.layers
         self._polygons_of = config.source.polygons(config, frames) if layers else None
         cache = ImageCache.open(config.root, limit) if limit else None
-        self.decoded = cache.decode if cache is not None else None
+        self.decoded: Decode | None = cache.decode if cache is not None else None
 
     def __len__(self) -> int:
         return len(self.frames)

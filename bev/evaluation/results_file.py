@@ -18,21 +18,16 @@ from pathlib import Path
 
 import torch
 
+from bev.data.boxes_file.rows import box_rows, boxes_of_rows
 from bev.data.labels import LabelSpace
-from bev.errors import BevError, SubmissionError, shown
+from bev.errors import BevError, SubmissionError
 from bev.files import replacing
 from bev.geometry import Boxes3D
-from bev.plain_json import is_number, load_json
+from bev.plain_json import load_json
 
 RESULTS = "results.json"
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_NUMBERS = {
-    "center": 3,
-    "size": 3,
-    "yaw": 1,
-    "score": 1,
-}  # number of values; these fields are never unknown
 
 
 def check_boxes(
@@ -96,30 +91,13 @@ def write_boxes(
         boxes = boxes.to("cpu")
         check_boxes(token, boxes, labels)
         dtype = torch.promote_types(dtype, boxes.center.dtype)
-        results[token] = _rows(boxes, labels)
+        results[token] = box_rows(boxes, labels.names, labels.attributes)
     content = {"frame": "ego", "dtype": str(dtype).removeprefix("torch."), "results": results}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, allow_nan=False))
     return path
-
-
-def _rows(boxes: Boxes3D, labels: LabelSpace) -> list[dict]:
-    known = boxes.velocity.isfinite().all(dim=1).tolist()
-    columns = {name: getattr(boxes, name).tolist() for name in _NUMBERS}
-    velocity, names = boxes.velocity.tolist(), (*labels.attributes, "")  # -1 selects the last
-    return [
-        {
-            "class": labels.names[label],
-            **{name: values[row] for name, values in columns.items()},
-            "velocity": velocity[row] if known[row] else None,
-            "attribute": names[attribute],
-        }
-        for row, (label, attribute) in enumerate(
-            zip(boxes.label.tolist(), boxes.attribute.tolist(), strict=True)
-        )
-    ]
 
 
 def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
@@ -150,65 +128,11 @@ def read_boxes(path: Path | str, labels: LabelSpace) -> dict[str, Boxes3D]:
     found = {}
     for token, rows in results.items():
         try:
-            boxes = _boxes(rows, labels, _DTYPES[dtype])
+            boxes = boxes_of_rows(rows, labels.names, labels.attributes, _DTYPES[dtype])
             check_boxes(token, boxes, labels)
         except SubmissionError as error:
             raise SubmissionError(f"Results file {path}: {error}") from error
-        except _Damaged as error:
-            raise SubmissionError(f"Results file {path}, sample {token[:100]}: {error}") from error
+        except ValueError as error:
+            raise SubmissionError(f"Results file {path}, sample {token[:100]}: {error}.") from error
         found[token] = boxes
     return found
-
-
-class _Damaged(Exception):
-    """The rows of a sample do not have the expected format."""
-
-
-def _boxes(rows: object, labels: LabelSpace, dtype: torch.dtype) -> Boxes3D:
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _Damaged("it should be a list of boxes, each of them a mapping.")
-    count = len(rows)
-    values = {
-        name: _numbers(name, [row.get(name) for row in rows], length, dtype)
-        for name, length in _NUMBERS.items()
-    }
-    velocity = [row.get("velocity") for row in rows]
-    known = [[0.0, 0.0] if value is None else value for value in velocity]
-    unknown = torch.tensor([value is None for value in velocity], dtype=torch.bool)
-    return Boxes3D.make(
-        values["center"],
-        values["size"],
-        values["yaw"].reshape(count),
-        _numbers("velocity", known, 2, dtype).masked_fill(unknown[:, None], torch.nan),
-        _places("class", [row.get("class") for row in rows], labels.names),
-        values["score"].reshape(count),
-        _places("attribute", [row.get("attribute", "") for row in rows], labels.attributes, ""),
-    )
-
-
-def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> torch.Tensor:
-    """Convert to a (M, length) tensor."""
-    for value in values:
-        parts = value if length > 1 else [value]
-        if not isinstance(parts, list) or len(parts) != length or not all(map(is_number, parts)):
-            raise _Damaged(
-                f"the {name!r} of a box is {shown(value)}, not {length} finite"
-                f" number{'s' * (length > 1)}."
-            )
-    return torch.tensor(values, dtype=dtype).reshape(len(values), length)
-
-
-def _places(
-    kind: str, names: list, known: tuple[str, ...], none: str | None = None
-) -> torch.Tensor:
-    """Return the (M,) indices of names in a list; -1 for the name ``none``."""
-    place = {name: number for number, name in enumerate(known)}
-    if none is not None:
-        place[none] = -1
-    for name in names:
-        if not isinstance(name, str) or name not in place:
-            raise _Damaged(
-                f"a box has the {kind} {shown(name)}, which is not in the label space; it has"
-                f" {', '.join(known) or 'none'}."
-            )
-    return torch.tensor([place[name] for name in names], dtype=torch.long)

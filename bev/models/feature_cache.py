@@ -5,7 +5,7 @@ frames. The output of backbone and neck does not depend on the ego pose, so it i
 cached, and lifted into the BEV frame of each later sample. The result equals recomputation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 import torch
@@ -38,6 +38,13 @@ class FeatureCache:
     def flipped(self) -> "FeatureCache":
         """Cache of the horizontally flipped images of the same frames."""
         return FeatureCache(self.limit)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Drop all frames but those with these names."""
+        for name in set(self._features) - set(names):
+            del self._features[name]
+        if "flipped" in vars(self):
+            self.flipped.keep(names)
 
     def get(
         self,

@@ -1,0 +1,153 @@
+"""Images and calibrations of a caller as frames."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from bev.data.frame import CameraFrame, Frame
+from bev.data.images.arrays import Channels, as_bgr
+from bev.data.images.header import image_size
+from bev.data.images.loading import read
+from bev.errors import DataError, shown
+from bev.geometry import Pinhole
+
+Memory = Mapping[Path, UInt8[np.ndarray, "_ _ 3"]]
+"""BGR images in memory, by the paths that stand for them in frames."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How numbers of images in memory are read.
+
+    Attributes:
+        channels: order of the channels.
+        white: number of full brightness; None for the type's usual one.
+    """
+
+    channels: Channels = "rgb"
+    white: float | None = None
+
+
+def is_image(value: Any) -> bool:
+    """Return whether a value is one image: a path, or an image in memory."""
+    if isinstance(value, str | os.PathLike):
+        return True
+    if isinstance(value, Sequence | Mapping):
+        return False
+    return len(getattr(value, "shape", ())) <= 3  # also a PIL image, which has no shape
+
+
+def is_frame(images: Any) -> bool:
+    """Return whether images are those of one frame, not of several.
+
+    Raises:
+        DataError: if they are neither.
+    """
+    if isinstance(images, Mapping):
+        return True
+    if is_image(images):
+        raise DataError(
+            "images is a single image; pass one for each camera: a list in the order of the"
+            " cameras, or a dictionary by their names."
+        )
+    if not len(images):
+        raise DataError("images is empty; pass one image for each camera.")
+    return is_image(images[0])
+
+
+def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple[Frame, Memory]:
+    """Make the frame of one moment.
+
+    Args:
+        images: image of each camera, see :class:`bev.inference.BoxDetector`.
+        cameras: their calibrations.
+        token: name of the frame.
+        reading: how images in memory are read.
+
+    Returns:
+        The frame, and its images in memory.
+
+    Raises:
+        DataError: names the camera, and what is missing or contradicts its calibration.
+    """
+    own = list(getattr(cameras, "cameras", cameras))
+    if not own:
+        raise DataError("cameras is empty; pass a Rig, or a calibration for each image.")
+    names = [str(camera.name) for camera in own]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"Two cameras have the name {name!r}; make the names unique.")
+    found: list[CameraFrame] = []
+    memory: dict[Path, np.ndarray] = {}
+    for camera, image in zip(own, _in_order(images, names, token), strict=True):
+        if isinstance(image, str | os.PathLike):
+            path = Path(image)
+            size = image_size(read(path)) or camera_size(camera)
+        else:
+            path = Path(f"<{token}, {camera.name}>")
+            what = f"The image of camera {camera.name} in frame {token}"
+            memory[path] = as_bgr(image, what, reading.channels, reading.white)
+            size = (memory[path].shape[0], memory[path].shape[1])
+        found.append(_camera_frame(camera, path, size))
+    return Frame(token, tuple(found)), memory
+
+
+def _in_order(images: Any, names: Sequence[str], token: str) -> list[Any]:
+    """The images in the order of the cameras."""
+    if isinstance(images, Mapping):
+        for name in names:
+            if name not in images:
+                raise DataError(
+                    f"Frame {token} has no image of camera {name!r}; it has those of"
+                    f" {', '.join(map(str, images)) or 'none'}."
+                )
+        for name in images:
+            if name not in names:
+                raise DataError(
+                    f"Frame {token} has an image of {shown(name)}, of which there is no"
+                    f" calibration; the cameras are {', '.join(names)}."
+                )
+        return [images[name] for name in names]
+    if len(images) != len(names):
+        raise DataError(
+            f"Frame {token} has {len(images)} images for {len(names)} cameras; pass one for each,"
+            f" in the order {', '.join(names)}, or a dictionary by their names."
+        )
+    return list(images)
+
+
+def camera_size(camera: Any) -> tuple[int, int]:
+    """(height, width) that a calibration is for; (0, 0) if it does not have one."""
+    size = getattr(camera, "size", None)
+    return (0, 0) if size is None else (int(size[0]), int(size[1]))
+
+
+def _camera_frame(camera: Any, path: Path, size: tuple[int, int] | None) -> CameraFrame:
+    known = camera_size(camera)
+    if size is not None and known != (0, 0) and known != size:
+        raise DataError(
+            f"Camera {camera.name}: the image is {size[1]}x{size[0]}, but its calibration is for"
+            f" {known[1]}x{known[0]}; calibrate at the size of the images, or scale the intrinsics."
+        )
+    size = size or known
+    intrinsics, pose = _matrix(camera, "intrinsics", 3), _matrix(camera, "ego_from_camera", 4)
+    lens = getattr(camera, "lens", None) or Pinhole()
+    return CameraFrame(str(camera.name), path, size, intrinsics, pose, lens)
+
+
+def _matrix(camera: Any, name: str, side: int) -> Float[Tensor, "n n"]:
+    value = getattr(camera, name, None)
+    matrix = torch.as_tensor(np.asarray(value), dtype=torch.float64) if value is not None else None
+    if matrix is None or matrix.shape != (side, side) or not bool(matrix.isfinite().all()):
+        raise DataError(
+            f"Camera {camera.name} has no {name} of {side}x{side} finite numbers; correct the"
+            " calibration."
+        )
+    return matrix

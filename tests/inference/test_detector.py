@@ -1,0 +1,171 @@
+"""Detection on images and calibrations alone: the boxes are those of the data set's path."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import isolated
+import numpy as np
+import pytest
+import torch
+from commands import ROOT
+from exported import exported
+
+from bev import load_detector
+from bev.data.batch import collate
+from bev.data.boxes_file import read_boxes
+from bev.data.dataset import KeyFrames
+from bev.errors import CheckpointError, ConfigError, DataError
+
+
+@pytest.fixture(scope="module")
+def detector(single):
+    return load_detector(single, "cpu")
+
+
+@pytest.fixture(scope="module")
+def frames(detector):
+    data = detector.config.data
+    return list(data.source.open(data).frames("synthetic_val"))
+
+
+@pytest.fixture(scope="module")
+def by_tables(detector, frames):
+    """Boxes by the data set's path."""
+    data = detector.config.data
+    samples = KeyFrames(frames, data, training=False)
+    return [detector.model.detect(collate([samples[i]]))[0] for i in range(len(frames))]
+
+
+def paths(frame):
+    return [camera.path for camera in frame.cameras]
+
+
+def same(found, boxes):
+    """Whether detections are exactly these boxes."""
+    names = ("center", "size", "yaw", "velocity", "label", "score")
+    return all(torch.equal(getattr(found.boxes, name), getattr(boxes, name)) for name in names)
+
+
+def test_boxes_of_files_are_those_of_the_tables(detector, frames, by_tables):
+    for frame, boxes in zip(frames, by_tables, strict=True):
+        assert len(boxes) > 10
+        found = detector(paths(frame), frame.cameras, score=0)
+        assert same(found, boxes)
+        assert same(detector(paths(frame), frame.cameras), boxes[boxes.score >= 0.3])
+
+
+def test_images_in_memory_and_dictionaries_are_equal(detector, frames):
+    frame = frames[0]
+    bgr = {camera.name: cv2.imread(str(camera.path)) for camera in frame.cameras}
+    rgb = [image[..., ::-1] for image in bgr.values()]
+    found = detector(rgb, frame.cameras, score=0)
+    shuffled = dict(reversed(bgr.items()))
+    assert same(detector(shuffled, frame.cameras, score=0, channels="bgr"), found.boxes)
+    assert same(detector([i / 255 for i in rgb], frame.cameras, score=0), found.boxes)
+    assert same(detector(np.stack(rgb), frame.cameras, score=0), found.boxes)
+    deep = [i.astype(np.uint16) * 257 for i in rgb]
+    assert same(detector(deep, frame.cameras, score=0, white=65535), found.boxes)
+    # A JPEG is decoded at half its size: other rounding than the mean of the pixels.
+    by_files = detector(paths(frame), frame.cameras, score=0)
+    assert by_files.scores[:5] == pytest.approx(found.scores[:5], abs=0.02)
+
+
+def test_a_batch_is_its_frames(detector, frames):
+    images, own = [paths(frame) for frame in frames], [frame.cameras for frame in frames]
+    for cameras, each in ((own, own), (own[0], own[:1] * len(frames))):
+        batch = detector(images, cameras, score=0)
+        for found, image, rig in zip(batch, images, each, strict=True):
+            alone = detector(image, rig, score=0)
+            assert len(found) > 10 and found.scores == pytest.approx(alone.scores, abs=1e-5)
+
+
+def test_a_camera_needs_no_more_than_names_and_matrices(detector, frames, by_tables):
+    class Camera:
+        def __init__(self, camera):
+            self.name, self.intrinsics = f"my {camera.name}", camera.intrinsics.numpy()
+            self.ego_from_camera = camera.ego_from_camera.tolist()
+
+    rig = [Camera(camera) for camera in frames[0].cameras]
+    assert same(detector(paths(frames[0]), rig, score=0), by_tables[0])
+    assert len(detector(paths(frames[0])[:2], rig[:2], score=0)) > 0
+
+
+def test_threads_share_a_detector(detector, frames, by_tables):
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [(frame, boxes) for frame, boxes in zip(frames, by_tables, strict=True)] * 2
+        found = pool.map(lambda job: detector(paths(job[0]), job[0].cameras, score=0), jobs)
+        assert all(same(one, boxes) for one, (_, boxes) in zip(found, jobs, strict=True))
+
+
+def test_nothing_is_written(single, frames, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BEV_CACHE", str(tmp_path / "cache"))
+    load_detector(single, "cpu")(paths(frames[0]), frames[0].cameras)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_detections_are_plain_numbers(detector, frames, by_tables, tmp_path):
+    found, boxes = detector(paths(frames[0]), frames[0].cameras, score=0), by_tables[0]
+    first = next(iter(found))
+    names = detector.labels.names
+    assert first.name == found.classes[0] == names[int(boxes.label[0])]
+    assert first.center == tuple(boxes.center[0].tolist()) and first.score == found.scores[0]
+    assert [box.score for box in found] == sorted(found.scores, reverse=True)
+    best = found.above(first.score)
+    assert {box.score for box in best} == {first.score}
+    assert set(found.of(first.name).classes) == {first.name}
+    assert f"{len(found)} boxes" in repr(found) and first.name in repr(found)
+    with pytest.raises(ConfigError, match="'tram' is unknown"):
+        found.of("tram")
+    (tmp_path / "boxes.json").write_text(found.to_json())
+    read = read_boxes(tmp_path / "boxes.json")
+    assert read.classes == names and torch.equal(read.frames[0].boxes.center, found.boxes.center)
+
+
+def test_faults_name_the_camera(detector, frames, tmp_path):
+    frame, images = frames[0], paths(frames[0])
+    front = frame.cameras[0].name
+    small = np.zeros((10, 20, 3), np.uint8)
+
+    def fails(words, images, cameras=frame.cameras, kind=DataError, **settings):
+        with pytest.raises(kind, match=words) as caught:
+            detector(images, cameras, **settings)
+        assert "\n" not in str(caught.value)
+
+    fails("pass one for each camera", images[0])
+    fails("is empty", [])
+    fails(f"{len(images) - 1} images for {len(images)} cameras", images[1:])
+    fails(f"no image of camera '{front}'", {"other": images[0]})
+    named = {camera.name: path for camera, path in zip(frame.cameras, images, strict=True)}
+    fails("image of 'other', of which there is no calibration", named | {"other": images[0]})
+    fails(f"{front}.*20x10.*calibration is for", [small, *images[1:]])
+    fails(f"{front}.*uint16", [small.astype(np.uint16), *images[1:]])
+    fails("absent.jpg cannot be read", [tmp_path / "absent.jpg", *images[1:]])
+    fails("two cameras|Two cameras", images, [frame.cameras[0]] * len(images))
+    fails("cameras is empty", images, [])
+    bad = replace(frame.cameras[0], intrinsics=torch.full((3, 3), torch.nan))
+    fails(f"{front} has no intrinsics", images, [bad, *frame.cameras[1:]])
+    fails("2 frames and 3 rigs", [images] * 2, [frame.cameras] * 3, ConfigError)
+
+
+def test_models_without_boxes_are_refused(synthetic_world, tmp_path):
+    path = exported("lss_seg_synthetic", synthetic_world, tmp_path)
+    with pytest.raises(ConfigError, match="predicts no boxes"):
+        load_detector(path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_detector(tmp_path / "absent.ckpt")
+
+
+def test_loading_a_detector_imports_no_more_than_it_needs(single):
+    code = (
+        "import json, sys, bev\n"
+        "assert 'torch' not in sys.modules\n"
+        f"bev.load_detector({str(single)!r}, 'cpu')\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    loaded = set(json.loads(isolated.run(["-c", code], PYTHONPATH=str(ROOT))))
+    heavy = {"lightning", "matplotlib", "nuscenes", "sklearn", "pandas"}
+    assert {name for name in loaded if name.split(".")[0] in heavy} == set()
+    assert {n for n in loaded if n.startswith(("bev.lab", "bev.cli", "bev.visualization"))} == set()
