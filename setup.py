@@ -53,7 +53,9 @@ setup(
     ],
     python_requires=">=3.10,<3.13",  # nuscenes-devkit's numpy has no wheel for 3.13
     packages=find_packages(include=["bev", "bev.*"]),
-    package_data={"bev": ["py.typed", "visualization/report/web/*"]},
+    package_data={
+        "bev": ["py.typed", "visualization/report/web/*", "models/weights/shipped/*.safetensors"]
+    },
     entry_points={"console_scripts": ["bevlab = bev.cli:main"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[

@@ -27,12 +27,13 @@ COMMANDS = {
     "reproduce": "evaluate published weights beside their published figures",
     "benchmark": "measure speed, as ratios within one run",
     "configs": "list the shipped configs",
+    "models": "list the trained models that come with the package",
 }
 
 _IMPORT = "--import FILE first runs a Python file that defines classes of a config or checkpoint."
 
 # Commands that open neither a config nor a checkpoint, and so take no --import.
-_WITHOUT_IMPORT = {"make-synthetic", "configs"}
+_WITHOUT_IMPORT = {"make-synthetic", "configs", "models"}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
     bevlab check-data DIR [--version v1.0-mini] [--lidar] [--no-images] [--decode]
     bevlab check-data CONFIG [--data.root DIR] [--lidar] [--no-images] [--decode]
+    bevlab check-data DIR --version v1.0-mini --checksum mini_val
 
 The first checks a folder of data in nuScenes' format, the second the data of a config, of any
 source. Warnings alone (missing lidar files, samples without boxes) exit with status 0.
@@ -31,12 +32,15 @@ class Command:
         version: version to check, as v1.0-mini; empty checks the versions found in the folder.
         most: maximum number of findings listed per kind.
         all: list all findings.
+        checksum: split whose checksum is printed, of images, calibrations and boxes, instead of a
+            check: equal where two copies of a data set hold the same frames.
     """
 
     root: tyro.conf.Positional[Path]
     version: str = ""
     most: Natural = 10
     all: bool = False
+    checksum: str = ""
     check: tyro.conf.OmitArgPrefixes[CheckConfig] = field(default_factory=CheckConfig)
 
 
@@ -51,6 +55,10 @@ def main(arguments: list[str], prog: str) -> None:
     skipped: list[str] = []
     if not command.version:
         versions, skipped = versions_in(command.root)
+    if command.checksum:
+        for version in versions:
+            print(_checksum(command.root, version, command.checksum))
+        return
     errors = 0
     for version in versions:
         summary, findings = check_data(command.root, version, command.check)
@@ -59,6 +67,16 @@ def main(arguments: list[str], prog: str) -> None:
         print(f"not checked: {', '.join(skipped)}; name one with --version")
     if errors:
         sys.exit(1)
+
+
+def _checksum(root: Path, version: str, split: str) -> str:
+    """Line on the checksum of a split."""
+    from bev.data.checks.checksum import frames_checksum
+    from bev.data.settings import DataConfig
+
+    data = DataConfig(root=root, version=version)
+    frames = data.source.open(data).frames(split)
+    return f"{split} of {version}, {len(frames)} frames, SHA-256 {frames_checksum(frames)}"
 
 
 def report(summary: str, findings: Findings, most: int) -> int:

@@ -36,7 +36,8 @@ class Command:
     """Draw samples: the camera images in their places next to the BEV, or what a network computes.
 
     Attributes:
-        source: checkpoint (draws predictions and ground truth) or config (ground truth only).
+        source: checkpoint or shipped model (draws predictions and ground truth), or config (ground
+            truth only).
         split: official or custom split; empty for the validation split.
         out: folder of the pictures; defaults to pictures/<split>/ of the run, or
             ./pictures/<split>.
@@ -89,6 +90,7 @@ def main(arguments: list[str], prog: str) -> None:
 
     from bev.data.checks.crop import crop_warnings
     from bev.machine import default_device
+    from bev.models.weights.shipped import shipped_name, shipped_names
     from bev.training.checkpoint import home_of, load_checkpoint
     from bev.visualization.video.scene import scene_of
     from bev.visualization.video.writing import check_encoder, check_path
@@ -96,8 +98,13 @@ def main(arguments: list[str], prog: str) -> None:
     if command.video is not None:
         check_path(command.video)
         check_encoder()
-    if command.source.suffix in ("", ".py", ".yaml", ".yml"):
-        config, model, home = load_file(command.source), None, Path()
+    configs = ("", ".py", ".yaml", ".yml")
+    if command.source.suffix in configs and not shipped_name(command.source):
+        try:
+            config, model, home = load_file(command.source), None, Path()
+        except ConfigError as error:
+            known = "" if command.source.exists() else f" {shipped_names()}"
+            raise ConfigError(f"{error}{known}") from error
     else:
         config, model = load_checkpoint(command.source)
         model, home = model.to(default_device()), home_of(command.source)

@@ -41,7 +41,7 @@ class Command:
     """Evaluate a split: nuScenes boxes by the official metrics, other heads by their own metrics.
 
     Attributes:
-        source: checkpoint of a run.
+        source: checkpoint of a run, or the name of a shipped model (see `bevlab models`).
         split: official or custom split; empty for the validation split of the config.
         out: output folder; defaults to evaluation/<split>_<checkpoint>[_<unusual settings>]/ of
             the run.

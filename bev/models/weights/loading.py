@@ -24,6 +24,7 @@ from bev.errors import WeightsError
 from bev.files import replacing
 from bev.models.weights.parts import unknown_part, within, within_any
 from bev.models.weights.report import Mismatch, WeightsReport
+from bev.models.weights.shipped import located, shipped_names
 from bev.plain_json import load_json
 
 # Keys under which training programs store the weights in a checkpoint, averaged weights first.
@@ -35,19 +36,23 @@ def read_file(path: Path) -> Any:
     """Read a weights file or checkpoint to the CPU: tensors and plain data only.
 
     For ``.safetensors``, the result is a mapping with ``state_dict``, and with ``config`` if the
-    file contains one.
+    file contains one; its numbers in half precision are read as float32.
+
+    Args:
+        path: file, or the name of a shipped model.
 
     Raises:
         WeightsError: if the file does not exist, cannot be read, or contains objects that only code
             execution could restore.
     """
+    path = located(path)
     if not path.is_file():
-        raise WeightsError(f"Weights file {path} does not exist.")
+        raise WeightsError(f"Weights file {path} does not exist. {shipped_names()}")
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                state = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
             config = {CONFIG: load_json(metadata[CONFIG])} if CONFIG in metadata else {}
             return current_tensors({"state_dict": state, **config})
         _check_archive(path)
@@ -66,6 +71,10 @@ def read_file(path: Path) -> Any:
     # Both readers run over bytes of any content, so damage may surface as any error.
     except Exception as error:
         raise WeightsError(f"Weights file {path} cannot be read ({first_line(error)}).") from error
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _check_archive(path: Path) -> None:
@@ -98,21 +107,42 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def write_weights(
-    path: Path, state: Mapping[str, Tensor], config: Mapping[str, Any] | None = None
+    path: Path,
+    state: Mapping[str, Tensor],
+    config: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Write named tensors as safetensors, with an optional config as plain data.
 
+    Args:
+        path: output file.
+        state: tensors by name.
+        config: experiment as plain data.
+        half: write kernels and matrices in float16. Vectors, such as biases and the statistics of
+            norms, stay as they are: they are few, and variances may be out of its range.
+
     Raises:
-        WeightsError: if the suffix is not ``.safetensors``.
+        WeightsError: if the suffix is not ``.safetensors``, or a number is too large for float16.
     """
     if path.suffix != ".safetensors":
         raise WeightsError(f"Weights are written as safetensors: {path} must end in .safetensors.")
     metadata = {"format": "pt"} | ({} if config is None else {CONFIG: json.dumps(config)})
     # Tensors may be channels-last in memory; the file stores them contiguously.
     plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    if half:
+        plain = {name: _halved(value, name) for name, value in plain.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_bytes(save(plain, metadata))  # with default file permissions
+
+
+def _halved(tensor: Tensor, name: str) -> Tensor:
+    if tensor.ndim < 2 or not tensor.is_floating_point():
+        return tensor
+    halved = tensor.half()
+    if not halved.isfinite().all():
+        raise WeightsError(f"{name} has numbers too large for half precision; write it in full.")
+    return halved
 
 
 def weights_of(content: Any, source: str) -> dict[str, Tensor]:

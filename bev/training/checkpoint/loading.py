@@ -7,11 +7,14 @@ from typing import Any
 import torch
 
 from bev.config import Experiment
+from bev.data.settings import DataChoice, DataConfig
 from bev.errors import BevError, CheckpointError, ConfigError, WeightsError, shown
 from bev.models import Detector
 from bev.models.weights.loading import read_file, write_weights
+from bev.models.weights.shipped import located, shipped_name, shipped_names
 from bev.serialization import UnknownClassError, differences, from_plain, to_plain
 from bev.training.checkpoint.bounded import build_bounded
+from bev.training.settings import TrainConfig
 
 # Settings in the saved states of the optimiser and the schedule: new values would have no effect.
 _OPTIMISATION = ("optimizer", "schedule", "lr", "lr_batch", "weight_decay", "warmup_steps")
@@ -37,13 +40,14 @@ def load_checkpoint(path: Path, flip_tta: bool = False) -> tuple[Experiment, Det
     tensors are read: loading an untrusted checkpoint runs no code.
 
     Args:
-        path: checkpoint file.
+        path: checkpoint file, or the name of a shipped model (``bev.models.weights.shipped``).
         flip_tta: turn flip test-time augmentation on, whatever the config sets.
 
     Raises:
         CheckpointError: if the file is missing, damaged, not a checkpoint of bevlab, or its weights
             do not fit its config.
     """
+    path = located(path)
     content = read_checkpoint(path)
     config = _experiment(content, path)
     # The weights come from the checkpoint, so pretrained ones are not downloaded.
@@ -61,27 +65,45 @@ def load_checkpoint(path: Path, flip_tta: bool = False) -> tuple[Experiment, Det
     return config, detector.eval()
 
 
-def export_weights(checkpoint: Path, path: Path) -> int:
+def export_weights(
+    checkpoint: Path, path: Path, half: bool = False, data: DataChoice | None = None
+) -> int:
     """Write the detector of a checkpoint as safetensors with its config; returns the size in bytes.
 
     The file contains only the (averaged) weights, with the tensor names of the detector;
-    :func:`load_checkpoint` reads it.
+    :func:`load_checkpoint` reads it. In its config, folders and limits of the machine that trained
+    it are at their defaults.
+
+    Args:
+        checkpoint: checkpoint file.
+        path: output file.
+        half: write kernels in half precision, see :func:`~bev.models.weights.write_weights`.
+        data: changes of the data settings in the file's config.
 
     Raises:
         CheckpointError: as :func:`load_checkpoint`.
         WeightsError: for a suffix other than ``.safetensors``.
     """
     config, model = load_checkpoint(checkpoint)
-    write_weights(path, model.state_dict(), to_plain(config))
+    settings = config.data if data is None else data.apply(config.data)
+    settings = dataclasses.replace(
+        settings, workers=DataConfig.workers, image_cache=DataConfig.image_cache
+    )
+    train = dataclasses.replace(
+        config.train, runs=TrainConfig.runs, run_name="", threads=TrainConfig.threads
+    )
+    config = dataclasses.replace(config, data=settings, train=train)
+    write_weights(path, model.state_dict(), to_plain(config), half)
     return path.stat().st_size
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint to the CPU; raises CheckpointError as :func:`load_checkpoint`."""
+    path = located(path)
     if not path.is_file():
         raise CheckpointError(
             f"Checkpoint {path} does not exist; a run writes checkpoints/last.ckpt and best.ckpt"
-            " into its folder."
+            f" into its folder. {shipped_names()}"
         )
     try:
         content = read_file(path)
@@ -114,7 +136,12 @@ def _is_whole(value: torch.Tensor) -> bool:
 
 
 def home_of(path: Path) -> Path:
-    """Run folder of a checkpoint; outside of a run, the folder that contains the checkpoint."""
+    """Run folder of a checkpoint; outside of a run, the folder that contains the checkpoint.
+
+    A shipped model has ``runs/NAME`` in the current folder: nothing is written into the package.
+    """
+    if name := shipped_name(path):
+        return TrainConfig.runs / name
     path = path.resolve()
     run = path.parent.parent
     in_run = path.parent.name == "checkpoints" and (run / "config.yaml").is_file()

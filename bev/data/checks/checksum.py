@@ -1,0 +1,43 @@
+"""Checksum of a split: whether two copies of a data set hold the same frames."""
+
+import hashlib
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from bev.data.frame import Frame
+
+_STEPS = 1e4  # steps of a metre, a radian or a pixel to which numbers are rounded
+
+
+def frames_checksum(frames: Sequence[Frame]) -> str:
+    """SHA-256 of key frames, in hexadecimal digits.
+
+    It covers, frame by frame and in their order, the token, for each camera its name, the bytes of
+    its image file, intrinsics and pose, and the ground-truth boxes with class and velocity. Numbers
+    are rounded to a ten-thousandth of a metre, a radian or a pixel. Folders and file names do not
+    count.
+    """
+    digest = hashlib.sha256()
+    for frame in frames:
+        _add_text(digest, frame.token)
+        for camera in frame.cameras:
+            _add_text(digest, camera.name)
+            content = camera.path.read_bytes()
+            _add_text(digest, str(len(content)))
+            digest.update(content)
+            _add(digest, camera.intrinsics, camera.ego_from_camera)
+        boxes = frame.boxes
+        _add(digest, boxes.center, boxes.size, boxes.yaw, boxes.velocity, boxes.label)
+    return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", *tensors: Tensor) -> None:
+    for tensor in tensors:
+        steps = (tensor.double() * _STEPS).nan_to_num(nan=2.0**53).round().long()
+        _add_text(digest, str(tuple(tensor.shape)))
+        digest.update(steps.contiguous().numpy().astype("<i8").tobytes())
+
+
+def _add_text(digest: "hashlib._Hash", text: str) -> None:
+    digest.update(text.encode() + b"\0")
