@@ -7,6 +7,7 @@ put together from links, and who can create them could also change the files.
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +27,16 @@ def file_name(text: str) -> str:
     data = text.encode(errors="surrogatepass")
     words = _OTHER.sub("_", text).strip("._-+=@").encode()[:80].decode(errors="ignore")
     return "-".join(filter(None, [words, hashlib.sha256(data).hexdigest()[:12]]))
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Short names of paths: as many of their last parts as tell them apart."""
+    parts = [path.resolve().parts for path in paths]
+    for count in range(1, max(map(len, parts), default=0)):
+        names = ["/".join(own[-count:]) for own in parts]
+        if len({*names}) == len(names):
+            return names
+    return [f"{path} ({number})" for number, path in enumerate(paths, 1)]
 
 
 def check_inside(name: str) -> str:

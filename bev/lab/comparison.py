@@ -20,7 +20,7 @@ from bev.evaluation.evaluation import evaluators
 from bev.evaluation.nuscenes.matched import matched_boxes
 from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes
 from bev.evaluation.scores import SUMMARY
-from bev.paths import file_name
+from bev.paths import file_name, short_names
 from bev.plain_json import read_json
 from bev.serialization import to_plain
 from bev.visualization.report.comparison import Compared, write_comparison
@@ -77,7 +77,7 @@ def compare(
     chosen = data or DataChoice()
     compared = [
         _compared(name, _read(source, split, chosen), unit, replicates)
-        for name, source in zip(_names(sources), sources, strict=True)
+        for name, source in zip(short_names(sources), sources, strict=True)
     ]
     note = (
         f"Differences to the first, with 95 % intervals of a paired bootstrap over {unit}"
@@ -100,17 +100,6 @@ def _compared(name: str, read: _Read, unit: Unit, replicates: int) -> Compared:
         [] if read.run is None else training_curves(read.run),
         {} if read.config is None else to_plain(read.config),
     )
-
-
-def _names(sources: Sequence[Path]) -> list[str]:
-    """Short names, the last differing parts of the paths."""
-    parts = [path.resolve().parts for path in sources]
-    longest = max(map(len, parts))
-    for count in range(1, longest):
-        names = ["/".join(own[-count:]) for own in parts]
-        if len({*names}) == len(names):
-            return names
-    return [f"{path} ({number})" for number, path in enumerate(sources, 1)]
 
 
 def _read(source: Path, split: str, data: DataChoice) -> _Read:

@@ -18,6 +18,7 @@ from bev.data.labels import UNNAMED, LabelSpace
 from bev.geometry import BevGrid, Boxes3D
 from bev.visualization.canvas import dashes
 from bev.visualization.colors import DARK, Color, Theme, class_color
+from bev.visualization.results.styles import LINE_STYLES, LineStyle
 from bev.visualization.segmentation import SegmentationMaps, draw_cells, draw_segmentation
 from bev.visualization.surfaces.base import Surface
 from bev.visualization.surfaces.raster import RasterSurface
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _CROWDED = 36  # pixels between rings up to which only every other one is named
 _MOVING = 0.5  # m/s, minimum speed of boxes with an arrow
+_SHORTER = 0.5  # dashes, as a share of those in camera images
+_LINE = 10  # pixels between the scores of several sources
 # The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres.
 _EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
                 (3.15, -0.4), (3.0, -0.7), (2.5, -0.85), (-0.7, -0.85), (-0.9, -0.7))  # fmt: skip
@@ -72,7 +75,7 @@ def draw_bev(
     view: BevView = BevView(),
     *,
     gt_boxes: Boxes3D | None = None,
-    predictions: Boxes3D | None = None,
+    predictions: Boxes3D | Sequence[Boxes3D] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     lidar_colors: np.ndarray | None = None,
     segmentation: Sequence[SegmentationMaps] = (),
@@ -90,7 +93,8 @@ def draw_bev(
             the front.
         predictions: predicted boxes in the ego frame, drawn as filled outlines in the class colours
             with a strong front edge. The arrow of a moving box ends at its position in one second,
-            for both kinds of boxes.
+            for both kinds of boxes. Those of several sources, at most four, have different lines
+            (``bev.visualization.results.styles``).
         lidar: points in the ego frame, metres.
         lidar_colors: (P, 3) uint8 RGB of the points; grey by default.
         segmentation: maps drawn below everything else: predicted cells are tinted, and ground truth
@@ -138,7 +142,7 @@ def _draw(
     surface: Surface,
     view: BevView,
     gt_boxes: Boxes3D | None,
-    predictions: Boxes3D | None,
+    predictions: Boxes3D | Sequence[Boxes3D] | None,
     lidar: Float[Tensor, "P 3"] | None,
     lidar_colors: np.ndarray | None,
     segmentation: Sequence[SegmentationMaps],
@@ -169,11 +173,13 @@ def _draw(
         color = class_color(space, track.label)
         surface.lines(np.stack([points[:-1], points[1:]], axis=1), color, 1)
     moving = False
-    for boxes, fixed in ((gt_boxes, theme.ground_truth), (predictions, None)):
-        if boxes is not None:
-            moving |= _draw_outlines(surface, view, boxes.to("cpu"), fixed, space)
-    if predictions is not None and scores:
-        _write_scores(surface, view, predictions.to("cpu"), theme)
+    predicted = [predictions] if isinstance(predictions, Boxes3D) else [*(predictions or ())]
+    if gt_boxes is not None:
+        moving |= _draw_outlines(surface, view, gt_boxes.to("cpu"), space, theme.ground_truth)
+    for boxes, style in zip(predicted, LINE_STYLES[: len(predicted)], strict=True):
+        moving |= _draw_outlines(surface, view, boxes.to("cpu"), space, None, style)
+        if scores:
+            _write_scores(surface, view, boxes.to("cpu"), theme, style, len(predicted) > 1)
     if moving:
         at = (12.0, view.pixels - 12.0)
         surface.text("arrows: motion within 1 s", at, 11, theme.faint_text, plate=theme.panel)
@@ -184,7 +190,12 @@ def _draw(
 
 
 def _draw_outlines(
-    surface: Surface, view: BevView, boxes: Boxes3D, fixed: Color | None, space: LabelSpace
+    surface: Surface,
+    view: BevView,
+    boxes: Boxes3D,
+    space: LabelSpace,
+    fixed: Color | None,
+    style: LineStyle = LINE_STYLES[0],
 ) -> bool:
     """Draw outlines of boxes, lowest score first; returns whether any box moves.
 
@@ -192,8 +203,9 @@ def _draw_outlines(
         surface: surface to draw on.
         view: view of the picture.
         boxes: boxes in the ego frame.
-        fixed: colour of all boxes, in the style of ground truth; None for the style of predictions.
         space: label space with the colours of the classes.
+        fixed: colour of all boxes, in the style of ground truth; None for the style of predictions.
+        style: line style of predictions.
     """
     footprints = boxes.footprint().double().numpy()
     velocity = torch.nan_to_num(boxes.velocity).double().numpy()
@@ -207,9 +219,12 @@ def _draw_outlines(
             surface.lines(dashes(edges, 2.5, 1.5), color, 1)
             surface.lines(np.array([[center, nose]]), color, 1)
         else:
-            surface.fill(outline, color, 0.30)
+            if style.filled:
+                surface.fill(outline, color, 0.30)
             small = np.linalg.norm(outline[0] - outline[2]) < 14
-            surface.lines(edges, color, 1 if small else 1.5)
+            dash, gap = style.dash * _SHORTER, style.gap * _SHORTER
+            lines = dashes(edges, dash, gap) if dash else edges
+            surface.lines(lines, color, 1 if small else 1.5)
             surface.lines(edges[:1], color, 1 if small else 3.5)
         if moving[index]:
             middle = footprints[index].mean(axis=0)
@@ -218,12 +233,16 @@ def _draw_outlines(
     return bool(moving.any())
 
 
-def _write_scores(surface: Surface, view: BevView, boxes: Boxes3D, theme: Theme) -> None:
+def _write_scores(
+    surface: Surface, view: BevView, boxes: Boxes3D, theme: Theme, style: LineStyle, marks: bool
+) -> None:
     for outline, score in zip(boxes.footprint().numpy(), boxes.score.tolist(), strict=True):
         pixels = view.locate(outline)
         if (pixels >= 0).all() and (pixels < view.pixels).all():
-            at = (float(pixels[:, 0].max()) + 3, float(pixels[:, 1].mean()) + 3)
-            surface.text(f"{score:.2f}".lstrip("0"), at, 9, theme.text)
+            below = 3 + _LINE * style.row
+            at = (float(pixels[:, 0].max()) + 3, float(pixels[:, 1].mean()) + below)
+            text = f"{score:.2f}".lstrip("0")
+            surface.text(f"{style.mark} {text}" if marks else text, at, 9, theme.text)
 
 
 def _arrow(surface: Surface, start: np.ndarray, tip: np.ndarray, color: Color) -> None:

@@ -16,6 +16,7 @@ from bev.geometry import Boxes3D, Cameras, apply_transform, inverse_rigid
 from bev.visualization.canvas import draw_dots, draw_segments, draw_text, fill_polygon
 from bev.visualization.clipping import NEAR
 from bev.visualization.colors import DARK, Theme, class_color, class_name
+from bev.visualization.results.styles import LINE_STYLES, LineStyle
 from bev.visualization.sight import sight_of
 
 # Edges of a box as pairs of corners (see Boxes3D.corners), and the diagonals of its front face.
@@ -25,6 +26,7 @@ EDGES = np.array(
 FRONT_CROSS = np.array([(0, 2), (1, 3)])
 # Minimum extent of a box in the image for the cross of ground truth, and for thick lines; pixels.
 _CROSS_FROM, _THICK_FROM = 36, 48
+_LINE = 17  # pixels between the labels of several sources
 
 
 def scaled_camera(camera: CameraFrame, size: tuple[int, int]) -> Cameras:
@@ -57,7 +59,9 @@ def draw_boxes(
     boxes: Boxes3D,
     *,
     ground_truth: bool = False,
+    style: LineStyle = LINE_STYLES[0],
     labels: bool = False,
+    marks: bool = False,
     thickness: int = 2,
     space: LabelSpace = UNNAMED,
     global_from_ego: Float[Tensor, "4 4"] | None = None,
@@ -70,7 +74,9 @@ def draw_boxes(
         camera: camera of the image (no batch dimensions).
         boxes: boxes in the ego frame.
         ground_truth: whether to draw in the style of ground truth (thin, dashed, crossed front).
+        style: line style of predictions.
         labels: whether to write class and score above each box.
+        marks: whether to write the mark of the style before them.
         thickness: line width of predictions, pixels; small boxes have lines of one pixel.
         space: names and colours of the classes.
         global_from_ego: reference ego pose, see ``upright_corners``.
@@ -94,15 +100,20 @@ def draw_boxes(
             draw_segments(image, edges, theme.halo, 1)
             draw_segments(image, lines, theme.ground_truth, 1)
         else:
-            fill_polygon(image, sight.face(box[:4]), color, 0.42, convex=sight.convex)
-            line_width = thickness if extent >= _THICK_FROM else 1
-            draw_segments(image, edges, theme.halo, line_width + 1)
-            draw_segments(image, edges, color, line_width)
+            line_width, lines = thickness if extent >= _THICK_FROM else 1, edges
+            if style.filled:
+                fill_polygon(image, sight.face(box[:4]), color, 0.42, convex=sight.convex)
+            elif style.dash:
+                lines = sight.dashed(box[EDGES], style.dash, style.gap)
+            draw_segments(image, lines, theme.halo, line_width + 1)
+            draw_segments(image, lines, color, line_width)
         if labels:
             name = class_name(space, int(boxes.label[index]))
             text = name if ground_truth else f"{name} {float(boxes.score[index]):.2f}"
+            text = f"{style.mark} {text}" if marks else text
             top = edges.reshape(-1, 2)[edges.reshape(-1, 2)[:, 1].argmin()]
-            draw_text(image, text, (top[0], top[1] - 6), 10, color, anchor="ms", plate=theme.halo)
+            at = (top[0], top[1] - 6 - _LINE * style.row)
+            draw_text(image, text, at, 10, color, anchor="ms", plate=theme.halo)
 
 
 def draw_points(

@@ -9,6 +9,7 @@ from bev.data.frame import Frame
 from bev.visualization.canvas import dashes, draw_segments, draw_text, load_camera, text_size
 from bev.visualization.colors import DARK, Color, Theme
 from bev.visualization.layout import HEADER, MARGIN, Layout, sheet_layout
+from bev.visualization.results.styles import LineStyle
 
 
 def start_sheet(frame: Frame, camera_width: int, theme: Theme = DARK) -> tuple[Layout, np.ndarray]:
@@ -88,7 +89,7 @@ def draw_header(
 def draw_legend(
     sheet: np.ndarray,
     layout: Layout,
-    styles: Sequence[tuple[str, bool]],
+    styles: Sequence[tuple[str, LineStyle | None]],
     shown: Sequence[tuple[str, Color]] = (),
     theme: Theme = DARK,
 ) -> None:
@@ -97,25 +98,29 @@ def draw_legend(
     Args:
         sheet: picture to draw into.
         layout: layout of the sheet.
-        styles: line styles (name, whether it is that of ground truth).
+        styles: names and line styles of predictions; None for the style of ground truth.
         shown: names and colours of the classes and layers in the picture.
         theme: colours of everything else.
     """
     left, baseline = layout.legend
     limit = layout.bev[0] - MARGIN if layout.tiles else layout.size[1]
-    entries: list[tuple[str, Color | None, bool]] = [(name, None, gt) for name, gt in styles]
-    entries += [(name, color, False) for name, color in shown]
+    entries: list[tuple[str, Color | None, LineStyle | None]]
+    entries = [(name, None, style) for name, style in styles]
+    entries += [(name, color, None) for name, color in shown]
     x, y = left, baseline - 14
-    for name, color, is_ground_truth in entries:
+    for name, color, style in entries:
         width = (38 if color is None else 22) + text_size(name, 12)[0] + 20
         if x + width > limit and x > left:
             x, y = left, y + 18
         if color is None:
             line = np.array([[[x + 2, y - 4], [x + 30, y - 4]]], dtype=float)
-            if is_ground_truth:
+            if style is None:
                 draw_segments(sheet, dashes(line, 4.0, 3.0), theme.ground_truth, 1)
-            else:
+            elif style.filled:
                 draw_segments(sheet, line, theme.faint_text, 3)
+            else:
+                line = dashes(line, style.dash, style.gap) if style.dash else line
+                draw_segments(sheet, line, theme.faint_text, 2)
             draw_text(sheet, name, (x + 38, y), 12, theme.text)
         else:
             sheet[y - 10 : y + 2, x : x + 12] = color

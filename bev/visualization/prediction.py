@@ -7,10 +7,11 @@ import numpy as np
 
 from bev.data.batch import Batch
 from bev.data.frame import Frame
+from bev.geometry import Boxes3D
 from bev.models import Detector, DetectorConfig
 from bev.models.detector import Prediction
 from bev.visualization.bev_view import REACH
-from bev.visualization.overlays import overlay
+from bev.visualization.overlays import Overlay, overlay
 from bev.visualization.sheet import draw_sheet, sheet_figure
 
 if TYPE_CHECKING:
@@ -71,18 +72,33 @@ def heads_figure(
     return sheet_figure(frame, **_sheet_parts(model, batch, prediction), **drawn)
 
 
+def predicted_boxes(model: DetectorConfig, batch: Batch, prediction: Prediction) -> Boxes3D | None:
+    """Boxes that a model predicts for a batch of one sample; None if no head detects."""
+    return _first_boxes(_overlays(model, batch, prediction))
+
+
+def _overlays(model: DetectorConfig, batch: Batch, prediction: Prediction | None) -> list[Overlay]:
+    return [
+        overlay(head, prediction and prediction.results[name], batch, model)
+        for name, head in model.heads.items()
+    ]
+
+
+def _first_boxes(overlays: Sequence[Overlay]) -> Boxes3D | None:
+    return next((one.boxes for one in overlays if one.boxes is not None), None)
+
+
 def _sheet_parts(
     model: DetectorConfig, batch: Batch, prediction: Prediction | None
 ) -> dict[str, Any]:
     """Arguments of ``draw_sheet`` with the overlays of all heads."""
-    boxes, segmentation = None, []
-    for name, head in model.heads.items():
-        added = overlay(head, prediction and prediction.results[name], batch, model)
-        boxes = added.boxes if boxes is None else boxes
-        segmentation += [] if added.segmentation is None else [added.segmentation]
+    overlays = _overlays(model, batch, prediction)
+    segmentation = [one.segmentation for one in overlays if one.segmentation is not None]
     farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
     reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # smaller grids fill the picture
     return {
-        "predictions": boxes, "segmentation": segmentation, "space": model.label_space,
+        "predictions": _first_boxes(overlays),
+        "segmentation": segmentation,
+        "space": model.label_space,
         "reach": reach,
-    }  # fmt: skip
+    }

@@ -21,6 +21,7 @@ from bev.visualization.composition import (
     place_tile,
     start_sheet,
 )
+from bev.visualization.results.styles import LINE_STYLES, LineStyle, NamedBoxes
 from bev.visualization.segmentation import SegmentationMaps
 from bev.visualization.tracks import Track
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def draw_sheet(
     frame: Frame,
-    predictions: Boxes3D | None = None,
+    predictions: Boxes3D | Sequence[NamedBoxes] | None = None,
     images: Sequence[np.ndarray] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     segmentation: Sequence[SegmentationMaps] = (),
@@ -50,8 +51,9 @@ def draw_sheet(
 
     Args:
         frame: key frame, with any number of cameras.
-        predictions: predicted boxes in the frame's reference ego frame. Without predictions, ground
-            truth is drawn in their style.
+        predictions: predicted boxes in the frame's reference ego frame; those of several sources,
+            at most four, in different lines. Without predictions, ground truth is drawn in their
+            style.
         images: (H, W, 3) uint8 RGB in the order of ``frame.cameras``, showing each camera's whole
             view at any size; read from the image files by default.
         lidar: points in the reference ego frame; read from the frame's lidar file by default, if
@@ -77,7 +79,8 @@ def draw_sheet(
         DataError: if an image file is missing or damaged, or the lidar file is damaged.
     """
     parts = _parts(frame, predictions, segmentation, score_threshold, show_ground_truth, min_points)
-    gt_boxes, predictions, strong, thin, alone = parts
+    gt_boxes, predicted, strong, thin, alone = parts
+    several = len(strong) > 1
     layout, sheet = start_sheet(frame, camera_width, theme)
     for index, camera in enumerate(frame.cameras):
         tile = camera_tile(frame, index, images, layout.tile)
@@ -85,7 +88,8 @@ def draw_sheet(
         pose = frame.global_from_ego
         style: dict[str, Any] = {"global_from_ego": pose, "space": space, "theme": theme}
         draw_boxes(tile, entry, thin, ground_truth=True, **style)
-        draw_boxes(tile, entry, strong, labels=scores, **style)
+        for boxes, line in zip(strong, LINE_STYLES[: len(strong)], strict=True):
+            draw_boxes(tile, entry, boxes, style=line, labels=scores, marks=several, **style)
         place_tile(sheet, layout, index, tile, camera.name, theme)
     view = BevView(layout.bev_pixels, reach)
     bev = draw_bev(
@@ -101,17 +105,18 @@ def draw_sheet(
     )
     place_bev(sheet, layout, bev)
 
-    note = (
-        f"{len(gt_boxes)} annotated boxes"
-        if predictions is None
-        else f"{len(predictions)} predictions with score ≥ {score_threshold:g}"
-        + (f" · {len(gt_boxes)} annotated boxes" if show_ground_truth else "")
-    )
+    notes = [f"{len(gt_boxes)} annotated boxes"] if show_ground_truth or alone else []
+    if predicted and not several:
+        limit = f" with score ≥ {score_threshold:g}" if np.isfinite(score_threshold) else ""
+        notes.insert(0, f"{len(predicted[0].boxes)} predictions{limit}")
+    note = " · ".join(notes)
     draw_header(sheet, layout, frame, title or ("Ground truth" if alone else ""), note, theme)
-    styles = [("ground truth", False)] if alone else []
-    styles += [("prediction", False)] if predictions is not None else []
-    styles += [("ground truth", True)] if show_ground_truth and not alone else []
-    shown = sorted(set(strong.label.tolist()))
+    styles: list[tuple[str, LineStyle | None]] = []
+    styles += [("ground truth", LINE_STYLES[0])] if alone else []
+    for line, (name, boxes) in zip(LINE_STYLES, predicted, strict=False):
+        styles.append((f"{line.mark}  {name} ({len(boxes)})" if several else name, line))
+    styles += [("ground truth", None)] if show_ground_truth and not alone else []
+    shown = sorted({label for boxes in strong for label in boxes.label.tolist()})
     entries = [(class_name(space, label), class_color(space, label)) for label in shown]
     for maps in segmentation:
         names = (f"layer: {name.replace('_', ' ')}" for name in maps.layers)
@@ -122,7 +127,7 @@ def draw_sheet(
 
 def sheet_figure(
     frame: Frame,
-    predictions: Boxes3D | None = None,
+    predictions: Boxes3D | Sequence[NamedBoxes] | None = None,
     lidar: Float[Tensor, "P 3"] | None = None,
     segmentation: Sequence[SegmentationMaps] = (),
     tracks: Sequence[Track] = (),
@@ -161,27 +166,30 @@ class _Parts(NamedTuple):
     """The boxes of a sheet: all that count, and those in each of the two styles."""
 
     gt_boxes: Boxes3D
-    predictions: Boxes3D | None
-    strong: Boxes3D
+    predicted: list[NamedBoxes]
+    strong: list[Boxes3D]
     thin: Boxes3D
     alone: bool
 
 
 def _parts(
     frame: Frame,
-    predictions: Boxes3D | None,
+    predictions: Boxes3D | Sequence[NamedBoxes] | None,
     segmentation: Sequence[SegmentationMaps],
     score_threshold: float,
     show_ground_truth: bool,
     min_points: int,
 ) -> _Parts:
     gt_boxes = frame.boxes[frame.counted(min_points)] if show_ground_truth else Boxes3D.empty()
-    if predictions is not None:
-        predictions = predictions.to("cpu")
-        predictions = predictions[predictions.score >= score_threshold]
+    if isinstance(predictions, Boxes3D):
+        predictions = [NamedBoxes("prediction", predictions)]
+    predicted = []
+    for name, every in predictions or ():
+        boxes = every.to("cpu")
+        predicted.append(NamedBoxes(name, boxes[boxes.score >= score_threshold]))
     alone = predictions is None and all(maps.predicted is None for maps in segmentation)
-    strong = gt_boxes if alone else Boxes3D.empty() if predictions is None else predictions
-    return _Parts(gt_boxes, predictions, strong, Boxes3D.empty() if alone else gt_boxes, alone)
+    strong = [gt_boxes] if alone else [boxes for _, boxes in predicted]
+    return _Parts(gt_boxes, predicted, strong, Boxes3D.empty() if alone else gt_boxes, alone)
 
 
 def _lidar(frame: Frame) -> Float[Tensor, "P 3"] | None:

@@ -84,6 +84,14 @@ def test_pictures_of_predictions_and_of_the_calibration(trained, tmp_path):
     assert len(names) == 3 and sum("check" in name for name in names) == 1
 
 
+def test_a_results_file_beside_a_checkpoint(trained, tmp_path):
+    best = trained / "checkpoints" / "best.ckpt"
+    results = trained / "evaluation" / "synthetic_val" / "results_nusc.json"
+    options = ("--samples", "1", "--score", "0.2", "0.1", "--svg", "--out", tmp_path)
+    call("visualize.py", best, results, *options)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png", ".svg"]
+
+
 def test_a_run_is_exported(trained, tmp_path):
     out, _ = call(
         "export.py", trained / "checkpoints" / "best.ckpt", "--out", tmp_path / "a.safetensors"

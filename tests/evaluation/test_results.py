@@ -39,6 +39,17 @@ def test_boxes_are_read_in_the_order_of_the_file(tmp_path):
     assert np.isnan(found.velocity[:, 0]).all()
 
 
+def test_boxes_below_a_score_are_left_out_and_their_samples_remain(tmp_path):
+    rows = {"a": [{**ROW, "detection_score": s} for s in (0.2, 0.3, 0.1)], "b": [
+        {**ROW, "sample_token": "b", "detection_score": 0.29}]}  # fmt: skip
+    path = written(tmp_path, rows)
+    found, _ = read_results(path, min_score=0.2)
+    assert found.tokens == ("a", "b")
+    assert found.score.tolist() == [0.2, 0.3, 0.29] and found.sample.tolist() == [0, 0, 1]
+    none, _ = read_results(path, min_score=0.9)
+    assert none.tokens == ("a", "b") and len(none) == 0
+
+
 CHANGES = [
     {"size": [0.0, 4.0, 1.5]}, {"size": None}, {"size": [1, 2]}, {"size": "abc"},
     {"translation": [1, 2, "3"]}, {"translation": [1, 2, True]}, {"translation": [1, [2], 3]},

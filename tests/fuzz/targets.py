@@ -276,6 +276,7 @@ def command_lines(folder: Path) -> Target:
         ["evaluate", "nusc.json", *data, "--split", "mine_val", "--within", "30"],
         ["check-data", str(root), "--version", VERSION, "--most", "3"],
         ["visualize", "lss_r50_mini", *data, "--split", "mine_val", "--samples", "1", "--out", "a"],
+        ["visualize", "nusc.json", "nusc.json", *data, "--split", "mine_val", "--score", "0.2"],
         ["export", "last.ckpt", "out.safetensors"],
         ["convert", "published.pth", "--out", "out.ckpt"],
         ["make-synthetic", "world", "--preset", "tiny", "--scenes", "2", "--seed", "3"],

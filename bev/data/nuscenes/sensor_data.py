@@ -24,6 +24,12 @@ CAMERAS = (
 )
 
 
+def cameras_of(index: Index) -> tuple[str, ...]:
+    """Names of the cameras of a data set: those of nuScenes, or all if it has none of these."""
+    has = [n for n, row in index.channels.items() if index.sensor.modality[row] == b"camera"]
+    return tuple(name for name in CAMERAS if name in has) or tuple(has)
+
+
 def global_from_reference(index: Index, sample: int, reference: Reference) -> np.ndarray:
     """(4, 4) pose of a sample's coordinate frame in the global frame.
 

@@ -1,5 +1,6 @@
 """Reading of a nuScenes results file into columns, sample by sample."""
 
+import math
 from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
@@ -21,13 +22,14 @@ Part = dict[str, np.ndarray]
 
 
 def read_results(
-    path: Path | str, samples: Collection[str] | None = None
+    path: Path | str, samples: Collection[str] | None = None, min_score: float = -math.inf
 ) -> tuple[BoxColumns, dict]:
     """Read the boxes of a results file, in the order of the file, and its ``meta`` entry.
 
     Args:
         path: results file, see ``bev.evaluation.nuscenes.submission``.
         samples: samples to read, all others are left out; None for all.
+        min_score: boxes with a lower score are left out; a large file then needs little memory.
 
     Raises:
         SubmissionError: if the file is missing, is not a nuScenes detection submission, or a sample
@@ -49,7 +51,7 @@ def read_results(
                     for token in reader.members():
                         rows = reader.value()
                         if samples is None or token in samples:
-                            parts[token] = _part(path, token, rows)
+                            parts[token] = _above(min_score, _part(path, token, rows))
                     continue
                 value = reader.value()
                 meta = value if key == "meta" else meta
@@ -62,6 +64,13 @@ def read_results(
             f"Results file {path} lacks 'results' or 'meta'; it is not a nuScenes submission."
         )
     return _joined(parts), meta
+
+
+def _above(min_score: float, part: Part) -> Part:
+    if min_score == -math.inf:
+        return part
+    keep = part["score"] >= min_score
+    return {name: column[keep] for name, column in part.items()}
 
 
 def _joined(parts: dict[str, Part]) -> BoxColumns:

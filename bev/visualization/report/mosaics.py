@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
@@ -12,10 +11,8 @@ from bev.data.source import Frames
 from bev.errors import DataError
 from bev.evaluation.breakdown.breakdown import Breakdown
 from bev.evaluation.breakdown.samples import at_operating_scores
-from bev.evaluation.detection.arithmetic import yaw
-from bev.evaluation.detection.columns import BoxColumns
-from bev.geometry import Boxes3D
 from bev.visualization.report.pictures import data_uri
+from bev.visualization.results.sources import to_boxes
 from bev.visualization.sheet import draw_sheet
 
 
@@ -60,17 +57,3 @@ def by_token(frames: Frames) -> Callable[[str], Frame]:
     """Function from the tokens of frames to the frames."""
     place = {token: number for number, token in enumerate(frames.tokens)}
     return lambda token: frames[place[token]]
-
-
-def to_boxes(columns: BoxColumns) -> Boxes3D:
-    """Boxes of columns in an ego frame."""
-    return Boxes3D.make(
-        torch.from_numpy(columns.translation),
-        torch.from_numpy(columns.size[:, [1, 0, 2]].copy()),
-        torch.from_numpy(yaw(columns.rotation)),
-        torch.from_numpy(columns.velocity),
-        torch.from_numpy(columns.label.astype(np.int64)),
-        torch.from_numpy(columns.score),
-        torch.from_numpy(columns.attribute.astype(np.int64)),
-        torch.from_numpy(columns.visibility.astype(np.int64)),
-    )

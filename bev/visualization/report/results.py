@@ -25,15 +25,15 @@ def page_of_results(
         extremes=chosen,
         colors=[class_color(NUSCENES, label) for label in range(len(NUSCENES.classes))],
     )
-    channels = index.channels.items()
-    cameras = [name for name, row in channels if index.sensor.modality[row] == b"camera"]
-    if not (chosen.worst and _has_images(index, breakdown, chosen.worst[0], cameras)):
+    if not chosen.worst:
         return page
     from bev.data.nuscenes.frames import read_frames
-    from bev.data.nuscenes.sensor_data import CAMERAS
+    from bev.data.nuscenes.sensor_data import cameras_of
     from bev.visualization.report.mosaics import by_token, sample_mosaics
 
-    cameras = [name for name in CAMERAS if name in cameras] or cameras
+    cameras = cameras_of(index)
+    if not _has_images(index, breakdown, chosen.worst[0], cameras):
+        return page
     frames = read_frames(index, split, cameras, missing="skip")
     rows = (*chosen.worst, *chosen.best)
     return replace(page, mosaics=sample_mosaics(breakdown, rows, by_token(frames), NUSCENES))

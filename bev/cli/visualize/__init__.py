@@ -1,0 +1,84 @@
+"""Draw samples: predictions, what a network computes, the ground truth, or the calibration.
+
+bevlab visualize CHECKPOINT [--split SPLIT] [--show mosaic depth features …] [--out DIR]
+bevlab visualize CHECKPOINT --video out.mp4 [--scene NAME] [--rate sweeps]
+bevlab visualize lss_r50_mini --data.root DIR [--check]
+bevlab visualize RESULTS.json [OTHER.json | CHECKPOINT …] --data.root DIR --data.version V --split S
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bev.cli.visualize.command import (
+    Command,
+    check_one,
+    check_several,
+    is_config,
+    is_results,
+    open_config,
+)
+from bev.data.polygons import PolygonConfig
+from bev.errors import ConfigError, print_warnings
+from bev.options import parse
+from bev.paths import file_name
+
+
+def main(arguments: list[str], prog: str) -> None:
+    command = parse(Command, arguments, prog)
+    if not command.sources:
+        raise ConfigError("Nothing to draw is named; name a checkpoint, a config or results files.")
+
+    from bev.visualization.video.writing import check_encoder, check_path
+
+    if command.video is not None:
+        check_path(command.video)
+        check_encoder()
+    if len(command.sources) > 1 or is_results(command.sources[0]):
+        _draw_several(command)
+    else:
+        _draw_one(command, command.sources[0])
+
+
+def _draw_several(command: Command) -> None:
+    from bev.cli.visualize.pictures import draw_samples, draw_video
+    from bev.cli.visualize.several import SeveralPictures
+    from bev.visualization.results.styles import LINE_STYLES
+
+    check_several(command, len(LINE_STYLES))
+    pictures = SeveralPictures(command)
+    if command.video is not None:
+        print(draw_video(command.video, pictures, pictures.frames))
+    else:
+        folder = command.out or Path("pictures") / file_name(pictures.split)
+        print(f"{draw_samples(folder, pictures, pictures.frames)} files in {folder}")
+
+
+def _draw_one(command: Command, source: Path) -> None:
+    from bev.cli.visualize.pictures import Pictures, draw_samples, draw_video
+    from bev.data.checks.crop import crop_warnings
+    from bev.machine import default_device
+    from bev.training.checkpoint import home_of, load_checkpoint
+    from bev.visualization.video.scene import scene_of
+
+    if is_config(source):
+        config, model, home = open_config(source), None, Path()
+    else:
+        config, model = load_checkpoint(source)
+        model, home = model.to(default_device()), home_of(source)
+    check_one(command, config, model)
+    data = command.data.apply(config.data)
+    if command.check:
+        data = replace(data, polygons=PolygonConfig())  # polygons are not drawn
+    if "depth-targets" in command.show:
+        data = replace(data, lidar=True)
+    split = command.split or data.splits[1]
+    frames = data.source.open(data).frames(split)
+    if command.scene or command.video is not None:
+        frames = scene_of(frames, command.scene)
+    print_warnings(crop_warnings(frames, data))
+    pictures = Pictures(command, config, model, data)
+    if command.video is not None:
+        print(draw_video(command.video, pictures, frames))
+    else:
+        folder = command.out or home / "pictures" / file_name(split)
+        print(f"{draw_samples(folder, pictures, frames)} files in {folder}")
