@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,7 @@ def main(arguments: list[str], prog: str) -> None:
     with gathered():  # train() names all faults of the settings at once
         default = Command(load_file(path))
         command = parse(Command, arguments, f"{prog} {path}", default, without=["experiment"])
-    config, resume, notice, last_words = command.experiment, command.resume, "", None
+    config, resume = command.experiment, command.resume
 
     from bev.training.folder import named_folder
     from bev.training.record import asks_for_more, is_finished, last_checkpoint
@@ -58,14 +57,11 @@ def main(arguments: list[str], prog: str) -> None:
         from bev.lab import rehearsal
 
         check_settings(config, here=True)
-        config, notice = rehearsal.rehearse(config), rehearsal.LABEL
-        last_words = rehearsal.next_steps
-    folder, result = train(config, resume, finish=[partial(report_run, notice=notice)])
-    if result is None:
+        rehearsal.rehearse(config, path, resume)
         return
-    print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
-    if last_words is not None:
-        print(last_words(path, folder))
+    folder, result = train(config, resume, finish=[report_run])
+    if result is not None:
+        print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
 
 
 def wants_rehearsal(config: Experiment, arguments: Sequence[str]) -> bool:

@@ -82,6 +82,9 @@ class ValidationMetrics(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.trained, self._resumed_at = True, time.perf_counter()
 
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.training_seconds, self._resumed_at = self._seconds(), None
+
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.evaluation = Evaluation(self.config.model, self.config.data)
         self.result, self.fault = None, ""

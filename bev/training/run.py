@@ -56,6 +56,7 @@ def train(
     *,
     callbacks: Sequence[Callback] = (),
     finish: Sequence[Callable[[FinishedRun], object]] = (),
+    evaluate: bool = True,
 ) -> tuple[Path, Result | None]:
     """Train and evaluate.
 
@@ -65,6 +66,7 @@ def train(
         callbacks: Lightning callbacks, in addition to those of every run.
         finish: functions called in turn on rank 0 after the last validation, before ``run.json``
             marks the run as finished.
+        evaluate: evaluate the weights at the end, if they have not been evaluated.
 
     Returns:
         Run folder, and result of the last validation (None on ranks other than 0).
@@ -81,7 +83,7 @@ def train(
         claimed_folder(config.train, config.name, resume) as folder,
         explaining(f"The run in {folder} ended early, with its checkpoints whole for --resume"),
     ):
-        return folder, _train_in(folder, config, resume, devices, callbacks, finish)
+        return folder, _train_in(folder, config, resume, devices, callbacks, finish, evaluate)
 
 
 def _train_in(
@@ -91,6 +93,7 @@ def _train_in(
     devices: int,
     callbacks: Sequence[Callback],
     finish: Sequence[Callable[[FinishedRun], object]],
+    evaluate: bool,
 ) -> Result | None:
     """Train in a folder that no other run uses; see :func:`train`."""
     prepare_process(config.train, devices)
@@ -126,7 +129,7 @@ def _train_in(
                 put_back(earlier)  # nothing was trained
             raise
         steps = trainer.global_step
-        if metrics.validated_step != steps:
+        if evaluate and metrics.validated_step != steps:
             try:
                 trainer.validate(module, data, verbose=False)
             except Exception as error:
@@ -135,7 +138,7 @@ def _train_in(
                 metrics.fault = f"The evaluation failed: {described(error)}"
     if not trainer.is_global_zero:
         return None
-    result = metrics.result or Result({}, {"": metrics.fault})
+    result = metrics.result or Result({}, {"": metrics.fault} if metrics.fault else {})
     run = FinishedRun(folder, config, module.model, data.frames["val"], result)
     for step in finish:
         step(run)

@@ -181,10 +181,11 @@ def test_torchrun(synthetic_world, tmp_path):
 
 @pytest.mark.slow
 def test_the_rehearsal_runs_without_data(tmp_path):
-    """``python tools/train.py configs/lss_r50.py`` without a data set; about five minutes."""
+    """``python tools/train.py configs/lss_r50.py`` without a data set; about four minutes."""
     out, _ = run("train.py", ROOT / "configs" / "lss_r50.py", cwd=tmp_path)
     assert "REHEARSAL" in out and "This is NOT nuScenes" in out
-    assert "bevlab train lss_synthetic" in out
+    assert "bevlab train bevdepth_synthetic" in out and "samples a second" in out
+    assert len(list((tmp_path / "runs/rehearsal/synthetic/pictures").glob("*.png"))) == 2
     assert list((tmp_path / "runs" / "rehearsal").rglob("report.html"))
 
 

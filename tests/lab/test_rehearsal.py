@@ -1,19 +1,19 @@
-"""The rehearsal: conditions of its start, settings it changes, and a complete run."""
+"""The rehearsal: when it runs, the settings it changes, what it reports, and a complete run."""
 
+import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
+from report_page import read_page
 from shrunken import large_cells
 
 from bev.cli.train import wants_rehearsal
-from bev.config import load_file
+from bev.config import Experiment, load_file
 from bev.errors import TrainingError
 from bev.lab import rehearsal
 from bev.models import BevEncoderConfig, FpnConfig, LiftSplatConfig
-from bev.training.run import train
-from bev.visualization.report.run import report_run
+from bev.training.record import RunRecord
 
 CONFIG = Path(__file__).parents[2] / "configs" / "lss_r50.py"
 
@@ -39,6 +39,7 @@ def test_the_rehearsal_runs_to_its_end(
     monkeypatch.setattr(rehearsal, "WORLD", synthetic_world)
     monkeypatch.setattr(rehearsal, "PRESETS", {"tiny": synthetic_config})
     monkeypatch.setattr(rehearsal, "MINUTES", 0.04)
+    monkeypatch.setattr(rehearsal, "PICTURES", 1)
     config = load_file(CONFIG)
     model = replace(
         config.model,
@@ -47,25 +48,55 @@ def test_the_rehearsal_runs_to_its_end(
         view=LiftSplatConfig(channels=8),
         encoder=BevEncoderConfig((16, 16, 16), 1, 16, 16),
     )
-    config = rehearsal.rehearse(replace(config, model=model))
-    config = replace(
-        config,
-        model=replace(config.model, grid=large_cells(config.model.grid)),
-        data=replace(config.data, image_size=(64, 176)),
-        train=replace(config.train, log_every=1),  # the run has few steps
-    )
-    notice = capsys.readouterr().out
-    assert "This is NOT nuScenes" in notice
-    assert "model.backbone.pretrained: True -> False" in notice
-    folder, metrics = train(config, finish=[partial(report_run, notice=rehearsal.LABEL)])
-    assert metrics is not None and folder.parts[:2] == ("runs", "rehearsal")
-    assert "synthetic world, not nuScenes" in (folder / "report.html").read_text()
-    assert len(list((folder / "pictures").glob("*.png"))) == 2
-    assert "The loss went from" in rehearsal.losses(folder)
+    changes = rehearsal.rehearsed
+
+    def smaller(before: Experiment) -> Experiment:
+        after = changes(before)
+        return replace(
+            after,
+            model=replace(after.model, grid=large_cells(after.model.grid)),
+            data=replace(after.data, image_size=(64, 176)),
+        )
+
+    monkeypatch.setattr(rehearsal, "rehearsed", smaller)
+    folder = rehearsal.rehearse(replace(config, model=model), "lss_r50")
+    out = capsys.readouterr().out
+    assert "This is NOT nuScenes" in out and "model.backbone.pretrained: True -> False" in out
+    # The shipped model is scored and drawn, and its figures are those of its results.
+    shown = Path("runs/rehearsal/synthetic")
+    summary = json.loads((shown / "evaluation/synthetic_val/metrics_summary.json").read_text())
+    assert f"mAP {summary['mean_ap']:.3f}, NDS {summary['nd_score']:.3f}" in out
+    assert summary["label_aps"]["car"]["2.0"] > 0.3
+    assert str(shown / "pictures" / "1.png") in out and (shown / "pictures" / "1.png").is_file()
+    # The network that was trained has losses, a speed and a checkpoint, and no scores.
+    assert folder.parts[:2] == ("runs", "rehearsal")
     assert (folder / "checkpoints" / "last.ckpt").exists()
+    assert not (folder / "evaluation").exists() and out.count("mAP") == 1
+    record = RunRecord.read(folder)
+    assert f"has trained {record.steps} steps" in out and "The loss went from" in out
+    assert record.steps > 0 and record.training_minutes >= 0.03
+    assert f"Speed: {record.steps / record.training_minutes / 60:.2g} samples a second" in out
+    assert str(folder / "report.html") in out
+    page = read_page(folder / "report.html")
+    assert page.summary["pictures_first"] and page.summary["headline"] == []
+    ((caption, source),) = page.pictures["others"]
+    assert "'synthetic', a trained network" in caption and source.startswith("data:image/jpeg")
+
+
+def test_the_speed_is_that_of_samples_and_scales_to_an_epoch_of_nuscenes():
+    before = load_file(CONFIG)
+    after = rehearsal.rehearsed(replace(before, train=replace(before.train, accumulate=2)))
+    after = replace(after, data=replace(after.data, image_size=(128, 352)))
+    record = RunRecord(100, 4.0, 0, 0, 0, "", processes=1)
+    text = rehearsal.speed(before, after, record)
+    # 200 samples in 240 s; 28,130 / (200 / 240) = 33,756 s = 9.4 h.
+    assert "0.83 samples a second with images of 128x352" in text and "9.4 hours" in text
+    assert "its images of 256x704 have 4 times the pixels" in text
+    same = replace(after, data=replace(after.data, image_size=before.data.image_size))
+    assert rehearsal.speed(before, same, record).endswith("9.4 hours.")
 
 
 def test_the_rehearsal_refuses_torchrun(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     with pytest.raises(TrainingError, match="without torchrun"):
-        rehearsal.rehearse(load_file(CONFIG))
+        rehearsal.rehearse(load_file(CONFIG), "lss_r50")

@@ -56,6 +56,7 @@ class Page:
         extremes: rows of the best and the worst samples.
         mosaics: pictures of samples as data URIs, by token.
         pictures: further pictures, captions and data URIs.
+        pictures_first: show these pictures before everything else.
         training: charts of the training, see ``training_curves``.
         config_text: text of the config, shown unchanged.
         config: the config as plain data.
@@ -72,6 +73,7 @@ class Page:
     extremes: Extremes = Extremes((), ())
     mosaics: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[tuple[str, str]] = ()
+    pictures_first: bool = False
     training: Sequence[Mapping[str, Any]] = ()
     config_text: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -146,6 +148,7 @@ def _summary(page: Page) -> dict[str, Any]:
         "best": list(page.extremes.best),
         "worst": list(page.extremes.worst),
         "training": list(page.training),
+        "pictures_first": page.pictures_first,
         "config": page.config_text,
         "base": "" if page.base is None else page.base[0],
         "differences": [] if page.base is None else differences(page.config, page.base[1]),

@@ -22,12 +22,11 @@ from bev.visualization.report.provenance import provenance
 from bev.visualization.report.training import training_curves
 
 
-def report_run(run: FinishedRun, notice: str = "") -> Path:
+def report_run(run: FinishedRun) -> Path:
     """Draw samples of a run, and write its ``report.html`` with metrics, charts and config.
 
     Args:
         run: finished run.
-        notice: notice at the top of the page; empty for none.
     """
     folder, config = run.folder, run.config
     split = config.data.splits[1]
@@ -40,7 +39,6 @@ def report_run(run: FinishedRun, notice: str = "") -> Path:
     page = Page(
         title=f"{config.name} on {split}",
         subtitle=str(folder),
-        notices=[notice] if notice else [],
         result=run.result,
         pictures=[(name, data_uri(sheet)) for name, sheet in draw_samples(run).items()],
         training=training_curves(folder),

@@ -38,9 +38,11 @@ function build() {
   byId("title").append(name(summary.title, 160));
   byId("subtitle").append(name(summary.subtitle, 300));
   byId("notices").append(...summary.notices.map((text) => make("p", { class: "notice" }, name(text, 1500))));
+  const late = make("div", { id: "late" });
+  if (summary.pictures_first) sections.append(late);
   if (summary.comparison) buildComparison(summary.comparison);
   else buildEvaluation();
-  sections.append(make("div", { id: "late" }));
+  if (!summary.pictures_first) sections.append(late);
   if (summary.config || summary.provenance.length) {
     addSection("origin", "Origin", "", originTable(), differenceTable(),
       summary.config ? make("details", { id: "config" }, make("summary", {}, "Config"), make("pre", { tabindex: "0", "aria-label": "Config" }, summary.config)) : null);
@@ -99,9 +101,11 @@ function pictureSection(pictures) {
   if (samples) byId("samples").append(...[thumbnails(summary.worst, "Worst samples"), thumbnails(summary.best, "Best samples")].filter(Boolean));
   if (pictures.others && pictures.others.length) {
     place.append(make("section", { id: "pictures", "aria-labelledby": "pictures-title" }, make("h2", { id: "pictures-title" }, "Pictures"),
-      make("div", { class: "pictures" }, pictures.others.map(([caption, source]) => make("figure", {},
+      make("div", { class: summary.pictures_first ? "pictures wide" : "pictures" }, pictures.others.map(([caption, source]) => make("figure", {},
         make("img", { class: "mosaic", src: source, alt: short(caption, 200) }), make("p", {}, name(caption, 200)))))));
-    byId("contents").append(make("li", {}, make("a", { href: "#pictures" }, "Pictures")));
+    const link = make("li", {}, make("a", { href: "#pictures" }, "Pictures"));
+    if (summary.pictures_first) byId("contents").prepend(link);
+    else byId("contents").append(link);
   }
 }
 
