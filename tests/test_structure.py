@@ -32,6 +32,7 @@ HOMES = {
     "lightning": ("bev.training",),
     "matplotlib": ("bev.visualization", "bev.lab"),
     "timm": ("bev.models.image",),
+    "viser": ("bev.visualization.viewer",),
     "nuscenes": ("bev.data.nuscenes", "bev.evaluation", "bev.lab"),
     "tyro": ("bev.calls", "bev.config", "bev.options", "bev.cli"),
     "cv2": ("bev.data.images", "bev.training", "bev.visualization", "bev.lab"),

@@ -1,4 +1,4 @@
-"""``bevlab visualize`` from a checkout; see ``bev/cli/visualize.py``."""
+"""``bevlab visualize`` from a checkout; see ``bev/cli/visualize/``."""
 
 from bev.cli import run_tool
 

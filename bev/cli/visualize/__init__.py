@@ -3,6 +3,8 @@
 bevlab visualize CHECKPOINT [--split SPLIT] [--show mosaic depth features …] [--out DIR]
 bevlab visualize CHECKPOINT --video out.mp4 [--scene NAME] [--rate sweeps]
 bevlab visualize lss_r50_mini --data.root DIR [--check]
+bevlab visualize CHECKPOINT|RESULTS.json … --viewer [--scene NAME] [--record scene.bevrec]
+bevlab visualize scene.bevrec
 bevlab visualize RESULTS.json [OTHER.json | CHECKPOINT …] --data.root DIR --data.version V --split S
 """
 
@@ -17,6 +19,13 @@ from bev.cli.visualize.command import (
     is_results,
     open_config,
 )
+from bev.cli.visualize.viewer import (
+    check_viewer,
+    is_recording,
+    view_one,
+    view_recording,
+    view_several,
+)
 from bev.data.polygons import PolygonConfig
 from bev.errors import ConfigError, print_warnings
 from bev.options import parse
@@ -30,6 +39,10 @@ def main(arguments: list[str], prog: str) -> None:
 
     from bev.visualization.video.writing import check_encoder, check_path
 
+    check_viewer(command)
+    if is_recording(command.sources[0]):
+        view_recording(command)
+        return
     if command.video is not None:
         check_path(command.video)
         check_encoder()
@@ -45,6 +58,9 @@ def _draw_several(command: Command) -> None:
     from bev.visualization.results.styles import LINE_STYLES
 
     check_several(command, len(LINE_STYLES))
+    if command.view.wanted:
+        view_several(command)
+        return
     pictures = SeveralPictures(command)
     if command.video is not None:
         print(draw_video(command.video, pictures, pictures.frames))
@@ -73,9 +89,12 @@ def _draw_one(command: Command, source: Path) -> None:
         data = replace(data, lidar=True)
     split = command.split or data.splits[1]
     frames = data.source.open(data).frames(split)
-    if command.scene or command.video is not None:
+    if command.scene or command.video is not None or command.view.wanted:
         frames = scene_of(frames, command.scene)
     print_warnings(crop_warnings(frames, data))
+    if command.view.wanted:
+        view_one(command, config, model, data, frames)
+        return
     pictures = Pictures(command, config, model, data)
     if command.video is not None:
         print(draw_video(command.video, pictures, frames))

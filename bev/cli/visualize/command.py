@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from bev.bounds import Count, Length, Natural, NonNegative, Probability
+from bev.bounds import Bound, Count, Length, Natural, NonNegative, Probability
 from bev.config import Experiment, load_file
 from bev.data.settings import DataChoice
 from bev.errors import ConfigError
@@ -14,7 +14,32 @@ from bev.errors import ConfigError
 if TYPE_CHECKING:
     from bev.models import Detector
 
+Port = Annotated[int, Bound(least=0, most=2**16 - 1)]
 Kind = Literal["mosaic", "depth", "depth-targets", "features", "heatmaps", "cameras", "maps"]
+
+
+@dataclass(frozen=True)
+class ViewerOptions:
+    """Options of the viewer.
+
+    Attributes:
+        viewer: show the scene, or the first one of the split, in three dimensions in a browser;
+            the address is printed.
+        record: file (.bevrec) that keeps what the viewer shows; ``visualize FILE.bevrec`` opens it
+            without the data.
+        host: address that the viewer listens at; 0.0.0.0 makes it reachable from other machines.
+        port: its port, or the first one from which on a free one is looked for; 0 for any.
+    """
+
+    viewer: bool = False
+    record: Path | None = None
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the viewer or its recording is asked for."""
+        return self.viewer or self.record is not None
 
 
 @dataclass(frozen=True)
@@ -24,8 +49,9 @@ class Command:
     Attributes:
         sources: checkpoint or shipped model (draws predictions and ground truth), or config (ground
             truth only); or up to four results files and checkpoints, whose boxes are drawn in one
-            picture in different lines. A results file of nuScenes' format needs --data.root, --data.version
-            and --split, or a config or checkpoint beside it.
+            picture in different lines. A results file of nuScenes' format needs --data.root,
+            --data.version and --split, or a config or checkpoint beside it. Or a recording of the
+            viewer (.bevrec).
         split: official or custom split; empty for the validation split.
         out: folder of the pictures; defaults to pictures/<split>/ of the run, or
             ./pictures/<split>.
@@ -49,6 +75,7 @@ class Command:
         rate: pictures of the video: the key frames, or also the images between them with
             interpolated ground truth.
         fps: pictures per second of the video; 0 plays it as fast as it was recorded.
+        view: the viewer.
         data: location of the data, if other than in the config.
     """
 
@@ -70,6 +97,7 @@ class Command:
     video: Path | None = None
     rate: Literal["key_frames", "sweeps"] = "key_frames"
     fps: NonNegative = 0.0
+    view: tyro.conf.OmitArgPrefixes[ViewerOptions] = field(default_factory=ViewerOptions)
     data: DataChoice = field(default_factory=DataChoice)
 
 

@@ -35,6 +35,8 @@ class SeveralPictures:
         data: settings of the drawn data.
         split: the drawn split.
         frames: the frames.
+        sources: sources of predicted boxes.
+        names: their short names.
     """
 
     def __init__(self, command: Command) -> None:
@@ -50,19 +52,20 @@ class SeveralPictures:
         self.data = _data(command, [*configs, *(config for config, _ in loaded.values())])
         self.split = command.split or self.data.splits[1]
         frames = self.data.source.open(self.data).frames(self.split)
-        if command.scene or command.video is not None:
+        if command.scene or command.video is not None or command.view.wanted:
             frames = scene_of(frames, command.scene)
         thresholds = command.score if len(command.score) > 1 else command.score * len(paths)
-        self._sources = [
+        self.sources = [
             _source(path, loaded, self.data, frames, self.split, score)
             for path, score in zip(paths, thresholds, strict=True)
         ]
         names = [str(path) for path in paths]
-        self.frames, lacks = shared_samples(frames, self._sources, names, self.split)
+        self.frames, lacks = shared_samples(frames, self.sources, names, self.split)
         print_warnings(lacks)
-        self._names = [
-            f"{short_name(name)} ≥ {score:g}" if len(paths) > 1 else short_name(name)
-            for name, score in zip(_names(paths), thresholds, strict=True)
+        self.names = list(map(short_name, _names(paths)))
+        self._titles = [
+            f"{name} ≥ {score:g}" if len(paths) > 1 else name
+            for name, score in zip(self.names, thresholds, strict=True)
         ]
         self._threshold = thresholds[0]
 
@@ -85,10 +88,10 @@ class SeveralPictures:
         from bev.visualization.results.styles import NamedBoxes
         from bev.visualization.tracks import tracks_of
 
-        boxes = [source.boxes(frame) for source in self._sources]
+        boxes = [source.boxes(frame) for source in self.sources]
         several = len(boxes) > 1
         return {
-            "predictions": [NamedBoxes(*pair) for pair in zip(self._names, boxes, strict=True)],
+            "predictions": [NamedBoxes(*pair) for pair in zip(self._titles, boxes, strict=True)],
             "score_threshold": float("-inf") if several else self._threshold,
             "show_ground_truth": self.frames.annotated,
             "tracks": tracks_of(frame, earlier), "scores": self.command.scores,
