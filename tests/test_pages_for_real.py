@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT
 from own_data import write_own_data
+from own_rig import SAMPLE, write_drive
 from pages import Shell, shell_commands
 from warehouse import write_warehouse
 
@@ -23,6 +24,7 @@ WORDS = {
     "mini_val": "synthetic_val",
     "scene-0103": "synthetic-val-0000",
     "0/5": "0/2",  # there are three scenes
+    "SAMPLE_TOKEN": SAMPLE,
     "docs/examples/warehouse.py": "configs/warehouse.py",
 }
 SMALLER = {
@@ -86,6 +88,7 @@ def workspace(synthetic_world, tmp_path_factory) -> Path:
     (folder / "data").mkdir()
     (folder / "data" / "nuscenes").symlink_to(synthetic_world)
     write_own_data(folder / "data" / "own")
+    write_drive(folder / "drive", synthetic_world, folder / "boxes.json")
     write_warehouse(folder / "data" / "warehouse")
     backbone = load_file(folder / "configs" / "lss_r50.py").model.backbone.build()
     write_weights(folder / "backbone.safetensors", backbone.body.state_dict())

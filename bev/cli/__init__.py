@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "lay runs or evaluations side by side on one page",
     "visualize": "draw samples: predictions, ground truth, calibration",
     "check-data": "list all damage of a data set",
+    "rig": "check the calibration of cameras of one's own, convert it from and to nuScenes",
     "make-synthetic": "make a synthetic driving world in nuScenes format",
     "ablate": "run an ablation study and tabulate its results",
     "export": "write the weights of a checkpoint as safetensors",
@@ -33,7 +34,7 @@ COMMANDS = {
 _IMPORT = "--import FILE first runs a Python file that defines classes of a config or checkpoint."
 
 # Commands that open neither a config nor a checkpoint, and so take no --import.
-_WITHOUT_IMPORT = {"make-synthetic", "configs", "models"}
+_WITHOUT_IMPORT = {"make-synthetic", "rig", "configs", "models"}
 
 
 def main() -> None:

@@ -158,9 +158,10 @@ def rising_radius(coefficients: Sequence[float]) -> float:
     # The derivative's numerator in r^2; the radial part has a pole where ``below`` is 0.
     twice = np.poly1d([2.0, 0.0])
     slope = above * below + twice * (above.deriv() * below - above * below.deriv())
-    roots = np.concatenate([slope.roots, below.roots])
+    # Both are 1 at 0. Roots are those in 1 / r^2, to avoid dividing by a small coefficient.
+    roots = np.concatenate([np.roots(part.coeffs[::-1]) for part in (slope, below)])
     real = roots.real[(np.abs(roots.imag) < 1e-7 * np.abs(roots)) & (roots.real > 0)]
-    return math.sqrt(real.min()) if len(real) else math.inf
+    return 1 / math.sqrt(real.max()) if len(real) else math.inf
 
 
 def radial_tangential_fault(coefficients: Sequence[float]) -> str:

@@ -31,9 +31,11 @@ _CROWDED = 36  # pixels between rings up to which only every other one is named
 _MOVING = 0.5  # m/s, minimum speed of boxes with an arrow
 _SHORTER = 0.5  # dashes, as a share of those in camera images
 _LINE = 10  # pixels between the scores of several sources
-# The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres.
-_EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
-                (3.15, -0.4), (3.0, -0.7), (2.5, -0.85), (-0.7, -0.85), (-0.9, -0.7))  # fmt: skip
+
+EGO_OUTLINE = ((-0.9, 0.7), (-0.7, 0.85), (2.5, 0.85), (3.0, 0.7), (3.15, 0.4),
+               (3.15, -0.4), (3.0, -0.7), (2.5, -0.85), (-0.7, -0.85), (-0.9, -0.7))  # fmt: skip
+"""The outline of the nuScenes car (Renault Zoe, 4.08 x 1.73 m) around its rear axle, metres."""
+
 _EGO_WINDOW = ((1.2, 0.68), (1.9, 0.6), (1.9, -0.6), (1.2, -0.68))
 
 
@@ -166,8 +168,7 @@ def _draw(
     if lidar is not None and len(lidar):
         colors = np.array(theme.lidar, np.uint8) if lidar_colors is None else lidar_colors
         surface.dots(view.locate(lidar.numpy()), np.broadcast_to(colors, (len(lidar), 3)))
-    surface.fill(view.locate(np.array(_EGO_OUTLINE)), theme.ego)
-    surface.fill(view.locate(np.array(_EGO_WINDOW)), theme.grid)
+    draw_ego(surface, view, theme)
     for track in tracks:
         points = view.locate(track.points.numpy())
         color = class_color(space, track.label)
@@ -187,6 +188,12 @@ def _draw(
         angle = math.radians(-45)
         x, y = view.locate(np.array([ring * math.cos(angle), ring * math.sin(angle)])).tolist()
         surface.text(f"{ring} m", (x, y), 10, theme.faint_text, "mm", theme.panel)
+
+
+def draw_ego(surface: Surface, view: BevView, theme: Theme) -> None:
+    """Draw the ego vehicle."""
+    surface.fill(view.locate(np.array(EGO_OUTLINE)), theme.ego)
+    surface.fill(view.locate(np.array(_EGO_WINDOW)), theme.grid)
 
 
 def _draw_outlines(

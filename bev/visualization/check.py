@@ -33,7 +33,7 @@ from bev.visualization.sight import sight_of
 
 _FARTHEST = 50.0
 _CROP: Color = (255, 255, 255)
-_HORIZON: Color = (255, 111, 186)
+HORIZON: Color = (255, 111, 186)
 _HORIZON_AT = 1e5  # metres
 _HORIZON_STEPS = np.radians(np.arange(-100, 101, 4))  # from the viewing direction
 
@@ -84,7 +84,7 @@ def draw_check(
             _draw(given, seen, lidar, gt_boxes, pose, theme)
             for picture, drawn in ((tile, entry), (given, seen)):
                 size = (picture.shape[0], picture.shape[1])
-                draw_segments(picture, horizon_lines(drawn, size), _HORIZON)
+                draw_segments(picture, horizon_lines(drawn, size), HORIZON)
             border = entry.image_from_original @ torch.linalg.inv(seen.image_from_original)
             draw_segments(tile, _outline(border, below), _CROP)
             tile = stacked(tile, given, layout.tile, theme)

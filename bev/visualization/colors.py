@@ -70,6 +70,12 @@ PALETTE: tuple[Color, ...] = (
 )  # fmt: skip
 
 
+def text_on(color: Color) -> Color:
+    """Black or white, whichever is easier to read on a ground of this colour."""
+    red, green, blue = color
+    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else (255, 255, 255)
+
+
 def class_color(space: LabelSpace, label: int) -> Color:
     """Colour of a class, by its index."""
     color = space.classes[label].color if label < len(space.classes) else None

@@ -37,6 +37,8 @@ from bev.data.images.loading import load_image
 from bev.data.nuscenes import index_build, index_cache
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.maps import MapLayers
+from bev.data.rig import frames_of, load_rig, save_rig
+from bev.data.rig.checks import check_rig
 from bev.data.settings import DataConfig
 from bev.evaluation.center_distance import read_scores
 from bev.evaluation.nuscenes.ground_truth import gt_boxes_of
@@ -213,6 +215,64 @@ def images(folder: Path) -> Target:
     return Target(st.one_of([damaged(file) for file in files]), read)
 
 
+def rigs(folder: Path) -> Target:
+    """Rig files, ROS calibrations, times and poses, and the frames and images that follow."""
+    picture = cv2.imencode(".png", np.zeros((48, 80, 3), np.uint8))[1].tobytes()
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(picture)
+    pose = {"translation": [1.5, 0.1, 1.6], "rotation": [0.5, -0.5, 0.5, -0.5]}
+    lens = {"model": "fisheye", "coefficients": [0.1, 0.01, 0.0, 0.0], "max_angle": 1.5}
+    focal = {"fx": 60.0, "fy": 61, "cx": 39.5, "cy": 23.5}
+    own = {"name": "a", "images": "a/*.png", "width": 80, "height": 48, "intrinsics": focal}
+    view = {"intrinsics": [[50, 0, 40], [0, 50, 24], [0, 0, 1]], "width": 80, "height": 48}
+    own |= {"ego_from_camera": pose, "distortion": lens, "pinhole": view}
+    other = {"name": "b", "camera_info": "info.yaml", "ego_from_camera": pose}
+    info = {"image_width": 80, "image_height": 48, "distortion_model": "plumb_bob"}
+    info |= {"camera_matrix": {"rows": 3, "cols": 3, "data": [60, 0, 39, 0, 60, 23, 0, 0, 1]}}
+    info |= {"distortion_coefficients": {"data": [-0.3, 0.1, 0.001, 0.002, 0.0]}}
+    valid: dict[str, Any] = {
+        "rig.yaml": {"pixel_centers": "integer", "cameras": [own, other]},
+        "info.yaml": info,
+        "poses.json": [{"seconds": time} | pose for time in (0, 1, 2)],
+        "times.json": [{"moment": str(n), "seconds": n} for n in (1, 2)],
+    }
+    tables = {
+        "poses.csv": b"seconds,x,y,z,qw,qx,qy,qz\n0,0,0,0,1,0,0,0\n2,1,0,0,1,0,0,0\n",
+        "times.csv": b"image,seconds\na/1.png,0\na/2.png,1\nb/1.png,0.1\nb/2.png,1.1\n",
+    }
+    contents = {name: as_json(tree) for name, tree in valid.items()} | tables
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    half = torch.diag(torch.tensor([0.5, 0.5, 1.0]))
+
+    def read(case: tuple[str, bytes]) -> None:
+        name, content = case
+        _written(folder / name, content)
+        poses, times = (
+            folder / (name if name.startswith(kind) else f"{kind}.csv")
+            for kind in ("poses", "times")
+        )
+        try:
+            rig = load_rig(folder / "rig.yaml")
+            for frame in frames_of(rig, folder, poses, times):
+                check_rig(frame)
+                for camera in frame.cameras:
+                    load_image(camera, half, (24, 40))
+            assert repr(load_rig(save_rig(rig, folder / "again.yaml"))) == repr(rig)
+        finally:
+            _written(folder / name, contents[name])
+
+    def case(name: str) -> SearchStrategy:
+        content = damaged(contents[name])
+        if name in valid:
+            content = content | changed(valid[name]).map(as_json)
+        return st.tuples(st.just(name), content)
+
+    names = ["rig.yaml", "rig.yaml", *sorted(contents)]
+    return Target(st.sampled_from(names).flatmap(case), read)
+
+
 def checkpoints(folder: Path) -> Target:
     """Checkpoints: their bytes, their content, and their bytes with the right checksums."""
     config = shrunken(load_config("lss_r50"))
@@ -277,6 +337,9 @@ def command_lines(folder: Path) -> Target:
         ["check-data", str(root), "--version", VERSION, "--most", "3"],
         ["visualize", "lss_r50_mini", *data, "--split", "mine_val", "--samples", "1", "--out", "a"],
         ["visualize", "nusc.json", "nusc.json", *data, "--split", "mine_val", "--score", "0.2"],
+        ["rig", "check", "rig.yaml", "--images", ".", "--moment", "1", "--out", "a.png"],
+        ["rig", "from-nuscenes", str(root), "sample", "--version", VERSION, "--out", "b.yaml"],
+        ["rig", "export-nuscenes", "rig.yaml", "--images", ".", "--out", "c", "--score", "0.5"],
         ["export", "last.ckpt", "out.safetensors"],
         ["convert", "published.pth", "--out", "out.ckpt"],
         ["make-synthetic", "world", "--preset", "tiny", "--scenes", "2", "--seed", "3"],
@@ -326,6 +389,7 @@ TARGETS = {
     "results": results,
     "configs": configs,
     "images": images,
+    "rigs": rigs,
     "checkpoints": checkpoints,
     "command lines": command_lines,
 }

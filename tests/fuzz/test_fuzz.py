@@ -12,11 +12,13 @@ FEW = {
     "results": 25,
     "configs": 10,
     "images": 40,
+    "rigs": 40,
     "checkpoints": 6,
     "command lines": 4,
 }
 MANY = {
-    "tables": 2000, "results": 5000, "configs": 3000, "images": 5000, "checkpoints": 2000,
+    "tables": 2000, "results": 5000, "configs": 3000, "images": 5000, "rigs": 5000,
+    "checkpoints": 2000,
     "command lines": 2000,
 }  # fmt: skip
 

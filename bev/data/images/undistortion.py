@@ -42,7 +42,7 @@ def file_positions(
     plane, depth = stored.lens.project(torch.where(known[:, None], rays, 0))
     homogeneous = plane @ stored.intrinsics.T
     positions = homogeneous[:, :2] / homogeneous[:, 2:]
-    seen = known & (depth > 0)
+    seen = known & (depth > 0) & positions.isfinite().all(dim=-1)
     positions = torch.where(seen[:, None], positions, _OUTSIDE).clamp(_OUTSIDE, -_OUTSIDE)
     return positions.float().numpy().reshape(*size, 2)
 

@@ -1,5 +1,6 @@
 """Frames from a rig, a folder of images, and, if known, times and poses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -53,8 +54,18 @@ def frames_of(
             pose is missing; names the camera and the moment.
     """
     images = Path(images)
-    read = None if times is None else read_times(Path(times))
-    moments = find_moments(rig, images, read, missing)
+    moments = find_moments(rig, images, None if times is None else read_times(times), missing)
+    return frames_of_moments(rig, moments, images, poses, interval)
+
+
+def frames_of_moments(
+    rig: Rig,
+    moments: Sequence[Moment],
+    images: Path,
+    poses: Path | None = None,
+    interval: float = INTERVAL,
+) -> list[Frame]:
+    """A frame for each moment; see :func:`frames_of`."""
     known = None if poses is None else read_poses(Path(poses))
     cameras = {camera.name: camera for camera in rig.cameras}
     sizes: dict[str, tuple[int, int]] = {}

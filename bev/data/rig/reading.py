@@ -26,6 +26,7 @@ MODELS: dict[str, DistortionModel] = {
 """Names of distortion models, those of ROS and Kalibr among them."""
 
 _COUNTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "fisheye": (4,)}
+_LARGEST = 1e6  # of a coefficient of distortion
 _RIG = ("cameras", "pixel_centers")
 _CAMERA = (
     "name", "images", "width", "height", "intrinsics", "pixel_centers", "ego_from_camera",
@@ -93,7 +94,7 @@ def _camera(content: Any, centers: Any, path: Path) -> RigCamera:
         name=name,
         intrinsics=values.intrinsics(found["intrinsics"], shift, f"{where}: intrinsics"),
         ego_from_camera=values.pose(found["ego_from_camera"], f"{where}: ego_from_camera"),
-        size=_size(found, where),
+        size=values.image_size(found, where),
         distortion=distortion,
         images=images,
         pinhole=_pinhole(pinhole, shift, f"{where}: pinhole"),
@@ -124,16 +125,6 @@ def _shift(centers: Any, where: str) -> float:
     return CENTERS[centers]
 
 
-def _size(found: dict[str, Any], where: str) -> tuple[int, int] | None:
-    if "width" not in found and "height" not in found:
-        return None
-    for key in ("width", "height"):
-        if key not in found:
-            raise DataError(f"{where} has no {key}; give width and height, or neither.")
-    height, width = (values.image_side(found[k], f"{where}: {k}") for k in ("height", "width"))
-    return height, width
-
-
 def _distortion(content: Any, where: str) -> Distortion | None:
     if content is None:
         return None
@@ -147,6 +138,8 @@ def _distortion(content: Any, where: str) -> Distortion | None:
         )
     coefficients = found.get("coefficients")
     numbers = values.numbers(coefficients, _COUNTS[model], f"{where}: coefficients of {model}")
+    if max(map(abs, numbers)) > _LARGEST:
+        raise DataError(f"{where}: coefficients are {numbers}, which no lens has; correct them.")
     limit = found.get("max_angle")
     if limit is not None and model != "fisheye":
         raise DataError(f"{where} has max_angle, which is that of a fisheye; remove it.")
@@ -166,4 +159,4 @@ def _pinhole(content: Any, shift: float, where: str) -> PinholeView | None:
     if "intrinsics" not in found:
         raise DataError(f"{where} has no intrinsics; add them.")
     matrix = values.intrinsics(found["intrinsics"], shift, f"{where}: intrinsics")
-    return PinholeView(matrix, _size(found, where))
+    return PinholeView(matrix, values.image_size(found, where))

@@ -15,8 +15,9 @@ from torch import Tensor
 from bev.errors import DataError, shown
 from bev.plain_json import is_number
 
-_MOST_PIXELS = 100_000  # of a side of an image
+_LONGEST, _MOST_PIXELS = 32_000, 2**26  # of a side of an image, and of an image
 _FARTHEST = 1000.0  # metres from the ego frame's origin
+_SHORTEST, _LARGEST = 1e-3, 1e6  # of a focal length, and of all numbers of a matrix, pixels
 _UNIT = 1e-2  # tolerated deviation of a quaternion's length, which is normalised
 _RIGID = 1e-3  # tolerated deviation of R R^T from the identity; as in bev.data.checks.frame
 
@@ -66,11 +67,22 @@ def matrix(values: Any, shape: tuple[int, int], where: str) -> Float[Tensor, "ro
     return torch.tensor([numbers(row, [columns], where) for row in values], dtype=torch.float64)
 
 
-def image_side(value: Any, where: str) -> int:
-    """Return a number of pixels."""
-    if type(value) is not int or not 0 < value <= _MOST_PIXELS:
-        raise DataError(f"{where} is {shown(value)}; give a number of pixels above 0.")
-    return value
+def image_size(found: Mapping[str, Any], where: str) -> tuple[int, int] | None:
+    """Return (height, width) of the keys ``width`` and ``height``; None without them."""
+    if "width" not in found and "height" not in found:
+        return None
+    for key in ("width", "height"):
+        value = found.get(key)
+        if key not in found:
+            raise DataError(f"{where} has no {key}; give width and height, or neither.")
+        if type(value) is not int or not 0 < value <= _LONGEST:
+            raise DataError(
+                f"{where}: {key} is {shown(value)}; give a number of pixels from 1 to {_LONGEST}."
+            )
+    height, width = found["height"], found["width"]
+    if height * width > _MOST_PIXELS:
+        raise DataError(f"{where} has images of {width}x{height}, more than {_MOST_PIXELS} pixels.")
+    return height, width
 
 
 def intrinsics(values: Any, shift: float, where: str) -> Float[Tensor, "3 3"]:
@@ -90,7 +102,9 @@ def intrinsics(values: Any, shift: float, where: str) -> Float[Tensor, "3 3"]:
         values = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
     found = matrix(values, (3, 3), where)
     rows = found.tolist()
-    if not (rows[0][0] > 0 and rows[1][1] > 0 and rows[1][0] == 0 and rows[2] == [0, 0, 1]):
+    usual = max(abs(value) for row in rows for value in row) < _LARGEST
+    focal = min(rows[0][0], rows[1][1]) > _SHORTEST
+    if not (usual and focal and rows[1][0] == 0 and rows[2] == [0, 0, 1]):
         raise DataError(
             f"{where} is {rows}; give [fx, 0, cx], [0, fy, cy], [0, 0, 1] with focal lengths above"
             " 0, in pixels."

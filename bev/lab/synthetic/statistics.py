@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bev.data.nuscenes.classes import CLASS_RANGE
+from bev.data.nuscenes.writing.tables import CATEGORIES
 from bev.lab.synthetic.config import VERSION, SceneKey, WorldConfig
-from bev.lab.synthetic.scene.actors import CATEGORIES
 from bev.lab.synthetic.scene.scene import make_scene
 from bev.lab.synthetic.visibility.ground_truth import frame_ground_truth, visibility_token
 

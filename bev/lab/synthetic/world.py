@@ -6,6 +6,7 @@ resumes after its finished scenes. A finished world contains ``synthetic_world.j
 settings.
 """
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -15,15 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import numpy as np
 from tqdm import tqdm
 
 from bev.cores import usable_cores
+from bev.data.nuscenes.writing.tables import write_map_mask, write_tables
 from bev.errors import ConfigError, DataError
 from bev.lab.synthetic.config import TRAIN_SPLIT, VAL_SPLIT, VERSION, SceneKey, WorldConfig
 from bev.lab.synthetic.rig import LIDAR
 from bev.lab.synthetic.writing.scene_writer import SHARDS, prepare_process, shard_file, write_scene
-from bev.lab.synthetic.writing.tables import EXPANSIONS, MAP_FILE, TABLES, shared_rows
+from bev.lab.synthetic.writing.tables import EXPANSIONS, MAP_FILE, world_rows
 
 MARKER = "synthetic_world.json"
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -169,19 +170,10 @@ def _single_threaded() -> Iterator[None]:
 
 
 def _write_tables(folder: Path, config: WorldConfig) -> None:
-    tables: dict[str, list] = {name: [] for name in TABLES}
     keys = config.scene_keys()
-    for rows in [
-        shared_rows(config.cameras),
-        *(json.loads(shard_file(folder, k).read_text()) for k in keys),
-    ]:
-        for name, entries in rows.items():
-            tables[name] += entries
-    for name, rows in tables.items():
-        (folder / VERSION / f"{name}.json").write_text(json.dumps(rows))
+    scenes = (json.loads(shard_file(folder, key).read_text()) for key in keys)
     splits = {
         split: [k.name for k in keys if k.split == split] for split in (TRAIN_SPLIT, VAL_SPLIT)
     }
-    (folder / VERSION / "splits.json").write_text(json.dumps(splits, indent=1))
-    _, mask = cv2.imencode(".png", np.full((64, 64), 255, np.uint8))
-    (folder / MAP_FILE).write_bytes(mask.tobytes())
+    write_tables(folder / VERSION, itertools.chain([world_rows(config.cameras)], scenes), splits)
+    write_map_mask(folder / MAP_FILE)

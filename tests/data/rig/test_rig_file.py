@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from commands import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import blocks
 from pyquaternion import Quaternion
 
 from bev.data.rig import Distortion, PinholeView, Rig, RigCamera, load_rig, save_rig
@@ -121,6 +123,15 @@ def test_a_camera_info_file_gives_size_intrinsics_and_distortion(tmp_path):
     assert found.distortion == Distortion("plumb_bob", (-0.3, 0.1, 0.001, 0.002, 0.0))
     with pytest.raises(DataError, match="front: width is 320, but 640 in its camera_info"):
         load_rig(write(tmp_path, named | {"width": 320, "height": 240}))
+
+
+def test_the_example_of_the_page_is_a_rig(tmp_path):
+    page = ROOT / "docs" / "rigs.md"
+    (tmp_path / "rig.yaml").write_text(blocks(page, "yaml")[0])
+    (tmp_path / "rear.yaml").write_text(CAMERA_INFO)
+    front, rear = load_rig(tmp_path / "rig.yaml").cameras
+    assert front.intrinsics[:2, 2].tolist() == [640, 360] and rear.size == (480, 640)
+    assert rear.ego_from_camera[:3, 2].tolist() == [-1, 0, 0]
 
 
 MIRRORED = [[0, 0, 1, 0], [1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1]]

@@ -10,10 +10,10 @@ from nuscenes.eval.detection.evaluate import DetectionEval
 from nuscenes.utils.data_classes import LidarPointCloud
 from nuscenes.utils.geometry_utils import points_in_box
 
+from bev.data.nuscenes.writing.tables import TABLES
 from bev.lab.synthetic import TRAIN_SPLIT, VAL_SPLIT, VERSION
 from bev.lab.synthetic.rig import CAMERAS, LIDAR
 from bev.lab.synthetic.scene.scene import make_scene
-from bev.lab.synthetic.writing.tables import TABLES
 
 matplotlib.use("Agg")
 

@@ -10,20 +10,6 @@ from bev.lab.synthetic.scene.motion import Motion
 GROUND_CLEARANCE = 0.02
 """Height [m] of box bottoms above the ground, so that ground returns lie outside of boxes."""
 
-CATEGORIES = {
-    "car": "vehicle.car",
-    "truck": "vehicle.truck",
-    "bus": "vehicle.bus.rigid",
-    "trailer": "vehicle.trailer",
-    "construction_vehicle": "vehicle.construction",
-    "pedestrian": "human.pedestrian.adult",
-    "motorcycle": "vehicle.motorcycle",
-    "bicycle": "vehicle.bicycle",
-    "traffic_cone": "movable_object.trafficcone",
-    "barrier": "movable_object.barrier",
-}
-"""Categories in the tables by nuScenes detection class."""
-
 
 @dataclass(frozen=True)
 class Actor:

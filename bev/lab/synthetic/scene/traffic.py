@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from bev.data.nuscenes.writing.tables import CATEGORIES
 from bev.lab.synthetic.objects.cycles import make_bicycle, make_motorcycle
 from bev.lab.synthetic.objects.machines import make_construction_vehicle
 from bev.lab.synthetic.objects.people import make_pedestrian
 from bev.lab.synthetic.objects.shape import Shape
 from bev.lab.synthetic.objects.street import make_barrier, make_traffic_cone
 from bev.lab.synthetic.objects.vehicles import make_bus, make_car, make_trailer, make_truck
-from bev.lab.synthetic.scene.actors import CATEGORIES, Actor, FreeSpace
+from bev.lab.synthetic.scene.actors import Actor, FreeSpace
 from bev.lab.synthetic.scene.motion import LineMotion, Motion, RoadMotion
 from bev.lab.synthetic.scene.road import Road
 

@@ -4,31 +4,22 @@ Tokens are hashes of names, so the rows of a scene depend neither on the other s
 process that generates it.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from bev.data.nuscenes.writing.tables import (
+    CATEGORIES,
+    TABLES,
+    links,
+    place_rows,
+    shared_rows,
+    token,
+)
 from bev.lab.synthetic.rig import LIDAR
-from bev.lab.synthetic.scene.actors import CATEGORIES
 from bev.lab.synthetic.scene.scene import Scene
 from bev.lab.synthetic.visibility.ground_truth import FrameGroundTruth, visibility_token
 
-TABLES = (
-    "attribute",
-    "calibrated_sensor",
-    "category",
-    "ego_pose",
-    "instance",
-    "log",
-    "map",
-    "sample",
-    "sample_annotation",
-    "sample_data",
-    "scene",
-    "sensor",
-    "visibility",
-)
 ATTRIBUTES = (
     "vehicle.moving",
     "vehicle.stopped",
@@ -43,47 +34,17 @@ MAP_FILE = "maps/synthetic.png"
 EXPANSIONS = "maps/expansion"
 
 
-def token(*parts: object) -> str:
-    """Token of 32 digits, a hash of its parts."""
-    return hashlib.md5("/".join(map(str, parts)).encode()).hexdigest()
-
-
 def sample_file(scene_name: str, channel: str, timestamp: int) -> str:
     """Path of a sensor file below the data root."""
     ending = "pcd.bin" if channel == LIDAR else "jpg"
     return f"samples/{channel}/{scene_name}__{channel}__{timestamp}.{ending}"
 
 
-def shared_rows(cameras: Sequence[str]) -> dict[str, list[dict]]:
+def world_rows(cameras: Sequence[str]) -> dict[str, list[dict]]:
     """Rows of the tables that no scene changes, for the given camera channels and the lidar."""
     names = sorted({*CATEGORIES.values(), "human.pedestrian.child"})
-    levels = (("1", "v0-40"), ("2", "v40-60"), ("3", "v60-80"), ("4", "v80-100"))
-    return {
-        "attribute": [
-            {"token": token("attribute", name), "name": name, "description": "As in nuScenes."}
-            for name in ATTRIBUTES
-        ],
-        "category": [
-            {"token": token("category", name), "name": name, "description": "As in nuScenes."}
-            for name in names
-        ],
-        "visibility": [
-            {
-                "token": key,
-                "level": level,
-                "description": f"Share of pixels in view: {level[1:]} %.",
-            }
-            for key, level in levels
-        ],
-        "sensor": [
-            {
-                "token": token("sensor", name),
-                "channel": name,
-                "modality": "lidar" if name == LIDAR else "camera",
-            }
-            for name in (*cameras, LIDAR)
-        ],
-    }
+    sensors = dict.fromkeys(cameras, "camera") | {LIDAR: "lidar"}
+    return shared_rows(names, ATTRIBUTES, sensors, "As in nuScenes.")
 
 
 def annotated_frames(points: np.ndarray) -> np.ndarray:
@@ -131,31 +92,15 @@ def scene_rows(
         }
     )
     # Each scene has a street of its own, so its own location and map.
-    rows["log"].append(
-        {
-            "token": key("log"),
-            "logfile": name,
-            "vehicle": "synthetic",
-            "date_captured": "2020-09-13",
-            "location": name,
-        }
-    )
-    rows["map"].append(
-        {
-            "token": key("map"),
-            "category": "semantic_prior",
-            "filename": MAP_FILE,
-            "log_tokens": [key("log")],
-        }
-    )
+    tokens = key("log"), key("map")
+    rows |= place_rows(tokens, name, name, "synthetic", "2020-09-13", MAP_FILE)
     for i, sample in enumerate(samples):
         rows["sample"].append(
             {
                 "token": sample,
                 "timestamp": scene.firings[i][LIDAR],
-                "prev": samples[i - 1] if i else "",
-                "next": samples[i + 1] if i + 1 < frames else "",
                 "scene_token": key("scene"),
+                **links(samples, i),
             }
         )
     for channel, mount in scene.rig.mounts.items():
@@ -235,10 +180,9 @@ def _annotation_rows(
                     "translation": _rounded(ground_truth.items.centre[i], 6),
                     "size": _rounded((width, length, height), 6),
                     "rotation": _quaternion(ground_truth.items.yaw[i]),
-                    "prev": tokens[n - 1] if n else "",
-                    "next": tokens[n + 1] if n + 1 < len(tokens) else "",
                     "num_lidar_pts": int(ground_truth.points[i]),
                     "num_radar_pts": 0,
+                    **links(tokens, n),
                 }
             )
 

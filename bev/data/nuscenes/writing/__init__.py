@@ -1,0 +1,1 @@
+"""Writing of data in nuScenes' format."""

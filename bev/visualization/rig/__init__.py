@@ -1,0 +1,1 @@
+"""A camera rig made visible: horizon, ground, overlap and fields of view."""

@@ -1,0 +1,123 @@
+"""Images of a rig as nuScenes tables: read back, they are the images, cameras and boxes again."""
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from commands import call
+from own_rig import write_drive
+
+from bev.data.boxes_file import BoxesFile, FrameBoxes, write_boxes
+from bev.data.images.loading import load_image
+from bev.data.nuscenes.frames import read_frames
+from bev.data.nuscenes.index_cache import open_index
+from bev.data.rig import Distortion, Rig, RigCamera, frames_of, load_rig, save_rig
+from bev.geometry import Boxes3D
+
+MATRIX = torch.tensor([[60.0, 0, 48], [0, 60, 32], [0, 0, 1]], dtype=torch.float64)
+FORWARD = torch.tensor([[0.0, 0, 1, 1], [-1, 0, 0, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]]).double()
+VERSION = "v1.0-rig"
+
+
+def drive(folder: Path) -> Path:
+    """Two sequences of two moments, 0.1 s apart in time from camera to camera, at 10 m/s."""
+    lens = Distortion("plumb_bob", (-0.2, 0.02, 0.0, 0.0))
+    plain = RigCamera("a", MATRIX, FORWARD, (64, 96), images="{sequence}/a_{seconds}.png")
+    bent = RigCamera("b", MATRIX, FORWARD, (64, 96), lens, "{sequence}/b_{seconds}.png")
+    save_rig(Rig((plain, bent)), folder / "rig.yaml")
+    noise = np.random.default_rng(0).integers(0, 255, (8, 12, 3), np.uint8)
+    picture = cv2.imencode(".png", cv2.resize(noise, (96, 64)))[1].tobytes()
+    for sequence in ("one", "two"):
+        (folder / sequence).mkdir()
+        for time in (1.0, 1.5):
+            (folder / sequence / f"a_{time}.png").write_bytes(picture)
+            (folder / sequence / f"b_{time + 0.1}.png").write_bytes(picture)
+    turn = f"{math.cos(0.3)},0,0,{math.sin(0.3)}"
+    rows = [f"{t},{5 + 10 * t},2,0,{turn}" for t in (0, 1, 2)]
+    (folder / "poses.csv").write_text("\n".join(["seconds,x,y,z,qw,qx,qy,qz", *rows]))
+    return folder
+
+
+def test_an_export_is_read_back(tmp_path):
+    folder = drive(tmp_path)
+    frames = frames_of(load_rig(folder / "rig.yaml"), folder, folder / "poses.csv")
+    # 10 m ahead at rest: the vehicle moves by 5 m to global x, 0.6 rad from its own x.
+    places = [[10.0, 1.0, 0.8], [10 - 5 * math.cos(0.6), 1 + 5 * math.sin(0.6), 0.8]]
+    boxes = [
+        Boxes3D.make(
+            torch.tensor([place, [0.0, 5.0, 1.0]]),
+            torch.tensor([[4.0, 2, 1.6], [1, 1, 2]]),
+            torch.tensor([0.2, -2.0]),
+            label=torch.tensor([0, 1]),
+            attribute=torch.tensor([0, -1]),
+            score=torch.tensor([0.9, 0.2]),
+        )
+        for place in places
+    ]
+    rows = [
+        FrameBoxes(frame.token, own, tracks=("7", ""))
+        for frame, own in zip(frames[:2], boxes, strict=True)
+    ]
+    write_boxes(folder / "b.json", BoxesFile(tuple(rows), ("car", "robot"), ("vehicle.parked",)))
+    out = tmp_path / "out"
+    command = ["rig.py", "export-nuscenes", folder / "rig.yaml", "--images", folder, "--out", out]
+    command += ["--poses", folder / "poses.csv", "--val", "two"]
+    text, _ = call(*command, "--boxes", folder / "b.json", "--score", "0.5")
+    assert "4 samples of 2 scenes" in text and "stand still" not in text
+    _, error = call(*command, code=1)
+    assert "exists and is not an empty folder" in error
+    index = open_index(out, VERSION)
+    splits = ("rig_train", "rig_val")
+    found = [frame for split in splits for frame in read_frames(index, split, ("a", "b"))]
+    assert [frame.scene for frame in found] == ["one", "one", "two", "two"]
+    for frame, own in zip(found, frames, strict=True):
+        assert frame.timestamp == own.timestamp
+        for one, other in zip(frame.cameras, own.cameras, strict=True):
+            torch.testing.assert_close(one.ego_from_camera, other.ego_from_camera)
+            assert torch.equal(one.intrinsics, other.intrinsics) and one.size == other.size
+            eye = torch.eye(3, dtype=torch.float64)
+            pair = [load_image(c, eye, (64, 96)).float() for c in (one, other)]
+            assert (pair[0] - pair[1]).abs().mean() < (0.1 if one.name == "a" else 3)
+    for frame, own in zip(found[:2], boxes, strict=True):
+        # The robot has no class of nuScenes, and its score is low.
+        torch.testing.assert_close(frame.boxes.center, own.center[:1], rtol=0, atol=1e-5)
+        torch.testing.assert_close(frame.boxes.yaw, own.yaw[:1], rtol=0, atol=1e-5)
+        torch.testing.assert_close(frame.boxes.size, own.size[:1])
+        torch.testing.assert_close(frame.boxes.velocity, torch.zeros(1, 2), rtol=0, atol=1e-4)
+    assert len(found[2].boxes) == 0
+
+
+def test_the_devkit_opens_an_export_and_check_data_finds_no_error(synthetic_world, tmp_path):
+    from nuscenes import NuScenes
+
+    write_drive(tmp_path / "drive", synthetic_world, tmp_path / "boxes.json")
+    out = tmp_path / "out"
+    call(
+        "rig.py", "export-nuscenes", tmp_path / "drive" / "rig.yaml",
+        "--images", tmp_path / "drive" / "images", "--out", out, "--boxes", tmp_path / "boxes.json",
+    )  # fmt: skip
+    devkit = NuScenes(VERSION, str(out), verbose=False)
+    assert len(devkit.sample) == 4 and len(devkit.sample_annotation) > 4
+    assert Path(devkit.get_sample_data_path(devkit.sample_data[0]["token"])).is_file()
+    call("check_data.py", out, "--version", VERSION)
+
+
+def test_boxes_of_unknown_frames_and_lenses_without_fields_are_refused(tmp_path):
+    folder = drive(tmp_path)
+    row = FrameBoxes("three/1", Boxes3D.empty())
+    write_boxes(folder / "b.json", BoxesFile((row,), ("car",)))
+    command = ["rig.py", "export-nuscenes", folder / "rig.yaml", "--images", folder]
+    command += ["--out", tmp_path / "out"]
+    _, error = call(*command, "--boxes", folder / "b.json", code=1)
+    assert "The boxes have frame 'three/1'" in error
+    _, error = call(*command, "--val", "none", code=1)
+    assert "no sequence 'none'; there are one, two" in error
+    text = (folder / "rig.yaml").read_text()
+    (folder / "rig.yaml").write_text(
+        text.replace("  distortion:", "  keep_lens: true\n  distortion:")
+    )
+    _, error = call(*command, code=1)
+    assert "Camera b keeps a lens that nuScenes' format has no fields for" in error
+    assert not (tmp_path / "out").exists() and not [*tmp_path.glob(".out*")]
