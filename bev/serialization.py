@@ -13,6 +13,7 @@ import inspect
 import sys
 import types
 import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,21 @@ def from_plain(annotation: Any, plain: Any, where: str = "config") -> Any:
     if type(plain) is annotation:
         return plain
     raise ConfigError(f"{where} should be of type {annotation.__name__}, not {shown(plain)}.")
+
+
+def leaves(plain: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Iterate over the settings of a plain config by their dotted names.
+
+    Lists without mappings, and empty mappings, are values.
+    """
+    if isinstance(plain, Mapping) and plain:
+        for key, part in plain.items():
+            yield from leaves(part, f"{name}.{key}" if name else str(key))
+    elif isinstance(plain, list) and any(isinstance(part, Mapping) for part in plain):
+        for number, part in enumerate(plain):
+            yield from leaves(part, f"{name}.{number}")
+    else:
+        yield name, plain
 
 
 def differences(before: Any, after: Any, where: str = "") -> list[tuple[str, Any, Any]]:

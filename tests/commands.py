@@ -19,6 +19,7 @@ SMALL = [
     "--model.encoder.stages", "16", "16", "16",
     "--model.encoder.channels", "16", "--model.head.shared", "16",
     "--data.image-size", "64", "176", "--train.epochs", "1", "--train.pictures", "1",
+    "--train.tensorboard.pictures", "0", "--train.tensorboard.no-graph",
     "--train.threads", "1", "--train.precision", "32",  # the precision of evaluate.py
     "--train.schedule", "ConstantLR(factor=1.0)",  # a schedule that allows a longer resumed run
 ]  # fmt: skip

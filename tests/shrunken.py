@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 from bev.config import Experiment
 from bev.geometry import BevGrid
 from bev.models import BackboneConfig, DepthBins, SegmentationHeadConfig
+from bev.training.settings import TensorBoardConfig
 
 WIDTHS = {"channels", "shared", "branch", "width", "hidden", "neck", "stages"}
 WIDEST = 16
@@ -13,7 +14,10 @@ WIDEST = 16
 def shrunken(config: Experiment) -> Experiment:
     """Narrow layers, large cells, thick depth bins and small images; one process."""
     data = replace(config.data, image_size=(64, 176), image_cache=0.0)
-    train = replace(config.train, devices=1, threads=1, pictures=0, log_every=10)
+    train = replace(
+        config.train, devices=1, threads=1, pictures=0, log_every=10,
+        tensorboard=TensorBoardConfig(pictures=0, graph=False),
+    )  # fmt: skip
     return replace(config, model=_shrunken(config.model), data=data, train=train)
 
 

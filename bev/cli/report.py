@@ -1,6 +1,7 @@
 """Lay runs or evaluations side by side on one page.
 
 bevlab report RUN_A RUN_B …                    # run folders, or evaluation folders of runs
+bevlab report RUN_A [RUN_B …] --svg --pdf      # figures of training and precision-recall curves
 bevlab report a/results_nusc.json b/results_nusc.json --data.root DIR --data.version V --split S
 """
 
@@ -25,10 +26,12 @@ class Command:
     Attributes:
         sources: run folders, folders of evaluations, or nuScenes results files.
         split: split of the evaluations; empty for the validation split of a run's config.
-        out: folder of the page.
+        out: folder of the page and the figures.
         unit: unit that the bootstrap draws: samples, or scenes with all of their samples, which
             gives the wider intervals.
         replicates: number of bootstrap draws.
+        svg, pdf: also write figures of the training curves and precision-recall curves, for papers;
+            one run or evaluation suffices for these.
         data: location of the data, if other than in the configs.
     """
 
@@ -37,22 +40,34 @@ class Command:
     out: Path = Path("comparison")
     unit: Literal["samples", "scenes"] = "samples"
     replicates: Replicates = 200
+    svg: bool = False
+    pdf: bool = False
     data: DataChoice = field(default_factory=DataChoice)
 
 
 def main(arguments: list[str], prog: str) -> None:
     command = parse(Command, arguments, prog)
-    if len(command.sources) < 2:
-        raise ConfigError(f"{prog} compares at least two runs or evaluations; name another one.")
+    formats = [name for name in ("svg", "pdf") if getattr(command, name)]
+    if len(command.sources) < (1 if formats else 2):
+        raise ConfigError(
+            f"{prog} compares at least two runs or evaluations; name another one, or ask for the"
+            " figures of one by --svg or --pdf."
+        )
 
     from bev.lab.comparison import compare
 
-    page = compare(
+    written = compare(
         command.sources,
         command.out,
         split=command.split,
         unit=command.unit,
         replicates=command.replicates,
         data=command.data,
+        formats=formats,
     )
-    print(f"written to {page}")
+    if not written:
+        raise ConfigError(
+            f"{command.sources[0]} has neither boxes nor training curves, so there is no figure of"
+            " it; name the folder of a run."
+        )
+    print(f"written: {', '.join(map(str, written))}")

@@ -141,6 +141,7 @@ def _train(config: Experiment) -> "tuple[Stage, Mapping[str, Scores]]":
     from bev.training.record import RECORD, is_finished, last_checkpoint
     from bev.training.run import train
     from bev.visualization.report.run import report_run
+    from bev.visualization.training import sample_pictures
 
     folder = named_folder(config.train, config.name)
     if is_finished(folder):
@@ -151,7 +152,8 @@ def _train(config: Experiment) -> "tuple[Stage, Mapping[str, Scores]]":
                 " --train.run-name to start a new run."
             )
     else:
-        train(config, last_checkpoint(folder), finish=[report_run])
+        last, callbacks = last_checkpoint(folder), sample_pictures(config)
+        train(config, last, callbacks=callbacks, finish=[report_run])
     stage: Stage = {
         "run": json.loads((folder / RECORD).read_bytes()),
         "seed": config.train.seed,

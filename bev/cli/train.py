@@ -44,6 +44,7 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.training.run import train
     from bev.training.settings_check import check_settings
     from bev.visualization.report.run import report_run
+    from bev.visualization.training import sample_pictures
 
     if resume == Path("auto"):
         folder = named_folder(config.train, config.name)
@@ -59,7 +60,8 @@ def main(arguments: list[str], prog: str) -> None:
         check_settings(config, here=True)
         rehearsal.rehearse(config, path, resume)
         return
-    folder, result = train(config, resume, finish=[report_run])
+    callbacks = sample_pictures(config)
+    folder, result = train(config, resume, callbacks=callbacks, finish=[report_run])
     if result is not None:
         print(f"\nmetrics, pictures and {folder / 'report.html'} are in {folder}")
 

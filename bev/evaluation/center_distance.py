@@ -85,7 +85,8 @@ def score_boxes(
         f" boxes{_reach(within) or ' at any distance'}."
         + (f" No ground truth, hence AP 0 and errors 1: {', '.join(absent)}." * bool(absent)),
     }
-    return BoxScores(_scores(summary), summary, matches.details())
+    scores = replace(_scores(summary), num_gt=matches.num_gt)
+    return BoxScores(scores, summary, matches.details())
 
 
 def match_boxes(

@@ -23,11 +23,14 @@ class Scores:
         classes: value of each column ("AP", ...), by class; NaN if it is not defined. Empty for
             heads without classes.
         note: definition of the figures, if it is needed to compare them; otherwise empty.
+        num_gt: number of ground-truth boxes that count, by class; empty if the scores were read
+            from a file.
     """
 
     figures: Mapping[str, float] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     note: str = ""
+    num_gt: Mapping[str, int] = field(default_factory=dict, repr=False)
 
 
 def write_scores(folder: Path, summary: dict, details: dict) -> None:

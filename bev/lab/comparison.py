@@ -60,16 +60,19 @@ def compare(
     unit: Unit = "samples",
     replicates: int = 200,
     data: DataChoice | None = None,
-) -> Path:
-    """Write the page that compares evaluations with the first, and return its path.
+    formats: Sequence[str] = (),
+) -> list[Path]:
+    """Write the page that compares evaluations with the first, and figures; returns their paths.
 
     Args:
-        sources: run folders, folders of evaluations, or nuScenes results files.
+        sources: run folders, folders of evaluations, or nuScenes results files. A single one has
+            figures only.
         out: folder of the page.
         split: split of the evaluations; empty for the validation split of a run's config.
         unit: unit that the bootstrap draws.
         replicates: number of bootstrap draws.
         data: location of the data, if other than in the configs.
+        formats: suffixes of the figures, "svg" and "pdf".
 
     Raises:
         ConfigError: if a source is neither of these.
@@ -84,7 +87,12 @@ def compare(
         f" ({replicates} draws). Bold: the interval excludes 0. It covers the choice of {unit},"
         " and not the variation over seeds."
     )
-    return write_comparison(out, compared, note, provenance())
+    pages = [write_comparison(out, compared, note, provenance())] if len(compared) > 1 else []
+    if not formats:
+        return pages
+    from bev.visualization.report.figures import write_figures
+
+    return pages + write_figures(out, compared, formats)
 
 
 def _compared(name: str, read: _Read, unit: Unit, replicates: int) -> Compared:

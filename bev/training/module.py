@@ -4,11 +4,11 @@ import operator
 from functools import reduce
 
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bev.data.batch import Batch
@@ -29,6 +29,22 @@ def compile_parts(model: Detector, backend: str = "inductor") -> None:
     """
     for name in ("backbone", "neck", "encoder", *model.config.heads):
         getattr(model, name).compile(backend=backend)
+
+
+def holds_whole_model(trainer: Trainer) -> bool:
+    """Return whether each process holds all weights, which sharded strategies divide."""
+    return isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+
+
+def gradient_norms(model: nn.Module) -> dict[str, Tensor]:
+    """Norm of all gradients ("total"), and of those of each part of a model that has any."""
+    norms = {}
+    for name, part in model.named_children():
+        gradients = [p.grad for p in part.parameters() if p.grad is not None]
+        if gradients:
+            norms[name] = torch.nn.utils.get_total_norm(gradients)
+    total = torch.stack([*norms.values()]).norm() if norms else torch.zeros(())
+    return {"total": total, **norms}
 
 
 class TrainingModule(LightningModule):
@@ -134,18 +150,24 @@ class TrainingModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip gradients, also for fused optimisers in mixed precision.
+        """Clip gradients, also for fused optimisers in mixed precision, and log their norms.
 
         Lightning (2.6) rejects this combination. In float16, fused optimisers unscale gradients
-        only within their step; ``build_optimizer`` rejects them together with clipping. In bf16,
-        gradients are not scaled.
+        only within their step; ``build_optimizer`` rejects them together with clipping, and their
+        norms are not logged. In bf16, gradients are not scaled.
+
+        Sharded strategies clip by themselves.
         """
-        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
-        if gradient_clip_val and mixed and unscales(optimizer):
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-        else:
+        plugin = self.trainer.precision_plugin
+        scaled = isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+        if not holds_whole_model(self.trainer) or (scaled and unscales(optimizer)):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        norms = gradient_norms(self.model)
+        if gradient_clip_val:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norms["total"])
+        self.log_dict({f"gradient_norm/{name}": norm for name, norm in norms.items()})
 
     def transfer_batch_to_device(
         self, batch: Batch | BevError, device: torch.device, dataloader_index: int

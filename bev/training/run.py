@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightning import Callback
 
@@ -29,6 +30,9 @@ from bev.training.record import RunRecord, count_flops
 from bev.training.settings_check import check_settings
 from bev.training.trainer import build_trainer, prepare_process
 from bev.training.workers import ending_workers
+
+if TYPE_CHECKING:
+    from bev.training.tensorboard.callback import TensorBoardEvents
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,13 @@ def _train_in(
     try_out(model, KeyFrames(data.frames["train"], config.data, training=True)[0], config.data)
     module = TrainingModule(model, config.train, config.data.batch_size)
     metrics = ValidationMetrics(folder, config, data.source)
-    all_callbacks = [metrics, SavedConfig(to_plain(config), code_files(config)), *callbacks]
+    all_callbacks: list[Callback] = [
+        metrics,
+        SavedConfig(to_plain(config), code_files(config)),
+        *callbacks,
+    ]
+    events = _tensorboard(metrics)
+    all_callbacks += events
     trainer = build_trainer(config.train, folder, devices, metrics.headline, all_callbacks)
     earlier = keep_records(folder) if trainer.is_global_zero else []
     with ending_workers():
@@ -148,6 +158,8 @@ def _train_in(
             f"{metrics.fault.rstrip('.')}; the run in {folder} is trained, and --resume {last}"
             " evaluates it again."
         )
+    for one in events:
+        one.finish()
     RunRecord(
         steps=steps,
         training_minutes=round(metrics.training_seconds / 60, 3),
@@ -158,3 +170,12 @@ def _train_in(
         processes=trainer.world_size,
     ).write(folder)
     return result
+
+
+def _tensorboard(metrics: ValidationMetrics) -> "list[TensorBoardEvents]":
+    """Callback that writes TensorBoard's files, which is not imported without need."""
+    if not metrics.config.train.tensorboard.events:
+        return []
+    from bev.training.tensorboard.callback import TensorBoardEvents
+
+    return [TensorBoardEvents(metrics)]

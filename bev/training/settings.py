@@ -98,6 +98,26 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
+class TensorBoardConfig:
+    """Contents of the TensorBoard event files of a run.
+
+    Attributes:
+        events: write event files: losses, learning rates, gradient norms, validation figures, and
+            the settings with the final figures.
+        pr_curves: precision-recall curves of each validation, by class and distance.
+        pictures: number of validation samples that are drawn at each validation.
+        graph: graph of the layers of the model.
+        histograms: optimiser steps between histograms of all weights and gradients; 0 for none.
+    """
+
+    events: bool = True
+    pr_curves: bool = True
+    pictures: Natural = 4
+    graph: bool = True
+    histograms: Natural = 0
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Training settings. Defaults are those of BEVDet (Huang et al. 2021) unless stated otherwise.
 
@@ -137,6 +157,7 @@ class TrainConfig:
         seed: random seed of the run.
         deterministic: make runs on the same machine reproduce bit for bit (slower on a GPU).
         log_every: steps between log entries.
+        tensorboard: contents of the TensorBoard event files.
         runs: parent folder of the run folders.
         run_name: name of the run folder; empty for the start time.
     """
@@ -167,6 +188,7 @@ class TrainConfig:
     seed: Seed = 0
     deterministic: bool = False
     log_every: Count = 20
+    tensorboard: TensorBoardConfig = TensorBoardConfig()
     runs: Path = Path("runs")
     run_name: str = ""
 

@@ -11,7 +11,7 @@ import cv2
 import torch
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from bev.machine import default_device, has_fast_bf16, threads_a_process
@@ -43,6 +43,12 @@ def build_trainer(
     strategy: str | Strategy = config.strategy
     if strategy == "auto" and devices > 1:
         strategy = DDPStrategy(gradient_as_bucket_view=True)  # saves a copy of all gradients
+    # Flushed at every step: a resumed run does not log again what was logged before a kill.
+    loggers: list[Logger] = [CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1)]
+    if config.tensorboard.events:
+        from bev.training.tensorboard.logger import EventLogger
+
+        loggers.append(EventLogger(folder))
     return Trainer(
         accelerator="auto",
         devices=devices,
@@ -50,11 +56,7 @@ def build_trainer(
         strategy=strategy,
         precision=_precision(config.precision),
         plugins=[CheckedCheckpointIO(), *environment(devices)],
-        logger=[
-            # Flushed at every step: a resumed run does not log again what was logged before a kill.
-            CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
-            TensorBoardLogger(folder, name="", version="", flush_secs=10),
-        ],
+        logger=loggers,
         callbacks=[
             *([averaging] if config.ema > 0 else []),
             *callbacks,

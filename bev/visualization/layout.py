@@ -58,7 +58,7 @@ def sheet_layout(names: Sequence[str], aspect: float, width: int = 480) -> Layou
     rows = max((row for row, _ in places), default=-1) + 1
     columns = max((column for _, column in places), default=-1) + 1
     block = (rows * (height + GAP), columns * (width + GAP))
-    bev_pixels = max(block[0] - GAP + LEGEND, 580)
+    bev_pixels = max(block[0] - GAP + LEGEND, min(580, round(580 * width / 480)))
     tiles = tuple(
         (MARGIN + column * (width + GAP), HEADER + row * (height + GAP)) for row, column in places
     )

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from bev.config import Experiment
 from bev.data.batch import Batch
+from bev.data.dataset import KeyFrames
 from bev.data.frame import Frame
 from bev.geometry import Boxes3D
 from bev.models import Detector, DetectorConfig
@@ -32,6 +35,33 @@ def spread_places(total: int, count: int) -> list[int]:
 def draw_prediction(model: Detector, frame: Frame, batch: Batch, **drawn) -> np.ndarray:
     """Draw a frame with the predictions of a model for its batch; see ``draw_sheet``."""
     return draw_heads(model.config, frame, batch, model.predict(batch), **drawn)
+
+
+@torch.no_grad()
+def draw_samples(
+    model: Detector, frames: Sequence[Frame], config: Experiment, count: int, **drawn: Any
+) -> dict[str, np.ndarray]:
+    """Draw ``count`` frames at even distances with the predictions of a model.
+
+    Args:
+        model: detector in evaluation mode.
+        frames: key frames of a split.
+        config: experiment of the model.
+        count: number of frames.
+        drawn: further arguments of ``draw_sheet``.
+
+    Returns:
+        Pictures by sample token.
+    """
+    chosen = spread(frames, count)
+    data = KeyFrames(chosen, config.data, training=False)
+    device = next(model.parameters()).device
+    return {
+        frame.token: draw_prediction(
+            model, frame, data[index].to(device), title=config.name, **drawn
+        )
+        for index, frame in enumerate(chosen)
+    }
 
 
 def draw_heads(

@@ -7,7 +7,7 @@ import pytest
 
 from bev.config import Experiment, load_file
 from bev.models import BevEncoderConfig, CenterHeadConfig, DepthBins, FpnConfig
-from bev.training.settings import TrainConfig
+from bev.training.settings import TensorBoardConfig, TrainConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -32,6 +32,6 @@ def quick(synthetic_world, tmp_path_factory) -> Experiment:
     train_config = TrainConfig(
         epochs=2, lr=3e-3, lr_batch=0, warmup_steps=2, ema_start=0, devices=1, threads=1,
         validate_every=1, pictures=1, log_every=1, deterministic=True,
-        runs=tmp_path_factory.mktemp("runs"),
+        tensorboard=TensorBoardConfig(graph=False), runs=tmp_path_factory.mktemp("runs"),
     )  # fmt: skip
     return Experiment(model, data, train_config, name="quick")

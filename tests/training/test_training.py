@@ -15,6 +15,8 @@ from lightning import Trainer
 from opened import opened
 from report_page import read_page
 from safetensors.torch import save_file
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 from bev.errors import CheckpointError, TrainingError
 from bev.models import DepthSupervisionConfig, FpnConfig
@@ -44,6 +46,22 @@ def test_a_run_writes_all_its_files(finished):
     assert len(list((finished / "pictures").glob("*.png"))) == 1
     assert list(finished.glob("events.out.tfevents*"))
     assert len((finished / "evaluation" / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_event_files_hold_the_table_the_curves_and_the_settings(finished):
+    """tensorboard/test_events.py reads everything that they may hold."""
+    events = EventAccumulator(str(finished), {"tensors": 0}).Reload()
+    with (finished / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("train/loss", "lr-AdamW", "val/NDS", "gradient_norm/total"):
+        table = [(int(row["step"]) + 1, float(row[name])) for row in rows if row[name]]
+        found = [(e.step, e.tensor_proto.float_val[0]) for e in events.Tensors(name)]
+        assert found == [(step, pytest.approx(value, rel=1e-6)) for step, value in table], name
+    curve = events.Tensors("car/within 2.0 m")
+    assert [event.step for event in curve] == [4, 8]
+    about = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    settings = parse_session_start_info_plugin_data(about).hparams
+    assert settings["train.lr"].number_value == 3e-3 and "train.runs" not in settings
 
 
 def test_depth_is_measured_on_held_out_frames(finished):

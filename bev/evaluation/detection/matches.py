@@ -90,6 +90,11 @@ class Matches:
     names: tuple[str, ...] = ("mAP",)
     errors: tuple[str, ...] = ERRORS
 
+    @property
+    def num_gt(self) -> dict[str, int]:
+        """Number of ground-truth boxes of each class."""
+        return {name: int(one.num_gt.sum()) for name, one in self.classes.items()}
+
     def scores(self, weights: np.ndarray) -> tuple[float, ...]:
         """Compute the figures ``names`` with (S,) ``weights`` copies of the samples."""
         metrics = self.metrics(weights)

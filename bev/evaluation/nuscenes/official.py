@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,7 @@ class Metrics:
         class_ap: AP by class, the mean over distance thresholds; 0 if the class is absent.
         class_errors: the five errors by class, with the names of the devkit; 1 if nothing was
             detected, NaN if the error is not defined for the class.
+        num_gt: number of ground-truth boxes that count, by class; empty if read from a file.
     """
 
     mean_ap: float
@@ -59,14 +60,16 @@ class Metrics:
     attr_err: float
     class_ap: dict[str, float]
     class_errors: dict[str, dict[str, float]]
+    num_gt: dict[str, int] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_summary(cls, summary: dict) -> "Metrics":
         """Create from the content of a ``metrics_summary.json`` of the devkit or of bevlab."""
+        errors: dict[str, Any] = {n: float(summary["tp_errors"][n]) for n in ERROR_NAMES}
         return cls(
             mean_ap=float(summary["mean_ap"]),
             nd_score=float(summary["nd_score"]),
-            **{name: float(summary["tp_errors"][name]) for name in ERROR_NAMES},
+            **errors,
             class_ap={name: float(summary["mean_dist_aps"][name]) for name in CLASSES},
             class_errors={
                 name: {
@@ -84,7 +87,8 @@ class Metrics:
             | {paper: self.class_errors[name][err] for err, paper in ERROR_NAMES.items()}
             for name, ap in self.class_ap.items()
         }
-        return Scores({"mAP": self.mean_ap, "NDS": self.nd_score, **errors}, classes)
+        figures = {"mAP": self.mean_ap, "NDS": self.nd_score, **errors}
+        return Scores(figures, classes, num_gt=self.num_gt)
 
 
 class CountedBoxes(NamedTuple):
@@ -200,7 +204,7 @@ def score(boxes: CountedBoxes, out_dir: Path | str) -> Metrics:
         "meta": boxes.meta,
     }
     write_scores(Path(out_dir), summary, matches.details())
-    return Metrics.from_summary(summary)
+    return replace(Metrics.from_summary(summary), num_gt=matches.num_gt)
 
 
 def read_metrics(out_dir: Path | str) -> Metrics:

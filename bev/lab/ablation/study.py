@@ -10,7 +10,7 @@ The run itself is ``bevlab train`` on that file, on any machine.
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from bev.bounds import gathered
@@ -27,6 +27,7 @@ from bev.errors import BevError, ConfigError
 from bev.lab.ablation.variants import Axis, Variant, apply, changes, grid
 from bev.serialization import differences, from_plain, to_plain
 from bev.training.record import is_finished, last_checkpoint
+from bev.training.settings import TensorBoardConfig
 from bev.training.settings_check import check_settings
 
 RUNS = Path("runs/ablations")
@@ -36,6 +37,7 @@ _ERROR = re.compile(r"^(error: (?!Stopped by )|[\w.]+(Error|Exception|Interrupt)
 # Fields that do not change the results, and so may differ from those of an earlier run.
 _FREE = {
     "data.root", "data.workers", "train.log_every", "train.pictures", "train.runs", "train.threads",
+    *(f"train.tensorboard.{field.name}" for field in fields(TensorBoardConfig)),
 }  # fmt: skip
 
 

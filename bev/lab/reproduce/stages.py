@@ -193,7 +193,7 @@ def switches_stage(config: Experiment, shipped: Experiment, trained: bool) -> St
 # Settings of places and of the machine, and those that do not change what given weights predict.
 PLACES = ("data.root", "data.version", "data.val_split", "data.workers", "data.image_cache",
           "train.runs", "train.run_name", "train.pictures", "train.threads", "train.log_every",
-          "train.save_minutes")  # fmt: skip
+          "train.save_minutes", "train.tensorboard")  # fmt: skip
 _OF_TRAINING = ("train.", "data.train_split", "data.batch_size", "data.bev_augmentation",
                 "data.sampling", "model.backbone.pretrained")  # fmt: skip
 

@@ -5,13 +5,14 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import bev
 from bev.cores import usable_cores
+from bev.serialization import leaves
 
 _PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scipy",
              "opencv-python-headless", "nuscenes-devkit", "plotly")  # fmt: skip
@@ -63,19 +64,7 @@ def differences(config: Mapping[str, Any], base: Mapping[str, Any]) -> list[tupl
 
 def flat_settings(config: Mapping[str, Any]) -> dict[str, str]:
     """Settings of a plain config as text, by their dotted names."""
-    return dict(_flat(config))
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Settings of a plain config as text, by their dotted names."""
-    if isinstance(value, Mapping) and value:
-        for key, part in value.items():
-            yield from _flat(part, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, Sequence) and any(isinstance(part, Mapping) for part in value):
-        for number, part in enumerate(value):
-            yield from _flat(part, f"{name}.{number}")
-    else:
-        yield name, "none" if value is None else str(value)
+    return {name: "none" if value is None else str(value) for name, value in leaves(config)}
 
 
 def _versions() -> Iterator[tuple[str, str]]:

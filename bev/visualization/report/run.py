@@ -5,15 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from bev.data.dataset import KeyFrames
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import evaluators
 from bev.paths import file_name
 from bev.training.run import FinishedRun
 from bev.visualization.canvas import save_png
-from bev.visualization.prediction import draw_prediction, spread
+from bev.visualization.prediction import draw_samples
 from bev.visualization.report.curves import draw_evaluation
 from bev.visualization.report.evaluation import breakdown_of, with_boxes, with_config
 from bev.visualization.report.page import Page, write_page
@@ -40,7 +38,7 @@ def report_run(run: FinishedRun) -> Path:
         title=f"{config.name} on {split}",
         subtitle=str(folder),
         result=run.result,
-        pictures=[(name, data_uri(sheet)) for name, sheet in draw_samples(run).items()],
+        pictures=[(name, data_uri(sheet)) for name, sheet in save_samples(run).items()],
         training=training_curves(folder),
         provenance=provenance(),
     )
@@ -50,20 +48,13 @@ def report_run(run: FinishedRun) -> Path:
     return write_page(folder, page)
 
 
-@torch.no_grad()
-def draw_samples(run: FinishedRun) -> Mapping[str, np.ndarray]:
+def save_samples(run: FinishedRun) -> Mapping[str, np.ndarray]:
     """Draw ``train.pictures`` validation frames to ``pictures/`` in the run folder.
 
     Returns:
         Pictures by sample token.
     """
-    chosen = spread(run.frames, run.config.train.pictures)
-    data = KeyFrames(chosen, run.config.data, training=False)
-    model = run.model.eval()
-    device = next(model.parameters()).device
-    sheets = {}
-    for index, frame in enumerate(chosen):
-        sheet = draw_prediction(model, frame, data[index].to(device), title=run.config.name)
-        save_png(sheet, run.folder / "pictures" / f"{file_name(frame.token)}.png")
-        sheets[frame.token] = sheet
+    sheets = draw_samples(run.model.eval(), run.frames, run.config, run.config.train.pictures)
+    for token, sheet in sheets.items():
+        save_png(sheet, run.folder / "pictures" / f"{file_name(token)}.png")
     return sheets
