@@ -185,3 +185,14 @@ def test_the_check_draws_the_networks_view_below_each_image():
             assert horizon + 0.5 == pytest.approx(row, abs=1)
         bright = (image[:, 100].astype(int) > 150).all(axis=1).nonzero()[0]
         assert {round(row / 0.6, -1) for row in bright.tolist()} == {110, 400}
+
+
+@pytest.mark.parametrize("names", [CAMERAS, ("CAM_FRONT",), ()])
+def test_a_narrow_sheet_is_the_wide_one_made_small(names):
+    """Tiles and BEV shrink alike, down to the margins; the BEV reaches below the cameras."""
+    wide, narrow = (sheet_layout(names, 9 / 16, width) for width in (480, 240))
+    assert narrow.bev_pixels == pytest.approx(wide.bev_pixels / 2, abs=25)
+    assert narrow.size[1] == pytest.approx(wide.size[1] / 2, abs=60)
+    for left, top in narrow.tiles:
+        assert left + narrow.tile[1] < narrow.bev[0] or not narrow.tiles
+        assert top + narrow.tile[0] <= narrow.bev[1] + narrow.bev_pixels - 24  # the legend

@@ -5,6 +5,7 @@ bevlab benchmark model lss_r50    # time and memory of the parts of a training s
 bevlab benchmark gpu lss_r50      # a GPU: pooling, training steps, data loading; one JSON
 bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
 bevlab benchmark backbones        # one model of each backbone family
+bevlab benchmark tensorboard      # its share of a training step
 bevlab benchmark data-index       # opening trainval, against the devkit
 bevlab benchmark pictures         # time of a mosaic on one core
 bevlab benchmark scoring          # scoring a results file, against the devkit

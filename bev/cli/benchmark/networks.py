@@ -92,6 +92,25 @@ class Backbones:
     seconds: NonNegative = 60.0
 
 
+@dataclass(frozen=True)
+class TensorBoard:
+    """Measure what TensorBoard adds to a training step, on random images.
+
+    Attributes:
+        config: config file; ``train.log_every`` is how often scalars are written.
+        out: folder of tensorboard.csv.
+        batch_size: samples per step.
+        precision: numeric precision; "auto" is bf16 if the device multiplies it in hardware.
+        seconds: time limit of the measurement, seconds.
+    """
+
+    config: tyro.conf.Positional[Path] = Path("lss_r50")
+    out: Path = Path("benchmark")
+    batch_size: Count = 1
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seconds: NonNegative = 60.0
+
+
 def _pooling(command: Pooling) -> None:
     from bev.lab.benchmark import pooling
 
@@ -112,6 +131,17 @@ def _model(command: Model) -> None:
     print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
     _print_machine()
     print(step.table(step.step_stages(config, default_device(), precision, command.seconds)))
+
+
+def _tensorboard(command: TensorBoard) -> None:
+    from bev.lab.benchmark import tensorboard
+
+    config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
+    half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
+    precision = torch.bfloat16 if half else torch.float32
+    print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
+    _print_machine()
+    tensorboard.run(command.out, config, default_device(), precision, command.seconds)
 
 
 def _gpu(command: Gpu) -> None:
@@ -148,4 +178,5 @@ KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "model": (Model, _model),
     "gpu": (Gpu, _gpu),
     "backbones": (Backbones, _backbones),
+    "tensorboard": (TensorBoard, _tensorboard),
 }

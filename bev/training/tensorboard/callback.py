@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from tensorboard.compat.proto.event_pb2 import Event
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bev.config import Experiment
@@ -75,10 +75,7 @@ class TensorBoardEvents(Callback):
         if self.logger is None or not every or step % every or self.logger.lacks(_HISTOGRAMS):
             return
         with self.logger.harmless(_HISTOGRAMS):
-            for name, parameter in model_of(module).named_parameters():
-                for kind, values in (("weights", parameter), ("gradients", parameter.grad)):
-                    if isinstance(values, Tensor):
-                        self.logger.add(summaries.histogram(f"{kind}/{name}", values), step)
+            write_histograms(self.logger, model_of(module), step)
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self.logger is not None:
@@ -126,6 +123,14 @@ class SamplePictures(Callback):
             frames = trainer.datamodule.frames["val"]  # type: ignore[attr-defined]
             for name, picture in self.draw(model_of(module), frames).items():
                 logger.add(summaries.picture(f"samples/{name}", picture), trainer.global_step)
+
+
+def write_histograms(logger: EventLogger, model: nn.Module, step: int) -> None:
+    """Write histograms of all weights, and of the gradients that there are."""
+    for name, parameter in model.named_parameters():
+        for kind, values in (("weights", parameter), ("gradients", parameter.grad)):
+            if isinstance(values, Tensor):
+                logger.add(summaries.histogram(f"{kind}/{name}", values), step)
 
 
 def hyperparameters(config: Experiment) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from shrunken import shrunken
 
 from bev.config import load_config
 from bev.geometry import BevGrid
-from bev.lab.benchmark import backbones, pooling, step
+from bev.lab.benchmark import backbones, pooling, step, tensorboard
 from bev.lab.benchmark.shapes import SHAPES, Shape
 from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.traffic import count
@@ -152,3 +152,16 @@ def test_the_parts_of_a_step_are_measured(name, parts, heads):
     assert len(step.table(rest).splitlines()) == 1 + len(
         rest
     )  # a view transform without known parts
+
+
+def test_the_cost_of_tensorboard_is_shares_of_a_step(tmp_path, capsys):
+    config = shrunken(load_config("lss_synthetic"))
+    costs = tensorboard.run(tmp_path, config, CPU, torch.float32, seconds=0.01)
+    assert [cost.name for cost in costs] == [
+        "training step", "norms of the parts", "scalars", "histograms", "graph",
+    ]  # fmt: skip
+    for cost in costs[1:]:
+        spread = cost.every * costs[0].milliseconds
+        assert cost.share == pytest.approx(cost.milliseconds / spread if spread else 0.0)
+    assert len((tmp_path / "tensorboard.csv").read_text().splitlines()) == 6
+    assert "together" in capsys.readouterr().out
