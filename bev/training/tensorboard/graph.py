@@ -8,6 +8,7 @@ node too, named by its class.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def layer_graph(model: nn.Module, batch: Batch) -> dict[str, Node]:
         for number, views in enumerate(batch.adjacent, start=1):
             follower.place(f"images_{number}", views.images)
             follower.place(f"cameras_{number}", views.cameras)
-        with torch.compiler.set_stance("force_eager"), follower:
+        with _eager(model), follower:
             model(batch)
     finally:
         for handle in handles:
@@ -158,6 +159,13 @@ class _Follower(TorchDispatchMode):
 
     def _sources(self, value: Any) -> dict[str, None]:
         return {name: None for t in _tensors(value) for name in self._from.get(t, {})}
+
+
+def _eager(model: nn.Module) -> AbstractContextManager[object]:
+    """Context in which compiled parts of a model run as they are written."""
+    if all(getattr(part, "_compiled_call_impl", None) is None for part in model.modules()):
+        return nullcontext()  # the compiler takes seconds to import
+    return torch.compiler.set_stance("force_eager")
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -86,3 +86,10 @@ def test_a_detector_leads_from_its_images_to_its_heads(name):
     for part in ("backbone", "neck", "view", "encoder", "head"):
         counted = sum(node.parameters for n, node in nodes.items() if n.startswith(f"{part}/"))
         assert counted == sum(p.numel() for p in getattr(model, part).parameters()), part
+
+
+@pytest.mark.slow
+def test_compiled_parts_are_followed_as_they_are_written():
+    plain, compiled = Network(), Network()
+    compiled.branches.compile(backend="eager")
+    assert layer_graph(compiled, batch()) == layer_graph(plain, batch())
