@@ -61,13 +61,9 @@ def run(
         for parameter, gradient in gradients.items():
             parameter.grad = gradient
 
-    def norm() -> None:
-        restore()
-        torch.nn.utils.get_total_norm(gradients.values())
-
     def norms() -> None:
         restore()
-        gradient_norms(model)
+        torch.stack([*gradient_norms(model).values()]).tolist()
 
     def histograms() -> None:
         restore()
@@ -78,8 +74,7 @@ def run(
     scalars = dict.fromkeys(names, 0.5)
     works: dict[str, Work] = {
         "training step": lambda: train_step(batch),
-        "norm of all gradients": norm,
-        "norms of the parts": norms,
+        "gradient norms": norms,
         "scalars": lambda: logger.log_metrics(scalars, 0),
         "histograms": histograms,
         "graph": lambda: graph_def(layer_graph(whole, sample)).SerializeToString(),
@@ -89,10 +84,8 @@ def run(
         times = median_seconds(works, device, seconds=seconds)
         logger.close()
     step = times.pop("training step")
-    # The norm of all gradients is part of clipping, with or without TensorBoard.
-    more = times["norms of the parts"] - times.pop("norm of all gradients")
-    times["norms of the parts"] = max(more, 0.0)
-    often = {"norms of the parts": 1, "scalars": config.train.log_every, "histograms": EVERY}
+    often = {"gradient norms": config.train.log_every, "scalars": config.train.log_every}
+    often["histograms"] = EVERY
     costs = [Cost("training step", 1e3 * step, 1, 1.0)]
     for name, time in times.items():
         every = often.get(name, 0)

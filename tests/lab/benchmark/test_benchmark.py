@@ -158,7 +158,7 @@ def test_the_cost_of_tensorboard_is_shares_of_a_step(tmp_path, capsys):
     config = shrunken(load_config("lss_synthetic"))
     costs = tensorboard.run(tmp_path, config, CPU, torch.float32, seconds=0.01)
     assert [cost.name for cost in costs] == [
-        "training step", "norms of the parts", "scalars", "histograms", "graph",
+        "training step", "gradient norms", "scalars", "histograms", "graph",
     ]  # fmt: skip
     for cost in costs[1:]:
         spread = cost.every * costs[0].milliseconds
