@@ -134,7 +134,7 @@ def _model(command: Model) -> None:
 
 
 def _tensorboard(command: TensorBoard) -> None:
-    from bev.lab.benchmark import tensorboard
+    from bev.lab.benchmark.training import tensorboard
 
     config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
     half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())

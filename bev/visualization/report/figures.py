@@ -140,7 +140,7 @@ def _grid(titles: Sequence[str], legend: Mapping[str, str], columns: int = 3) ->
         axis.grid(color=_GRID, lw=0.6)
         axis.tick_params(length=0, labelsize=7, colors=_FAINT)
         axis.spines[:].set_visible(False)
-    return figure, panels[: len(titles)]
+    return figure, list(panels[: len(titles)])
 
 
 def _curve(axis: Any, steps: Sequence[float], values: Sequence[float], color: str) -> None:

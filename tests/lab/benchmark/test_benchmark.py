@@ -11,10 +11,11 @@ from shrunken import shrunken
 
 from bev.config import load_config
 from bev.geometry import BevGrid
-from bev.lab.benchmark import backbones, pooling, step, tensorboard
+from bev.lab.benchmark import backbones, pooling, step
 from bev.lab.benchmark.shapes import SHAPES, Shape
 from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.traffic import count
+from bev.lab.benchmark.training import tensorboard
 from bev.models import DepthBins
 from bev.ops import VoxelPlan
 

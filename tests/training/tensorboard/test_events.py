@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from commands import SMALL, call
 from google.protobuf.json_format import MessageToDict
 from report_page import read_page
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
@@ -271,3 +272,13 @@ def test_a_full_disk_ends_the_event_files_and_not_the_training(quick, capsys, mo
     warnings = [line for line in capsys.readouterr().err.splitlines() if "TensorBoard" in line]
     assert len(warnings) == 1 and len(flushed) == 1
     assert "all events" in warnings[0] and "free space on that disk" in warnings[0]
+
+
+def test_the_command_draws_samples(synthetic_world, tmp_path):
+    call(
+        "train.py", "lss_synthetic", *SMALL, "--data.root", synthetic_world, "--train.max-steps", 1,
+        "--train.runs", tmp_path, "--train.run-name", "drawn", "--train.pictures", 0,
+        "--train.tensorboard.pictures", 2, "--data.workers", 0,
+    )  # fmt: skip
+    drawn = [tag for tag in tags(read(tmp_path / "lss_synthetic" / "drawn")) if "samples/" in tag]
+    assert len(drawn) == 2

@@ -1,13 +1,12 @@
 """Graph of layers: edges of small networks worked out by hand, and of detectors."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from shrunken import shrunken
 from torch import nn
 
 from bev.config import load_file
+from bev.data.batch import Batch
 from bev.lab.benchmark.step import random_batch
 from bev.training.tensorboard.graph import layer_graph
 
@@ -38,16 +37,16 @@ class Network(nn.Module):
         return {"all": [self.norm(features).flatten(2)], "constant": torch.ones(3)}
 
 
-def batch() -> SimpleNamespace:
-    views = SimpleNamespace(images=torch.zeros(1, 2, 3, 4, 5), cameras=torch.zeros(1))
-    return SimpleNamespace(views=views, adjacent=[])
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    return random_batch(shrunken(load_file("lss_synthetic")), CPU)
 
 
-def test_edges_lead_through_the_operators_between_layers():
+def test_edges_lead_through_the_operators_between_layers(batch):
     model = Network().train()
     model.branches.left.eval()
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    nodes = layer_graph(model, batch())
+    nodes = layer_graph(model, batch)
     assert {name: [*node.inputs] for name, node in nodes.items()} == {
         "inputs/images": [],
         "inputs/cameras": [],
@@ -56,7 +55,8 @@ def test_edges_lead_through_the_operators_between_layers():
         "branches/Branches": ["branches/left", "branches/right"],
         "norm": ["branches/Branches"],
     }
-    assert nodes["branches/left"].shapes == [[2, 4, 4, 5]]
+    images = len(batch) * batch.views.images.shape[1]
+    assert nodes["branches/left"].shapes == [[images, 4, *batch.image_size]]
     counts = {name: node.parameters for name, node in nodes.items() if node.parameters}
     assert counts == {"branches/left": 16, "branches/right": 12, "norm": 8}
     # Nothing of the model has changed.
@@ -89,7 +89,7 @@ def test_a_detector_leads_from_its_images_to_its_heads(name):
 
 
 @pytest.mark.slow
-def test_compiled_parts_are_followed_as_they_are_written():
+def test_compiled_parts_are_followed_as_they_are_written(batch):
     plain, compiled = Network(), Network()
     compiled.branches.compile(backend="eager")
-    assert layer_graph(compiled, batch()) == layer_graph(plain, batch())
+    assert layer_graph(compiled, batch) == layer_graph(plain, batch)
