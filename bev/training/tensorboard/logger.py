@@ -52,7 +52,11 @@ class EventLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        values = [Summary.Value(tag=n, simple_value=float(v)) for n, v in metrics.items()]
+        values = [
+            Summary.Value(tag=name, simple_value=float(value))
+            for name, value in metrics.items()
+            if name != "epoch"  # Lightning adds it everywhere
+        ]
         self.add(Summary(value=values), (step or 0) + self.lead)
 
     @rank_zero_only
