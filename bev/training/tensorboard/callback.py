@@ -100,7 +100,7 @@ class TensorBoardEvents(Callback):
     def finish(self) -> None:
         """Note that the run is finished, and close the files."""
         if self.logger is not None:
-            self.logger.add(summaries.session_end(), self.metrics.validated_step)
+            self.logger.add(summaries.session_end(), max(self.metrics.validated_step, 0))
             self.logger.close()
 
 
