@@ -173,7 +173,7 @@ class TrainingModule(LightningModule):
         Lightning's ``log`` takes milliseconds, in every step: it would add per cent to a fast one.
         """
         step, trainer = self.global_step, self.trainer
-        if (step + 1) % trainer.log_every_n_steps or not holds_whole_model(trainer):
+        if (step + 1) % self.config.log_every or not holds_whole_model(trainer):
             return
         norms = gradient_norms(self.model)
         values = torch.stack([*norms.values()]).tolist()
