@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from bev.evaluation.detection.metrics import DISTANCES, ERROR_DISTANCE
 from bev.files import replacing
@@ -72,13 +73,18 @@ def training_figures(
                 for curve in chart["curves"]:
                     values = [math.nan if v is None else v for v in curve["values"]]
                     panels.setdefault(curve["name"], []).append((run, curve["steps"], values))
-        figure, axes = _grid(list(panels), dict.fromkeys(charts, ""))
+        names = [curve.rpartition("/")[2].replace("_", " ") for curve in panels]
+        figure, axes = _grid(names, dict.fromkeys(charts, ""))
         colors = dict(zip(charts, _cycled(_COLORS, len(charts)), strict=True))
         for axis, lines in zip(axes, panels.values(), strict=True):
             for run, xs, ys in lines:
                 _curve(axis, xs, ys, colors[run])
             if name == "training-gradients" and all(min(y, default=0) > 0 for _, _, y in lines):
                 axis.set_yscale("log")
+                axis.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
+                axis.yaxis.set_minor_formatter("{x:g}")
+                axis.tick_params(which="minor", length=0, labelsize=7, colors=_FAINT)
+            axis.yaxis.set_major_formatter("{x:g}")
         _label(figure, axes, "optimiser steps", title.lower(), colors)
         yield name.replace("-", "_"), figure
 
@@ -111,7 +117,9 @@ def precision_recall_figures(runs: Sequence[Compared]) -> Iterator[tuple[str, Fi
         # The metric leaves out recall and precision below 0.1.
         axis.axvspan(0, 0.1, color="#f1f1f1", lw=0, zorder=0)
         axis.axhspan(0, 0.1, color="#f1f1f1", lw=0, zorder=0)
-        axis.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_ticks((0, 0.5, 1), ("0", "0.5", "1"))
     what = "precision" if len(details) == 1 else f"precision within {ERROR_DISTANCE:g} m"
     _label(figure, axes, "recall", what, colors)
     yield "precision_recall", figure
@@ -128,7 +136,7 @@ def _grid(titles: Sequence[str], legend: Mapping[str, str], columns: int = 3) ->
     FigureCanvasAgg(figure)
     figure.subplots_adjust(
         left=0.62 / width, right=1 - 0.1 / width, top=1 - 0.24 / height, bottom=below / height,
-        wspace=0.34 if columns < 5 else 0.16, hspace=0.5 if columns < 5 else 0.34,
+        wspace=0.34 if columns < 5 else 0.16, hspace=0.36 if columns < 5 else 0.34,
     )  # fmt: skip
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=columns >= 5).flat
     for axis in panels[len(titles) :]:
@@ -146,8 +154,8 @@ def _grid(titles: Sequence[str], legend: Mapping[str, str], columns: int = 3) ->
 def _curve(axis: Any, steps: Sequence[float], values: Sequence[float], color: str) -> None:
     """Draw a curve; one of many points also smoothed, over a fortieth of them."""
     if len(steps) < _DENSE:
-        marker = "o" if len(steps) < 12 else ""
-        axis.plot(steps, values, color=color, lw=1.1, marker=marker, ms=2.5)
+        marker = "o" if len(steps) < 3 else ""
+        axis.plot(steps, values, color=color, lw=1.1, marker=marker, ms=3)
         return
     axis.plot(steps, values, color=color, lw=0.6, alpha=0.3)
     count = max(len(values) // 40, 3) | 1

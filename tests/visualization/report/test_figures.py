@@ -50,7 +50,7 @@ def test_a_training_figure_has_a_panel_for_each_curve():
     figures = dict(training_figures({"first": CHARTS, "second": CHARTS[:1]}))
     assert [*figures] == ["training_losses", "training_validation"]
     loss, depth = shown(figures["training_losses"])
-    assert [axis.get_title("left") for axis in (loss, depth)] == ["train/loss", "train/depth"]
+    assert [axis.get_title("left") for axis in (loss, depth)] == ["loss", "depth"]
     assert [line.get_ydata()[0] for line in loss.lines] == [3.0, 3.0]
     # Dense curves are drawn twice, smoothed; the mean of a constant is the constant.
     assert len(depth.lines) == 4 and depth.lines[1].get_ydata() == pytest.approx([0.5] * 200)
