@@ -72,9 +72,7 @@ def test_precision_recall_curves_are_those_of_the_evaluation(run):
 
 
 def test_files_of_equal_runs_are_equal(run, tmp_path):
-    first, second = (
-        write_figures(tmp_path / name, [run], ("svg", "pdf")) for name in ("a", "b")
-    )
+    first, second = (write_figures(tmp_path / name, [run], ("svg", "pdf")) for name in ("a", "b"))
     assert [path.name for path in first] == [
         f"{name}.{suffix}"
         for name in ("training_losses", "training_validation", "precision_recall")
