@@ -1,15 +1,14 @@
 """Recordings: the contents of the viewer as one file that opens without the data.
 
-A recording is a ZIP file of plain data; reading it runs no code:
+A recording is a ZIP file of plain data; reading it runs no code. Its members are::
 
-| member | content |
-| --- | --- |
-| ``recording.json`` | title, scene, classes, names of the sets of boxes; of each moment token, |
-| | time and pose, names, poses and borders of the images, names and extents of the maps |
-| ``0000/camera0.jpg`` | image of the first camera of the first moment |
-| ``0000/map0.png`` | its first map: red, green, blue and opacity |
-| ``0000/boxes0.f8`` | its first set of boxes, ``COLUMNS`` of each, float64, little-endian |
-| ``0000/lidar.i2`` | x, y, z of its lidar points in centimetres, int16, little-endian |
+    recording.json    title, scene, classes, names of the sets of boxes; of each moment token, time
+                      and pose, names, poses and borders of the images, names and extents of the
+                      maps
+    0000/camera0.jpg  image of the first camera of the first moment
+    0000/map0.png     its first map: red, green, blue and opacity
+    0000/boxes0.f8    its first set of boxes, COLUMNS of each, float64, little-endian
+    0000/lidar.i2     x, y, z of its lidar points in centimetres, int16, little-endian
 """
 
 import json

@@ -5,6 +5,7 @@ need: rerun's current versions need numpy 2, which nuscenes-devkit refuses, and 
 pip finds beside numpy 1.26 draws boxes without their rotations.
 """
 
+import errno
 import io
 import queue
 import socket
@@ -54,6 +55,8 @@ def free_port(host: str, port: int) -> int:
                 return int(found.getsockname()[1])
         except (OSError, UnicodeError, TypeError) as error:  # also of names that are none
             last = getattr(error, "strerror", None) or str(error)
+            if getattr(error, "errno", None) not in (errno.EADDRINUSE, errno.EACCES):
+                break
     raise ConfigError(
         f"The viewer cannot listen at {host[:100]}, port {port} ({last}); choose others by --host"
         " and --port."

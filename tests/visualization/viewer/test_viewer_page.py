@@ -107,6 +107,10 @@ def test_a_box_is_clicked_and_stays_selected_in_the_next_frame(browser, tmp_path
         shown.tab.get_by_role("button", name="▶").click()
         shown.tab.get_by_text("19.00, 0.00, 0.75 m").wait_for()
         assert "2 of 3, 0.5 s" in shown.text()
+        shown.tab.keyboard.press("n")
+        shown.tab.get_by_text("3 of 3, 1.0 s").wait_for()
+        shown.tab.keyboard.press("b")
+        shown.tab.get_by_text("19.00, 0.00, 0.75 m").wait_for()
         assert shown.real_faults() == [] and shown.outside() == []
     finally:
         shown.close()
