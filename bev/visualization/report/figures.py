@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from bev.evaluation.detection.metrics import DISTANCES, ERROR_DISTANCE
 from bev.files import replacing
@@ -84,6 +84,9 @@ def training_figures(
                 axis.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
                 axis.yaxis.set_minor_formatter("{x:g}")
                 axis.tick_params(which="minor", length=0, labelsize=7, colors=_FAINT)
+                axis.grid(which="minor", axis="y", color=_GRID, lw=0.6)
+            else:
+                axis.yaxis.set_major_locator(MaxNLocator(4))
             axis.yaxis.set_major_formatter("{x:g}")
         _label(figure, axes, "optimiser steps", title.lower(), colors)
         yield name.replace("-", "_"), figure
