@@ -75,7 +75,7 @@ def draw_boxes(
         boxes: boxes in the ego frame.
         ground_truth: whether to draw in the style of ground truth (thin, dashed, crossed front).
         style: line style of predictions.
-        labels: whether to write class and score above each box.
+        labels: whether to write class and score above each box, on a dark plate in every theme.
         marks: whether to write the mark of the style before them.
         thickness: line width of predictions, pixels; small boxes have lines of one pixel.
         space: names and colours of the classes.
@@ -113,7 +113,7 @@ def draw_boxes(
             text = f"{style.mark} {text}" if marks else text
             top = edges.reshape(-1, 2)[edges.reshape(-1, 2)[:, 1].argmin()]
             at = (top[0], top[1] - 6 - _LINE * style.row)
-            draw_text(image, text, at, 10, color, anchor="ms", plate=theme.halo)
+            draw_text(image, text, at, 10, color, anchor="ms", plate=DARK.halo)
 
 
 def draw_points(

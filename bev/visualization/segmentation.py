@@ -12,7 +12,7 @@ from bev.visualization.colors import Color
 from bev.visualization.surfaces.base import Surface
 
 Locate = Callable[[np.ndarray], np.ndarray]
-_OPACITY = 0.45
+_OPACITY = 0.55
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from bev.visualization.overlays import Overlay, SegmentationMaps, overlay
 @dataclass(frozen=True)
 class OccupancyConfig(HeadConfig):
     weight: float = 1.0
+    positive_weight: float = 1.0  # of occupied cells in the loss; few cells are
     z: tuple[float, float] = (0.3, 3.0)  # height range of the lidar points, metres
 
     def check_data(self, model, data):
@@ -46,7 +47,10 @@ class OccupancyHead(Head):
 
     def loss(self, output, batch):
         target = self.config.ground_truth(batch, self.grid).float()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(output.float(), target)
+        logits, positive = output.float(), target.new_tensor(self.config.positive_weight)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, target, pos_weight=positive
+        )
         return {"occupancy": self.config.weight * loss}
 
     def averaged(self, output, flipped):

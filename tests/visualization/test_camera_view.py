@@ -13,7 +13,7 @@ from bev.visualization.camera_view import (
     scaled_camera,
     upright_corners,
 )
-from bev.visualization.colors import class_color
+from bev.visualization.colors import THEMES, class_color
 
 FORWARD = torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
 CAMERA = Cameras(
@@ -44,6 +44,15 @@ def box(x: float, y: float, *, label: str = "car", length: float = 4.0, score: f
 def inked(image: np.ndarray) -> np.ndarray:
     """Rows (x, y) of the pixels that were drawn on."""
     return np.argwhere((image != 128).any(axis=-1))[:, ::-1]
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_labels_stand_on_a_dark_plate_in_every_theme(theme):
+    """Colours of classes are light: on a light plate they would be hard to read."""
+    image = blank()
+    draw_boxes(image, CAMERA, box(10.0, 2.0), labels=True, space=NUSCENES, theme=theme)
+    above = image[:60].max(axis=-1)  # the box begins at row 64
+    assert (above < 60).sum() > 200 > (above > 200).sum()
 
 
 def test_pixels_of_a_worked_box():

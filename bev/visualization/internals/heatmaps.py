@@ -1,5 +1,7 @@
 """Heatmaps of the detection head, one panel per class."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -8,6 +10,7 @@ from torch import Tensor
 from bev.data.batch import Batch
 from bev.data.frame import Frame
 from bev.errors import ConfigError
+from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, Detector
 from bev.models.heads.center.head import CenterHead
 from bev.visualization.colors import DARK, Theme
@@ -15,6 +18,7 @@ from bev.visualization.internals.panels import Scale, bev_panel, draw_panels
 from bev.visualization.internals.run import internals_of
 
 _COLUMNS = 5
+_LEAST = 2.4  # metres, least side of a mark, which leaves the peak within it visible
 
 
 def class_heatmaps(model: Detector, output: dict) -> dict[str, Float[Tensor, "Y X"]]:
@@ -39,6 +43,12 @@ def class_heatmaps(model: Detector, output: dict) -> dict[str, Float[Tensor, "Y 
         "The model has no center head, so there are no heatmaps to draw; its heads are"
         f" {', '.join(model.config.heads)}."
     )
+
+
+def marks(boxes: Boxes3D) -> Boxes3D:
+    """Boxes to mark in a heatmap: small ones enlarged around their peaks, and without motion."""
+    still = torch.zeros_like(boxes.velocity)
+    return replace(boxes, size=boxes.size.clamp(min=_LEAST), velocity=still)
 
 
 def draw_heatmaps(
@@ -72,7 +82,7 @@ def draw_heatmaps(
         panels.append(
             bev_panel(
                 title, scale.colors(heatmap), model.config.grid, 3 * camera_width // _COLUMNS,
-                theme, gt_boxes=own,
+                theme, gt_boxes=marks(own),
             )
         )  # fmt: skip
     rows = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]

@@ -66,9 +66,11 @@ def draw_maps(
 
 
 def _overlap(maps: SegmentationMaps) -> str:
-    """Intersection over union of one layer, for its title; empty if there is no such cell."""
+    """Intersection over union of one layer, for its title."""
     if maps.predicted is None:
         return ""
+    if not maps.ground_truth.any():  # also of a layer that the data lack
+        return "  ·  no ground truth"
     both = int((maps.predicted & maps.ground_truth).sum())
     either = int((maps.predicted | maps.ground_truth).sum())
-    return f"  ·  IoU {both / either:.2f}" if either else ""
+    return f"  ·  IoU {both / either:.2f}"

@@ -13,11 +13,12 @@ from bev.config import load_file
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
 from bev.errors import BevError, ConfigError, DataError
+from bev.geometry import Boxes3D
 from bev.visualization.colors import DARK, LIGHT
 from bev.visualization.internals.contributions import camera_contributions
 from bev.visualization.internals.depth import depth_entropy, expected_depth
 from bev.visualization.internals.features import component_colors, energy, principal_components
-from bev.visualization.internals.heatmaps import class_heatmaps
+from bev.visualization.internals.heatmaps import class_heatmaps, marks
 from bev.visualization.internals.kinds import KINDS
 from bev.visualization.internals.layers import activation, draw_layer
 from bev.visualization.internals.panels import Scale, over_image
@@ -127,6 +128,18 @@ def test_depth_targets_need_points(sample):
     model, frame, batch = sample("lss_synthetic")
     with pytest.raises(DataError, match=f"{frame.token} has none"):
         KINDS["depth-targets"](model, frame, replace(batch, lidar=[torch.zeros(0, 3)]))
+
+
+def test_marks_of_small_objects_leave_their_peaks_visible():
+    """A mark of 2.4 m around a pedestrian, in its place; of a bus its own size; no arrows."""
+    centers, sizes = (
+        torch.tensor([[4.0, 8.0, 1.0]] * 2),
+        torch.tensor([[0.7, 0.6, 1.7], [11, 3, 3]]),
+    )
+    boxes = Boxes3D.make(centers, sizes, torch.zeros(2), velocity=torch.ones(2, 2))
+    marked = marks(boxes)
+    assert torch.equal(marked.center, boxes.center) and not marked.velocity.any()
+    assert torch.allclose(marked.size[:, :2], torch.tensor([[2.4, 2.4], [11.0, 3.0]]))
 
 
 def test_heatmaps_are_those_of_the_classes(sample):

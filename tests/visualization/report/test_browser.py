@@ -249,6 +249,29 @@ def test_it_fits_a_narrow_screen_and_is_printed(browser, report, tmp_path):
     page.context.close()
 
 
+@pytest.mark.slow
+def test_printed_charts_fit_their_columns(browser, report):
+    """Drawn for a wide screen, and printed on A4 less its margins; afterwards as wide as before."""
+    page = Opened(browser, report, viewport={"width": 1400, "height": 900})
+    assert page.drawn("range")
+    page.tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.tab.emulate_media(media="print")
+    page.tab.set_viewport_size({"width": 794 - 2 * 45, "height": 1000})
+    over = page.tab.evaluate(
+        "[...document.querySelectorAll('.plot .main-svg')].map((one) =>"
+        " one.getBoundingClientRect().right - one.closest('.plot').getBoundingClientRect().right)"
+    )
+    assert len(over) > 10 and max(over) <= 1
+    page.tab.emulate_media(media="screen")
+    page.tab.set_viewport_size({"width": 1400, "height": 900})
+    page.tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.tab.wait_for_function(
+        "[...document.querySelectorAll('.plot .main-svg')].every((one) =>"
+        " Math.abs(one.clientWidth - one.closest('.plot').clientWidth) <= 1)"
+    )
+    page.context.close()
+
+
 def test_hostile_names_run_nothing_and_break_nothing(browser, tmp_path):
     labels = LabelSpace((ObjectClass(HOSTILE), ObjectClass(f"{HOSTILE}:")))
     rows = [(HOSTILE, name, 5, 5) for name in labels.names]

@@ -2,6 +2,9 @@
 
 const figures = new Map();
 let library = null;
+// While a page is printed, charts have the widths of its columns on A4 paper (see @page), in pixels.
+const PRINTED = { half: 314, wide: 674 };
+let printing = false;
 
 // The library is at the end of the page: figures in view may ask for it before it has arrived.
 const arrived = new Promise((done) => {
@@ -71,7 +74,10 @@ async function drawFigure(key) {
 
 function renderFigure(entry) {
   const { data, layout } = entry.draw();
-  Plotly.react(entry.plot, data, themed(layout), { displayModeBar: false, responsive: true });
+  const fitted = themed(layout);
+  fitted.autosize = !printing;
+  if (printing) fitted.width = entry.element.classList.contains("wide") ? PRINTED.wide : PRINTED.half;
+  Plotly.react(entry.plot, data, fitted, { displayModeBar: false, responsive: true });
 }
 
 function redraw(keys = [...figures.keys()]) {

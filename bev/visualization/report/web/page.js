@@ -145,12 +145,13 @@ function themes() {
   let before = "light";
   addEventListener("beforeprint", () => {
     before = document.documentElement.dataset.theme;
+    printing = true;
     for (const [key, entry] of figures) if (!entry.element.hidden && !entry.drawn && typeof Plotly !== "undefined") { entry.drawn = true; renderFigure(entry); }
     if (byId("config")) byId("config").open = true;
     set("light");
-    redraw();
   });
   addEventListener("afterprint", () => {
+    printing = false;
     set(before);
   });
 }
