@@ -95,6 +95,8 @@ setup(
             "beartype>=0.19",
             "playwright>=1.65",  # the report page in the system's Chromium
             "axe-playwright-python>=0.1.8",  # axe-core: accessibility of the page
+            "nbclient>=0.11",  # docs/tour.ipynb
+            "ipykernel>=7",
             # The checks of .pre-commit-config.yaml
             "pre-commit>=4",
             "ruff>=0.17,<0.18",

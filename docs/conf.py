@@ -5,6 +5,7 @@ It needs the package and its ``docs`` extra, and no network, no data and no GPU.
 modules are written into ``docs/api`` at each build; git ignores them.
 """
 
+import json
 import os
 import sys
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from docutils.nodes import document
+from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
@@ -69,6 +71,35 @@ INCLUDED = {
 }
 
 
+class NotebookParser(MystParser):
+    """Parser of notebooks: their text, their code, and the outputs that they store."""
+
+    supported = ("notebook",)
+
+    def parse(self, inputstring: str, document: document) -> None:
+        super().parse(markdown_of(json.loads(inputstring)), document)
+
+
+def markdown_of(notebook: dict[str, Any]) -> str:
+    """Convert a notebook to Markdown; pictures are named after the heading above them."""
+    parts, heading = [], "Figure"
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            heading = next((s.lstrip("# ") for s in source.split("\n") if s[:1] == "#"), heading)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            picture = output.get("data", {}).get("image/jpeg", "")
+            if output["output_type"] == "stream":
+                parts.append(f"```text\n{''.join(output['text'])}```")
+            elif picture:
+                data = "".join("".join(picture).split())
+                parts.append(f"![{heading}](data:image/jpeg;base64,{data})")
+    return "\n\n".join(parts)
+
+
 def exports(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Let the page of a package list the names that it exports, linked to their definitions."""
     if not isinstance(thing, ModuleType) or not hasattr(thing, "__path__"):
@@ -109,6 +140,8 @@ def links(app: Sphinx, doctree: document) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions above; reading and writing may run in parallel (``-j 2``)."""
+    app.add_source_suffix(".ipynb", "notebook")
+    app.add_source_parser(NotebookParser)
     app.connect("autodoc-process-docstring", exports)
     app.connect("autodoc-skip-member", skipped)
     app.connect("doctree-read", links)
