@@ -23,6 +23,8 @@ WORDS = {
     "mini_train": "synthetic_train",
     "mini_val": "synthetic_val",
     "scene-0103": "synthetic-val-0000",
+    "synthetic-val-0010": "synthetic-val-0000",
+    "synthetic-val-0003": "synthetic-val-0000",
     "0/5": "0/2",  # there are three scenes
     "SAMPLE_TOKEN": SAMPLE,
     "docs/examples/warehouse.py": "configs/warehouse.py",
@@ -48,6 +50,7 @@ ELSEWHERE = {
     "report": "a minute; lab/benchmark/test_report_size.py",
     "--viewer": "runs until Ctrl-C; visualization/viewer, cli/test_visualize_viewer.py",
     "8081": "runs until Ctrl-C; cli/test_visualize_viewer.py",
+    "docs/examples/maps.py": "minutes; the heads are in test_own_head.py and models/heads",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
 }
