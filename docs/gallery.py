@@ -68,7 +68,8 @@ def served(words: list[str]) -> np.ndarray:
         try:
             lines = iter(process.stdout.readline, "")
             address = next(filter(None, (re.search(r"http://\S+?:\d+", line) for line in lines)))
-            return screenshot(address.group(), (1280, 800), "light", seconds=12)
+            page = address.group() + ("/#images" if words[0] == "tensorboard" else "")
+            return screenshot(page, (1280, 800), "light", seconds=12)
         finally:
             process.terminate()
 
