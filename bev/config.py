@@ -29,6 +29,7 @@ from bev.data.settings import DataConfig
 from bev.errors import ConfigError, shown
 from bev.files import replacing
 from bev.models import DetectorConfig
+from bev.narrow import parse_named
 from bev.paths import check_inside
 from bev.plain_yaml import load_yaml
 from bev.serialization import from_plain, to_plain
@@ -96,8 +97,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 def override(config: Experiment, overrides: Sequence[str], name: str) -> Experiment:
     """Apply command-line overrides to an experiment; ``name`` identifies it in messages."""
     if not overrides:
-        return config  # saves the time in which tyro inspects the fields
-    return tyro.cli(Experiment, default=config, args=current_flags(overrides), prog=name)
+        return config
+    flags = current_flags(overrides)
+    changed = parse_named(config, flags)
+    return changed or tyro.cli(Experiment, default=config, args=flags, prog=name)
 
 
 def load_file(path: str | Path) -> Experiment:

@@ -11,6 +11,7 @@ import tyro
 
 from bev.bounds import Clash, Fault, described, faults, gathered
 from bev.errors import ConfigError
+from bev.narrow import parse_named
 
 _Options = TypeVar("_Options")
 
@@ -37,7 +38,9 @@ def parse(
     """
     known: dict[str, Any] = {} if default is None else {"default": default}
     with gathered():
-        options: _Options = tyro.cli(kind, args=arguments, prog=prog, **known)
+        options = None if default is None else parse_named(default, arguments)
+        if options is None:
+            options = tyro.cli(kind, args=arguments, prog=prog, **known)
     return _checked(options, without)
 
 
