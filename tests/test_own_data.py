@@ -138,6 +138,7 @@ def test_adjacent_frames_show_the_available_cameras_of_the_sample(own):
     assert torch.equal(now.cameras.intrinsics, other.cameras.intrinsics)
 
 
+@pytest.mark.slow
 def test_training_evaluation_and_pictures(own, tmp_path):
     data = KeyFrames(opened(own).frames("mine_train"), own, training=True)
     assert collate([data[0], data[1]]).views.camera_mask.sum(dim=1).tolist() == [4, 3]

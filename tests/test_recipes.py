@@ -1,5 +1,6 @@
 """Every shipped config builds and survives saving; shrunken, it overfits one scene."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,28 +26,38 @@ from bev.training.settings_check import check_settings
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
-# Configs of the slow tests. All their parts and switches are also in the others, which the fast
-# tests train: shrunken, they differ only in how parts are combined, decoded or sampled.
+# Configs of which the slow tests take a step. All their parts and switches are also in the others:
+# they differ only in how parts are combined, decoded or sampled.
 TWINS = {
     "bevdepth_r50", "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdepth_synthetic",
     "bevdet4d_synthetic", "bevdet_r50", "bevdet_r50_cbgs", "bevdet_r50_dev20", "bevdet_r50_dev21",
     "bevdet_r50_first", "lss_half_synthetic", "lss_r50", "lss_r50_mini", "lss_seg_effb0",
     "lss_seg_synthetic", "lss_synthetic", "multitask_r50", "simplebev_r50",
 }  # fmt: skip
-each_recipe = pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=pytest.mark.slow) if p.stem in TWINS else p for p in CONFIGS],
-    ids=lambda path: path.stem,
-)
+# Configs that the fast tests train. The parts of the others are trained by the tests of the parts:
+# two frames in models/bev/test_temporal.py, the refined view in models/view/test_view.py, and
+# training from weights in training/test_initialization.py.
+TRAINED = {"multitask_synthetic", "simplebev_synthetic"}
+
+
+def recipes(fast: Collection[str]):
+    """The configs as parameters; those that are not ``fast`` are slow tests."""
+    marked = [p if p.stem in fast else pytest.param(p, marks=pytest.mark.slow) for p in CONFIGS]
+    return pytest.mark.parametrize("path", marked, ids=lambda path: path.stem)
 
 
 @each_config
-def test_a_recipe_builds_makes_a_step_and_is_restored(path):
-    """Full widths, with small images and a BEV grid of 32x32 cells."""
+def test_a_recipe_is_valid_and_restored(path):
     config = load_file(path)
     assert from_plain(Experiment, to_plain(config)) == config
     assert len(path.read_text().splitlines()) <= 60
     check_settings(config)
+
+
+@recipes({p.stem for p in CONFIGS} - TWINS)
+def test_a_recipe_makes_a_step(path):
+    """Full widths, with small images and a BEV grid of 32x32 cells."""
+    config = load_file(path)
     backbone = replace(config.model.backbone, pretrained=False)
     small = replace(
         config,
@@ -90,7 +101,7 @@ def scene(request, synthetic_scene) -> dict:
     return dict(root=root, version="v1.0-mini", train_split=split, val_split=split)
 
 
-@each_recipe
+@recipes(TRAINED)
 def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, synthetic_scene, tmp_path):
     config = shrunken(load_file(path))
     # Vehicles of the real frame cover four cells: too few to learn segmentation.

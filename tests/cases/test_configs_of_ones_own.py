@@ -1,5 +1,6 @@
 """Config files outside ``configs/``: imports, custom parts and file names."""
 
+import pytest
 from commands import attempt, run
 from own_runs import CONFIG, checkpoint_of, sentence
 
@@ -20,6 +21,7 @@ config = replace(base, model=replace(base.model, neck=OwnNeckConfig(channels=16)
 """
 
 
+@pytest.mark.slow
 def test_evaluation_needs_the_file_of_a_custom_part(own_root, tmp_path):
     """mmdetection3d#1640, #2183, mmdetection#7796 (module known in training, not in test)."""
     config = tmp_path / "own_neck.py"

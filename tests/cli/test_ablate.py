@@ -63,6 +63,7 @@ def ablated(synthetic_world, tmp_path_factory) -> Ablated:
     return Ablated(runs, arguments, *call("ablate.py", *arguments, code=1))
 
 
+@pytest.mark.slow
 def test_a_failing_run_does_not_stop_the_others(ablated):
     runs, _, out, error = ablated
     assert [r.finished for r in runs] == [True, True, False]
@@ -72,6 +73,7 @@ def test_a_failing_run_does_not_stop_the_others(ablated):
     assert str(runs[2].log) in out and runs[2].log.is_file()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed(ablated):
     whole, cut, _ = ablated.runs
     assert f"finished before: {whole.name}" in ablated.out
@@ -84,6 +86,7 @@ def test_an_interrupted_run_is_resumed(ablated):
     assert RunRecord.read(whole.folder).steps == 8
 
 
+@pytest.mark.slow
 def test_the_table_shows_the_official_figures(ablated):
     folder = ablated.runs[0].study
     with (folder / "table.csv").open(encoding="utf-8") as file:
@@ -106,6 +109,7 @@ def test_the_table_shows_the_official_figures(ablated):
     assert (folder / "plot.png").stat().st_size > 0 and (folder / "table.tex").is_file()
 
 
+@pytest.mark.slow
 def test_a_second_call_skips_finished_runs(ablated):
     study = Path(ablated.arguments[0])
     study.write_text(STUDY)
@@ -114,6 +118,7 @@ def test_a_second_call_skips_finished_runs(ablated):
     assert "bootstrap over scenes" in out
 
 
+@pytest.mark.slow
 def test_a_saved_config_trains_again_under_its_own_name(ablated):
     """The config.yaml of a run is a config file; a finished run is not trained again."""
     plan = ablated.runs[0].plan

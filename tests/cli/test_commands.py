@@ -10,34 +10,49 @@ import pytest
 from commands import NO_GPU, ROOT, SMALL, call, run
 
 
+def arguments(synthetic_world, runs, devices):
+    return (
+        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
+        "--train.runs", runs, "--train.run-name", "a", "--train.devices", str(devices), *SMALL,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def trained(synthetic_world, tmp_path_factory) -> Path:
-    """A shrunken lss_synthetic, trained on two processes from the command line."""
+    """A shrunken lss_synthetic, trained from the command line."""
     runs = tmp_path_factory.mktemp("runs")
-    out, _ = run(
-        "train.py", ROOT / "configs" / "lss_synthetic.py", "--data.root", synthetic_world,
-        "--train.runs", runs, "--train.run-name", "a", "--train.devices", "2", *SMALL,
-        variables=NO_GPU,
-    )  # fmt: skip
+    out, _ = call(*arguments(synthetic_world, runs, 1))
     assert "synthetic_val after" in out and "NDS" in out
     return runs / "lss_synthetic" / "a"
 
 
-def test_training_on_two_processes_evaluates_every_sample_once(trained):
+@pytest.mark.slow
+def test_training_on_two_processes_evaluates_every_sample_once(synthetic_world, tmp_path):
+    """Depth metrics are sums over the processes: one process measures the same."""
+    out, _ = run(*arguments(synthetic_world, tmp_path, 2), variables=NO_GPU)
+    assert "synthetic_val after" in out and "NDS" in out
+    folder = tmp_path / "lss_synthetic" / "a"
+    results = folder / "evaluation" / "synthetic_val" / "results_nusc.json"
+    assert len(json.loads(results.read_text())["results"]) == 4
+    assert (folder / "report.html").exists()
+    agrees_with_training(folder, tmp_path)
+
+
+def test_a_run_has_results_and_a_page(trained):
     results = trained / "evaluation" / "synthetic_val" / "results_nusc.json"
     assert len(json.loads(results.read_text())["results"]) == 4
     assert (trained / "report.html").exists()
 
 
-def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
+def agrees_with_training(trained, out_folder):
+    """Evaluate the best checkpoint; its results and depth metrics are those of the training."""
     best = trained / "checkpoints" / "best.ckpt"
-    out, _ = call("evaluate.py", best, "--out", tmp_path, "--displacement", "1")
+    out, _ = call("evaluate.py", best, "--out", out_folder, "--displacement", "1")
     again, first = (
         json.loads((folder / "results_nusc.json").read_text())["results"]
-        for folder in (tmp_path, trained / "evaluation" / "synthetic_val")
+        for folder in (out_folder, trained / "evaluation" / "synthetic_val")
     )
     assert set(again) == set(first) and all(again.values())
-    # Training summed the depth metrics over two processes; here one process gives the same.
     history = trained / "evaluation" / "history.jsonl"
     measured = json.loads(history.read_text().splitlines()[-1])
     for name in ("depth_abs_rel", "depth_rmse"):
@@ -51,6 +66,12 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
         )
         assert scores == pytest.approx(expected, rel=1e-3)
     assert "written to" in out
+    return out
+
+
+def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
+    best = trained / "checkpoints" / "best.ckpt"
+    out = agrees_with_training(trained, tmp_path)
     # The results file alone gives the same metrics.
     file = (
         "evaluate.py", tmp_path / "results_nusc.json", "--out", tmp_path / "file",

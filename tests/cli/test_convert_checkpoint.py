@@ -28,6 +28,7 @@ def converted(tmp_path_factory) -> Path:
     return folder / "r50.ckpt"
 
 
+@pytest.mark.slow
 def test_the_output_is_a_checkpoint_with_its_config(converted):
     config, model = load_checkpoint(converted)
     assert config.name == "bevdet_r50_dev21"

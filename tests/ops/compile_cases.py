@@ -30,7 +30,14 @@ def case(dtype=torch.float32, device="cpu"):
     return points.to(device), *leaves
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.float32,
+        pytest.param(torch.float64, marks=pytest.mark.slow),
+        pytest.param(torch.bfloat16, marks=pytest.mark.slow),
+    ],
+)
 @on_every_device
 def test_opcheck(device, dtype):
     points, depth, context = case(dtype, device)
@@ -118,7 +125,10 @@ def test_autocast_leaves_the_sums_in_float32(dtype, device):
 
 @pytest.mark.parametrize(
     "depth_net",
-    [ConvDepthNetConfig(), CameraAwareDepthNetConfig(8, blocks=1, aspp=False)],
+    [
+        ConvDepthNetConfig(),
+        pytest.param(CameraAwareDepthNetConfig(8, blocks=1, aspp=False), marks=pytest.mark.slow),
+    ],
 )
 def test_the_view_transform_compiles_without_graph_breaks(depth_net):
     config = LiftSplatConfig(

@@ -249,6 +249,7 @@ assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_exported_safetensors_load_without_lightning(short, last, tmp_path):
     """Train, export, and load in a process without Lightning: the boxes are equal bit for bit."""
     from bev.data.dataset import KeyFrames

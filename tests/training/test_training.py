@@ -178,6 +178,7 @@ def test_a_finished_run_goes_on_only_if_more_is_asked_for(quick, finished, setti
     assert asks_for_more(finished, replace(quick.train, **settings)) == more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["save_config", "print_data", "fit"])
 def test_auto_continues_a_finished_run_and_keeps_its_records_if_that_fails(
     finished, monkeypatch, part

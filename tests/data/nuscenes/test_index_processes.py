@@ -101,6 +101,7 @@ def test_tables_read_in_parallel_give_the_same_index(root, tmp_path, monkeypatch
         index_build.build(folder, out, hashes, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_build_without_its_parent_ends(tmp_path):
     """The builder ends when the process that started it is gone."""

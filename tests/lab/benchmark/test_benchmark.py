@@ -94,6 +94,7 @@ def test_peak_memory_counts_simultaneous_allocations():
     assert 1_600_000 <= peak_bytes(lambda: (np.zeros(100_000), work()), CPU) < 1_610_000
 
 
+@pytest.mark.slow
 def test_backbones_are_timed_or_report_why_not(tmp_path, capsys):
     families = {"ResNet": "resnet50", "lite": "tf_efficientnet_lite0", "Inception": "inception_v3"}
     rows = backbones.run(tmp_path, (64, 96), 1, CPU, seconds=0.02, families=families)

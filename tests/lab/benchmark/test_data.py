@@ -202,6 +202,7 @@ def test_without_data_synthetic_images_are_measured(tmp_path, monkeypatch, capsy
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_the_data_benchmark_from_the_command_line(synthetic_world, tmp_path):
     out, _ = call(
         "benchmark.py", "data", ROOT / "configs" / "lss_synthetic.py",

@@ -24,6 +24,7 @@ def test_default_has_at_least_eight_frames_at_2_hz():
     assert PRESETS["default"].frames_per_scene >= 8 and KEY_FRAME_PERIOD == 0.5
 
 
+@pytest.mark.slow
 def test_a_sample_of_default_is_hard():
     config = PRESETS["default"]
     stats = scene_statistics(config, config.scene_keys()[::20], every=5)

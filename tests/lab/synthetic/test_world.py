@@ -23,6 +23,7 @@ def mini_world(tmp_path_factory) -> Path:
     return make_world(tmp_path_factory.mktemp("mini") / "mini", MINI, workers=1, progress=False)
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_workers(mini_world, tmp_path):
     other = make_world(tmp_path / "again", MINI, workers=2, progress=False)
     assert digest(other) == digest(mini_world)
@@ -79,6 +80,7 @@ def test_interrupted_world_is_absent_then_resumed(mini_world, tmp_path, monkeypa
     assert [p.name for p in tmp_path.iterdir()] == ["cut"]
 
 
+@pytest.mark.slow
 def test_leftovers_of_other_settings_are_not_reused(mini_world, tmp_path, monkeypatch):
     root = tmp_path / "cut"
     monkeypatch.setattr(world, "_write_tables", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -33,6 +33,15 @@ FAMILIES = {
     "ConvNeXt": "convnext_atto",
     "Swin": "swin_tiny_patch4_window7_224",
 }
+# The families of which the fast tests take a step: other paddings, dimensions, or features.
+DISTINCT = {"ResNet", "DenseNet", "Inception-v3", "EfficientNet-lite", "ConvNeXt", "Swin"}
+each_family = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=family, marks=[] if family in DISTINCT else pytest.mark.slow)
+        for family, name in FAMILIES.items()
+    ],
+)
 PADLESS = ("inception_v3", "inception_v4", "inception_resnet_v2")
 
 
@@ -40,7 +49,7 @@ def random(name, **fields) -> BackboneConfig:
     return replace(BackboneConfig(name, pretrained=False), **fields)
 
 
-@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+@each_family
 def test_a_family_trains_a_step_through_the_neck(name):
     """Sizes equal ``feature_sizes``, and every parameter has a gradient, as DDP requires."""
     torch.manual_seed(0)
@@ -111,8 +120,9 @@ def center_of_gravity(name, stride, size, row, column):
         ("resnet18", 8, -3.5),  # (stride - 1) / 2 to the left: a pixel of padding on each side
         ("resnet18", 16, -7.5),
         ("tf_efficientnet_lite0", 8, 3.5),  # to the right: padding on the right alone
-        ("densenet121", 8, -1.5),  # two such steps, then pools of 2x2
-        ("vgg11", 16, 0.0),  # pools of 2x2 alone
+        # two such steps, then pools of 2x2
+        pytest.param("densenet121", 8, -1.5, marks=pytest.mark.slow),
+        pytest.param("vgg11", 16, 0.0, marks=pytest.mark.slow),  # pools of 2x2 alone
         ("inception_v3", 8, -2.5),  # no padding; the remainder is on the right
     ],
 )
@@ -165,6 +175,7 @@ def test_errors_for_unsupported_sizes_name_a_supported_one():
         assert len(backbone.feature_sizes(right)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(timm.__version__ == "1.0.30", reason="timm 1.0.30 has no feature maps of CoaT")
 def test_a_model_of_one_size_is_built_for_another():
     with torch.device("meta"):
@@ -178,7 +189,7 @@ def test_a_model_of_one_size_is_built_for_another():
         assert any("blocks.11." in name for name in plain.state_dict())
 
 
-@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+@each_family
 def test_weights_of_a_complete_model_are_loaded_into_its_features(name):
     """timm's feature extractors rename parameters, differently per family; all are matched."""
     with torch.device("meta"):

@@ -131,7 +131,10 @@ def last_of(config):
     return config.train.runs / config.name / config.train.run_name / "checkpoints" / "last.ckpt"
 
 
-@pytest.mark.parametrize(("workers", "sampling"), [(0, "frame"), (2, "class")])
+@pytest.mark.parametrize(
+    ("workers", "sampling"),
+    [pytest.param(0, "frame", marks=pytest.mark.slow), (2, "class")],
+)
 def test_a_stopped_and_resumed_run_equals_an_unbroken_run(
     one_camera, watched, request, workers, sampling
 ):
@@ -256,6 +259,7 @@ def test_a_finished_run_can_be_extended(one_camera, watched, whole):
     assert same(weights(folder), final)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_of_a_run_with_fewer_steps_resumes(one_camera, watched, whole):
     """It is validated where it stops, within an epoch, before training releases its weights."""
     expected, _, final = whole

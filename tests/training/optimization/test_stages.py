@@ -218,6 +218,7 @@ def named(config, name, **fields):
     return replace(config, train=replace(config.train, run_name=name, **fields))
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_any_stage_equals_an_unbroken_run(small, whole, breaks, capsys):
     """Stop in the first stage, between stages and in the second stage.
 

@@ -125,6 +125,7 @@ class Slow(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_charts_in_view_wait_for_the_end_of_a_slow_page(browser, report):
     with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         server.page = report.read_bytes()
