@@ -35,7 +35,7 @@ def unannotated(own_root, tmp_path) -> Path:
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param([], id="boxes"),
+        pytest.param([], id="boxes", marks=pytest.mark.slow),
         pytest.param(SEGMENTATION, id="boxes_and_segmentation"),
     ],
 )

@@ -90,6 +90,12 @@ def test_evaluation_asks_for_the_file_of_the_neck_alone(trained):
     last = done.error.splitlines()[-1]  # libraries may warn before
     assert last.startswith("error: ") and "--import FILE" in last
     assert "It was trained with mine.py" in last
+
+
+@pytest.mark.slow
+def test_evaluation_works_with_the_file_of_the_neck(trained):
+    best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"
+    command = [ROOT / "tools" / "evaluate.py", best, "--out", trained / "out"]
     done = isolated.run_forked(*command, "--import", trained / "neck_of_mine.py")
     assert done.code == 0, done.error
     assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0

@@ -30,15 +30,9 @@ def case(dtype=torch.float32, device="cpu"):
     return points.to(device), *leaves
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [
-        torch.float32,
-        pytest.param(torch.float64, marks=pytest.mark.slow),
-        pytest.param(torch.bfloat16, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @on_every_device
+@pytest.mark.slow
 def test_opcheck(device, dtype):
     points, depth, context = case(dtype, device)
     plan = VoxelPlan.from_points(points, GRID)

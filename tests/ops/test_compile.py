@@ -11,12 +11,12 @@ CASES = Path(__file__).parent / "compile_cases.py"
 
 def test_the_operator_passes_the_compile_cases():
     out = run_cases(CASES)
-    passed = 15 if torch.cuda.is_available() else 8
+    passed = 13 if torch.cuda.is_available() else 7
     assert f"{passed} passed" in out and "skipped" not in out
 
 
 @pytest.mark.slow
 def test_the_operator_passes_the_slow_compile_cases():
     out = run_cases(CASES, "-m", "slow")
-    passed = 5 if torch.cuda.is_available() else 3
+    passed = 7 if torch.cuda.is_available() else 4
     assert f"{passed} passed" in out and "skipped" not in out

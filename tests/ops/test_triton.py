@@ -14,7 +14,7 @@ from bev.ops import cuda
 
 triton = pytest.importorskip("triton", reason="Triton comes with torch on Linux only")
 HERE = Path(__file__).parent
-CASES = "16 passed"
+CASES, SLOW_CASES = "14 passed", "2 passed"
 
 
 # Triton 3.6 and older convert arrays of one element to int, which numpy refuses since 2.5.
@@ -34,13 +34,16 @@ def test_interpreted_kernels_agree_with_a_float64_loop():
 @pytest.mark.slow
 def test_more_cases_of_interpreted_kernels_agree():
     environment = {"TRITON_INTERPRET": "1", "TRITON_EXAMPLES": "25"}
-    assert "1 passed" in run_cases(HERE / "triton_cases.py", "-k", "with_a_loop", **environment)
+    cases = HERE / "triton_cases.py"
+    assert "1 passed" in run_cases(cases, "-k", "with_a_loop", **environment)
+    assert SLOW_CASES in run_cases(cases, "-m", "slow", **environment)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_kernels_on_the_gpu_agree_with_a_float64_loop():
-    out = run_cases(HERE / "triton_cases.py", TRITON_INTERPRET="0")
-    assert CASES in out and "skipped" not in out
+    for options, passed in (([], CASES), (["-m", "slow"], SLOW_CASES)):
+        out = run_cases(HERE / "triton_cases.py", *options, TRITON_INTERPRET="0")
+        assert passed in out and "skipped" not in out
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -244,7 +244,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_samples(quick, monkeypatc
     assert content["global_step"] == 5
 
 
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("fused", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
     """SGD at rate 1 with gradients clipped to a norm of 0.01 moves at most 0.02 in two steps."""
     options = replace(

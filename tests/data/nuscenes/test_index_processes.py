@@ -83,6 +83,7 @@ def test_a_killed_builder_is_an_error_and_leaves_nothing(root, monkeypatch):
     assert len(open_index(root, VERSION).sample.token) == 12
 
 
+@pytest.mark.slow
 def test_tables_read_in_parallel_give_the_same_index(root, tmp_path, monkeypatch):
     folder = root / VERSION
     hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}

@@ -125,7 +125,12 @@ def test_medians_are_taken_over_alternating_calls():
         pytest.param(
             "simplebev_synthetic", ["sightings", "sampling"], ["head"], marks=pytest.mark.slow
         ),
-        ("dual_view_synthetic", ["frustum", "plan", "pooling", "sightings", "sampling"], ["head"]),
+        pytest.param(
+            "dual_view_synthetic",
+            ["frustum", "plan", "pooling", "sightings", "sampling"],
+            ["head"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "lss_seg_synthetic",
             ["frustum", "plan", "pooling"],

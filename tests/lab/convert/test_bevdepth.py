@@ -10,7 +10,9 @@ from bev.lab.convert.published import convert
 from bev.models import Features
 
 
-@pytest.fixture(scope="module", params=["bevdepth-1key", "bevdepth-2key"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("bevdepth-1key", marks=pytest.mark.slow), "bevdepth-2key"]
+)
 def pair(request, configs):
     """Published state dict, converted model on a small grid, and its config."""
     published = random_weights(request.param)

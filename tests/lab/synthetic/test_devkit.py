@@ -32,6 +32,7 @@ def test_all_tables_and_files_exist(devkit, synthetic_world, synthetic_config):
     assert (np.diff(times) == 500_000).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     tuple(map(int, np.__version__.split(".")[:2])) >= (2, 5),
     reason="nuscenes-devkit 1.2 cannot crop a map with numpy 2.5: int() of an array of one number",

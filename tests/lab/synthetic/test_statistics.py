@@ -37,6 +37,7 @@ def test_all_of_default_is_hard():
     assert_hard(scene_statistics(config, config.scene_keys()), with_class=0.75)
 
 
+@pytest.mark.slow
 def test_tables_and_ground_truth_give_the_same_figures(synthetic_world, synthetic_config):
     ground_truth = scene_statistics(synthetic_config, synthetic_config.scene_keys())
     assert world_statistics(synthetic_world, synthetic_config) == ground_truth

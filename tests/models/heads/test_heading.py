@@ -104,6 +104,7 @@ def test_a_head_learns_headings():
     assert plain(bev)[0].direction.shape == (1, 0, 8, 16)
 
 
+@pytest.mark.slow
 def test_direction_bins_choose_one_of_several_headings_and_medians_none():
     """Three of seven cars head along x, two each 120 degrees to the sides, with equal features.
 
