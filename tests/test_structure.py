@@ -34,7 +34,7 @@ HOMES = {
     "timm": ("bev.models.image",),
     "viser": ("bev.visualization.viewer",),
     "nuscenes": ("bev.data.nuscenes", "bev.evaluation", "bev.lab"),
-    "tyro": ("bev.calls", "bev.config", "bev.options", "bev.cli"),
+    "tyro": ("bev.calls", "bev.config", "bev.narrow", "bev.options", "bev.cli"),
     "cv2": ("bev.data.images", "bev.training", "bev.visualization", "bev.lab"),
 }
 
