@@ -1,5 +1,7 @@
 """Camera-only bird's-eye-view (BEV) 3D perception: 3D boxes and BEV maps from surround cameras.
 
+From images to boxes::
+
     from bev import load_detector
     detector = load_detector("synthetic")
     for box in detector(images, cameras):

@@ -1,6 +1,6 @@
 """JSON file of 3D boxes: output of ``bevlab detect``, and ground truth of a folder of images.
 
-One file holds any number of frames; docs/detect.md describes every field:
+One file holds any number of frames; docs/detect.md describes every field::
 
     {"format": "bevlab-boxes-1",
      "units": {"length": "m", "angle": "rad", "velocity": "m/s", "time": "us"},
