@@ -14,11 +14,13 @@ import torch
 import tyro
 from commands import ROOT, attempt
 from pages import PAGES, Shell, blocks, inline_commands, shell_commands
+from rig_folder import write_folder
 from shrunken import shrunken
 
 from bev.config import load_config, load_file, save_config
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
+from bev.data.rig import load_rig
 from bev.geometry import Boxes3D
 from bev.lab.ablation.study import read_study
 
@@ -118,12 +120,14 @@ def test_every_block_of_python_on_the_pages_runs(page, number, tmp_path, monkeyp
     names = {"batch": example.batch}
     if "ego_from_camera" in code:
         names |= example.images(tmp_path)
+    if re.search(r"\brig\b", code):
+        names |= example.rig(tmp_path)
     if "model.safetensors" in code:
         shutil.copy(example.exported, tmp_path / "model.safetensors")
     with patch("bev.config.load_config", example.small_config):
         exec(compile(code, page.name, "exec"), names)
-    if "frames" in names:
-        assert isinstance(names["boxes"], Boxes3D) and len(names["boxes"]) > 0
+    if "detector" in names:
+        assert isinstance(names.get("boxes", Boxes3D.empty()), Boxes3D)
     elif "boxes" in names:
         assert len(names["boxes"]) == len(example.batch.boxes)
 
@@ -153,6 +157,14 @@ class Example:
         names = ("intrinsics", "ego_from_camera")
         found = {name: {c.name: getattr(c, name) for c in cameras} for name in names}
         return found | {"sizes": {camera.name: camera.size for camera in cameras}}
+
+    def rig(self, folder: Path) -> dict[str, object]:
+        """Write ``rig.yaml`` and ``images``; returns the rig and the images."""
+        write_folder(folder, [self.frames[0]])
+        for path in (folder / "images").glob("*/0000.jpg"):
+            path.rename(folder / "images" / f"{path.parent.name}.jpg")
+        rig = load_rig(folder / "rig.yaml")
+        return {"rig": rig, "images": [folder / "images" / f"{name}.jpg" for name in rig.names]}
 
     @staticmethod
     def small_config(path, overrides=()):

@@ -47,6 +47,8 @@ ELSEWHERE = {
     "scoring": "minutes; lab/benchmark/test_scoring.py",
     "gpu": "a GPU; lab/benchmark/test_gpu.py",
     "sweeps.mp4": "images between key frames; visualization/video/test_scene_video.py",
+    "detect": "images of one's own; cli/test_detect.py",
+    "tools/detect.py": "images of one's own; cli/test_detect.py",
     "report": "a minute; lab/benchmark/test_report_size.py",
     "--viewer": "runs until Ctrl-C; visualization/viewer, cli/test_visualize_viewer.py",
     "8081": "runs until Ctrl-C; cli/test_visualize_viewer.py",

@@ -16,6 +16,7 @@ from bev.errors import ConfigError, run_command
 
 COMMANDS = {
     "train": "train a config, evaluate it and draw a few samples",
+    "detect": "detect boxes in images of your own, by a calibration file",
     "evaluate": "compute metrics of a checkpoint or a nuScenes results file",
     "report": "lay runs or evaluations side by side on one page",
     "visualize": "draw samples: predictions, ground truth, calibration",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bev.data.frame import CameraFrame, Frame
 from bev.data.images.arrays import Channels, as_bgr
 from bev.data.images.header import image_size
 from bev.data.images.loading import read
+from bev.data.rig import RigCamera
 from bev.errors import DataError, shown
 from bev.geometry import Pinhole
 
@@ -89,7 +90,7 @@ def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple
     for camera, image in zip(own, _in_order(images, names, token), strict=True):
         if isinstance(image, str | os.PathLike):
             path = Path(image)
-            size = image_size(read(path)) or camera_size(camera)
+            size = image_size(read(path))
         else:
             path = Path(f"<{token}, {camera.name}>")
             what = f"The image of camera {camera.name} in frame {token}"
@@ -123,21 +124,30 @@ def _in_order(images: Any, names: Sequence[str], token: str) -> list[Any]:
     return list(images)
 
 
-def camera_size(camera: Any) -> tuple[int, int]:
-    """(height, width) that a calibration is for; (0, 0) if it does not have one."""
-    size = getattr(camera, "size", None)
-    return (0, 0) if size is None else (int(size[0]), int(size[1]))
+def _size(camera: Any) -> tuple[int, int] | None:
+    """(height, width) of the image files that a calibration is for, if it has one."""
+    size = getattr(camera, "file_size", None) or getattr(camera, "size", None)
+    return None if size is None else (int(size[0]), int(size[1]))
 
 
 def _camera_frame(camera: Any, path: Path, size: tuple[int, int] | None) -> CameraFrame:
-    known = camera_size(camera)
-    if size is not None and known != (0, 0) and known != size:
+    known = _size(camera)
+    size = size or known
+    if size is None:
         raise DataError(
-            f"Camera {camera.name}: the image is {size[1]}x{size[0]}, but its calibration is for"
+            f"Image {path} of camera {camera.name} is not an image whose header can be read;"
+            " replace it, or convert it to JPEG or PNG."
+        )
+    if known is not None and known != size:
+        raise DataError(
+            f"Camera {camera.name}: image {path} is {size[1]}x{size[0]}, but its calibration is for"
             f" {known[1]}x{known[0]}; calibrate at the size of the images, or scale the intrinsics."
         )
-    size = size or known
+    if isinstance(camera, RigCamera):
+        return camera.frame(path, size)
     intrinsics, pose = _matrix(camera, "intrinsics", 3), _matrix(camera, "ego_from_camera", 4)
+    if isinstance(camera, CameraFrame):
+        return replace(camera, path=path, intrinsics=intrinsics, ego_from_camera=pose)
     lens = getattr(camera, "lens", None) or Pinhole()
     return CameraFrame(str(camera.name), path, size, intrinsics, pose, lens)
 

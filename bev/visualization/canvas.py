@@ -5,10 +5,10 @@ OpenCV is subtracted in this file only.
 """
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 import torch
 from PIL import Image, ImageFont
@@ -189,4 +189,8 @@ def _blend(part: np.ndarray, opacity: np.ndarray, color: Color) -> None:
 @lru_cache(maxsize=32)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+    package = find_spec("matplotlib")  # not imported: that takes a tenth of a second
+    if package is None or package.origin is None:
+        raise ImportError("matplotlib, whose fonts are used in pictures, is not installed")
+    fonts = Path(package.origin).with_name("mpl-data") / "fonts" / "ttf"
+    return ImageFont.truetype(str(fonts / name), size)

@@ -124,11 +124,15 @@ def _sheet_parts(
     """Arguments of ``draw_sheet`` with the overlays of all heads."""
     overlays = _overlays(model, batch, prediction)
     segmentation = [one.segmentation for one in overlays if one.segmentation is not None]
-    farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
-    reach = REACH if farthest > 0.8 * REACH else 1.05 * farthest  # smaller grids fill the picture
     return {
         "predictions": _first_boxes(overlays),
         "segmentation": segmentation,
         "space": model.label_space,
-        "reach": reach,
+        "reach": reach_of(model),
     }
+
+
+def reach_of(model: DetectorConfig) -> float:
+    """Distance from the ego vehicle to each border of a model's BEV picture, metres."""
+    farthest = max(map(abs, (*model.grid.x[:2], *model.grid.y[:2])))
+    return REACH if farthest > 0.8 * REACH else 1.05 * farthest  # smaller grids fill the picture

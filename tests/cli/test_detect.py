@@ -1,0 +1,156 @@
+"""``bevlab detect``: a folder of images and a rig file to boxes, pictures and results."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import pytest
+import torch
+from commands import attempt, call
+from exported import exported
+from required import need
+from rig_folder import rig_of, write_folder
+
+from bev import load_detector
+from bev.data.boxes_file import read_boxes
+from bev.data.rig import save_rig
+from bev.evaluation.nuscenes.submission import submission_rows
+
+
+@pytest.fixture(scope="module")
+def single(synthetic_world, tmp_path_factory):
+    return exported("lss_synthetic", synthetic_world, tmp_path_factory.mktemp("single"))
+
+
+@pytest.fixture(scope="module")
+def temporal(synthetic_world, tmp_path_factory):
+    return exported("bevdet4d_synthetic", synthetic_world, tmp_path_factory.mktemp("temporal"))
+
+
+@pytest.fixture(scope="module")
+def frames(single):
+    """Three frames, all with the calibration of the first, as a rig has it."""
+    data = load_detector(single, "cpu").config.data
+    frames = data.source.open(data).frames("synthetic_val")
+    poses = {c.name: c.ego_from_camera for c in frames[0].cameras}
+    return [
+        replace(
+            frame,
+            cameras=tuple(replace(c, ego_from_camera=poses[c.name]) for c in frame.cameras),
+            adjacent=(),
+        )
+        for frame in (frames[0], frames[1], frames[2])
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(frames, tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("drive"), frames)
+
+
+def words(model, folder, out, *more):
+    """Words of the command."""
+    place = ["--rig", folder / "rig.yaml", "--images", folder / "images", "--out", out]
+    return [model, *place, "--device", "cpu", *more]
+
+
+def test_boxes_and_pictures_of_a_folder(single, folder, frames, tmp_path):
+    out = tmp_path / "out"
+    args = words(single, folder, out, "--score", "0.0102", "--batch-size", "2")
+    printed, _ = call("detect.py", *args)
+    content = read_boxes(out / "boxes.json")
+    detector = load_detector(single, "cpu")
+    assert content.classes == detector.labels.names and content.info["score"] == 0.0102
+    expected = detector.detect(frames, 0.0102)
+    total = 0
+    for number, (frame, found) in enumerate(zip(content.frames, expected, strict=True)):
+        assert frame.token == f"{number:04d}" and frame.scene == "images"
+        assert frame.images["CAM_FRONT"] == f"CAM_FRONT/{number:04d}.jpg"
+        assert frame.timestamp == 500_000 * number and frame.global_from_ego is None
+        assert torch.allclose(frame.boxes.score, found.boxes.score, atol=1e-5)
+        total += len(found)
+    assert total > 10 and f"{total} boxes with a score of at least 0.0102 in 3 frames" in printed
+    pictures = sorted((out / "pictures").iterdir())
+    assert [path.name for path in pictures] == [f"{n:04d}_{n:04d}.png" for n in range(3)]
+    assert cv2.imread(str(pictures[0])).std() > 10
+    status, _, error = attempt("detect.py", *args)
+    assert status == 1 and "boxes.json exists already" in error and "--overwrite" in error
+    printed, _ = call(
+        "detect.py", *words(single, folder, out), "--score", "1", "--no-pictures", "--overwrite"
+    )
+    assert "0 boxes" in printed and "the highest score is 0." in printed
+    assert [len(frame.boxes) for frame in read_boxes(out / "boxes.json").frames] == [0, 0, 0]
+
+
+def test_a_sequence_of_a_temporal_model(temporal, folder, frames, tmp_path):
+    args = words(temporal, folder, tmp_path, "--no-pictures", "--score", "0")
+    status, _, error = attempt("detect.py", *args)
+    assert status == 1 and "--poses" in error and "--standing-still" in error
+    motion = ["--poses", folder / "poses.csv", "--times", folder / "times.csv"]
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("".join(f"{frame.token}\n" for frame in frames))
+    call("detect.py", *args, *motion, "--tokens", tokens)
+    stream = load_detector(temporal, "cpu").stream()
+    expected = [stream.detect(frame, 0) for frame in frames]
+    content = read_boxes(tmp_path / "boxes.json")
+    results = json.loads((tmp_path / "results_nusc.json").read_text())["results"]
+    assert list(results) == [frame.token for frame in frames]
+    for frame, read, found in zip(frames, content.frames, expected, strict=True):
+        assert torch.allclose(read.boxes.center, found.boxes.center, atol=1e-3)
+        assert read.timestamp == frame.timestamp
+        assert torch.allclose(read.global_from_ego, frame.global_from_ego, atol=1e-6)
+        rows = submission_rows(frame.token, found.boxes, frame.global_from_ego)
+        for own, row in zip(results[frame.token], rows, strict=True):
+            assert own["translation"] == pytest.approx(row["translation"], abs=1e-3)
+    _, error = call("detect.py", *args, "--standing-still", "--overwrite")
+    assert "taken to stand still" in error
+    still = read_boxes(tmp_path / "boxes.json").frames[2].boxes.score
+    assert len(still) != len(expected[2]) or not torch.equal(still, expected[2].boxes.score)
+
+
+def test_a_single_moment_needs_no_motion(temporal, frames, tmp_path):
+    write_folder(tmp_path, frames[:1])
+    call("detect.py", *words(temporal, tmp_path, tmp_path / "out", "--no-pictures"))
+    assert len(read_boxes(tmp_path / "out" / "boxes.json").frames) == 1
+
+
+def test_a_video_of_a_folder(single, folder, tmp_path):
+    need("imageio_ffmpeg")
+    video = tmp_path / "drive.mp4"
+    more = ["--video", video, "--no-pictures", "--camera-width", "120", "--fps", "3"]
+    call("detect.py", *words(single, folder, tmp_path / "out", *more))
+    reader = cv2.VideoCapture(str(video))
+    assert (reader.get(cv2.CAP_PROP_FRAME_COUNT), reader.get(cv2.CAP_PROP_FPS)) == (3, 3)
+    assert not (tmp_path / "out" / "pictures").exists()
+    args = words(single, folder, tmp_path / "other", "--video", video)
+    assert "drive.mp4 exists already" in attempt("detect.py", *args)[2]
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("a\nb\n", "2 lines for 3 frames"),
+        ("a\nb\na\n", "token 'a' for two frames"),
+        ("0000 a\n0001 b\n", "no line for frame '0002'"),
+        ("0000 a\nb\n", "in each line"),
+        (None, "cannot be read"),
+    ],
+)
+def test_faults_of_tokens_are_named(single, folder, tmp_path, lines, named):
+    path = tmp_path / "tokens.txt"
+    if lines is not None:
+        path.write_text(lines)
+    poses = ["--poses", folder / "poses.csv"]
+    args = words(single, folder, tmp_path / "out", "--tokens", path)
+    status, _, error = attempt("detect.py", *args, *poses)
+    assert status == 1 and named in error
+    assert "--tokens needs the poses" in attempt("detect.py", *args)[2]
+
+
+def test_a_rig_that_contradicts_the_images_is_named(single, folder, frames, tmp_path):
+    rig = rig_of(frames[0])
+    front = replace(rig.cameras[0], size=(450, 1600))
+    save_rig(replace(rig, cameras=(front, *rig.cameras[1:])), tmp_path / "rig.yaml")
+    args = words(single, folder, tmp_path / "out", "--rig", tmp_path / "rig.yaml")
+    status, _, error = attempt("detect.py", *args)
+    assert status == 1 and "CAM_FRONT" in error and "1600x450" in error
