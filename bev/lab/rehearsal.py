@@ -6,7 +6,6 @@ these show is that every part works, and how fast it is on the machine: a few do
 network nothing, so it is not evaluated.
 """
 
-import csv
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from bev.data.dataset import KeyFrames
 from bev.errors import TrainingError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.predict import predict
+from bev.lab.first_steps import losses, speed
 from bev.lab.synthetic import PRESETS, VAL_SPLIT, VERSION, make_world
 from bev.machine import default_device, rank, started_by
 from bev.models.weights.shipped import SHIPPED
@@ -40,7 +40,6 @@ WORLD = Path("data/synthetic-tiny")
 MINUTES = 1.75
 MODEL = SHIPPED["synthetic"]
 PICTURES = 2
-NUSCENES = 28_130  # training samples of nuScenes
 
 _LINE = "=" * 90
 
@@ -141,7 +140,7 @@ def rehearsed(config: Experiment) -> Experiment:
         config.train,
         epochs=1000,
         max_minutes=MINUTES,
-        warmup_steps=10,
+        warmup_steps=2,
         lr_batch=0,
         schedule=TrainConfig.schedule,
         stages=TrainConfig.stages,
@@ -259,39 +258,3 @@ def next_steps(name: str, before: Experiment, after: Experiment, folder: Path) -
         name=MODEL.name,
         world=WORLD,
     )
-
-
-def losses(folder: Path) -> str:
-    """Sentence on the fall of the training loss, from a run folder's ``metrics.csv``."""
-    with (folder / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row.get("train/loss")]
-    if not rows:
-        return "The run was too short to log a loss."
-    values = [float(row["train/loss"]) for row in rows]
-    few = max(len(values) // 5, 1)
-    first, last = sum(values[:few]) / few, sum(values[-few:]) / few
-    return f"The loss went from {first:.1f} to {last:.1f}."
-
-
-def speed(before: Experiment, after: Experiment, record: RunRecord) -> str:
-    """Sentences on the samples per second, and on an epoch of nuScenes at this rate."""
-    samples = record.steps * after.data.batch_size * after.train.accumulate
-    samples *= record.processes
-    rate = samples / (60 * max(record.training_minutes, 1e-6))
-    (height, width), full = after.data.image_size, before.data.image_size
-    text = (
-        f"Speed: {rate:.2g} samples a second with images of {height}x{width}. At this rate, an"
-        f" epoch of\n nuScenes' {NUSCENES:,} training samples takes {_duration(NUSCENES / rate)}"
-    )
-    pixels = full[0] * full[1] / (height * width)
-    if pixels == 1:
-        return f"{text}."
-    return f"{text}; its images of {full[0]}x{full[1]} have {pixels:.2g} times the pixels."
-
-
-def _duration(seconds: float) -> str:
-    """A duration in minutes, hours or days, whichever is readable."""
-    for unit, length in (("days", 86_400), ("hours", 3600)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.2g} {unit}"
-    return f"{seconds / 60:.2g} minutes"
