@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
 from bev.data.frame import Frame
+from bev.errors import DataError
+from bev.files import regular_length
 
 _STEPS = 1e4  # steps of a metre, a radian or a pixel to which numbers are rounded
 
@@ -17,19 +20,33 @@ def frames_checksum(frames: Sequence[Frame]) -> str:
     its image file, intrinsics and pose, and the ground-truth boxes with class and velocity. Numbers
     are rounded to a ten-thousandth of a metre, a radian or a pixel. Folders and file names do not
     count.
+
+    Raises:
+        DataError: if an image file cannot be read.
     """
     digest = hashlib.sha256()
     for frame in frames:
         _add_text(digest, frame.token)
         for camera in frame.cameras:
             _add_text(digest, camera.name)
-            content = camera.path.read_bytes()
+            content = _read(camera.path)
             _add_text(digest, str(len(content)))
             digest.update(content)
             _add(digest, camera.intrinsics, camera.ego_from_camera)
         boxes = frame.boxes
         _add(digest, boxes.center, boxes.size, boxes.yaw, boxes.velocity, boxes.label)
     return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        regular_length(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"Image {path} cannot be read ({error.strerror}), so its split has no checksum;"
+            " restore it."
+        ) from error
 
 
 def _add(digest: "hashlib._Hash", *tensors: Tensor) -> None:

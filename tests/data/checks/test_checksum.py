@@ -9,6 +9,7 @@ from commands import call
 
 from bev.data.checks.checksum import frames_checksum
 from bev.data.settings import DataConfig
+from bev.errors import DataError
 
 
 def frames_of(root, version="v1.0-synthetic", split="synthetic_val") -> list:
@@ -28,6 +29,9 @@ def test_a_copy_elsewhere_has_the_same_checksum_until_a_byte_changes(synthetic_w
     image = frames_of(copy)[3].cameras[5].path
     image.write_bytes(image.read_bytes() + b"\0")
     assert frames_checksum(frames_of(copy)) != digest
+    image.unlink()
+    with pytest.raises(DataError, match=rf"Image {image} cannot be read .*; restore it"):
+        frames_checksum(frames_of(copy))
 
 
 @pytest.mark.parametrize("part", ["token", "order", "box", "velocity", "label", "pose", "focal"])
