@@ -69,7 +69,7 @@ def served(words: list[str]) -> np.ndarray:
             lines = iter(process.stdout.readline, "")
             address = next(filter(None, (re.search(r"http://\S+?:\d+", line) for line in lines)))
             page = address.group() + ("/#images" if words[0] == "tensorboard" else "")
-            return screenshot(page, (1280, 800), "light", seconds=12)
+            return screenshot(page, (1280, 800), "light", seconds=30)
         finally:
             process.terminate()
 
