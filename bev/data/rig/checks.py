@@ -44,7 +44,7 @@ BLACK = Kind(
     is_error=False,
 )
 
-_SHIFTED, _ALIKE = 0.12, 0.06  # of the principal point from the middle, as shares; and in x and y
+_SHIFTED, _ALIKE = 0.12, 0.15  # of the principal point from the middle, as shares; and in x and y
 _SAME, _TOGETHER = 1.0, 5.0  # degrees between axes, metres between cameras
 _ELSEWHERE = 80.0  # degrees between the direction of the name and that of the pose
 _FAR = 15.0  # metres

@@ -174,7 +174,8 @@ def _rows(
 ) -> int:
     """Draw a table with a row for each camera; returns the baseline of the last one."""
     columns = list(figures[0])
-    share = 0.30 + 0.69 * (np.arange(len(columns)) + 1) / len(columns)
+    widths = np.array([1.7 if name == "lens" else 1.0 for name in columns])
+    share = 0.30 + 0.69 * np.cumsum(widths) / widths.sum()
     right = dict(zip(columns, (share * (_PANEL - 12)).tolist(), strict=True))
     for name in columns:
         draw_text(panel, name, (right[name], y), 12, theme.faint_text, anchor="rs")
