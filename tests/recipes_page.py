@@ -33,7 +33,7 @@ ALONE = (
     "data.adjacent.playback", "data.image_augmentation.stretch", "data.image_augmentation.horizon",
     "data.image_augmentation.photometric", "data.image_augmentation.grid_mask.*",
     "data.polygons.*", "data.min_points", "data.image_cache", "data.workers",
-    "train.init.*", "train.max_minutes",
+    "train.init.*", "train.tensorboard.*", "train.max_minutes",
     "train.compile", "train.strategy", "train.threads", "train.validate_every",
     "train.save_minutes", "train.pictures", "train.seed", "train.deterministic",
     "train.log_every", "train.runs", "train.run_name",

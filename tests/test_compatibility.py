@@ -53,6 +53,7 @@ def test_a_checkpoint_of_0_1_0_is_evaluated(synthetic_world, tmp_path):
     assert {n: float(v) for n, v in printed.items()} == pytest.approx(DEPTH, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_a_config_of_0_1_0_starts_a_new_run(synthetic_world, tmp_path):
     config = load_file(KEPT / "config_0_1_0.yaml")
     assert isinstance(config.model.neck, SECONDFPNConfig)

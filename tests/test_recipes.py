@@ -35,9 +35,9 @@ TWINS = {
     "lss_seg_synthetic", "lss_synthetic", "multitask_r50", "simplebev_r50",
 }  # fmt: skip
 # Configs that the fast tests train. The parts of the others are trained by the tests of the parts:
-# two frames in models/bev/test_temporal.py, the refined view in models/view/test_view.py, and
+# two frames in models/bev/test_temporal.py, other view transforms in models/view/test_view.py, and
 # training from weights in training/test_initialization.py.
-TRAINED = {"multitask_synthetic", "simplebev_synthetic"}
+TRAINED = {"multitask_synthetic"}
 
 
 def recipes(fast: Collection[str]):

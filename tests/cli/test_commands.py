@@ -144,6 +144,7 @@ def test_bad_input_is_reported_in_one_sentence(arguments, message):
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_reported_in_one_sentence(synthetic_world, tmp_path):
     """The message is passed on from the dataloader worker."""
     import shutil

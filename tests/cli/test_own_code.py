@@ -70,7 +70,8 @@ def trained(tmp_path_factory):
     call(
         "train.py", home / "mine.py", "--data.root", root, "--data.version", VERSION,
         "--data.cameras", *CAMERAS, "--data.train-split", "mine_train",
-        "--data.val-split", "mine_val", "--model.backbone.no-pretrained", *SMALL,
+        "--data.val-split", "mine_val", "--model.backbone.no-pretrained",
+        "--model.backbone.name", "resnet10t", *SMALL,
         "--train.runs", home / "runs", "--train.run-name", "own",
     )  # fmt: skip
     return home

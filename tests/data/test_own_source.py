@@ -191,6 +191,7 @@ def test_the_source_is_ablated(trained, tmp_path):
     assert "Δ mAP" in table and "NDS" not in table
 
 
+@pytest.mark.slow
 def test_the_source_trains_with_folds_class_sampling_and_segmentation(trained, tmp_path):
     call("train.py", *trained[1][:-2], "--train.runs", tmp_path, "--train.run-name", "own",
          "--train.max-steps", "1", "--data.fold", "1/2", "--data.sampling.by", "class",

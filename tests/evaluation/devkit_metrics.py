@@ -83,7 +83,11 @@ def given_metrics(predicted: EvalBoxes, gt_boxes: EvalBoxes) -> tuple[dict, dict
 
 
 def assert_equal(ours: Metrics, theirs: Metrics) -> None:
-    """Compare all metrics to 1e-9: overall, by class, by distance, and every error."""
+    """Compare all metrics to 1e-9: overall, by class, by distance, and every error.
+
+    The devkit's files do not contain the numbers of ground-truth boxes.
+    """
+    ours = replace(ours, num_gt=theirs.num_gt)
     assert flat(asdict(ours)) == pytest.approx(flat(asdict(theirs)), rel=0, abs=1e-9, nan_ok=True)
 
 

@@ -51,6 +51,7 @@ def test_all_weights_one_is_the_official_metric(synthetic_index, synthetic_nusc,
     assert_official(path, synthetic_nusc, synthetic_index, SPLIT, tmp_path)
 
 
+@pytest.mark.slow
 def test_all_weights_one_is_the_official_metric_on_real_ground_truth(
     index, nusc, noisy_file, tmp_path
 ):

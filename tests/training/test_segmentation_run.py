@@ -45,6 +45,7 @@ def finished(segmenting):
     return train(segmenting, finish=[report_run])
 
 
+@pytest.mark.slow
 def test_a_run_without_detection_reports_iou_alone(finished):
     folder, result = finished
     split = folder / "evaluation" / "synthetic_val"

@@ -96,6 +96,7 @@ def test_loaded_images_are_not_shifted(jpeg, scale, flip, degrees):
     assert np.abs(shift(found, exact)).max() < 1 / 64  # OpenCV rounds coordinates to 1/32 pixel
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.31, 0.386, 0.44, 0.49, 0.51, 0.55, 0.75, 1.1])
 @pytest.mark.parametrize(("flip", "degrees"), [(False, 0.0), (True, 5.4)])
 def test_real_images_are_not_shifted(real, scale, flip, degrees):

@@ -89,6 +89,7 @@ def tables(plain_tables, tmp_path) -> Path:
     return shutil.copytree(plain_tables, tmp_path / "root")
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=12)
 def test_frames_of_disturbed_tables_equal_the_devkits(plain_tables, tmp_path_factory, seed):

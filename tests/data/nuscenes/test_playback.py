@@ -114,6 +114,7 @@ def test_frames_that_cannot_be_played_are_refused(config):
     assert len(KeyFrames(frames, config, training=False)) == len(frames)
 
 
+@pytest.mark.slow
 def test_training_draws_every_rate_and_evaluation_none(config):
     frames = opened(config).frames("synthetic_train")
     own = frames[1].boxes.velocity

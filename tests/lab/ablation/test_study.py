@@ -24,7 +24,13 @@ def expanded(*axes: str, overrides=(), alone=False, runs=Path("none"), **fields)
     return expand(study, combine(*parse_axes(axes)), overrides, runs)
 
 
-@pytest.mark.parametrize("base", [None, CONFIGS / "lss_r50.py"], ids=["own base", "lss_r50"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        pytest.param(None, id="own base"),
+        pytest.param(CONFIGS / "lss_r50.py", id="lss_r50", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_shipped_study_expands(path, base, tmp_path):
     runs = expand(read_study(path, base), runs=tmp_path)

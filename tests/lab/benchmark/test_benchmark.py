@@ -161,6 +161,7 @@ def test_the_parts_of_a_step_are_measured(name, parts, heads):
     )  # a view transform without known parts
 
 
+@pytest.mark.slow
 def test_the_cost_of_tensorboard_is_shares_of_a_step(tmp_path, capsys):
     config = shrunken(load_config("lss_synthetic"))
     costs = tensorboard.run(tmp_path, config, CPU, torch.float32, seconds=0.01)

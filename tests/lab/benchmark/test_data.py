@@ -179,6 +179,7 @@ def test_every_stage_is_timed_and_the_functions_are_restored(world_config):
     assert len(seen) == 4 * 2 and len(seen[0]) == 1
 
 
+@pytest.mark.slow
 def test_without_data_synthetic_images_are_measured(tmp_path, monkeypatch, capsys):
     made = WorldConfig(1, 1, frames_per_scene=2, image_size=(320, 180))
     monkeypatch.setattr(benchmark, "SYNTHETIC", made)

@@ -18,6 +18,7 @@ def drivable(tables: dict) -> list[Polygon]:
     return [Polygon([places[node] for node in rings[token]]).buffer(0) for token in tokens]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [4, 80])
 def test_a_camera_never_sees_the_end_of_the_street(frames):
     config = replace(PRESETS["tiny"], train_scenes=2, val_scenes=1, frames_per_scene=frames)

@@ -29,6 +29,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(mini_world, tmp_path):
     assert digest(other) == digest(mini_world)
 
 
+@pytest.mark.slow
 def test_another_seed_makes_another_world(mini_world, tmp_path):
     config = replace(MINI, seed=4)
     other = digest(make_world(tmp_path / "other", config, workers=1, progress=False))

@@ -34,7 +34,7 @@ FAMILIES = {
     "Swin": "swin_tiny_patch4_window7_224",
 }
 # The families of which the fast tests take a step: other paddings, dimensions, or features.
-DISTINCT = {"ResNet", "DenseNet", "Inception-v3", "EfficientNet-lite", "ConvNeXt", "Swin"}
+DISTINCT = {"ResNet", "Inception-v3", "EfficientNet-lite", "Swin"}
 each_family = pytest.mark.parametrize(
     "name",
     [

@@ -131,9 +131,10 @@ def last_of(config):
     return config.train.runs / config.name / config.train.run_name / "checkpoints" / "last.ckpt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "sampling"),
-    [pytest.param(0, "frame", marks=pytest.mark.slow), (2, "class")],
+    [(0, "frame"), (2, "class")],
 )
 def test_a_stopped_and_resumed_run_equals_an_unbroken_run(
     one_camera, watched, request, workers, sampling
@@ -225,6 +226,7 @@ def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whol
     assert same(weights(folder), final)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [{"max_steps": 8}, pytest.param({"max_steps": 7, "epochs": 5}, marks=pytest.mark.slow)],
@@ -250,6 +252,7 @@ def test_a_run_stopped_between_epochs_without_validation_resumes(one_camera, wat
     assert same(weights(last.parents[1]), final)
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_extended(one_camera, watched, whole):
     expected, _, final = whole
     watched[0].clear()

@@ -259,6 +259,7 @@ def test_a_run_stopped_in_any_stage_equals_an_unbroken_run(small, whole, breaks,
         assert {n.split(".")[1] for n in moved} >= {"backbone", "neck", "view", "encoder", "head"}
 
 
+@pytest.mark.slow
 def test_a_head_of_other_classes_trains_on_loaded_weights(small, whole):
     """Rows of known classes are loaded; the head trains, and all other parts stay as loaded."""
     weights = whole / "checkpoints" / "last.ckpt"

@@ -71,6 +71,7 @@ def test_precision_recall_curves_are_those_of_the_evaluation(run):
     assert not [*precision_recall_figures([replace(run, breakdown=None)])]
 
 
+@pytest.mark.slow
 def test_files_of_equal_runs_are_equal(run, tmp_path):
     first, second = (write_figures(tmp_path / name, [run], ("svg", "pdf")) for name in ("a", "b"))
     assert [path.name for path in first] == [

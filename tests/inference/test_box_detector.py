@@ -158,6 +158,7 @@ def test_models_without_boxes_are_refused(synthetic_world, tmp_path):
         load_detector(tmp_path / "absent.ckpt")
 
 
+@pytest.mark.slow
 def test_loading_a_detector_imports_no_more_than_it_needs(single):
     code = (
         "import json, sys, bev\n"
