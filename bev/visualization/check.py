@@ -48,7 +48,8 @@ def draw_check(
 ) -> np.ndarray:
     """Draw lidar points, coloured by depth, and annotated boxes in all images and in the BEV.
 
-    For a rig without lidar only the boxes are drawn, including boxes without points.
+    For a rig without lidar only the boxes are drawn, including boxes without points; where the
+    lidar file is missing, the boxes with points.
 
     Args:
         frame: key frame.
@@ -63,11 +64,11 @@ def draw_check(
         (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: if the lidar file or an image file is missing or damaged.
+        DataError: if an image file is missing, or it or the lidar file is damaged.
     """
-    has_lidar = frame.lidar_path is not None
+    has_lidar = frame.has_lidar
     lidar = frame.load_lidar() if has_lidar else torch.zeros(0, 3)
-    gt_boxes = frame.boxes[frame.counted(1)] if has_lidar else frame.boxes
+    gt_boxes = frame.boxes if frame.lidar_path is None else frame.boxes[frame.counted(1)]
     pose = frame.global_from_ego
     above = tile_size(frame, camera_width)
     shape = None if views is None else views.image_size
@@ -94,7 +95,8 @@ def draw_check(
     view = BevView(layout.bev_pixels)
     bev = draw_bev(view, gt_boxes=gt_boxes, lidar=lidar, lidar_colors=colors, theme=theme)
     place_bev(sheet, layout, bev)
-    points = f"{len(lidar)} lidar points" if has_lidar else "no LIDAR_TOP"
+    none = "no LIDAR_TOP" if frame.lidar_path is None else "lidar file missing"
+    points = f"{len(lidar)} lidar points" if has_lidar else none
     note = f"{points} · {len(gt_boxes)} annotated boxes"
     if shape:
         note += f" · below each image the network's {shape[1]}x{shape[0]}, and the horizon"
