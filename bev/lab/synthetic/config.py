@@ -104,6 +104,6 @@ class SceneKey:
 
 
 PRESETS: dict[str, WorldConfig] = {
-    "tiny": WorldConfig(train_scenes=6, val_scenes=2, frames_per_scene=8),
+    "tiny": WorldConfig(train_scenes=4, val_scenes=2, frames_per_scene=8),
     "default": WorldConfig(train_scenes=100, val_scenes=14, frames_per_scene=10),
 }
