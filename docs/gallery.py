@@ -3,7 +3,7 @@
     python docs/gallery.py [NAME ...]
 
 It runs in a folder with the world of ``bevlab make-synthetic data/synthetic-default``, and needs
-the extras ``dev``, ``video`` and ``viewer`` and a Chromium. NAME is the name of a picture, all by
+the extras ``dev`` and ``video`` and a Chromium. NAME is the name of a picture, all by
 default. What commands write stays in ``runs/gallery/NAME``, or where they name it; a command whose
 folder is there is not run again.
 """
@@ -31,7 +31,7 @@ def main(names: list[str]) -> None:
         folder = WORK / name
         path = PAGE.with_name("gallery") / f"{name}.webp"
         path.parent.mkdir(exist_ok=True)
-        if "--viewer" in found[name] or "tensorboard" in found[name]:
+        if "tensorboard" in found[name]:
             save(served(shlex.split(found[name].splitlines()[-1])), path)
         else:
             if not folder.is_dir():
@@ -61,15 +61,13 @@ def run(commands: str, folder: Path) -> None:
 
 
 def served(words: list[str]) -> np.ndarray:
-    """The page of a command that serves one until it is ended, BGR."""
-    program = ["bev.cli", *words[1:]] if words[0] == "bevlab" else ["tensorboard.main", *words[1:]]
-    command = [sys.executable, "-um", *program]
+    """The images on the page of TensorBoard, BGR."""
+    command = [sys.executable, "-um", "tensorboard.main", *words[1:]]
     with subprocess.Popen(command, stdout=-1, stderr=subprocess.STDOUT, text=True) as process:
         try:
             lines = iter(process.stdout.readline, "")
             address = next(filter(None, (re.search(r"http://\S+?:\d+", line) for line in lines)))
-            page = address.group() + ("/#images" if words[0] == "tensorboard" else "")
-            return screenshot(page, (1280, 800), "light", seconds=30)
+            return screenshot(f"{address.group()}/#images", (1280, 800), "light", seconds=30)
         finally:
             process.terminate()
 
@@ -107,7 +105,6 @@ def screenshot(address: str, size: tuple[int, int], scheme: str, seconds: float 
         window = {"width": size[0], "height": size[1]}
         tab = browser.new_page(viewport=window, color_scheme=scheme, device_scale_factor=1.5)
         tab.goto(address)
-        tab.add_style_tag(content="[class*=Notification] { display: none }")  # of a slow WebGL
         tab.wait_for_timeout(1000 * seconds)
         data = np.frombuffer(tab.screenshot(), np.uint8)
         browser.close()
