@@ -17,6 +17,7 @@ from bev.geometry.transforms import (
     apply_transform,
     bev_transform,
     inverse_rigid,
+    is_rigid,
     rigid_transform,
     rotation_z,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "image_affine",
     "in_view",
     "inverse_rigid",
+    "is_rigid",
     "rigid_transform",
     "rotation_z",
     "stack_lenses",

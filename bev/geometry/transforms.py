@@ -31,6 +31,24 @@ def inverse_rigid(
     return rigid_transform(rotation, translation)
 
 
+def is_rigid(matrix: Float[Tensor, "4 4"], tolerance: float) -> bool:
+    """Return whether a matrix is a rotation, which does not mirror, and a finite translation.
+
+    Args:
+        matrix: the transform.
+        tolerance: largest deviation of R R^T from the identity.
+    """
+    rotation = matrix[:3, :3]
+    off = (rotation @ rotation.T - torch.eye(3).to(matrix)).abs().max()
+    last = matrix.new_tensor([0.0, 0.0, 0.0, 1.0])
+    return bool(
+        off < tolerance
+        and torch.linalg.det(rotation) > 0
+        and (matrix[3] - last).abs().max() < 1e-6
+        and matrix.isfinite().all()
+    )
+
+
 def apply_transform(
     target_from_source: Float[Tensor, "*batch 4 4"], points: Float[Tensor, "*points 3"]
 ) -> Float[Tensor, "*moved 3"]:

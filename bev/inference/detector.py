@@ -1,6 +1,6 @@
 """A trained model that turns images and calibrations into boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ import torch
 
 from bev.config import Experiment
 from bev.data.adjacent import ALONE
-from bev.data.batch import Batch, collate
+from bev.data.batch import AdjacentViews, Batch, collate
 from bev.data.dataset import KeyFrames
-from bev.data.frame import AdjacentFrame, CameraFrame, Frame
+from bev.data.frame import CameraFrame, Frame
 from bev.data.images.arrays import Channels, decoder
 from bev.data.labels import LabelSpace
 from bev.data.polygons import PolygonConfig
@@ -23,8 +23,7 @@ from bev.inference.stream import DetectionStream
 from bev.machine import default_device
 from bev.models import Detector, FeatureCache
 from bev.models.heads.base import Head
-
-_NOW = torch.eye(4, dtype=torch.float64)
+from bev.models.weights.loading import first_line
 
 
 def load_detector(
@@ -41,12 +40,18 @@ def load_detector(
 
     Raises:
         CheckpointError: if the file is missing, damaged or not a checkpoint of bevlab.
-        ConfigError: if the model predicts no boxes in the ego frame.
+        ConfigError: if the model predicts no boxes in the ego frame, or the device cannot be used.
     """
     from bev.training.checkpoint import load_checkpoint
 
     config, model = load_checkpoint(Path(source), flip_tta)
-    return BoxDetector(config, model.to(device or default_device()), str(source))
+    try:
+        model = model.to(device or default_device())
+    except (RuntimeError, AssertionError) as error:  # of names, and of a PyTorch without CUDA
+        raise ConfigError(
+            f"Device {device} cannot be used ({first_line(error)}); name another, such as cpu."
+        ) from error
+    return BoxDetector(config, model, str(source))
 
 
 class BoxDetector:
@@ -175,13 +180,15 @@ class BoxDetector:
 
     def batch_of(self, frame: Frame, memory: Memory | None = None) -> Batch:
         """Input of the network for one frame, whose other moments are the frame itself."""
-        own = AdjacentFrame(frame.token, frame.cameras, 0.0, _NOW)
-        frame = replace(frame, adjacent=(own,) * self.num_adjacent)
         data = inference_data(self.config.data, frame.cameras)
-        frames = KeyFrames([frame], data, training=False)
+        frames = KeyFrames([replace(frame, adjacent=())], data, training=False)
         if memory:
             frames.decoded = decoder(memory)
-        return collate([frames[0]])
+        batch = collate([frames[0]])
+        own = AdjacentViews(
+            **vars(batch.views), ego_from_adjacent=torch.eye(4)[None], seconds=torch.zeros(1)
+        )
+        return replace(batch, adjacent=[own] * self.num_adjacent)
 
 
 def inference_data(data: DataConfig, cameras: Sequence[CameraFrame]) -> DataConfig:
@@ -194,6 +201,7 @@ def inference_data(data: DataConfig, cameras: Sequence[CameraFrame]) -> DataConf
 
 def _are_several(cameras: Any) -> bool:
     """Return whether calibrations are those of several frames."""
-    if hasattr(cameras, "cameras") or not len(cameras):
+    if hasattr(cameras, "cameras") or isinstance(cameras, Mapping) or not len(cameras):
         return False
-    return hasattr(cameras[0], "cameras") or isinstance(cameras[0], Sequence)
+    first = cameras[0]
+    return hasattr(first, "cameras") or isinstance(first, Sequence) and not hasattr(first, "name")

@@ -14,7 +14,7 @@ from torch import Tensor
 from bev.data.frame import CameraFrame, Frame
 from bev.data.images.arrays import Channels, as_bgr
 from bev.data.images.header import image_size
-from bev.data.images.loading import read
+from bev.data.images.loading import naming, read
 from bev.data.rig import RigCamera
 from bev.errors import DataError, shown
 from bev.geometry import Pinhole
@@ -81,6 +81,13 @@ def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple
     own = list(getattr(cameras, "cameras", cameras))
     if not own:
         raise DataError("cameras is empty; pass a Rig, or a calibration for each image.")
+    for camera in own:
+        if not hasattr(camera, "name"):
+            raise DataError(
+                f"cameras of frame {token} contain a {type(camera).__name__}, which has no name;"
+                " pass a Rig, or for each image a calibration with name, intrinsics and"
+                " ego_from_camera."
+            )
     names = [str(camera.name) for camera in own]
     for name in names:
         if names.count(name) > 1:
@@ -90,7 +97,8 @@ def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple
     for camera, image in zip(own, _in_order(images, names, token), strict=True):
         if isinstance(image, str | os.PathLike):
             path = Path(image)
-            size = image_size(read(path))
+            with naming(str(camera.name)):
+                size = image_size(read(path))
         else:
             path = Path(f"<{token}, {camera.name}>")
             what = f"The image of camera {camera.name} in frame {token}"
@@ -152,10 +160,19 @@ def _camera_frame(camera: Any, path: Path, size: tuple[int, int] | None) -> Came
     return CameraFrame(str(camera.name), path, size, intrinsics, pose, lens)
 
 
+def matrix_of(value: Any, side: int) -> Float[Tensor, "n n"] | None:
+    """Copy a square matrix of finite numbers as float64 on the CPU; None if it is none."""
+    value = value.detach().cpu() if isinstance(value, Tensor) else value
+    try:
+        matrix = torch.from_numpy(np.array(value, dtype=np.float64))
+    except (TypeError, ValueError):
+        return None
+    return matrix if matrix.shape == (side, side) and bool(matrix.isfinite().all()) else None
+
+
 def _matrix(camera: Any, name: str, side: int) -> Float[Tensor, "n n"]:
-    value = getattr(camera, name, None)
-    matrix = torch.as_tensor(np.asarray(value), dtype=torch.float64) if value is not None else None
-    if matrix is None or matrix.shape != (side, side) or not bool(matrix.isfinite().all()):
+    matrix = matrix_of(getattr(camera, name, None), side)
+    if matrix is None:
         raise DataError(
             f"Camera {camera.name} has no {name} of {side}x{side} finite numbers; correct the"
             " calibration."

@@ -13,9 +13,9 @@ from bev.data.batch import AdjacentViews, Batch, Views
 from bev.data.frame import Frame
 from bev.data.images.arrays import Channels
 from bev.errors import ConfigError, DataError, shown
-from bev.geometry import inverse_rigid
+from bev.geometry import inverse_rigid, is_rigid
 from bev.inference.detections import Detections
-from bev.inference.inputs import Memory, Reading, read_frame
+from bev.inference.inputs import Memory, Reading, matrix_of, read_frame
 from bev.models import FeatureCache
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SECONDS = {"key_frames": 0.5, "sweeps": 1 / 12, "seconds": 1.0}  # in nuScenes, by unit
 _UNLIMITED = 2**30
+_LATEST = 1e12  # seconds; later numbers are no times
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class DetectionStream:
                 f"Model {self.detector.name} joins frames of several times; pass time=… in seconds"
                 f" with {token}."
             )
+        if time is not None and not abs(time) < _LATEST:
+            raise DataError(f"The time of {token} is {time}; pass time=… in seconds.")
         if pose is None and self._temporal and not self.standing:
             raise DataError(
                 f"Model {self.detector.name} joins frames of several times; pass pose=…, the 4x4"
@@ -151,10 +154,14 @@ class DetectionStream:
             )
         self._names = names
         views = replace(batch.views, names=[str(self._count)])
-        empty = replace(views, images=views.images[..., :0, :0])
+        empty = replace(views, images=views.images[..., :0, :0].clone())  # releases the images
         self._past.append(_Past(frame.timestamp, frame.global_from_ego, empty))
         batch = replace(batch, views=views, adjacent=self._earlier(frame))
-        found = self.detector.boxes_of(batch, [frame], score, self._cache)[0]
+        try:
+            found = self.detector.boxes_of(batch, [frame], score, self._cache)[0]
+        except BaseException:  # such as memory that is exhausted: the frame has no features
+            self._past.pop()
+            raise
         self._forget(frame.timestamp)
         return found
 
@@ -195,13 +202,8 @@ class DetectionStream:
 
 
 def _pose(value: Any, token: str) -> Float[Tensor, "4 4"]:
-    try:
-        pose = torch.as_tensor(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError):
-        pose = torch.zeros(0, dtype=torch.float64)
-    rotation = pose[:3, :3] if pose.shape == (4, 4) else torch.zeros(3, 3, dtype=torch.float64)
-    off = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64)).abs().max()
-    if not (off < 1e-3 and bool(pose.isfinite().all())):
+    pose = matrix_of(value, 4)  # a copy: the caller may change its array for the next frame
+    if pose is None or not is_rigid(pose, 1e-3):
         raise DataError(
             f"The pose of {token} is {shown(value)}; pass the 4x4 matrix global_from_ego, a"
             " rotation with a translation in metres."

@@ -37,10 +37,12 @@ def load_camera(camera: CameraFrame) -> np.ndarray:
     """Read the whole image of a camera, without distortion, as (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: if the file cannot be used, or has another size than its calibration.
+        DataError: if the file cannot be used, or has another size than its calibration; names the
+            camera.
     """
     if camera.stored is None:
-        return load_image(camera.path, camera.size)
+        with loading.naming(camera.name):
+            return load_image(camera.path, camera.size)
     image = loading.load_image(camera, torch.eye(3, dtype=torch.float64), camera.size)
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
 

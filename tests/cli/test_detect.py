@@ -133,6 +133,7 @@ def test_a_video_of_a_folder(single, folder, tmp_path):
         ("a\nb\na\n", "token 'a' for two frames"),
         ("0000 a\n0001 b\n", "no line for frame '0002'"),
         ("0000 a\nb\n", "in each line"),
+        ("0000 a\n0001 b\n0002 c\n0001 d\n", "2 lines for '0001'"),
         (None, "cannot be read"),
     ],
 )
@@ -145,6 +146,17 @@ def test_faults_of_tokens_are_named(single, folder, tmp_path, lines, named):
     status, _, error = attempt("detect.py", *args, *poses)
     assert status == 1 and named in error
     assert "--tokens needs the poses" in attempt("detect.py", *args)[2]
+
+
+def test_other_classes_than_those_of_the_results_end_it_before_detection(
+    single, folder, tmp_path, monkeypatch
+):
+    (tmp_path / "tokens.txt").write_text("a\nb\nc\n")
+    motion = ["--poses", folder / "poses.csv", "--tokens", tmp_path / "tokens.txt"]
+    monkeypatch.setattr("bev.data.nuscenes.classes.CLASSES", ("tram",))
+    status, _, error = attempt("detect.py", *words(single, folder, tmp_path / "out", *motion))
+    assert status == 1 and "need a model of its classes" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_rig_that_contradicts_the_images_is_named(single, folder, frames, tmp_path):

@@ -17,7 +17,9 @@ def test_the_rig_of_a_sample_has_its_calibration_to_the_bit(motion, synthetic_wo
     frames = read_frames(index, "synthetic_val")
     out, path = tmp_path / "rig.yaml", frames[1]
     flags = [] if motion else ["--no-motion"]
-    call("rig.py", "from-nuscenes", synthetic_world, path.token, "--out", out, *flags)
+    words = ["rig.py", "from-nuscenes", synthetic_world, path.token, "--out", out, *flags]
+    call(*words)
+    assert "rig.yaml exists already" in call(*words, code=1)[1]
     found = frames_of(load_rig(out), synthetic_world)
     # The patterns match all images below the root; those of the sample are one of the moments.
     (frame,) = (f for f in found if f.cameras[0].path == path.cameras[0].path)

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import isolated
@@ -81,6 +82,12 @@ def test_a_batch_is_its_frames(detector, frames):
             assert len(found) > 10 and found.scores == pytest.approx(alone.scores, abs=1e-5)
 
 
+class Named(NamedTuple):
+    name: str
+    intrinsics: torch.Tensor
+    ego_from_camera: torch.Tensor
+
+
 def test_a_camera_needs_no_more_than_names_and_matrices(detector, frames, by_tables):
     class Camera:
         def __init__(self, camera):
@@ -89,6 +96,9 @@ def test_a_camera_needs_no_more_than_names_and_matrices(detector, frames, by_tab
 
     rig = [Camera(camera) for camera in frames[0].cameras]
     assert same(detector(paths(frames[0]), rig, score=0), by_tables[0])
+    named = [Named(c.name, c.intrinsics, c.ego_from_camera) for c in frames[0].cameras]
+    (found,) = detector([paths(frames[0])], named, score=0)
+    assert same(found, by_tables[0])
     assert len(detector(paths(frames[0])[:2], rig[:2], score=0)) > 0
 
 
@@ -142,7 +152,12 @@ def test_faults_name_the_camera(detector, frames, tmp_path):
     fails("image of 'other', of which there is no calibration", named | {"other": images[0]})
     fails(f"{front}.* is 20x10.*calibration is for", [small, *images[1:]])
     fails(f"{front}.*uint16", [small.astype(np.uint16), *images[1:]])
-    fails("absent.jpg cannot be read", [tmp_path / "absent.jpg", *images[1:]])
+    fails(f"Camera {front}: .*absent.jpg cannot be read", [tmp_path / "absent.jpg", *images[1:]])
+    (tmp_path / "cut.jpg").write_bytes(images[0].read_bytes()[:2000])
+    fails(f"Camera {front}: .*cut.jpg is truncated", [tmp_path / "cut.jpg", *images[1:]])
+    mapping = {camera.name: camera for camera in frame.cameras}
+    fails("a str, which has no name; pass a Rig", images, mapping)
+    fails("a tuple, which has no name; pass a Rig", images, [frame.cameras] * len(images))
     fails("two cameras|Two cameras", images, [frame.cameras[0]] * len(images))
     fails("cameras is empty", images, [])
     bad = replace(frame.cameras[0], intrinsics=torch.full((3, 3), torch.nan))
@@ -156,6 +171,11 @@ def test_models_without_boxes_are_refused(synthetic_world, tmp_path):
         load_detector(path)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_detector(tmp_path / "absent.ckpt")
+
+
+def test_a_device_that_is_none_is_named(single):
+    with pytest.raises(ConfigError, match="Device gpu cannot be used .*such as cpu"):
+        load_detector(single, "gpu")
 
 
 @pytest.mark.slow

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from bev import load_detector
+from bev.data import dataset
 from bev.data.adjacent import AdjacentConfig
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
+from bev.data.images.loading import load_image
 from bev.errors import ConfigError, DataError
 from bev.inference.sequence import detect_frames, loaded_ahead
 
@@ -60,6 +62,37 @@ def test_a_stream_is_the_batch_path(detector, frames, by_tables, monkeypatch):
     assert computed == [len(frames[0].cameras)] * len(frames) * flips
     assert len(stream) == 3  # those of the last second
     assert not near(detector.detect([frames[3]], 0)[0], by_tables[3])  # alone, without the past
+
+
+def test_an_image_is_read_once(detector, frames, monkeypatch):
+    read = []
+
+    def load(camera, *rest):
+        read.append(camera.path)
+        return load_image(camera, *rest)
+
+    monkeypatch.setattr(dataset, "load_image", load)
+    detector.detect([frames[0]])
+    assert read == [camera.path for camera in frames[0].cameras]
+
+
+def test_a_caller_may_change_the_array_of_a_pose(detector, frames, by_tables):
+    stream, pose = detector.stream(), np.eye(4)
+    for frame, boxes in zip(frames, by_tables, strict=True):
+        pose[:] = frame.global_from_ego.numpy()
+        assert near(feed(stream, frame, pose=pose), boxes)
+
+
+def test_a_frame_that_fails_is_forgotten(detector, frames, by_tables, monkeypatch):
+    stream = detector.stream()
+    feed(stream, frames[0])
+    with monkeypatch.context() as failing:
+        failing.setattr(detector.model, "detect", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            feed(stream, frames[1])
+    assert len(stream) == 1
+    for frame, boxes in zip(frames[1:], by_tables[1:], strict=True):
+        assert near(feed(stream, frame), boxes)
 
 
 def test_frames_of_a_folder_are_streams_by_scene(detector, frames, by_tables):
@@ -127,8 +160,11 @@ def test_what_a_temporal_model_needs_is_named(detector, frames):
         feed(stream, frames[0], time=None)
     with pytest.raises(DataError, match="global_from_ego.*standing=True"):
         feed(stream, frames[0], pose=None)
-    with pytest.raises(DataError, match="4x4 matrix"):
-        feed(stream, frames[0], pose=np.ones((4, 4)))
+    for none in (np.ones((4, 4)), np.diag([1, 1, -1, 1]), "pose"):
+        with pytest.raises(DataError, match="4x4 matrix"):
+            feed(stream, frames[0], pose=none)
+    with pytest.raises(DataError, match="time of frame 0 is nan"):
+        feed(stream, frames[0], time=float("nan"))
     feed(stream, frames[0])
     fewer = replace(frames[1], cameras=frames[1].cameras[:2])
     with pytest.raises(DataError, match="call reset"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bev import __version__
 from bev.cli.detect import Command
-from bev.cli.detect.submission import read_tokens, submission_of
+from bev.cli.detect.submission import check_classes, read_tokens, submission_of
 from bev.data.boxes_file import BoxesFile, FrameBoxes, write_boxes
 from bev.data.checks.crop import crop_warnings
 from bev.data.frame import Frame
@@ -38,6 +38,8 @@ def run(command: Command) -> None:
     )  # fmt: skip
     tokens = read_tokens(command.tokens, frames) if command.tokens is not None else {}
     detector = load_detector(command.source, command.device or None, command.flip_tta)
+    if tokens:
+        check_classes(detector.labels)
     _check_motion(command, detector, frames)
     print_warnings(crop_warnings(frames, inference_data(detector.config.data, frames[0].cameras)))
     results = _Results(command, detector, frames)
@@ -50,7 +52,7 @@ def run(command: Command) -> None:
             pass
     write_boxes(command.out / BOXES, results.content())
     if tokens:
-        submission_of(command.out / SUBMISSION, detector.labels, frames, results.found, tokens)
+        submission_of(command.out / SUBMISSION, frames, results.found, tokens)
     print(results.summary())
 
 

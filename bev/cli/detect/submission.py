@@ -1,5 +1,6 @@
 """Results for nuScenes of frames whose sample tokens are known."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,37 +46,46 @@ def read_tokens(path: Path, frames: Sequence[Frame]) -> dict[str, str]:
                 " in their order."
             )
         rows = [[name, token] for name, (token,) in zip(names, rows, strict=True)]
+    for name, times in Counter(name for name, _ in rows).items():
+        if times > 1:
+            raise DataError(f"Tokens {path} have {times} lines for {shown(name)}; leave one.")
     tokens = dict(rows)
     for name in names:
         if name not in tokens:
             raise DataError(f"Tokens {path} have no line for frame {shown(name)}; add it.")
     found = {name: tokens[name] for name in names}
-    for token in found.values():
-        if list(found.values()).count(token) > 1:
-            raise DataError(f"Tokens {path} have the token {shown(token)} for two frames.")
+    for token, times in Counter(found.values()).items():
+        if times > 1:
+            raise DataError(
+                f"Tokens {path} have the token {shown(token)} for two frames; correct one."
+            )
     return found
 
 
-def submission_of(
-    path: Path,
-    labels: LabelSpace,
-    frames: Sequence[Frame],
-    found: Sequence[Detections],
-    tokens: Mapping[str, str],
-) -> None:
-    """Write the results file of nuScenes with all boxes of the frames.
+def check_classes(labels: LabelSpace) -> None:
+    """Check that boxes of a model can be results for nuScenes.
 
     Raises:
         ConfigError: if the model's classes are not those of nuScenes.
     """
     from bev.data.nuscenes.classes import CLASSES
-    from bev.evaluation.nuscenes.submission import submission_rows, write_submission
 
     if labels.names != CLASSES:
         raise ConfigError(
             f"Results for nuScenes need a model of its classes; this one has"
             f" {', '.join(labels.names)}; leave out --tokens."
         )
+
+
+def submission_of(
+    path: Path,
+    frames: Sequence[Frame],
+    found: Sequence[Detections],
+    tokens: Mapping[str, str],
+) -> None:
+    """Write the results file of nuScenes with all boxes of the frames."""
+    from bev.evaluation.nuscenes.submission import submission_rows, write_submission
+
     rows = {}
     for frame, one in zip(frames, found, strict=True):
         token = tokens[frame.token]

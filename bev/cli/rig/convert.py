@@ -20,6 +20,7 @@ class FromNuScenes:
         root: data root of nuScenes, or of data in its format.
         sample: token of the sample.
         out: rig file to write.
+        overwrite: write over a file of that name.
         version: version of the tables; may be omitted if there is one.
         motion: include the motion of the vehicle between the cameras' times in ego_from_camera.
             Switch it off for a rig that is used with times and poses, which give the motion.
@@ -28,6 +29,7 @@ class FromNuScenes:
     root: tyro.conf.Positional[Path]
     sample: tyro.conf.Positional[str]
     out: Path = Path("rig.yaml")
+    overwrite: bool = False
     version: str = ""
     motion: bool = True
 
@@ -39,6 +41,11 @@ def write_rig(command: FromNuScenes) -> None:
     from bev.data.nuscenes.rigs.of_sample import rig_of_sample
     from bev.data.rig import save_rig
 
+    if command.out.exists() and not command.overwrite:
+        raise ConfigError(
+            f"{command.out} exists already; choose another file by --out, or write over it by"
+            " --overwrite."
+        )
     version = command.version
     if not version:
         versions, _ = versions_in(command.root)

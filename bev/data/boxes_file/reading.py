@@ -11,7 +11,7 @@ from bev.data.boxes_file.content import FORMAT, FRAME, UNITS, BoxesFile, FrameBo
 from bev.data.boxes_file.rows import boxes_of_rows
 from bev.errors import DataError, shown
 from bev.files import regular_length
-from bev.geometry import Boxes3D
+from bev.geometry import Boxes3D, is_rigid
 from bev.plain_json import is_number, load_json
 
 _TOP = {"format", "units", "frame", "classes", "attributes", "info", "frames"}
@@ -149,6 +149,8 @@ def _converted(rows: list[dict], classes: tuple[str, ...], attributes: tuple[str
             "its 'center', 'size' and 'yaw' must be metres and radians in the range of float32,"
             " sizes above 0"
         )
+    if bool(boxes.velocity.isinf().any()):  # an unknown velocity is NaN
+        raise ValueError("its 'velocity' must be metres per second in the range of float32")
     if not bool(((boxes.score >= 0) & (boxes.score <= 1)).all()):
         raise ValueError("its 'score' is not between 0 and 1")
     return boxes
@@ -171,9 +173,7 @@ def _pose(value: Any) -> torch.Tensor | None:
     if not all(isinstance(r, list) and len(r) == 4 and all(map(is_number, r)) for r in rows):
         raise ValueError(f"'global_from_ego' is {shown(value)}, not a 4x4 matrix")
     pose = torch.tensor(value, dtype=torch.float64)
-    rotation, last = pose[:3, :3], torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
-    off = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64)).abs().max()
-    if not (off < 1e-4 and torch.linalg.det(rotation) > 0 and torch.equal(pose[3], last)):
+    if not is_rigid(pose, 1e-4):
         raise ValueError("'global_from_ego' is not a rotation with a translation")
     return pose
 

@@ -1,11 +1,13 @@
 """Images in memory, in place of image files."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from bev.data.images.loading import Decode, decode
@@ -29,7 +31,12 @@ def as_bgr(
     Raises:
         DataError: if the image has another shape, or numbers whose range is unknown or exceeded.
     """
-    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    if white is not None and not 0 < white < math.inf:
+        raise DataError(f"{what} has white={white}; pass the number of full brightness, above 0.")
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu()
+        image = image.float() if image.dtype == torch.bfloat16 else image  # NumPy has no bfloat16
+    array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         raise DataError(
             f"{what} has the shape {array.shape}; pass (height, width, 3), {channels.upper()}"

@@ -11,7 +11,8 @@ OpenCV places pixel centres at integers, this project at integer + 0.5; ``warp``
 are the only places that convert between the two conventions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -63,20 +64,30 @@ def load_image(
         decoded: function that decodes the file: :func:`decode` (default) or that of a cache.
 
     Raises:
-        DataError: if the file cannot be used, see :func:`decode`.
+        DataError: if the file cannot be used, see :func:`decode`; names the camera.
     """
     stored = camera.file_size
     reduction = reduction_for(file_scale(camera, image_from_original), stored)
-    image = (decoded or decode)(camera.path, reduction, stored)
-    expected = (stored[0] // reduction, stored[1] // reduction)
-    if image.shape[:2] != expected:
-        found = (image.shape[0] * reduction, image.shape[1] * reduction)
-        raise DataError(_other_size(camera.path, found, stored))
+    with naming(camera.name):
+        image = (decoded or decode)(camera.path, reduction, stored)
+        expected = (stored[0] // reduction, stored[1] // reduction)
+        if image.shape[:2] != expected:
+            found = (image.shape[0] * reduction, image.shape[1] * reduction)
+            raise DataError(_other_size(camera.path, found, stored))
     if camera.stored is not None:
         return resample(image, file_positions(camera, image_from_original, size) / reduction)
     # A reduced pixel covers reduction x reduction pixels, so continuous coordinates are divided.
     original_from_reduced = torch.tensor([reduction, reduction, 1.0], dtype=torch.float64)
     return warp(image, image_from_original.double() * original_from_reduced, size)
+
+
+@contextmanager
+def naming(camera: str) -> Iterator[None]:
+    """Add the name of a camera to errors about its image."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"Camera {camera}: {error}") from error
 
 
 def reduction_for(image_from_original: Float[Tensor, "3 3"], size: tuple[int, int]) -> int:
@@ -99,7 +110,7 @@ def decode(
     Args:
         path: image file.
         reduction: factor by which height and width are divided.
-        size: (height, width) in the tables, pixels; an image of another size is not decoded.
+        size: (height, width) of the calibration, pixels; an image of another size is not decoded.
 
     Raises:
         DataError: if the file is missing, truncated, too large, not a regular file or not an image,
@@ -157,9 +168,8 @@ def read(path: Path) -> bytes:
 
 def _other_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> str:
     return (
-        f"Image {path} is {found[1]}x{found[0]}, but its size in the tables is"
-        f" {expected[1]}x{expected[0]}, so its calibration cannot be right; download it again, or"
-        " correct the tables."
+        f"Image {path} is {found[1]}x{found[0]}, but its calibration is for"
+        f" {expected[1]}x{expected[0]}; replace the image, or correct the calibration."
     )
 
 

@@ -7,6 +7,7 @@ and projection matrices are not used: distortion is removed by the rule of the r
 from pathlib import Path
 from typing import Any
 
+from bev.data.rig.rig import distortion_model
 from bev.errors import DataError, shown
 from bev.plain_yaml import load_yaml
 
@@ -40,8 +41,9 @@ def read_camera_info(path: Path, where: str) -> dict[str, Any]:
         raise DataError(f"{where}: camera_info {path} has no camera_matrix (K); add it.")
     numbers = _data(content, ("distortion_coefficients", "D", "d"))
     model = content.get("distortion_model", content.get("camera_model"))
-    if isinstance(numbers, list) and all(number == 0 for number in numbers):
-        numbers = None
+    # Without coefficients a fisheye is still none: its angles are distances in the image.
+    if isinstance(numbers, list) and not (numbers and distortion_model(model) == "fisheye"):
+        numbers = numbers if any(number != 0 for number in numbers) else None
     if numbers is not None and model not in _NONE:
         if not isinstance(model, str):
             raise DataError(

@@ -51,7 +51,8 @@ def read_times(path: Path) -> Times:
     Raises:
         DataError: if the file cannot be read or a row is incomplete.
     """
-    by_image, by_moment = {}, {}
+    by_image: dict[str, int] = {}
+    by_moment: dict[tuple[str, str], int] = {}
     for row in read_rows(path, "Times"):
         time, image, moment = row.time(), row.text("image"), row.text("moment")
         if time is None or not (image or moment):
@@ -59,10 +60,13 @@ def read_times(path: Path) -> Times:
                 f"{row.where} needs a column image or moment, and one of seconds, milliseconds,"
                 " microseconds and nanoseconds."
             )
+        key = (row.text("sequence"), moment)
+        if image in by_image or not image and key in by_moment:
+            raise DataError(f"{row.where} has {image or moment} again; remove one of the rows.")
         if image:
             by_image[image] = time
         else:
-            by_moment[row.text("sequence"), moment] = time
+            by_moment[key] = time
     return Times(path, by_image, by_moment)
 
 

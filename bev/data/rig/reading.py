@@ -6,24 +6,12 @@ from typing import Any
 from bev.data.rig import values
 from bev.data.rig.camera_info import read_camera_info
 from bev.data.rig.patterns import check_pattern
-from bev.data.rig.rig import Distortion, DistortionModel, PinholeView, Rig, RigCamera
+from bev.data.rig.rig import Distortion, PinholeView, Rig, RigCamera, distortion_model
 from bev.errors import ConfigError, DataError, shown
 from bev.plain_yaml import load_yaml
 
 CENTERS = {"integer": 0.5, "half": 0.0}
 """Position of the first pixel's centre, (0, 0) or (0.5, 0.5), and what is added to cx and cy."""
-
-MODELS: dict[str, DistortionModel] = {
-    "plumb_bob": "plumb_bob",
-    "radial_tangential": "plumb_bob",
-    "radtan": "plumb_bob",
-    "rational_polynomial": "rational_polynomial",
-    "rational": "rational_polynomial",
-    "fisheye": "fisheye",
-    "equidistant": "fisheye",
-    "kannala_brandt": "fisheye",
-}
-"""Names of distortion models, those of ROS and Kalibr among them."""
 
 _COUNTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "fisheye": (4,)}
 _LARGEST = 1e6  # of a coefficient of distortion
@@ -70,6 +58,7 @@ def _camera(content: Any, centers: Any, path: Path) -> RigCamera:
     name = values.text(content["name"], f"Rig {path}: name of a camera")
     where = f"Rig {path}, camera {name}"
     found = dict(values.check_keys(content, _CAMERA, where))
+    own_shift = _shift(found.get("pixel_centers", centers), where)  # of numbers in the rig file
     if "camera_info" in found:
         file = path.parent / values.text(found["camera_info"], f"{where}: camera_info")
         _fill(found, read_camera_info(file, where), where)
@@ -97,7 +86,7 @@ def _camera(content: Any, centers: Any, path: Path) -> RigCamera:
         size=values.image_size(found, where),
         distortion=distortion,
         images=images,
-        pinhole=_pinhole(pinhole, shift, f"{where}: pinhole"),
+        pinhole=_pinhole(pinhole, own_shift, f"{where}: pinhole"),
         keep_lens=keep,
     )
 
@@ -130,7 +119,7 @@ def _distortion(content: Any, where: str) -> Distortion | None:
         return None
     found = values.check_keys(content, ("model", "coefficients", "max_angle"), where)
     name = found.get("model")
-    model = MODELS.get(name.lower().replace("-", "_")) if isinstance(name, str) else None
+    model = distortion_model(name)
     if model is None:
         raise DataError(
             f"{where}: model is {shown(name)}; set it to plumb_bob (4 or 5 coefficients),"

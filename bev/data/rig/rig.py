@@ -17,6 +17,22 @@ from bev.geometry import KannalaBrandt, Lens, Pinhole, RadialTangential
 
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "fisheye"]
 
+_MODELS: dict[str, DistortionModel] = {
+    "plumb_bob": "plumb_bob",
+    "radial_tangential": "plumb_bob",
+    "radtan": "plumb_bob",
+    "rational_polynomial": "rational_polynomial",
+    "rational": "rational_polynomial",
+    "fisheye": "fisheye",
+    "equidistant": "fisheye",
+    "kannala_brandt": "fisheye",
+}
+
+
+def distortion_model(name: object) -> DistortionModel | None:
+    """Model of a name, those of ROS and Kalibr among them; None for any other value."""
+    return _MODELS.get(name.lower().replace("-", "_")) if isinstance(name, str) else None
+
 
 @dataclass(frozen=True)
 class Distortion:
@@ -57,6 +73,9 @@ class PinholeView:
     intrinsics: Float[Tensor, "3 3"]
     size: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        _make_double(self, "intrinsics")
+
 
 @dataclass(frozen=True)
 class RigCamera:
@@ -83,6 +102,9 @@ class RigCamera:
     images: str = "*"
     pinhole: PinholeView | None = None
     keep_lens: bool = False
+
+    def __post_init__(self) -> None:
+        _make_double(self, "intrinsics", "ego_from_camera")
 
     def frame(
         self,
@@ -161,3 +183,9 @@ class Rig:
             if name not in own:
                 raise DataError(f"The rig has no camera {name!r}; it has {', '.join(self.names)}.")
         return Rig(tuple(own[name] for name in names))
+
+
+def _make_double(record: RigCamera | PinholeView, *names: str) -> None:
+    """Convert matrices of a frozen record to float64, with which distortion is computed."""
+    for name in names:
+        object.__setattr__(record, name, getattr(record, name).double())

@@ -52,11 +52,14 @@ class Row(NamedTuple):
             raise DataError(f"{self.where} has {units[0]} and {units[1]}; give one time.")
         if not units:
             return None
-        if abs(self.number(units[0])) > LATEST:
+        self.number(units[0])
+        time = microseconds(str(self.values[units[0]]), _TIMES[units[0]])
+        if abs(time) > LATEST:
             raise DataError(
-                f"{self.where}: {units[0]} is {shown(self.values[units[0]])}, which is no time."
+                f"{self.where}: {units[0]} is {shown(self.values[units[0]])}, which is no time;"
+                " correct the number or its unit."
             )
-        return microseconds(str(self.values[units[0]]), _TIMES[units[0]])
+        return time
 
 
 def read_rows(path: Path, what: str) -> list[Row]:

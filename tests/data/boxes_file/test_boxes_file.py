@@ -141,6 +141,7 @@ def without_size(content):
         (in_box(size=[1, 2, 0]), ["box 1", "above 0"]),
         (in_box(size=[1, 2]), ["box 1", "'size'", "3 finite numbers"]),
         (in_box(center=[1, 2, 1e300]), ["box 1", "float32"]),
+        (in_box(velocity=[1, 1e300]), ["box 1", "'velocity'", "float32"]),
         (in_box(yaw=float("nan")), ["box 1", "'yaw'", "nan"]),
         (in_box(score=1.5), ["box 1", "'score'"]),
         (in_box(**{"class": "tree"}), ["box 1", "'tree'", "van, post"]),

@@ -219,7 +219,7 @@ DAMAGES = [
     Damage(cut_off, check_files.IMAGE_CUT, "Image .* is truncated"),
     Damage(emptied, check_files.IMAGE_EMPTY, r"Image .* is truncated \(0 bytes"),
     Damage(not_an_image, check_files.IMAGE_UNREADABLE, "Image .* is not an image"),
-    Damage(scaled, check_files.IMAGE_SIZE, "Image .* is 100x60, but its size in"),
+    Damage(scaled, check_files.IMAGE_SIZE, "Image .* is 100x60, but its calibration"),
     Damage(lidar_cut_off, check_files.LIDAR_DAMAGED, "Lidar file .* bytes, not rows of 5 .* dam"),
     Damage(
         nan_translation, check_tables.NO_POSE, r"ego_pose.json, row {}: translation \[nan, 1.0, 0.0"

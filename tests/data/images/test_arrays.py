@@ -22,12 +22,14 @@ RGB = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
         (Image.fromarray(RGB), {}),
         (RGB / 255, {}),
         ((RGB / 255).astype(np.float16), {}),
+        (torch.from_numpy(RGB).bfloat16(), {"white": 255}),
         (RGB.astype(np.float32), {"white": 255}),
         (RGB.astype(np.uint16) * 257, {"white": 65535}),
         (RGB.astype(np.int64) * 16, {"white": 4080}),
     ],
     ids=[
-        "rgb", "bgr", "tensor", "PIL", "float64", "float16", "float to 255", "16 bits", "12 bits",
+        "rgb", "bgr", "tensor", "PIL", "float64", "float16", "bfloat16", "float to 255", "16 bits",
+        "12 bits",
     ],
 )  # fmt: skip
 def test_every_kind_of_numbers_is_read(image, settings):
@@ -46,6 +48,8 @@ def test_every_kind_of_numbers_is_read(image, settings):
         (RGB / 255 - 0.5, {}, "from 0 to 1"),
         (np.full((4, 6, 3), np.nan), {}, "nan"),
         (RGB.astype(np.uint16), {"white": 100}, "from 0 to 100"),
+        (RGB, {"white": 0}, "white=0; pass the number of full brightness"),
+        (RGB, {"white": np.nan}, "white=nan"),
     ],
 )
 def test_an_image_that_cannot_be_read_is_named(image, settings, words):

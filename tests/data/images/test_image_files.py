@@ -156,8 +156,8 @@ def test_a_header_of_another_size_is_refused_before_decoding(tmp_path, kind, mon
         path = write(tmp_path, claiming(kind, claimed), f"a{kind}")
         with monkeypatch.context() as patch:
             patch.setattr(cv2, "imdecode", imdecode)
-            message = "not an image|is 65500x65500, but its size in the tables is 80x48"
-            message = message if claimed[0] == 65500 else "its size in the tables is 80x48"
+            message = "not an image|is 65500x65500, but its calibration is for 80x48"
+            message = message if claimed[0] == 65500 else "its calibration is for 80x48"
             with pytest.raises(DataError, match=message):
                 decode(path, 8, SIZE)
             assert fault(path) in (IMAGE_SIZE, IMAGE_UNREADABLE)

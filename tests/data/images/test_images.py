@@ -137,7 +137,7 @@ def test_mirroring_flips_all_images_and_the_bev_together():
         ("truncated", "truncated"),
         ("empty", "truncated"),
         ("text", "not an image"),
-        ("size", "its size in the tables is"),
+        ("size", "its calibration is for"),
     ],
 )
 def test_damaged_images_are_named(tmp_path: Path, damage, message):

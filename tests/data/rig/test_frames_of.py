@@ -154,7 +154,7 @@ def test_an_image_of_another_size_names_the_camera_and_both_sizes(tmp_path):
         frames_of(own, folder)
     images(folder, "f/2.png", size=(24, 32))
     frames = frames_of(rig("f/*.png"), folder)  # its size is that of the first image
-    with pytest.raises(DataError, match="2.png is 32x24, but its size"):
+    with pytest.raises(DataError, match="Camera front: Image .*2.png is 32x24, but its"):
         load_image(frames[1].cameras[0], torch.eye(3, dtype=torch.float64), SIZE)
     (folder / "f" / "1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="1.png of camera front is not an image"):
@@ -175,6 +175,7 @@ BAD_POSES = {
     "lies between poses that are 9 s apart": POSES + "0,0,0,0,1,0,0,0\n9,0,0,0,1,0,0,0\n",
     "is no place in metres": POSES + "0,1e300,0,0,1,0,0,0\n",
     "seconds is '1e300', which is no time": POSES + "1e300,0,0,0,1,0,0,0\n",
+    "seconds is '1e15', which is no time": POSES + "1e15,0,0,0,1,0,0,0\n",
 }
 
 
@@ -193,6 +194,9 @@ def test_poses_with_times_need_images_with_times(tmp_path):
         frames_of(rig("f/*.png"), folder, tmp_path / "poses.csv")
     (tmp_path / "times.csv").write_text("image,seconds\nf/2.png,0\n")
     with pytest.raises(DataError, match="have no row for image f/1.png"):
+        frames_of(rig("f/*.png"), folder, times=tmp_path / "times.csv")
+    (tmp_path / "times.csv").write_text("image,seconds\nf/1.png,0\nf/1.png,1\n")
+    with pytest.raises(DataError, match="row 2 has f/1.png again"):
         frames_of(rig("f/*.png"), folder, times=tmp_path / "times.csv")
 
 

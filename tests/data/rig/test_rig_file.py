@@ -125,6 +125,32 @@ def test_a_camera_info_file_gives_size_intrinsics_and_distortion(tmp_path):
         load_rig(write(tmp_path, named | {"width": 320, "height": 240}))
 
 
+def test_zeros_are_no_distortion_but_of_a_fisheye(tmp_path):
+    """A fisheye without coefficients images the angle, not its tangent."""
+    zeros = CAMERA_INFO.replace("[-0.3, 0.1, 0.001, 0.002, 0.]", "[0., 0., 0., 0.]")
+    fisheye = zeros.replace("plumb_bob", "equidistant")
+    named = camera(intrinsics=None, camera_info="lens.yaml")
+    for text, expected in (zeros, None), (fisheye, Distortion("fisheye", (0.0,) * 4)):
+        (tmp_path / "lens.yaml").write_text(text)
+        assert load_rig(write(tmp_path, named)).cameras[0].distortion == expected
+
+
+def test_a_pinhole_has_the_pixel_centres_of_the_rig_file(tmp_path):
+    """The other file's are always OpenCV's."""
+    (tmp_path / "narrow.yaml").write_text(CAMERA_INFO)
+    named = camera(intrinsics=None, camera_info="narrow.yaml", pinhole={"intrinsics": LENS})
+    for centres, shift in ("half", 0.0), ("integer", 0.5):
+        found = load_rig(write(tmp_path, named, pixel_centers=centres)).cameras[0]
+        assert found.intrinsics[:2, 2].tolist() == [320, 240]
+        assert found.pinhole.intrinsics[:2, 2].tolist() == [319.5 + shift, 239.5 + shift]
+
+
+def test_matrices_of_a_rig_are_float64():
+    made = RigCamera("a", torch.eye(3), torch.eye(4), pinhole=PinholeView(torch.eye(3)))
+    matrices = (made.intrinsics, made.ego_from_camera, made.pinhole.intrinsics)
+    assert {matrix.dtype for matrix in matrices} == {torch.float64}
+
+
 def test_the_example_of_the_page_is_a_rig(tmp_path):
     page = ROOT / "docs" / "rigs.md"
     (tmp_path / "rig.yaml").write_text(blocks(page, "yaml")[0])
