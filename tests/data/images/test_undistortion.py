@@ -144,5 +144,5 @@ def test_the_reduced_decode_and_the_cache_serve_distorted_files(image, tmp_path)
 def test_a_file_of_another_size_than_its_calibration_is_refused(image):
     camera = of(image, MODELS["plumb_bob"])
     other = replace(camera, stored=replace(camera.stored, size=(480, 640)))
-    with pytest.raises(DataError, match="is 320x240, but its size .* 640x480"):
+    with pytest.raises(DataError, match="front: .* is 320x240, but .* is for 640x480"):
         load_camera(other)
