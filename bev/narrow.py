@@ -15,7 +15,7 @@ import tyro
 _Options = TypeVar("_Options")
 _Tree = dict[str, Any]  # None for a field, a tree for a dataclass
 
-# The texts of --help are not looked for, neither in the source of the small dataclass.
+# No texts for --help are looked for, nor the source of the small dataclass.
 _NO_HELP = (tyro.conf.HelptextFromCommentsOff,)
 _NO_SOURCE = {"__module__": "builtins"}
 

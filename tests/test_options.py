@@ -7,14 +7,14 @@ from dataclasses import fields, is_dataclass
 from typing import get_args, get_type_hints
 
 import pytest
-from commands import ROOT, attempt
+from commands import attempt
+from structure import modules
 
-import bev.cli
 from bev.config import Experiment
 from bev.errors import ConfigError
 from bev.evaluation.robustness import Perturbation
 
-MODULES = sorted({path.stem for path in (ROOT / "bev" / "cli").glob("[a-z]*.py")})
+FILES = {name: path for name, path in modules().items() if name.startswith("bev.cli.")}
 
 RESULTS, CHECKPOINT = ("evaluate.py", "none.json"), ("evaluate.py", "none.ckpt")
 REFUSED = [
@@ -49,13 +49,13 @@ def test_the_settings_of_a_config_are_checked_beside_the_options():
     assert error.startswith("error: 2 settings cannot be used: data.fraction is 2.0 (set it to ")
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [name for name in FILES if not name.endswith("__main__")])
 def test_every_number_of_a_command_is_bounded_and_checked(name):
-    module = importlib.import_module(f"{bev.cli.__name__}.{name}")
+    module = importlib.import_module(name)
     own = [kind for kind in vars(module).values() if is_dataclass(kind)]
     here = [kind for kind in own if kind.__module__ == module.__name__]
     assert {text for kind in here for text in _unbounded(kind)} == set()
-    text = (ROOT / "bev" / "cli" / f"{name}.py").read_text()
+    text = FILES[name].read_text()
     assert "tyro.cli" not in text and "tyro.extras" not in text  # bev.options parses and checks
 
 

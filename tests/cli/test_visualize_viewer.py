@@ -42,6 +42,8 @@ def test_a_scene_is_recorded_from_a_config(recorded):
         (["lss_synthetic", "--viewer", "--check"], "leave out --video and --check"),
         (["none.bevrec"], "Recording none.bevrec cannot be used (No such file or directory)"),
         (["none.bevrec", "--record", "b.bevrec"], "none.bevrec is a recording, which holds no"),
+        (["none.BEVREC"], "Recording none.BEVREC cannot be used (No such file or directory)"),
+        (["none.bevrec", "--video", "b.mp4"], "leave out --video and --check"),
         (["lss_synthetic", "--viewer", "--port", "65536"], "--port is 65536; set it to"),
         (["lss_synthetic", "--viewer", "--host", "192.0.2.1"], "cannot listen at 192.0.2.1, port"),
         (["lss_synthetic", "--viewer", "--host", "\u00e9" * 99], "choose others by --host and"),

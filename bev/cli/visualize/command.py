@@ -168,8 +168,11 @@ def check_several(command: Command, most: int) -> None:
         ConfigError: names the flags and what to do.
     """
     drawn = [source for source in command.sources if not is_config(source)]
-    if len(command.sources) - len(drawn) > 1:
-        raise ConfigError("Two configs are named; one gives the data, the others must be results.")
+    if (configs := len(command.sources) - len(drawn)) > 1:
+        raise ConfigError(
+            f"{configs} configs are named; one gives the data, the others must be results files or"
+            " checkpoints."
+        )
     if not 1 <= len(drawn) <= most:
         raise ConfigError(
             f"{len(drawn)} sources of predictions are named; a picture shows 1 to {most} of them."

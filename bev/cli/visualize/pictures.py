@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bev.cli.visualize.command import Command
 from bev.config import Experiment
 from bev.data.settings import DataConfig
+from bev.files import replacing
 from bev.paths import file_name
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def draw_samples(folder: Path, pictures: Any, frames: "Frames") -> int:
             count += 1
         for suffix in (name for name, wanted in formats.items() if wanted):
             figure = pictures.figure(frame, get_batch, earlier)
-            figure.savefig(folder / f"{stem}_bev.{suffix}", dpi=300)
+            with replacing(folder / f"{stem}_bev.{suffix}") as partial:
+                figure.savefig(partial, dpi=300)
             count += 1
     return count
 

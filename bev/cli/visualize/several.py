@@ -151,4 +151,4 @@ def _source(
             f" {', '.join(data.source.labels.names)}; draw it over its own data."
         )
     own = replace(config.data, source=data.source, root=data.root, version=data.version)
-    return DetectorBoxes(model, own, own.source.open(own).frames(split), score)
+    return DetectorBoxes(model, own, own.source.open(own).frames(split), score, str(path))

@@ -23,7 +23,7 @@ def is_recording(source: Path) -> bool:
     """True for a recording of the viewer."""
     from bev.visualization.viewer.recording import SUFFIX
 
-    return source.suffix == SUFFIX
+    return source.suffix.lower() == SUFFIX
 
 
 def check_viewer(command: Command) -> None:
@@ -37,7 +37,8 @@ def check_viewer(command: Command) -> None:
     from bev.visualization.viewer.server import check_viser, free_port
 
     options, recordings = command.view, [one for one in command.sources if is_recording(one)]
-    if options.wanted and (command.video is not None or command.check):
+    other = command.video is not None or command.check
+    if other and (options.wanted or recordings):
         raise ConfigError("The viewer shows a scene of its own; leave out --video and --check.")
     if recordings and (len(command.sources) > 1 or options.record is not None):
         raise ConfigError(

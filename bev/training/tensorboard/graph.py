@@ -100,9 +100,8 @@ class _Follower(TorchDispatchMode):
         super().__init__()
         self.nodes: dict[str, Node] = {}
         self._from = WeakTensorKeyDictionary()  # tensor -> names of the nodes that it comes from
-        self._whole = (
-            WeakTensorKeyDictionary()
-        )  # tensor that is a node's output, or its view -> True
+        # Tensor that is a node's output, or its view -> True.
+        self._whole = WeakTensorKeyDictionary()
         self._given: dict[nn.Module, dict[str, None]] = {}  # inputs of the running modules
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

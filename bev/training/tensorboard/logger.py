@@ -48,7 +48,7 @@ class EventLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Ignore Lightning's settings; :mod:`bev.training.tensorboard.session` writes the run's."""
+        """Ignore Lightning's settings; the callback ``TensorBoardEvents`` writes the run's."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

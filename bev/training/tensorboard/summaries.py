@@ -73,6 +73,7 @@ def pr_curve(tag: str, curve: Mapping[str, Sequence[float]], num_gt: int) -> Sum
     """
     recall, precision, score = (np.array(curve[n]) for n in ("recall", "precision", "confidence"))
     found = np.zeros((6, THRESHOLDS))
+    found[3] = num_gt  # above the highest score, all are missed
     for number, threshold in enumerate(np.linspace(0, 1, THRESHOLDS)):
         kept = np.flatnonzero((score >= threshold) & (score > 0))
         if not len(kept):

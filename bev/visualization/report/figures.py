@@ -1,6 +1,6 @@
 """Figures of runs for papers, as vector graphics: training curves and precision-recall curves.
 
-They are light, have the width of a page, and name each curve at its end of a legend.
+They are light and have the width of a page; a legend names the colours where there are several.
 """
 
 import math
@@ -23,6 +23,7 @@ _TEXT, _FAINT, _GRID = "#222222", "#555555", "#e4e4e4"
 # Okabe and Ito's colours without their yellow, in an order of falling contrast to the paper.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _DISTANCE_COLORS = ("#7fd4c1", "#39a9b0", "#2274a5", "#1b3b6f")
+_COLUMNS, _LEGEND_ROW = 4, 0.2  # of a legend: columns, height of a row in inches
 _DENSE = 60  # points of a curve from which on it is drawn smoothed over its points
 _STYLE: Any = {
     "pdf.fonttype": 42,
@@ -133,7 +134,7 @@ def _grid(titles: Sequence[str], legend: Mapping[str, str], columns: int = 3) ->
     columns = min(columns, len(titles))
     rows = math.ceil(len(titles) / columns)
     width = _WIDTH if columns > 2 else _WIDTH * columns / 3
-    below = 0.62 if len(legend) > 1 else 0.42
+    below = 0.42 + _LEGEND_ROW * _legend_rows(legend)
     height = rows * (_PANEL if columns < 5 else 1.45) + below
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
@@ -170,7 +171,7 @@ def _label(figure: Figure, axes: Sequence[Any], x: str, y: str, colors: Mapping[
     """Name the axes once, and the colours if there are several."""
     width, height = figure.get_size_inches()
     figure.supylabel(y, x=0.1 / width, fontsize=8, color=_FAINT)
-    base = 0.26 if len(colors) > 1 else 0.06
+    base = 0.06 + _LEGEND_ROW * _legend_rows(colors)
     figure.supxlabel(x, y=base / height, fontsize=8, color=_FAINT)
     if len(colors) > 1:
         handles = [
@@ -178,9 +179,14 @@ def _label(figure: Figure, axes: Sequence[Any], x: str, y: str, colors: Mapping[
             for name, color in colors.items()
         ]
         figure.legend(
-            handles=handles, loc="lower center", ncols=min(len(colors), 4), frameon=False,
+            handles=handles, loc="lower center", ncols=min(len(colors), _COLUMNS), frameon=False,
             fontsize=8, bbox_to_anchor=(0.5, 0.0), borderaxespad=0.1,
         )  # fmt: skip
+
+
+def _legend_rows(entries: Mapping[str, str]) -> int:
+    """Rows of a legend; a single entry has none."""
+    return math.ceil(len(entries) / _COLUMNS) if len(entries) > 1 else 0
 
 
 def _cycled(colors: Sequence[str], count: int) -> list[str]:

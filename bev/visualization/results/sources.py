@@ -84,10 +84,13 @@ class DetectorBoxes(BoxSource):
         data: settings of its data.
         frames: key frames, opened by these settings.
         score: score threshold.
+        name: file of the model, for messages.
     """
 
-    def __init__(self, model: Detector, data: DataConfig, frames: Frames, score: float) -> None:
-        self.tokens = frames.tokens
+    def __init__(
+        self, model: Detector, data: DataConfig, frames: Frames, score: float, name: str
+    ) -> None:
+        self.tokens, self._name = frames.tokens, name
         self._model, self._score, self._frames = model, score, frames
         self._batches = KeyFrames(frames, data, training=False)
         self._places = {token: place for place, token in enumerate(frames.tokens)}
@@ -97,7 +100,7 @@ class DetectorBoxes(BoxSource):
         batch = self._batches[place].to(next(self._model.parameters()).device)
         boxes = predicted_boxes(self._model.config, batch, self._model.predict(batch))
         if boxes is None:
-            raise ConfigError("The model of a checkpoint has no head that detects boxes; omit it.")
+            raise ConfigError(f"The model of {self._name} has no head that detects boxes; omit it.")
         boxes = boxes.to("cpu").double()
         own = self._frames[place].global_from_ego  # differs if its reference is the lidar
         boxes = boxes.transform(inverse_rigid(frame.global_from_ego) @ own)

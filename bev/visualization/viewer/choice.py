@@ -44,7 +44,11 @@ class Choice:
     playing: bool = False
 
     def at(self, recording: Recording, moment: int) -> "Choice":
-        """Another moment; a selected box stays selected where its track goes on."""
+        """Another moment; a selected box stays selected where its track goes on.
+
+        A moment that the recording does not have, which a browser may ask for, is the nearest one.
+        """
+        moment = min(max(moment, 0), len(recording.moments) - 1)
         if moment == self.moment:
             return self
         moved, chosen = replace(self, moment=moment, selected=None), self.selected

@@ -146,9 +146,9 @@ def _table(
 def _maps(model: DetectorConfig, batches: KeyFrames, place: int) -> tuple[GroundMap, ...]:
     batch: Batch = batches[place]
     found: list[GroundMap] = []
-    for head in model.heads.values():
+    for name, head in model.heads.items():
         drawn = overlay(head, None, batch, model).segmentation
-        found += [] if drawn is None else segmentation_maps(drawn)
+        found += [] if drawn is None else segmentation_maps(name, drawn)
     return tuple(found)
 
 

@@ -27,12 +27,12 @@ def ground_map(name: str, colors: UInt8[np.ndarray, "Y X 4"], grid: BevGrid) -> 
     return GroundMap(name, (left, low, right, high), data.tobytes())
 
 
-def segmentation_maps(maps: SegmentationMaps) -> Iterator[GroundMap]:
-    """Predicted cells and those of the ground truth, the smallest layer on top."""
-    sets = [("map: ground truth", maps.ground_truth)]
-    sets += [] if maps.predicted is None else [("map: predicted", maps.predicted)]
+def segmentation_maps(head: str, maps: SegmentationMaps) -> Iterator[GroundMap]:
+    """Predicted cells of a head and those of the ground truth, the smallest layer on top."""
+    sets = [("ground truth", maps.ground_truth)]
+    sets += [] if maps.predicted is None else [("predicted", maps.predicted)]
     for name, cells in sets:
-        yield ground_map(name, _layered(cells, maps), maps.grid)
+        yield ground_map(f"{head}: {name}", _layered(cells, maps), maps.grid)
 
 
 def energy_map(name: str, features: Float[Tensor, "C Y X"], grid: BevGrid) -> GroundMap:

@@ -12,7 +12,6 @@ A recording is a ZIP file of plain data; reading it runs no code. Its members ar
 """
 
 import json
-import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -262,6 +261,6 @@ def _pose(value: Any) -> np.ndarray:
     matrix = np.array(value, np.float64)
     turn = matrix[:3, :3]
     rigid = np.abs(turn @ turn.T - np.eye(3)).max() < 1e-3 and np.linalg.det(turn) > 0
-    if not rigid or np.abs(matrix[:3, 3]).max() > 1e7 or not math.isclose(matrix[3, 3], 1):
+    if not rigid or np.abs(matrix[:3, 3]).max() > 1e7 or matrix[3].tolist() != [0, 0, 0, 1]:
         raise _Damaged(f"{shown(value)} is no pose")
     return matrix

@@ -90,7 +90,8 @@ class CheckpointRun(Run):
         for name, head in settings.heads.items():
             added = overlay(head, internals.prediction.results[name], batch, settings)
             boxes = boxes if added.boxes is None else added.boxes.to("cpu")
-            maps += [] if added.segmentation is None else segmentation_maps(added.segmentation)
+            if added.segmentation is not None:
+                maps += segmentation_maps(name, added.segmentation)
         encoded = internals.prediction.output.features.bev[0]
         maps.append(energy_map(f"{ENERGY}: view transform", internals.view.bev[0], settings.grid))
         maps.append(energy_map(f"{ENERGY}: BEV encoder", encoded, settings.grid))

@@ -52,7 +52,7 @@ def test_a_curve_has_the_counts_at_each_threshold():
     found = make_ndarray(value.tensor)
     expected = {0: (2, 1, 0, 2, 2 / 3, 0.5), 50: (2, 1, 0, 2, 2 / 3, 0.5),
                 51: (1, 0, 0, 3, 1, 0.25), 90: (1, 0, 0, 3, 1, 0.25),
-                95: (0, 0, 0, 4, 1, 0), 96: (0, 0, 0, 0, 0, 0)}  # fmt: skip
+                95: (0, 0, 0, 4, 1, 0), 96: (0, 0, 0, 4, 0, 0)}  # fmt: skip
     for threshold, column in expected.items():
         assert found[:, threshold] == pytest.approx(column), threshold
 

@@ -58,6 +58,16 @@ def test_a_training_figure_has_a_panel_for_each_curve():
     assert [text.get_text() for text in legend.get_texts()] == ["first", "second"]
 
 
+def test_a_legend_of_many_runs_covers_nothing():
+    figure = dict(training_figures({f"run {n}": CHARTS for n in range(9)}))["training_losses"]
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box, below = legend.get_window_extent(), figure.get_supxlabel()
+    label = next(one for one in figure.texts if one.get_text() == below).get_window_extent()
+    axes = [axis.get_tightbbox() for axis in shown(figure)]
+    assert 0 <= box.y0 < box.y1 <= label.y0 and label.y1 <= min(one.y0 for one in axes)
+
+
 def test_precision_recall_curves_are_those_of_the_evaluation(run):
     details = run.breakdown.boxes.matches.details()
     ((_, figure),) = precision_recall_figures([run])

@@ -14,7 +14,7 @@ from shrunken import shrunken
 from bev.config import load_file
 from bev.data.adjacent import ALONE
 from bev.data.dataset import KeyFrames
-from bev.errors import SubmissionError
+from bev.errors import ConfigError, SubmissionError
 from bev.evaluation.nuscenes.submission import submission_rows, write_submission
 from bev.geometry import Boxes3D
 from bev.visualization.bev_view import BevView, draw_bev
@@ -82,10 +82,19 @@ def test_a_detector_and_its_results_file_have_the_same_boxes(data, frames, tmp_p
         path, {frame.token: submission_rows(frame.token, every, frame.global_from_ego)}
     )
     file = ResultsFile(path, data, frames.tokens, score).boxes(frame)
-    network = DetectorBoxes(model, data, frames, score).boxes(frame)
+    network = DetectorBoxes(model, data, frames, score, "a.ckpt").boxes(frame)
     assert len(file) == len(network) >= 20
     assert torch.allclose(file.center, network.center, atol=1e-4)
     assert torch.equal(file.label, network.label)
+
+
+def test_a_model_without_boxes_is_named(data, frames):
+    config = shrunken(load_file("lss_seg_synthetic"))
+    network = config.model.build().eval()
+    own = replace(config.data, root=data.root, version=data.version)
+    source = DetectorBoxes(network, own, opened(own).frames(SPLIT), 0.3, "maps.ckpt")
+    with pytest.raises(ConfigError, match=r"^The model of maps.ckpt has no head that detects"):
+        source.boxes(frames[0])
 
 
 def test_samples_that_a_file_lacks_are_left_out_in_one_sentence(results, data, frames):
@@ -151,8 +160,8 @@ def test_a_picture_of_two_files(results, tmp_path, synthetic_world):
     [
         (["a.json"], "does not name its data: give --data.root"),
         (["a.json", "lss_synthetic"], "a.json does not exist"),
-        (["a.json", "lss_synthetic", "lss_r50"], "Two configs are named"),
-        (["lss_synthetic", "lss_r50"], "Two configs are named"),
+        (["a.json", "lss_synthetic", "lss_r50"], "2 configs are named; one gives the data"),
+        (["lss_synthetic", "lss_r50"], "2 configs are named; one gives the data"),
         (["a.json"] * 5, "5 sources of predictions are named; a picture shows 1 to 4"),
         (["a.json", "--score", "0.1", "0.2"], "--score has 2 values for 1 sources"),
         (["a.json", "--score", "2"], "--score is (2.0,); set it to values"),

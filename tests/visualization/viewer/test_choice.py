@@ -26,6 +26,11 @@ def test_moments_follow_one_another_in_a_circle():
     assert Choice().next(RECORDING, -1).moment == 2
 
 
+def test_a_moment_that_there_is_not_is_the_nearest_one():
+    """A browser may send any number, whatever the ends of its slider are."""
+    assert Choice(1).at(RECORDING, 10**9).moment == 2 and Choice(1).at(RECORDING, -7).moment == 0
+
+
 def test_a_click_on_a_moment_that_is_gone_selects_nothing():
     assert Choice(1).clicked(1, Selected(0, 1)).selected == Selected(0, 1)
     assert Choice(2).clicked(1, Selected(0, 1)).selected is None

@@ -126,6 +126,15 @@ def test_a_checkpoint_is_asked_frame_by_frame(opened):
     assert recording.moments[1].boxes[1].score == pytest.approx(expected.score.numpy())
 
 
+def test_maps_of_several_heads_have_names_of_their_own(synthetic_world):
+    config = load_config("docs/examples/maps.py")
+    data = replace(config.data, root=synthetic_world, version="v1.0-synthetic", workers=0)
+    scene = scene_of(data.source.open(data).frames("synthetic_val"))
+    recording = collect(scene, camera_width=32, maps=(config.model, data), places=[0])
+    names = [one.name for one in recording.moments[0].maps]
+    assert sorted(names) == ["occupancy: ground truth", "segmentation: ground truth"]
+
+
 def test_a_results_file_of_the_ground_truth_coincides_with_it(opened, tmp_path):
     config, scene = opened
     path = tmp_path / "results_nusc.json"

@@ -114,6 +114,16 @@ def box(**changed: float):
             "is no pose",
         ),
         (
+            # Without an inverse: the vehicle would be where no point of the scene is.
+            lambda data: edited(
+                data,
+                lambda c: c["moments"][0].update(
+                    scene_from_ego=[[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]]
+                ),
+            ),
+            "is no pose",
+        ),
+        (
             lambda data: edited(
                 data, lambda c: c["moments"][1]["cameras"][0].update(border=[1, 0, 1, 1])
             ),
