@@ -3,6 +3,7 @@
 from dataclasses import fields, is_dataclass, replace
 
 from bev.config import Experiment
+from bev.data.labels import LabelSpace
 from bev.geometry import BevGrid
 from bev.models import BackboneConfig, DepthBins, SegmentationHeadConfig
 from bev.training.settings import TensorBoardConfig
@@ -37,6 +38,8 @@ def _shrunken(part):
         return replace(part, step=(part.hi - part.lo) / 14)
     if isinstance(part, SegmentationHeadConfig):
         return replace(part, positive_weight=20.0)  # few large cells are covered, and steps are few
+    if isinstance(part, LabelSpace):
+        return part  # itself: that of a source is replaced with the source
     small = {}
     for field in fields(part):
         value = getattr(part, field.name)

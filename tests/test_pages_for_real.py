@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import ROOT
+from folders import small_folder
 from own_data import write_own_data
 from own_rig import SAMPLE, write_drive
 from pages import Shell, shell_commands
@@ -95,6 +96,7 @@ def workspace(synthetic_world, tmp_path_factory) -> Path:
     write_own_data(folder / "data" / "own")
     write_drive(folder / "drive", synthetic_world, folder / "boxes.json")
     write_warehouse(folder / "data" / "warehouse")
+    small_folder(folder / "data" / "folder")
     backbone = load_file(folder / "configs" / "lss_r50.py").model.backbone.build()
     write_weights(folder / "backbone.safetensors", backbone.body.state_dict())
     execute(

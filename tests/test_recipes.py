@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from folders import write_folder
 from opened import opened
 from shrunken import large_cells, shrunken
 
@@ -13,6 +14,7 @@ from bev.config import Experiment, load_file
 from bev.data.augmentation import BevAugmentation, ImageAugmentation
 from bev.data.dataset import KeyFrames
 from bev.data.sampling import SamplingConfig
+from bev.data.settings import DataConfig
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.predict import predict
 from bev.lab.benchmark.step import random_batch
@@ -31,7 +33,7 @@ each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.ste
 TWINS = {
     "bevdepth_r50", "bevdepth_r50_1key", "bevdepth_r50_2key", "bevdepth_synthetic",
     "bevdet4d_synthetic", "bevdet_r50", "bevdet_r50_cbgs", "bevdet_r50_dev20", "bevdet_r50_dev21",
-    "bevdet_r50_first", "lss_half_synthetic", "lss_r50", "lss_r50_mini", "lss_seg_effb0",
+    "bevdet_r50_first", "folder", "lss_half_synthetic", "lss_r50", "lss_r50_mini", "lss_seg_effb0",
     "lss_seg_synthetic", "lss_synthetic", "multitask_r50", "simplebev_r50",
 }  # fmt: skip
 # Configs that the fast tests train. The parts of the others are trained by the tests of the parts:
@@ -101,14 +103,24 @@ def scene(request, synthetic_scene) -> dict:
     return dict(root=root, version="v1.0-mini", train_split=split, val_split=split)
 
 
+def as_folder(scene: dict, root: Path) -> dict:
+    """Data settings of the same scene as a folder of one's own."""
+    frames = opened(DataConfig(**scene)).frames(scene["val_split"])
+    write_folder(root, scene["root"] / scene["version"], {"train": frames})
+    return dict(root=root, train_split="train", val_split="train")
+
+
 @recipes(TRAINED)
 def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, synthetic_scene, tmp_path):
     config = shrunken(load_file(path))
     # Vehicles of the real frame cover four cells: too few to learn segmentation.
     synthetic = path.stem.endswith("_synthetic") or "segmentation" in config.model.heads
+    chosen = synthetic_scene if synthetic else scene
+    if path.stem == "folder":
+        chosen = as_folder(synthetic_scene, tmp_path / "folder_of_ones_own")
     data = replace(
         config.data,
-        **(synthetic_scene if synthetic else scene),
+        **chosen,
         sampling=SamplingConfig(),
         drop_cameras=0,
         image_augmentation=ImageAugmentation.off(),

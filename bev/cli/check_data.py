@@ -4,8 +4,9 @@
     bevlab check-data CONFIG [--data.root DIR] [--lidar] [--no-images] [--decode]
     bevlab check-data DIR --version v1.0-mini --checksum mini_val
 
-The first checks a folder of data in nuScenes' format, the second the data of a config, of any
-source. Warnings alone (missing lidar files, samples without boxes) exit with status 0.
+The first checks a folder of data in nuScenes' format, or one with a ``folder.yaml``; the second
+the data of a config, of any source. Warnings alone (missing lidar files, samples without boxes)
+exit with status 0.
 """
 
 import sys
@@ -45,7 +46,10 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    if arguments and _is_config(arguments[0]):
+    is_folder = bool(arguments) and _is_folder(arguments[0])
+    if is_folder:
+        arguments = ["folder", "--data.root", *arguments]
+    if is_folder or arguments and _is_config(arguments[0]):
         from bev.cli import check_config  # imports the networks
 
         check_config.main(arguments, prog)
@@ -84,6 +88,11 @@ def report(summary: str, findings: Findings, most: int) -> int:
     print(summary)
     print("\n".join(findings.lines(most)), flush=True)
     return findings.count(is_error=True)
+
+
+def _is_folder(text: str) -> bool:
+    """True for a folder of one's own, of ``bev.data.folder``."""
+    return not text.startswith("-") and (Path(text) / "folder.yaml").is_file()
 
 
 def _is_config(text: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import bev.data.folder  # noqa: F401  (saved configs name its source)
 from bev.bounds import Bound, Count, Natural, NonNegative, Seed, check_bounds, refusals
 from bev.data.adjacent import AdjacentConfig
 from bev.data.augmentation import BevAugmentation, ImageAugmentation, ScaleOffset
@@ -82,6 +83,8 @@ class DataConfig:
     workers: Annotated[int, Bound(least=-1, most=256)] = -1
 
     def __post_init__(self) -> None:
+        if isinstance(self.source, SourceConfig) and isinstance(self.root, Path):
+            object.__setattr__(self, "source", self.source.at(self.root))
         check_source(self.source)
         check_bounds(self, "data")
 

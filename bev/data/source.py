@@ -8,6 +8,7 @@ nuScenes does.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -168,7 +169,7 @@ class SourceConfig:
     """Base class of the settings of a data source, ``data.source``.
 
     A source defines :attr:`labels`, :attr:`cameras` and :meth:`frames`. Fields of a subclass are
-    settings of that source, ``--data.source.NAME``. No file is read before :meth:`open`.
+    settings of that source, ``--data.source.NAME``. No file of data is read before :meth:`open`.
     """
 
     @property
@@ -180,6 +181,14 @@ class SourceConfig:
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras, in the order of the image tensors."""
         raise ConfigError(f"{type(self).__name__} does not define its cameras (cameras).")
+
+    def at(self, root: Path) -> "SourceConfig":
+        """The settings for a folder of data, ``data.root``; by default the same for all.
+
+        Called when the settings of the data are created. A source whose classes or cameras are
+        those of the folder reads their small files here.
+        """
+        return self
 
     def splits(self, data: "bev.data.settings.DataConfig") -> tuple[str, str]:
         """Names of the default (training, validation) splits; folds use the scenes of both."""

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 import yaml
+from folder_target import folder_files
 from ground_truth import gt_submission
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -388,6 +389,7 @@ def _written(path: Path, content: bytes) -> Path:
 
 TARGETS = {
     "tables": tables,
+    "folders": lambda folder: Target(*folder_files(folder)),
     "results": results,
     "configs": configs,
     "images": images,

@@ -9,6 +9,7 @@ from watch import fuzz, inside
 # Inputs by target: of every run of the tests, and of the slow one.
 FEW = {
     "tables": 6,
+    "folders": 6,
     "results": 25,
     "configs": 10,
     "images": 40,
@@ -17,9 +18,8 @@ FEW = {
     "command lines": 4,
 }
 MANY = {
-    "tables": 2000, "results": 5000, "configs": 3000, "images": 5000, "rigs": 5000,
-    "checkpoints": 2000,
-    "command lines": 2000,
+    "tables": 2000, "folders": 3000, "results": 5000, "configs": 3000, "images": 5000, "rigs": 5000,
+    "checkpoints": 2000, "command lines": 2000,
 }  # fmt: skip
 
 

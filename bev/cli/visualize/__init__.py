@@ -83,6 +83,8 @@ def _draw_one(command: Command, source: Path) -> None:
         model, home = model.to(default_device()), home_of(source)
     check_one(command, config, model)
     data = command.data.apply(config.data)
+    if model is None:
+        config = replace(config, data=data)  # classes may be those of the folder
     if command.check:
         data = replace(data, polygons=PolygonConfig())  # polygons are not drawn
     if "depth-targets" in command.show:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.use import Use
 from bev.data.nuscenes.index import NO_ROW, find
-from bev.data.nuscenes.tables import TABLES, read_table, table_file
+from bev.data.nuscenes.tables import TABLES, absent, read_table, table_file, table_size
 from bev.data.nuscenes.values import (
     POSE,
     Columns,
@@ -106,7 +106,11 @@ class Tables:
         """Read the tables of a version's folder; damaged rows are skipped and reported."""
         columns: dict[str, Columns] = {}
         files = {table: table_file(folder, table) for table in TABLES}
-        sizes = {table: file.stat().st_size for table, file in files.items() if file.is_file()}
+        sizes = {
+            table: table_size(folder, table)
+            for table, file in files.items()
+            if file.is_file() or absent(folder, table)
+        }
         faults: dict[str, list[str]] = {table: [] for table in TABLES}
         with tqdm(
             total=sum(sizes.values()), desc=f"tables {folder.name}", unit="B",

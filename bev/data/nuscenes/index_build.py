@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bev.data.nuscenes.index import NO_ROW, PARTS, column_file, find
-from bev.data.nuscenes.tables import TABLES, read_table, table_file
+from bev.data.nuscenes.tables import TABLES, read_table, table_file, table_size
 from bev.data.nuscenes.values import (
     POSE,
     Columns,
@@ -51,7 +51,7 @@ def build(folder: Path, out: Path, hashes: dict[str, str], cores: int) -> None:
     """
     tables: dict[str, dict[str, np.ndarray]] = {}
     parent = os.getppid()
-    total = sum(table_file(folder, table).stat().st_size for table in TABLES)
+    total = sum(table_size(folder, table) for table in TABLES)
     with tqdm(total=total, desc=f"index {folder.name}", unit="B", unit_scale=True, delay=1,
               leave=False) as bar:  # fmt: skip
 
@@ -69,7 +69,7 @@ def build(folder: Path, out: Path, hashes: dict[str, str], cores: int) -> None:
                 process.join(0.2)
                 advance(0)
             tables[table], read_hashes[table] = _read_result(folder, out, table, process.exitcode)
-            advance(table_file(folder, table).stat().st_size)
+            advance(table_size(folder, table))
         for table in TABLES:
             if read_hashes[table] != hashes[table]:
                 raise DataError(
@@ -97,7 +97,7 @@ def _start_readers(folder: Path, out: Path) -> dict[str, BaseProcess]:
     context = get_context("spawn")
     processes: dict[str, BaseProcess] = {}
     for table in TABLES:
-        if table_file(folder, table).stat().st_size > _LARGE:
+        if table_size(folder, table) > _LARGE:
             arguments = (folder, out, table, os.getpid())
             processes[table] = context.Process(target=_read_apart, args=arguments, daemon=True)
             processes[table].start()

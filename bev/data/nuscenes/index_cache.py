@@ -31,7 +31,7 @@ import bev
 from bev.cores import usable_cores
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.tables import TABLES, content_hash, table_file
+from bev.data.nuscenes.tables import TABLES, absent, content_hash, table_file
 from bev.errors import DataError, shown
 from bev.files import PARTIAL, open_plain, replacing
 from bev.paths import inside
@@ -99,7 +99,11 @@ def _tables_folder(root: Path, version: str) -> Path:
             f"Data root {root} contains no version {version} (found: {', '.join(found) or 'none'});"
             " set --data.version."
         )
-    missing = [f"{table}.json" for table in TABLES if not table_file(folder, table).is_file()]
+    missing = [
+        f"{table}.json"
+        for table in TABLES
+        if not (table_file(folder, table).is_file() or absent(folder, table))
+    ]
     if missing:
         raise DataError(
             f"The tables in {folder} cannot be opened ({', '.join(missing)} missing); download"
@@ -141,7 +145,12 @@ def _build(places: list[Path], folder: Path) -> Path:
     See :func:`_recorded` for the arguments.
     """
     place, hashed, state = places[-1], time.time_ns(), _state(folder)
-    hashes = {table: content_hash(table_file(folder, table)) for table in TABLES}
+    hashes = {
+        table: hashlib.sha256(b"[]").hexdigest()
+        if absent(folder, table)
+        else content_hash(table_file(folder, table))
+        for table in TABLES
+    }
     key = hashlib.sha256(json.dumps([FORMAT, hashes], sort_keys=True).encode()).hexdigest()[:32]
     index = next((p / key for p in places if _is_index(p / key)), place / key)
     if index.is_symlink():
@@ -182,8 +191,9 @@ def _run(folder: Path, out: Path, hashes: dict[str, str]) -> None:
 
 
 def _state(folder: Path) -> dict[str, list[int]]:
-    """Size, modification time and change time of each table, nanoseconds."""
-    stats = {table: table_file(folder, table).stat() for table in TABLES}
+    """Size, modification time and change time of each table that there is, nanoseconds."""
+    there = [table for table in TABLES if not absent(folder, table)]
+    stats = {table: table_file(folder, table).stat() for table in there}
     return {table: [s.st_size, s.st_mtime_ns, s.st_ctime_ns] for table, s in stats.items()}
 
 

@@ -161,9 +161,24 @@ TABLES: dict[str, dict[str, Column]] = {
 }  # fmt: skip
 
 
+# Tables that data without annotations need not have.
+OF_ANNOTATIONS = ("sample_annotation", "instance", "category", "attribute")
+
+
 def table_file(folder: Path, table: str) -> Path:
     """File of a table in the version's folder."""
     return folder / f"{table}.json"
+
+
+def absent(folder: Path, table: str) -> bool:
+    """True for a missing table of data without annotations, which counts as an empty one."""
+    bare = table in OF_ANNOTATIONS and not table_file(folder, "sample_annotation").exists()
+    return bare and not table_file(folder, table).exists()
+
+
+def table_size(folder: Path, table: str) -> int:
+    """Size of a table's file, bytes; 0 for one that is :func:`absent`."""
+    return 0 if absent(folder, table) else table_file(folder, table).stat().st_size
 
 
 def content_hash(path: Path) -> str:
@@ -201,7 +216,7 @@ def read_table(
             raise DataError(f"Table {path}{message}")
         on_fault(f"Table {path}{message}")
 
-    content = path.read_bytes()
+    content = b"[]" if absent(folder, table) else path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     try:
         text = content.decode()
