@@ -125,3 +125,19 @@ def synthetic_world(synthetic_config, tmp_path_factory: pytest.TempPathFactory) 
     shared = tmp_path_factory.getbasetemp().parent if _worker else tmp_path_factory.mktemp("made")
     with FileLock(shared / "world.lock"):
         return make_world(shared / "world", synthetic_config, workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def single(synthetic_world, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a shrunken single-frame model."""
+    from exported import exported
+
+    return exported("lss_synthetic", synthetic_world, tmp_path_factory.mktemp("single"))
+
+
+@pytest.fixture(scope="session")
+def temporal(synthetic_world, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a shrunken model of two frames, one second apart."""
+    from exported import exported
+
+    return exported("bevdet4d_synthetic", synthetic_world, tmp_path_factory.mktemp("temporal"))

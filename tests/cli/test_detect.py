@@ -7,7 +7,6 @@ import cv2
 import pytest
 import torch
 from commands import attempt, call
-from exported import exported
 from required import need
 from rig_folder import rig_of, write_folder
 
@@ -15,16 +14,6 @@ from bev import load_detector
 from bev.data.boxes_file import read_boxes
 from bev.data.rig import save_rig
 from bev.evaluation.nuscenes.submission import submission_rows
-
-
-@pytest.fixture(scope="module")
-def single(synthetic_world, tmp_path_factory):
-    return exported("lss_synthetic", synthetic_world, tmp_path_factory.mktemp("single"))
-
-
-@pytest.fixture(scope="module")
-def temporal(synthetic_world, tmp_path_factory):
-    return exported("bevdet4d_synthetic", synthetic_world, tmp_path_factory.mktemp("temporal"))
 
 
 @pytest.fixture(scope="module")
