@@ -19,10 +19,10 @@ from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.inference.detections import Detections
 from bev.inference.inputs import Memory, Reading, is_frame, read_frame
+from bev.inference.prepare import box_heads, prepare_for_inference
 from bev.inference.stream import DetectionStream
 from bev.machine import default_device
 from bev.models import Detector, FeatureCache
-from bev.models.heads.base import Head
 from bev.models.weights.loading import first_line
 
 
@@ -30,6 +30,8 @@ def load_detector(
     source: str | Path, device: str | torch.device | None = None, flip_tta: bool = False
 ) -> "BoxDetector":
     """Load a trained model for detection on images of one's own.
+
+    The model is prepared for inference, see :func:`bev.inference.prepare.prepare_for_inference`.
 
     Args:
         source: checkpoint or exported weights, or the name of a shipped model, such as
@@ -51,7 +53,9 @@ def load_detector(
         raise ConfigError(
             f"Device {device} cannot be used ({first_line(error)}); name another, such as cpu."
         ) from error
-    return BoxDetector(config, model, str(source))
+    detector = BoxDetector(config, model, str(source))
+    prepare_for_inference(model, heads=box_heads(model))
+    return detector
 
 
 class BoxDetector:
@@ -79,8 +83,7 @@ class BoxDetector:
                 f"Model {name} predicts in the frame of the {config.data.reference}, of which a rig"
                 " has no pose; use a model with data.reference ego."
             )
-        heads = [type(getattr(model, head)) for head in config.model.heads]
-        if all(head.boxes is Head.boxes for head in heads):
+        if not box_heads(model):
             raise ConfigError(
                 f"Model {name} predicts no boxes (its heads are"
                 f" {', '.join(config.model.heads)}); use one with a detection head."

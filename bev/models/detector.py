@@ -136,6 +136,9 @@ class Prediction(NamedTuple):
 class Detector(nn.Module):
     """Backbone, neck, view transform, temporal fusion, BEV encoder and heads.
 
+    Attributes:
+        left_out: names of heads that are not computed, because their results are not needed.
+
     Raises:
         ConfigError: if the config has no label space; further errors of the parts.
 
@@ -148,6 +151,7 @@ class Detector(nn.Module):
         super().__init__()
         labels = config.label_space  # raises before any module is built
         self.config = config
+        self.left_out: frozenset[str] = frozenset()
         self.backbone = config.backbone.build()
         self.neck = config.neck.build(self.backbone.channels, self.backbone.strides)
         self.view = config.view.build(self.neck.channels, self.neck.stride, config.grid)
@@ -174,8 +178,8 @@ class Detector(nn.Module):
     def forward(self, batch: Batch, cache: FeatureCache | None = None) -> DetectorOutput:
         """Compute the raw outputs of a batch; a cache provides known image features."""
         features = self.features(batch, cache)
-        heads = {name: getattr(self, name)(features) for name in self.config.heads}
-        return DetectorOutput(heads, features)
+        names = [name for name in self.config.heads if name not in self.left_out]
+        return DetectorOutput({name: getattr(self, name)(features) for name in names}, features)
 
     def features(self, batch: Batch, cache: FeatureCache | None = None) -> Features:
         """Compute the features that the heads are applied to."""

@@ -26,6 +26,7 @@ from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes
 from bev.evaluation.predict import predict
 from bev.evaluation.robustness import Perturbation
 from bev.evaluation.table import Result
+from bev.inference.prepare import prepare_for_inference
 from bev.machine import default_device
 from bev.models import SegmentationHeadConfig
 from bev.options import parse
@@ -104,18 +105,19 @@ def evaluate(command: Command) -> Result:
     frames = rig.miscalibrated(ground_truth)
     print_warnings(crop_warnings(frames, data))
     loader = make_loader(KeyFrames(frames, data, training=False))
-    evaluated = evaluators(config.model, data).values()
-    boxes = any(one.of_boxes for one in evaluated)
+    evaluated = evaluators(config.model, data)
+    boxes = any(one.of_boxes for one in evaluated.values())
     if (math.isfinite(within) or command.displacement) and not boxes:
         raise ConfigError(
             "--within and --displacement apply to boxes, and this model detects none; omit them."
         )
     if command.displacement and not isinstance(data.source, NuScenesConfig):
         raise ConfigError("--displacement needs data in nuScenes format; omit it.")
-    for one in evaluated:
+    for one in evaluated.values():
         with suppress(NoGroundTruthError):  # predictions are written all the same
             one.check(ground_truth, split)
     with ending_workers():
+        prepare_for_inference(model, heads=evaluated)
         evaluation = predict(model.to(device), loader, device, command.blank)
     place = EvaluatedSplit(opened, split, folder, within)
     fault = None

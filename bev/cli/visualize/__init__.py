@@ -72,6 +72,7 @@ def _draw_several(command: Command) -> None:
 def _draw_one(command: Command, source: Path) -> None:
     from bev.cli.visualize.pictures import Pictures, draw_samples, draw_video
     from bev.data.checks.crop import crop_warnings
+    from bev.inference.prepare import prepare_for_inference
     from bev.machine import default_device
     from bev.training.checkpoint import home_of, load_checkpoint
     from bev.visualization.video.scene import scene_of
@@ -81,6 +82,8 @@ def _draw_one(command: Command, source: Path) -> None:
     else:
         config, model = load_checkpoint(source)
         model, home = model.to(default_device()), home_of(source)
+        if not command.layer:  # whose activations would be those after the folded batch norms
+            prepare_for_inference(model)
     check_one(command, config, model)
     data = command.data.apply(config.data)
     if model is None:

@@ -107,6 +107,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _load(paths: Sequence[Path]) -> _Loaded:
+    from bev.inference.prepare import prepare_for_inference
     from bev.machine import default_device
     from bev.training.checkpoint import load_checkpoint
 
@@ -114,7 +115,7 @@ def _load(paths: Sequence[Path]) -> _Loaded:
     for path in paths:
         if not is_results(path):
             config, model = load_checkpoint(path)
-            loaded[path] = config, model.to(default_device())
+            loaded[path] = config, prepare_for_inference(model.to(default_device()))
     return loaded
 
 

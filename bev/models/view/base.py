@@ -1,16 +1,20 @@
 """Interface of the view transforms: image features to BEV features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras
+from bev.models.view.kept import KeptGeometry
 
 if TYPE_CHECKING:
     from bev.models.view.depth_bins import DepthBinning
+
+_T = TypeVar("_T")
 
 
 class BevFeatures(NamedTuple):
@@ -32,10 +36,21 @@ class ViewTransform(nn.Module):
     Attributes:
         channels: channels of the BEV features.
         stride: pixels per cell of the image features.
+        kept: geometry that is kept while the rig stays, for inference; None to compute it anew.
     """
 
     channels: int
     stride: int
+    kept: KeptGeometry | None = None
+
+    def geometry_of(self, compute: Callable[..., _T], *inputs: Any) -> _T:
+        """``compute(*inputs)``, or its kept result; a view transform keeps one function's results.
+
+        Args:
+            compute: function of the inputs alone.
+            inputs: sizes, cameras and BEV augmentation.
+        """
+        return compute(*inputs) if self.kept is None else self.kept.get(compute, *inputs)
 
     def forward(
         self,

@@ -122,6 +122,17 @@ class DualViewTransform(ViewTransform):
         sampled = sampled.to(lifted.dtype)
         return BevFeatures(lifted + self.gate(lifted, sampled) * sampled, depth_logits)
 
+    def sightings(
+        self,
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> Sightings:
+        """Find the cameras that see the points above each cell; groups are cells."""
+        points = column_points(self.grid, self.heights, bev_from_ego.device)
+        return find_sightings(points, cameras, bev_from_ego, image_size, feature_size, self.stride)
+
     def look_back(
         self,
         context: Float[Tensor, "B N C h w"],
@@ -131,14 +142,9 @@ class DualViewTransform(ViewTransform):
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> Float[Tensor, "B C Y X"]:
         """Sum of the features sampled by the column of points of each cell, weighted by depth."""
-        height, width = context.shape[-2], context.shape[-1]
-        sightings = find_sightings(
-            column_points(self.grid, self.heights, context.device),
-            cameras,
-            bev_from_ego,
-            image_size,
-            (height, width),
-            self.stride,
+        feature_size = (context.shape[-2], context.shape[-1])
+        sightings = self.geometry_of(
+            self.sightings, image_size, feature_size, cameras, bev_from_ego
         )
         factor = sighting_probability(depth, sightings, self.lift.bin_depths(depth.device))
         sampled = sample_features(context, sightings, factor)

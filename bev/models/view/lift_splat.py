@@ -7,7 +7,7 @@ After Philion and Fidler, Lift, Splat, Shoot (2020), sections 3.1 and 3.2.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange
@@ -62,6 +62,18 @@ class LiftSplatConfig(ViewTransformConfig):
         return LiftSplat(self, in_channels, stride, grid)
 
 
+class LiftGeometry(NamedTuple):
+    """Part of lift-splat that depends on the calibration alone.
+
+    Attributes:
+        plan: pooling plan of the depth points.
+        features: further inputs of the depth net, (B, N, _, h, w) each; see ``ray_features``.
+    """
+
+    plan: VoxelPlan
+    features: list[Tensor]
+
+
 class LiftSplat(ViewTransform):
     """Image features to BEV features.
 
@@ -88,33 +100,46 @@ class LiftSplat(ViewTransform):
         bev_from_ego: Float[Tensor, "B 4 4"],
         camera_mask: Bool[Tensor, "B N"] | None = None,
     ) -> BevFeatures:
-        geometry: list[Tensor] = []  # further inputs of the depth net
-        # Geometry stays in float32: half precision would move far points by metres.
-        with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
-            pixels = feature_pixels(
-                image_size,
-                (features.shape[-2], features.shape[-1]),
-                self.stride,
-                corners=self.config.frustum == "corners",
-                device=features.device,
-            )
-            points = frustum_points(pixels, self.bin_depths(features.device), cameras, bev_from_ego)
-            plan = VoxelPlan.from_points(points, self.grid, self.config.truncate)
-            if self.config.ray_features:
-                rays = ray_features(pixels, cameras, bev_from_ego)
-                geometry = [part.to(features.dtype) for part in (rays, ground_nearness(points))]
+        feature_size = (features.shape[-2], features.shape[-1])
+        plan, more = self.geometry_of(
+            self.geometry, image_size, feature_size, cameras, bev_from_ego
+        )
+        inputs = _concatenated(features, [part.to(features.dtype) for part in more])
         logits, context = self._depth_context(
-            _concatenated(features, geometry), image_size, cameras, bev_from_ego, camera_mask
+            inputs, image_size, cameras, bev_from_ego, camera_mask
         )
         if logits is None:
-            batch, count, bins, height, width = points.shape[:-1]
-            depth = points.new_full((batch, count, height, width, bins), 1 / bins)
+            batch, count, bins, height, width = plan.frustum_shape
+            shape = (batch, count, height, width, bins)
+            depth = features.new_full(shape, 1 / bins, dtype=torch.float32)
         else:
             logits = logits.float()
             depth = logits.softmax(dim=-1)
         # Bins stay last in memory, as the pooling needs them.
         depth = rearrange(depth, "b n h w d -> b n d h w")
         return BevFeatures(voxel_pool(depth, context, plan), logits)
+
+    @torch.no_grad()
+    def geometry(
+        self,
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> LiftGeometry:
+        """Compute the pooling plan and the ray features of feature maps of (h, w) cells."""
+        device = bev_from_ego.device
+        # Geometry stays in float32: half precision would move far points by metres.
+        with torch.autocast(device.type, enabled=False):
+            corners = self.config.frustum == "corners"
+            pixels = feature_pixels(image_size, feature_size, self.stride, corners, device)
+            points = frustum_points(pixels, self.bin_depths(device), cameras, bev_from_ego)
+            plan = VoxelPlan.from_points(points, self.grid, self.config.truncate)
+            features = []
+            if self.config.ray_features:
+                rays = ray_features(pixels, cameras, bev_from_ego)
+                features = [rays, ground_nearness(points)]
+        return LiftGeometry(plan, features)
 
     def _depth_context(
         self,

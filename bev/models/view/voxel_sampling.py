@@ -20,7 +20,13 @@ from bev.geometry.grid import Axis
 from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.layers import conv_bn_relu
 from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
-from bev.models.view.image_sampling import column_points, find_sightings, planes, sample_features
+from bev.models.view.image_sampling import (
+    Sightings,
+    column_points,
+    find_sightings,
+    planes,
+    sample_features,
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,17 @@ class VoxelSampling(ViewTransform):
         volume = self.sample(context, image_size, cameras, bev_from_ego)
         return BevFeatures(self.reduce(rearrange(volume, "b c z y x -> b (z c) y x")), None)
 
+    def sightings(
+        self,
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> Sightings:
+        """Find the cameras that see each voxel centre; groups are voxels."""
+        points = column_points(self.grid, self.heights, bev_from_ego.device).view(-1, 1, 3)
+        return find_sightings(points, cameras, bev_from_ego, image_size, feature_size, self.stride)
+
     def sample(
         self,
         context: Float[Tensor, "B N C h w"],
@@ -86,10 +103,9 @@ class VoxelSampling(ViewTransform):
         bev_from_ego: Float[Tensor, "B 4 4"],
     ) -> Float[Tensor, "B C Z Y X"]:
         """Features at the voxel centres, averaged over the cameras that see them; 0 without any."""
-        height, width = context.shape[-2], context.shape[-1]
-        points = column_points(self.grid, self.heights, context.device).view(-1, 1, 3)
-        sightings = find_sightings(
-            points, cameras, bev_from_ego, image_size, (height, width), self.stride
+        feature_size = (context.shape[-2], context.shape[-1])
+        sightings = self.geometry_of(
+            self.sightings, image_size, feature_size, cameras, bev_from_ego
         )
         seen = sightings.start.diff()
         factor = torch.repeat_interleave(1 / seen, seen)
