@@ -6,12 +6,14 @@ bevlab detect CHECKPOINT --rig rig.yaml --images DIR --poses poses.csv --video o
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 import tyro
 
 from bev.bounds import Bound, Count, NonNegative, Positive, Probability
 from bev.options import parse
+
+_File = Optional[Path]  # noqa: UP045 -- for "Path | None" tyro imports typeguard, a tenth of a second
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,13 @@ class Command:
     out: Path = Path("detections")
     overwrite: bool = False
     score: Probability = 0.3
-    poses: Path | None = None
-    times: Path | None = None
+    poses: _File = None
+    times: _File = None
     interval: Positive = 0.5
     standing_still: bool = False
-    tokens: Path | None = None
+    tokens: _File = None
     pictures: bool = True
-    video: Path | None = None
+    video: _File = None
     fps: NonNegative = 0.0
     scores: bool = False
     camera_width: Annotated[int, Bound(least=1, most=4096)] = 480
@@ -68,6 +70,9 @@ class Command:
 def main(arguments: list[str], prog: str) -> None:
     command = parse(Command, arguments, prog)
 
-    from bev.cli.detect.run import run
+    from bev.cli.detect.on_demand import on_demand
 
-    run(command)
+    with on_demand():
+        from bev.cli.detect.run import run
+
+        run(command)

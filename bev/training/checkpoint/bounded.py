@@ -11,6 +11,7 @@ from bev.errors import BevError, CheckpointError, shown
 from bev.models import Detector, DetectorConfig
 
 _MARGIN = 64 << 20  # bytes beside the weights
+_RANDOM = (Tensor.normal_, Tensor.uniform_)
 
 
 def build_bounded(config: DetectorConfig, weights: Mapping[str, Tensor]) -> Detector:
@@ -38,7 +39,10 @@ def build_bounded(config: DetectorConfig, weights: Mapping[str, Tensor]) -> Dete
 
 
 class _Bounded(TorchFunctionMode):
-    """Counts the memory of new tensors, which layers create empty and then fill."""
+    """Counts the memory of new tensors, which layers create empty and then fill.
+
+    They are not filled with random numbers, because the weights take the place of these.
+    """
 
     def __init__(self, bound: int) -> None:
         super().__init__()
@@ -47,6 +51,8 @@ class _Bounded(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: Any = None
     ) -> Any:
+        if func in _RANDOM:
+            return args[0]
         result = func(*args, **(kwargs or {}))
         if func is torch.empty and result.device.type != "meta":
             self.left -= result.nbytes
