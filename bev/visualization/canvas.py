@@ -4,6 +4,8 @@ All coordinates are continuous (pixel centres at integer + 0.5); the half pixel 
 OpenCV is subtracted in this file only.
 """
 
+import struct
+import zlib
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +22,7 @@ from bev.files import replacing
 from bev.visualization.colors import Color
 
 BITS = 5  # fractional bits of OpenCV's fixed-point coordinates
+_PNG_HEADER = 33  # bytes of the signature and of the chunk IHDR
 _FARTHEST = 30000  # pixels; larger coordinates are clipped to avoid overflow
 
 
@@ -47,16 +50,30 @@ def load_camera(camera: CameraFrame) -> np.ndarray:
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
 
 
-def save_png(image: np.ndarray, path: Path | str) -> Path:
-    """Write an (H, W, 3) uint8 RGB image as PNG, atomically; creates the folder."""
+def save_png(image: np.ndarray, path: Path | str, software: str = "bevlab") -> Path:
+    """Write an (H, W, 3) uint8 RGB image as PNG, atomically; creates the folder.
+
+    The file names the software that made it, by the keyword of the PNG standard, see
+    :func:`names_software`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise OSError(f"OpenCV could not encode the picture for {path}.")
+    png, text = data.tobytes(), b"tEXtSoftware\0" + software.encode("latin-1")
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     with replacing(path) as partial:
-        partial.write_bytes(data.tobytes())
+        partial.write_bytes(png[:_PNG_HEADER] + chunk + png[_PNG_HEADER:])
     return path
+
+
+def names_software(path: Path, software: str) -> bool:
+    """Return whether a PNG file was written by :func:`save_png` with this software's name."""
+    text = b"tEXtSoftware\0" + software.encode("latin-1")
+    with path.open("rb") as file:
+        start = file.read(_PNG_HEADER + 4 + len(text))
+    return start[:4] == b"\x89PNG" and start.endswith(text)
 
 
 def fixed_point(points: np.ndarray) -> np.ndarray:

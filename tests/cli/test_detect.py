@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from commands import attempt, call
@@ -11,9 +12,10 @@ from required import need
 from rig_folder import rig_of, write_folder
 
 from bev import load_detector
-from bev.data.boxes_file import read_boxes
+from bev.data.boxes_file import BoxesFile, read_boxes, write_boxes
 from bev.data.rig import save_rig
 from bev.evaluation.nuscenes.submission import submission_rows
+from bev.visualization.canvas import save_png
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +157,65 @@ def test_a_rig_that_contradicts_the_images_is_named(single, folder, frames, tmp_
     args = words(single, folder, tmp_path / "out", "--rig", tmp_path / "rig.yaml")
     status, _, error = attempt("detect.py", *args)
     assert status == 1 and "CAM_FRONT" in error and "1600x450" in error
+
+
+def test_what_was_found_before_an_error_is_kept_and_continued_by_overwriting(
+    single, frames, tmp_path
+):
+    folder, out = write_folder(tmp_path, frames), tmp_path / "out"
+    damaged = folder / "images" / "CAM_BACK" / "0002.jpg"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    args = words(single, folder, out, "--score", "0", "--batch-size", "2", "--no-pictures")
+    status, _, error = attempt("detect.py", *args)
+    assert status == 1 and "CAM_BACK" in error
+    kept = read_boxes(out / "boxes.json")
+    assert [frame.token for frame in kept.frames] == ["0000", "0001"] and kept.info["unfinished"]
+    assert "exists already" in attempt("detect.py", *args)[2]
+    damaged.write_bytes(whole)
+    call("detect.py", *args, "--overwrite")
+    content = read_boxes(out / "boxes.json")
+    assert len(content.frames) == 3 and "unfinished" not in content.info
+    for one, other in zip(kept.frames, content.frames, strict=False):
+        assert torch.equal(one.boxes.center, other.boxes.center)
+
+
+def test_overwriting_removes_pictures_of_its_own_alone(single, folder, frames, tmp_path):
+    out = tmp_path / "out"
+    call("detect.py", *words(single, folder, out, "--camera-width", "120"))
+    pictures = out / "pictures"
+    foreign = ["0000_drawn.png", "0001_0001.txt", "0009_another.png"]
+    cv2.imwrite(str(pictures / foreign[0]), cv2.imread(str(pictures / "0000_0000.png")))
+    (pictures / foreign[1]).write_text("a note")
+    save_png(np.zeros((4, 4, 3), np.uint8), pictures / foreign[2])  # of another command
+    shorter = write_folder(tmp_path / "shorter", frames[:1])
+    args = words(single, shorter, out, "--overwrite", "--camera-width", "120")
+    call("detect.py", *args)
+    assert sorted(path.name for path in pictures.iterdir()) == sorted(["0000_0000.png", *foreign])
+    call("detect.py", *args, "--no-pictures")
+    assert sorted(path.name for path in pictures.iterdir()) == sorted(foreign)
+
+
+def test_boxes_of_others_are_not_overwritten(single, folder, tmp_path):
+    own = BoxesFile((), ("car",), info={"annotated by": "hand"})
+    before = write_boxes(tmp_path / "boxes.json", own).read_text()
+    status, _, error = attempt("detect.py", *words(single, folder, tmp_path, "--overwrite"))
+    assert status == 1 and "not written by bevlab detect" in error
+    assert (tmp_path / "boxes.json").read_text() == before
+
+
+@pytest.mark.slow
+def test_overwriting_removes_the_earlier_video_and_results(single, folder, frames, tmp_path):
+    need("imageio_ffmpeg")
+    video, out, tokens = tmp_path / "drive.mp4", tmp_path / "out", tmp_path / "tokens.txt"
+    tokens.write_text("".join(f"{frame.token}\n" for frame in frames))
+    args = words(single, folder, out, "--no-pictures", "--poses", folder / "poses.csv")
+    call("detect.py", *args, "--video", video, "--tokens", tokens)
+    assert video.is_file() and (out / "results_nusc.json").is_file()
+    call("detect.py", *args, "--overwrite")
+    assert not video.exists() and not (out / "results_nusc.json").exists()
+    call("detect.py", *args, "--overwrite", "--video", video)
+    data = video.read_bytes()
+    video.write_bytes(data.replace(b"bevlab detect", b"a holiday 202"))
+    call("detect.py", *args, "--overwrite")
+    assert video.is_file()

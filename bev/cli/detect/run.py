@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from bev import __version__
 from bev.cli.detect import Command
+from bev.cli.detect.earlier import (
+    BOXES,
+    PICTURES,
+    SOFTWARE,
+    SUBMISSION,
+    check_earlier,
+    remove_earlier,
+)
 from bev.cli.detect.submission import check_classes, read_tokens, submission_of
-from bev.data.boxes_file import BoxesFile, FrameBoxes, write_boxes
+from bev.data.boxes_file import BoxesFile, FrameBoxes, GrowingBoxes
 from bev.data.checks.crop import crop_warnings
 from bev.data.frame import Frame
 from bev.data.rig import frames_of, load_rig
@@ -20,8 +28,6 @@ from bev.paths import file_name
 
 if TYPE_CHECKING:
     import numpy as np
-
-BOXES, SUBMISSION, PICTURES = "boxes.json", "results_nusc.json", "pictures"
 
 
 def run(command: Command) -> None:
@@ -46,11 +52,11 @@ def run(command: Command) -> None:
     if command.video is not None:
         from bev.visualization.video.writing import write_video
 
-        write_video(results.pictures(), command.video, command.fps or _frames_per_second(frames))
+        fps = command.fps or _frames_per_second(frames)
+        write_video(results.pictures(), command.video, fps, SOFTWARE)
     else:
         for _ in results.pictures():
             pass
-    write_boxes(command.out / BOXES, results.content())
     if tokens:
         submission_of(command.out / SUBMISSION, frames, results.found, tokens)
     print(results.summary())
@@ -62,13 +68,7 @@ def _check(command: Command) -> None:
 
         check_path(command.video)
         check_encoder()
-    written = [command.out / BOXES, command.out / SUBMISSION if command.tokens else None]
-    for path in [*written, command.video]:
-        if path is not None and path.exists() and not command.overwrite:
-            raise ConfigError(
-                f"{path} exists already; choose another folder by --out, or write over it by"
-                " --overwrite."
-            )
+    check_earlier(command)
     if command.tokens is not None and command.poses is None:
         raise ConfigError(
             "Results for nuScenes are in global coordinates, so --tokens needs the poses of the"
@@ -93,29 +93,36 @@ def _check_motion(command: Command, detector: BoxDetector, frames: Sequence[Fram
 
 
 class _Results:
-    """What is found in the frames, and the pictures of it."""
+    """What is found in the frames: written and drawn as soon as it is known."""
 
     def __init__(self, command: Command, detector: BoxDetector, frames: Sequence[Frame]) -> None:
         self.command, self.detector, self.frames = command, detector, frames
         self.found: list[Detections] = []
 
     def pictures(self) -> Iterator["np.ndarray"]:
-        """Detect in all frames; yields the picture of each, if pictures are drawn."""
+        """Detect in all frames and write the boxes; yields the picture of each, if any are drawn.
+
+        An error leaves the boxes of the frames before it.
+        """
         from tqdm import tqdm
 
         command, draws = self.command, self.command.pictures or self.command.video is not None
         found = detect_frames(self.detector, self.frames, 0.0, command.batch_size)
-        for number, one in enumerate(tqdm(found, "detect", len(self.frames), unit="frame")):
-            self.found.append(one)
-            if draws:
+        with GrowingBoxes(command.out / BOXES, self._content()) as written:
+            for number, one in enumerate(tqdm(found, "detect", len(self.frames), unit="frame")):
                 frame = self.frames[number]
-                picture = self._picture(frame, one)
-                if command.pictures:
-                    from bev.visualization.canvas import save_png
+                if not self.found:
+                    remove_earlier(command)
+                self.found.append(one)
+                written.add(self._frame(frame, one))
+                if draws:
+                    picture = self._picture(frame, one)
+                    if command.pictures:
+                        from bev.visualization.canvas import save_png
 
-                    name = f"{number:04d}_{file_name(frame.token)}.png"
-                    save_png(picture, command.out / PICTURES / name)
-                yield picture
+                        name = f"{number:04d}_{file_name(frame.token)}.png"
+                        save_png(picture, command.out / PICTURES / name, SOFTWARE)
+                    yield picture
 
     def _picture(self, frame: Frame, found: Detections) -> "np.ndarray":
         from bev.visualization.colors import THEMES
@@ -136,8 +143,8 @@ class _Results:
             theme=THEMES[command.theme],
         )
 
-    def content(self) -> BoxesFile:
-        """Content of the file of boxes."""
+    def _content(self) -> BoxesFile:
+        """Content of the file of boxes, without its frames."""
         command, labels = self.command, self.detector.labels
         info: dict[str, Any] = {
             "program": f"bevlab {__version__}", "model": str(command.source),
@@ -146,8 +153,9 @@ class _Results:
         }  # fmt: skip
         if self.detector.num_adjacent and command.standing_still:
             info["standing_still"] = True
-        frames = tuple(map(self._frame, self.frames, self.found))
-        return BoxesFile(frames, labels.names, labels.attributes, info)
+        written = {"tokens": command.tokens, "video": command.video}
+        info |= {name: str(path) for name, path in written.items() if path is not None}
+        return BoxesFile((), labels.names, labels.attributes, info)
 
     def _frame(self, frame: Frame, found: Detections) -> FrameBoxes:
         files = {camera.name: _below(camera.path, self.command.images) for camera in frame.cameras}

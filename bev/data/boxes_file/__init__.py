@@ -21,6 +21,14 @@ axle. ``yaw`` is counter-clockwise from x.
 
 from bev.data.boxes_file.content import BoxesFile, FrameBoxes
 from bev.data.boxes_file.reading import read_boxes
-from bev.data.boxes_file.writing import to_json, write_boxes
+from bev.data.boxes_file.writing import UNFINISHED, GrowingBoxes, to_json, write_boxes
 
-__all__ = ["BoxesFile", "FrameBoxes", "read_boxes", "to_json", "write_boxes"]
+__all__ = [
+    "UNFINISHED",
+    "BoxesFile",
+    "FrameBoxes",
+    "GrowingBoxes",
+    "read_boxes",
+    "to_json",
+    "write_boxes",
+]

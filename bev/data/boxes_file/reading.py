@@ -173,7 +173,7 @@ def _pose(value: Any) -> torch.Tensor | None:
     if not all(isinstance(r, list) and len(r) == 4 and all(map(is_number, r)) for r in rows):
         raise ValueError(f"'global_from_ego' is {shown(value)}, not a 4x4 matrix")
     pose = torch.tensor(value, dtype=torch.float64)
-    if not is_rigid(pose, 1e-4):
+    if not is_rigid(pose):
         raise ValueError("'global_from_ego' is not a rotation with a translation")
     return pose
 

@@ -53,7 +53,10 @@ def check_path(path: Path | str) -> Path:
 
 
 def write_video(
-    frames: Iterable[UInt8[np.ndarray, "_ _ 3"] | Path | str], path: Path | str, fps: float = 4
+    frames: Iterable[UInt8[np.ndarray, "_ _ 3"] | Path | str],
+    path: Path | str,
+    fps: float = 4,
+    software: str = "bevlab",
 ) -> Path:
     """Write an MP4 file with H.264 in yuv420p, atomically.
 
@@ -63,6 +66,7 @@ def write_video(
             image at a time.
         path: file to write, ending in ``.mp4``; its folder is created.
         fps: pictures per second; nuScenes has 2 key frames per second.
+        software: name that the file has as its comment.
 
     Raises:
         ConfigError: if there are no pictures, the path does not end in ``.mp4``, or no encoder for
@@ -85,7 +89,10 @@ def write_video(
                     writer = imageio_ffmpeg.write_frames(
                         str(partial), size, fps=fps, codec="libx264", pix_fmt_in="rgb24",
                         pix_fmt_out="yuv420p", macro_block_size=2, quality=None,
-                        output_params=["-crf", _QUALITY, "-movflags", "+faststart"],
+                        output_params=[
+                            "-crf", _QUALITY, "-movflags", "+faststart",
+                            "-metadata", f"comment={software}",
+                        ],
                         ffmpeg_log_level="error",
                     )  # fmt: skip
                     writer.send(None)

@@ -1,7 +1,7 @@
 """File of boxes: what is written is read back exactly, and faults are named."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bev.data.boxes_file import BoxesFile, FrameBoxes, read_boxes, to_json, write_boxes
+from bev.data.boxes_file import (
+    BoxesFile,
+    FrameBoxes,
+    GrowingBoxes,
+    read_boxes,
+    to_json,
+    write_boxes,
+)
 from bev.errors import DataError
 from bev.geometry import Boxes3D
 
@@ -184,3 +191,48 @@ def test_a_file_that_is_not_json_is_named(path, content):
 def test_a_missing_file_is_named(path):
     with pytest.raises(DataError, match="missing.json cannot be read"):
         read_boxes(path.with_name("missing.json"))
+
+
+def made_content(count: int) -> BoxesFile:
+    boxes = Boxes3D.make(
+        torch.ones(1, 3), torch.ones(1, 3), torch.zeros(1), torch.zeros(1, 2),
+        torch.zeros(1, dtype=torch.long), torch.ones(1), torch.zeros(1, dtype=torch.long),
+    )  # fmt: skip
+    frames = tuple(FrameBoxes(f"{number:04d}", boxes) for number in range(count))
+    return BoxesFile(frames, CLASSES, ATTRIBUTES, {"model": "made"})
+
+
+def test_a_growing_file_is_whole_and_marked_until_its_end(path, monkeypatch):
+    monkeypatch.setattr("bev.data.boxes_file.writing._OFTEN", -1.0)
+    monkeypatch.setattr("bev.data.boxes_file.writing._SHARE", 0.0)
+    content = made_content(3)
+    with GrowingBoxes(path, replace(content, frames=())) as growing:
+        for number, frame in enumerate(content.frames, 1):
+            growing.add(frame)
+            found = read_boxes(path)
+            assert len(growing) == len(found.frames) == number
+            assert found.info == {"model": "made", "unfinished": True}
+    assert path.read_text() == to_json(content)
+
+
+def test_a_growing_file_is_written_at_intervals_and_after_an_error(path, monkeypatch):
+    clock, content = [0.0], made_content(20)
+    monkeypatch.setattr("bev.data.boxes_file.writing.time.monotonic", lambda: clock[0])
+    seen = []
+    with pytest.raises(KeyboardInterrupt), GrowingBoxes(path, content) as growing:
+        for frame in content.frames:
+            clock[0] += 0.25
+            growing.add(frame)
+            seen.append(len(read_boxes(path).frames))
+        raise KeyboardInterrupt
+    assert sorted(set(seen)) == [1, 10, 19]  # each 2.25 s, the first step above 2
+    found = read_boxes(path)
+    assert len(found.frames) == 20 and found.info["unfinished"]
+
+
+def test_an_error_before_the_first_frame_leaves_an_earlier_file(path):
+    content = made_content(1)
+    write_boxes(path, content)
+    with pytest.raises(KeyError), GrowingBoxes(path, made_content(0)):
+        raise KeyError
+    assert path.read_text() == to_json(content)

@@ -1,0 +1,77 @@
+"""Results that an earlier call of ``bevlab detect`` left in the folder of the results."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bev.cli.detect import Command
+from bev.data.boxes_file import read_boxes
+from bev.errors import ConfigError, DataError
+
+BOXES, SUBMISSION, PICTURES = "boxes.json", "results_nusc.json", "pictures"
+SOFTWARE = "bevlab detect"
+"""Name of the program in its pictures and videos."""
+
+_PICTURE = re.compile(r"\d{4,}_.+\.png")
+_VIDEO_HEAD = 16 << 20  # bytes in which the comment of a video is looked for
+
+
+def check_earlier(command: Command) -> None:
+    """Check that no results are written over unless this is asked for.
+
+    Raises:
+        ConfigError: if results exist without ``--overwrite``, or others than those of this command.
+    """
+    written = [command.out / BOXES, command.out / SUBMISSION if command.tokens else None]
+    for path in [*written, command.video]:
+        if path is not None and path.exists() and not command.overwrite:
+            raise ConfigError(
+                f"{path} exists already; choose another folder by --out, or write over it by"
+                " --overwrite."
+            )
+    if (command.out / BOXES).exists() and not _info(command.out).get("program"):
+        raise ConfigError(
+            f"{command.out / BOXES} was not written by bevlab detect, so --overwrite does not"
+            " replace it; choose another folder by --out, or remove the file."
+        )
+
+
+def remove_earlier(command: Command) -> None:
+    """Remove what an earlier call left beside its boxes: pictures, results and video.
+
+    Pictures and videos are removed only if their files name this program; all other files are left
+    alone. The boxes themselves stay until they are replaced.
+    """
+    if not command.overwrite:
+        return
+    from bev.visualization.canvas import names_software
+
+    info = _info(command.out)
+    for path in sorted((command.out / PICTURES).glob("*.png")):
+        if _PICTURE.fullmatch(path.name) and path.is_file() and names_software(path, SOFTWARE):
+            path.unlink()
+    with suppress(OSError):
+        (command.out / PICTURES).rmdir()  # if it is empty
+    if info.get("tokens"):
+        (command.out / SUBMISSION).unlink(missing_ok=True)
+    video = info.get("video")
+    if isinstance(video, str) and _is_own_video(Path(video)):
+        Path(video).unlink()
+
+
+def _info(folder: Path) -> Mapping[str, Any]:
+    """Origin of the boxes in a folder of results; empty if there are none, or not by bevlab."""
+    try:
+        return read_boxes(folder / BOXES).info
+    except DataError:
+        return {}
+
+
+def _is_own_video(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        if path.suffix.lower() == ".mp4" and path.is_file():
+            with path.open("rb") as file:
+                return SOFTWARE.encode() in file.read(_VIDEO_HEAD)
+    return False
