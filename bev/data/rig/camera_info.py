@@ -11,7 +11,7 @@ from bev.data.rig.rig import distortion_model
 from bev.errors import DataError, shown
 from bev.plain_yaml import load_yaml
 
-_NONE = ("", "none")  # models of a camera without distortion
+_NONE = ("", "none")  # models of a camera without distortion; its coefficients are 0 or missing
 
 
 def read_camera_info(path: Path, where: str) -> dict[str, Any]:
@@ -44,11 +44,12 @@ def read_camera_info(path: Path, where: str) -> dict[str, Any]:
     # Without coefficients a fisheye is still none: its angles are distances in the image.
     if isinstance(numbers, list) and not (numbers and distortion_model(model) == "fisheye"):
         numbers = numbers if any(number != 0 for number in numbers) else None
-    if numbers is not None and model not in _NONE:
-        if not isinstance(model, str):
+    if numbers is not None:
+        if not isinstance(model, str) or model in _NONE:
             raise DataError(
-                f"{where}: camera_info {path} has distortion_model {shown(model)}; give plumb_bob,"
-                " rational_polynomial or equidistant."
+                f"{where}: camera_info {path} has distortion coefficients {shown(numbers)} of the"
+                f" distortion_model {shown(model)}; give plumb_bob, rational_polynomial or"
+                " equidistant, or remove the coefficients if the images have no distortion."
             )
         result["distortion"] = {"model": model, "coefficients": numbers}
     return result

@@ -135,6 +135,21 @@ def test_zeros_are_no_distortion_but_of_a_fisheye(tmp_path):
         assert load_rig(write(tmp_path, named)).cameras[0].distortion == expected
 
 
+NAMED = "distortion_model: plumb_bob\n"
+
+
+@pytest.mark.parametrize("line", ["", "distortion_model: ''\n", "distortion_model: none\n"])
+def test_coefficients_need_the_name_of_their_model(tmp_path, line):
+    """ROS's image_geometry refuses to rectify such a camera too."""
+    (tmp_path / "lens.yaml").write_text(CAMERA_INFO.replace(NAMED, line))
+    file = write(tmp_path, camera(intrinsics=None, camera_info="lens.yaml"))
+    with pytest.raises(DataError, match=r"-0\.3, 0\.1.*give plumb_bob, rational_polynomial or"):
+        load_rig(file)
+    zeros = CAMERA_INFO.replace(NAMED, line).replace("[-0.3, 0.1, 0.001, 0.002, 0.]", "[0., 0.]")
+    (tmp_path / "lens.yaml").write_text(zeros)
+    assert load_rig(file).cameras[0].distortion is None
+
+
 def test_a_pinhole_has_the_pixel_centres_of_the_rig_file(tmp_path):
     """The other file's are always OpenCV's."""
     (tmp_path / "narrow.yaml").write_text(CAMERA_INFO)
