@@ -18,6 +18,7 @@ from bev.geometry.transforms import (
     bev_transform,
     inverse_rigid,
     is_rigid,
+    rigid_fault,
     rigid_transform,
     rotation_z,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "in_view",
     "inverse_rigid",
     "is_rigid",
+    "rigid_fault",
     "rigid_transform",
     "rotation_z",
     "stack_lenses",

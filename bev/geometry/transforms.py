@@ -4,9 +4,12 @@ Each transform is one matrix named ``target_from_source``. Products read from ri
 wrong order is visible in the names.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+_ROUNDED = 1e-3  # on R R^T - I; rotations rounded to three decimals stay below
 
 
 def rigid_transform(
@@ -31,22 +34,29 @@ def inverse_rigid(
     return rigid_transform(rotation, translation)
 
 
-def is_rigid(matrix: Float[Tensor, "4 4"], tolerance: float) -> bool:
-    """Return whether a matrix is a rotation, which does not mirror, and a finite translation.
+def is_rigid(matrix: Float[Tensor, "4 4"]) -> bool:
+    """Return whether a matrix is a rotation, which does not mirror, and a finite translation."""
+    return not rigid_fault(matrix)
 
-    Args:
-        matrix: the transform.
-        tolerance: largest deviation of R R^T from the identity.
+
+def rigid_fault(matrix: Float[Tensor, "4 4"]) -> str:
+    """The reason why a matrix is no rigid transform, which continues a sentence; or an empty text.
+
+    Rotations may be rounded: R R^T may differ from the identity by a thousandth.
     """
-    rotation = matrix[:3, :3]
-    off = (rotation @ rotation.T - torch.eye(3).to(matrix)).abs().max()
-    last = matrix.new_tensor([0.0, 0.0, 0.0, 1.0])
-    return bool(
-        off < tolerance
-        and torch.linalg.det(rotation) > 0
-        and (matrix[3] - last).abs().max() < 1e-6
-        and matrix.isfinite().all()
-    )
+    values = matrix.detach().cpu().double().numpy()
+    rotation = values[:3, :3]
+    if not np.isfinite(values).all():
+        return "has numbers that are not finite"
+    if np.abs(values[3] - (0.0, 0.0, 0.0, 1.0)).max() > 1e-6:
+        return f"has the last row {values[3].tolist()}, not 0, 0, 0, 1"
+    with np.errstate(all="ignore"):
+        off = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if not off <= _ROUNDED:
+        return (
+            f"has a rotation that is not orthonormal (R R^T differs from the identity by {off:.2g})"
+        )
+    return "" if np.linalg.det(rotation) > 0 else "mirrors (its determinant is -1)"
 
 
 def apply_transform(

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from bev.data.frame import CameraFrame, Frame
 from bev.data.images.arrays import Channels, as_bgr
-from bev.data.images.header import image_size
-from bev.data.images.loading import naming, read
+from bev.data.images.loading import check_size, naming, read, stated_size
 from bev.data.rig import RigCamera
 from bev.errors import DataError, shown
 from bev.geometry import Pinhole
 
-Memory = Mapping[Path, UInt8[np.ndarray, "_ _ 3"]]
-"""BGR images in memory, by the paths that stand for them in frames."""
+Memory = Mapping[Path, UInt8[np.ndarray, "_ _ 3"] | bytes]
+"""BGR images in memory, or the bytes of image files, by their paths in frames."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,19 @@ def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple
         if names.count(name) > 1:
             raise DataError(f"Two cameras have the name {name!r}; make the names unique.")
     found: list[CameraFrame] = []
-    memory: dict[Path, np.ndarray] = {}
+    memory: dict[Path, np.ndarray | bytes] = {}
     for camera, image in zip(own, _in_order(images, names, token), strict=True):
         if isinstance(image, str | os.PathLike):
-            path = Path(image)
-            with naming(str(camera.name)):
-                size = image_size(read(path))
+            path, size = Path(image), _size(camera)
+            if size is None:
+                with naming(str(camera.name)):
+                    memory[path] = data = read(path)
+                    size = stated_size(path, data)
         else:
             path = Path(f"<{token}, {camera.name}>")
             what = f"The image of camera {camera.name} in frame {token}"
-            memory[path] = as_bgr(image, what, reading.channels, reading.white)
-            size = (memory[path].shape[0], memory[path].shape[1])
+            memory[path] = array = as_bgr(image, what, reading.channels, reading.white)
+            size = (array.shape[0], array.shape[1])
         found.append(_camera_frame(camera, path, size))
     return Frame(token, tuple(found)), memory
 
@@ -138,19 +139,9 @@ def _size(camera: Any) -> tuple[int, int] | None:
     return None if size is None else (int(size[0]), int(size[1]))
 
 
-def _camera_frame(camera: Any, path: Path, size: tuple[int, int] | None) -> CameraFrame:
-    known = _size(camera)
-    size = size or known
-    if size is None:
-        raise DataError(
-            f"Image {path} of camera {camera.name} is not an image whose header can be read;"
-            " replace it, or convert it to JPEG or PNG."
-        )
-    if known is not None and known != size:
-        raise DataError(
-            f"Camera {camera.name}: image {path} is {size[1]}x{size[0]}, but its calibration is for"
-            f" {known[1]}x{known[0]}; calibrate at the size of the images, or scale the intrinsics."
-        )
+def _camera_frame(camera: Any, path: Path, size: tuple[int, int]) -> CameraFrame:
+    with naming(str(camera.name)):
+        check_size(path, size, _size(camera))
     if isinstance(camera, RigCamera):
         return camera.frame(path, size)
     intrinsics, pose = _matrix(camera, "intrinsics", 3), _matrix(camera, "ego_from_camera", 4)

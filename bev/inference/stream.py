@@ -203,7 +203,7 @@ class DetectionStream:
 
 def _pose(value: Any, token: str) -> Float[Tensor, "4 4"]:
     pose = matrix_of(value, 4)  # a copy: the caller may change its array for the next frame
-    if pose is None or not is_rigid(pose, 1e-3):
+    if pose is None or not is_rigid(pose):
         raise DataError(
             f"The pose of {token} is {shown(value)}; pass the 4x4 matrix global_from_ego, a"
             " rotation with a translation in metres."

@@ -168,7 +168,7 @@ FAULTS = {
     ],
     "focal lengths above 0": lambda: [with_camera(intrinsics=-make().cameras[0].intrinsics)],
     "ego_from_camera of a is a ndarray": lambda: [with_camera(ego_from_camera=np.eye(4))],
-    "ego_from_camera of a is no rigid transform": lambda: [with_camera(ego_from_camera=TILTED)],
+    "ego_from_camera of a .* not orthonormal": lambda: [with_camera(ego_from_camera=TILTED)],
     "global_from_ego is a tensor .* torch.float32": lambda: [make(global_from_ego=torch.eye(4))],
     "global_from_ego is .* not finite": lambda: [make(global_from_ego=TILTED * torch.nan)],
     "boxes are a list": lambda: [make(boxes=[])],

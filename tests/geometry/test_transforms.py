@@ -11,6 +11,8 @@ from bev.geometry import (
     apply_transform,
     bev_transform,
     inverse_rigid,
+    is_rigid,
+    rigid_fault,
     rigid_transform,
     rotation_z,
 )
@@ -25,6 +27,21 @@ def rotation(a: float, b: float, c: float) -> torch.Tensor:
     about_y = torch.tensor([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], dtype=torch.float64)
     first, last = (rotation_z(torch.tensor(x, dtype=torch.float64)) for x in (a, c))
     return last @ about_y @ first
+
+
+@given(a=angles, b=angles, c=angles, offset=offsets)
+def test_a_fault_of_a_transform_is_named(a, b, c, offset):
+    pose = rigid_transform(rotation(a, b, c), torch.tensor(offset, dtype=torch.float64))
+    assert is_rigid(pose) and is_rigid(pose.float()) and is_rigid(pose.round(decimals=4))
+    mirrored, skewed, scaled, endless = (pose.clone() for _ in range(4))
+    mirrored[:3, 0] *= -1
+    skewed[3, 0] = 0.01
+    scaled[:3, :3] *= 1.001
+    endless[0, 3] = torch.inf
+    faults = [rigid_fault(pose) for pose in (mirrored, skewed, scaled, endless)]
+    words = ["mirrors", "last row", "identity by 0.002", "not finite"]
+    assert [word for word, fault in zip(words, faults, strict=True) if word not in fault] == []
+    assert not any(is_rigid(pose) for pose in (mirrored, skewed, scaled, endless))
 
 
 def test_rotation_z_turns_forward_to_left():

@@ -3,6 +3,8 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import cv2
@@ -163,6 +165,22 @@ def test_faults_name_the_camera(detector, frames, tmp_path):
     bad = replace(frame.cameras[0], intrinsics=torch.full((3, 3), torch.nan))
     fails(f"{front} has no intrinsics", images, [bad, *frame.cameras[1:]])
     fails("2 frames and 3 rigs", [images] * 2, [frame.cameras] * 3, ConfigError)
+
+
+def test_each_file_is_read_once(detector, frames, monkeypatch):
+    """Also if the calibrations leave the size of the images open."""
+    frame, opened, open_path = frames[0], [], Path.open
+
+    def counting(path, *words, **settings):
+        opened.append(path)
+        return open_path(path, *words, **settings)
+
+    monkeypatch.setattr(Path, "open", counting)
+    keys = ("name", "intrinsics", "ego_from_camera")
+    sizeless = [SimpleNamespace(**{key: getattr(c, key) for key in keys}) for c in frame.cameras]
+    found = [detector(paths(frame), cameras, score=0) for cameras in (frame.cameras, sizeless)]
+    assert sorted(opened) == sorted(2 * paths(frame))
+    assert torch.equal(found[0].boxes.center, found[1].boxes.center)
 
 
 def test_models_without_boxes_are_refused(synthetic_world, tmp_path):

@@ -11,10 +11,9 @@ from bev.data.frame import CameraFrame, Frame, StoredImage
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.errors import DataError
-from bev.geometry import Boxes3D, Lens
+from bev.geometry import Boxes3D, Lens, rigid_fault
 from bev.paths import is_below
 
-_TOLERANCE = 1e-3  # on R R^T - I; rotations rounded to three decimals stay below
 _SHAPES = {"center": (3,), "size": (3,), "yaw": (), "velocity": (2,), "score": ()}
 _NUMBERS = ("label", "attribute", "visibility")
 
@@ -161,18 +160,11 @@ def _check_view(view: CameraFrame | StoredImage, where: str, name: str) -> None:
 def _check_rigid(poses: dict[str, Tensor], where: str) -> None:
     for name, pose in poses.items():
         _check_matrix(pose, (4, 4), f"{where}: {name}")
-    matrices = np.stack([pose.numpy() for pose in poses.values()])
-    rotation = matrices[:, :3, :3]
-    error = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
-    good = (error < _TOLERANCE) & (np.linalg.det(rotation) > 0)
-    good &= (matrices[:, 3] == (0.0, 0.0, 0.0, 1.0)).all(axis=1)
-    if not good.all():
-        name = list(poses)[int(good.argmin())]
-        raise DataError(
-            f"{where}: {name} is no rigid transform: its upper left 3x3 block must be a rotation"
-            f" (the dot products of its rows are off by {error[list(poses).index(name)]:.2g}) and"
-            " its last row 0, 0, 0, 1."
-        )
+        if fault := rigid_fault(pose):
+            raise DataError(
+                f"{where}: {name} {fault}; it must be a rigid transform, a rotation and a"
+                " translation in metres."
+            )
 
 
 def _check_matrix(value: Tensor, shape: tuple[int, ...], what: str) -> None:

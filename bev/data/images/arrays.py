@@ -61,17 +61,18 @@ def as_bgr(
     return np.ascontiguousarray(array[..., ::-1] if channels == "rgb" else array)
 
 
-def decoder(images: Mapping[Path, UInt8[np.ndarray, "_ _ 3"]]) -> Decode:
+def decoder(images: Mapping[Path, UInt8[np.ndarray, "_ _ 3"] | bytes]) -> Decode:
     """Function in place of :func:`bev.data.images.loading.decode` that knows images in memory.
 
     Args:
-        images: BGR images by the paths that stand for them; other paths are files.
+        images: BGR images by the paths that stand for them, or the bytes of files by their paths;
+            other files are read.
     """
 
     def decoded(path: Path, reduction: int, size: tuple[int, int]) -> np.ndarray:
         image = images.get(path)
-        if image is None:
-            return decode(path, reduction, size)
+        if image is None or isinstance(image, bytes):
+            return decode(path, reduction, size, image)
         if reduction == 1 or image.shape[:2] != tuple(size):  # load_image compares the sizes
             return image
         height, width = size[0] // reduction, size[1] // reduction

@@ -37,6 +37,7 @@ _REDUCED = {
 # their depth, so that those of more than 8 bits are found.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
 _MOST_BYTES, _MOST_PIXELS = 2**27, 2**26  # of a file, and of an image
+_HEADER = 2**20  # bytes in which the header of an image is looked for
 
 _CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
@@ -73,7 +74,7 @@ def load_image(
         expected = (stored[0] // reduction, stored[1] // reduction)
         if image.shape[:2] != expected:
             found = (image.shape[0] * reduction, image.shape[1] * reduction)
-            raise DataError(_other_size(camera.path, found, stored))
+            check_size(camera.path, found, stored)
     if camera.stored is not None:
         return resample(image, file_positions(camera, image_from_original, size) / reduction)
     # A reduced pixel covers reduction x reduction pixels, so continuous coordinates are divided.
@@ -103,7 +104,10 @@ def reduction_for(image_from_original: Float[Tensor, "3 3"], size: tuple[int, in
 
 
 def decode(
-    path: Path, reduction: int = 1, size: tuple[int, int] | None = None
+    path: Path,
+    reduction: int = 1,
+    size: tuple[int, int] | None = None,
+    data: bytes | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Decode an image file to BGR at 1/``reduction`` of its size (1, 2, 4 or 8), as it is stored.
 
@@ -111,22 +115,17 @@ def decode(
         path: image file.
         reduction: factor by which height and width are divided.
         size: (height, width) of the calibration, pixels; an image of another size is not decoded.
+        data: bytes of the file, if they have been read.
 
     Raises:
         DataError: if the file is missing, truncated, too large, not a regular file or not an image,
             has another size than ``size``, or more than 8 bits per channel.
     """
-    data = read(path)
+    data = read(path) if data is None else data
     if not data or is_cut_off(data):
         raise DataError(f"Image {path} is truncated ({len(data)} bytes); download it again.")
-    found = image_size(data)
-    if found is None:
-        raise DataError(
-            f"Image {path} is not an image whose header can be read; download it again, or convert"
-            " it to JPEG or PNG with upright pixels."
-        )
-    if size is not None and found != tuple(size):
-        raise DataError(_other_size(path, found, size))
+    found = stated_size(path, data)
+    check_size(path, found, size)
     if found[0] * found[1] > _MOST_PIXELS:
         raise DataError(
             f"Image {path} is {found[1]}x{found[0]}, more than {_MOST_PIXELS} pixels; download it"
@@ -166,11 +165,42 @@ def read(path: Path) -> bytes:
     return data
 
 
-def _other_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> str:
-    return (
-        f"Image {path} is {found[1]}x{found[0]}, but its calibration is for"
-        f" {expected[1]}x{expected[0]}; replace the image, or correct the calibration."
-    )
+def stated_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
+    """(height, width) that the header of an image file states.
+
+    Args:
+        path: image file.
+        data: bytes of the file; by default its beginning is read.
+
+    Raises:
+        DataError: if the file cannot be read, or is not an image.
+    """
+    try:
+        if data is None:
+            with path.open("rb") as file:
+                data = file.read(_HEADER)
+    except OSError as error:
+        raise DataError(f"Image {path} cannot be read ({error.strerror}); restore it.") from error
+    found = image_size(data)
+    if found is None:
+        raise DataError(
+            f"Image {path} is not an image whose header can be read; download it again, or convert"
+            " it to JPEG or PNG with upright pixels."
+        )
+    return found
+
+
+def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int] | None) -> None:
+    """Check that an image has the (height, width) of its calibration, if that is known.
+
+    Raises:
+        DataError: names both sizes.
+    """
+    if expected is not None and tuple(found) != tuple(expected):
+        raise DataError(
+            f"Image {path} is {found[1]}x{found[0]}, but its calibration is for"
+            f" {expected[1]}x{expected[0]}; replace the image, or correct the calibration."
+        )
 
 
 def warp(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.frame import CameraFrame, Frame
-from bev.data.images.header import image_size
+from bev.data.images.loading import check_size, naming, stated_size
 from bev.data.rig.moments import Moment, find_moments, read_times
 from bev.data.rig.poses import Poses, read_poses
 from bev.data.rig.rig import Rig, RigCamera
@@ -18,8 +18,6 @@ from bev.geometry import inverse_rigid
 
 INTERVAL = 0.5
 """Seconds that are assumed between moments without times; the key frames of nuScenes."""
-
-_HEADER = 1 << 20  # bytes in which the header of an image is looked for
 
 
 def frames_of(
@@ -128,22 +126,7 @@ def _frame(
 
 def _size(camera: RigCamera, path: Path) -> tuple[int, int]:
     """(height, width) of an image file, which is that of the rig if the rig states one."""
-    try:
-        with path.open("rb") as file:
-            found = image_size(file.read(_HEADER))
-    except OSError as error:
-        raise DataError(
-            f"Image {path} of camera {camera.name} cannot be read ({error.strerror})."
-        ) from error
-    if found is None:
-        raise DataError(
-            f"Image {path} of camera {camera.name} is not an image whose header can be read;"
-            " replace it, or convert it to JPEG or PNG."
-        )
-    if camera.size is not None and found != tuple(camera.size):
-        raise DataError(
-            f"Image {path} of camera {camera.name} is {found[1]}x{found[0]}, but the rig states"
-            f" {camera.size[1]}x{camera.size[0]}; intrinsics belong to one size, so correct the"
-            " rig, or scale the images back."
-        )
+    with naming(camera.name):
+        found = stated_size(path)
+        check_size(path, found, camera.size)
     return found

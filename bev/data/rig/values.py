@@ -13,13 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.errors import DataError, shown
+from bev.geometry import rigid_fault
 from bev.plain_json import is_number
 
 _LONGEST, _MOST_PIXELS = 32_000, 2**26  # of a side of an image, and of an image
 _FARTHEST = 1000.0  # metres from the ego frame's origin
 _SHORTEST, _LARGEST = 1e-3, 1e6  # of a focal length, and of all numbers of a matrix, pixels
 _UNIT = 1e-2  # tolerated deviation of a quaternion's length, which is normalised
-_RIGID = 1e-3  # tolerated deviation of R R^T from the identity; as in bev.data.checks.frame
 
 
 def check_keys(values: Any, known: Sequence[str], where: str) -> Mapping[str, Any]:
@@ -158,21 +158,10 @@ def pose_of(
 
 def check_rigid(transform: Float[Tensor, "4 4"], where: str) -> None:
     """Check that a matrix is a rotation and a translation of a plausible length."""
-    values = transform.numpy()
-    if values[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
-        raise DataError(f"{where} has the last row {values[3].tolist()}; it must be 0, 0, 0, 1.")
-    with np.errstate(all="ignore"):
-        error = np.abs(values[:3, :3] @ values[:3, :3].T - np.eye(3)).max()
-        turned = np.linalg.det(values[:3, :3]) if error <= _RIGID else 0.0
-    if not error <= _RIGID:
+    if fault := rigid_fault(transform):
         raise DataError(
-            f"{where} has a rotation that is not orthonormal (R R^T differs from the identity by"
-            f" {error:.2g}); give more digits, or a quaternion."
+            f"{where} {fault}; give a quaternion, or a rotation matrix of enough digits with"
+            " right-handed axes: camera x right, y down, z forward, ego x forward, y left, z up."
         )
-    if turned < 0:
-        raise DataError(
-            f"{where} mirrors (its determinant is -1); give axes that are right-handed: camera x"
-            " right, y down, z forward, ego x forward, y left, z up."
-        )
-    if (far := float(np.abs(values[:3, 3]).max())) > _FARTHEST:
+    if (far := float(transform[:3, 3].abs().max())) > _FARTHEST:
         raise DataError(f"{where} is {far:.4g} m from the vehicle; give translations in metres.")

@@ -234,7 +234,7 @@ FOUND = {
     "degrees": ("has a box with yaw 90, as if in degrees", 1),
     "millimetres": ("4.5e+03 x 1.9e+03 x 1.6e+03 m (median)", 0),
     "no boxes": ("has no boxes.json, but others have", 1),
-    "other size": ("the rig states 640x", 1),
+    "other size": ("its calibration is for 640x", 1),
     "centre": ("principal point outside the image", 0),
     "unknown sequence": ("train: 1 (monday)", 0),
     "clock": ("correct one of the two", 1),
