@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bev.data.frame import Frame
     from bev.data.source import Frames
     from bev.models import Detector
+    from bev.visualization.internals.run import Sample
 
 GetBatch = Callable[[], "Batch"]  # the batch of a frame, loaded where it is needed
 
@@ -32,6 +33,7 @@ class Pictures:
 
         self.command, self.config, self.model, self.data = command, config, model, data
         self.theme = THEMES[command.theme]
+        self._latest: tuple[Frame, Batch, Sample | None] | None = None
 
     def __call__(
         self, frame: "Frame", get_batch: GetBatch, earlier: Sequence["Frame"]
@@ -42,44 +44,56 @@ class Pictures:
         from bev.visualization.internals.layers import draw_layer
         from bev.visualization.prediction import draw_heads
 
-        style: dict[str, Any] = {"theme": self.theme, "camera_width": self.command.camera_width}
-        batch = get_batch()
+        width = self.command.camera_width
+        batch, sample = self._loaded(frame, get_batch)
         if self.command.check:
-            return {"_check": draw_check(frame, views=batch.views, **style)}
-        pictures, model = {}, self.model
-        title = "" if model is None else self.config.name
-        if model is not None:
-            batch = batch.to(next(model.parameters()).device)
+            picture = draw_check(frame, views=batch.views, theme=self.theme, camera_width=width)
+            return {"_check": picture}
+        pictures = {}
         for kind in self.command.show:
             if kind == "mosaic":
-                pictures[""] = draw_heads(
-                    **self._drawn(frame, batch, earlier), **style, title=title
-                )
-            elif model is not None:
-                pictures[f"_{kind}"] = KINDS[kind](model, frame, batch, **style)
-        for layer in self.command.layer:
-            if model is not None:
-                picture = draw_layer(model, frame, batch, layer, **style)
-                pictures[f"_{file_name(layer)}"] = picture
+                title = "" if sample is None else self.config.name
+                drawn = self._drawn(frame, batch, sample, earlier)
+                pictures[""] = draw_heads(**drawn, camera_width=width, title=title)
+            elif sample is not None:
+                pictures[f"_{kind}"] = KINDS[kind](sample)
+        if sample is not None:
+            for layer in self.command.layer:
+                pictures[f"_{file_name(layer)}"] = draw_layer(sample, layer)
         return pictures
 
     def figure(self, frame: "Frame", get_batch: GetBatch, earlier: Sequence["Frame"]) -> Any:
         """Draw the BEV of a frame as a figure of matplotlib."""
         from bev.visualization.prediction import heads_figure
 
-        return heads_figure(**self._drawn(frame, get_batch(), earlier), theme=self.theme)
+        return heads_figure(**self._drawn(frame, *self._loaded(frame, get_batch), earlier))
 
-    def _drawn(self, frame: "Frame", batch: "Batch", earlier: Sequence["Frame"]) -> dict[str, Any]:
+    def _loaded(self, frame: "Frame", get_batch: GetBatch) -> tuple["Batch", "Sample | None"]:
+        """Batch of a frame, and the sample for a network, which runs once for all its pictures."""
+        from bev.visualization.internals.run import Sample
+
+        if self._latest is None or self._latest[0] is not frame:
+            batch, sample = get_batch(), None
+            if self.model is not None:
+                batch = batch.to(next(self.model.parameters()).device)
+                sample = Sample(self.model, frame, batch, self.command.camera_width, self.theme)
+            self._latest = frame, batch, sample
+        return self._latest[1:]
+
+    def _drawn(
+        self,
+        frame: "Frame",
+        batch: "Batch",
+        sample: "Sample | None",
+        earlier: Sequence["Frame"],
+    ) -> dict[str, Any]:
         from bev.visualization.tracks import tracks_of
 
-        prediction = None
-        if self.model is not None:
-            batch = batch.to(next(self.model.parameters()).device)
-            prediction = self.model.predict(batch)
         return {
-            "model": self.config.model, "frame": frame, "batch": batch, "prediction": prediction,
+            "model": self.config.model, "frame": frame, "batch": batch,
+            "prediction": None if sample is None else sample.internals.prediction,
             "tracks": tracks_of(frame, earlier), "scores": self.command.scores,
-            "score_threshold": self.command.score[0],
+            "score_threshold": self.command.score[0], "theme": self.theme,
         }  # fmt: skip
 
 

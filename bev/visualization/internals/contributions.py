@@ -7,11 +7,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bev.data.batch import Batch
-from bev.data.frame import Frame
 from bev.errors import ConfigError
 from bev.models import Detector
-from bev.visualization.colors import DARK, PALETTE, Theme
+from bev.visualization.colors import PALETTE, Theme
 from bev.visualization.internals.features import energy, energy_scale
 from bev.visualization.internals.panels import (
     Panel,
@@ -20,10 +18,10 @@ from bev.visualization.internals.panels import (
     camera_title,
     draw_panels,
 )
-from bev.visualization.internals.run import evaluating, internals_of, lift_of
+from bev.visualization.internals.run import Internals, Sample, evaluating, lift_of
 
 
-def camera_contributions(model: Detector, batch: Batch) -> Float[Tensor, "N C Y X"]:
+def camera_contributions(model: Detector, internals: Internals) -> Float[Tensor, "N C Y X"]:
     """BEV features pooled from the depth points of each camera alone.
 
     Pooling is linear, so their sum is the BEV of all cameras. Of a dual view transform it is the
@@ -31,7 +29,7 @@ def camera_contributions(model: Detector, batch: Batch) -> Float[Tensor, "N C Y 
 
     Args:
         model: detector.
-        batch: batch of one sample.
+        internals: intermediate results of the detector for one sample.
 
     Raises:
         ConfigError: if the view transform is not lift-splat; voxel sampling averages over cameras
@@ -43,7 +41,7 @@ def camera_contributions(model: Detector, batch: Batch) -> Float[Tensor, "N C Y 
             f"The BEV of {type(model.config.view).__name__} is no sum over cameras, so their shares"
             " cannot be drawn; choose a model of lift-splat."
         )
-    features, size, cameras, bev_from_ego, mask = internals_of(model, batch).view_inputs
+    features, size, cameras, bev_from_ego, mask = internals.view_inputs
     count = features.shape[1]
     valid = torch.ones(1, count, dtype=torch.bool) if mask is None else mask.cpu()
     parts = []
@@ -62,28 +60,15 @@ def camera_contributions(model: Detector, batch: Batch) -> Float[Tensor, "N C Y 
     return torch.stack(parts)
 
 
-def draw_contributions(
-    model: Detector,
-    frame: Frame,
-    batch: Batch,
-    *,
-    camera_width: int = 480,
-    theme: Theme = DARK,
-) -> UInt8[np.ndarray, "H W 3"]:
+def draw_contributions(sample: Sample) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the energy of the BEV from each camera alone, from all, and the strongest camera.
-
-    Args:
-        model: detector.
-        frame: frame to draw.
-        batch: batch of this frame alone, without augmentation.
-        camera_width: width of four panels is that of three images of this width, pixels.
-        theme: colours.
 
     Raises:
         ConfigError: if the view transform is not lift-splat.
     """
-    parts = camera_contributions(model, batch)
-    grid, pixels = model.config.grid, 3 * camera_width // 4
+    model, frame, theme = sample.model, sample.frame, sample.theme
+    parts = camera_contributions(model, sample.internals)
+    grid, pixels = model.config.grid, 3 * sample.camera_width // 4
     each = torch.stack([energy(part) for part in parts])
     whole = energy(parts.sum(dim=0))
     scale = energy_scale(torch.cat([each, whole[None]]))
@@ -101,7 +86,7 @@ def draw_contributions(
     rows[-1].append(_strongest(strongest, model, pixels, theme))
     title = "BEV features by camera"
     note = "of the forward projection" if lift_of(model.view) is not model.view else ""
-    return draw_panels(frame, rows, [scale], title=title, note=note, theme=theme)
+    return draw_panels(sample, rows, [scale], title=title, note=note)
 
 
 def _strongest(

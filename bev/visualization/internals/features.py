@@ -6,12 +6,8 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bev.data.batch import Batch
-from bev.data.frame import Frame
-from bev.models import Detector
-from bev.visualization.colors import DARK, Theme
 from bev.visualization.internals.panels import Scale, bev_panel, draw_panels
-from bev.visualization.internals.run import internals_of
+from bev.visualization.internals.run import Sample
 
 _TAIL = 0.01  # share of the cells whose components lie beyond each end of the colour range
 
@@ -54,27 +50,12 @@ def component_colors(features: Float[Tensor, "C h w"]) -> UInt8[np.ndarray, "h w
     return np.round(255 * share.permute(1, 2, 0).cpu().numpy()).astype(np.uint8)
 
 
-def draw_features(
-    model: Detector,
-    frame: Frame,
-    batch: Batch,
-    *,
-    camera_width: int = 480,
-    theme: Theme = DARK,
-) -> UInt8[np.ndarray, "H W 3"]:
-    """Draw the BEV features after the view transform and after the BEV encoder.
-
-    Args:
-        model: detector.
-        frame: frame to draw.
-        batch: batch of this frame alone, without augmentation.
-        camera_width: width of each panel, pixels.
-        theme: colours.
-    """
-    internals = internals_of(model, batch)
+def draw_features(sample: Sample) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw the BEV features after the view transform and after the BEV encoder."""
+    internals, theme = sample.internals, sample.theme
     encoded = internals.prediction.output.features.bev[0]
-    grid, pixels, rows = model.config.grid, camera_width, []
-    gt_boxes = frame.boxes[frame.counted(1)]
+    grid, pixels, rows = sample.model.config.grid, sample.camera_width, []
+    gt_boxes = sample.frame.boxes[sample.frame.counted(1)]
     scales = []
     for name, features in (
         ("after the view transform", internals.view.bev[0]),
@@ -96,4 +77,4 @@ def draw_features(
                 ),
             ]
         )  # fmt: skip
-    return draw_panels(frame, rows, scales, title="BEV features", theme=theme)
+    return draw_panels(sample, rows, scales, title="BEV features")

@@ -7,15 +7,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bev.data.batch import Batch
-from bev.data.frame import Frame
 from bev.errors import ConfigError
 from bev.geometry import Boxes3D
 from bev.models import CenterHeadConfig, Detector
 from bev.models.heads.center.head import CenterHead
-from bev.visualization.colors import DARK, Theme
 from bev.visualization.internals.panels import Scale, bev_panel, draw_panels
-from bev.visualization.internals.run import internals_of
+from bev.visualization.internals.run import Sample
 
 _COLUMNS = 5
 _LEAST = 2.4  # metres, least side of a mark, which leaves the peak within it visible
@@ -51,29 +48,17 @@ def marks(boxes: Boxes3D) -> Boxes3D:
     return replace(boxes, size=boxes.size.clamp(min=_LEAST), velocity=still)
 
 
-def draw_heatmaps(
-    model: Detector,
-    frame: Frame,
-    batch: Batch,
-    *,
-    camera_width: int = 480,
-    theme: Theme = DARK,
-) -> UInt8[np.ndarray, "H W 3"]:
+def draw_heatmaps(sample: Sample) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the heatmap of each class with the ground truth of the class.
-
-    Args:
-        model: detector.
-        frame: frame to draw.
-        batch: batch of this frame alone, without augmentation.
-        camera_width: width of five panels is that of three images of this width, pixels.
-        theme: colours.
 
     Raises:
         ConfigError: if the model has no center head.
     """
-    heatmaps = class_heatmaps(model, internals_of(model, batch).prediction.output.heads)
+    model, frame = sample.model, sample.frame
+    heatmaps = class_heatmaps(model, sample.internals.prediction.output.heads)
     highest = max(float(heatmap.max()) for heatmap in heatmaps.values())
     scale = Scale(0.0, highest, "probability of a box centre")
+    pixels = 3 * sample.camera_width // _COLUMNS
     names, gt_boxes = model.config.label_space.names, frame.boxes[frame.counted(1)]
     panels = []
     for name, heatmap in heatmaps.items():
@@ -81,9 +66,9 @@ def draw_heatmaps(
         title = f"{name.replace('_', ' ')}  ·  {len(own)} annotated, peak {heatmap.max():.2f}"
         panels.append(
             bev_panel(
-                title, scale.colors(heatmap), model.config.grid, 3 * camera_width // _COLUMNS,
-                theme, gt_boxes=marks(own),
+                title, scale.colors(heatmap), model.config.grid, pixels, sample.theme,
+                gt_boxes=marks(own),
             )
         )  # fmt: skip
     rows = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
-    return draw_panels(frame, rows, [scale], title="Heatmaps", theme=theme)
+    return draw_panels(sample, rows, [scale], title="Heatmaps")

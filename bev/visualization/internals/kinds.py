@@ -9,8 +9,9 @@ from bev.visualization.internals.depth import draw_depth, draw_depth_targets
 from bev.visualization.internals.features import draw_features
 from bev.visualization.internals.heatmaps import draw_heatmaps
 from bev.visualization.internals.maps import draw_maps
+from bev.visualization.internals.run import Sample
 
-KINDS: dict[str, Callable[..., np.ndarray]] = {
+KINDS: dict[str, Callable[[Sample], np.ndarray]] = {
     "depth": draw_depth,
     "depth-targets": draw_depth_targets,
     "features": draw_features,

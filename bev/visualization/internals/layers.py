@@ -8,10 +8,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from bev.data.batch import Batch
-from bev.data.frame import Frame
 from bev.errors import ConfigError
 from bev.models import Detector
-from bev.visualization.colors import DARK, Theme
 from bev.visualization.internals.features import component_colors, energy, energy_scale
 from bev.visualization.internals.panels import (
     Panel,
@@ -22,7 +20,7 @@ from bev.visualization.internals.panels import (
     network_image,
     over_image,
 )
-from bev.visualization.internals.run import first_call
+from bev.visualization.internals.run import Sample, first_call
 
 _IMAGE_PARTS = ("backbone", "neck")
 
@@ -48,29 +46,18 @@ def activation(model: Detector, batch: Batch, layer: str) -> Float[Tensor, "K C 
     return value.flatten(0, -4).float() if value.ndim > 3 else value.float()[None]
 
 
-def draw_layer(
-    model: Detector,
-    frame: Frame,
-    batch: Batch,
-    layer: str,
-    *,
-    camera_width: int = 480,
-    theme: Theme = DARK,
-) -> UInt8[np.ndarray, "H W 3"]:
+def draw_layer(sample: Sample, layer: str) -> UInt8[np.ndarray, "H W 3"]:
     """Draw the activations of a layer: energy and first three principal components.
 
     Args:
-        model: detector.
-        frame: frame to draw.
-        batch: batch of this frame alone, without augmentation.
+        sample: detector and sample.
         layer: name of the layer, as in ``model.named_modules()``, such as ``backbone.layer2``.
-        camera_width: width of each image or BEV, pixels.
-        theme: colours.
 
     Raises:
         ConfigError: see :func:`activation`; also if the maps are neither one for each camera nor
             one of the BEV.
     """
+    model, frame, batch = sample.model, sample.frame, sample.batch
     maps = activation(model, batch, layer)
     strength = torch.stack([energy(one) for one in maps])
     scale = energy_scale(strength)
@@ -86,7 +73,7 @@ def draw_layer(
         stride = min(batch.image_size[0] / height, batch.image_size[1] / width)
         panels = []
         for index in range(len(maps)):
-            image = network_image(batch, index, camera_width)
+            image = network_image(batch, index, sample.camera_width)
             parts = [
                 over_image(image, colors, batch.image_size, stride, opacity)
                 for colors, opacity in (
@@ -98,7 +85,7 @@ def draw_layer(
         rows = camera_rows(frame, panels)
         note += "; below, the first three principal components"
     elif len(maps) == 1 and height * columns_of_grid == width * rows_of_grid:
-        grid, pixels = model.config.grid, camera_width
+        grid, pixels, theme = model.config.grid, sample.camera_width, sample.theme
         rows = [
             [
                 bev_panel("energy", scale.colors(strength[0]), grid, pixels, theme),
@@ -113,7 +100,7 @@ def draw_layer(
             f"The output of layer {layer!r} has the shape {tuple(maps.shape)}, neither one map for"
             " each camera nor one of the BEV; choose another one."
         )
-    return draw_panels(frame, rows, [scale], title=title, note=note, theme=theme)
+    return draw_panels(sample, rows, [scale], title=title, note=note)
 
 
 def _module(model: Detector, layer: str) -> nn.Module:

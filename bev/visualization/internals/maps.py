@@ -3,42 +3,25 @@
 import numpy as np
 from jaxtyping import UInt8
 
-from bev.data.batch import Batch
-from bev.data.frame import Frame
 from bev.errors import ConfigError
-from bev.models import Detector
 from bev.visualization.bev_view import BevView, draw_bev
-from bev.visualization.colors import DARK, Theme
 from bev.visualization.internals.panels import Panel, draw_panels, reach_of
-from bev.visualization.internals.run import internals_of
+from bev.visualization.internals.run import Sample
 from bev.visualization.overlays import overlay
 from bev.visualization.segmentation import SegmentationMaps
 
 _COLUMNS = 4
 
 
-def draw_maps(
-    model: Detector,
-    frame: Frame,
-    batch: Batch,
-    *,
-    camera_width: int = 480,
-    theme: Theme = DARK,
-) -> UInt8[np.ndarray, "H W 3"]:
+def draw_maps(sample: Sample) -> UInt8[np.ndarray, "H W 3"]:
     """Draw every layer that the heads predict: predicted cells and the border of ground truth.
-
-    Args:
-        model: detector.
-        frame: frame to draw.
-        batch: batch of this frame alone, without augmentation.
-        camera_width: width of four panels is that of three images of this width, pixels.
-        theme: colours.
 
     Raises:
         ConfigError: if no head of the model predicts maps that can be drawn
             (``bev.visualization.overlays``).
     """
-    results = internals_of(model, batch).prediction.results
+    model, batch = sample.model, sample.batch
+    results = sample.internals.prediction.results
     panels = []
     for name, head in model.config.heads.items():
         maps = overlay(head, results[name], batch, model.config).segmentation
@@ -52,8 +35,8 @@ def draw_maps(
                 None if maps.predicted is None else maps.predicted[number : number + 1],
                 maps.ground_truth[number : number + 1],
             )
-            view = BevView(3 * camera_width // _COLUMNS, reach_of(maps.grid))
-            picture = draw_bev(view, segmentation=[one], theme=theme)
+            view = BevView(3 * sample.camera_width // _COLUMNS, reach_of(maps.grid))
+            picture = draw_bev(view, segmentation=[one], theme=sample.theme)
             panels.append(Panel(f"{layer.replace('_', ' ')}{_overlap(one)}", picture))
     if not panels:
         raise ConfigError(
@@ -62,7 +45,7 @@ def draw_maps(
         )
     rows = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
     note = "filled: predicted; outlined: ground truth"
-    return draw_panels(frame, rows, title="Maps", note=note, theme=theme)
+    return draw_panels(sample, rows, title="Maps", note=note)
 
 
 def _overlap(maps: SegmentationMaps) -> str:

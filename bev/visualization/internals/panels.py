@@ -15,6 +15,7 @@ from bev.geometry import BevGrid, feature_cells
 from bev.visualization.bev_view import BevView, CellColors, draw_bev
 from bev.visualization.canvas import draw_text, text_size
 from bev.visualization.colors import DARK, LIGHT, Theme
+from bev.visualization.internals.run import Sample
 from bev.visualization.layout import camera_places
 
 MARGIN, GAP, HEADER, CAPTION, SCALE = 16, 10, 54, 24, 46
@@ -62,24 +63,23 @@ class Panel:
 
 
 def draw_panels(
-    frame: Frame,
+    sample: Sample,
     rows: Sequence[Sequence[Panel]],
     scales: Sequence[Scale] = (),
     *,
     title: str,
     note: str = "",
-    theme: Theme = DARK,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw rows of panels below a header, and colour scales below them.
 
     Args:
-        frame: frame that is named in the header.
+        sample: sample, whose frame is named in the header.
         rows: panels of each row; those of a column have the same width.
         scales: colour scales.
         title: title of the picture.
         note: note at the right of the header.
-        theme: colours.
     """
+    theme = sample.theme
     widths = [max(panel.image.shape[1] for panel in row) for row in rows]
     heights = [max(panel.image.shape[0] for panel in row) for row in rows]
     across = max(
@@ -90,7 +90,7 @@ def draw_panels(
     height += SCALE if scales else MARGIN - GAP
     sheet = np.empty((height, across + 2 * MARGIN, 3), np.uint8)
     sheet[:] = theme.background
-    draw_title(sheet, frame, title, note, theme)
+    draw_title(sheet, sample.frame, title, note, theme)
     top = HEADER
     for row, tall, width in zip(rows, heights, widths, strict=True):
         for number, panel in enumerate(row):

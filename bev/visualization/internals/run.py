@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from bev.data.batch import Batch
+from bev.data.frame import Frame
 from bev.errors import ConfigError
 from bev.models import Detector
 from bev.models.detector import Prediction
 from bev.models.view.base import BevFeatures, ViewTransform
 from bev.models.view.dual_view import DualViewTransform
 from bev.models.view.lift_splat import LiftSplat
+from bev.visualization.colors import DARK, Theme
 
 
 class Internals(NamedTuple):
@@ -28,6 +32,30 @@ class Internals(NamedTuple):
     prediction: Prediction
     view_inputs: tuple[Any, ...]
     view: BevFeatures
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A detector and one sample whose internals are drawn; the network runs once for all pictures.
+
+    Attributes:
+        model: detector.
+        frame: frame to draw.
+        batch: batch of this frame alone, without augmentation, on the device of the model.
+        camera_width: width of each image, pixels; three images are as wide as a row of maps.
+        theme: colours.
+    """
+
+    model: Detector
+    frame: Frame
+    batch: Batch
+    camera_width: int = 480
+    theme: Theme = DARK
+
+    @cached_property
+    def internals(self) -> Internals:
+        """Intermediate results of the network, see :func:`internals_of`."""
+        return internals_of(self.model, self.batch)
 
 
 def internals_of(model: Detector, batch: Batch) -> Internals:

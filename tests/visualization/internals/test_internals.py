@@ -22,7 +22,7 @@ from bev.visualization.internals.heatmaps import class_heatmaps, marks
 from bev.visualization.internals.kinds import KINDS
 from bev.visualization.internals.layers import activation, draw_layer
 from bev.visualization.internals.panels import Scale, over_image
-from bev.visualization.internals.run import internals_of
+from bev.visualization.internals.run import Sample, internals_of
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -102,7 +102,7 @@ def test_cells_lie_over_their_pixels():
 @pytest.mark.parametrize("name", ["lss_synthetic", "bevdet4d_synthetic", "dual_view_synthetic"])
 def test_the_cameras_contributions_sum_to_the_bev(sample, name):
     model, _, batch = sample(name)
-    parts = camera_contributions(model, batch)
+    parts = camera_contributions(model, internals_of(model, batch))
     assert parts.shape[0] == batch.views.images.shape[1]
     whole = internals_of(model, batch).view.bev[0]
     if name == "dual_view_synthetic":  # the part of the forward projection
@@ -119,15 +119,15 @@ def test_the_cameras_contributions_sum_to_the_bev(sample, name):
 def test_voxel_sampling_has_no_contributions_and_no_depth(sample):
     model, frame, batch = sample("simplebev_synthetic")
     with pytest.raises(ConfigError, match="VoxelSamplingConfig is no sum over cameras"):
-        KINDS["cameras"](model, frame, batch)
+        KINDS["cameras"](Sample(model, frame, batch))
     with pytest.raises(ConfigError, match="VoxelSamplingConfig predicts no depth"):
-        KINDS["depth"](model, frame, batch)
+        KINDS["depth"](Sample(model, frame, batch))
 
 
 def test_depth_targets_need_points(sample):
     model, frame, batch = sample("lss_synthetic")
     with pytest.raises(DataError, match=f"{frame.token} has none"):
-        KINDS["depth-targets"](model, frame, replace(batch, lidar=[torch.zeros(0, 3)]))
+        KINDS["depth-targets"](Sample(model, frame, replace(batch, lidar=[torch.zeros(0, 3)])))
 
 
 def test_marks_of_small_objects_leave_their_peaks_visible():
@@ -169,9 +169,9 @@ def test_names_of_layers_may_leave_parts_out_and_unknown_ones_name_the_nearest(s
         activation(model, batch, "backbone.layer2"), activation(model, batch, full[0])
     )
     with pytest.raises(ConfigError, match=r"no layer 'backbon.layer2'; the nearest are .*layer2"):
-        draw_layer(model, frame, batch, "backbon.layer2")
+        draw_layer(Sample(model, frame, batch), "backbon.layer2")
     with pytest.raises(ConfigError, match="no layer ''"):
-        draw_layer(model, frame, batch, "")
+        draw_layer(Sample(model, frame, batch), "")
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,8 @@ def test_every_picture_is_drawn_in_both_themes(sample, name, kinds):
     for kind in kinds.split():
         pictures = []
         for theme in (DARK, LIGHT):
-            if kind in KINDS:
-                picture = KINDS[kind](model, frame, batch, camera_width=160, theme=theme)
-            else:
-                picture = draw_layer(model, frame, batch, kind, camera_width=160, theme=theme)
+            drawn = Sample(model, frame, batch, 160, theme)
+            picture = KINDS[kind](drawn) if kind in KINDS else draw_layer(drawn, kind)
             assert picture.dtype == np.uint8 and picture.std() > 5
             assert (picture[-1] == theme.background).all()
             pictures.append(picture)
@@ -210,4 +208,4 @@ def test_every_picture_is_drawn_in_both_themes(sample, name, kinds):
 def test_pictures_show_one_sample(sample):
     model, frame, batch = sample("lss_synthetic")
     with pytest.raises(BevError, match="holds 2 samples"):
-        KINDS["features"](model, frame, collate([batch, batch]))
+        KINDS["features"](Sample(model, frame, collate([batch, batch])))
