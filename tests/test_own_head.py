@@ -86,6 +86,7 @@ def test_the_head_trains_and_is_reported(trained):
     assert list((trained / "pictures").glob("*.png"))
 
 
+@pytest.mark.slow
 def test_the_head_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_path):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     own = ["--import", EXAMPLE]

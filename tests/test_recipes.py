@@ -110,6 +110,7 @@ def as_folder(scene: dict, root: Path) -> dict:
     return dict(root=root, train_split="train", val_split="train")
 
 
+@pytest.mark.slow
 @recipes(TRAINED)
 def test_a_shrunken_recipe_learns_one_batch_across_a_resume(path, scene, synthetic_scene, tmp_path):
     config = shrunken(load_file(path))

@@ -5,24 +5,25 @@ add nothing and binds the arguments by name and calls the checker twice; four in
 training have no arrays.
 
 Of each function, the first ``EACH_TEST`` calls in a test are checked: the thousands that follow in
-a training step through the same types and shapes. In the examples of a property test, whose shapes
-differ, every call is checked. Triton's kernels are not wrapped.
+a training step through the same types and shapes. In a property test, whose examples have other
+shapes, every call is checked. Triton's kernels are not wrapped.
 """
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any, ForwardRef, TypeVar, get_args
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
-from hypothesis import currently_in_test_context
 
 EACH_TEST = 4
 
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _counts: dict[Callable, int] = {}
+_limit: float = EACH_TEST
 _jaxtyped = jaxtyping.jaxtyped
 
 
@@ -54,8 +55,10 @@ def _is_kernel(function: Callable) -> bool:
     return any(getattr(kind, "__module__", "").startswith("triton.") for kind in types)
 
 
-def start_test() -> None:
-    """Begin counting anew."""
+def start_test(every_call: bool) -> None:
+    """Begin counting anew; check every call of a property test."""
+    global _limit
+    _limit = math.inf if every_call else EACH_TEST
     _counts.clear()
 
 
@@ -66,8 +69,7 @@ def _counted(function: Callable, check: Callable[[Callable], Callable]) -> Calla
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         count = _counts.get(call, 0)
-        enough = count >= EACH_TEST and not currently_in_test_context()
-        if enough or jaxtyping.config.jaxtyping_disable:
+        if count >= _limit or jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
         _counts[call] = count + 1
         return made()(*args, **kwargs)

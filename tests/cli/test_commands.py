@@ -120,6 +120,7 @@ def test_a_run_is_exported(trained, tmp_path):
     assert "a.safetensors is written" in out and (tmp_path / "a.safetensors").stat().st_size > 1e4
 
 
+@pytest.mark.slow
 def test_resuming_from_the_command_line(trained):
     last = trained / "checkpoints" / "last.ckpt"
     arguments = [ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained), *SMALL]

@@ -77,11 +77,13 @@ def trained(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_a_config_outside_the_repository_builds_on_a_shipped_one(trained):
     text = (trained / "runs" / "mine" / "own" / "config.yaml").read_text()
     assert "type: MyNeckConfig" in text and "optimizer: MyOptimizer(betas=(0.8, 0.99))" in text
 
 
+@pytest.mark.slow
 def test_evaluation_asks_for_the_file_of_the_neck_alone(trained):
     """Another process needs no optimiser for evaluation and does not look it up."""
     best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"

@@ -86,10 +86,11 @@ def whole_split(nuscenes_root):
     return nusc, read_frames(open_index(nuscenes_root, version), "mini_val")
 
 
-def test_round_trip_to_nuscenes_over_the_whole_split(whole_split):
+def test_round_trip_to_nuscenes_over_every_third_sample(whole_split):
     nusc, frames = whole_split
+    frames = frames[::3]
     gt_boxes = load_gt_of_sample_tokens(nusc, [f.token for f in frames], DetectionBox)
-    assert sum(len(frame.boxes) for frame in frames) > 4000
+    assert sum(len(frame.boxes) for frame in frames) > 1200
     for frame in frames:
         rows = to_nuscenes(frame.boxes, frame.global_from_ego)
         for row, box in zip(rows, gt_boxes[frame.token], strict=True):

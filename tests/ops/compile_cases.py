@@ -50,6 +50,7 @@ def test_opcheck(device, dtype):
 
 
 @on_every_device
+@pytest.mark.slow
 def test_opcheck_of_the_plan(device):
     axes = [*GRID.x, *GRID.y, *GRID.z]
     torch.library.opcheck(torch.ops.bev.voxel_plan.default, (case(device=device)[0], axes))
@@ -117,12 +118,9 @@ def test_autocast_leaves_the_sums_in_float32(dtype, device):
         assert torch.equal(ours, exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "depth_net",
-    [
-        ConvDepthNetConfig(),
-        pytest.param(CameraAwareDepthNetConfig(8, blocks=1, aspp=False), marks=pytest.mark.slow),
-    ],
+    "depth_net", [ConvDepthNetConfig(), CameraAwareDepthNetConfig(8, blocks=1, aspp=False)]
 )
 def test_the_view_transform_compiles_without_graph_breaks(depth_net):
     config = LiftSplatConfig(

@@ -55,6 +55,7 @@ def test_pooling_on_the_gpu_uses_the_kernels(dtype):
         assert cuda.triton_kernels(context, [context]) is not None
 
 
+@pytest.mark.slow
 def test_compiled_kernels_do_not_spill_registers():
     results = json.loads(run([HERE / "triton_resources.py"], TRITON_INTERPRET="0"))
     assert len(results) == 2 * 4 * 2 * 2

@@ -131,13 +131,13 @@ def test_medians_are_taken_over_alternating_calls():
             ["head"],
             marks=pytest.mark.slow,
         ),
+        ("lss_seg_synthetic", ["frustum", "plan", "pooling"], ["segmentation"]),
         pytest.param(
-            "lss_seg_synthetic",
+            "multitask_synthetic",
             ["frustum", "plan", "pooling"],
-            ["segmentation"],
+            ["head", "segmentation"],
             marks=pytest.mark.slow,
-        ),  # fmt: skip
-        ("multitask_synthetic", ["frustum", "plan", "pooling"], ["head", "segmentation"]),
+        ),
     ],
 )
 def test_the_parts_of_a_step_are_measured(name, parts, heads):

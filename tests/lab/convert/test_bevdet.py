@@ -14,7 +14,11 @@ from bev.models import Features
 from bev.models.heads.center.decode import decode
 from bev.models.heads.center.targets import REGRESSION
 
-FAMILIES = ("bevdet-first", "bevdet-dev2.0", "bevdet-dev2.1")
+FAMILIES = (
+    "bevdet-first",
+    pytest.param("bevdet-dev2.0", marks=pytest.mark.slow),
+    "bevdet-dev2.1",
+)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

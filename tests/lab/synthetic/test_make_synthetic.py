@@ -1,8 +1,10 @@
 """The command line of the synthetic world."""
 
+import pytest
 from commands import call, run
 
 
+@pytest.mark.slow
 def test_makes_a_world_and_prints_statistics(tmp_path):
     root = tmp_path / "world"
     wanted = ("--scenes", "1", "--frames", "2", "--workers", "1", "--stats")

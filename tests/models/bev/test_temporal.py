@@ -132,6 +132,7 @@ def test_the_number_of_adjacent_frames_must_match(batch, two_times):
         TemporalConfig(num_adjacent=-1)
 
 
+@pytest.mark.slow
 def test_training_and_flip_tta_take_several_adjacent_frames(batch, two_times):
     config = replace(two_times, temporal=TemporalConfig(num_adjacent=2, blocks=1), flip_tta=True)
     both = [views_of(batch, driven(2.0)), views_of(batch, driven(4.0), seconds=-1.0)]

@@ -34,7 +34,7 @@ FAMILIES = {
     "Swin": "swin_tiny_patch4_window7_224",
 }
 # The families of which the fast tests take a step: other paddings, dimensions, or features.
-DISTINCT = {"ResNet", "Inception-v3", "EfficientNet-lite", "Swin"}
+DISTINCT = {"ResNet", "EfficientNet-lite", "Swin"}
 each_family = pytest.mark.parametrize(
     "name",
     [
@@ -75,10 +75,12 @@ def test_a_family_trains_a_step_through_the_neck(name):
     assert any(not torch.equal(p, b) for p, b in zip(parameters, before, strict=True))
 
 
-def test_the_families_that_do_not_pad_have_fewer_cells():
-    for name in PADLESS:
-        with torch.device("meta"):
-            assert random(name).build().feature_sizes((256, 704)) == [(14, 42), (6, 20)]
+@pytest.mark.parametrize(
+    "name", [PADLESS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in PADLESS[1:])]
+)
+def test_the_families_that_do_not_pad_have_fewer_cells(name):
+    with torch.device("meta"):
+        assert random(name).build().feature_sizes((256, 704)) == [(14, 42), (6, 20)]
 
 
 class Averaging(nn.Module):
@@ -123,7 +125,8 @@ def center_of_gravity(name, stride, size, row, column):
         # two such steps, then pools of 2x2
         pytest.param("densenet121", 8, -1.5, marks=pytest.mark.slow),
         pytest.param("vgg11", 16, 0.0, marks=pytest.mark.slow),  # pools of 2x2 alone
-        ("inception_v3", 8, -2.5),  # no padding; the remainder is on the right
+        # no padding; the remainder is on the right
+        pytest.param("inception_v3", 8, -2.5, marks=pytest.mark.slow),
     ],
 )
 def test_receptive_fields_of_cells_match_the_arithmetic(name, stride, drift):

@@ -214,6 +214,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(one_camera, watched, whol
     assert same(weights(folder), final)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whole, killed):
     """It is written during validation, after the epoch's last batch and before the epoch's end."""
     expected, _, final = whole
