@@ -1,9 +1,10 @@
-"""Build of an index in a separate process: ``python -m bev.data.nuscenes.index_build JOB``.
+"""Build of an index; in a separate process: ``python -m bev.data.nuscenes.index_build JOB``.
 
-Temporary data (the text of a table, sorted arrays) need several times the memory of the index, and
-the end of the process releases all of it. The process imports neither torch nor the devkit and thus
-starts in a fraction of a second. Two tables are joined by sorting the tokens of one and a binary
-search for those of the other. A dangling reference is an error if the devkit would fail on it too.
+Small tables are read in the process that opens the data. Large ones need several times the memory
+of the index for temporary data (the text of a table, sorted arrays), and the end of a separate
+process releases all of it. It imports neither torch nor the devkit and thus starts in a fraction of
+a second. Two tables are joined by sorting the tokens of one and a binary search for those of the
+other. A dangling reference is an error if the devkit would fail on it too.
 """
 
 import gc

@@ -31,7 +31,8 @@ import bev
 from bev.cores import usable_cores
 from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.nuscenes.index import Index
-from bev.data.nuscenes.tables import TABLES, absent, content_hash, table_file
+from bev.data.nuscenes.index_build import build
+from bev.data.nuscenes.tables import TABLES, absent, content_hash, table_file, table_size
 from bev.errors import DataError, shown
 from bev.files import PARTIAL, open_plain, replacing
 from bev.paths import inside
@@ -39,6 +40,7 @@ from bev.plain_json import load_json
 
 FORMAT = 5  # increment with every change of the columns' content
 BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # followed by the job
+SMALL = 4 << 20  # bytes of tables up to which a build takes less time than a process to start
 _LONGEST_RECORD = 1 << 16  # bytes
 _KEY = re.compile("[0-9a-f]{32}")  # name of an index
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
@@ -175,6 +177,10 @@ def _build(places: list[Path], folder: Path) -> Path:
 
 
 def _run(folder: Path, out: Path, hashes: dict[str, str]) -> None:
+    """Write the columns of the index to ``out``, for large tables in a separate process."""
+    if sum(table_size(folder, table) for table in TABLES) <= SMALL:
+        build(folder, out, hashes, cores=1)
+        return
     path = filter(None, [str(Path(bev.__file__).parents[1]), os.environ.get("PYTHONPATH")])
     done = subprocess.run(
         [*BUILD, json.dumps([str(folder), str(out), hashes, usable_cores()])],

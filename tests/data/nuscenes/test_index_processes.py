@@ -76,11 +76,20 @@ def test_without_locks_the_first_finished_index_is_used(root, monkeypatch):
 def test_a_killed_builder_is_an_error_and_leaves_nothing(root, monkeypatch):
     killed_build = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
     with monkeypatch.context() as patch:
+        patch.setattr(index_cache, "SMALL", 0)
         patch.setattr(index_cache, "BUILD", killed_build)
         with pytest.raises(DataError, match=r"failed \(exit status -9"):
             open_index(root, VERSION)
     assert names(root / ".index") == ["lock"]
     assert len(open_index(root, VERSION).sample.token) == 12
+
+
+def test_a_separate_process_builds_the_same_index(root, monkeypatch):
+    here = content(open_index(root, VERSION))
+    shutil.rmtree(root / ".index")
+    monkeypatch.setattr(index_cache, "SMALL", 0)
+    monkeypatch.setattr(index_cache, "build", None)  # this process builds none
+    assert content(open_index(root, VERSION)) == here
 
 
 @pytest.mark.slow
