@@ -33,14 +33,22 @@ class Parsed(Exception):
     """Raised once a command's arguments have been parsed."""
 
 
+@pytest.fixture(scope="module")
+def saved_config(tmp_path_factory) -> Path:
+    """The config file of a run."""
+    path = tmp_path_factory.mktemp("saved") / "config.yaml"
+    save_config(load_file(ROOT / "configs" / "lss_r50.py"), path)
+    return path
+
+
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
+def checkout(saved_config, tmp_path, monkeypatch):
     """A folder with the paths on the pages that parsing opens."""
     for name in ("tools", "configs", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     run = tmp_path / "runs" / "lss_r50" / "first"
     run.mkdir(parents=True)
-    save_config(load_file(ROOT / "configs" / "lss_r50.py"), run / "config.yaml")
+    shutil.copy(saved_config, run)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
