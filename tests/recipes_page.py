@@ -32,6 +32,7 @@ ALONE = (
     "data.cameras", "data.missing_cameras", "data.adjacent.step", "data.adjacent.unit",
     "data.adjacent.playback", "data.image_augmentation.stretch", "data.image_augmentation.horizon",
     "data.image_augmentation.photometric", "data.image_augmentation.grid_mask.*",
+    "data.image_augmentation.corruption.*",
     "data.polygons.*", "data.min_points", "data.image_cache", "data.workers",
     "train.init.*", "train.tensorboard.*", "train.max_minutes",
     "train.compile", "train.strategy", "train.threads", "train.validate_every",

@@ -18,6 +18,7 @@ from torch import Tensor
 from bev.bounds import Ascending, Bound, Degrees, NonNegative, Positive, check_bounds
 from bev.calls import Call, flag
 from bev.data.frame import CameraFrame
+from bev.data.images.corruptions.augmentation import CorruptionAugmentation
 from bev.data.images.crop import HORIZON, horizon_row, window_row
 from bev.data.images.grid_mask import GridMask
 from bev.geometry import bev_transform, image_affine
@@ -64,6 +65,7 @@ class ImageAugmentation:
             ``functools.partial`` of one, e.g. ``partial(v2.ColorJitter, 0.2, 0.2)``; see
             ``bev.data.images.photometric``. ``v2.Identity`` is off.
         grid_mask: settings of GridMask.
+        corruption: random corruption of whole images, before they are cropped.
     """
 
     scale: Annotated[tuple[ScaleOffset, ScaleOffset], RANGE] = (-0.06, 0.11)
@@ -76,6 +78,7 @@ class ImageAugmentation:
     rotation: Degrees = 5.4
     photometric: Photometric = TransformCall("torchvision.transforms.v2.Identity")
     grid_mask: GridMask = GridMask()
+    corruption: CorruptionAugmentation = CorruptionAugmentation()
 
     def __post_init__(self) -> None:
         call = TransformCall.of(self.photometric, "image_augmentation.photometric")

@@ -7,6 +7,7 @@ between workers, epochs and visits.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from bev.data.source import Frames
 from bev.errors import ConfigError, DataError
 from bev.geometry import Cameras, Polygons, stack_lenses
 
+if TYPE_CHECKING:
+    from bev.data.images.corruptions.corruption import Corruption
+
 
 class KeyFrames(Dataset):
     """Dataset of key frames; every item is a :class:`Batch` of one sample, to be collated.
@@ -38,6 +42,7 @@ class KeyFrames(Dataset):
         config: data settings.
         training: augment, drop cameras, and omit ground truth without lidar and radar points.
         seed: seed of the augmentation.
+        corruption: corruption of all images, to measure robustness.
 
     Raises:
         ConfigError: if the photometric transform cannot augment images, or if other playback rates
@@ -48,9 +53,15 @@ class KeyFrames(Dataset):
     """
 
     def __init__(
-        self, frames: Sequence[Frame], config: DataConfig, training: bool, seed: int = 0
+        self,
+        frames: Sequence[Frame],
+        config: DataConfig,
+        training: bool,
+        seed: int = 0,
+        corruption: "Corruption | None" = None,
     ) -> None:
         self.frames, self.config, self.training, self.seed = frames, config, training, seed
+        self.corruption = corruption
         self.cameras = config.camera_names
         self.image_augmentation = config.image_augmentation
         if not training:
@@ -169,12 +180,14 @@ class KeyFrames(Dataset):
     ) -> Views:
         """Images and calibrations of one time, each augmented by the matrix of its camera."""
         size, affine = self.config.image_size, [matrices[camera.name] for camera in cameras]
-        pairs = zip(cameras, affine, strict=True)
-        images = torch.stack(
-            [load_image(camera, matrix, size, self.decoded) for camera, matrix in pairs]
-        )
         # One seed per camera: same colours and mask at all times, whatever other cameras exist.
         seeds = [colour_seed + self.cameras.index(camera.name) for camera in cameras]
+        images = torch.stack(
+            [
+                load_image(camera, matrix, size, self._decode(camera.name, seed))
+                for camera, matrix, seed in zip(cameras, affine, seeds, strict=True)
+            ]
+        )
         images = change_colours(images, self.image_augmentation.transform, seeds)
         images = hide_squares(images, self.image_augmentation.grid_mask, seeds)
         calibrations = Cameras(
@@ -184,6 +197,13 @@ class KeyFrames(Dataset):
             lens=stack_lenses([c.lens for c in cameras]),
         )
         return Views(images.unsqueeze(0), calibrations.to(torch.float32)[None], [name])
+
+    def _decode(self, camera: str, seed: int) -> Decode | None:
+        """Function that decodes the images of a camera, and corrupts them."""
+        corruption = self.corruption or self.image_augmentation.corruption.drawn(seed)
+        if corruption is None:
+            return self.decoded
+        return corruption.decoder(camera, self.cameras, self.config.root, self.decoded)
 
 
 def drop_cameras(frame: Frame, keep: int, rng: np.random.Generator) -> Frame:

@@ -1,0 +1,1 @@
+"""Robustness of a trained model: corrupted images, lost cameras, wrong calibrations."""
