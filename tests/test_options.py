@@ -12,7 +12,7 @@ from structure import modules
 
 from bev.config import Experiment
 from bev.errors import ConfigError
-from bev.evaluation.robustness import Perturbation
+from bev.evaluation.robustness.perturbation import Perturbation
 
 FILES = {name: path for name, path in modules().items() if name.startswith("bev.cli.")}
 

@@ -35,12 +35,24 @@ class EvaluatedSplit:
         name: name of the split.
         folder: folder to which result files are written.
         within: maximum distance from the ego vehicle, metres; boxes farther away do not count.
+        every: distance between the samples that are evaluated; 1 for all of them.
     """
 
     source: FrameSource
     name: str
     folder: Path
     within: float = math.inf
+    every: int = 1
+
+    def frames(self) -> Frames:
+        """Key frames that are evaluated."""
+        frames = self.source.frames(self.name)
+        return frames if self.every == 1 else frames[:: self.every]
+
+    @property
+    def samples(self) -> str | Sequence[str]:
+        """Name of the split, or the tokens of the samples if not all of them are evaluated."""
+        return self.name if self.every == 1 else self.frames().tokens
 
 
 class Resampled(NamedTuple):

@@ -106,13 +106,13 @@ class BoxScorer:
         """Load the boxes of the evaluation in a split's folder, for its breakdown."""
         predicted = read_boxes(split.folder / RESULTS, self.labels)
         counted = counted_columns(predicted, self._gt_boxes(split), self.labels, split.within)
-        frames = split.source.frames(split.name)
+        frames = split.frames()
         scenes = dict(zip(frames.tokens, frames.scenes, strict=True))
         matches = match_columns(*counted, self.labels)
         return MatchedBoxes(matches, *counted, tuple(scenes[token] for token in matches.tokens))
 
     def _gt_boxes(self, split: EvaluatedSplit) -> dict[str, Boxes3D]:
-        frames = split.source.frames(split.name)
+        frames = split.frames()
         self.check(frames, split.name)
         return {frame.token: frame.boxes[frame.counted(_MIN_POINTS)] for frame in frames}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # both import torch
     from bev.data.settings import DataConfig
-    from bev.evaluation.robustness import Perturbation
+    from bev.evaluation.robustness.perturbation import Perturbation
 
 
 def circumstances(
@@ -24,6 +24,7 @@ def circumstances(
     flip_tta: bool,
     blank: bool,
     within: float,
+    every: int = 1,
 ) -> dict[str, str]:
     """Return one sentence for each difference from the standard evaluation, by a short name.
 
@@ -38,8 +39,11 @@ def circumstances(
         flip_tta: whether flip test-time augmentation is on.
         blank: whether images are replaced by uniform grey.
         within: maximum distance of boxes, see :func:`range_limit`.
+        every: distance between the samples that are evaluated; 1 for all of them.
     """
     notices = range_limit(within)
+    if every > 1:
+        notices[f"every {every}"] = f"One of every {every} samples was evaluated."
     if flip_tta:
         notices["flip_tta"] = (
             "Detections were averaged over the scene and its mirror image (flip TTA)."

@@ -107,7 +107,7 @@ class SegmentationSums(SampleSums):
             NoGroundTruthError: if layers of boxes are evaluated and the split has no annotations.
         """
         if self._layers_of_boxes():
-            self.check(split.source.frames(split.name), split.name)
+            self.check(split.frames(), split.name)
         return super().compute(split)
 
     def check(self, frames: Frames, split: str) -> None:

@@ -9,7 +9,7 @@ from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError
 from bev.evaluation.circumstances import circumstances, folder_name
-from bev.evaluation.robustness import Perturbation
+from bev.evaluation.robustness.perturbation import Perturbation
 
 POLYGONS = PolygonConfig(("vehicle", "drivable_area"))
 TRAINED = DataConfig(
@@ -19,9 +19,11 @@ CHECKPOINT = Path("run/checkpoints/best.ckpt")
 DEFAULT, UNPERTURBED = DataChoice(), Perturbation()
 
 
-def found(choice=DEFAULT, rig=UNPERTURBED, flip_tta=False, blank=False, within=math.inf):
-    data = choice.apply(TRAINED)
-    return circumstances(TRAINED, data, rig, flip_tta=flip_tta, blank=blank, within=within)
+def found(choice=DEFAULT, rig=UNPERTURBED, flip_tta=False, blank=False, within=math.inf, every=1):
+    return circumstances(
+        TRAINED, choice.apply(TRAINED), rig, flip_tta=flip_tta, blank=blank, within=within,
+        every=every,
+    )  # fmt: skip
 
 
 def name(*args, **kwargs) -> str:
@@ -46,6 +48,8 @@ CHOICES = {
     "without": dict(rig=Perturbation(without=("CAM_FRONT",))),
     "noise": dict(rig=Perturbation(extrinsic_noise=(1.0, 0.1))),
     "flip_tta": dict(flip_tta=True),
+    "corruption": dict(rig=Perturbation(corruption="Fog", severity=2)),
+    "every": dict(every=5),
     "blank": dict(blank=True),
     "within": dict(within=35.0),
     "two of them": dict(choice=DataChoice(cameras=("CAM_FRONT",)), blank=True),
@@ -66,6 +70,7 @@ def test_each_choice_has_its_own_folder():
         ("data.layers", "mini_val_best_layers_vehicle", "Layers measured: vehicle."),
         ("data.root", "mini_val_best_in_nuscenes-", "read from a/nuscenes."),
         ("noise", "mini_val_best_noise_1_deg_0.1_m_seed_0", "noise 1 deg 0.1 m seed 0."),
+        ("every", "mini_val_best_every_5", "One of every 5 samples"),
         ("within", "mini_val_best_within_35_m", "farther away than 35 m did not count."),
         ("two of them", "mini_val_best_blank_with_CAM_FRONT", "replaced by uniform grey."),
     ],

@@ -24,7 +24,7 @@ from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.evaluation import evaluators
 from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes
 from bev.evaluation.predict import predict
-from bev.evaluation.robustness import Perturbation
+from bev.evaluation.robustness.perturbation import Perturbation
 from bev.evaluation.table import Result
 from bev.inference.prepare import prepare_for_inference
 from bev.machine import default_device
@@ -57,7 +57,9 @@ class Command:
             computed from detected positions of an object that many key frames apart, see
             ``bev.lab.analysis.displacement``.
         pictures: number of best and of worst samples with pictures on the report page; 0 for none.
-        rig: perturbation of the rig (missing cameras, wrong calibrations), to measure robustness.
+        every: evaluate one of every so many samples of the split.
+        rig: perturbation of the rig (missing cameras, wrong calibrations, late or corrupted
+            images), to measure robustness; `bevlab robustness` measures all of them.
         data: location of the data, if other than in the config.
     """
 
@@ -70,6 +72,7 @@ class Command:
     within: Range = math.inf
     displacement: tuple[Count, ...] = ()
     pictures: Natural = 24
+    every: Count = 1
     rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
     data: DataChoice = field(default_factory=DataChoice)
 
@@ -96,15 +99,22 @@ def evaluate(command: Command) -> Result:
     check_flip_tta(data.reference, {"--flip-tta": model.config.flip_tta})
     split = command.split or data.splits[1]
     notices = circumstances(
-        config.data, data, rig, flip_tta=command.flip_tta, blank=command.blank, within=within
+        config.data,
+        data,
+        rig,
+        flip_tta=command.flip_tta,
+        blank=command.blank,
+        within=within,
+        every=command.every,
     )
     folder = command.out or home_of(source) / "evaluation" / folder_name(split, source, notices)
     device = default_device()
     opened = data.source.open(rig.rigged(data))
-    ground_truth = opened.frames(split)
-    frames = rig.miscalibrated(ground_truth)
+    place = EvaluatedSplit(opened, split, folder, within, command.every)
+    ground_truth = place.frames()
+    frames = rig.perturbed(ground_truth, data, split)
     print_warnings(crop_warnings(frames, data))
-    loader = make_loader(KeyFrames(frames, data, training=False))
+    loader = make_loader(KeyFrames(frames, data, training=False, corruption=rig.image_corruption))
     evaluated = evaluators(config.model, data)
     boxes = any(one.of_boxes for one in evaluated.values())
     if (math.isfinite(within) or command.displacement) and not boxes:
@@ -119,7 +129,6 @@ def evaluate(command: Command) -> Result:
     with ending_workers():
         prepare_for_inference(model, heads=evaluated)
         evaluation = predict(model.to(device), loader, device, command.blank)
-    place = EvaluatedSplit(opened, split, folder, within)
     fault = None
     try:
         result = evaluation.compute(place)
@@ -128,7 +137,7 @@ def evaluate(command: Command) -> Result:
     scored = any(one.of_boxes and n in result.heads for n, one in evaluation.evaluators.items())
     if command.displacement and scored and isinstance(place.source, NuScenes):
         index = place.source.index
-        counted = counted_boxes(folder / SUBMISSION, index, split, within)
+        counted = counted_boxes(folder / SUBMISSION, index, place.samples, within)
         result = with_displacement(result, counted, index, command.displacement)
     page = begin(folder, source, split, notices, result)
     shown = place

@@ -48,19 +48,19 @@ class OfficialScorer(BoxScorer):
 
     def compute(self, records: Mapping[str, list[dict]], split: EvaluatedSplit) -> Scores:
         path, index = split.folder / SUBMISSION, _index(split)
-        return evaluate_submission(path, index, split.name, split.folder, split.within).scores()
+        return evaluate_submission(path, index, split.samples, split.folder, split.within).scores()
 
     def read(self, folder: Path) -> Scores:
         return read_metrics(folder).scores() if (folder / SUMMARY).is_file() else Scores()
 
     def resampled(self, split: EvaluatedSplit) -> Resampled:
         path = split.folder / SUBMISSION
-        matches = match(counted_boxes(path, _index(split), split.name, split.within))
+        matches = match(counted_boxes(path, _index(split), split.samples, split.within))
         return Resampled(matches.tokens, matches.names, matches.scores)
 
     def matched(self, split: EvaluatedSplit) -> MatchedBoxes:
         path, index = split.folder / SUBMISSION, _index(split)
-        return matched_boxes(counted_boxes(path, index, split.name, split.within), index)
+        return matched_boxes(counted_boxes(path, index, split.samples, split.within), index)
 
 
 def _index(split: EvaluatedSplit) -> Index:

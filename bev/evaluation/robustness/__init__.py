@@ -1,0 +1,1 @@
+"""Perturbations at test time, to measure the robustness of a model."""
