@@ -33,12 +33,14 @@ WORDS = {
 SMALLER = {
     "train.py": ("--train.max-steps", "2", "--train.epochs", "1", "--train.pictures", "0"),
     "reproduce.py": ("--train.max-steps", "1", "--train.epochs", "1", "--train.pictures", "0"),
+    "robustness.py": ("--minutes", "0.5"),
     "ablate.py": ("--train.max-steps", "1", "--train.epochs", "1", "--replicates", "20"),
     "make_synthetic.py": ("--scenes", "1", "--val-scenes", "1", "--frames", "2", "--workers", "1"),
 }
 FEW = {  # benchmarks without a time limit
     "data-index": ("--scenes", "2", "--frames", "3"),
     "pictures": ("--rounds", "1"),
+    "corruptions": ("--rounds", "1"),
 }
 # Commands that need missing files or machines, and the tests that cover them.
 ELSEWHERE = {

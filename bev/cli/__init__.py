@@ -19,6 +19,7 @@ COMMANDS = {
     "detect": "detect boxes in images of your own, by a calibration file",
     "evaluate": "compute metrics of a checkpoint or a nuScenes results file",
     "report": "lay runs or evaluations side by side on one page",
+    "robustness": "measure corrupted images, lost cameras, wrong calibrations",
     "visualize": "draw samples: predictions, ground truth, calibration",
     "check-data": "list all damage of a data set",
     "rig": "check the calibration of cameras of one's own, convert it from and to nuScenes",

@@ -335,6 +335,7 @@ def command_lines(folder: Path) -> Target:
         ["benchmark", "data", "lss_r50", *data, "--workers", "0", "2", "--out", "a"],
         ["benchmark", "scoring", "--samples", "3", "--boxes", "2", "--rounds", "1"],
         ["evaluate", "nusc.json", *data, "--split", "mine_val", "--within", "30"],
+        ["robustness", "last.ckpt", *data, "--every", "2", "--groups", "late", "--minutes", "1"],
         ["check-data", str(root), "--version", VERSION, "--most", "3"],
         ["visualize", "lss_r50_mini", *data, "--split", "mine_val", "--samples", "1", "--out", "a"],
         ["visualize", "nusc.json", "nusc.json", *data, "--split", "mine_val", "--score", "0.2"],

@@ -7,6 +7,7 @@ bevlab benchmark data lss_r50     # samples per second, against the published st
 bevlab benchmark backbones        # one model of each backbone family
 bevlab benchmark tensorboard      # its share of a training step
 bevlab benchmark data-index       # opening trainval, against the devkit
+bevlab benchmark corruptions      # corrupting an image, against imagecorruptions
 bevlab benchmark pictures         # time of a mosaic on one core
 bevlab benchmark scoring          # scoring a results file, against the devkit
 bevlab benchmark report           # time and size of the report of as many samples as val has

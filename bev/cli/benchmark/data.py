@@ -125,6 +125,21 @@ class Report:
     pictures: Natural = 24
 
 
+@dataclass(frozen=True)
+class Corruptions:
+    """Measure the time of RoboBEV's corruptions of an image, against imagecorruptions; one thread.
+
+    Attributes:
+        image: image file; omit it for made detail of 1600x900, the size of nuScenes' images.
+        out: folder of corruptions.csv.
+        rounds: measurements of each; the table shows medians.
+    """
+
+    image: Path | None = None
+    out: Path = Path("benchmark")
+    rounds: Count = 5
+
+
 def _data(command: Data) -> None:
     from bev.lab.benchmark import data
 
@@ -157,6 +172,13 @@ def _pictures(command: Pictures) -> None:
     print(f"\n{command.out / 'pictures.csv'} is written")
 
 
+def _corruptions(command: Corruptions) -> None:
+    from bev.lab.robustness import speed
+
+    print(speed.table(speed.run(command.out, command.image, command.rounds)))
+    print(f"\n{command.out / 'corruptions.csv'} is written")
+
+
 def _report(command: Report) -> None:
     from bev.lab.benchmark.scoring import report
 
@@ -178,6 +200,7 @@ KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "data": (Data, _data),
     "data-index": (DataIndex, _data_index),
     "scoring": (Scoring, _scoring),
+    "corruptions": (Corruptions, _corruptions),
     "pictures": (Pictures, _pictures),
     "report": (Report, _report),
 }

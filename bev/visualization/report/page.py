@@ -37,6 +37,7 @@ _CODE = (
     "bev.js",
     "samples.js",
     "comparison.js",
+    "robustness.js",
     "page.js",
 )
 

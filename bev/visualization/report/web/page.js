@@ -41,6 +41,7 @@ function build() {
   const late = make("div", { id: "late" });
   if (summary.pictures_first) sections.append(late);
   if (summary.comparison) buildComparison(summary.comparison);
+  else if (summary.robustness) buildRobustness(summary.robustness);
   else buildEvaluation();
   if (!summary.pictures_first) sections.append(late);
   if (summary.config || summary.provenance.length) {
