@@ -52,6 +52,7 @@ def main(arguments: list[str], prog: str) -> None:
     command = parse(Command, arguments, prog)
 
     from bev.evaluation.evaluation import evaluators
+    from bev.inference.prepare import prepare_for_inference
     from bev.lab.robustness.conditions import conditions
     from bev.lab.robustness.report import write_report
     from bev.lab.robustness.suite import Suite, identity
@@ -63,12 +64,14 @@ def main(arguments: list[str], prog: str) -> None:
     data = command.data.apply(config.data)
     split, every = command.split or data.splits[1], command.every
     frames = data.source.open(data).frames(split)[::every]
-    for one in evaluators(config.model, data).values():
+    scored = evaluators(config.model, data)
+    for one in scored.values():
         one.check(frames, split)
     place = split if every == 1 else f"{split}_every_{every}"
     folder = command.out or home_of(command.source) / "robustness" / place
     suite = Suite(folder, identity(model, data, split, every, command.seed, frames))
     suite.begin()
+    prepare_for_inference(model, heads=scored)
     planned = conditions(command.groups, data.camera_names, command.seed)
     outcomes = {}
     for number, condition in enumerate(planned, 1):
