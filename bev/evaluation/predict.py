@@ -10,6 +10,7 @@ from tqdm import tqdm
 from bev.data.batch import Batch, Views
 from bev.data.dataset import KeyFrames
 from bev.evaluation.evaluation import Evaluation
+from bev.machine import rank
 from bev.models import Detector, FeatureCache
 
 
@@ -35,7 +36,7 @@ def predict(
     keep = num_adjacent and data.missing_cameras == "error"
     cache = FeatureCache((loader.batch_size or 1) + 8 * num_adjacent) if keep else None
     evaluation = Evaluation(model.config, data)
-    for batch in tqdm(loader, desc="predict", unit="batch"):
+    for batch in tqdm(loader, desc="predict", unit="batch", disable=rank() > 0):
         batch = batch.to(device)
         if blank:
             batch = blanked(batch)

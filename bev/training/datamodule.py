@@ -16,6 +16,7 @@ from bev.data.epoch import EpochPlan, EpochSampler
 from bev.data.settings import DataConfig
 from bev.data.source import FrameSource
 from bev.errors import CheckpointError
+from bev.evaluation.shards import shard
 from bev.training.metrics import ValidationFrames, collate_valid
 from bev.training.workers import PREFETCH, shared_collate, start_worker, worker_count
 
@@ -66,7 +67,8 @@ class KeyFrameData(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         trainer, frames = self.trainer, self.frames["val"]
-        sampler = range(trainer.global_rank, len(frames), trainer.world_size)
+        size = self.config.batch_size
+        sampler = shard(len(frames), size, trainer.global_rank, trainer.world_size)
         data = ValidationFrames(frames, self.config, training=False)
         return make_loader(data, sampler, trainer.num_devices)
 

@@ -13,7 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bev.data.batch import Batch
 from bev.errors import BevError, TrainingError
+from bev.machine import default_device
 from bev.models.detector import Detector, Prediction
+from bev.training.distributed.synchronized import synchronize
 from bev.training.limits import total_steps
 from bev.training.optimization.optimizer import build_optimizer, unscales
 from bev.training.optimization.schedule import build_schedule
@@ -65,6 +67,8 @@ class TrainingModule(LightningModule):
     def __init__(self, model: Detector, config: TrainConfig, batch_size: int) -> None:
         super().__init__()
         self.model, self.config, self.batch_size = model, config, batch_size
+        if config.sync_batch_norm:
+            synchronize(self.model, default_device().type)
         if config.compile:
             compile_parts(self.model)
         self.stages = Stages(self.model, config.stages)
@@ -116,9 +120,11 @@ class TrainingModule(LightningModule):
                 " samples, or start a new run from earlier weights (--train.init.weights) with a"
                 " lower --train.lr."
             )
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
-        for name, value in terms.items():
-            self.log(f"train/{name}", value.detach(), prog_bar=True, batch_size=len(batch))
+        # Means over the processes, which are the losses of the joined batch.
+        means = torch.stack([loss, *terms.values()]).detach()
+        means = self.trainer.strategy.reduce(means, reduce_op="mean")
+        for name, value in zip(["loss", *terms], means, strict=True):
+            self.log(f"train/{name}", value, prog_bar=True, batch_size=len(batch))
         return loss
 
     def validation_step(  # type: ignore[override]  # Lightning passes any output to callbacks

@@ -21,9 +21,9 @@ from bev.training.checkpoint.loading import check_resumable
 from bev.training.checkpoint.saving import SavedConfig
 from bev.training.data_checks import check_run_data, print_data
 from bev.training.datamodule import KeyFrameData
+from bev.training.distributed.launch import machines
 from bev.training.folder import claimed_folder, keep_records, put_back
 from bev.training.initialization import starting_model, write_account
-from bev.training.launch import machines
 from bev.training.metrics import ValidationMetrics
 from bev.training.module import TrainingModule
 from bev.training.record import RunRecord, count_flops

@@ -149,6 +149,8 @@ class TrainConfig:
         precision: "auto" is bf16 on GPUs and CPUs that compute in it (CPUs with AMX), otherwise 32.
         devices: processes on this machine; 0 for all GPUs, or 1 process without GPUs.
         strategy: strategy of Lightning; "auto" is DDP for several devices.
+        sync_batch_norm: compute the statistics of batch norms over the samples of all processes, so
+            that n processes train like one with n times the batch; off, over those of each process.
         threads: CPU threads per process; 0 for cores / devices.
         validate_every: epochs between evaluations of the validation split; 0 for only at the end.
         save_minutes: minimum time between two writes of ``last.ckpt``, minutes; 0 writes after
@@ -181,6 +183,7 @@ class TrainConfig:
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     devices: Natural = 0
     strategy: str = "auto"
+    sync_batch_norm: bool = False
     threads: Natural = 0
     validate_every: Natural = 1
     save_minutes: Minutes = 5.0

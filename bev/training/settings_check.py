@@ -13,11 +13,9 @@ from bev.data.images.photometric import photometric_transform
 from bev.errors import BevError, ConfigError, TrainingError
 from bev.evaluation.evaluation import evaluators
 from bev.models.view.camera_aware import CameraAwareDepthNetConfig
-from bev.training.launch import machine_faults
+from bev.training.distributed.launch import SHARDED, machine_faults
 from bev.training.optimization.schedule import follows_run
 from bev.training.settings import TrainConfig
-
-_SHARDED = ("fsdp", "deepspeed")
 
 
 def check_settings(config: Experiment, here: bool = False) -> None:
@@ -79,7 +77,7 @@ def _of_training(config: Experiment) -> Iterator[str]:
             f"train.strategy is {train.strategy!r}; set it to auto, or to one of Lightning's:"
             f" {', '.join(sorted(known))}."
         )
-    if train.ema > 0 and train.strategy.startswith(_SHARDED):
+    if train.ema > 0 and train.strategy.startswith(SHARDED):
         yield (
             f"Averaged weights do not work with the sharded strategy {train.strategy!r}; set"
             " --train.ema 0, or --train.strategy ddp."
@@ -89,13 +87,18 @@ def _of_training(config: Experiment) -> Iterator[str]:
             f"Gradients are not clipped with the sharded strategy {train.strategy!r}; set"
             " --train.max-grad-norm 0, or --train.strategy ddp."
         )
-    if train.stages != TrainConfig.stages and train.strategy.startswith(_SHARDED):
+    if train.stages != TrainConfig.stages and train.strategy.startswith(SHARDED):
         yield (
             f"Stages of training (train.stages) do not work with the sharded strategy"
             f" {train.strategy!r}; set --train.strategy ddp."
         )
     if train.init.weights is None and (train.init.only or train.init.skip):
         yield "train.init names parts to load or to skip, but no weights; set --train.init.weights."
+    if train.compile and train.sync_batch_norm:
+        yield (
+            "Batch norms over all processes are not compiled; set --train.no-compile, or"
+            " --train.no-sync-batch-norm."
+        )
     checkpointed = [n for n in ("backbone", "encoder") if getattr(config.model, n).checkpointing]
     if train.compile and checkpointed:
         yield (

@@ -18,7 +18,7 @@ from bev.machine import default_device, has_fast_bf16, threads_a_process
 from bev.training.checkpoint.io import CheckedCheckpointIO
 from bev.training.checkpoint.random_state import RandomState
 from bev.training.checkpoint.saving import BestCheckpoint, LastCheckpoint
-from bev.training.launch import environment, machines
+from bev.training.distributed.launch import environment, machines
 from bev.training.limits import StepLimit, TimeLimit
 from bev.training.optimization.averaging import AveragedWeights
 from bev.training.settings import TrainConfig

@@ -23,17 +23,15 @@ from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.circumstances import circumstances, folder_name
 from bev.evaluation.evaluation import evaluators
 from bev.evaluation.nuscenes.official import SUBMISSION, counted_boxes
-from bev.evaluation.predict import predict
 from bev.evaluation.robustness.perturbation import Perturbation
 from bev.evaluation.table import Result
 from bev.inference.prepare import prepare_for_inference
-from bev.machine import default_device
+from bev.machine import rank
 from bev.models import SegmentationHeadConfig
 from bev.options import parse
 from bev.training.checkpoint import home_of, load_checkpoint
-from bev.training.datamodule import make_loader
+from bev.training.distributed.evaluation import connected, predict_split
 from bev.training.settings_check import check_flip_tta
-from bev.training.workers import ending_workers
 from bev.visualization.report.evaluation import breakdown_of, with_boxes, with_config
 
 
@@ -58,6 +56,8 @@ class Command:
             ``bev.lab.analysis.displacement``.
         pictures: number of best and of worst samples with pictures on the report page; 0 for none.
         every: evaluate one of every so many samples of the split.
+        devices: processes on this machine, each of which predicts a part of the split; 0 for all
+            GPUs, or 1 process without GPUs. torchrun and srun set their own number.
         rig: perturbation of the rig (missing cameras, wrong calibrations, late or corrupted
             images), to measure robustness; `bevlab robustness` measures all of them.
         data: location of the data, if other than in the config.
@@ -73,6 +73,7 @@ class Command:
     displacement: tuple[Count, ...] = ()
     pictures: Natural = 24
     every: Count = 1
+    devices: Natural = 1
     rig: tyro.conf.OmitArgPrefixes[Perturbation] = field(default_factory=Perturbation)
     data: DataChoice = field(default_factory=DataChoice)
 
@@ -82,7 +83,10 @@ def main(arguments: list[str], prog: str) -> None:
 
 
 def evaluate(command: Command) -> Result:
-    """Run the detector of a checkpoint on a split, and write, score and report its predictions."""
+    """Run the detector of a checkpoint on a split, and write, score and report its predictions.
+
+    With several processes, the result is empty on all but the first.
+    """
     source, rig, within = command.source, command.rig, command.within
     config, model = load_checkpoint(source, flip_tta=command.flip_tta)
     if command.opencv_figures:
@@ -108,13 +112,13 @@ def evaluate(command: Command) -> Result:
         every=command.every,
     )
     folder = command.out or home_of(source) / "evaluation" / folder_name(split, source, notices)
-    device = default_device()
     opened = data.source.open(rig.rigged(data))
     place = EvaluatedSplit(opened, split, folder, within, command.every)
     ground_truth = place.frames()
     frames = rig.perturbed(ground_truth, data, split)
-    print_warnings(crop_warnings(frames, data))
-    loader = make_loader(KeyFrames(frames, data, training=False, corruption=rig.image_corruption))
+    if rank() == 0:
+        print_warnings(crop_warnings(frames, data))
+    samples = KeyFrames(frames, data, training=False, corruption=rig.image_corruption)
     evaluated = evaluators(config.model, data)
     boxes = any(one.of_boxes for one in evaluated.values())
     if (math.isfinite(within) or command.displacement) and not boxes:
@@ -126,9 +130,10 @@ def evaluate(command: Command) -> Result:
     for one in evaluated.values():
         with suppress(NoGroundTruthError):  # predictions are written all the same
             one.check(ground_truth, split)
-    with ending_workers():
-        prepare_for_inference(model, heads=evaluated)
-        evaluation = predict(model.to(device), loader, device, command.blank)
+    prepare_for_inference(model, heads=evaluated)
+    evaluation = predict_split(model, samples, connected(command.devices), command.blank)
+    if evaluation is None:
+        return Result({})
     fault = None
     try:
         result = evaluation.compute(place)

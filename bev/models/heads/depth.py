@@ -17,7 +17,7 @@ from bev.data.batch import Batch
 from bev.errors import ConfigError, DataError, TrainingError
 from bev.geometry import Cameras, feature_cells, in_view
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig
-from bev.models.heads.losses import class_loss
+from bev.models.heads.losses import class_loss, mean_over_processes
 from bev.models.view.depth_bins import DepthBinning
 
 if TYPE_CHECKING:
@@ -172,6 +172,8 @@ def depth_loss(
 ) -> Float[Tensor, ""]:
     """Mean loss over the cells with a lidar point within the range of the bins, in float32.
 
+    In distributed training, losses of the processes average to the mean over the cells of all.
+
     Args:
         depth_logits: depth logits before the softmax.
         nearest: measured depth, metres, from :func:`nearest_depth`.
@@ -181,6 +183,6 @@ def depth_loss(
     index = bins.index_of(nearest)
     known = index >= 0
     logits, target = depth_logits[known].float(), index[known]
-    cells = max(len(target), 1)
+    cells = mean_over_processes(logits.new_tensor(float(len(target)))).clamp(min=1)
     with torch.autocast(logits.device.type, enabled=False):
         return class_loss(logits, target, kind) / cells

@@ -19,7 +19,7 @@ from bev.data.labels import LabelSpace
 from bev.geometry import Boxes3D, Cameras, feature_cells, in_view
 from bev.models.camera_mask import gather_valid
 from bev.models.heads.base import Features, FeatureSpec, Head, HeadConfig, Note
-from bev.models.heads.losses import HeatmapLoss
+from bev.models.heads.losses import HeatmapLoss, mean_over_processes
 from bev.serialization import from_plain
 
 _NEAREST = 0.5  # metres; boxes with a corner nearer to the image plane are ignored
@@ -81,7 +81,7 @@ class ImageClassHead(Head):
             ]
         )
         targets = gather_valid(targets, views.camera_mask)
-        centres = (targets == 1).sum().clamp(min=1)
+        centres = mean_over_processes((targets == 1).sum().float()).clamp(min=1)
         return {"image": self.config.weight * (HeatmapLoss()(logits, targets) / centres)}
 
     def averaged(self, output: Tensor, flipped: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from bev import machine
 from bev.config import Experiment
 from bev.errors import TrainingError
 from bev.machine import local_processes, started_by
-from bev.training import launch
+from bev.training.distributed import launch
+from bev.training.distributed.launch import machine_faults, machines
 from bev.training.folder import run_folder
-from bev.training.launch import machine_faults, machines
 from bev.training.settings import TrainConfig
 from bev.training.settings_check import check_settings
 from bev.training.trainer import build_trainer
@@ -111,3 +111,49 @@ def test_a_notebook_does_not_start_several_processes(monkeypatch):
     assert machine_faults(TrainConfig(devices=1)) == []
     (fault,) = machine_faults(TrainConfig(devices=2))
     assert "notebook" in fault
+
+
+def in_torchrun(monkeypatch, **changed):
+    """Second process of the second machine, of two with two processes each."""
+    variables = {
+        "TORCHELASTIC_RUN_ID": "big", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2", "GROUP_RANK": "1",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500",
+    }  # fmt: skip
+    for name, value in (variables | changed).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_processes_of_torchrun_on_two_machines(monkeypatch, tmp_path):
+    in_torchrun(monkeypatch)
+    assert (started_by(), local_processes(0), machines()) == ("torchrun", 2, 2)
+    trainer = build_trainer(TrainConfig(), tmp_path, local_processes(0), "mAP", [])
+    assert (trainer.world_size, trainer.num_nodes, trainer.global_rank) == (4, 2, 3)
+    assert trainer.strategy.cluster_environment.creates_processes_externally
+    with pytest.raises(TrainingError, match=r"Under torchrun .* --train.run-name"):
+        run_folder(TrainConfig(runs=tmp_path), "x", None)
+
+
+def test_machines_with_unequal_numbers_of_processes_are_refused(monkeypatch, tmp_path):
+    in_torchrun(monkeypatch, WORLD_SIZE="3")
+    message = "torchrun started 3 processes on 2 machines, 2 of them on this one; .*--nproc-per-n"
+    with pytest.raises(TrainingError, match=message):
+        build_trainer(TrainConfig(), tmp_path, local_processes(0), "mAP", [])
+
+
+def test_fsdp_needs_two_gpus(monkeypatch):
+    sharded = TrainConfig(strategy="fsdp", ema=0.0, max_grad_norm=0.0, devices=2)
+    monkeypatch.setattr(sys, "argv", [__file__])
+    (fault,) = machine_faults(sharded)
+    assert "'fsdp' divides the weights among two or more GPUs, and this is a machine" in fault
+    with pytest.raises(TrainingError, match=r"machine without GPUs \(cpu\); set --train.strategy"):
+        check_settings(Experiment(train=sharded), here=True)
+    check_settings(Experiment(train=sharded))  # for another machine
+    monkeypatch.setattr(launch, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(machine, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert machine_faults(sharded) == []
+    (fault,) = machine_faults(TrainConfig(strategy="fsdp", devices=1))
+    assert "and this is 1 process; set" in fault
+    with pytest.raises(TrainingError, match=r"Averaged weights do not .* 'fsdp'; set --train.ema"):
+        check_settings(Experiment(train=TrainConfig(strategy="fsdp")))

@@ -21,6 +21,8 @@ from bev.errors import TrainingError
 from bev.machine import default_device, local_processes, started_by
 from bev.training.settings import TrainConfig
 
+SHARDED = ("fsdp", "deepspeed")  # beginnings of the names of strategies that divide the weights
+
 
 def machines() -> int:
     """Number of nodes of the run, from torchrun or srun; otherwise 1."""
@@ -35,10 +37,16 @@ def environment(devices: int) -> list[ClusterEnvironment]:
         devices: number of processes on this machine.
 
     Raises:
-        TrainingError: if srun started a number of tasks that Lightning does not accept.
+        TrainingError: if srun or torchrun started a number of tasks that Lightning does not accept.
     """
     launcher = started_by()
     if launcher == "torchrun":
+        count = int(os.environ["WORLD_SIZE"])
+        if count != devices * machines():
+            raise TrainingError(
+                f"torchrun started {count} processes on {machines()} machines, {devices} of them on"
+                " this one; give it the same --nproc-per-node on all machines."
+            )
         return []
     if launcher == "":
         return [LightningEnvironment()]
@@ -64,16 +72,37 @@ def machine_faults(config: TrainConfig) -> list[str]:
             f"train.threads is {config.threads}, and this machine has {cores} cores; set"
             " --train.threads 0 for an equal share of them."
         )
-    there, name = _devices()
-    if not started_by() and config.devices > there:
+    if config.strategy.startswith(SHARDED):
+        processes = local_processes(config.devices) * machines()
+        kind = default_device().type
+        if kind != "cuda" or processes < 2:
+            what = f"{processes} process" if kind == "cuda" else f"a machine without GPUs ({kind})"
+            found.append(
+                f"train.strategy {config.strategy!r} divides the weights among two or more GPUs,"
+                f" and this is {what}; set --train.strategy auto."
+            )
+    return found + device_faults(config.devices, "train.devices", "bevlab train")
+
+
+def device_faults(devices: int, name: str, command: str) -> list[str]:
+    """Sentences on a number of processes that cannot be started on this machine.
+
+    Args:
+        devices: number of processes.
+        name: name of the setting.
+        command: command to run in a terminal instead.
+    """
+    found = []
+    there, kind = _devices()
+    if not started_by() and devices > there:
         found.append(
-            f"train.devices is {config.devices}, and this machine has {there} {name}; set"
-            " --train.devices 0 for the usual number."
+            f"{name} is {devices}, and this machine has {there} {kind}; set"
+            f" --{name} 0 for the usual number."
         )
-    elif not started_by() and local_processes(config.devices) > 1 and not _can_start():
+    elif not started_by() and local_processes(devices) > 1 and not _can_start():
         found.append(
-            "Several processes (train.devices) cannot be started from a notebook or an interactive"
-            " Python; set --train.devices 1, or run `bevlab train` in a terminal."
+            f"Several processes ({name}) cannot be started from a notebook or an interactive"
+            f" Python; set --{name} 1, or run `{command}` in a terminal."
         )
     return found
 

@@ -1,0 +1,1 @@
+"""Several processes: how they start, what they share in training, and how they evaluate."""
