@@ -86,6 +86,8 @@ setup(
         "video": ["imageio-ffmpeg>=0.5.1"],
         # A scene in three dimensions in the browser; why not rerun: see docs/viewer.md.
         "viewer": ["viser>=1.1.1,<1.2"],
+        # Studies on a SLURM cluster: see docs/clusters.md.
+        "cluster": ["submitit>=1.5.4,<2"],
         "dev": [
             "pytest>=8.3",
             "setuptools>=70.1",  # builds wheels by itself

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 _PLAIN = re.compile(r"[^\W_][\w.+=@-]*")  # file names that need no change; not hidden
 _OTHER = re.compile(r"[^\w.+=@-]+")
+_URL = re.compile(r"(^|::)([a-z][a-z0-9+.-]+):/+")
 _LONGEST = 120  # bytes of a file name; file systems allow 255, and suffixes are added
 
 
@@ -64,6 +65,18 @@ def inside(folder: Path, name: str) -> Path:
         ValueError: see :func:`check_inside`.
     """
     return folder / check_inside(name)
+
+
+def url_of(path: Path) -> str:
+    """The URL that a path stands for, such as ``s3://bucket/folder``; empty for a path.
+
+    ``pathlib`` joins slashes, so that a URL given as a path is ``s3:/bucket/folder``. The parts of
+    a chained URL (``zip://::s3://bucket/data.zip``) are restored too.
+    """
+    text = path.as_posix()
+    if not _URL.match(text):
+        return ""
+    return _URL.sub(lambda m: f"{m[1]}{m[2]}://" + "/" * (m[2] in ("file", "local")), text)
 
 
 def is_below(path: Path, folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
     bevlab ablate lss_synthetic --vary train.lr=1e-3,2e-3 --seeds 3
     bevlab ablate ablations/depth_step [--base lss_r50] [--train.lr …]
+    bevlab ablate ablations/depth_step --slurm --partition gpu --hours 12
 
 Writes to runs/ablations/<study>/: table.md, table.csv, table.tex, plot.png, a folder for each run,
 the config of each run in configs/ and its output in logs/. Running the command again skips finished
@@ -16,8 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from bev.bounds import Count, Natural
 from bev.errors import ConfigError
+from bev.lab.jobs import JobConfig
 from bev.options import parse, parse_known
 
 
@@ -33,6 +37,9 @@ class Command:
         name: name of the study's folder; defaults to the file name and the varied fields.
         runs: parent folder of the study's folder.
         one_per_gpu: run as many runs in parallel as there are GPUs, one on each.
+        slurm: submit the runs to SLURM as an array of jobs, wait for them, and write the table; see
+            docs/clusters.md.
+        job: resources of each job with --slurm.
         print: print the command of each run, for a cluster's scheduler, instead of running it.
         table_only: write the table of the existing results without running anything.
         resample: unit that the bootstrap resamples; "scenes" if neighbouring frames are similar.
@@ -46,6 +53,8 @@ class Command:
     name: str = ""
     runs: Path = Path("runs/ablations")
     one_per_gpu: bool = False
+    slurm: bool = False
+    job: tyro.conf.OmitArgPrefixes[JobConfig] = JobConfig()
     print: bool = False
     table_only: bool = False
     resample: Literal["samples", "scenes"] = "samples"
@@ -60,6 +69,10 @@ def main(arguments: list[str], prog: str) -> None:
     path, arguments = Path(arguments[0]), arguments[1:]
     command, overrides = parse_known(Command, arguments, f"{prog} {path}")
 
+    if command.slurm and command.one_per_gpu:
+        raise ConfigError("--slurm and --one-per-gpu exclude each other; leave one of them out.")
+
+    from bev.lab.ablation.cluster import submit, wait_for
     from bev.lab.ablation.queue import check_data, gpu_slots, printed, run_all
     from bev.lab.ablation.report import write_report
     from bev.lab.ablation.study import expand, read_study, write_plans
@@ -80,7 +93,18 @@ def main(arguments: list[str], prog: str) -> None:
         print("\n".join(printed(run) for run in runs if not run.finished))
         return
     failed = []
-    if not command.table_only:
+    if command.slurm and not command.table_only:
+        check_data(runs)
+        jobs = submit(runs, command.job)
+        if not command.job.wait:
+            print(f"{len(jobs)} jobs in the queue; the same command without --no-wait tabulates.")
+            return
+        try:
+            failed = wait_for(runs, jobs)
+        except KeyboardInterrupt:
+            print("\nThe jobs go on; the same command waits for them again.", flush=True)
+            raise
+    elif not command.table_only:
         check_data(runs)
         with _exits_on_signals():
             failed = run_all(runs, gpu_slots() if command.one_per_gpu else [{}])

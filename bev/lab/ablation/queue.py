@@ -18,6 +18,7 @@ import torch
 
 from bev.errors import ConfigError
 from bev.lab.ablation.study import Run
+from bev.paths import url_of
 
 
 @dataclass
@@ -52,7 +53,7 @@ def check_data(runs: Sequence[Run]) -> None:
     """
     for run in runs:
         root = run.config.data.root
-        if not root.is_dir():
+        if not url_of(root) and not root.is_dir():
             raise ConfigError(
                 f"Variant {run.variant!r} needs data in {root}, which does not exist; set"
                 " --data.root (bevlab make-synthetic generates a synthetic world)."
