@@ -20,6 +20,7 @@ from typing import Any
 from bev import compatibility
 from bev.calls import Call, subclasses
 from bev.errors import ConfigError, shown
+from bev.paths import url_of
 
 
 class UnknownClassError(ConfigError):
@@ -48,7 +49,9 @@ def to_plain(value: Any, annotation: Any = None) -> Any:
         return plain
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
-    if isinstance(value, Path | Call):
+    if isinstance(value, Path):
+        return url_of(value) or str(value)
+    if isinstance(value, Call):
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value

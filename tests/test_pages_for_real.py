@@ -44,7 +44,12 @@ FEW = {  # benchmarks without a time limit
 }
 # Commands that need missing files or machines, and the tests that cover them.
 ELSEWHERE = {
-    "torchrun": "two machines; training on two processes is in cli/test_commands.py",
+    "torchrun": "two machines; cli/test_two_machines.py",
+    "srun": "a SLURM cluster; training/distributed/test_launch.py",
+    "--slurm": "a SLURM cluster; lab/ablation/test_cluster.py",
+    "--devices": "eight processes; cli/test_evaluate_processes.py",
+    "fsdp": "two GPUs; what is refused is in training/distributed/test_launch.py",
+    "s3://bucket/nuscenes": "object storage; data/storage/test_remote.py",
     "pooling": "minutes at the published shapes; lab/benchmark/test_benchmark.py",
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
     "scoring": "minutes; lab/benchmark/test_scoring.py",

@@ -24,6 +24,7 @@ from bev.data.images.loading import Decode, load_image
 from bev.data.images.photometric import change_colours, photometric_transform
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
+from bev.data.storage.remote import local_folder
 from bev.errors import ConfigError, DataError
 from bev.geometry import Cameras, Polygons, stack_lenses
 
@@ -76,7 +77,7 @@ class KeyFrames(Dataset):
         photometric_transform(self.image_augmentation.transform)  # raises if it is not usable
         limit, layers = int(config.image_cache * 2**30), config.polygons.layers
         self._polygons_of = config.source.polygons(config, frames) if layers else None
-        cache = ImageCache.open(config.root, limit) if limit else None
+        cache = ImageCache.open(local_folder(config.root), limit) if limit else None
         self.decoded: Decode | None = cache.decode if cache is not None else None
 
     def __len__(self) -> int:
@@ -203,7 +204,8 @@ class KeyFrames(Dataset):
         corruption = self.corruption or self.image_augmentation.corruption.drawn(seed)
         if corruption is None:
             return self.decoded
-        return corruption.decoder(camera, self.cameras, self.config.root, self.decoded)
+        root = local_folder(self.config.root)
+        return corruption.decoder(camera, self.cameras, root, self.decoded)
 
 
 def drop_cameras(frame: Frame, keep: int, rng: np.random.Generator) -> Frame:

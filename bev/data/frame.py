@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bev.data.lidar import read_lidar
+from bev.data.storage.remote import present
 from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens, Pinhole
 
@@ -140,7 +141,7 @@ class Frame:
     @property
     def has_lidar(self) -> bool:
         """True if the lidar file exists on disk."""
-        return self.lidar_path is not None and self.lidar_path.is_file()
+        return self.lidar_path is not None and present(self.lidar_path).is_file()
 
     def load_lidar(self) -> Float[Tensor, "P 3"]:
         """Load the lidar points, reference ego frame, metres (float32).
@@ -151,7 +152,7 @@ class Frame:
         """
         if self.lidar_path is None:
             raise DataError(f"Sample {self.token} has no lidar; switch it off (--data.no-lidar).")
-        if not self.lidar_path.is_file():
+        if not present(self.lidar_path).is_file():
             raise DataError(
                 f"Lidar file {self.lidar_path} of sample {self.token} is missing; restore it, or"
                 " use a config that needs no lidar (--data.no-lidar,"

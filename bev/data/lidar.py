@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from bev.data.storage.remote import present
 from bev.errors import DataError
 
 _COLUMNS = 5
@@ -32,7 +33,7 @@ def read_lidar(path: Path, sample: str) -> Float[np.ndarray, "P 3"]:
         DataError: if the file cannot be read, or is not plausible as rows of five numbers.
     """
     try:
-        content = path.read_bytes()
+        content = present(path).read_bytes()
     except OSError as error:
         raise DataError(
             f"Lidar file {path} of sample {sample} cannot be read ({error.strerror}); restore it."

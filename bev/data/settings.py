@@ -16,6 +16,7 @@ from bev.data.polygons import PolygonConfig
 from bev.data.sampling import SamplingConfig
 from bev.data.source import SourceConfig, check_cameras, check_source
 from bev.errors import ConfigError
+from bev.paths import url_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class DataConfig:
 
     Attributes:
         source: type of the data set with its own settings; nuScenes' format by default.
-        root: folder of the data set.
+        root: folder of the data set; for data in nuScenes' format also a URL of object storage
+            that fsspec reads, such as s3://bucket/nuscenes, see docs/clusters.md.
         version: nuScenes version, the name of the tables' folder; ignored by other sources.
         train_split, val_split: names of the splits; empty for the source's defaults.
         fold: "k/K" for K-fold cross-validation: train on the scenes outside fold k of K and
@@ -84,6 +86,11 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if isinstance(self.source, SourceConfig) and isinstance(self.root, Path):
+            if (url := url_of(self.root)) and not isinstance(self.source, NuScenesConfig):
+                raise ConfigError(
+                    f"data.root is {url}, and {type(self.source).__name__} reads folders of this"
+                    " machine; copy the data, or use nuScenes' format."
+                )
             object.__setattr__(self, "source", self.source.at(self.root))
         check_source(self.source)
         check_bounds(self, "data")

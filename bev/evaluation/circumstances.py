@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bev.paths import url_of
+
 if TYPE_CHECKING:  # both import torch
     from bev.data.settings import DataConfig
     from bev.evaluation.robustness.perturbation import Perturbation
@@ -61,7 +63,8 @@ def circumstances(
     if data.version != trained.version:
         notices[data.version] = f"The data were {data.version}; trained on {trained.version}."
     if data.root.resolve() != trained.root.resolve():
-        notices[f"in {_place(data.root)}"] = f"The data were read from {data.root}."
+        where = url_of(data.root) or data.root
+        notices[f"in {_place(data.root)}"] = f"The data were read from {where}."
     return notices
 
 

@@ -20,10 +20,12 @@ from bev.data.checks.ground_truth import check_ground_truth
 from bev.data.checks.tables import Tables, check_tables
 from bev.data.checks.use import UNKNOWN, Use
 from bev.data.nuscenes.index import NO_ROW
+from bev.data.nuscenes.index_cache import folder_with_tables
 from bev.data.nuscenes.splits import OFFICIAL_VERSIONS
 from bev.data.nuscenes.tables import TABLES, table_file
 from bev.data.nuscenes.values import no_size
 from bev.errors import DataError
+from bev.paths import url_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def versions_in(root: Path) -> tuple[list[str], list[str]]:
     Raises:
         DataError: if the data root contains no version.
     """
+    if url := url_of(root):
+        raise DataError(f"The versions of {url} cannot be listed; name one by --version.")
     folders = [path for path in sorted(root.glob("*")) if path.is_dir()]
     found = [
         path.name
@@ -108,6 +112,7 @@ def check_data(
     Raises:
         DataError: if the version's folder does not exist.
     """
+    root = folder_with_tables(root, version)
     folder, findings = root / version, Findings()
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist; give an existing data root and version.")

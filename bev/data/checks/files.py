@@ -17,6 +17,7 @@ from bev.data.checks.findings import Findings, Kind
 from bev.data.images.header import UPRIGHT, image_size, is_cut_off, orientation, shows_end
 from bev.data.images.loading import decode, read
 from bev.data.lidar import ROW_BYTES, lidar_content_fault
+from bev.data.storage.remote import present
 from bev.errors import DataError
 from bev.files import regular_length
 
@@ -154,7 +155,7 @@ def lidar_fault(root: Path, file: SensorFile, required: bool, read: bool) -> Fin
     """The first fault of a lidar file, or None; its points are checked if it is to be ``read``."""
     path = root / file.filename
     try:
-        length = regular_length(path)
+        length = regular_length(present(path))
         whole_rows = length and not length % ROW_BYTES
         if (read or not whole_rows) and (fault := lidar_content_fault(path.read_bytes())):
             return LIDAR_DAMAGED, f"{file}: {fault}"
@@ -193,7 +194,7 @@ def _faults_by(
 
 def _ends(path: Path) -> tuple[bytes, bytes, int]:
     """The first and last bytes of a regular file, and its length."""
-    length = regular_length(path)
+    length = regular_length(present(path))
     with path.open("rb") as file:
         start = file.read(_START)
         file.seek(max(length - _END, 0))

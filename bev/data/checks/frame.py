@@ -10,6 +10,7 @@ from torch import Tensor
 from bev.data.frame import CameraFrame, Frame, StoredImage
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
+from bev.data.storage.remote import local_folder
 from bev.errors import DataError
 from bev.geometry import Boxes3D, Lens, rigid_fault
 from bev.paths import is_below
@@ -111,7 +112,7 @@ def _check_places(frame: Frame, data: DataConfig) -> None:
 
     A source that leaves ``data.root`` at its default may have its files anywhere else.
     """
-    root = data.root
+    root = local_folder(data.root)
     paths = [camera.path for camera in frame.cameras]
     for path in [*paths, *([frame.lidar_path] if frame.lidar_path is not None else [])]:
         named = root != DataConfig.root or path.parts[: len(root.parts)] == root.parts

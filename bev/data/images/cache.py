@@ -24,7 +24,7 @@ locks the record may miss entries that other processes write at the same time.
 If the cache is opened more than a day after the last entry was written, files left by killed
 processes are removed and the bytes are counted again, because entries may have been deleted.
 
-The location is that of ``bev.data.cache_place``. Deleting the folder's content is safe.
+The location is that of ``bev.data.storage.cache_place``. Deleting the folder's content is safe.
 """
 
 import os
@@ -38,8 +38,9 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 
-from bev.data.cache_place import cache_places, locked, may_write, name_hash, owner
 from bev.data.images.loading import decode
+from bev.data.storage.cache_place import cache_places, locked, may_write, name_hash, owner
+from bev.data.storage.remote import present
 from bev.errors import print_warnings, remedy_of
 from bev.files import is_stale, open_plain, remove_stale, replacing
 
@@ -97,7 +98,7 @@ class ImageCache:
                 cache are ignored.
         """
         try:
-            stat = path.stat()
+            stat = present(path).stat()
         except (OSError, ValueError):
             return decode(path, reduction, size)  # raises the error
         # In 64 bits, also after the year 2262.

@@ -24,6 +24,7 @@ from torch import Tensor
 from bev.data.frame import CameraFrame
 from bev.data.images.header import image_size, is_cut_off
 from bev.data.images.undistortion import file_positions, file_scale
+from bev.data.storage.remote import present
 from bev.errors import DataError
 from bev.files import regular_length
 
@@ -152,7 +153,7 @@ def read(path: Path) -> bytes:
         DataError: if the file is missing, too large or not a regular file.
     """
     try:
-        length = regular_length(path)
+        length = regular_length(present(path))
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:

@@ -9,7 +9,7 @@ system's clock). No program can set the change time back, so copies that preserv
 times (rsync -t) are noticed too. A change that affects none of the three, such as on a disk altered
 while it is not mounted, goes unnoticed.
 
-Concurrency: a build holds a lock of the cache folder (see ``bev.data.cache_place``); other
+Concurrency: a build holds a lock of the cache folder (see ``bev.data.storage.cache_place``); other
 processes wait and then open the result. An index is written under a temporary name and renamed when
 it is complete; files left by a killed build are removed by the next build. Opening an existing
 index takes no lock and writes nothing. On a file system without locks several processes may build
@@ -29,13 +29,15 @@ from pathlib import Path
 
 import bev
 from bev.cores import usable_cores
-from bev.data.cache_place import cache_places, locked, may_write, owner
 from bev.data.nuscenes.index import Index
 from bev.data.nuscenes.index_build import build
+from bev.data.nuscenes.splits import SPLITS_FILE
 from bev.data.nuscenes.tables import TABLES, absent, content_hash, table_file, table_size
+from bev.data.storage.cache_place import cache_places, locked, may_write, owner
+from bev.data.storage.remote import local_folder, refresh
 from bev.errors import DataError, shown
 from bev.files import PARTIAL, open_plain, replacing
-from bev.paths import inside
+from bev.paths import inside, url_of
 from bev.plain_json import load_json
 
 FORMAT = 5  # increment with every change of the columns' content
@@ -43,6 +45,7 @@ BUILD = [sys.executable, "-m", "bev.data.nuscenes.index_build"]  # followed by t
 SMALL = 4 << 20  # bytes of tables up to which a build takes less time than a process to start
 _LONGEST_RECORD = 1 << 16  # bytes
 _KEY = re.compile("[0-9a-f]{32}")  # name of an index
+_OF_MAPS = ("log", "map")  # tables besides those of the index
 _TICK = 2e9  # nanoseconds, the coarsest clock of a file system (FAT)
 
 
@@ -50,13 +53,14 @@ def open_index(root: Path, version: str) -> Index:
     """Open the index of a data set; it is built first if it does not exist.
 
     Args:
-        root: folder of the data set.
+        root: folder or URL of the data set.
         version: name of the tables' folder below ``root``.
 
     Raises:
         DataError: if the root or the version's folder is missing or incomplete, a table is
             damaged, or no location for the index is writable.
     """
+    root = folder_with_tables(root, version)
     folder = _tables_folder(root, version)
     places = cache_places(root, "index")
     for number in range(len(places)):
@@ -83,6 +87,31 @@ def open_index(root: Path, version: str) -> Index:
         f"No location for the index of {folder} is writable"
         f" ({', '.join(map(str, places))}); set BEV_CACHE to a writable folder."
     )
+
+
+def folder_with_tables(root: Path, version: str) -> Path:
+    """Local folder of a data root, with the tables of a version; the root itself if it is local.
+
+    Raises:
+        DataError: if the root is a URL that cannot be read or has no such version.
+    """
+    local = local_folder(root)
+    if local == root:
+        return root
+    try:
+        folder = inside(local, version or ".")
+    except ValueError as error:
+        raise DataError(f"{url_of(root)} has no version {shown(version)}: it {error}.") from error
+    first, *others = (table_file(folder, name) for name in (*TABLES, *_OF_MAPS))
+    for path in (first, *others, folder / SPLITS_FILE):
+        refresh(path)
+        if not first.is_file():
+            raise DataError(
+                f"{url_of(root)} has no tables of version {version}"
+                f" ({version}/{first.name} is missing); set --data.root to the URL of"
+                f" a folder that contains {version}/ and samples/, and --data.version."
+            )
+    return local
 
 
 def _tables_folder(root: Path, version: str) -> Path:

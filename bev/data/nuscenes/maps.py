@@ -21,6 +21,7 @@ from shapely.geometry import LineString, Polygon
 from torch import Tensor
 
 from bev.data.nuscenes.classes import DIVIDER, LAYERS
+from bev.data.storage.remote import present
 from bev.errors import DataError, shown
 from bev.geometry import Polygons
 from bev.paths import file_name
@@ -125,7 +126,7 @@ def scene_locations(root: Path, version: str) -> dict[str, str]:
     for table in ("scene", "log"):
         path = root / version / f"{table}.json"
         try:
-            rows[table] = load_json(path.read_bytes())
+            rows[table] = load_json(present(path).read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(
                 f"Table {path}, which is needed for the maps of the scenes, cannot be read"
@@ -199,7 +200,7 @@ def _polygons(tables: dict, nodes: dict[str, tuple[float, float]], layer: str) -
 
 
 def _read(path: Path) -> dict:
-    if not path.is_file():
+    if not present(path).is_file():
         raise DataError(
             f"Map expansion {path} is missing; unpack nuScenes' map expansion (v1.3, from"
             f" https://www.nuscenes.org/nuscenes#download) into {path.parents[1]}, or omit the map"

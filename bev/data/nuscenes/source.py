@@ -13,6 +13,7 @@ from bev.data.nuscenes.polygons import PolygonReader
 from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.data.nuscenes.splits import default_splits, own_splits, unknown_scenes
 from bev.data.source import Frames, FrameSource, SourceConfig
+from bev.data.storage.remote import local_folder
 from bev.errors import ConfigError
 from bev.geometry import Polygons
 
@@ -39,7 +40,7 @@ class NuScenesConfig(SourceConfig):
         self, data: "bev.data.settings.DataConfig", frames: Sequence[Frame]
     ) -> Callable[[Frame], Polygons]:
         scenes = frames.scenes if isinstance(frames, Frames) else [f.scene for f in frames]
-        return PolygonReader(data.polygons, data.root, data.version, scenes)
+        return PolygonReader(data.polygons, local_folder(data.root), data.version, scenes)
 
     def open(self, data: "bev.data.settings.DataConfig") -> "NuScenes":
         return NuScenes(data)
@@ -66,7 +67,7 @@ class NuScenes(FrameSource):
         self.index = open_index(data.root, data.version)
 
     def unknown_scenes(self, split: str) -> list[str]:
-        named = own_splits(self.data.root / self.data.version).get(split, [])
+        named = own_splits(self.index.root / self.data.version).get(split, [])
         return unknown_scenes(self.index, named)
 
     def frames(self, split: str) -> IndexFrames:

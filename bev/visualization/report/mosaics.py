@@ -8,6 +8,7 @@ import numpy as np
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
 from bev.data.source import Frames
+from bev.data.storage.remote import present
 from bev.errors import DataError
 from bev.evaluation.breakdown.breakdown import Breakdown
 from bev.evaluation.breakdown.samples import at_operating_scores
@@ -36,7 +37,7 @@ def sample_mosaics(
     for row in rows:
         token = boxes.matches.tokens[row]
         frame = frame_of(token)
-        if not all(camera.path.is_file() for camera in frame.cameras):
+        if not all(present(camera.path).is_file() for camera in frame.cameras):
             continue
         gt_boxes = to_boxes(boxes.gt_boxes.take(boxes.gt_boxes.sample == row))
         predicted = to_boxes(shown.take(shown.sample == row))

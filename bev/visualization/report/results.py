@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from bev.data.nuscenes.classes import NUSCENES
 from bev.data.nuscenes.index import NO_ROW, Index
+from bev.data.storage.remote import present
 from bev.evaluation.breakdown.breakdown import Breakdown, break_down
 from bev.evaluation.nuscenes.matched import matched_boxes
 from bev.evaluation.nuscenes.official import CountedBoxes
@@ -44,4 +45,4 @@ def _has_images(index: Index, breakdown: Breakdown, row: int, cameras: Sequence[
     (sample,) = index.rows_of(breakdown.boxes.matches.tokens[row : row + 1])
     rows = [index.sample.data[sample, index.channels[name]] for name in cameras]
     files = [index.sample_data.filename[row].decode() for row in rows if row != NO_ROW]
-    return bool(files) and all((index.root / name).is_file() for name in files)
+    return bool(files) and all(present(index.root / name).is_file() for name in files)

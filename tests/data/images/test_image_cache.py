@@ -16,12 +16,12 @@ import pytest
 import torch
 from opened import opened
 
-from bev.data.cache_place import owner
 from bev.data.dataset import KeyFrames
 from bev.data.images import cache as image_cache
 from bev.data.images.cache import ImageCache
 from bev.data.images.loading import decode
 from bev.data.settings import DataConfig
+from bev.data.storage.cache_place import owner
 from bev.errors import ConfigError, DataError
 
 ENTRY = 32 * 48 * 3 + 32  # bytes of the cache entry of a test image at full resolution

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from index_files import content, names
 
-from bev.data import cache_place
 from bev.data.nuscenes import index_build, index_cache
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.nuscenes.tables import TABLES, content_hash, table_file
+from bev.data.storage import cache_place
 from bev.errors import DataError
 from bev.lab.benchmark.index import family
 from bev.lab.benchmark.synthetic_tables import VERSION, write_tables
