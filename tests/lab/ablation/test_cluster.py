@@ -150,7 +150,7 @@ def test_a_preempted_job_resumes_its_run_and_the_table_is_complete(synthetic_wor
     (task,) = Path(f"/proc/{number}/task/{number}/children").read_text().split()
     os.kill(int(task), signal.SIGUSR2)  # as SLURM does
     assert not wait_for(runs, jobs)
-    assert "Requeued job" in jobs[first.name].stderr()
+    assert "Requeued job" in jobs[first.name].stdout()
     before = list(csv.DictReader((first.folder / "metrics_before_resume_1.csv").open()))
     after = list(csv.DictReader(metrics.open()))
     steps = [int(row["step"]) for row in before + after if row["train/loss"]]
