@@ -54,7 +54,12 @@ setup(
     python_requires=">=3.10,<3.13",  # nuscenes-devkit's numpy has no wheel for 3.13
     packages=find_packages(include=["bev", "bev.*"]),
     package_data={
-        "bev": ["py.typed", "visualization/report/web/*", "models/weights/shipped/*.safetensors"]
+        "bev": [
+            "py.typed",
+            "visualization/report/web/*",
+            "models/weights/shipped/*.safetensors",
+            "lab/deploy/*.json",
+        ]
     },
     entry_points={"console_scripts": ["bevlab = bev.cli:main"]},
     cmdclass={"build_py": BuildWithConfigs},
@@ -88,6 +93,14 @@ setup(
         "viewer": ["viser>=1.1.1,<1.2"],
         # Studies on a SLURM cluster: see docs/clusters.md.
         "cluster": ["submitit>=1.5.4,<2"],
+        # Graphs for other runtimes, and INT8: see docs/export.md.
+        "export": [
+            "onnx>=1.23,<2",
+            "onnxscript>=0.7.2,<0.8",
+            "onnxruntime>=1.32,<1.33",
+            "openvino>=2026.4,<2027",
+            "nncf>=3.4,<4",
+        ],
         "dev": [
             "pytest>=8.3",
             "setuptools>=70.1",  # builds wheels by itself

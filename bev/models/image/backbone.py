@@ -112,7 +112,10 @@ class Backbone(nn.Module):
             module.eval()
         return self
 
-    def forward(self, images: UInt8[Tensor, "M 3 H W"]) -> list[Float[Tensor, "M _ _ _"]]:
+    def forward(
+        self, images: UInt8[Tensor, "M 3 H W"] | Float[Tensor, "M 3 H W"]
+    ) -> list[Float[Tensor, "M _ _ _"]]:
+        """Compute the feature maps of RGB images, 0 to 255."""
         normalised = (images.to(self.mean.dtype) - self.mean) / self.std
         maps = self.body(normalised.contiguous(memory_format=torch.channels_last))
         return [m.permute(0, 3, 1, 2) for m in maps] if self.channels_last else maps

@@ -7,18 +7,16 @@ from torch import Tensor
 from bev.models.flip_tta import averaged_logits
 from bev.models.heads.center.targets import TaskOutput
 
-_Y = 1  # channel of offset and velocity, (x, y)
-_SINE = 0  # channel of heading, (sine, cosine)
-
 
 def flipped_back(output: TaskOutput) -> TaskOutput:
     """Flip the output maps of a flipped batch back."""
     maps = {name: getattr(output, name).flip(2) for name in output._fields}
-    for name in ("offset", "heading", "velocity"):
-        maps[name] = maps[name].clone()
-    maps["offset"][:, _Y] = 1 - maps["offset"][:, _Y]
-    maps["heading"][:, _SINE] = -maps["heading"][:, _SINE]
-    maps["velocity"][:, _Y] = -maps["velocity"][:, _Y]
+    x, y = maps["offset"].split(1, dim=1)
+    maps["offset"] = torch.cat([x, 1 - y], dim=1)
+    sine, cosine = maps["heading"].split(1, dim=1)
+    maps["heading"] = torch.cat([-sine, cosine], dim=1)
+    x, y = maps["velocity"].split(1, dim=1)
+    maps["velocity"] = torch.cat([x, -y], dim=1)
     maps["direction"] = flipped_directions(maps["direction"])
     return TaskOutput(**maps)
 

@@ -1,0 +1,278 @@
+"""Export of a detector: example inputs, names and shapes, and the formats."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from bev import __version__
+from bev.config import Experiment
+from bev.data.batch import Batch
+from bev.data.frame import Frame
+from bev.data.images.loading import reduction_for
+from bev.errors import ConfigError
+from bev.files import replacing
+from bev.lab.deploy import plan
+from bev.lab.deploy.decoding import Decoding
+from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays, geometry_of
+from bev.lab.deploy.graph import DetectorGraph, array_names, check_parts
+from bev.lab.deploy.pooling import pooling
+from bev.lab.deploy.runtime import INSTALL
+from bev.lab.deploy.settings import GraphSettings
+from bev.lab.deploy.tensorrt import tensorrt_faults
+from bev.models import Detector
+
+Format = Literal["onnx", "torch-export", "openvino"]
+
+_AXES = {"mask": {2: "slots"}, "target": {2: "slots"}, "segments": {0: "segments"},
+         "places": {1: "places"}, "parameters": {}, "rays": {}}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Example:
+    """A graph with example inputs.
+
+    Attributes:
+        graph: the graph.
+        inputs: example inputs, the arguments of the graph by name.
+        names: name of each input tensor, in order.
+        shapes: dynamic axes, nested like ``inputs``.
+        outputs: names of the outputs.
+    """
+
+    graph: DetectorGraph
+    inputs: dict[str, Any]
+    names: list[str]
+    shapes: dict[str, Any]
+    outputs: list[str]
+
+
+def build_example(detector: Detector, batch: Batch, settings: GraphSettings) -> Example:
+    """Build the graph of a detector for the rig of a batch.
+
+    Raises:
+        ConfigError: if the detector has a part without a graph, or the settings do not fit it.
+    """
+    check_parts(detector)
+    passes, decode = settings.passes(detector.config), settings.decoded(detector.config)
+    planes, rows, columns = detector.config.grid.shape
+    form = pooling(settings.pooling, planes * rows * columns)
+    decoding = None if decode == "maps" else Decoding(decode == "boxes")
+    arrays, fixed = batch_arrays(detector, batch, passes), settings.calibration == "fixed"
+    graph = DetectorGraph(detector, form, decoding, passes, arrays if fixed else None).eval()
+    wanted = array_names(detector, form)
+    size = torch.export.Dim("batch")
+    images = batch.views.images[:1].repeat(2, 1, 1, 1, 1)
+    inputs: dict[str, Any] = {"images": images}
+    shapes: dict[str, Any] = {"images": {0: size}}
+    names = ["images"]
+
+    def add_arrays(found: list[dict[str, Tensor]], prefix: str) -> tuple[Any, Any]:
+        values, axes = [], []
+        for number, one in enumerate(found):
+            ending = f"{prefix}{'_flipped' * number}"
+            values.append({name: _roomy(one)[name] for name in wanted})
+            axes.append(
+                {
+                    n: {a: torch.export.Dim(f"{s}{ending}") for a, s in _AXES[n].items()}
+                    for n in wanted
+                }
+            )
+            names.extend(f"{name}{ending}" for name in wanted)
+        return values, axes
+
+    if not fixed:
+        inputs["calibration"], shapes["calibration"] = add_arrays(arrays, "")
+    for number, views in enumerate(batch.adjacent):
+        ending = f"_adjacent{number}"
+        with torch.no_grad():
+            features = detector.neck(detector.backbone(images.flatten(0, 1)))
+        features = features.unflatten(0, (2, -1)).unsqueeze(1).repeat(1, passes, 1, 1, 1, 1)
+        names += [f"features{ending}", f"seconds{ending}"]
+        own, axes = add_arrays(adjacent_arrays(detector, batch, number, passes), ending)
+        seconds = views.seconds[:1].repeat(2)
+        past = {"features": features, "seconds": seconds, "calibration": own}
+        inputs.setdefault("adjacent", []).append(past)
+        own_axes = {"features": {0: size}, "seconds": {0: size}, "calibration": axes}
+        shapes.setdefault("adjacent", []).append(own_axes)
+    with torch.no_grad():
+        outputs = list(graph(**inputs))
+    return Example(graph, inputs, names, shapes, outputs)
+
+
+def _roomy(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Arrays with at least two slots and places: torch.export takes sizes of 1 for constants."""
+    arrays = dict(arrays)
+    if arrays["mask"].shape[2] == 1:
+        arrays["mask"] = torch.nn.functional.pad(arrays["mask"], (0, 0, 0, 0, 0, 1))
+        cells = arrays["places"].shape[0]
+        arrays["target"] = torch.nn.functional.pad(arrays["target"], (0, 0, 0, 1), value=cells)
+    if arrays["places"].shape[1] == 1:
+        empty = len(arrays["segments"]) - 1
+        arrays["places"] = torch.nn.functional.pad(arrays["places"], (0, 1), value=empty)
+    return arrays
+
+
+def metadata(
+    config: Experiment, detector: Detector, batch: Batch, frame: Frame, settings: GraphSettings
+) -> dict[str, str]:
+    """Metadata of an exported file: texts, and JSON where the value is no text."""
+    labels = config.model.label_space
+    size = batch.image_size
+    matrices = batch.views.cameras.image_from_original[0].double()
+    cameras = [
+        {
+            "name": camera.name,
+            "size": list(camera.size),
+            "image_from_original": matrix.tolist(),
+            **_opencv(matrix, camera.size),
+            "intrinsics": camera.intrinsics.tolist(),
+            "ego_from_camera": camera.ego_from_camera.tolist(),
+        }
+        for camera, matrix in zip(frame.cameras, matrices, strict=True)
+    ]
+    adjacent = config.data.adjacent
+    values: dict[str, Any] = {
+        "producer": f"bevlab {__version__}",
+        "classes": list(labels.names),
+        "attributes": list(labels.attributes),
+        "grid": {axis: list(getattr(config.model.grid, axis)) for axis in "xyz"},
+        "cameras": cameras,
+        "image_size": list(size),
+        "preprocessing": "per camera: cv2.imread(path, opencv_flags), cv2.warpAffine(…,"
+        " opencv_affine, (width, height)), BGR to RGB; uint8, B N 3 H W",
+        "boxes": "x y z length width height yaw vx vy; metres, radians, m/s; ego frame",
+        "calibration": settings.calibration,
+        "pooling": settings.pooling,
+        "decode": settings.decoded(detector.config),
+        "passes": settings.passes(detector.config),
+        "geometry": geometry_of(detector, size),
+        "adjacent": [[float(o) for o in adjacent.offsets()], adjacent.unit],
+    }  # fmt: skip
+    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+
+
+def _opencv(matrix: Tensor, size: tuple[int, int]) -> dict[str, Any]:
+    """How OpenCV decodes and warps an image of this size as the data loader does."""
+    import cv2
+
+    reduction = reduction_for(matrix, size)
+    flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+             8: cv2.IMREAD_REDUCED_COLOR_8}[reduction]  # fmt: skip
+    half = torch.tensor([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], dtype=torch.float64)
+    scaled = matrix @ torch.tensor([reduction, reduction, 1.0], dtype=torch.float64).diag()
+    affine = torch.inverse(half) @ scaled @ half
+    return {"opencv_flags": flags | cv2.IMREAD_IGNORE_ORIENTATION,
+            "opencv_affine": affine[:2].tolist()}  # fmt: skip
+
+
+def write(
+    example: Example, notes: Mapping[str, str], path: Path, form: Format, settings: GraphSettings
+) -> list[Path]:
+    """Write an exported detector; returns the paths of what is written beside it.
+
+    Raises:
+        ConfigError: if a package of the extra ``export`` is missing, or the graph of the padded
+            form has an operator that TensorRT does not import.
+    """
+    if form == "torch-export":
+        _write_torch(example, notes, path)
+    elif form == "openvino":
+        write_openvino(openvino_model(onnx_model(example, notes, settings), notes), path)
+    else:
+        content = onnx_model(example, notes, settings).SerializeToString()
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+    if settings.calibration == "fixed" and "adjacent" not in example.inputs:
+        return []
+    beside = path.with_name(f"{path.stem}_plan.py")
+    with replacing(beside) as partial:
+        shutil.copyfile(plan.__file__, partial)
+    return [beside]
+
+
+def onnx_model(example: Example, notes: Mapping[str, str], settings: GraphSettings) -> Any:
+    """The graph as an ``onnx.ModelProto`` of standard operators, checked; see :func:`write`."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  (torch.onnx needs it)
+    except ImportError as error:
+        raise ConfigError(f"Export needs the package {error.name}; {INSTALL}.") from error
+    with _quiet():
+        program: Any = torch.onnx.export(
+            example.graph, (), kwargs=example.inputs, dynamo=True, opset_version=18,
+            dynamic_shapes=example.shapes, input_names=example.names,
+            output_names=example.outputs, verbose=False,
+        )  # fmt: skip
+    model = program.model_proto
+    del model.metadata_props[:]
+    for key, value in notes.items():
+        model.metadata_props.add(key=key, value=value)
+    model.producer_name, model.producer_version = "bevlab", __version__
+    onnx.checker.check_model(model, full_check=True)
+    if domains := {o.domain for o in model.opset_import} - {"", "ai.onnx"}:
+        raise ConfigError(f"The graph uses operators of {', '.join(sorted(domains))}.")
+    faults = tensorrt_faults(model) if settings.pooling == "padded" else []
+    if faults:
+        raise ConfigError(f"The padded form is not one for TensorRT: {' '.join(faults)}")
+    return model
+
+
+def _write_torch(example: Example, notes: Mapping[str, str], path: Path) -> None:
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(
+            example.graph, (), kwargs=example.inputs, dynamic_shapes=example.shapes
+        )
+    with replacing(path) as partial:
+        torch.export.save(program, partial, extra_files=dict(notes))
+
+
+def openvino_model(model: Any, notes: Mapping[str, str]) -> Any:
+    """An ``onnx.ModelProto`` as an ``openvino.Model``, with the metadata as its ``bevlab``."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConfigError(f"Export to OpenVINO needs the package openvino; {INSTALL}.") from error
+    from io import BytesIO
+
+    found = openvino.convert_model(BytesIO(model.SerializeToString()))
+    for key, value in notes.items():
+        found.set_rt_info(value, ["bevlab", key])
+    return found
+
+
+def write_openvino(found: Any, path: Path) -> None:
+    """Write an ``openvino.Model`` as ``path`` (.xml) and its weights (.bin)."""
+    import openvino
+
+    with replacing(path.with_suffix(".bin")) as weights, replacing(path) as partial:
+        openvino.serialize(found, str(partial), str(weights))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Context in which exporters log and print nothing but errors."""
+    import io
+    import warnings
+    from contextlib import redirect_stdout
+
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
+    ]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

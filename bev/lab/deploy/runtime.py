@@ -1,0 +1,100 @@
+"""Exported detectors in ONNX Runtime and OpenVINO, with the batches of this package."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from bev.data.batch import Batch
+from bev.errors import ConfigError
+from bev.geometry import Boxes3D
+
+INSTALL = "pip install 'bevlab[export]'"
+
+
+class Runner(Protocol):
+    """A graph in a runtime: inputs by name to outputs by name."""
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
+
+
+class OnnxRunner:
+    """An exported ONNX file in ONNX Runtime, on the CPU.
+
+    Attributes:
+        metadata: texts of the file, see ``bev.lab.deploy.exporting.metadata``.
+
+    Args:
+        file: file, or its content.
+        threads: threads; 0 for all cores.
+
+    Raises:
+        ConfigError: if onnxruntime is missing.
+    """
+
+    def __init__(self, file: Path | bytes, threads: int = 0) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ConfigError(f"Running needs the package onnxruntime; {INSTALL}.") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        source = file if isinstance(file, bytes) else str(file)
+        self.session = onnxruntime.InferenceSession(
+            source, options, providers=["CPUExecutionProvider"]
+        )
+        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.outputs = [one.name for one in self.session.get_outputs()]
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self.session.run(None, dict(inputs)), strict=True))
+
+
+class OpenVinoRunner:
+    """An exported OpenVINO file, or a model in memory, on the CPU.
+
+    Raises:
+        ConfigError: if openvino is missing.
+    """
+
+    def __init__(self, file: Any, threads: int = 0) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ConfigError(f"Running needs the package openvino; {INSTALL}.") from error
+        settings = {"INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        source = str(file) if isinstance(file, Path) else file
+        self.compiled = openvino.Core().compile_model(source, "CPU", settings)
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = self.compiled(dict(inputs))
+        return {out.get_any_name(): np.asarray(found[out]) for out in self.compiled.outputs}
+
+
+def boxes_of(outputs: Mapping[str, Any]) -> list[Boxes3D]:
+    """Boxes of each sample in the outputs of a graph with decoding."""
+    found = []
+    names = ("boxes", "scores", "labels", "attributes")
+    for box, score, label, attribute in zip(
+        *(torch.as_tensor(outputs[name]) for name in names), strict=True
+    ):
+        valid = score > 0
+        box = box[valid].float()
+        found.append(
+            Boxes3D.make(
+                center=box[:, :3], size=box[:, 3:6], yaw=box[:, 6], velocity=box[:, 7:],
+                label=label[valid].long(), score=score[valid].float(),
+                attribute=attribute[valid].long(),
+            )
+        )  # fmt: skip
+    return found
+
+
+def detect(runner: Runner, batch: Batch) -> list[Boxes3D]:
+    """Boxes of each sample by a graph whose only input is images."""
+    return boxes_of(runner({"images": batch.views.images.numpy()}))

@@ -1,0 +1,56 @@
+"""Scores of an exported detector on the validation split: the cost of a runtime or of INT8."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import torch
+
+from bev.config import Experiment
+from bev.data.batch import Batch
+from bev.data.dataset import KeyFrames
+from bev.evaluation.base import EvaluatedSplit
+from bev.evaluation.predict import predict
+from bev.lab.deploy.runtime import Runner, detect
+from bev.models import Detector
+from bev.models.detector import Prediction
+from bev.models.heads.depth import DepthSupervisionConfig
+from bev.models.heads.image import ImageClassHeadConfig
+from bev.models.heads.segmentation import SegmentationHeadConfig
+from bev.training.datamodule import make_loader
+
+
+class _Exported:
+    """Stands for a detector in the evaluation loop."""
+
+    def __init__(self, runner: Runner, config: Any) -> None:
+        self.runner, self.config = runner, config
+
+    def predict(self, batch: Batch, cache: Any = None) -> Prediction:
+        boxes = detect(self.runner, batch)
+        return Prediction(boxes, dict.fromkeys(self.config.heads, boxes), cast(Any, None))
+
+
+def figures(runner: Runner, config: Experiment) -> dict[str, float]:
+    """Evaluate the boxes of a single-frame graph with decoding on the validation split.
+
+    Args:
+        runner: graph of fixed calibration, in a runtime.
+        config: experiment of the detector, with the location of the data.
+    """
+    model = replace(
+        config.model,
+        segmentation=SegmentationHeadConfig(()),
+        depth_supervision=DepthSupervisionConfig(0.0),
+        image_head=ImageClassHeadConfig(0.0),
+    )
+    data = replace(config.data, lidar=False, workers=0)
+    split = data.splits[1]
+    source = data.source.open(data)
+    loader = make_loader(KeyFrames(source.frames(split), data, training=False))
+    exported = cast(Detector, _Exported(runner, model))
+    evaluation = predict(exported, loader, torch.device("cpu"))
+    with TemporaryDirectory() as folder:
+        result = evaluation.compute(EvaluatedSplit(source, split, Path(folder)))
+    return {name: value for head in result.heads.values() for name, value in head.figures.items()}

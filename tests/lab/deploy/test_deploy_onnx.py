@@ -1,0 +1,162 @@
+"""Exported files in ONNX Runtime and OpenVINO against the detector."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from commands import ROOT, call
+from parity import agree, opened
+from rig_folder import write_folder
+
+from bev.data.batch import collate
+from bev.data.dataset import KeyFrames
+from bev.lab.deploy.exporting import build_example, onnx_model
+from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays
+from bev.lab.deploy.runtime import OnnxRunner, OpenVinoRunner, boxes_of, detect
+from bev.lab.deploy.settings import GraphSettings
+from bev.lab.deploy.tensorrt import nodes, operators, tensorrt_faults
+from bev.training.checkpoint import load_checkpoint
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.slow
+
+NAME, TEMPORAL = Path("synthetic"), Path("synthetic-temporal")  # networks of the package
+
+
+def exported(checkpoint, out, *options):
+    call("export.py", checkpoint, "--format", "onnx", "--out", out, *options)
+    return OnnxRunner(out, 1)
+
+
+@pytest.mark.parametrize("form", ["scatter", "padded"])
+def test_boxes_in_onnx_runtime(synthetic_world, tmp_path, form):
+    """One frame and two, both forms of the pooling; standard operators alone."""
+    out = tmp_path / "a.onnx"
+    run = exported(NAME, out, "--pooling", form, "--data.root", synthetic_world)
+    for places in ((0,), (0, 3)):
+        _, model, batch = opened(NAME, synthetic_world, places)
+        agree(model.detect(batch), detect(run, batch))
+    graph = onnx.load(str(out))
+    assert {o.domain for o in graph.opset_import} == {""}
+    kinds = {node.op_type for node in nodes(graph.graph)}
+    assert {"Conv", "Loop", "TopK"} <= kinds <= set(operators()["supported"])
+    scattered = [fault for fault in tensorrt_faults(graph) if "ScatterElements" in fault]
+    assert len(scattered) == (form == "scatter") and len(tensorrt_faults(graph)) == len(scattered)
+    shape = graph.graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in shape] == ["batch", 6, 3, 160, 416]
+    assert json.loads(run.metadata["classes"])[0] == "car"
+
+
+def test_a_folder_of_images_without_bevlab(synthetic_world, tmp_path):
+    """The example script with a rig file, of fixed calibration and with it as input."""
+    config, model, batch = opened(NAME, synthetic_world, (0, 1))
+    frames = config.data.source.open(config.data).frames("synthetic_val")
+    write_folder(tmp_path, [frames[0], frames[1]])
+    best = [boxes.score[0].item() for boxes in model.detect(batch)]
+    script = (ROOT / "docs" / "examples" / "run_onnx.py").read_text()
+    assert len(script.splitlines()) < 60 and "import bev" not in script
+    (tmp_path / "run.py").write_text(script.replace("score >= 0.3", "score > 0"))
+    for calibration in ("fixed", "input"):
+        out = tmp_path / f"{calibration}.onnx"
+        call(
+            "export.py", NAME, "--format", "onnx", "--out", out, "--calibration", calibration,
+            "--rig", tmp_path / "rig.yaml",
+        )  # fmt: skip
+        command = [sys.executable, "run.py", out.name, "rig.yaml", "images"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+        assert lines[0] == "0000"
+        first = [lines[lines.index(name) + 1] for name in ("0000", "0001")]
+        found = [float(line.split()[1]) for line in first]
+        assert found == pytest.approx(best, abs=2e-3)
+
+
+def test_a_temporal_model_in_onnx_runtime(synthetic_world, tmp_path):
+    """The features of one call are an input of the next."""
+    run = exported(TEMPORAL, tmp_path / "a.onnx", "--data.root", synthetic_world)
+    _, model, batch = opened(TEMPORAL, synthetic_world, (3,))
+    passes = int(run.metadata["passes"])
+    own = adjacent_arrays(model, batch, 0, passes)
+    inputs = {
+        f"{name}_adjacent0{'_flipped' * number}": value.numpy()
+        for number, arrays in enumerate(own)
+        for name, value in arrays.items()
+    }
+    wanted = {one.name for one in run.session.get_inputs()}
+    inputs = {name: value for name, value in inputs.items() if name in wanted}
+    inputs["seconds_adjacent0"] = batch.adjacent[0].seconds.numpy()
+    size = [d if isinstance(d, int) else 1 for d in _shape(run, "features_adjacent0")]
+    inputs["features_adjacent0"] = torch.zeros(size).numpy()
+    earlier = run({"images": batch.adjacent[0].images.numpy(), **inputs})
+    inputs["features_adjacent0"] = earlier["features"]
+    got = boxes_of(run({"images": batch.views.images.numpy(), **inputs}))
+    with torch.no_grad():
+        agree(model.detect(batch), got)
+
+
+def _shape(run, name):
+    return next(one.shape for one in run.session.get_inputs() if one.name == name)
+
+
+def test_boxes_in_openvino(synthetic_world, tmp_path):
+    pytest.importorskip("openvino")
+    out = tmp_path / "a.xml"
+    call("export.py", NAME, "--format", "openvino", "--out", out, "--data.root", synthetic_world)
+    _, model, batch = opened(NAME, synthetic_world)
+    agree(model.detect(batch), detect(OpenVinoRunner(out, 1), batch))
+
+
+def test_boxes_of_torch_export(synthetic_world, tmp_path):
+    out = tmp_path / "a.pt2"
+    options = ("--format", "torch-export", "--out", out, "--data.root", synthetic_world)
+    call("export.py", NAME, *options)
+    _, model, batch = opened(NAME, synthetic_world)
+    graph = torch.export.load(out).module()
+    with torch.no_grad():
+        agree(model.detect(batch), boxes_of(graph(images=batch.views.images)))
+
+
+def test_int8_keeps_sensitive_layers_in_float(single, tmp_path):
+    """A tolerance that no quantised layer meets leaves all but few layers in float."""
+    loose, tight = (tmp_path / f"{name}.onnx" for name in ("loose", "tight"))
+    options = ("--int8", "--int8-frames", "2")
+    exported(single, loose, *options, "--int8-tolerance", "1.0")
+    exported(single, tight, *options, "--int8-tolerance", "1e-4")
+    counts = [
+        sum(node.op_type == "QuantizeLinear" for node in onnx.load(str(path)).graph.node)
+        for path in (loose, tight)
+    ]
+    assert counts[0] > counts[1]
+    _, _, batch = opened(single)
+    assert len(detect(OnnxRunner(loose, 1), batch)) == 2
+
+
+@pytest.mark.parametrize("form", ["scatter", "padded"])
+def test_the_shipped_model_on_real_frames(form, nuscenes_root, real_frames):
+    """One graph with calibration as input, for the calibrations of three real frames.
+
+    No camera is quite upright, so columns have several slots.
+    """
+    config, model = load_checkpoint(NAME)
+    frames = KeyFrames(real_frames, replace(config.data, lidar=False), training=False)
+    batches = [collate([frames[number]]) for number in range(len(frames))]
+    settings = GraphSettings(calibration="input", pooling=form)
+    example = build_example(model, batches[0], settings)
+    run = OnnxRunner(onnx_model(example, {}, settings).SerializeToString(), 1)
+    for batch in batches:
+        inputs = {
+            f"{name}{'_flipped' * number}": value.numpy()
+            for number, arrays in enumerate(batch_arrays(model, batch, 2))
+            for name, value in arrays.items()
+        }
+        inputs = {name: inputs[name] for name in example.names if name != "images"}
+        assert inputs["mask"].shape[2] > 1
+        got = boxes_of(run({"images": batch.views.images.numpy(), **inputs}))
+        with torch.no_grad():
+            agree(model.detect(batch), got)
