@@ -66,10 +66,18 @@ def view_one(
     data: DataConfig,
     scene: "Frames",
 ) -> None:
-    """Show a scene with the predictions of a detector; None shows the ground truth."""
+    """Show a scene with the predictions of a detector; None shows the ground truth.
+
+    What is shown is in the vehicle's frame, also of a detector whose frame is the lidar's.
+    """
+    from bev.visualization.video.scene import scene_of
     from bev.visualization.viewer.runs import CheckpointRun
 
     runs = [] if model is None else [CheckpointRun(config.name, config, model, data, scene)]
+    if data.reference != "ego":
+        data = replace(data, reference="ego")
+        frames = data.source.open(data).frames(command.split or data.splits[1])
+        scene = scene_of(frames, scene.scenes[0])
     maps = (config.model, data) if model is None else None
     _view(command, scene, runs, title=config.name, maps=maps)
 

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import torch
+
 from bev.config import Experiment
 from bev.data.batch import Batch
 from bev.data.dataset import KeyFrames
@@ -9,7 +11,7 @@ from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
 from bev.data.settings import DataConfig
 from bev.data.source import Frames
-from bev.geometry import Boxes3D
+from bev.geometry import Boxes3D, inverse_rigid
 from bev.models import Detector
 from bev.visualization.internals.run import internals_of
 from bev.visualization.overlays import overlay
@@ -71,7 +73,7 @@ class CheckpointRun(Run):
         config: experiment of the detector.
         model: the detector, in evaluation mode.
         data: data settings.
-        scene: key frames that it will be asked for.
+        scene: key frames that it will be asked for, with the reference frame of ``data``.
     """
 
     def __init__(
@@ -84,15 +86,22 @@ class CheckpointRun(Run):
     def at(self, frame: Frame) -> Predicted:
         batch: Batch = self.batches[self.places[frame.token]]
         batch = batch.to(next(self.model.parameters()).device)
+        # The network's frame, which may be that of the lidar.
+        own = self.batches.frames[self.places[frame.token]].global_from_ego
+        ego_from_grid = inverse_rigid(frame.global_from_ego) @ own
+        pose = None if torch.equal(own, frame.global_from_ego) else ego_from_grid
         internals = internals_of(self.model, batch)
         settings, boxes = self.model.config, Boxes3D.empty()
         maps: list[GroundMap] = []
         for name, head in settings.heads.items():
             added = overlay(head, internals.prediction.results[name], batch, settings)
-            boxes = boxes if added.boxes is None else added.boxes.to("cpu")
+            if added.boxes is not None:
+                boxes = added.boxes.to("cpu").double()
+                boxes = boxes if pose is None else boxes.transform(pose)
             if added.segmentation is not None:
-                maps += segmentation_maps(name, added.segmentation)
+                maps += segmentation_maps(name, added.segmentation, pose)
         encoded = internals.prediction.output.features.bev[0]
-        maps.append(energy_map(f"{ENERGY}: view transform", internals.view.bev[0], settings.grid))
-        maps.append(energy_map(f"{ENERGY}: BEV encoder", encoded, settings.grid))
+        parts = {"view transform": internals.view.bev[0], "BEV encoder": encoded}
+        for name, features in parts.items():
+            maps.append(energy_map(f"{ENERGY}: {name}", features, settings.grid, pose))
         return Predicted(boxes, tuple(maps))

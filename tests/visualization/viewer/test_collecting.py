@@ -112,6 +112,36 @@ def test_rows_of_a_map_run_along_y_and_columns_along_x():
     assert (pixels[..., 3] > 0).sum() == 128 * 128
 
 
+def test_a_map_of_another_frame_is_turned_into_the_vehicles():
+    """By a quarter turn: x of the grid is y of the vehicle, and its y points backwards from 1 m."""
+    colors = np.zeros((2, 4, 4), np.uint8)
+    colors[1, 3] = (250, 100, 50, 255)  # x from 6 to 8 m, y from 0 to 2 m
+    pose = torch.tensor([[0.0, -1, 0, 1], [1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])
+    one = ground_map("cells", colors, BevGrid(x=(0.0, 8.0, 2.0), y=(-2.0, 2.0, 2.0)), pose)
+    pixels = decoded(one.png)
+    assert one.extent == pytest.approx((-1, 0, 3, 8)) and pixels.shape == (512, 256, 4)
+    rows, columns = pixels[..., 3].nonzero()
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (384, 511, 0, 127)
+    assert len(rows) == 128 * 128 and pixels[-1, 0].tolist() == [50, 100, 250, 255]
+
+
+def test_a_detector_in_the_lidars_frame_is_shown_in_the_vehicles(opened):
+    config, scene = opened
+    data = replace(config.data, reference="lidar")
+    own = scene_of(data.source.open(data).frames("synthetic_val"))
+    torch.manual_seed(0)
+    run = CheckpointRun("mine", config, config.model.build().eval(), data, own)
+    moment = collect(scene, [run], camera_width=32, least_score=0.0, places=[2]).moments[0]
+    expected = run.model.detect(run.batches[2])[0]
+    poses = (frame.global_from_ego.numpy() for frame in (own[2], scene[2]))
+    one, other = map(moved, poses, (expected.center.double().numpy(), moment.boxes[1].center))
+    assert len(one) > 5 and one == pytest.approx(other, abs=1e-3)
+    lidar = (torch.linalg.inv(scene[2].global_from_ego) @ own[2].global_from_ego)[:2, 3]
+    left, low, right, high = moment.maps[0].extent
+    middle = (left + right) / 2, (low + high) / 2  # of whole pixels of 0.2 m
+    assert middle == pytest.approx(lidar.tolist(), abs=0.11)
+
+
 def test_a_checkpoint_is_asked_frame_by_frame(opened):
     config, scene = opened
     torch.manual_seed(0)
