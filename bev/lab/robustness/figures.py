@@ -92,7 +92,11 @@ def _draw_cameras(axis: Any, results: Results, cameras: list[Any]) -> None:
     clean = results.value(results.done[0])
     axis.axvline(clean, color=_FAINT, lw=1, ls="--")
     for place, value in zip(places, values, strict=True):
-        axis.text(value + 0.01 * clean, place, f"{value:.3f}", va="center", fontsize=7.5)
+        inside = value > 0.2 * clean
+        axis.text(
+            value + (-0.01 if inside else 0.01) * clean, place, f"{value:.3f}", va="center",
+            ha="right" if inside else "left", color="white" if inside else _TEXT, fontsize=7.5,
+        )  # fmt: skip
     axis.set_yticks(places, [one.name.replace("CAM_", "") for one in cameras])
     axis.set_ylim(places[-1] + 0.6, -0.6)
     axis.set_xlim(0, max(clean * 1.15, 0.01))
@@ -106,6 +110,9 @@ def _draw_azimuth(figure: Figure, axis: Any, results: Results, dropped: list[Any
         [[_number(results.outcomes[one.name].azimuth.get(s)) for s in sectors] for one in dropped]
     )
     change = after - before
+    # Cameras in the order of the sectors that lose most: a diagonal, if each is where it looks.
+    order = np.argsort(np.argmin(np.nan_to_num(change), axis=1), kind="stable")
+    dropped, change = [dropped[row] for row in order], change[order]
     reach = max(float(np.nanmax(np.abs(change))), 0.01)
     _style(axis, "Change of mean AP by azimuth, a camera dropped")
     axis.grid(visible=False)
@@ -114,6 +121,7 @@ def _draw_azimuth(figure: Figure, axis: Any, results: Results, dropped: list[Any
         value = change[row, column]
         color = "white" if abs(value) > 0.6 * reach else _TEXT
         text = "–" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+        text = "0.00" if text[1:] == "0.00" else text
         axis.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
     axis.set_xticks(range(len(sectors)), [sector.replace(" ", "\n") for sector in sectors])
     axis.set_yticks(range(len(dropped)), [one.name.replace("CAM_", "") for one in dropped])

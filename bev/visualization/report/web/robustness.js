@@ -14,7 +14,7 @@ function buildRobustness(own) {
     .map(([key, title, curves]) => figure(key, title, `${short(own.main)} over the level; the dashed line is that of the clean data.`, () => levelChart(own, curves), () => levelTable(own, curves)));
   const cameras = own.rows.filter((row) => row.group === "dropped" || row.group === "alone");
   if (cameras.length) charts.push(figure("cameras", "Cameras", `${short(own.main)} with a camera dropped, or with one camera alone.`, () => cameraChart(own, cameras), null, { wide: true }));
-  const dropped = own.rows.filter((row) => row.group === "dropped");
+  const dropped = own.rows.filter((row) => row.group === "dropped").sort((a, b) => mostLost(own, a) - mostLost(own, b));
   if (dropped.length && own.sectors.length) {
     charts.push(figure("azimuth", "By azimuth", "Change of the mean AP of the ground truth in sectors of 60 degrees around the vehicle, when a camera is dropped.",
       () => azimuthChart(own, dropped), () => azimuthTable(own, dropped), { wide: true }));
@@ -67,6 +67,12 @@ function cameraChart(own, rows) {
       shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: own.clean, y1: own.clean, line: { color: css("faint"), width: 1, dash: "dash" } }],
     },
   };
+}
+
+// Place of the sector that a camera's loss hits most: cameras in this order form a diagonal.
+function mostLost(own, row) {
+  const [changes] = azimuthChanges(own, [row]);
+  return changes.reduce((best, value, place) => ((value ?? 0) < (changes[best] ?? 0) ? place : best), 0);
 }
 
 function azimuthChanges(own, dropped) {
