@@ -95,7 +95,7 @@ def draw_check(
     view = BevView(layout.bev_pixels)
     bev = draw_bev(view, gt_boxes=gt_boxes, lidar=lidar, lidar_colors=colors, theme=theme)
     place_bev(sheet, layout, bev)
-    none = "no LIDAR_TOP" if frame.lidar_path is None else "lidar file missing"
+    none = "no lidar" if frame.lidar_path is None else "lidar file missing"
     points = f"{len(lidar)} lidar points" if has_lidar else none
     note = f"{points} · {len(gt_boxes)} annotated boxes"
     if shape:
