@@ -127,10 +127,11 @@ def greedy(removes: Float[Tensor, "B M M"], valid: Bool[Tensor, "B M"]) -> Bool[
     """
     from torch._higher_order_ops import while_loop
 
-    def going(keep: Tensor, changed: Tensor) -> Tensor:
+    # Without annotations: the run-time type checks of the tests cannot be traced.
+    def going(keep, changed):
         return changed.any()
 
-    def once(keep: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
+    def once(keep, changed):
         removed = (keep.to(removes.dtype).unsqueeze(1) @ removes).squeeze(1) > 0
         new = valid & ~removed
         return new, (new != keep).any().reshape(1)

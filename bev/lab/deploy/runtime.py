@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from bev.geometry import Boxes3D
 INSTALL = "pip install 'bevlab[export]'"
 
 
+@runtime_checkable
 class Runner(Protocol):
     """A graph in a runtime: inputs by name to outputs by name."""
 
