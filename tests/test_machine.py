@@ -1,6 +1,8 @@
 """Number of training processes, threads and CPU features of this machine."""
 
 import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -53,3 +55,17 @@ def test_fast_bf16_depends_on_the_hardware(monkeypatch):
         assert has_fast_bf16() is expected
     monkeypatch.setattr(machine, "default_device", lambda: torch.device("mps"))
     assert has_fast_bf16() is False
+
+
+@pytest.mark.slow
+def test_freed_memory_is_kept():
+    code = (
+        "import resource, torch; from bev.machine import keep_freed_memory\n"
+        "kept = keep_freed_memory()\n"
+        "for _ in range(3): torch.ones(10_000_000)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(5): torch.ones(10_000_000)\n"
+        "faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "assert not kept or faults < 1000, faults\n"  # else 5 x 9766
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -37,10 +37,11 @@ SMALLER = {
     "ablate.py": ("--train.max-steps", "1", "--train.epochs", "1", "--replicates", "20"),
     "make_synthetic.py": ("--scenes", "1", "--val-scenes", "1", "--frames", "2", "--workers", "1"),
 }
-FEW = {  # benchmarks without a time limit
+FEW = {  # benchmarks without a time limit, or with much to do before
     "data-index": ("--scenes", "2", "--frames", "3"),
     "pictures": ("--rounds", "1"),
     "corruptions": ("--rounds", "1"),
+    "model": ("--seconds", "0.01", "--variants", "eager", "prepared"),
 }
 # Commands that need missing files or machines, and the tests that cover them.
 ELSEWHERE = {

@@ -2,6 +2,7 @@
 
 import operator
 from functools import reduce
+from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
@@ -23,14 +24,16 @@ from bev.training.optimization.stages import Stages, stage_at
 from bev.training.settings import TrainConfig
 
 
-def compile_parts(model: Detector, backend: str = "inductor") -> None:
+def compile_parts(
+    model: Detector, backend: str = "inductor", options: dict[str, Any] | None = None
+) -> None:
     """Compile the dense parts of a detector; the view transform, a few calls only, is left out.
 
     The modules are compiled in place: names of parameters are unchanged, and copies (averaged
-    weights) are not compiled.
+    weights) are not compiled. ``options`` are those of :func:`torch.compile`.
     """
     for name in ("backbone", "neck", "encoder", *model.config.heads):
-        getattr(model, name).compile(backend=backend)
+        getattr(model, name).compile(backend=backend, options=options)
 
 
 def holds_whole_model(trainer: Trainer) -> bool:

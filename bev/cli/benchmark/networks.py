@@ -36,7 +36,7 @@ class Pooling:
 
 
 @dataclass(frozen=True)
-class Model:
+class Step:
     """Measure time, FLOPs and memory of a training step and of its parts, on random images.
 
     Runs in one process, with as many CPU threads as each process of a training run has.
@@ -46,12 +46,15 @@ class Model:
         batch_size: samples per step.
         precision: numeric precision; "auto" is bf16 if the device multiplies it in hardware.
         seconds: time limit of the measurement, seconds.
+        published: for a config of Lift-Splat-Shoot's task, compare the whole step and inference
+            with the published network instead, in float32.
     """
 
     config: tyro.conf.Positional[Path]
     batch_size: Count = 1
     precision: Literal["auto", "32", "bf16"] = "auto"
     seconds: NonNegative = 30.0
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,23 +117,35 @@ class TensorBoard:
 def _pooling(command: Pooling) -> None:
     from bev.lab.benchmark import pooling
 
-    _print_machine()
+    print_machine()
     memory = command.memory * 2**30
     pooling.run(command.out, command.batches, default_device(), command.seconds, memory)
     print(f"\npooling.csv, pooling_traffic.csv and pooling.png are written to {command.out}")
 
 
-def _model(command: Model) -> None:
+def _step(command: Step) -> None:
     from bev.lab.benchmark import step
+    from bev.lab.benchmark.timing import product_flops
 
     config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
     half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
     precision = torch.bfloat16 if half else torch.float32
     threads = threads_a_process(config.train.threads, local_processes(config.train.devices))
     torch.set_num_threads(threads)
+    if command.published:
+        from bev.lab.benchmark.training import against_published
+
+        print(f"{command.config}, batch {command.batch_size}, float32, ", end="")
+        print_machine()
+        against_published.run(config, default_device(), command.seconds)
+        return
     print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
-    _print_machine()
-    print(step.table(step.step_stages(config, default_device(), precision, command.seconds)))
+    print_machine()
+    device = default_device()
+    stages = step.step_stages(config, device, precision, command.seconds)
+    print(step.table(stages))
+    size = 8192 if device.type == "cuda" else 2048
+    print(step.limit(stages, product_flops(device, precision, size)))
 
 
 def _tensorboard(command: TensorBoard) -> None:
@@ -140,7 +155,7 @@ def _tensorboard(command: TensorBoard) -> None:
     half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
     precision = torch.bfloat16 if half else torch.float32
     print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
-    _print_machine()
+    print_machine()
     tensorboard.run(command.out, config, default_device(), precision, command.seconds)
 
 
@@ -160,14 +175,14 @@ def _gpu(command: Gpu) -> None:
 def _backbones(command: Backbones) -> None:
     from bev.lab.benchmark import backbones
 
-    _print_machine()
+    print_machine()
     backbones.run(
         command.out, command.image_size, command.images, default_device(), command.seconds
     )
     print(f"\n{command.out / 'backbones.csv'} is written")
 
 
-def _print_machine() -> None:
+def print_machine() -> None:
     """Print torch's version, the device and the number of threads."""
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {default_device()}, {threads} CPU threads", flush=True)
@@ -175,7 +190,7 @@ def _print_machine() -> None:
 
 KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "pooling": (Pooling, _pooling),
-    "model": (Model, _model),
+    "step": (Step, _step),
     "gpu": (Gpu, _gpu),
     "backbones": (Backbones, _backbones),
     "tensorboard": (TensorBoard, _tensorboard),

@@ -1,7 +1,8 @@
 """Time, FLOPs and memory of the parts of a training step: one config and device, random images."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from bev.training.optimization.optimizer import build_optimizer
 from bev.training.optimization.stages import Stages
 
 BOXES = 30  # boxes per sample
+Size = Sequence[int]
 
 
 def random_batch(config: Experiment, device: torch.device) -> Batch:
@@ -181,9 +183,8 @@ def step_stages(
     times = median_seconds(works, device, seconds=seconds)
 
     def flops(function: Callable, *inputs: object) -> int:
-        with autocast, torch.no_grad(), FlopCounterMode(display=False) as counter:
-            function(*inputs)
-        return counter.get_total_flops()
+        with autocast:
+            return flops_of(function, *inputs)
 
     counted = {name: flops(function, *inputs) for name, (_, function, inputs) in parts.items()}
     counted["step"] = flops(model.loss, batch)
@@ -193,6 +194,34 @@ def step_stages(
         name: Stage(time, sizes.get(name, 0), counted.get(name, 0), peak_bytes(works[name], device))
         for name, time in times.items()
     }
+
+
+@torch.no_grad()
+def flops_of(function: Callable, *inputs: object) -> int:
+    """FLOPs of a forward pass, see :class:`Stage`."""
+    known = {torch.ops.bev.winograd_conv: _winograd_flops}
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
+        function(*inputs)
+    return counter.get_total_flops()
+
+
+def _winograd_flops(x: Size, weight: Size, *_: object, out_shape: Size, **__: object) -> int:
+    """FLOPs of the direct sum that Winograd's algorithm replaces."""
+    return 2 * prod(out_shape) * prod(weight[1:])
+
+
+def limit(stages: dict[str, Stage], rate: float) -> str:
+    """Sentence that compares a step with the least time of its FLOPs at a rate per second.
+
+    A backward pass has twice the FLOPs of the forward pass: a product for the gradient of the
+    inputs, and one for that of the weights.
+    """
+    flops, seconds = 3 * stages["step"].flops, stages["step"].seconds
+    return (
+        f"{flops / 1e9:.0f} GFLOPs of a step, three times those forward, take"
+        f" {1e3 * flops / rate:.0f} ms at the {rate / 1e9:.0f} GFLOPs per second of a large matrix"
+        f" product; the step runs at {flops / rate / seconds:.0%} of this rate"
+    )
 
 
 def _tensors(value: Tensor | Iterable | None) -> list[Tensor]:

@@ -12,41 +12,58 @@ from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
 
+_LONG = 0.5  # seconds; functions that take longer are measured without a call to warm up
 _AHEAD = 4_000_000  # cycles, about 2 ms, for which a GPU sleeps while kernels are queued
 
 
 def median_seconds(
     works: Mapping[str, Work], device: torch.device, rounds: int = 15, seconds: float = 4.0
 ) -> dict[str, float]:
-    """Median time of each function, seconds.
+    """Median time of each function, seconds; the arguments are those of :func:`each_seconds`."""
+    taken = each_seconds(works, device, rounds, seconds)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def each_seconds(
+    works: Mapping[str, Work],
+    device: torch.device,
+    rounds: int = 15,
+    seconds: float = 4.0,
+    least: int = 3,
+) -> dict[str, list[float]]:
+    """Times of each function, seconds, in the order of the rounds.
 
     Each round runs all functions in turn, so that changes in the load of the machine affect all.
 
     Args:
         works: functions by name; each is run once before the first round.
         device: device that the functions run on.
-        rounds: maximum number of rounds; at least 3 are run.
+        rounds: maximum number of rounds.
         seconds: time after which no new round starts, seconds.
+        least: number of rounds that are run in any case.
     """
-    for work in works.values():
-        work()
+    first = {name: _elapsed(work) for name, work in works.items()}
     taken: dict[str, list[float]] = {name: [] for name in works}
     begin = time.perf_counter()
     for turn in range(rounds):
-        if turn >= 3 and time.perf_counter() - begin > seconds:
+        if turn >= least and time.perf_counter() - begin > seconds:
             break
         for name, work in works.items():
-            # The other functions have evicted the caches: warm up again, then measure.
-            work()
+            if first[name] < _LONG:
+                work()  # warms the caches up, which the other functions have evicted
             taken[name].append(_once(work, device))
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return taken
+
+
+def _elapsed(work: Work) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
 
 
 def _once(work: Work, device: torch.device) -> float:
     if device.type != "cuda":
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
+        return _elapsed(work)
     first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     torch.cuda._sleep(_AHEAD)  # else the launches of kernels from Python would be measured
@@ -62,6 +79,19 @@ def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * size / median_seconds({"copy": lambda: target.copy_(source)}, device)["copy"]
+
+
+def product_flops(device: torch.device, dtype: torch.dtype, size: int) -> float:
+    """FLOPs per second of the product of two matrices of ``size`` x ``size``."""
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    # Convolutions of float32 run in TF32 by torch's default; the same rate is the ceiling.
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        seconds = median_seconds({"product": lambda: torch.mm(a, b)}, device, rounds=7)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return 2 * size**3 / seconds["product"]
 
 
 def peak_bytes(work: Work, device: torch.device) -> int:

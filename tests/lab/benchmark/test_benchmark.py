@@ -17,6 +17,7 @@ from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.traffic import count
 from bev.lab.benchmark.training import tensorboard
 from bev.models import DepthBins
+from bev.models.winograd import use_winograd
 from bev.ops import VoxelPlan
 
 CPU = torch.device("cpu")
@@ -159,6 +160,24 @@ def test_the_parts_of_a_step_are_measured(name, parts, heads):
     assert len(step.table(rest).splitlines()) == 1 + len(
         rest
     )  # a view transform without known parts
+
+
+def test_the_limit_of_a_step_is_three_times_its_flops_forward():
+    stages = {"step": step.Stage(seconds=2.0, parameters=0, flops=10**9, memory=0)}
+    assert step.limit(stages, rate=3e9) == (
+        "3 GFLOPs of a step, three times those forward, take 1000 ms at the 3 GFLOPs per second of"
+        " a large matrix product; the step runs at 50% of this rate"
+    )
+
+
+def test_winograd_counts_as_the_direct_sum():
+    convolution = torch.nn.Conv2d(256, 256, 3, padding=1).requires_grad_(False)
+    layers = torch.nn.Sequential(convolution)
+    images = torch.zeros(1, 256, 36, 36)
+    direct, used = step.flops_of(layers, images), use_winograd(layers)
+    with torch.no_grad():
+        layers(images)  # transforms the kernel, which is kept
+    assert used == 1 and direct == step.flops_of(layers, images) == 2 * 9 * 256 * 256 * 36 * 36
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from bev.lab.benchmark.data import SYNTHETIC, endless_loader
 from bev.lab.benchmark.pooling import random_inputs
 from bev.lab.benchmark.shapes import SHAPES, Shape
 from bev.lab.benchmark.step import Stage, make_step, step_stages
-from bev.lab.benchmark.timing import Work, copy_bandwidth, median_seconds
+from bev.lab.benchmark.timing import Work, copy_bandwidth, median_seconds, product_flops
 from bev.lab.benchmark.traffic import count
 from bev.lab.synthetic import TRAIN_SPLIT, VERSION, make_world
 from bev.ops import VoxelPlan, voxel_pool
@@ -114,15 +114,7 @@ def ceilings(device: torch.device, size: int = 8192) -> Ceilings:
     memory = copy_bandwidth(device)
     rates = {}
     for name, dtype in PRECISIONS.items():
-        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-        # Convolutions of float32 run in TF32 by torch's default; the same rate is the ceiling.
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("high")
-        try:
-            seconds = median_seconds({"product": partial(torch.mm, a, b)}, device, rounds=7)
-        finally:
-            torch.set_float32_matmul_precision(before)
-        rates[name] = 2 * size**3 / seconds["product"]
+        rates[name] = product_flops(device, dtype, size)
     return Ceilings(memory, cache, rates)
 
 

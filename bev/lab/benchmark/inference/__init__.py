@@ -1,0 +1,1 @@
+"""Benchmark of inference: ways to run one detector, in one run."""

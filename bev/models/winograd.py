@@ -1,0 +1,79 @@
+"""Convolutions of a detector that Winograd's algorithm computes, for inference on CPUs."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bev.ops.winograd import tiles_of, transformed_kernel, winograd_conv
+
+_LEAST_CHANNELS = 128  # of inputs and outputs; with fewer, the transforms cost what is gained
+_LEAST_PAIRS = 200**2  # pairs of an input and an output channel
+_LEAST_TILES = 72  # rows of the matrix products
+
+
+class WinogradConv2d(nn.Conv2d):
+    """3x3 convolution that computes float32 inputs on a CPU by Winograd's algorithm.
+
+    Other inputs, and those of few tiles, are computed as by ``nn.Conv2d``. The transformed kernel
+    of a weight without gradient is kept; it takes four times the memory of the weight.
+    """
+
+    _kept: tuple[int, Tensor] | None = None  # version of the weight, and its transformed kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        suits = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
+        suits = suits and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
+        if not suits or tiles_of(x.shape) < _LEAST_TILES:
+            return super().forward(x)
+        if self.weight.requires_grad or torch.compiler.is_compiling():
+            return winograd_conv(x, self.weight, self.bias)
+        version = self.weight._version
+        if self._kept is None or self._kept[0] != version:
+            self._kept = version, transformed_kernel(self.weight)
+        return winograd_conv(x, self.weight, self.bias, self._kept[1])
+
+    def train(self, mode: bool = True) -> "WinogradConv2d":
+        self._kept = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
+
+
+def use_winograd(module: nn.Module) -> int:
+    """Let Winograd's algorithm compute the suitable convolutions of a module, in place.
+
+    Returns the number of these convolutions: 3x3 with stride 1 and a padding of 1, and many
+    channels. Names of parameters do not change.
+    """
+    count = 0
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if _suits(child):
+                setattr(parent, name, _converted(child))
+                count += 1
+    return count
+
+
+def _suits(module: nn.Module) -> bool:
+    if type(module) is not nn.Conv2d or "weight" not in module._parameters:
+        return False
+    if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+        return False
+    square = module.kernel_size == (3, 3) and module.padding == (1, 1)
+    plain = module.stride == module.dilation == (1, 1) and module.groups == 1
+    zeros = module.padding_mode == "zeros"
+    inputs, outputs = module.in_channels, module.out_channels
+    wide = min(inputs, outputs) >= _LEAST_CHANNELS and inputs * outputs >= _LEAST_PAIRS
+    return square and plain and zeros and wide
+
+
+def _converted(plain: nn.Module) -> WinogradConv2d:
+    assert isinstance(plain, nn.Conv2d)
+    with torch.device("meta"):
+        made = WinogradConv2d(
+            plain.in_channels, plain.out_channels, 3, padding=1, bias=plain.bias is not None
+        )
+    made.weight, made.bias = plain.weight, plain.bias
+    return made.train(plain.training)
