@@ -101,6 +101,15 @@ setup(
             "openvino>=2026.4,<2027",
             "nncf>=3.4,<4",
         ],
+        # Search for settings: bevlab search.
+        "search": ["optuna>=5,<6"],
+        # Weights & Biases; MLflow, whose offline store is a database.
+        "tracking": [
+            "wandb>=0.31,<1",
+            "mlflow-skinny>=3.17,<4",
+            "sqlalchemy>=2.1,<3",
+            "alembic>=1.20,<2",
+        ],
         "dev": [
             "pytest>=8.3",
             "setuptools>=70.1",  # builds wheels by itself

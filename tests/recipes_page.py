@@ -34,7 +34,7 @@ ALONE = (
     "data.image_augmentation.photometric", "data.image_augmentation.grid_mask.*",
     "data.image_augmentation.corruption.*",
     "data.polygons.*", "data.min_points", "data.image_cache", "data.workers",
-    "train.init.*", "train.tensorboard.*", "train.max_minutes",
+    "train.init.*", "train.tensorboard.*", "train.tracking.*", "train.max_minutes",
     "train.compile", "train.strategy", "train.sync_batch_norm", "train.threads",
     "train.validate_every", "train.save_minutes", "train.pictures", "train.seed",
     "train.deterministic", "train.log_every", "train.runs", "train.run_name",

@@ -28,11 +28,13 @@ from bev.training.metrics import ValidationMetrics
 from bev.training.module import TrainingModule
 from bev.training.record import RunRecord, count_flops
 from bev.training.settings_check import check_settings
+from bev.training.tracking.packages import check_trackers
 from bev.training.trainer import build_trainer, prepare_process
 from bev.training.workers import ending_workers
 
 if TYPE_CHECKING:
     from bev.training.tensorboard.callback import TensorBoardEvents
+    from bev.training.tracking.tracker import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def train(
             the last validation failed, after the functions of ``finish`` have been called.
     """
     check_settings(config, here=True)
+    check_trackers(config.train.tracking)
     devices = local_processes(config.train.devices)
     if resume is not None:
         check_resumable(resume, config, devices * machines())
@@ -115,7 +118,7 @@ def _train_in(
         SavedConfig(to_plain(config), code_files(config)),
         *callbacks,
     ]
-    events = _tensorboard(metrics)
+    events: list[TensorBoardEvents | TrackedRun] = [*_tensorboard(metrics), *_tracked(config)]
     all_callbacks += events
     trainer = build_trainer(config.train, folder, devices, metrics.headline, all_callbacks)
     earlier = keep_records(folder) if trainer.is_global_zero else []
@@ -179,3 +182,12 @@ def _tensorboard(metrics: ValidationMetrics) -> "list[TensorBoardEvents]":
     from bev.training.tensorboard.callback import TensorBoardEvents
 
     return [TensorBoardEvents(metrics)]
+
+
+def _tracked(config: Experiment) -> "list[TrackedRun]":
+    """Callback of the trackers, which are not imported without need."""
+    if not config.train.tracking.loggers:
+        return []
+    from bev.training.tracking.tracker import TrackedRun
+
+    return [TrackedRun(config)]

@@ -118,6 +118,41 @@ class TensorBoardConfig:
 
 
 @dataclass(frozen=True)
+class TrackingConfig:
+    """Trackers of experiments that a run writes to, beside its own files.
+
+    Attributes:
+        loggers: "wandb" (Weights & Biases) and "mlflow"; empty for none.
+        project: project, which MLflow calls experiment; empty for the name of the experiment.
+        online: send everything to the tracker's server. Off, nothing leaves the machine: W&B writes
+            to the run folder, MLflow to ``mlflow.db`` in the folder of runs.
+        server: address of the server; empty for W&B's own.
+    """
+
+    loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
+    project: str = ""
+    online: bool = False
+    server: str = ""
+
+    def __post_init__(self) -> None:
+        check_clashes(self)
+
+    def clashes(self) -> Iterator[str]:
+        """Iterate over sentences about servers that are not used, or missing."""
+        if len(set(self.loggers)) != len(self.loggers):
+            yield "train.tracking.loggers names a tracker twice; name it once."
+        if self.server and not self.online:
+            yield (
+                f"train.tracking.server is {self.server}, to which nothing is sent; set"
+                " --train.tracking.online, or leave the server out."
+            )
+        if self.online and not self.loggers:
+            yield "train.tracking.online has nothing to send; set --train.tracking.loggers wandb."
+        if self.online and not self.server and "mlflow" in self.loggers:
+            yield "MLflow is to be sent to no server; set --train.tracking.server to its address."
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Training settings. Defaults are those of BEVDet (Huang et al. 2021) unless stated otherwise.
 
@@ -160,6 +195,7 @@ class TrainConfig:
         deterministic: make runs on the same machine reproduce bit for bit (slower on a GPU).
         log_every: steps between log entries.
         tensorboard: contents of the TensorBoard event files.
+        tracking: other trackers of experiments.
         runs: parent folder of the run folders.
         run_name: name of the run folder; empty for the start time.
     """
@@ -192,6 +228,7 @@ class TrainConfig:
     deterministic: bool = False
     log_every: Count = 20
     tensorboard: TensorBoardConfig = TensorBoardConfig()
+    tracking: TrackingConfig = TrackingConfig()
     runs: Path = Path("runs")
     run_name: str = ""
 

@@ -49,6 +49,10 @@ def build_trainer(
         from bev.training.tensorboard.logger import EventLogger
 
         loggers.append(EventLogger(folder))
+    if config.tracking.loggers:
+        from bev.training.tracking.tracker import Tracker
+
+        loggers.extend(Tracker(kind, config.tracking, folder) for kind in config.tracking.loggers)
     return Trainer(
         accelerator="auto",
         devices=devices,

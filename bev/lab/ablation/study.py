@@ -27,7 +27,7 @@ from bev.errors import BevError, ConfigError
 from bev.lab.ablation.variants import Axis, Variant, apply, changes, grid
 from bev.serialization import differences, from_plain, to_plain
 from bev.training.record import is_finished, last_checkpoint
-from bev.training.settings import TensorBoardConfig
+from bev.training.settings import TensorBoardConfig, TrackingConfig
 from bev.training.settings_check import check_settings
 
 RUNS = Path("runs/ablations")
@@ -38,6 +38,7 @@ _ERROR = re.compile(r"^(error: (?!Stopped by )|[\w.]+(Error|Exception|Interrupt)
 _FREE = {
     "data.root", "data.workers", "train.log_every", "train.pictures", "train.runs", "train.threads",
     *(f"train.tensorboard.{field.name}" for field in fields(TensorBoardConfig)),
+    *(f"train.tracking.{field.name}" for field in fields(TrackingConfig)),
 }  # fmt: skip
 
 
@@ -223,6 +224,15 @@ def write_plans(runs: Sequence[Run]) -> None:
         save_config(run.config, run.plan)
 
 
+def changed_settings(before: Experiment, after: Experiment) -> list[str]:
+    """Settings that differ between two experiments and that results may depend on, in words."""
+    return [
+        f"{name} was {old}, now {new}"
+        for name, old, new in differences(before, after)
+        if name not in _FREE
+    ]
+
+
 def _named(
     study: Study, variant: Variant, name: str, overrides: Sequence[str], runs: Path
 ) -> Experiment:
@@ -267,13 +277,7 @@ def _check_same(run: Run) -> None:
     """Raise ConfigError if the run's folder contains a run of another experiment."""
     if not (run.finished or run.begun):
         return
-    earlier = run.folder / "config.yaml"
-    changed = [
-        f"{name} was {before}, now {after}"
-        for name, before, after in differences(load_file(earlier), run.config)
-        if name not in _FREE
-    ]
-    if changed:
+    if changed := changed_settings(load_file(run.folder / "config.yaml"), run.config):
         raise ConfigError(
             f"Run folder {run.folder} contains another experiment ({'; '.join(changed)}); choose"
             " another --name, or move that folder away."

@@ -29,6 +29,7 @@ Draw = Callable[[Detector, Sequence[Frame]], Mapping[str, np.ndarray]]
 _PLACES = (
     "model.labels", "data.root", "data.workers", "data.image_cache", "train.runs", "train.run_name",
     "train.threads", "train.log_every", "train.save_minutes", "train.pictures", "train.tensorboard",
+    "train.tracking",
 )  # fmt: skip
 _CURVES, _HISTOGRAMS, _GRAPH, _PICTURES = (
     "precision-recall curves", "histograms", "the model graph", "pictures of samples",

@@ -1,0 +1,53 @@
+"""Settings of trackers, and what is said if their packages are missing."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from bev.config import Experiment, load_config
+from bev.errors import ConfigError
+from bev.training.run import train
+from bev.training.settings import TrackingConfig
+from bev.training.tracking.packages import check_trackers
+
+
+def test_nothing_is_tracked_or_sent_unless_asked():
+    config = Experiment().train.tracking
+    assert config.loggers == () and not config.online
+    check_trackers(config)
+    assert "wandb" not in sys.modules and "mlflow" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loggers": ("wandb", "wandb")}, "names a tracker twice"),
+        ({"loggers": ("wandb",), "server": "http://here"}, "http://here, to which nothing is sent"),
+        ({"online": True}, "has nothing to send; set --train.tracking.loggers"),
+        ({"loggers": ("mlflow",), "online": True}, "to no server; set --train.tracking.server"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        TrackingConfig(**settings)
+
+
+def test_trackers_are_chosen_by_flags():
+    config = load_config("lss_r50", ["--train.tracking.loggers", "wandb", "mlflow"])
+    assert config.train.tracking == TrackingConfig(("wandb", "mlflow"))
+
+
+@pytest.mark.parametrize("package", ["wandb", "mlflow"])
+def test_a_missing_package_names_the_extra_before_the_run(package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    config = Experiment()
+    tracking = TrackingConfig((package,))
+    config = replace(config, train=replace(config.train, tracking=tracking, runs=tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        train(config)
+    assert str(caught.value) == (
+        f"train.tracking.loggers has {package}, which needs the package {package}; install it with"
+        " pip install 'bevlab[tracking]'."
+    )
+    assert not list(tmp_path.iterdir())
