@@ -123,8 +123,13 @@ def load_file(path: str | Path) -> Experiment:
     module = load_module(path)
     config = getattr(module, "config", None)
     if not isinstance(config, Experiment):
-        study = " It defines a study; run it: `bevlab ablate`." if hasattr(module, "study") else ""
-        raise ConfigError(f"Config file {path} does not end in `config = Experiment(...)`.{study}")
+        kinds = {"study": "`bevlab ablate`", "search": "`bevlab search`"}
+        hints = [
+            f" It defines a {k}; run it: {by}." for k, by in kinds.items() if hasattr(module, k)
+        ]
+        raise ConfigError(
+            f"Config file {path} does not end in `config = Experiment(...)`.{''.join(hints)}"
+        )
     return dataclasses.replace(config, name=path.stem)
 
 
@@ -154,7 +159,7 @@ def find_config(path: str | Path) -> Path:
 
 
 def shipped_configs() -> list[str]:
-    """Names of the shipped configs and of the ablation studies (below ``ablations/``)."""
+    """Names of the shipped configs; of studies and searches below ``ablations/``, ``searches/``."""
     found = (path.relative_to(CONFIGS).with_suffix("") for path in CONFIGS.rglob("*.py"))
     return sorted((path.as_posix() for path in found), key=lambda name: ("/" in name, name))
 

@@ -202,7 +202,7 @@ def test_numbers_of_this_package_are_finite_and_its_shipped_configs_within_bound
     train = faults(replace(TrainConfig(), lr=math.inf, max_minutes=math.inf))
     assert [fault.name for fault in train] == ["max_minutes", "lr"]
     for name in shipped_configs():
-        if not name.startswith("ablations/"):
+        if "/" not in name:  # neither a study nor a search
             assert faults(load_file(name)) == [], name
 
 

@@ -60,6 +60,7 @@ ELSEWHERE = {
     "tools/detect.py": "images of one's own; cli/test_detect.py",
     "report": "a minute; lab/benchmark/test_report_size.py",
     "--viewer": "runs until Ctrl-C; visualization/viewer, cli/test_visualize_viewer.py",
+    "tools/search.py": "minutes; cli/test_search.py",
     "8081": "runs until Ctrl-C; cli/test_visualize_viewer.py",
     "docs/examples/maps.py": "minutes; the heads are in test_own_head.py and models/heads",
     "bevdet-r50.pth": "published weights; lab/convert",

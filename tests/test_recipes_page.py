@@ -63,7 +63,7 @@ def test_faults_of_published_code_are_reproduced_for_published_weights_alone():
     """The folded row of the pooling, and narrow images at the left."""
     published = {one.config for one in FAMILIES.values()}
     for name in shipped_configs():
-        if name.startswith("ablations/"):
+        if "/" in name:  # a study or a search
             continue
         config = load_file(name)
         lift = getattr(config.model.view, "lift", config.model.view)

@@ -33,6 +33,8 @@ HOMES = {
     "matplotlib": ("bev.visualization", "bev.lab"),
     "timm": ("bev.models.image",),
     "viser": ("bev.visualization.viewer",),
+    "optuna": ("bev.lab.search",),
+    "wandb": ("bev.training.tracking",),
     "nuscenes": ("bev.data.nuscenes", "bev.evaluation", "bev.lab"),
     "tyro": ("bev.calls", "bev.config", "bev.narrow", "bev.options", "bev.cli"),
     "cv2": ("bev.data.images", "bev.training", "bev.visualization", "bev.lab"),

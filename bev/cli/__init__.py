@@ -25,6 +25,7 @@ COMMANDS = {
     "rig": "check the calibration of cameras of one's own, convert it from and to nuScenes",
     "make-synthetic": "make a synthetic driving world in nuScenes format",
     "ablate": "run an ablation study and tabulate its results",
+    "search": "search for good settings, by trials that are compared as they train",
     "export": "write the weights of a checkpoint as safetensors",
     "convert": "convert published checkpoints of BEVDet and BEVDepth",
     "reproduce": "evaluate published weights beside their published figures",

@@ -9,10 +9,6 @@ the config of each run in configs/ and its output in logs/. Running the command 
 runs and resumes interrupted ones. Any field of the experiment can be overridden, for all runs.
 """
 
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -73,7 +69,7 @@ def main(arguments: list[str], prog: str) -> None:
         raise ConfigError("--slurm and --one-per-gpu exclude each other; leave one of them out.")
 
     from bev.lab.ablation.cluster import submit, wait_for
-    from bev.lab.ablation.queue import check_data, gpu_slots, printed, run_all
+    from bev.lab.ablation.queue import check_data, exits_on_signals, gpu_slots, printed, run_all
     from bev.lab.ablation.report import write_report
     from bev.lab.ablation.study import expand, read_study, write_plans
     from bev.lab.ablation.variants import grid, one_at_a_time, parse_axes
@@ -106,25 +102,10 @@ def main(arguments: list[str], prog: str) -> None:
             raise
     elif not command.table_only:
         check_data(runs)
-        with _exits_on_signals():
+        with exits_on_signals():
             failed = run_all(runs, gpu_slots() if command.one_per_gpu else [{}])
     text = write_report(runs, command.resample, command.replicates)
     print(f"\n{text}\nwritten to {runs[0].study}")
     if failed:
         names = ", ".join(run.name for run in failed)
         raise ConfigError(f"{len(failed)} of {len(runs)} runs failed: {names}; see their logs.")
-
-
-@contextmanager
-def _exits_on_signals() -> Iterator[None]:
-    """Exit, and so end the runs, on SIGTERM and SIGHUP (a closed terminal); nohup is respected."""
-    before = {}
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            before[number] = signal.signal(number, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from bev.options import parse
 
 @dataclass(frozen=True)
 class Command:
-    """List the shipped configs and ablation studies with the first line of their descriptions."""
+    """List the shipped configs, studies and searches with the first lines of their descriptions."""
 
 
 def main(arguments: list[str], prog: str) -> None:
@@ -19,4 +19,7 @@ def main(arguments: list[str], prog: str) -> None:
     for name in names:
         text = ast.get_docstring(ast.parse((CONFIGS / f"{name}.py").read_text())) or ""
         print(f"{name:<{width}}  {text.partition(chr(10))[0]}")
-    print(f"\nin {CONFIGS}; train with `bevlab train NAME`, studies with `bevlab ablate NAME`")
+    print(
+        f"\nin {CONFIGS}; train with `bevlab train NAME`, studies with `bevlab ablate NAME`,"
+        " searches with `bevlab search NAME`"
+    )

@@ -1,13 +1,17 @@
-"""Limits of a run other than its last epoch: a number of optimiser steps, and a time.
+"""Limits of a run other than its last epoch: a number of optimiser steps, a time, and a figure.
 
-Both stop after a complete optimiser step, so that no accumulated gradients are lost.
+All stop after a complete optimiser step, so that no accumulated gradients are lost.
 """
 
+import math
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+
+from bev.errors import TrainingError
 
 
 def ends_step(trainer: Trainer, batch_index: int) -> bool:
@@ -71,3 +75,33 @@ class TimeLimit(Timer):
     ) -> None:
         if ends_step(trainer, index):
             super().on_train_batch_end(trainer, module, outputs, batch, index)
+
+
+class ValidationWatch(Callback):
+    """Passes a figure of each validation on, and ends the run after it if asked to.
+
+    A run that is ended early is complete: its checkpoints, evaluation and record are written.
+
+    Args:
+        figure: name of the figure, without ``val/``.
+        report: function of the number of epochs and the figure that returns whether to end the
+            run; called on rank 0. A figure that is not a number is not reported.
+    """
+
+    def __init__(self, figure: str, report: Callable[[int, float], bool]) -> None:
+        self.figure, self.report = figure, report
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            return
+        figures = trainer.callback_metrics
+        if f"val/{self.figure}" not in figures:
+            names = ", ".join(sorted(n.removeprefix("val/") for n in figures if "val/" in n))
+            raise TrainingError(
+                f"The validation has no figure {self.figure!r}; choose another one: {names}."
+            )
+        value = float(figures[f"val/{self.figure}"])
+        over = False
+        if trainer.is_global_zero and not math.isnan(value):
+            over = self.report(trainer.current_epoch + 1, value)
+        trainer.should_stop = trainer.strategy.broadcast(over) or trainer.should_stop

@@ -8,9 +8,11 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from bev.paths import url_of
 
 
 @dataclass
-class _Job:
+class Job:
+    """Process of a run, with its additional environment variables and its start."""
+
     run: Run
     process: subprocess.Popen
     slot: dict[str, str]
@@ -76,14 +80,14 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
         if run.finished:
             print(f"finished before: {run.name}", flush=True)
     free = list(slots)
-    active: list[_Job] = []
+    active: list[Job] = []
     failed: list[Run] = []
     total, started = len(waiting), 0
     try:
         while waiting or active:
             while waiting and free:
                 started += 1
-                active.append(_start(waiting.popleft(), free.pop(0), f"[{started}/{total}]"))
+                active.append(start(waiting.popleft(), free.pop(0), f"[{started}/{total}]"))
             for job in [job for job in active if job.process.poll() is not None]:
                 active.remove(job)
                 free.append(job.slot)
@@ -98,7 +102,7 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
             time.sleep(0.1)
     finally:  # an interrupted study stops its runs; each can resume from its last checkpoint
         for job in active:
-            _end(job.process)
+            end(job.process)
     return failed
 
 
@@ -107,7 +111,8 @@ def printed(run: Run) -> str:
     return shlex.join(["bevlab", *run.arguments()])
 
 
-def _start(run: Run, slot: dict[str, str], number: str) -> _Job:
+def start(run: Run, slot: dict[str, str], number: str) -> Job:
+    """Start the process of a run, whose output goes to its log; ``number`` is printed before."""
     verb = "resumes" if run.begun else "starts"
     print(f"{number} {verb}: {run.name} (log: {run.log})", flush=True)
     run.log.parent.mkdir(parents=True, exist_ok=True)
@@ -121,12 +126,28 @@ def _start(run: Run, slot: dict[str, str], number: str) -> _Job:
             env={**os.environ, **slot},
             start_new_session=True,  # processes that the run starts end with it
         )
-    return _Job(run, process, slot, time.perf_counter())
+    return Job(run, process, slot, time.perf_counter())
 
 
-def _end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen) -> None:
+    """Stop a run, which saves its state first, and wait until it has ended."""
     if hasattr(os, "killpg"):
         os.killpg(process.pid, signal.SIGTERM)
     else:
         process.terminate()
     process.wait()
+
+
+@contextmanager
+def exits_on_signals() -> Iterator[None]:
+    """Exit, and so end the runs, on SIGTERM and SIGHUP (a closed terminal); nohup is respected."""
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

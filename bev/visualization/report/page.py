@@ -38,6 +38,7 @@ _CODE = (
     "samples.js",
     "comparison.js",
     "robustness.js",
+    "search.js",
     "page.js",
 )
 

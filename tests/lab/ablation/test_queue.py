@@ -58,8 +58,8 @@ def test_an_interrupted_study_ends_its_runs(runs, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
-    start = queue._start
-    monkeypatch.setattr(queue, "_start", lambda *a: started.append(start(*a)) or started[-1])
+    start = queue.start
+    monkeypatch.setattr(queue, "start", lambda *a: started.append(start(*a)) or started[-1])
     monkeypatch.setattr(time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_all(runs)

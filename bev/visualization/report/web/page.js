@@ -42,6 +42,7 @@ function build() {
   if (summary.pictures_first) sections.append(late);
   if (summary.comparison) buildComparison(summary.comparison);
   else if (summary.robustness) buildRobustness(summary.robustness);
+  else if (summary.search) buildSearch(summary.search);
   else buildEvaluation();
   if (!summary.pictures_first) sections.append(late);
   if (summary.config || summary.provenance.length) {

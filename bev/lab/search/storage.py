@@ -1,0 +1,177 @@
+"""Storage of a search by Optuna: a SQLite file, a journal file, or a server's database."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bev.config import Experiment
+from bev.errors import ConfigError
+from bev.lab.ablation.study import changed_settings
+from bev.lab.search.definition import Pruning, Search
+from bev.serialization import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import BaseStorage
+
+# Names the storage for the processes of trials: a command line would show its password.
+VARIABLE = "BEV_SEARCH_STORAGE"
+FILE = "search.db"
+
+
+def check_optuna() -> None:
+    """Check that Optuna is installed, and keep it quiet.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(
+            "A search needs the package optuna; install it with pip install 'bevlab[search]'."
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def open_search(search: Search, storage: "BaseStorage", place: str, runs: Path) -> "Study":
+    """Open the study of a search in its storage, or create it.
+
+    Args:
+        search: the search, which has been checked.
+        storage: the storage.
+        place: its name in messages.
+        runs: parent of the search's folder.
+
+    Raises:
+        ConfigError: if the storage cannot be opened, or has another search of this name.
+    """
+    import optuna
+
+    with _explained(place):
+        study = optuna.create_study(
+            storage=storage, study_name=search.name, direction=search.aim, load_if_exists=True
+        )
+        known, own = study.user_attrs, _account(search)
+        for name, value in own.items():
+            if name not in known:
+                study.set_user_attr(name, value)
+        study.pruner = search.pruning.build()
+    remedy = f"choose another --name, or move {runs / search.name} away"
+    for name in ("space", "figure", "direction"):
+        if (before := known.get(name, own[name])) != own[name]:
+            changed = _difference(before, own[name])
+            raise ConfigError(
+                f"Search {search.name} began with another {name} ({changed}); {remedy}."
+            )
+    if "base" in known:
+        before = from_plain(Experiment, known["base"], f"the base of search {search.name}")
+        if changed := changed_settings(before, search.base):
+            raise ConfigError(
+                f"Search {search.name} began with another base ({'; '.join(changed)}); {remedy}."
+            )
+    return study
+
+
+def reporter(place: str, name: str, number: int) -> Callable[[int, float], bool]:
+    """Function that notes a trial's figure after an epoch, and returns whether it is pruned.
+
+    Args:
+        place: the storage.
+        name: name of the search.
+        number: number of the trial in Optuna's study.
+
+    Raises:
+        ConfigError: if the storage cannot be opened, or has no such search.
+    """
+    import optuna
+
+    storage = open_storage(place)
+    with _explained(place):
+        study = optuna.load_study(storage=storage, study_name=name)
+        pruner = Pruning(**study.user_attrs["pruning"]).build()
+        own = storage.get_study_id_from_name(name)
+        trial = storage.get_trial_id_from_study_id_trial_number(own, number)
+
+    def report(epoch: int, value: float) -> bool:
+        with _explained(place):
+            storage.set_trial_intermediate_value(trial, epoch, value)
+            return bool(pruner.prune(study, storage.get_trial(trial)))
+
+    return report
+
+
+def default_storage(runs: Path, name: str) -> str:
+    """SQLite file in the folder of a search."""
+    return str((runs / name / FILE).resolve())
+
+
+def open_storage(place: str) -> "BaseStorage":
+    """Open a storage; folders of files are created.
+
+    Args:
+        place: a database URL, or a file: ``.log`` is a journal, which also works on network file
+            systems, any other name a SQLite database.
+
+    Raises:
+        ConfigError: if it cannot be opened.
+    """
+    check_optuna()
+    from optuna import storages
+    from optuna.storages.journal import JournalFileBackend
+
+    with _explained(place):
+        if "://" in place and not place.startswith("sqlite"):
+            return storages.RDBStorage(place)
+        path = Path(place.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".log":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return storages.JournalStorage(JournalFileBackend(str(path)))
+        # Several processes write to the file: they wait for one another.
+        options = {"connect_args": {"timeout": 120}}
+        return storages.RDBStorage(f"sqlite:///{path}", engine_kwargs=options)
+
+
+@contextmanager
+def _explained(place: str) -> Iterator[None]:
+    """Context in which any error of a storage is one sentence, without a password."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        hidden = re.sub(r"//[^@/]*@", "//***@", place)
+        reason = " ".join(f"{type(error).__name__}: {error}".replace(place, hidden).split())
+        raise ConfigError(
+            f"The storage of the search, {hidden}, cannot be used ({reason[:300].rstrip('.')});"
+            " check --storage, and that the driver of its database is installed."
+        ) from error
+
+
+def _account(search: Search) -> dict:
+    """Description of a search, kept beside its trials."""
+    space = {
+        name: parameter.text() + (f", when {parameter.when.text()}" if parameter.when else "")
+        for name, parameter in search.space.items()
+    }
+    return {
+        "space": space,
+        "figure": search.figure,
+        "direction": search.aim,
+        "pruning": asdict(search.pruning),
+        "base": to_plain(search.base),
+    }
+
+
+def _difference(before: object, after: object) -> str:
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return f"{before}, now {after}"
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    parts = [f"{n} was {before.get(n, 'fixed')}, now {after.get(n, 'fixed')}" for n in names]
+    return "; ".join(parts)
