@@ -20,6 +20,7 @@ from bev.lab.search.ledger import BEAT, Entry, Ledger
 from bev.lab.search.page import run_name, write_search_page
 from bev.lab.search.storage import VARIABLE
 from bev.lab.search.trial import history, pruned_at
+from bev.paths import url_of
 
 _FIRST_FAILURES = 3
 
@@ -84,7 +85,7 @@ class Worker:
             ConfigError: if the data do not exist, or the first trials all failed.
         """
         root = self.base.data.root
-        if not root.is_dir():
+        if not url_of(root) and not root.is_dir():
             raise ConfigError(
                 f"The trials need data in {root}, which does not exist; set --data.root (bevlab"
                 " make-synthetic generates a synthetic world)."
