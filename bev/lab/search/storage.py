@@ -64,9 +64,9 @@ def open_search(search: Search, storage: "BaseStorage", place: str, runs: Path) 
     remedy = f"choose another --name, or move {runs / search.name} away"
     for name in ("space", "figure", "direction"):
         if (before := known.get(name, own[name])) != own[name]:
-            changed = _difference(before, own[name])
+            other = _difference(before, own[name])
             raise ConfigError(
-                f"Search {search.name} began with another {name} ({changed}); {remedy}."
+                f"Search {search.name} began with another {name} ({other}); {remedy}."
             )
     if "base" in known:
         before = from_plain(Experiment, known["base"], f"the base of search {search.name}")
