@@ -36,7 +36,7 @@ class GraphSettings:
     Attributes:
         calibration: "fixed" makes the calibration of one rig a part of the graph, "input" makes it
             an input, computed by the numpy function that is written beside the file.
-        pooling: "scatter" is fastest in ONNX Runtime; "padded" consists of operators that
+        pooling: "scatter" adds with one ScatterElements; "padded" consists of operators that
             TensorRT's core has.
         decode: "boxes" decodes boxes and applies circle NMS in the graph, "candidates" leaves NMS
             outside, "maps" outputs the head's maps; "auto" is "boxes", or "candidates" for a model

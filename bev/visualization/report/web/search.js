@@ -97,9 +97,11 @@ function sliceFigure(search, ended, parameter, place) {
         hovertemplate: "%{x}<br>%{y:.4f}<extra>trial %{customdata}</extra>",
       };
     });
+    const drawn = own.map((trial) => trial.values[parameter.name]);
+    const decades = parameter.log ? Math.log10(Math.max(...drawn) / Math.min(...drawn)) : 0;
     const axis = parameter.choices
       ? { type: "category", categoryorder: "array", categoryarray: parameter.choices.map((one) => chartName(one, 24)), range: [-0.5, parameter.choices.length - 0.5] }
-      : (parameter.log ? { type: "log", dtick: "D2", tickformat: "~g" } : { type: "linear", tickformat: "~g" });
+      : (parameter.log ? { type: "log", dtick: decades < 1.5 ? "D2" : 1, tickformat: "~g" } : { type: "linear", tickformat: "~g" });
     return { data, layout: { showlegend: false, xaxis: { title: { text: chartName(parameter.name, 44) }, ...axis }, yaxis: { title: { text: chartName(search.figure) }, tickformat: "~g" } } };
   };
   const table = () => plainTable(parameter.name, ["trial", "value", search.figure], own.map((trial) => [trial.name, name(shownValue(trial.values[parameter.name])), fixed(trial.value, 4)]));
