@@ -80,13 +80,18 @@ def test_a_folder_of_images_without_bevlab(synthetic_world, tmp_path):
 
 def test_a_temporal_model_in_onnx_runtime(synthetic_world, tmp_path):
     """The features of one call are an input of the next."""
-    run = exported(TEMPORAL, tmp_path / "a.onnx", "--data.root", synthetic_world)
+    options = ("--calibration", "input", "--data.root", synthetic_world)
+    run = exported(TEMPORAL, tmp_path / "a.onnx", *options)
     _, model, batch = opened(TEMPORAL, synthetic_world, (3,))
     passes = int(run.metadata["passes"])
-    own = adjacent_arrays(model, batch, 0, passes)
+    frames = {
+        "": batch_arrays(model, batch, passes),
+        "_adjacent0": adjacent_arrays(model, batch, 0, passes),
+    }
     inputs = {
-        f"{name}_adjacent0{'_flipped' * number}": value.numpy()
-        for number, arrays in enumerate(own)
+        f"{name}{frame}{'_flipped' * number}": value.numpy()
+        for frame, arrays_of_passes in frames.items()
+        for number, arrays in enumerate(arrays_of_passes)
         for name, value in arrays.items()
     }
     wanted = {one.name for one in run.session.get_inputs()}

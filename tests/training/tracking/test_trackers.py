@@ -1,19 +1,37 @@
-"""MLflow offline: read back, each step once after a kill, and no connection."""
+"""W&B and MLflow offline: read back, each step once after a resumption, and no connection."""
 
+import csv
+import json
 import socket
+import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from lightning import Callback
 
+from bev.config import Experiment
+from bev.training.record import last_checkpoint
+from bev.training.run import train
 from bev.training.settings import TrackingConfig
 from bev.training.tracking.tracker import MLFLOW_FILE, Tracker
 
 # Not imported here: a run keeps the packages from reporting their use before it imports them.
 LACKING = [name for name in ("wandb", "mlflow", "alembic") if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(LACKING), reason="needs the extra tracking")
+
+BLOCK, HEADER = 32768, 7  # of the log format of LevelDB, in which W&B writes
+
+
+class Crash(Callback):
+    """Ends a run at a step."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        if trainer.global_step == 7:
+            raise RuntimeError("the power is out")
 
 
 @pytest.fixture
@@ -50,6 +68,53 @@ def connections(monkeypatch) -> Iterator[list]:
     monkeypatch.setattr(socket.socket, "connect", guarded)
     yield seen
     server.close()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_one_run_with_each_step_once(quick: Experiment, connections, tmp_path):
+    """The run crashes in step 7, after a checkpoint of step 4: steps 5 and 6 are trained twice."""
+    tracking = TrackingConfig(("wandb", "mlflow"))
+    config = replace(
+        quick, train=replace(quick.train, tracking=tracking, runs=tmp_path, run_name="r")
+    )
+    with pytest.raises(RuntimeError, match="the power is out"):
+        train(config, callbacks=[Crash()])
+    folder = tmp_path / "quick" / "r"
+    client, (first,) = _mlflow(tmp_path)
+    assert first.info.status == "FAILED"
+    longer = replace(config, train=replace(config.train, log_every=1, max_grad_norm=4.0))
+    train(longer, last_checkpoint(folder))
+
+    # Of steps that were trained twice, here with other settings, a tracker has the first figures.
+    logged = _csv(folder / "metrics.csv") | _csv(folder / "metrics_before_resume_1.csv")
+    steps = sorted(step for name, step in logged if name == "train/loss")
+    assert steps == list(range(1, 9))
+    client, (run,) = _mlflow(tmp_path)
+    assert run.info.run_id == first.info.run_id and run.info.status == "FINISHED"
+    assert (
+        run.info.run_name == "r" and client.get_experiment(run.info.experiment_id).name == "quick"
+    )
+    assert run.data.params["train.max_grad_norm"] == "5.0"
+    assert run.data.tags["resumed/train.max_grad_norm"] == "4.0"
+    assert run.data.params["data.image_size"] == "[64, 176]"
+    for name in ("train/loss", "lr-AdamW", "val/NDS", "gradients/total"):
+        points = (
+            client.get_metric_history(run.info.run_id, name) if name in run.data.metrics else []
+        )
+        expected = {step: value for (own, step), value in logged.items() if own == name}
+        assert expected or name not in run.data.metrics, name
+        assert [point.step for point in points] == sorted(expected)
+        assert {p.step: p.value for p in points} == pytest.approx(expected, rel=1e-5)
+
+    parts = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(parts) == 2 and len({path.name for path in parts}) == 1
+    rows = [row for path in parts for row in _wandb(path) if "train/loss" in row]
+    assert [row["trainer/global_step"] for row in rows] == list(range(1, 9))
+    losses = {step: value for (name, step), value in logged.items() if name == "train/loss"}
+    assert {row["trainer/global_step"]: row["train/loss"] for row in rows} == pytest.approx(
+        losses, rel=1e-5
+    )
+    assert connections == []
 
 
 @pytest.mark.slow
@@ -104,3 +169,38 @@ def _mlflow(runs: Path, project: str = "quick"):
     client = MlflowClient(f"sqlite:///{runs / MLFLOW_FILE}")
     experiment = client.get_experiment_by_name(project)
     return client, client.search_runs([experiment.experiment_id])
+
+
+def _csv(path: Path) -> dict[tuple[str, int], float]:
+    """Values of a run's CSV by name and number of complete steps."""
+    found = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, text in row.items():
+                if text and name not in ("step", "epoch"):
+                    found[name, int(row["step"]) + 1] = float(text)
+    return found
+
+
+def _wandb(path: Path) -> list[dict]:
+    """Rows of the history in W&B's file: records of protobuf in LevelDB's log format."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, place, rows, joined = path.read_bytes(), HEADER, [], b""
+    assert content[:4] == b":W&B"
+    while place + HEADER <= len(content):
+        if BLOCK - place % BLOCK < HEADER:
+            place += BLOCK - place % BLOCK
+            continue
+        _, length, kind = struct.unpack("<IHB", content[place : place + HEADER])
+        joined += content[place + HEADER : place + HEADER + length]
+        place += HEADER + length
+        if kind in (1, 4):  # whole, or the last part
+            record = Record.FromString(joined)
+            joined = b""
+            if record.WhichOneof("record_type") == "history":
+                items = record.history.item
+                rows.append(
+                    {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
+                )
+    return rows
