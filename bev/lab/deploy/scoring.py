@@ -15,7 +15,7 @@ from bev.evaluation.predict import predict
 from bev.lab.deploy.runtime import Runner, detect
 from bev.models import Detector
 from bev.models.detector import Prediction
-from bev.models.heads.depth import DepthSupervisionConfig
+from bev.models.heads.depth import DepthSupervisionConfig, PredictedDepth
 from bev.models.heads.image import ImageClassHeadConfig
 from bev.models.heads.segmentation import SegmentationHeadConfig
 from bev.training.datamodule import make_loader
@@ -29,7 +29,12 @@ class _Exported:
 
     def predict(self, batch: Batch, cache: Any = None) -> Prediction:
         boxes = detect(self.runner, batch)
-        return Prediction(boxes, dict.fromkeys(self.config.heads, boxes), cast(Any, None))
+        no_depth = PredictedDepth(None, None, 1.0)
+        results = {
+            name: no_depth if isinstance(head, DepthSupervisionConfig) else boxes
+            for name, head in self.config.heads.items()
+        }
+        return Prediction(boxes, results, cast(Any, None))
 
 
 def figures(runner: Runner, config: Experiment) -> dict[str, float]:
