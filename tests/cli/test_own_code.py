@@ -104,6 +104,7 @@ def test_evaluation_works_with_the_file_of_the_neck(trained):
     assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0
 
 
+@pytest.mark.slow
 def test_a_study_passes_its_file_to_its_runs(trained):
     """The study is in a separate folder, builds on the config above and defines a part."""
     study = trained / "studies" / "study.py"

@@ -34,6 +34,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_writes_tables_and_a_chart(single, tmp_path):
     flags = ("--variants", "eager", "prepared", "fp16", "--seconds", "0", "--threads", "1")
     flags = (*flags, "--out", tmp_path, "--batches", "1", "2")
