@@ -5,6 +5,7 @@ A message names an option by its flag, and comes before the command does anythin
 
 import typing
 from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -51,6 +52,29 @@ def parse_known(
     with gathered():
         options, rest = tyro.cli(kind, args=arguments, prog=prog, return_unknown_args=True)
     return _checked(options), rest
+
+
+def parse_after_name(
+    kind: type[_Options], arguments: Sequence[str], prog: str, what: str, example: str
+) -> tuple[Path, _Options, list[str]]:
+    """Parse ``CONFIG|WHAT`` and the options after it; returns also the unknown arguments.
+
+    Args:
+        kind: options of the command.
+        arguments: arguments of the command line.
+        prog: name of the command.
+        what: what the first argument names if it is no config, such as "study".
+        example: prog's first argument in the error.
+
+    Raises:
+        ConfigError: if the first argument is missing, or an option is invalid.
+    """
+    if arguments[:1] in (["-h"], ["--help"]):
+        parse(kind, arguments, f"{prog} CONFIG|{what.upper()}")
+    if not arguments or arguments[0].startswith("-"):
+        raise ConfigError(f"Name a config or a {what} first: {prog} {example}")
+    path = Path(arguments[0])
+    return path, *parse_known(kind, arguments[1:], f"{prog} {path}")
 
 
 def parse_subcommand(

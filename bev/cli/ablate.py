@@ -18,7 +18,7 @@ import tyro
 from bev.bounds import Count, Natural
 from bev.errors import ConfigError
 from bev.lab.jobs import JobConfig
-from bev.options import parse, parse_known
+from bev.options import parse_after_name
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,9 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    if arguments[:1] in (["-h"], ["--help"]):
-        parse(Command, arguments, f"{prog} CONFIG|STUDY")
-    if not arguments or arguments[0].startswith("-"):
-        raise ConfigError(f"Name a config or a study first: {prog} ablations/cameras")
-    path, arguments = Path(arguments[0]), arguments[1:]
-    command, overrides = parse_known(Command, arguments, f"{prog} {path}")
+    path, command, overrides = parse_after_name(
+        Command, arguments, prog, "study", "ablations/cameras"
+    )
 
     if command.slurm and command.one_per_gpu:
         raise ConfigError("--slurm and --one-per-gpu exclude each other; leave one of them out.")

@@ -15,7 +15,7 @@ from typing import Literal
 
 from bev.bounds import Count, Natural
 from bev.errors import ConfigError
-from bev.options import parse, parse_known
+from bev.options import parse_after_name
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,9 @@ class Command:
 
 
 def main(arguments: list[str], prog: str) -> None:
-    if arguments[:1] in (["-h"], ["--help"]):
-        parse(Command, arguments, f"{prog} CONFIG|SEARCH")
-    if not arguments or arguments[0].startswith("-"):
-        raise ConfigError(f"Name a config or a search first: {prog} searches/synthetic")
-    path, arguments = Path(arguments[0]), arguments[1:]
-    command, overrides = parse_known(Command, arguments, f"{prog} {path}")
+    path, command, overrides = parse_after_name(
+        Command, arguments, prog, "search", "searches/synthetic"
+    )
 
     from bev.lab.ablation.queue import exits_on_signals, gpu_slots
     from bev.lab.search.definition import check_search, read_search
