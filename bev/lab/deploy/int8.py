@@ -15,6 +15,7 @@ import numpy as np
 
 from bev.errors import ConfigError
 from bev.lab.deploy.runtime import INSTALL, OnnxRunner
+from bev.models.weights.loading import first_line
 
 Feeds = Sequence[Mapping[str, np.ndarray]]
 """Inputs of a graph for each calibration frame."""
@@ -164,7 +165,11 @@ def quantized_onnx(
 
 
 def quantized_openvino(found: Any, feeds: Feeds, kept: Sequence[str]) -> Any:
-    """Quantise an ``openvino.Model`` by NNCF, with these layers in float."""
+    """Quantise an ``openvino.Model`` by NNCF, with these layers in float.
+
+    Raises:
+        ConfigError: if NNCF is not installed, or cannot read the graph.
+    """
     try:
         import nncf
     except ImportError as error:
@@ -172,7 +177,12 @@ def quantized_openvino(found: Any, feeds: Feeds, kept: Sequence[str]) -> Any:
     scope = nncf.IgnoredScope(
         names=list(kept), types=["MatMul", "ScatterElementsUpdate"], validate=False
     )
-    return nncf.quantize(
-        found, nncf.Dataset([dict(feed) for feed in feeds]), subset_size=len(feeds),
-        preset=nncf.QuantizationPreset.MIXED, ignored_scope=scope,
-    )  # fmt: skip
+    try:
+        return nncf.quantize(
+            found, nncf.Dataset([dict(feed) for feed in feeds]), subset_size=len(feeds),
+            preset=nncf.QuantizationPreset.MIXED, ignored_scope=scope,
+        )  # fmt: skip
+    except nncf.InternalError as error:
+        raise ConfigError(
+            f"NNCF cannot quantise this graph ({first_line(error)}); export it without --int8."
+        ) from error
