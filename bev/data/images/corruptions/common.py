@@ -59,13 +59,12 @@ def fog(image: Image, severity: int, draws: Draws) -> Image:
     scale = brightest / (brightest + 255 * density) if brightest else 0.0
     layer = plasma((image.shape[0], image.shape[1]), decay, draws)
     layer *= np.float32(255 * density * scale)
-    found = np.empty(image.shape, np.uint8)
-    for channel in range(3):
-        plane = image[..., channel].astype(np.float32)
-        plane *= np.float32(scale)
-        plane += layer
-        found[..., channel] = _bytes(plane)
-    return found
+    # OpenCV rounds to the nearest, so half a grey level less cuts fractions off.
+    planes = [
+        cv2.addWeighted(plane, scale, layer, 1.0, -0.5, dtype=cv2.CV_8U)
+        for plane in cv2.split(image)
+    ]
+    return cv2.merge(planes)
 
 
 def snow(image: Image, severity: int, draws: Draws) -> Image:

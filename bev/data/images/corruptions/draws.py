@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 
 @runtime_checkable
 class Draws(Protocol):
@@ -17,3 +19,12 @@ class Draws(Protocol):
 def uniform(draws: Draws, low: float, high: float) -> float:
     """Draw one number from [low, high)."""
     return low + (high - low) * float(draws.random())
+
+
+def skip(draws: Draws, count: int) -> None:
+    """Leave out numbers: those that follow are what they are after ``random(count, float32)``."""
+    bits = getattr(draws, "bit_generator", None)
+    if isinstance(bits, np.random.PCG64) and count % 2 == 0 and not bits.state["has_uint32"]:
+        bits.advance(count // 2)  # each step gives two numbers of float32
+    elif count:
+        draws.random(count, dtype=np.float32)

@@ -10,7 +10,7 @@ lie in [-a^2, a^2) with a = 100 / decay^k, and the map is scaled to 0 to 1 at th
 import numpy as np
 from jaxtyping import Float32
 
-from bev.data.images.corruptions.draws import Draws
+from bev.data.images.corruptions.draws import Draws, skip
 
 _FIRST = 100.0
 
@@ -27,7 +27,7 @@ def plasma(
     Args:
         shape: (height, width) of the window, pixels.
         decay: factor by which the amplitude shrinks at each level, above 1.
-        draws: random numbers; those of the whole map are drawn.
+        draws: random numbers; as many are used or left out as the whole map takes.
     """
     levels = max((max(shape) - 1).bit_length(), 2)
     grid = np.zeros((1, 1), np.float32)
@@ -82,11 +82,17 @@ def _refined(
                 values = values.take(range(low, low + number), axis, mode="wrap")
         return values
 
+    def offsets(before: int) -> np.ndarray:
+        """Offsets of the refined points, and of some rows and columns before them."""
+        low, high = first[0] - before, first[0] + count[0]
+        drawn = part(_rows(draws, size, low, high), (low, 0), before, 0)
+        return drawn * np.float32(2 * reach) - np.float32(reach)
+
     corners = part(grid, origin, 1, 1)
     along = corners[:-1] + corners[1:]
     centres = along[:, :-1] + along[:, 1:]
     centres *= np.float32(0.25)
-    centres += _offsets(part(_drawn(draws, size), (0, 0), 1, 0), reach)
+    centres += offsets(1)
     own, inner = corners[1:-1, 1:-1], centres[1:, 1:]
     found = np.empty((2 * count[0], 2 * count[1]), np.float32)
     found[::2, ::2], found[1::2, 1::2] = own, inner
@@ -98,15 +104,18 @@ def _refined(
         mean += inner
         mean += across
         mean *= np.float32(0.25)
-        mean += _offsets(part(_drawn(draws, size), (0, 0), 0, 0), reach)
+        mean += offsets(0)
         found[row::2, 1 - row :: 2] = mean
     return found
 
 
-def _drawn(draws: Draws, size: int) -> np.ndarray:
-    return draws.random((size, size), dtype=np.float32)
-
-
-def _offsets(drawn: np.ndarray, reach: float) -> np.ndarray:
-    """Numbers from [0, 1) moved to [-reach, reach)."""
-    return drawn * np.float32(2 * reach) - np.float32(reach)
+def _rows(draws: Draws, size: int, low: int, high: int) -> np.ndarray:
+    """Rows [low, high) of size x size drawn numbers, around the torus; others are left out."""
+    if high - low >= size:
+        drawn = draws.random((size, size), dtype=np.float32)
+        return drawn if (low, high) == (0, size) else drawn.take(range(low, high), 0, mode="wrap")
+    parts = [draws.random((high, size), dtype=np.float32)]
+    skip(draws, (size + low - high) * size)
+    if low < 0:
+        parts.insert(0, draws.random((-low, size), dtype=np.float32))
+    return np.concatenate(parts)

@@ -7,6 +7,7 @@ from legacy import Legacy
 
 from bev.data.images.corruptions import common
 from bev.data.images.corruptions.common import brightness, fog, motion_blur, snow
+from bev.data.images.corruptions.draws import skip
 from bev.data.images.corruptions.fractal import plasma
 
 SIZE = (90, 160)
@@ -71,6 +72,33 @@ def test_the_window_of_a_fractal_is_that_of_the_whole_map():
     part = plasma((101, 256), 1.4, np.random.default_rng(3))
     assert np.abs(whole[:101] - part).max() < 1e-2
     assert whole.min() == 0 and whole.max() == 1
+
+
+@pytest.mark.parametrize("before", [0, 3, 4])  # of an odd number, half a step is kept for later
+@pytest.mark.parametrize("count", [0, 5, 4096])
+def test_numbers_after_a_skip_are_those_after_drawing(before, count):
+    drawn, skipped = np.random.default_rng(7), np.random.default_rng(7)
+    for draws in (drawn, skipped):
+        draws.random(before, dtype=np.float32)
+    drawn.random(count, dtype=np.float32)
+    skip(skipped, count)
+    np.testing.assert_array_equal(
+        skipped.random(9, dtype=np.float32), drawn.random(9, dtype=np.float32)
+    )
+    assert skipped.random() == drawn.random()
+
+
+@pytest.mark.parametrize("shape", [(101, 256), (256, 101), (129, 130), (1, 3)])
+def test_a_window_takes_the_numbers_of_the_whole_map(shape):
+    """Whether they are left out, or drawn and not used as of a generator without steps."""
+    left_out, drawn = np.random.default_rng(3), np.random.Generator(np.random.MT19937(3))
+    side = 1 << (max(shape) - 1).bit_length() if max(shape) > 3 else 4
+    for draws in (left_out, drawn):
+        after = type(draws)(type(draws.bit_generator)(3))
+        plasma(shape, 1.4, draws)
+        for level in range(side.bit_length() - 1):
+            after.random(3 * 4**level, dtype=np.float32)
+        assert draws.random() == after.random()
 
 
 def test_fog_never_exceeds_the_brightest_value_of_before():
