@@ -1,9 +1,10 @@
 """``folder.yaml``: classes, splits and further settings of a folder of one's own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bev.bounds import check_bounds
 from bev.data.labels import LabelSpace, ObjectClass
@@ -17,6 +18,7 @@ from bev.serialization import from_plain
 
 FOLDER, RIG, POSES, TIMES = "folder.yaml", "rig.yaml", "poses.csv", "times.csv"
 _KEYS = ("classes", "ignore", "splits", "interval")
+_T = TypeVar("_T")
 _SEQUENCE = "{sequence}/"  # patterns of a rig that is also used for the whole folder
 
 
@@ -43,15 +45,8 @@ def read_description(root: Path) -> Description:
     Raises:
         DataError: if the file cannot be read, or a value is missing, unknown or impossible.
     """
-    path = root / FOLDER
-    try:
-        state = path.stat()
-        return _read(path, state.st_mtime_ns, state.st_size)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror}); write one with the classes and splits of"
-            " the folder (docs/folder.md), or correct --data.root."
-        ) from error
+    remedy = "write one with the classes and splits of the folder (docs/folder.md), or correct"
+    return _current(_read, root / FOLDER, f"{remedy} --data.root.")
 
 
 def cameras_of(root: Path) -> tuple[str, ...]:
@@ -74,13 +69,20 @@ def read_rig(root: Path, sequence: Path) -> Rig:
     """
     own = sequence / RIG
     path = own if own.is_file() else root / RIG
+    return _current(_read_rig, path, "write one (docs/rigs.md).")
+
+
+def _current(read: Callable[[Path, int, int], _T], path: Path, remedy: str) -> _T:
+    """Content of a file by a reader that keeps its results, read again once the file has changed.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
     try:
         state = path.stat()
-        return _read_rig(path, state.st_mtime_ns, state.st_size)
+        return read(path, state.st_mtime_ns, state.st_size)
     except OSError as error:
-        raise DataError(
-            f"Rig {path} cannot be read ({error.strerror}); write one (docs/rigs.md)."
-        ) from error
+        raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
 
 
 @lru_cache(maxsize=64)
