@@ -10,7 +10,7 @@ from bev.data.batch import Batch
 from bev.geometry import feature_pixels
 from bev.models.view.base import ViewTransform
 from bev.models.view.dual_view import DualViewTransform
-from bev.models.view.image_sampling import Sightings, column_points, find_sightings, sample_features
+from bev.models.view.image_sampling import Sightings, sample_features
 from bev.models.view.lift_splat import LiftSplat, frustum_points
 from bev.models.view.voxel_sampling import VoxelSampling
 from bev.ops import VoxelPlan, voxel_pool
@@ -79,10 +79,8 @@ def _sampling_parts(
     (height, width), channels = features.shape[-2:], view.context.out_channels
 
     def sightings() -> Sightings:
-        points = column_points(view.grid, view.heights, features.device)
-        points = points if dual else points.view(-1, 1, 3)
-        geometry = (batch.views.cameras, batch.bev_from_ego, batch.image_size)
-        return find_sightings(points, *geometry, (height, width), view.stride)
+        geometry = (batch.views.cameras, batch.bev_from_ego)
+        return view.sightings(batch.image_size, (height, width), *geometry)
 
     pairs = sightings()
     rows = torch.rand(*features.shape[:2], height, width, channels, device=features.device)

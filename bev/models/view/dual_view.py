@@ -24,12 +24,11 @@ from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
 from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.layers import conv_bn_relu
-from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
+from bev.models.view.base import BevFeatures, ViewTransformConfig
 from bev.models.view.depth_bins import DepthBinning
 from bev.models.view.image_sampling import (
+    ImageSampling,
     Sightings,
-    column_points,
-    find_sightings,
     planes,
     sample_features,
 )
@@ -90,8 +89,10 @@ class DualViewTransformConfig(ViewTransformConfig):
         return DualViewTransform(self, in_channels, stride, grid)
 
 
-class DualViewTransform(ViewTransform):
+class DualViewTransform(ImageSampling):
     """Image features to BEV features by lift-splat and by sampling the images."""
+
+    sums_columns = True
 
     def __init__(
         self, config: DualViewTransformConfig, in_channels: int, stride: int, grid: BevGrid
@@ -121,17 +122,6 @@ class DualViewTransform(ViewTransform):
         sampled = self.look_back(context, depth, image_size, cameras, bev_from_ego)
         sampled = sampled.to(lifted.dtype)
         return BevFeatures(lifted + self.gate(lifted, sampled) * sampled, depth_logits)
-
-    def sightings(
-        self,
-        image_size: tuple[int, int],
-        feature_size: tuple[int, int],
-        cameras: Cameras,
-        bev_from_ego: Float[Tensor, "B 4 4"],
-    ) -> Sightings:
-        """Find the cameras that see the points above each cell; groups are cells."""
-        points = column_points(self.grid, self.heights, bev_from_ego.device)
-        return find_sightings(points, cameras, bev_from_ego, image_size, feature_size, self.stride)
 
     def look_back(
         self,

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from bev.errors import ConfigError
 from bev.geometry import BevGrid, Cameras, apply_transform, feature_cells, in_view
 from bev.geometry.grid import Axis
+from bev.models.view.base import ViewTransform
 from bev.ops.weighted_sum import weighted_sum
 
 
@@ -58,6 +59,33 @@ def column_points(
     centers = grid.centers(device).flatten(0, 1)
     z = torch.tensor(heights, device=device).expand(len(centers), -1)
     return torch.cat([centers.unsqueeze(1).expand(-1, z.shape[1], -1), z.unsqueeze(-1)], dim=-1)
+
+
+class ImageSampling(ViewTransform):
+    """Base class of view transforms that sample the images at points above each cell.
+
+    Attributes:
+        grid: BEV grid.
+        heights: heights of the points above each cell, metres.
+        sums_columns: whether the points above a cell are one group; otherwise each is a group.
+    """
+
+    grid: BevGrid
+    heights: list[float]
+    sums_columns: bool
+
+    def sightings(
+        self,
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+        cameras: Cameras,
+        bev_from_ego: Float[Tensor, "B 4 4"],
+    ) -> Sightings:
+        """Find the cameras that see each point, see :func:`find_sightings`."""
+        points = column_points(self.grid, self.heights, bev_from_ego.device)
+        if not self.sums_columns:
+            points = points.view(-1, 1, 3)
+        return find_sightings(points, cameras, bev_from_ego, image_size, feature_size, self.stride)
 
 
 @torch.no_grad()

@@ -19,14 +19,8 @@ from bev.geometry import BevGrid, Cameras
 from bev.geometry.grid import Axis
 from bev.models.camera_mask import gather_valid, scatter_valid
 from bev.models.layers import conv_bn_relu
-from bev.models.view.base import BevFeatures, ViewTransform, ViewTransformConfig
-from bev.models.view.image_sampling import (
-    Sightings,
-    column_points,
-    find_sightings,
-    planes,
-    sample_features,
-)
+from bev.models.view.base import BevFeatures, ViewTransformConfig
+from bev.models.view.image_sampling import ImageSampling, planes, sample_features
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,14 @@ class VoxelSamplingConfig(ViewTransformConfig):
         return VoxelSampling(self, in_channels, stride, grid)
 
 
-class VoxelSampling(ViewTransform):
+class VoxelSampling(ImageSampling):
     """Image features to BEV features, without depth.
 
     A 1x1 convolution reduces the channels of the image features before the sampling, as the voxel
     volume is much larger than the feature maps.
     """
+
+    sums_columns = False
 
     def __init__(
         self, config: VoxelSamplingConfig, in_channels: int, stride: int, grid: BevGrid
@@ -83,17 +79,6 @@ class VoxelSampling(ViewTransform):
         )
         volume = self.sample(context, image_size, cameras, bev_from_ego)
         return BevFeatures(self.reduce(rearrange(volume, "b c z y x -> b (z c) y x")), None)
-
-    def sightings(
-        self,
-        image_size: tuple[int, int],
-        feature_size: tuple[int, int],
-        cameras: Cameras,
-        bev_from_ego: Float[Tensor, "B 4 4"],
-    ) -> Sightings:
-        """Find the cameras that see each voxel centre; groups are voxels."""
-        points = column_points(self.grid, self.heights, bev_from_ego.device).view(-1, 1, 3)
-        return find_sightings(points, cameras, bev_from_ego, image_size, feature_size, self.stride)
 
     def sample(
         self,
