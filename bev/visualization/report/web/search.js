@@ -9,7 +9,7 @@ function buildSearch(search) {
   addSection("parameters", "Parameters",
     `${search.figure} over each parameter. Crosses are pruned trials, by their last validation; darker marks are later trials.`,
     make("div", { class: "grid" }, search.parameters.map((one, place) => sliceFigure(search, ended, one, place))));
-  addSection("table", "All trials", "", trialTable(search));
+  addSection("table", "All trials", "", trialTable(search), reasonTable(search));
 }
 
 function bestLine(search) {
@@ -118,6 +118,15 @@ function trialTable(search) {
     ...search.parameters.map((one) => ({ title: one.name.split(".").pop(), text: Boolean(one.choices), value: (trial) => trial.values[one.name] ?? null, show: (trial) => name(shownValue(trial.values[one.name]), 30) })),
     { title: "minutes", value: (trial) => trial.minutes, show: (trial) => fixed(trial.minutes, 1) },
     ...(search.trials.some((trial) => trial.attempts > 1) ? [{ title: "attempts", value: (trial) => trial.attempts, show: (trial) => whole(trial.attempts) }] : []),
-    ...(search.trials.some((trial) => trial.reason) ? [{ title: "why", text: true, value: (trial) => trial.reason, show: (trial) => name(trial.reason, 200) }] : []),
   ], search.trials);
+}
+
+// Sentences, which would make rows of the other table high.
+function reasonTable(search) {
+  const own = search.trials.filter((trial) => trial.reason);
+  if (!own.length) return null;
+  return sortableTable("Why trials failed, or were continued", [
+    { title: "trial", text: true, sort: false, value: (trial) => trial.name, show: (trial) => name(trial.name) },
+    { title: "reason", text: true, sort: false, value: (trial) => trial.reason, show: (trial) => name(trial.reason, 200) },
+  ], own);
 }
