@@ -86,7 +86,7 @@ def test_the_head_trains_and_is_reported(trained):
     assert list((trained / "pictures").glob("*.png"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_head_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_path):
     checkpoint = trained / "checkpoints" / "last.ckpt"
     own = ["--import", EXAMPLE]
@@ -103,6 +103,7 @@ def test_the_head_resumes_evaluates_and_is_drawn(trained, synthetic_world, tmp_p
     assert json.loads((trained / "run.json").read_text())["steps"] == 3
 
 
+@pytest.mark.long
 def test_the_head_is_ablated(trained, synthetic_world, tmp_path):
     """A study of two weights; its table contains the head's metric with an interval."""
     before = signal.getsignal(signal.SIGTERM)

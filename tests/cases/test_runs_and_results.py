@@ -32,13 +32,8 @@ def unannotated(own_root, tmp_path) -> Path:
     return root
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        pytest.param([], id="boxes", marks=pytest.mark.slow),
-        pytest.param(SEGMENTATION, id="boxes_and_segmentation"),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("model", [[], SEGMENTATION], ids=["boxes", "boxes_and_segmentation"])
 def test_the_results_of_a_split_without_ground_truth_are_written(
     own_root, unannotated, tmp_path, model
 ):

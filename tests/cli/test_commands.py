@@ -87,9 +87,13 @@ def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
     names = ("metrics_summary.json", "file/metrics_summary.json")
     whole, from_file = (json.loads((tmp_path / name).read_text()) for name in names)
     assert from_file["label_aps"] == whole["label_aps"]
+
+
+@pytest.mark.long
+def test_blank_images_and_a_choice_of_cameras_have_folders_of_their_own(trained):
+    best = trained / "checkpoints" / "best.ckpt"
     blank, _ = call("evaluate.py", best, "--blank", "--split", "synthetic_train")
     assert "synthetic_train_best_blank" in blank
-    # The evaluation with one camera has a separate folder, and its report names the cameras.
     call("evaluate.py", best, "--data.cameras", "CAM_FRONT")
     page = trained / "evaluation" / "synthetic_val_best_with_CAM_FRONT" / "report.html"
     assert "The cameras were CAM_FRONT; trained with 6." in page.read_text()
@@ -120,7 +124,7 @@ def test_a_run_is_exported(trained, tmp_path):
     assert "a.safetensors is written" in out and (tmp_path / "a.safetensors").stat().st_size > 1e4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_resuming_from_the_command_line(trained):
     last = trained / "checkpoints" / "last.ckpt"
     arguments = [ROOT / "configs" / "lss_synthetic.py", "--data.root", _root_of(trained), *SMALL]

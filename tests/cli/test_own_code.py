@@ -77,13 +77,13 @@ def trained(tmp_path_factory):
     return home
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_config_outside_the_repository_builds_on_a_shipped_one(trained):
     text = (trained / "runs" / "mine" / "own" / "config.yaml").read_text()
     assert "type: MyNeckConfig" in text and "optimizer: MyOptimizer(betas=(0.8, 0.99))" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_evaluation_asks_for_the_file_of_the_neck_alone(trained):
     """Another process needs no optimiser for evaluation and does not look it up."""
     best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"
@@ -95,7 +95,7 @@ def test_evaluation_asks_for_the_file_of_the_neck_alone(trained):
     assert "It was trained with mine.py" in last
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_evaluation_works_with_the_file_of_the_neck(trained):
     best = trained / "runs" / "mine" / "own" / "checkpoints" / "best.ckpt"
     command = [ROOT / "tools" / "evaluate.py", best, "--out", trained / "out"]
@@ -104,7 +104,7 @@ def test_evaluation_works_with_the_file_of_the_neck(trained):
     assert json.loads((trained / "out" / "metrics_summary.json").read_text())["mean_ap"] >= 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_passes_its_file_to_its_runs(trained):
     """The study is in a separate folder, builds on the config above and defines a part."""
     study = trained / "studies" / "study.py"
@@ -125,6 +125,7 @@ def test_a_study_passes_its_file_to_its_runs(trained):
     assert isolated.run_forked(reader, commands[0][2], study).out == "WiderNeckConfig\n"
 
 
+@pytest.mark.long
 def test_a_wheel_contains_the_configs_py_typed_and_the_command(tmp_path):
     """The wheel is built from a copy, unpacked elsewhere and run without the repository."""
     pytest.importorskip("setuptools")

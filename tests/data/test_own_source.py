@@ -160,6 +160,7 @@ def trained(root, tmp_path_factory):
     return runs / "warehouse" / "own", arguments
 
 
+@pytest.mark.long
 def test_the_source_trains_and_resumes(trained):
     folder, arguments = trained
     assert "type: WarehouseConfig" in (folder / "config.yaml").read_text()
@@ -170,6 +171,7 @@ def test_the_source_trains_and_resumes(trained):
     assert json.loads((folder / "run.json").read_text())["steps"] == 4
 
 
+@pytest.mark.long
 def test_the_source_is_evaluated_and_visualized(trained, tmp_path):
     best = trained[0] / "checkpoints" / "best.ckpt"
     out, _ = call("evaluate.py", best, "--out", tmp_path / "scores", "--import", SOURCE)

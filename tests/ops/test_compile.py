@@ -9,6 +9,7 @@ from isolated import run_cases
 CASES = Path(__file__).parent / "compile_cases.py"
 
 
+@pytest.mark.long
 def test_the_operator_passes_the_compile_cases():
     out = run_cases(CASES)
     passed = 10 if torch.cuda.is_available() else 5

@@ -24,6 +24,7 @@ interpreted = pytest.mark.skipif(
 )
 
 
+@pytest.mark.long
 @interpreted
 def test_interpreted_kernels_agree_with_a_float64_loop():
     out = run_cases(HERE / "triton_cases.py", TRITON_INTERPRET="1")

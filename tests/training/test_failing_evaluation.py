@@ -90,7 +90,7 @@ def test_results_survive_a_failing_evaluation(short, capsys):
     assert "NDS" in result.scalars() and is_finished(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_report_of_several_processes_survives_a_failing_evaluation(short, monkeypatch):
     """The first process writes it before it ends; the others end at once."""
     config = replace(short, train=replace(short.train, epochs=1, validate_every=0))

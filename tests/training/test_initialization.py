@@ -197,6 +197,7 @@ def test_a_backbone_missing_from_the_file_loads_its_own_weights(short, last, tmp
         start(with_weights("none.pth"))
 
 
+@pytest.mark.long
 def test_a_run_starts_from_the_weights_and_writes_their_report(short, last, capsys):
     """With a rate of 0 the final weights equal the loaded ones; a resumed run loads none."""
     model = replace(short.model, neck=FpnConfig(16))

@@ -79,6 +79,7 @@ def test_depth_is_measured_on_held_out_frames(finished):
     assert page.figures["depth_rmse"] == pytest.approx(history[-1]["depth_rmse"])
 
 
+@pytest.mark.long
 def test_depth_is_not_measured_without_lidar(quick):
     model = replace(quick.model, depth_supervision=DepthSupervisionConfig(0.0))
     blind = replace(quick, model=model, data=replace(quick.data, lidar=False))
@@ -244,7 +245,8 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_samples(quick, monkeypatc
     assert content["global_step"] == 5
 
 
-@pytest.mark.parametrize("fused", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.long
+@pytest.mark.parametrize("fused", [True, False])
 def test_gradients_are_clipped_in_mixed_precision(quick, fused, tmp_path):
     """SGD at rate 1 with gradients clipped to a norm of 0.01 moves at most 0.02 in two steps."""
     options = replace(

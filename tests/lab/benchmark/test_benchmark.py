@@ -120,25 +120,18 @@ def test_medians_are_taken_over_alternating_calls():
     assert 0.02 <= times["a"] < 0.3 and times["b"] < 0.02
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "parts", "heads"),
     [
-        pytest.param(
-            "simplebev_synthetic", ["sightings", "sampling"], ["head"], marks=pytest.mark.slow
-        ),
-        pytest.param(
+        ("simplebev_synthetic", ["sightings", "sampling"], ["head"]),
+        (
             "dual_view_synthetic",
             ["frustum", "plan", "pooling", "sightings", "sampling"],
             ["head"],
-            marks=pytest.mark.slow,
         ),
         ("lss_seg_synthetic", ["frustum", "plan", "pooling"], ["segmentation"]),
-        pytest.param(
-            "multitask_synthetic",
-            ["frustum", "plan", "pooling"],
-            ["head", "segmentation"],
-            marks=pytest.mark.slow,
-        ),
+        ("multitask_synthetic", ["frustum", "plan", "pooling"], ["head", "segmentation"]),
     ],
 )
 def test_the_parts_of_a_step_are_measured(name, parts, heads):

@@ -43,6 +43,7 @@ def finish(ledger: Ledger) -> list[dict]:
     return [entry.values for entry in ledger.entries()]
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_and_goes_on_draws_what_it_would_have_drawn(tmp_path):
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()

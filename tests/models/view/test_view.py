@@ -63,10 +63,8 @@ def built(shrunk: Experiment, name: str) -> torch.nn.Module:
     return replace(shrunk.model, view=VIEWS[name]).build()
 
 
-# The refined view is made of both others.
-@pytest.mark.parametrize(
-    "name", ["refined", *(pytest.param(name, marks=pytest.mark.slow) for name in list(VIEWS)[:2])]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(VIEWS))
 def test_each_view_transform_learns_one_batch_from_its_images(shrunk, two_frames, name):
     with torch.no_grad():
         untrained = sum(built(shrunk, "lift-splat").loss(two_frames).values()).item()

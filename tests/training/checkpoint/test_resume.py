@@ -131,7 +131,7 @@ def last_of(config):
     return config.train.runs / config.name / config.train.run_name / "checkpoints" / "last.ckpt"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("workers", "sampling"),
     [(0, "frame"), (2, "class")],
@@ -174,6 +174,7 @@ def test_a_stopped_and_resumed_run_equals_an_unbroken_run(
     assert len(history.read_text().splitlines()) == 2
 
 
+@pytest.mark.long
 def test_optimiser_schedule_and_augmentation_resume_with_their_states(one_camera, watched):
     """Momentum, position in the rate's cycle, colours and grid masks: bit for bit."""
     seen, breaks = watched
@@ -214,7 +215,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(one_camera, watched, whol
     assert same(weights(folder), final)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whole, killed):
     """It is written during validation, after the epoch's last batch and before the epoch's end."""
     expected, _, final = whole
@@ -227,7 +228,7 @@ def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whol
     assert same(weights(folder), final)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "limits",
     [{"max_steps": 8}, pytest.param({"max_steps": 7, "epochs": 5}, marks=pytest.mark.slow)],
@@ -274,6 +275,7 @@ def test_the_best_checkpoint_of_a_run_with_fewer_steps_resumes(one_camera, watch
     assert same(weights(folder), final)
 
 
+@pytest.mark.long
 def test_accumulated_gradients_are_not_lost(one_camera, watched):
     """Within an accumulation of 3 batches, a stopped run completes the optimiser step first.
 

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import pytest
 import staged_processes as processes
 import torch
 from isolated import run_ranks
@@ -10,6 +11,7 @@ from isolated import run_ranks
 from bev.training.optimization.stages import Stages, stage_at
 
 
+@pytest.mark.long
 def test_two_processes_train_in_stages_like_one_with_both_batches(tmp_path):
     """DDP averages the gradients of each stage's trained parameters, and expects no others."""
     ranks = run_ranks(Path(processes.__file__), processes.PROCESSES, tmp_path)

@@ -179,6 +179,7 @@ def test_samples_are_filtered_and_opened_by_the_keyboard(opened, report):
     assert opened.faults == []
 
 
+@pytest.mark.long
 def test_a_comparison_opens_without_a_fault(opened, tmp_path):
     runs = []
     for seed, name in ((1, "first"), (2, "second <b>")):
@@ -273,6 +274,7 @@ def test_printed_charts_fit_their_columns(browser, report):
     page.context.close()
 
 
+@pytest.mark.long
 def test_hostile_names_run_nothing_and_break_nothing(browser, tmp_path):
     labels = LabelSpace((ObjectClass(HOSTILE), ObjectClass(f"{HOSTILE}:")))
     rows = [(HOSTILE, name, 5, 5) for name in labels.names]
