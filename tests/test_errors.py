@@ -31,7 +31,7 @@ class Broken(Dataset):
         raise DataError(f"Image {index}.jpg is truncated; fetch it again.")
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_dataloader_error_is_printed_in_one_sentence(workers, capsys):
     with pytest.raises(SystemExit) as stop:
         run_command(lambda: list(DataLoader(Broken(), num_workers=workers)))

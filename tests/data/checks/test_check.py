@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import call, run
+from commands import call
 from damages import DAMAGES, VERSION, Damage, flat_box, infinite_box, no_boxes, rows_of, write
 from opened import opened
 
@@ -62,7 +62,7 @@ def test_damage_is_reported_by_kind_and_training_handles_it(world, damage: Damag
 
 def test_the_command_lists_all_damage_at_once(world):
     named = [(damage, damage.spoil(world)) for damage in DAMAGES]
-    out, _ = run("check_data.py", world, "--version", VERSION, "--all", code=1)
+    out, _ = call("check_data.py", world, "--version", VERSION, "--all", code=1)
     for damage, name in named:
         severity = "error" if damage.kind.is_error else "warning"
         assert f"{severity}: {damage.kind.title}: " in out

@@ -7,6 +7,8 @@ import pytest
 import torch
 from isolated import run_ranks
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):

@@ -10,7 +10,7 @@ from isolated import run_ranks
 from bev.training.distributed.synchronized import synchronize
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_normalise_like_one_with_all_samples(tmp_path):
     """Outputs, gradients of inputs and weights, and running statistics; with timm's activation."""
     ranks = run_ranks(Path(processes.__file__), len(processes.SAMPLES), tmp_path)
