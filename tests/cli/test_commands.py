@@ -70,7 +70,6 @@ def agrees_with_training(trained, out_folder):
 
 
 def test_evaluation_from_a_checkpoint_agrees_with_training(trained, tmp_path):
-    trained / "checkpoints" / "best.ckpt"
     out = agrees_with_training(trained, tmp_path)
     # The results file alone gives the same metrics.
     file = (
