@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typechecking
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import settings
 from isolated import LIBRARIES
 
 # Parallel workers use separate cores: with twice the threads on a core, tests take many times as
@@ -70,7 +70,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     import torch
 
     torch.manual_seed(0)
-    typechecking.start_test(every_call=is_hypothesis_test(getattr(item, "obj", None)))
+    typechecking.start_test(every_call=hasattr(getattr(item, "obj", None), "is_hypothesis_test"))
 
 
 @pytest.fixture(scope="session", autouse=True)
