@@ -79,7 +79,10 @@ def _draw_curves(axis: Any, results: Results, title: str, kinds: list[str]) -> N
     axis.set_ylim(0, max(clean * 1.08, 0.01))
     axis.set_xlabel("level", fontsize=8, color=_FAINT)
     axis.set_ylabel(results.main, fontsize=8, color=_FAINT)
-    axis.legend(fontsize=7.5, frameon=False, loc="lower left", ncols=2)
+    axis.legend(  # below the axes: a curve may go anywhere in them
+        fontsize=7.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4,
+        columnspacing=1.0, handlelength=1.5,
+    )  # fmt: skip
 
 
 def _draw_cameras(axis: Any, results: Results, cameras: list[Any]) -> None:

@@ -11,7 +11,7 @@ function buildRobustness(own) {
   const levels = own.curves.filter((curve) => curve.points.length > 1);
   const parts = [["corruptions", "Corrupted images", (group) => group === "corruptions"], ["errors", "Wrong calibrations and late images", (group) => group !== "corruptions"]];
   const charts = parts.map(([key, title, of]) => [key, title, levels.filter((curve) => of(curve.group))]).filter((part) => part[2].length)
-    .map(([key, title, curves]) => figure(key, title, `${short(own.main)} over the level; the dashed line is that of the clean data.`, () => levelChart(own, curves), () => levelTable(own, curves)));
+    .map(([key, title, curves]) => figure(key, title, `${short(own.main)} over the level; the dashed line is that of the clean data.`, () => levelChart(own, curves), () => levelTable(own, curves), { wide: true }));
   const cameras = own.rows.filter((row) => row.group === "dropped" || row.group === "alone");
   if (cameras.length) charts.push(figure("cameras", "Cameras", `${short(own.main)} with a camera dropped, or with one camera alone.`, () => cameraChart(own, cameras), null, { wide: true }));
   const dropped = own.rows.filter((row) => row.group === "dropped").sort((a, b) => mostLost(own, a) - mostLost(own, b));
@@ -82,14 +82,22 @@ function azimuthChanges(own, dropped) {
 function azimuthChart(own, dropped) {
   const z = azimuthChanges(own, dropped);
   const reach = Math.max(0.01, ...z.flat().map((value) => Math.abs(value ?? 0)));
+  const lines = (text) => chartName(text).replace(/[_ ]/g, "<br>");
   return {
     data: [{
-      type: "heatmap", z, x: own.sectors.map((one) => chartName(one)), y: dropped.map((row) => chartName(row.name)), zmin: -reach, zmax: reach, colorscale: "RdBu", reversescale: false,
-      text: z.map((row) => row.map((value) => (value === null ? "" : signed(value).slice(0, 5)))), texttemplate: "%{text}",
-      hovertemplate: "%{y}<br>%{x}: %{z:.3f}<extra></extra>", colorbar: { thickness: 12, title: { text: "change" } },
+      type: "heatmap", z, x: own.sectors.map(lines), y: dropped.map((row) => lines(row.name.replace(/^without (CAM_)?/, ""))), zmin: -reach, zmax: reach,
+      colorscale: [[0, css("miss")], [0.5, css("ground")], [1, css("hit")]], showscale: false,
+      text: z.map((row) => row.map(changed)), texttemplate: "%{text}", textfont: { size: 11 },
+      hovertemplate: "%{y}<br>%{x}: %{z:.3f}<extra></extra>",
     }],
-    layout: { xaxis: { type: "category", tickangle: 0 }, yaxis: { type: "category", autorange: "reversed" } },
+    layout: { xaxis: { type: "category", tickangle: 0, showgrid: false }, yaxis: { type: "category", autorange: "reversed", showgrid: false } },
   };
+}
+
+function changed(value) {
+  if (value === null) return "–";
+  const digits = Math.abs(value).toFixed(2);
+  return digits === "0.00" ? digits : (value < 0 ? "−" : "+") + digits;
 }
 
 function azimuthTable(own, dropped) {
