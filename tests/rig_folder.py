@@ -24,8 +24,9 @@ def write_folder(folder: Path, frames: Sequence[Frame]) -> Path:
         rows.writerow(["moment", "x", "y", "z", "qw", "qx", "qy", "qz"])
         for number, frame in enumerate(frames):
             pose = frame.global_from_ego.numpy()
-            turn = Quaternion(matrix=pose[:3, :3], rtol=1e-6, atol=1e-6)
-            rows.writerow([f"{number:04d}", *map(repr, [*pose[:3, 3].tolist(), *turn.elements])])
+            turn = Quaternion(matrix=pose[:3, :3], rtol=1e-6, atol=1e-6).elements
+            values = [*pose[:3, 3].tolist(), *turn.tolist()]
+            rows.writerow([f"{number:04d}", *map(repr, values)])
     with (folder / "times.csv").open("w") as file:
         rows = csv.writer(file)
         rows.writerow(["moment", "microseconds"])
