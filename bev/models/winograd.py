@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bev.models.convolutions import replace_convolutions
 from bev.ops.winograd import tiles_of, transformed_kernel, winograd_conv
 
 _LEAST_CHANNELS = 128  # of inputs and outputs; with fewer, the transforms cost what is gained
@@ -47,33 +48,4 @@ def use_winograd(module: nn.Module) -> int:
     Returns the number of these convolutions: 3x3 with stride 1 and a padding of 1, and many
     channels. Names of parameters do not change.
     """
-    count = 0
-    for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
-            if _suits(child):
-                setattr(parent, name, _converted(child))
-                count += 1
-    return count
-
-
-def _suits(module: nn.Module) -> bool:
-    if type(module) is not nn.Conv2d or "weight" not in module._parameters:
-        return False
-    if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
-        return False
-    square = module.kernel_size == (3, 3) and module.padding == (1, 1)
-    plain = module.stride == module.dilation == (1, 1) and module.groups == 1
-    zeros = module.padding_mode == "zeros"
-    inputs, outputs = module.in_channels, module.out_channels
-    wide = min(inputs, outputs) >= _LEAST_CHANNELS and inputs * outputs >= _LEAST_PAIRS
-    return square and plain and zeros and wide
-
-
-def _converted(plain: nn.Module) -> WinogradConv2d:
-    assert isinstance(plain, nn.Conv2d)
-    with torch.device("meta"):
-        made = WinogradConv2d(
-            plain.in_channels, plain.out_channels, 3, padding=1, bias=plain.bias is not None
-        )
-    made.weight, made.bias = plain.weight, plain.bias
-    return made.train(plain.training)
+    return replace_convolutions(module, WinogradConv2d, _LEAST_CHANNELS, _LEAST_PAIRS)

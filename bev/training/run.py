@@ -16,6 +16,7 @@ from bev.evaluation.evaluation import described, try_out
 from bev.evaluation.table import Result
 from bev.machine import device_name, local_processes, peak_memory
 from bev.models import Detector
+from bev.models.kernel_gradient import use_kernel_gradients
 from bev.serialization import to_plain
 from bev.training.checkpoint.loading import check_resumable
 from bev.training.checkpoint.saving import SavedConfig
@@ -110,6 +111,7 @@ def _train_in(
     model, weights = starting_model(
         config.model, config.train.init, config.data.image_size, resumed=resume is not None
     )
+    use_kernel_gradients(model)
     try_out(model, KeyFrames(data.frames["train"], config.data, training=True)[0], config.data)
     module = TrainingModule(model, config.train, config.data.batch_size)
     metrics = ValidationMetrics(folder, config, data.source)

@@ -15,6 +15,7 @@ from bev.lab.benchmark.shapes import ring
 from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.view_parts import PARTS, view_parts
 from bev.models import Detector, Features
+from bev.models.kernel_gradient import use_kernel_gradients
 from bev.models.view.base import BevFeatures
 from bev.training.optimization.optimizer import build_optimizer
 from bev.training.optimization.stages import Stages
@@ -101,6 +102,7 @@ def make_step(
         model=replace(config.model, backbone=config.model.backbone.without_weights()),
     )
     model = config.model.build().to(device).train()
+    use_kernel_gradients(model)
     stages = Stages(model, config.train.stages)
     optimizer = build_optimizer(stages, config.train, config.data.batch_size)
 
