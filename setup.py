@@ -99,7 +99,6 @@ setup(
             "onnxscript>=0.7.2,<0.8",
             "onnxruntime>=1.32,<1.33",
             "openvino>=2026.4,<2027",
-            "nncf>=3.4,<4",
         ],
         # Search for settings: bevlab search.
         "search": ["optuna>=5,<6"],

@@ -1,6 +1,7 @@
 """Export a trained detector: ``bevlab export CHECKPOINT [--format FORMAT]``."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -31,8 +32,9 @@ class Command:
         out: output file; defaults to <checkpoint>.safetensors, .onnx, .pt2 or .xml in the same
             folder.
         format: format of the file.
-        half: write kernels of safetensors in half precision, for half the size; they are computed
-            in float32.
+        half: half precision. Kernels of safetensors are written so, for half the size, and computed
+            in float32; so are the weights of an OpenVINO graph, which its device computes as it
+            likes; an ONNX graph is computed in half precision up to its maps.
         rig: rig.yaml with the calibration of a graph; by default that of the first validation
             frame of the data.
         int8: quantise the graph to INT8 (docs/export.md).
@@ -73,13 +75,21 @@ def main(arguments: list[str], prog: str) -> None:
         size = export_weights(source, out, command.half, command.data)
         print(f"{out} is written, {size / 2**20:.1f} MiB")
         return
-    if command.half:
-        raise ConfigError("--half is for --format safetensors; omit it.")
+    if command.half and command.int8:
+        raise ConfigError("--half and --int8 exclude each other; omit one.")
     if out.suffix != _SUFFIX[command.format]:
         raise ConfigError(f"--out {out} must end in {_SUFFIX[command.format]}.")
     from bev.lab.deploy.command import export_graph
 
-    int8 = Int8Settings(command.int8, command.int8_frames, command.int8_tolerance)
-    choices = command.rig, command.graph, command.data, int8, command.score
-    for line in export_graph(source, out, command.format, *choices):
-        print(line, flush=True)
+    export_graph(
+        source,
+        out,
+        command.format,
+        command.rig,
+        command.graph,
+        command.data,
+        precision="int8" if command.int8 else "fp16" if command.half else "float32",
+        int8=Int8Settings(command.int8_frames, command.int8_tolerance),
+        score=command.score,
+        report=partial(print, flush=True),
+    )

@@ -1,6 +1,4 @@
-"""Boxes of a folder of images by an exported file: python run_onnx.py MODEL.onnx RIG.yaml IMAGES
-
-It needs numpy, opencv and onnxruntime, and pyyaml to read the rig; not bevlab."""
+"""python run_onnx.py MODEL.onnx RIG.yaml IMAGES: boxes, by numpy, OpenCV, onnxruntime, PyYAML."""
 
 import json
 import sys
@@ -29,14 +27,13 @@ def rig_camera(camera, shift):
 def prepared(file, camera):
     """The network's image, as bevlab decodes and warps it."""
     image = cv2.imread(str(file), camera["opencv_flags"])
-    return cv2.warpAffine(image, np.array(camera["opencv_affine"]), (width, height))
+    return cv2.warpAffine(image, np.array(camera["opencv_affine"]), size[::-1])
 
 
 path, rig_path, folder = sys.argv[1:4]
 session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 meta = session.get_modelmeta().custom_metadata_map
-cameras, classes = json.loads(meta["cameras"]), json.loads(meta["classes"])
-height, width = json.loads(meta["image_size"])
+cameras, classes, size = (json.loads(meta[n]) for n in ("cameras", "classes", "image_size"))
 rig = yaml.safe_load(Path(rig_path).read_text())
 named = {camera["name"]: camera for camera in rig["cameras"]}
 own, inputs = [named[camera["name"]] for camera in cameras], {}
@@ -48,8 +45,11 @@ if meta["calibration"] == "input":
     crops, geometry = [c["image_from_original"] for c in cameras], json.loads(meta["geometry"])
     inputs = plan.calibration_inputs(geometry, int(meta["passes"]), intrinsics, poses, crops)
     inputs = {i.name: inputs[i.name] for i in session.get_inputs() if i.name in inputs}
-files = [sorted(Path(folder).glob(c.get("images", c["name"] + "/*"))) for c in own]
-for moment in zip(*files, strict=True):
+patterns = [camera.get("images", camera["name"] + "/*").split("{") for camera in own]
+patterns = ["*".join(part.split("}")[-1] for part in parts) for parts in patterns]  # {word}: *
+moments = list(zip(*(sorted(Path(folder).glob(p)) for p in patterns), strict=True))
+assert moments, f"{folder} has no images {patterns[0]}"
+for moment in moments:
     images = np.stack([prepared(*pair) for pair in zip(moment, cameras, strict=True)])
     inputs["images"] = images[None, ..., ::-1].transpose(0, 1, 4, 2, 3).copy()
     boxes, scores, labels = session.run(["boxes", "scores", "labels"], inputs)

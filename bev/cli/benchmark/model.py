@@ -29,11 +29,14 @@ class Model:
         variants: ways to run the model, the base of comparisons first: "eager" (as trained),
             "prepared" (as `bevlab detect` and `evaluate` run it), "channels first" (in memory),
             "compiled" (needs a C++ compiler), "bf16" and "fp16" (autocast), "onnxruntime" and
-            "openvino" (dense parts only; `pip install 'bevlab[export]'`).
+            "openvino" (the graphs of `bevlab export`, for one calibration; they need
+            `pip install 'bevlab[export]'`). "onnxruntime-int8" and "openvino-int8" are measured if
+            they are named: they are quantised as by `bevlab export --int8`, which takes minutes.
         batches: batch sizes.
         threads: CPU threads; 0 for all cores.
         seconds: time limit of the measurement at each batch size, seconds.
-        data: location of data whose first frames are predicted; without, images are random.
+        data: location of data whose first frames are predicted, and whose training frames INT8 is
+            calibrated on; without, images are random.
         split: split of these data; empty for the validation split of the config.
     """
 
@@ -52,6 +55,8 @@ def _model(command: Model) -> None:
     from bev.evaluation.evaluation import evaluators
     from bev.lab.benchmark.inference import run
     from bev.lab.benchmark.step import random_batch
+    from bev.lab.deploy.command import TrainingFrames
+    from bev.lab.deploy.settings import Int8Settings
     from bev.training.checkpoint import load_checkpoint
 
     if command.threads:
@@ -64,6 +69,7 @@ def _model(command: Model) -> None:
         config, model = load_checkpoint(command.source)
     heads = list(evaluators(config.model, config.data))
     batch_of: Callable[[int], Any]
+    feeds = None
     if command.data.root is None:
 
         def batch_of(size: int) -> Any:
@@ -72,11 +78,13 @@ def _model(command: Model) -> None:
 
     else:
         batch_of = _loader(command, config.data)
+        frames, data = Int8Settings.frames, command.data.apply(config.data)
+        feeds = TrainingFrames(data, model, ["images"], frames)
     print(f"{command.source}, ", end="")
     print_machine()
     latencies, _ = run.run(
         command.out, model.to(default_device()), heads, batch_of, command.batches,
-        command.variants, command.seconds,
+        command.variants, command.seconds, feeds,
     )  # fmt: skip
     if latencies:
         print(f"\nmodel.csv, model_stages.csv and model.png are written to {command.out}")

@@ -1,8 +1,10 @@
 """Export of a checkpoint for the rig of a file, or of the data."""
 
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from bev.config import Experiment
 from bev.data.adjacent import ALONE
 from bev.data.augmentation import BevAugmentation, draw
-from bev.data.batch import AdjacentViews, Batch, Views
+from bev.data.batch import AdjacentViews, Batch, Views, collate
 from bev.data.dataset import KeyFrames
 from bev.data.frame import CameraFrame, Frame
 from bev.data.polygons import PolygonConfig
@@ -20,20 +22,23 @@ from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError, DataError
 from bev.files import replacing
 from bev.geometry import Cameras, stack_lenses
-from bev.lab.deploy.exporting import (
-    Example,
+from bev.lab.deploy import plan
+from bev.lab.deploy.exporting import build_example, metadata
+from bev.lab.deploy.formats import (
     Format,
-    build_example,
-    metadata,
     onnx_model,
     openvino_model,
-    write,
+    with_metadata,
+    with_outputs,
+    write_onnx,
     write_openvino,
+    write_torch,
 )
-from bev.lab.deploy.int8 import quantized_onnx, quantized_openvino
-from bev.lab.deploy.runtime import OnnxRunner, OpenVinoRunner
+from bev.lab.deploy.geometry import graph_inputs
+from bev.lab.deploy.int8 import Report, quantized
+from bev.lab.deploy.runtime import runner_of
 from bev.lab.deploy.scoring import figures
-from bev.lab.deploy.settings import GraphSettings, Int8Settings
+from bev.lab.deploy.settings import GraphSettings, Int8Settings, Precision
 from bev.models import Detector
 from bev.models.folding import fold_batch_norms
 from bev.training.checkpoint import load_checkpoint
@@ -46,10 +51,12 @@ def export_graph(
     rig: Path | None,
     settings: GraphSettings,
     data: DataChoice,
+    precision: Precision,
     int8: Int8Settings,
-    score: bool = False,
-) -> Iterator[str]:
-    """Export the graph of a checkpoint; yields sentences about what is written and measured.
+    score: bool,
+    report: Report,
+) -> None:
+    """Export the graph of a checkpoint.
 
     Args:
         checkpoint: checkpoint, exported weights, or the name of a shipped model.
@@ -58,8 +65,10 @@ def export_graph(
         rig: rig of the calibration; None for that of the data.
         settings: choices of the graph.
         data: location of the data.
+        precision: precision of the graph.
         int8: settings of the quantisation.
         score: evaluate the written file on the validation split.
+        report: receives sentences about what is written and measured.
 
     Raises:
         ConfigError: if the detector or the settings do not fit the format.
@@ -69,62 +78,80 @@ def export_graph(
     config = replace(config, data=data.apply(config.data))
     frame = rig_frame(rig) if rig is not None else first_frame(config.data)
     batch = example_batch(config, detector, frame)
-    example = build_example(detector, batch, settings)
     notes = metadata(config, detector, batch, frame, settings)
-    alone = example.names == ["images"] and "boxes" in example.outputs
-    if (int8.on or score) and not (alone and form != "torch-export"):
-        raise ConfigError(
-            "--int8 and --score need a single-frame model of fixed calibration with decoded boxes,"
-            " as --format onnx or openvino."
-        )
-    beside: list[Path] = []
-    if int8.on:
-        yield from _write_int8(config, detector, batch, example, notes, out, form, settings, int8)
+    notes["precision"] = precision
+    if form == "torch-export":
+        if score or precision != "float32":
+            raise ConfigError("--half, --int8 and --score need --format onnx or openvino.")
+        example = build_example(detector, batch, settings)
+        write_torch(example, notes, out)
     else:
-        beside = write(example, notes, out, form, settings)
-    yield f"{out} is written, {out.stat().st_size / 2**20:.1f} MiB"
-    yield f"inputs: {', '.join(example.names)}; outputs: {', '.join(example.outputs)}"
-    for path in beside:
-        yield f"{path} computes the calibration inputs (numpy alone)"
+        if batch.adjacent and (score or precision == "int8"):
+            raise ConfigError("--int8 and --score need a single-frame model.")
+        half = form == "onnx" and precision == "fp16"
+        example = build_example(detector, batch, settings, maps=True, half=half)
+        if score and "boxes" not in example.outputs:
+            raise ConfigError("--score needs decoded boxes: --decode boxes.")
+        feeds = TrainingFrames(config.data, detector, example.names, int8.frames)
+        model = onnx_model(example, settings)
+        if precision == "int8":
+            model, kept = quantized(model, example.dense, feeds, int8.tolerance, report)
+            notes["int8_in_float"] = json.dumps(kept)
+        model = with_outputs(model, example.results)
+        if form == "onnx":
+            write_onnx(with_metadata(model, notes), out)
+        else:
+            write_openvino(openvino_model(model), notes, out, half=precision == "fp16")
+    written = [out, out.with_suffix(".bin")] if form == "openvino" else [out]
+    size = sum(path.stat().st_size for path in written)
+    report(f"{out} is written, {size / 2**20:.1f} MiB")
+    report(f"inputs: {', '.join(example.names)}; outputs: {', '.join(example.results)}")
+    if example.names != ["images"]:
+        beside = out.with_name(f"{out.stem}_plan.py")
+        with replacing(beside) as partial:
+            shutil.copyfile(plan.__file__, partial)
+        report(f"{beside} computes the calibration inputs (numpy alone)")
     if score:
-        found = figures(OnnxRunner(out) if form == "onnx" else OpenVinoRunner(out), config)
-        yield ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+        found = figures(runner_of(out), detector, config)
+        fixed = settings.calibration == "fixed"
+        which = "one calibration was used for all frames" if fixed else "own calibrations"
+        report(f"{', '.join(f'{n} {v:.4f}' for n, v in found.items())} ({which})")
 
 
-def _write_int8(
-    config: Experiment,
-    detector: Detector,
-    batch: Batch,
-    example: Example,
-    notes: dict[str, str],
-    out: Path,
-    form: Format,
-    settings: GraphSettings,
-    int8: Int8Settings,
-) -> Iterator[str]:
-    model = onnx_model(example, notes, settings)
-    choice = replace(settings, decode="maps")
-    maps = onnx_model(build_example(detector, batch, choice), {}, choice)
-    feeds = calibration_frames(config.data, int8.frames)
-    lines: list[str] = []
-    content, kept = quantized_onnx(model, maps, feeds, int8.tolerance, lines.append)
-    yield from lines
-    yield f"in float: {', '.join(kept) or 'none'}"
-    notes["int8_in_float"] = json.dumps(kept)
-    if form == "openvino":
-        write_openvino(quantized_openvino(openvino_model(model, notes), feeds, kept), out)
-    else:
-        with replacing(out) as partial:
-            partial.write_bytes(content)
+class TrainingFrames(Sequence[Mapping[str, np.ndarray]]):
+    """Inputs of a graph for training frames, evenly spread, loaded when they are read.
+
+    Args:
+        data: settings of the data; frames are prepared as in evaluation.
+        detector: single-frame detector of the graph.
+        names: names of the inputs of the graph.
+        count: greatest number of frames.
+    """
+
+    def __init__(
+        self, data: DataConfig, detector: Detector, names: Sequence[str], count: int
+    ) -> None:
+        self.data, self.detector, self.names, self.count = _plain(data), detector, names, count
+
+    @cached_property
+    def _frames(self) -> KeyFrames:
+        source = self.data.source.open(self.data)
+        return KeyFrames(source.frames(self.data.splits[0]), self.data, training=False)
+
+    def __len__(self) -> int:
+        return min(self.count, len(self._frames))
+
+    def __getitem__(self, number):
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        places = np.linspace(0, len(self._frames) - 1, len(self)).round().astype(int)
+        batch = collate([self._frames[int(places[number])]])
+        return graph_inputs(self.detector, batch, self.names)
 
 
-def calibration_frames(data: DataConfig, count: int) -> list[dict[str, np.ndarray]]:
-    """Images of training frames, evenly spread, prepared as in evaluation."""
-    plain = replace(data, adjacent=ALONE, lidar=False, polygons=PolygonConfig(), image_cache=0.0)
-    source = plain.source.open(plain)
-    frames = KeyFrames(source.frames(plain.splits[0]), plain, training=False)
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
-    return [{"images": frames[int(place)].views.images.numpy()} for place in places]
+def _plain(data: DataConfig) -> DataConfig:
+    """Settings with which images alone are loaded."""
+    return replace(data, adjacent=ALONE, lidar=False, polygons=PolygonConfig(), image_cache=0.0)
 
 
 def rig_frame(path: Path) -> Frame:
@@ -142,8 +169,7 @@ def first_frame(data: DataConfig) -> Frame:
     Raises:
         DataError: if there is none.
     """
-    plain = replace(data, adjacent=ALONE, lidar=False, polygons=PolygonConfig(), image_cache=0.0)
-    frames = data.source.open(plain).frames(data.splits[1])
+    frames = data.source.open(_plain(data)).frames(data.splits[1])
     if not len(frames):
         raise DataError(f"Split {data.splits[1]} has no frame; name a rig with --rig rig.yaml.")
     return frames[0]

@@ -1,13 +1,10 @@
-"""Export of a detector: example inputs, names and shapes, and the formats."""
+"""Export of a detector: its graph with example inputs, names and shapes, and the metadata."""
 
+import copy
 import json
-import logging
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,19 +14,15 @@ from bev.config import Experiment
 from bev.data.batch import Batch
 from bev.data.frame import Frame
 from bev.data.images.loading import reduction_for
-from bev.errors import ConfigError
-from bev.files import replacing
-from bev.lab.deploy import plan
 from bev.lab.deploy.decoding import Decoding
 from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays, geometry_of
 from bev.lab.deploy.graph import DetectorGraph, array_names, check_parts
 from bev.lab.deploy.pooling import pooling
-from bev.lab.deploy.runtime import INSTALL
 from bev.lab.deploy.settings import GraphSettings
-from bev.lab.deploy.tensorrt import tensorrt_faults
 from bev.models import Detector
 
-Format = Literal["onnx", "torch-export", "openvino"]
+DECODED = ("boxes", "scores", "labels", "attributes")
+"""Names of the outputs of the decoding."""
 
 _AXES = {"mask": {2: "slots"}, "target": {2: "slots"}, "segments": {0: "segments"},
          "places": {1: "places"}, "parameters": {}, "rays": {}}  # fmt: skip
@@ -45,6 +38,7 @@ class Example:
         names: name of each input tensor, in order.
         shapes: dynamic axes, nested like ``inputs``.
         outputs: names of the outputs.
+        results: names of the outputs that the exported file has.
     """
 
     graph: DetectorGraph
@@ -52,10 +46,29 @@ class Example:
     names: list[str]
     shapes: dict[str, Any]
     outputs: list[str]
+    results: list[str]
+
+    @property
+    def dense(self) -> list[str]:
+        """Names of the outputs that are no decoded boxes."""
+        return [name for name in self.outputs if name not in DECODED]
 
 
-def build_example(detector: Detector, batch: Batch, settings: GraphSettings) -> Example:
+def build_example(
+    detector: Detector,
+    batch: Batch,
+    settings: GraphSettings,
+    maps: bool = False,
+    half: bool = False,
+) -> Example:
     """Build the graph of a detector for the rig of a batch.
+
+    Args:
+        detector: trained detector in evaluation mode.
+        batch: batch whose first sample has the calibration.
+        settings: choices of the graph.
+        maps: output the head's maps beside the decoded boxes.
+        half: compute the networks in half precision.
 
     Raises:
         ConfigError: if the detector has a part without a graph, or the settings do not fit it.
@@ -66,7 +79,9 @@ def build_example(detector: Detector, batch: Batch, settings: GraphSettings) -> 
     form = pooling(settings.pooling, planes * rows * columns)
     decoding = None if decode == "maps" else Decoding(decode == "boxes")
     arrays, fixed = batch_arrays(detector, batch, passes), settings.calibration == "fixed"
-    graph = DetectorGraph(detector, form, decoding, passes, arrays if fixed else None).eval()
+    constants = arrays if fixed else None
+    network = copy.deepcopy(detector).half() if half else detector  # arrays are those of float32
+    graph = DetectorGraph(network, form, decoding, passes, constants, maps).eval()
     wanted = array_names(detector, form)
     size = torch.export.Dim("batch")
     images = batch.views.images[:1].repeat(2, 1, 1, 1, 1)
@@ -93,7 +108,7 @@ def build_example(detector: Detector, batch: Batch, settings: GraphSettings) -> 
     for number, views in enumerate(batch.adjacent):
         ending = f"_adjacent{number}"
         with torch.no_grad():
-            features = detector.neck(detector.backbone(images.flatten(0, 1)))
+            features = network.neck(network.backbone(images.flatten(0, 1)))
         features = features.unflatten(0, (2, -1)).unsqueeze(1).repeat(1, passes, 1, 1, 1, 1)
         names += [f"features{ending}", f"seconds{ending}"]
         own, axes = add_arrays(adjacent_arrays(detector, batch, number, passes), ending)
@@ -104,7 +119,8 @@ def build_example(detector: Detector, batch: Batch, settings: GraphSettings) -> 
         shapes.setdefault("adjacent", []).append(own_axes)
     with torch.no_grad():
         outputs = list(graph(**inputs))
-    return Example(graph, inputs, names, shapes, outputs)
+    results = [n for n in outputs if decode == "maps" or not n.startswith("task")]
+    return Example(graph, inputs, names, shapes, outputs, results)
 
 
 def _roomy(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -171,108 +187,3 @@ def _opencv(matrix: Tensor, size: tuple[int, int]) -> dict[str, Any]:
     affine = torch.inverse(half) @ scaled @ half
     return {"opencv_flags": flags | cv2.IMREAD_IGNORE_ORIENTATION,
             "opencv_affine": affine[:2].tolist()}  # fmt: skip
-
-
-def write(
-    example: Example, notes: Mapping[str, str], path: Path, form: Format, settings: GraphSettings
-) -> list[Path]:
-    """Write an exported detector; returns the paths of what is written beside it.
-
-    Raises:
-        ConfigError: if a package of the extra ``export`` is missing, or the graph of the padded
-            form has an operator that TensorRT does not import.
-    """
-    if form == "torch-export":
-        _write_torch(example, notes, path)
-    elif form == "openvino":
-        write_openvino(openvino_model(onnx_model(example, notes, settings), notes), path)
-    else:
-        content = onnx_model(example, notes, settings).SerializeToString()
-        with replacing(path) as partial:
-            partial.write_bytes(content)
-    if settings.calibration == "fixed" and "adjacent" not in example.inputs:
-        return []
-    beside = path.with_name(f"{path.stem}_plan.py")
-    with replacing(beside) as partial:
-        shutil.copyfile(plan.__file__, partial)
-    return [beside]
-
-
-def onnx_model(example: Example, notes: Mapping[str, str], settings: GraphSettings) -> Any:
-    """The graph as an ``onnx.ModelProto`` of standard operators, checked; see :func:`write`."""
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  (torch.onnx needs it)
-    except ImportError as error:
-        raise ConfigError(f"Export needs the package {error.name}; {INSTALL}.") from error
-    with _quiet():
-        program: Any = torch.onnx.export(
-            example.graph, (), kwargs=example.inputs, dynamo=True, opset_version=18,
-            dynamic_shapes=example.shapes, input_names=example.names,
-            output_names=example.outputs, verbose=False,
-        )  # fmt: skip
-    model = program.model_proto
-    del model.metadata_props[:]
-    for key, value in notes.items():
-        model.metadata_props.add(key=key, value=value)
-    model.producer_name, model.producer_version = "bevlab", __version__
-    onnx.checker.check_model(model, full_check=True)
-    if domains := {o.domain for o in model.opset_import} - {"", "ai.onnx"}:
-        raise ConfigError(f"The graph uses operators of {', '.join(sorted(domains))}.")
-    faults = tensorrt_faults(model) if settings.pooling == "padded" else []
-    if faults:
-        raise ConfigError(f"The padded form is not one for TensorRT: {' '.join(faults)}")
-    return model
-
-
-def _write_torch(example: Example, notes: Mapping[str, str], path: Path) -> None:
-    with _quiet(), torch.no_grad():
-        program = torch.export.export(
-            example.graph, (), kwargs=example.inputs, dynamic_shapes=example.shapes
-        )
-    with replacing(path) as partial:
-        torch.export.save(program, partial, extra_files=dict(notes))
-
-
-def openvino_model(model: Any, notes: Mapping[str, str]) -> Any:
-    """An ``onnx.ModelProto`` as an ``openvino.Model``, with the metadata as its ``bevlab``."""
-    try:
-        import openvino
-    except ImportError as error:
-        raise ConfigError(f"Export to OpenVINO needs the package openvino; {INSTALL}.") from error
-    from io import BytesIO
-
-    found = openvino.convert_model(BytesIO(model.SerializeToString()))
-    for key, value in notes.items():
-        found.set_rt_info(value, ["bevlab", key])
-    return found
-
-
-def write_openvino(found: Any, path: Path) -> None:
-    """Write an ``openvino.Model`` as ``path`` (.xml) and its weights (.bin)."""
-    import openvino
-
-    with replacing(path.with_suffix(".bin")) as weights, replacing(path) as partial:
-        openvino.serialize(found, str(partial), str(weights))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Context in which exporters log and print nothing but errors."""
-    import io
-    import warnings
-    from contextlib import redirect_stdout
-
-    loggers = [
-        logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
-    ]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

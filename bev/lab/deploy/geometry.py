@@ -1,5 +1,6 @@
 """Calibration arrays of a batch, by the geometry of the package, for any lens."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, cast
 
@@ -32,6 +33,26 @@ def geometry_of(detector: Detector, image_size: tuple[int, int]) -> dict[str, An
         "truncate": view.config.truncate,
         "parameters": "published" if parameters.startswith("published") else "image",
     }
+
+
+def graph_inputs(detector: Detector, batch: Batch, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Inputs of a graph for a batch, by name; calibration arrays are those of its first sample.
+
+    Args:
+        detector: detector of the graph.
+        batch: batch as the data loader makes it.
+        names: names of the inputs of the graph; features of adjacent frames are left out.
+    """
+    found: dict[str, Tensor] = {"images": batch.views.images}
+    passes = 2 if any(name.endswith("_flipped") for name in names) else 1
+    frames = {} if "mask" not in names else {"": batch_arrays(detector, batch, passes)}
+    for number, views in enumerate(batch.adjacent):
+        frames[f"_adjacent{number}"] = adjacent_arrays(detector, batch, number, passes)
+        found[f"seconds_adjacent{number}"] = views.seconds
+    for frame, arrays_of_passes in frames.items():
+        for number, arrays in enumerate(arrays_of_passes):
+            found |= {f"{n}{frame}{'_flipped' * number}": a for n, a in arrays.items()}
+    return {name: found[name].numpy() for name in names if name in found}
 
 
 def batch_arrays(detector: Detector, batch: Batch, passes: int) -> list[dict[str, Tensor]]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils import _pytree
 
 from bev.errors import ConfigError
 from bev.lab.deploy.decoding import Decoding
@@ -27,12 +28,15 @@ Arrays = Mapping[str, Tensor]
 class DetectorGraph(nn.Module):
     """A detector whose inputs and outputs are tensors: images and calibration arrays to results.
 
+    Networks are computed in the precision of their weights, lifting and decoding in float32.
+
     Args:
         detector: trained detector in evaluation mode.
         pooling: form of the pooling.
         decoding: decoding of the boxes in the graph; None for maps.
         passes: 2 with flip test-time augmentation, else 1.
         fixed: calibration arrays of each pass, as constants; None if they are inputs.
+        maps: output the head's maps beside the decoded boxes.
 
     Raises:
         ConfigError: if a part of the detector has no graph of plain tensors.
@@ -45,15 +49,12 @@ class DetectorGraph(nn.Module):
         decoding: Decoding | None,
         passes: int,
         fixed: Sequence[Arrays] | None = None,
+        maps: bool = False,
     ) -> None:
         super().__init__()
         check_parts(detector)
-        self.detector, self.pooling, self.decoding, self.passes = (
-            detector,
-            pooling,
-            decoding,
-            passes,
-        )
+        self.detector, self.pooling, self.decoding = detector, pooling, decoding
+        self.passes, self.maps = passes, maps or decoding is None
         self.view = cast(LiftSplat, detector.view)
         self.names = array_names(detector, pooling)
         self.fixed = fixed is not None
@@ -91,7 +92,7 @@ class DetectorGraph(nn.Module):
         results: dict[str, Tensor] = {}
         for name in main_heads(detector):
             head = getattr(detector, name)
-            output = head(found)
+            output = _pytree.tree_map(Tensor.float, head(found))
             if self.passes == 2:
                 output = head.averaged(*(_part(output, images.shape[0], n) for n in (0, 1)))
             results |= self._results(head, name, output)
@@ -107,7 +108,7 @@ class DetectorGraph(nn.Module):
         if logits is None:
             shape = (*context.shape[:3], self.view.config.depth.bins, *context.shape[4:])
             logits = context.new_zeros(1).expand(shape)
-        depth = logits.softmax(dim=3)
+        depth, context = logits.float().softmax(dim=3), context.float()
         planes, rows, width = self.view.grid.shape
         channels = planes * self.view.config.channels
         found = []
@@ -115,7 +116,7 @@ class DetectorGraph(nn.Module):
             entries = columns(depth[number], context[number], arrays["mask"])
             cells = self.pooling(entries, arrays)
             found.append(cells.reshape(-1, rows, width, channels))
-        return (torch.cat(found) if len(found) > 1 else found[0]).permute(0, 3, 1, 2)
+        return torch.cat(found).permute(0, 3, 1, 2).to(features.dtype)
 
     def _arrays(self) -> list[dict[str, Tensor]]:
         return [
@@ -125,14 +126,15 @@ class DetectorGraph(nn.Module):
 
     def _results(self, head: nn.Module, name: str, output: Any) -> dict[str, Tensor]:
         if isinstance(head, CenterHead):
-            if self.decoding is not None:
-                return self.decoding(head, output)
-            return {
-                f"task{number}_{part}": value
-                for number, task in enumerate(output)
-                for part, value in task._asdict().items()
-                if value.shape[1]
-            }
+            found = {} if self.decoding is None else self.decoding(head, output)
+            if self.maps:
+                found |= {
+                    f"task{number}_{part}": value
+                    for number, task in enumerate(output)
+                    for part, value in task._asdict().items()
+                    if value.shape[1]
+                }
+            return found
         return {name: output.sigmoid()}
 
 
@@ -201,14 +203,16 @@ def _depth_context(
 ) -> tuple[Tensor | None, Tensor]:
     """Apply the depth net; returns logits (P, B, N, D, h, w), None without depth, and context."""
     shape = (len(passes), -1, features.shape[2])
-    rays = torch.stack([arrays["rays"] for arrays in passes]) if "rays" in passes[0] else None
+    like, rays = features.dtype, None
+    if "rays" in passes[0]:
+        rays = torch.stack([arrays["rays"] for arrays in passes]).to(like)
     if isinstance(net, ConvDepthNet):
         both = _sequential(net.layers, features, rays).unflatten(0, shape)
         logits, context = both.split([net.bins, both.shape[3] - net.bins], dim=3)
         return (logits if net.bins else None), context
     net = cast(CameraAwareDepthNet, net)
     reduced = _sequential(net.reduce, features, rays).unflatten(0, shape)
-    numbers = net.norm(torch.cat([arrays["parameters"] for arrays in passes]))
+    numbers = net.norm(torch.cat([arrays["parameters"] for arrays in passes]).to(like))
     depth, context = (
         branch((reduced * gate(numbers).view(shape[0], 1, shape[2], -1, 1, 1)).flatten(0, 2))
         for branch, gate in ((net.depth, net.depth_gate), (net.context, net.context_gate))

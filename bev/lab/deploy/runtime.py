@@ -10,13 +10,21 @@ import torch
 from bev.data.batch import Batch
 from bev.errors import ConfigError
 from bev.geometry import Boxes3D
+from bev.lab.deploy.geometry import graph_inputs
+from bev.models import Detector
 
 INSTALL = "pip install 'bevlab[export]'"
 
 
 @runtime_checkable
 class Runner(Protocol):
-    """A graph in a runtime: inputs by name to outputs by name."""
+    """A graph in a runtime: inputs by name to outputs by name.
+
+    Attributes:
+        inputs: names of the inputs.
+    """
+
+    inputs: list[str]
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
 
@@ -48,6 +56,7 @@ class OnnxRunner:
             source, options, providers=["CPUExecutionProvider"]
         )
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.inputs = [one.name for one in self.session.get_inputs()]
         self.outputs = [one.name for one in self.session.get_outputs()]
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -55,7 +64,7 @@ class OnnxRunner:
 
 
 class OpenVinoRunner:
-    """An exported OpenVINO file, or a model in memory, on the CPU.
+    """An exported OpenVINO file, or a model in memory, on the CPU, computed in float32 or INT8.
 
     Raises:
         ConfigError: if openvino is missing.
@@ -71,10 +80,16 @@ class OpenVinoRunner:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         source = str(file) if isinstance(file, Path) else file
         self.compiled = openvino.Core().compile_model(source, "CPU", settings)
+        self.inputs = [one.get_any_name() for one in self.compiled.inputs]
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         found = self.compiled(dict(inputs))
         return {out.get_any_name(): np.asarray(found[out]) for out in self.compiled.outputs}
+
+
+def runner_of(file: Path, threads: int = 0) -> Runner:
+    """An exported file, .onnx or .xml, in its runtime."""
+    return OnnxRunner(file, threads) if file.suffix == ".onnx" else OpenVinoRunner(file, threads)
 
 
 def boxes_of(outputs: Mapping[str, Any]) -> list[Boxes3D]:
@@ -96,6 +111,9 @@ def boxes_of(outputs: Mapping[str, Any]) -> list[Boxes3D]:
     return found
 
 
-def detect(runner: Runner, batch: Batch) -> list[Boxes3D]:
-    """Boxes of each sample by a graph whose only input is images."""
-    return boxes_of(runner({"images": batch.views.images.numpy()}))
+def detect(runner: Runner, detector: Detector, batch: Batch) -> list[Boxes3D]:
+    """Boxes of each sample by a single-frame graph of a detector.
+
+    If the calibration is an input, that of the first sample is used for all.
+    """
+    return boxes_of(runner(graph_inputs(detector, batch, runner.inputs)))

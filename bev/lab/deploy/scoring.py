@@ -24,11 +24,11 @@ from bev.training.datamodule import make_loader
 class _Exported:
     """Stands for a detector in the evaluation loop."""
 
-    def __init__(self, runner: Runner, config: Any) -> None:
-        self.runner, self.config = runner, config
+    def __init__(self, runner: Runner, detector: Detector, config: Any) -> None:
+        self.runner, self.detector, self.config = runner, detector, config
 
     def predict(self, batch: Batch, cache: Any = None) -> Prediction:
-        boxes = detect(self.runner, batch)
+        boxes = detect(self.runner, self.detector, batch)
         no_depth = PredictedDepth(None, None, 1.0)
         results = {
             name: no_depth if isinstance(head, DepthSupervisionConfig) else boxes
@@ -37,11 +37,12 @@ class _Exported:
         return Prediction(boxes, results, cast(Any, None))
 
 
-def figures(runner: Runner, config: Experiment) -> dict[str, float]:
+def figures(runner: Runner, detector: Detector, config: Experiment) -> dict[str, float]:
     """Evaluate the boxes of a single-frame graph with decoding on the validation split.
 
     Args:
-        runner: graph of fixed calibration, in a runtime.
+        runner: graph in a runtime. Each frame has its own calibration where this is an input.
+        detector: detector of the graph.
         config: experiment of the detector, with the location of the data.
     """
     model = replace(
@@ -50,11 +51,11 @@ def figures(runner: Runner, config: Experiment) -> dict[str, float]:
         depth_supervision=DepthSupervisionConfig(0.0),
         image_head=ImageClassHeadConfig(0.0),
     )
-    data = replace(config.data, lidar=False, workers=0)
+    data = replace(config.data, lidar=False, workers=0, batch_size=1)
     split = data.splits[1]
     source = data.source.open(data)
     loader = make_loader(KeyFrames(source.frames(split), data, training=False))
-    exported = cast(Detector, _Exported(runner, model))
+    exported = cast(Detector, _Exported(runner, detector, model))
     evaluation = predict(exported, loader, torch.device("cpu"))
     with TemporaryDirectory() as folder:
         result = evaluation.compute(EvaluatedSplit(source, split, Path(folder)))

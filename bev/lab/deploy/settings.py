@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bev.models import DetectorConfig
 
 Form = Literal["scatter", "padded"]
+Precision = Literal["float32", "fp16", "int8"]
 Decode = Literal["auto", "boxes", "candidates", "maps"]
 
 
@@ -18,13 +19,11 @@ class Int8Settings:
     """Settings of the quantisation to INT8.
 
     Attributes:
-        on: quantise.
         frames: training frames on which the ranges of activations are measured.
         tolerance: greatest root mean square change of scores; layers that change them most are
             kept in float until it is met.
     """
 
-    on: bool = False
     frames: Count = 64
     tolerance: Positive = 0.02
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bev.data.nuscenes.classes import NUSCENES
@@ -58,6 +58,7 @@ def test_decoding_in_the_graph_is_that_of_the_head(decode, tasks, attributes, bi
         assert torch.equal(a.label, b.label) and torch.equal(a.attribute, b.attribute)
 
 
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), by_class=st.booleans())
 def test_rotated_nms_in_numpy_is_that_of_the_package(seed, by_class):
     rng = np.random.default_rng(seed)

@@ -12,7 +12,8 @@ from parity import agree, opened
 
 from bev.errors import ConfigError
 from bev.lab.deploy.command import example_batch, first_frame
-from bev.lab.deploy.exporting import build_example, metadata, onnx_model
+from bev.lab.deploy.exporting import build_example, metadata
+from bev.lab.deploy.formats import onnx_model
 from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays, geometry_of
 from bev.lab.deploy.plan import calibration_inputs
 from bev.lab.deploy.runtime import boxes_of
@@ -21,7 +22,7 @@ from bev.models.flip_tta import flipped
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("form", ["scatter", "padded"])
+@pytest.mark.parametrize("form", ["scatter", pytest.param("padded", marks=pytest.mark.slow)])
 def test_maps_of_the_graph_are_those_of_the_detector(single, form):
     """Two samples, with flip test-time augmentation."""
     _, model, batch = opened(single)
@@ -96,6 +97,7 @@ def test_rotated_nms_stays_outside(single):
 
 
 @torch.no_grad()
+@pytest.mark.slow
 def test_segmentation_is_a_probability_for_each_layer(synthetic_world, tmp_path):
     """Maps of a model with both heads."""
     path = exported("multitask_synthetic", synthetic_world, tmp_path)
@@ -113,7 +115,7 @@ def test_segmentation_is_a_probability_for_each_layer(synthetic_world, tmp_path)
     ("options", "message"),
     [
         (("--pooling", "padded"), "set --format onnx, torch-export or openvino"),
-        (("--format", "onnx", "--half"), "--half is for --format safetensors"),
+        (("--format", "onnx", "--half", "--int8", "--out", "a.onnx"), "--half and --int8 exclude"),
         (("--format", "onnx", "--out", "a.pt"), "--out a.pt must end in .onnx"),
         (("--format", "torch-export", "--int8", "--out", "a.pt2"), "--int8 and --score need"),
     ],
@@ -130,7 +132,7 @@ def test_a_missing_package_names_the_extra(single):
         patch.dict(sys.modules, {"onnx": None}),
         pytest.raises(ConfigError, match=r"needs the package onnx; pip install 'bevlab\[export\]'"),
     ):
-        onnx_model(example, {}, GraphSettings())
+        onnx_model(example, GraphSettings())
 
 
 @pytest.mark.parametrize("part", ["view", "head"])

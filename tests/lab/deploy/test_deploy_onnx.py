@@ -14,8 +14,9 @@ from rig_folder import write_folder
 
 from bev.data.batch import collate
 from bev.data.dataset import KeyFrames
-from bev.lab.deploy.exporting import build_example, onnx_model
-from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays
+from bev.lab.deploy.exporting import build_example
+from bev.lab.deploy.formats import onnx_model
+from bev.lab.deploy.geometry import graph_inputs
 from bev.lab.deploy.runtime import OnnxRunner, OpenVinoRunner, boxes_of, detect
 from bev.lab.deploy.settings import GraphSettings
 from bev.lab.deploy.tensorrt import nodes, operators, tensorrt_faults
@@ -44,7 +45,7 @@ def test_boxes_in_onnx_runtime(synthetic_world, tmp_path, form):
     run = exported(NAME, out, "--pooling", form, "--data.root", synthetic_world)
     for places in ((0,), (0, 0)):
         _, model, batch = opened(NAME, synthetic_world, places)
-        agree(model.detect(batch), detect(run, batch))
+        agree(model.detect(batch), detect(run, model, batch))
     graph = onnx.load(str(out))
     assert {o.domain for o in graph.opset_import} == {""}
     kinds = {node.op_type for node in nodes(graph.graph)}
@@ -61,6 +62,8 @@ def test_a_folder_of_images_without_bevlab(synthetic_world, tmp_path):
     config, model, batch = opened(NAME, synthetic_world, (0,))
     frames = config.data.source.open(config.data).frames("synthetic_val")
     write_folder(tmp_path, [frames[0], frames[1]])
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(rig.read_text().replace("/*.", "/{moment}."))  # as `rig from-nuscenes` does
     best = [boxes.score[0].item() for boxes in model.detect(batch)]
     script = (ROOT / "docs" / "examples" / "run_onnx.py").read_text()
     assert len(script.splitlines()) < 60 and "import bev" not in script
@@ -69,7 +72,7 @@ def test_a_folder_of_images_without_bevlab(synthetic_world, tmp_path):
         out = tmp_path / f"{calibration}.onnx"
         call(
             "export.py", NAME, "--format", "onnx", "--out", out, "--calibration", calibration,
-            "--rig", tmp_path / "rig.yaml",
+            "--rig", rig,
         )  # fmt: skip
         command = [sys.executable, "run.py", out.name, "rig.yaml", "images"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -83,20 +86,7 @@ def test_a_temporal_model_in_onnx_runtime(synthetic_world, tmp_path):
     options = ("--calibration", "input", "--data.root", synthetic_world)
     run = exported(TEMPORAL, tmp_path / "a.onnx", *options)
     _, model, batch = opened(TEMPORAL, synthetic_world, (3,))
-    passes = int(run.metadata["passes"])
-    frames = {
-        "": batch_arrays(model, batch, passes),
-        "_adjacent0": adjacent_arrays(model, batch, 0, passes),
-    }
-    inputs = {
-        f"{name}{frame}{'_flipped' * number}": value.numpy()
-        for frame, arrays_of_passes in frames.items()
-        for number, arrays in enumerate(arrays_of_passes)
-        for name, value in arrays.items()
-    }
-    wanted = {one.name for one in run.session.get_inputs()}
-    inputs = {name: value for name, value in inputs.items() if name in wanted}
-    inputs["seconds_adjacent0"] = batch.adjacent[0].seconds.numpy()
+    inputs = graph_inputs(model, batch, run.inputs)
     size = [d if isinstance(d, int) else 1 for d in _shape(run, "features_adjacent0")]
     inputs["features_adjacent0"] = torch.zeros(size).numpy()
     earlier = run({"images": batch.adjacent[0].images.numpy(), **inputs})
@@ -115,7 +105,7 @@ def test_boxes_in_openvino(synthetic_world, tmp_path):
     out = tmp_path / "a.xml"
     call("export.py", NAME, "--format", "openvino", "--out", out, "--data.root", synthetic_world)
     _, model, batch = opened(NAME, synthetic_world, (0,))
-    agree(model.detect(batch), detect(OpenVinoRunner(out, 1), batch))
+    agree(model.detect(batch), detect(OpenVinoRunner(out, 1), model, batch))
 
 
 def test_boxes_of_torch_export(synthetic_world, tmp_path):
@@ -130,17 +120,46 @@ def test_boxes_of_torch_export(synthetic_world, tmp_path):
 
 def test_int8_keeps_sensitive_layers_in_float(single, tmp_path):
     """A tolerance that no quantised layer meets leaves all but few layers in float."""
-    loose, tight = (tmp_path / f"{name}.onnx" for name in ("loose", "tight"))
-    options = ("--int8", "--int8-frames", "2")
-    exported(single, loose, *options, "--int8-tolerance", "1.0")
-    exported(single, tight, *options, "--int8-tolerance", "1e-4")
-    counts = [
-        sum(node.op_type == "QuantizeLinear" for node in onnx.load(str(path)).graph.node)
-        for path in (loose, tight)
-    ]
-    assert counts[0] > counts[1]
-    _, _, batch = opened(single)
-    assert len(detect(OnnxRunner(loose, 1), batch)) == 2
+    _, model, batch = opened(single, places=(1,))
+    counts = []
+    for tolerance in ("1.0", "1e-4"):
+        out = tmp_path / f"{tolerance}.onnx"
+        options = ("--int8", "--int8-frames", "2", "--int8-tolerance", tolerance)
+        run = exported(single, out, "--calibration", "input", *options)
+        kinds = [node.op_type for node in onnx.load(out).graph.node]
+        assert "Loop" in kinds and len(detect(run, model, batch)) == 1
+        in_float = json.loads(run.metadata["int8_in_float"])
+        counts.append((kinds.count("QuantizeLinear"), len(in_float)))
+    (most, none), (fewer, some) = counts
+    assert most > fewer and none == 0 < some
+
+
+def test_int8_in_openvino(single, tmp_path):
+    """The file has decoded boxes, and is computed from quantised weights."""
+    pytest.importorskip("openvino")
+    _, model, batch = opened(single)
+    out = tmp_path / "a.xml"
+    options = ("--int8", "--int8-frames", "2", "--int8-tolerance", "1.0")
+    call("export.py", single, "--format", "openvino", "--out", out, *options)
+    text = out.read_text()
+    assert text.count('type="FakeQuantize"') > 10 and 'element_type="i8"' in text
+    assert len(detect(OpenVinoRunner(out, 1), model, batch)) == 2
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_half_precision_is_half_the_file(synthetic_world, tmp_path, form):
+    """Boxes of a shipped model are those of the detector to a centimetre or so."""
+    suffix, run = {"onnx": (".onnx", OnnxRunner), "openvino": (".bin", OpenVinoRunner)}[form]
+    _, model, batch = opened(NAME, synthetic_world, (0,))
+    out = tmp_path / ("a.onnx" if form == "onnx" else "a.xml")
+    options = ("--data.root", synthetic_world, "--calibration", "input", "--half")
+    call("export.py", NAME, "--format", form, "--out", out, *options)
+    assert 3.5e6 < out.with_suffix(suffix).stat().st_size < 6e6
+    (want,), (got,) = model.detect(batch), detect(run(out, 1), model, batch)
+    best = want.score > 0.2
+    apart = torch.cdist(want.center[best], got.center).amin(dim=1)
+    assert best.sum() > 3 and apart.max() < 0.1
+    torch.testing.assert_close(got.score[:3], want.score[:3], rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("form", ["scatter", "padded"])
@@ -154,15 +173,6 @@ def test_the_shipped_model_on_real_frames(form, nuscenes_root, real_frames):
     batches = [collate([frames[number]]) for number in range(len(frames))]
     settings = GraphSettings(calibration="input", pooling=form)
     example = build_example(model, batches[0], settings)
-    run = OnnxRunner(onnx_model(example, {}, settings).SerializeToString(), 1)
+    run = OnnxRunner(onnx_model(example, settings).SerializeToString(), 1)
     for batch in batches:
-        inputs = {
-            f"{name}{'_flipped' * number}": value.numpy()
-            for number, arrays in enumerate(batch_arrays(model, batch, 2))
-            for name, value in arrays.items()
-        }
-        inputs = {name: inputs[name] for name in example.names if name != "images"}
-        assert inputs["mask"].shape[2] > 1
-        got = boxes_of(run({"images": batch.views.images.numpy(), **inputs}))
-        with torch.no_grad():
-            agree(model.detect(batch), got)
+        agree(model.detect(batch), detect(run, model, batch))

@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch.utils import _pytree
 
 from bev.data.batch import Batch
 from bev.lab.benchmark.inference.chart import draw
+from bev.lab.benchmark.inference.exported import Outputs
 from bev.lab.benchmark.inference.stages import timed
 from bev.lab.benchmark.inference.variants import Name, Variant, choose
 from bev.lab.benchmark.records import write_csv
 from bev.lab.benchmark.timing import Work, each_seconds
+from bev.lab.deploy.int8 import Feeds
 from bev.models import Detector
-from bev.models.detector import Prediction
 
 _HEADER = ("variant", "batch", "ms", "p10", "p90", "p99", "samples/s", "speed", "apart")
 
@@ -35,7 +36,8 @@ class Latency:
         samples_per_second: batch size over the median.
         speed: median over the rounds of the time of the first variant over that of this one.
         apart: largest difference of a raw output of a head from that of the first variant, as a
-            share of the largest absolute value of this output.
+            share of the largest absolute value of this output; with flip test-time augmentation of
+            the averaged output. Graphs have the outputs of the detection head alone.
     """
 
     variant: str
@@ -77,6 +79,7 @@ def run(
     batches: Sequence[int],
     names: Sequence[Name],
     seconds: float,
+    feeds: Feeds | None = None,
 ) -> tuple[list[Latency], list[StageTime]]:
     """Measure all variants at all batch sizes; writes model.csv, model_stages.csv and model.png.
 
@@ -88,6 +91,7 @@ def run(
         batches: numbers of samples.
         names: names of the variants, the base of comparisons first.
         seconds: time limit of the measurement at each batch size, seconds; half of it for stages.
+        feeds: images of calibration frames for INT8; None for those of the batch.
     """
     latencies: list[Latency] = []
     stages: list[StageTime] = []
@@ -96,14 +100,14 @@ def run(
         load = partial(batch_of, size)
         loading = each_seconds({"load": load}, torch.device("cpu"), 9, 1.0)["load"]
         batch = load().to(next(model.parameters()).device)
-        variants, left_out = choose(model, heads, batch, names, torch.get_num_threads())
+        variants, left_out = choose(model, heads, batch, names, torch.get_num_threads(), feeds)
         for row in _latencies(variants, batch, seconds):
             latencies.append(row)
             print(_line(row), flush=True)
         for name, reason in left_out.items():
             print(f"{name:>16}  left out: {reason}", flush=True)
         stages.append(StageTime("", size, "load", 1e3 * _median(loading)))
-        stages += _stages(variants, batch, seconds / 2)
+        stages += _stages([v for v in variants if v.model is not None], batch, seconds / 2)
     if latencies:
         write_csv(latencies, out / "model.csv")
         write_csv(stages, out / "model_stages.csv")
@@ -120,7 +124,6 @@ def _latencies(variants: Sequence[Variant], batch: Batch, seconds: float) -> Ite
     works: dict[str, Work] = {v.name: partial(v.predict, batch) for v in variants}
     times = each_seconds(works, device, rounds=200, seconds=seconds)
     base = times[variants[0].name]
-    expected = outputs(variants[0].first)
     for variant in variants:
         own = times[variant.name]
         p10, p50, p90, p99 = (
@@ -130,17 +133,11 @@ def _latencies(variants: Sequence[Variant], batch: Batch, seconds: float) -> Ite
             variant.name, len(batch), label, torch.get_num_threads(), len(own), p10, p50, p90, p99,
             samples_per_second=1e3 * len(batch) / p50,
             speed=_median([b / t for b, t in zip(base, own, strict=True)]),
-            apart=apart(outputs(variant.first), expected),
+            apart=apart(variant.outputs, variants[0].outputs),
         )  # fmt: skip
 
 
-def outputs(prediction: Prediction | None) -> dict[str, list[torch.Tensor]]:
-    """Raw outputs of the heads, by name."""
-    heads = {} if prediction is None else prediction.output.heads
-    return {name: _pytree.tree_leaves(output) for name, output in heads.items()}
-
-
-def apart(found: dict[str, list[torch.Tensor]], expected: dict[str, list[torch.Tensor]]) -> float:
+def apart(found: Outputs, expected: Outputs) -> float:
     """Largest difference of the outputs that both have, each relative to its largest value."""
     largest = 0.0
     for name in found.keys() & expected.keys():
@@ -157,7 +154,7 @@ def _stages(variants: Sequence[Variant], batch: Batch, seconds: float) -> list[S
     spent: dict[tuple[str, str], list[float]] = defaultdict(list)
 
     def staged(variant: Variant) -> None:
-        with timed(variant.model) as stages:
+        with timed(cast(Detector, variant.model)) as stages:
             variant.predict(batch)
         for stage, taken in stages.items():
             spent[variant.name, stage].append(taken)

@@ -1,39 +1,49 @@
 """Ways to run a detector: eager, prepared, compiled, in half precision, and by other runtimes.
 
-Each is a :class:`Detector` with the same methods, so all are timed by the same call, from images in
-memory to boxes. A way that this machine lacks something for is left out, with the reason.
+Each is a function from a batch in memory to boxes. A way that this machine lacks something for is
+left out, with the reason.
 """
 
 import copy
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
+from torch.utils import _pytree
 
 from bev.data.batch import Batch
+from bev.geometry import Boxes3D
 from bev.inference.prepare import prepare_for_inference
-from bev.lab.benchmark.inference.runtimes import onnxruntime_session, openvino_session, run_by
+from bev.lab.benchmark.inference.exported import ExportedGraphs, Missing, Outputs, images_of
+from bev.lab.deploy.formats import Format
+from bev.lab.deploy.int8 import Feeds
+from bev.lab.deploy.runtime import Runner, boxes_of
 from bev.machine import has_fast_bf16
 from bev.models import Detector
-from bev.models.detector import Prediction
+from bev.models.flip_tta import flipped
 from bev.models.weights.loading import first_line
 from bev.training.module import compile_parts
 
 Name = Literal[
     "eager", "folded", "channels first", "prepared", "compiled", "bf16", "fp16", "onnxruntime",
-    "openvino",
+    "onnxruntime-int8", "openvino", "openvino-int8",
 ]  # fmt: skip
 NAMES: tuple[Name, ...] = (
     "eager", "folded", "channels first", "prepared", "compiled", "bf16", "fp16", "onnxruntime",
     "openvino",
 )  # fmt: skip
+"""The ways that are measured unless others are named: INT8 takes minutes to prepare."""
 
 _WINOGRAD = ("prepared", "compiled")
+_EXPORTED: dict[Name, tuple[Format, bool]] = {
+    "onnxruntime": ("onnx", False), "onnxruntime-int8": ("onnx", True),
+    "openvino": ("openvino", False), "openvino-int8": ("openvino", True),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,25 +52,16 @@ class Variant:
 
     Attributes:
         name: its name in tables.
-        model: detector that computes this way.
-        precision: dtype of autocast; float32 for none.
-        first: its first prediction; None before there is one.
+        predict: function from a batch, on the device of the model, to a prediction or boxes.
+        outputs: raw outputs for the batch that it was chosen with; those of both passes averaged
+            with flip test-time augmentation.
+        model: detector whose stages can be timed; None if it is one graph.
     """
 
     name: str
-    model: Detector
-    precision: torch.dtype = torch.float32
-    first: Prediction | None = None
-
-    def predict(self, batch: Batch) -> Prediction:
-        """Predict the boxes of a batch that is on the device of the model."""
-        half = self.precision != torch.float32
-        with torch.autocast(batch.bev_from_ego.device.type, self.precision, enabled=half):
-            return self.model.predict(batch)
-
-
-class Missing(Exception):
-    """This machine lacks something that a way to run a detector needs; the text names it."""
+    predict: Callable[[Batch], object]
+    outputs: Outputs
+    model: Detector | None = None
 
 
 class Chosen(NamedTuple):
@@ -71,7 +72,12 @@ class Chosen(NamedTuple):
 
 
 def choose(
-    model: Detector, heads: Sequence[str], batch: Batch, names: Sequence[Name], threads: int
+    model: Detector,
+    heads: Sequence[str],
+    batch: Batch,
+    names: Sequence[Name],
+    threads: int,
+    feeds: Feeds | None = None,
 ) -> Chosen:
     """Build the named variants of a detector, and run each once.
 
@@ -81,26 +87,19 @@ def choose(
         batch: batch on the device of the model.
         names: names of the variants.
         threads: CPU threads of the runtimes that have their own.
+        feeds: images of calibration frames for INT8; None for those of the batch.
     """
-    makers: Mapping[str, Callable[[Detector], Variant]] = {
-        "eager": partial(Variant, "eager"),
-        "folded": partial(Variant, "folded"),
-        "channels first": _channels_first,
-        "prepared": partial(Variant, "prepared"),
-        "compiled": _compiled,
-        "bf16": _bf16,
-        "fp16": _fp16,
-        "onnxruntime": lambda one: _by_runtime(one, batch, "onnxruntime", threads),
-        "openvino": lambda one: _by_runtime(one, batch, "openvino", threads),
-    }
+    own_feeds = [images_of(batch)] if feeds is None else feeds
+    graphs = ExportedGraphs(copy.deepcopy(model), batch, own_feeds, threads)
     chosen = Chosen([], {})
     for name in names:
-        own = copy.deepcopy(model)
-        if name != "eager":
-            prepare_for_inference(own, heads, winograd=name in _WINOGRAD)
         try:
-            variant = makers[name](own)
-            variant = replace(variant, first=variant.predict(batch))
+            if name in _EXPORTED:
+                runner, found = graphs.runners(*_EXPORTED[name])
+                variant = Variant(name, partial(_graph_boxes, runner), found)
+            else:
+                variant = _torch_variant(name, copy.deepcopy(model), heads, batch)
+            variant.predict(batch)
         except Missing as reason:
             chosen.left_out[name] = str(reason)
         except Exception as error:  # compilers and exporters raise anything; the others go on
@@ -108,6 +107,37 @@ def choose(
         else:
             chosen.variants.append(variant)
     return chosen
+
+
+def _graph_boxes(runner: Runner, batch: Batch) -> list[Boxes3D]:
+    return boxes_of(runner(images_of(batch)))
+
+
+def _torch_variant(name: Name, model: Detector, heads: Sequence[str], batch: Batch) -> Variant:
+    if name != "eager":
+        prepare_for_inference(model, heads, winograd=name in _WINOGRAD)
+    change = {"channels first": _channels_first, "compiled": _compile}.get(name)
+    if change is not None:
+        change(model)
+    precision = {"bf16": _bf16, "fp16": _fp16}.get(name, _float32)(model)
+
+    def within(work: Callable[[Batch], Any], batch: Batch) -> Any:
+        half = precision != torch.float32
+        with torch.autocast(_device(model).type, precision, enabled=half):
+            return work(batch)
+
+    outputs = within(partial(raw_outputs, model), batch)
+    return Variant(name, partial(within, model.predict), outputs, model)
+
+
+@torch.no_grad()
+def raw_outputs(model: Detector, batch: Batch) -> Outputs:
+    """Tensors of the output of each head; with flip test-time augmentation the averaged one."""
+    heads = model(batch).heads
+    if model.config.flip_tta:
+        mirrored = model(flipped(batch)).heads
+        heads = {name: getattr(model, name).averaged(heads[name], mirrored[name]) for name in heads}
+    return {name: _pytree.tree_leaves(output) for name, output in heads.items()}
 
 
 def _device(model: Detector) -> torch.device:
@@ -125,19 +155,17 @@ class _ChannelsFirst(nn.Module):
         return self.body(images.contiguous())
 
 
-def _channels_first(model: Detector) -> Variant:
+def _channels_first(model: Detector) -> None:
     model.to(memory_format=torch.contiguous_format)
     model.backbone.body = _ChannelsFirst(model.backbone.body)
-    return Variant("channels first", model)
 
 
-def _compiled(model: Detector) -> Variant:
-    """Compiled by inductor, with the weights as constants that are packed for their kernels."""
+def _compile(model: Detector) -> None:
+    """Compile by inductor, with the weights as constants that are packed for their kernels."""
     if _device(model).type == "cpu" and not _has_cpp_compiler():
         raise Missing("no C++ compiler is found: install g++ or clang++, or set CXX")
     torch._dynamo.reset()  # graphs of other models count against the limit of recompilations
     compile_parts(model, options={"freezing": True})
-    return Variant("compiled", model)
 
 
 def _has_cpp_compiler() -> bool:
@@ -145,32 +173,17 @@ def _has_cpp_compiler() -> bool:
     return any(shutil.which(name) for name in names if name)
 
 
-def _bf16(model: Detector) -> Variant:
+def _float32(model: Detector) -> torch.dtype:
+    return torch.float32
+
+
+def _bf16(model: Detector) -> torch.dtype:
     if not has_fast_bf16():
         raise Missing("this device does not multiply bfloat16 matrices in hardware")
-    return Variant("bf16", model, torch.bfloat16)
+    return torch.bfloat16
 
 
-def _fp16(model: Detector) -> Variant:
+def _fp16(model: Detector) -> torch.dtype:
     if _device(model).type != "cuda":
         raise Missing("half precision is computed in float32 on a CPU; it needs a GPU")
-    return Variant("fp16", model, torch.float16)
-
-
-def _by_runtime(model: Detector, batch: Batch, name: str, threads: int) -> Variant:
-    if _device(model).type != "cpu":
-        raise Missing(f"{name} is measured on CPUs only")
-    sessions = {"onnxruntime": onnxruntime_session, "openvino": openvino_session}
-    needed = {"onnxruntime": ("onnx", "onnxscript", "onnxruntime")}
-    needed["openvino"] = ("onnx", "onnxscript", "openvino")
-    for package in needed[name]:
-        if not _installed(package):
-            raise Missing(f"it needs {package}; install it with pip install 'bevlab[export]'")
-    run_by(model, batch, partial(sessions[name], threads=threads))
-    return Variant(name, model)
-
-
-def _installed(package: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(package) is not None
+    return torch.float16
