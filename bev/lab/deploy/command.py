@@ -125,13 +125,13 @@ class TrainingFrames(Sequence[Mapping[str, np.ndarray]]):
         data: settings of the data; frames are prepared as in evaluation.
         detector: single-frame detector of the graph.
         names: names of the inputs of the graph.
-        count: greatest number of frames.
+        most: greatest number of frames.
     """
 
     def __init__(
-        self, data: DataConfig, detector: Detector, names: Sequence[str], count: int
+        self, data: DataConfig, detector: Detector, names: Sequence[str], most: int
     ) -> None:
-        self.data, self.detector, self.names, self.count = _plain(data), detector, names, count
+        self.data, self.detector, self.names, self.most = _plain(data), detector, names, most
 
     @cached_property
     def _frames(self) -> KeyFrames:
@@ -139,7 +139,7 @@ class TrainingFrames(Sequence[Mapping[str, np.ndarray]]):
         return KeyFrames(source.frames(self.data.splits[0]), self.data, training=False)
 
     def __len__(self) -> int:
-        return min(self.count, len(self._frames))
+        return min(self.most, len(self._frames))
 
     def __getitem__(self, number):
         if not 0 <= number < len(self):

@@ -118,20 +118,16 @@ def test_boxes_of_torch_export(synthetic_world, tmp_path):
         agree(model.detect(batch), boxes_of(graph(images=batch.views.images)))
 
 
-def test_int8_keeps_sensitive_layers_in_float(single, tmp_path):
-    """A tolerance that no quantised layer meets leaves all but few layers in float."""
+def test_int8_in_onnx_runtime(single, tmp_path):
+    """With the calibration as input; no layer of an untrained network is sensitive."""
     _, model, batch = opened(single, places=(1,))
-    counts = []
-    for tolerance in ("1.0", "1e-4"):
-        out = tmp_path / f"{tolerance}.onnx"
-        options = ("--int8", "--int8-frames", "2", "--int8-tolerance", tolerance)
-        run = exported(single, out, "--calibration", "input", *options)
-        kinds = [node.op_type for node in onnx.load(out).graph.node]
-        assert "Loop" in kinds and len(detect(run, model, batch)) == 1
-        in_float = json.loads(run.metadata["int8_in_float"])
-        counts.append((kinds.count("QuantizeLinear"), len(in_float)))
-    (most, none), (fewer, some) = counts
-    assert most > fewer and none == 0 < some
+    out = tmp_path / "a.onnx"
+    options = ("--int8", "--int8-frames", "2", "--int8-tolerance", "1.0")
+    run = exported(single, out, "--calibration", "input", *options)
+    kinds = [node.op_type for node in onnx.load(out).graph.node]
+    assert "Loop" in kinds and kinds.count("QuantizeLinear") > 10
+    assert json.loads(run.metadata["int8_in_float"]) == []
+    assert len(detect(run, model, batch)) == 1
 
 
 def test_int8_in_openvino(single, tmp_path):
