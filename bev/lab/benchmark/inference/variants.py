@@ -123,7 +123,7 @@ def _torch_variant(name: Name, model: Detector, heads: Sequence[str], batch: Bat
 
     def within(work: Callable[[Batch], Any], batch: Batch) -> Any:
         half = precision != torch.float32
-        with torch.autocast(_device(model).type, precision, enabled=half):
+        with torch.autocast(batch.bev_from_ego.device.type, precision, enabled=half):
             return work(batch)
 
     outputs = within(partial(raw_outputs, model), batch)
