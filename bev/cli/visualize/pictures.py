@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bev.cli.visualize.command import Command
 from bev.config import Experiment
+from bev.data.frame import Frame
 from bev.data.settings import DataConfig
 from bev.files import replacing
 from bev.paths import file_name
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from bev.data.batch import Batch
     from bev.data.dataset import KeyFrames
-    from bev.data.frame import Frame
     from bev.data.source import Frames
     from bev.models import Detector
     from bev.visualization.internals.run import Sample
@@ -36,7 +36,7 @@ class Pictures:
         self._latest: tuple[Frame, Batch, Sample | None] | None = None
 
     def __call__(
-        self, frame: "Frame", get_batch: GetBatch, earlier: Sequence["Frame"]
+        self, frame: Frame, get_batch: GetBatch, earlier: Sequence[Frame]
     ) -> dict[str, "np.ndarray"]:
         """Draw a frame; the keys are the ends of the names of files."""
         from bev.visualization.check import draw_check
@@ -62,13 +62,13 @@ class Pictures:
                 pictures[f"_{file_name(layer)}"] = draw_layer(sample, layer)
         return pictures
 
-    def figure(self, frame: "Frame", get_batch: GetBatch, earlier: Sequence["Frame"]) -> Any:
+    def figure(self, frame: Frame, get_batch: GetBatch, earlier: Sequence[Frame]) -> Any:
         """Draw the BEV of a frame as a figure of matplotlib."""
         from bev.visualization.prediction import heads_figure
 
         return heads_figure(**self._drawn(frame, *self._loaded(frame, get_batch), earlier))
 
-    def _loaded(self, frame: "Frame", get_batch: GetBatch) -> tuple["Batch", "Sample | None"]:
+    def _loaded(self, frame: Frame, get_batch: GetBatch) -> tuple["Batch", "Sample | None"]:
         """Batch of a frame, and the sample for a network, which runs once for all its pictures."""
         from bev.visualization.internals.run import Sample
 
@@ -82,10 +82,10 @@ class Pictures:
 
     def _drawn(
         self,
-        frame: "Frame",
+        frame: Frame,
         batch: "Batch",
         sample: "Sample | None",
-        earlier: Sequence["Frame"],
+        earlier: Sequence[Frame],
     ) -> dict[str, Any]:
         from bev.visualization.tracks import tracks_of
 

@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bev.cli.visualize.command import Command, is_config, is_results, open_config
+from bev.config import Experiment
 from bev.data.adjacent import ALONE
+from bev.data.frame import Frame
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError, print_warnings
 from bev.evaluation.nuscenes.official import SUBMISSION
 from bev.evaluation.results_file import RESULTS
+from bev.models import Detector
 from bev.paths import short_names
 
 if TYPE_CHECKING:
     import numpy as np
 
     from bev.cli.visualize.pictures import GetBatch
-    from bev.config import Experiment
-    from bev.data.frame import Frame
     from bev.data.source import Frames
-    from bev.models import Detector
 
-_Loaded = dict[Path, tuple["Experiment", "Detector"]]
+_Loaded = dict[Path, tuple[Experiment, Detector]]
 
 
 class SeveralPictures:
@@ -70,7 +70,7 @@ class SeveralPictures:
         self._threshold = thresholds[0]
 
     def __call__(
-        self, frame: "Frame", get_batch: "GetBatch", earlier: Sequence["Frame"]
+        self, frame: Frame, get_batch: "GetBatch", earlier: Sequence[Frame]
     ) -> dict[str, "np.ndarray"]:
         """Draw a frame; the keys are the ends of the names of files."""
         from bev.visualization.sheet import draw_sheet
@@ -78,13 +78,13 @@ class SeveralPictures:
         width = self.command.camera_width
         return {"": draw_sheet(frame, **self._drawn(frame, earlier), camera_width=width)}
 
-    def figure(self, frame: "Frame", get_batch: "GetBatch", earlier: Sequence["Frame"]) -> Any:
+    def figure(self, frame: Frame, get_batch: "GetBatch", earlier: Sequence[Frame]) -> Any:
         """Draw the BEV of a frame as a figure of matplotlib."""
         from bev.visualization.sheet import sheet_figure
 
         return sheet_figure(frame, **self._drawn(frame, earlier))
 
-    def _drawn(self, frame: "Frame", earlier: Sequence["Frame"]) -> dict[str, Any]:
+    def _drawn(self, frame: Frame, earlier: Sequence[Frame]) -> dict[str, Any]:
         from bev.visualization.results.styles import NamedBoxes
         from bev.visualization.tracks import tracks_of
 
@@ -119,7 +119,7 @@ def _load(paths: Sequence[Path]) -> _Loaded:
     return loaded
 
 
-def _data(command: Command, configs: Sequence["Experiment"]) -> DataConfig:
+def _data(command: Command, configs: Sequence[Experiment]) -> DataConfig:
     """Settings of the data to draw: of the first config, or of data in nuScenes format."""
     choice = command.data
     if configs:

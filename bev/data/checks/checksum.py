@@ -1,7 +1,7 @@
 """Checksum of a split: whether two copies of a data set hold the same frames."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -25,16 +25,17 @@ def frames_checksum(frames: Sequence[Frame]) -> str:
         DataError: if an image file cannot be read.
     """
     digest = hashlib.sha256()
+    add = digest.update
     for frame in frames:
-        _add_text(digest, frame.token)
+        _add_text(add, frame.token)
         for camera in frame.cameras:
-            _add_text(digest, camera.name)
+            _add_text(add, camera.name)
             content = _read(camera.path)
-            _add_text(digest, str(len(content)))
-            digest.update(content)
-            _add(digest, camera.intrinsics, camera.ego_from_camera)
+            _add_text(add, str(len(content)))
+            add(content)
+            _add(add, camera.intrinsics, camera.ego_from_camera)
         boxes = frame.boxes
-        _add(digest, boxes.center, boxes.size, boxes.yaw, boxes.velocity, boxes.label)
+        _add(add, boxes.center, boxes.size, boxes.yaw, boxes.velocity, boxes.label)
     return digest.hexdigest()
 
 
@@ -49,12 +50,12 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _add(digest: "hashlib._Hash", *tensors: Tensor) -> None:
+def _add(add: Callable[[bytes], object], *tensors: Tensor) -> None:
     for tensor in tensors:
         steps = (tensor.double() * _STEPS).nan_to_num(nan=2.0**53).round().long()
-        _add_text(digest, str(tuple(tensor.shape)))
-        digest.update(steps.contiguous().numpy().astype("<i8").tobytes())
+        _add_text(add, str(tuple(tensor.shape)))
+        add(steps.contiguous().numpy().astype("<i8").tobytes())
 
 
-def _add_text(digest: "hashlib._Hash", text: str) -> None:
-    digest.update(text.encode() + b"\0")
+def _add_text(add: Callable[[bytes], object], text: str) -> None:
+    add(text.encode() + b"\0")
