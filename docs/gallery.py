@@ -31,33 +31,39 @@ def main(names: list[str]) -> None:
         folder = WORK / name
         path = PAGE.with_name("gallery") / f"{name}.webp"
         path.parent.mkdir(exist_ok=True)
-        if "tensorboard" in found[name]:
-            save(served(shlex.split(found[name].splitlines()[-1])), path)
+        *before, last = found[name].replace("\\\n", " ").strip().splitlines()
+        if last.startswith("tensorboard"):
+            prepare(before)
+            save(served(shlex.split(last)), path)
         else:
             if not folder.is_dir():
-                run(found[name], folder)
+                prepare(before)
+                run(last, folder)
             save(picture(folder), path)
         print(f"{path.stat().st_size / 1000:5.0f} kB  {path}")
 
 
-def run(commands: str, folder: Path) -> None:
-    """Run the commands of a block; the last one writes into the folder."""
-    lines = commands.replace("\\\n", " ").strip().splitlines()
-    for number, line in enumerate(lines):
+def prepare(lines: list[str]) -> None:
+    """Run the commands whose folders are not there yet."""
+    for line in lines:
         words = shlex.split(line, comments=True)
-        if number == len(lines) - 1:
-            folder.mkdir(parents=True)
-            if "--video" in words:
-                words[words.index("--video") + 1] = str(folder / "scene.mp4")
-            else:
-                words += ["--out", str(folder)]
-        elif written(words).is_dir():
-            continue
-        try:
+        if not written(words).is_dir():
             subprocess.run([sys.executable, "-m", "bev.cli", *words[1:]], check=True)
-        except subprocess.CalledProcessError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+
+
+def run(line: str, folder: Path) -> None:
+    """Run the last command of a block, which writes into the folder."""
+    words = shlex.split(line, comments=True)
+    folder.mkdir(parents=True)
+    if "--video" in words:
+        words[words.index("--video") + 1] = str(folder / "scene.mp4")
+    else:
+        words += ["--out", str(folder)]
+    try:
+        subprocess.run([sys.executable, "-m", "bev.cli", *words[1:]], check=True)
+    except subprocess.CalledProcessError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def served(words: list[str]) -> np.ndarray:
@@ -67,13 +73,16 @@ def served(words: list[str]) -> np.ndarray:
         try:
             lines = iter(process.stdout.readline, "")
             address = next(filter(None, (re.search(r"http://\S+?:\d+", line) for line in lines)))
-            return screenshot(f"{address.group()}/#images", (1280, 800), "light", seconds=30)
+            page, part = f"{address.group()}/#images", "tf-category-paginated-view >> visible=true"
+            return screenshot(page, (1100, 900), "light", seconds=30, part=part)
         finally:
             process.terminate()
 
 
 def written(words: list[str]) -> Path:
     """Folder that a command names for what it writes."""
+    if words[1] == "make-synthetic":
+        return Path(words[2])
     if "--train.run-name" in words:
         return Path("runs", Path(words[2]).stem, words[words.index("--train.run-name") + 1])
     return Path(words[words.index("--out") + 1])
@@ -95,8 +104,10 @@ def picture(folder: Path) -> np.ndarray:
     return cv2.imread(str(max(folder.glob("*.png"))))
 
 
-def screenshot(address: str, size: tuple[int, int], scheme: str, seconds: float = 3) -> np.ndarray:
-    """A page or a graphic in Chromium, BGR."""
+def screenshot(
+    address: str, size: tuple[int, int], scheme: str, seconds: float = 3, part: str = ""
+) -> np.ndarray:
+    """A page, an element of it, or a graphic in Chromium, BGR."""
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
@@ -106,7 +117,8 @@ def screenshot(address: str, size: tuple[int, int], scheme: str, seconds: float 
         tab = browser.new_page(viewport=window, color_scheme=scheme, device_scale_factor=1.5)
         tab.goto(address)
         tab.wait_for_timeout(1000 * seconds)
-        data = np.frombuffer(tab.screenshot(), np.uint8)
+        shown = tab.locator(part).first if part else tab
+        data = np.frombuffer(shown.screenshot(), np.uint8)
         browser.close()
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 

@@ -62,6 +62,8 @@ ELSEWHERE = {
     "--viewer": "runs until Ctrl-C; visualization/viewer, cli/test_visualize_viewer.py",
     "tools/search.py": "minutes; cli/test_search.py",
     "8081": "runs until Ctrl-C; cli/test_visualize_viewer.py",
+    "rate-1e-4": "weights of the whole network; training/test_initialization.py",
+    "rate-1e-2": "weights of the whole network; training/test_initialization.py",
     "docs/examples/maps.py": "minutes; the heads are in test_own_head.py and models/heads",
     "bevdet-r50.pth": "published weights; lab/convert",
     "bevdet-r50.ckpt": "published weights; lab/convert",
