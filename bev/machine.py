@@ -10,6 +10,12 @@ import torch
 
 from bev.cores import usable_cores
 
+# Variables of torchrun and srun that differ between the processes of a run, or count them.
+_OF_LAUNCHERS = re.compile(
+    "(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|MASTER_ADDR|MASTER_PORT"
+    "|SLURM_(PROCID|LOCALID|NODEID))$|TORCHELASTIC_|GROUP_(RANK|WORLD)|ROLE_(RANK|WORLD|NAME)|SLURM_STEP_"
+)
+
 
 def default_device() -> torch.device:
     """The first available device of CUDA, Apple's GPU (MPS) and the CPU."""
@@ -70,6 +76,16 @@ def started_by() -> Literal["torchrun", "srun", ""]:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return "torchrun"
     return "srun" if os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1" else ""
+
+
+def launched_alone() -> dict[str, str]:
+    """Environment for a process that is a run of its own, whatever has started this process.
+
+    It lacks the variables by which torchrun and srun number the processes of one run.
+    """
+    if not started_by():
+        return dict(os.environ)
+    return {name: value for name, value in os.environ.items() if not _OF_LAUNCHERS.match(name)}
 
 
 def rank() -> int:

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from bev import machine
-from bev.machine import cpu_flags, has_fast_bf16, local_processes, threads_a_process, usable_cores
+from bev.machine import (
+    cpu_flags,
+    has_fast_bf16,
+    launched_alone,
+    local_processes,
+    rank,
+    started_by,
+    threads_a_process,
+    usable_cores,
+)
 
 
 def test_processes_without_a_gpu(monkeypatch):
@@ -29,6 +38,26 @@ def test_torchrun_sets_the_number_of_processes(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     assert local_processes(8) == 3
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "4", "SLURM_PROCID": "3"},
+        {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "LOCAL_RANK": "1", "MASTER_PORT": "29500"},
+    ],
+)
+def test_what_a_task_starts_is_a_run_of_its_own(variables, monkeypatch):
+    """As the trials of workers of a search that are the tasks of one srun."""
+    kept = {"SLURM_JOB_ID": "17", "CUDA_VISIBLE_DEVICES": "2", "GROUP": "users"}
+    for name, value in {**variables, **kept}.items():
+        monkeypatch.setenv(name, value)
+    assert started_by() and rank() == 3
+    alone = launched_alone()
+    assert not variables.keys() & alone.keys() and kept.items() <= alone.items()
+    for name in variables:
+        monkeypatch.delenv(name)
+    assert (started_by(), rank(), launched_alone()) == ("", 0, alone)
 
 
 def test_at_least_one_core_is_usable():

@@ -20,6 +20,7 @@ import torch
 
 from bev.errors import ConfigError
 from bev.lab.ablation.study import Run
+from bev.machine import launched_alone
 from bev.paths import url_of
 
 
@@ -101,8 +102,7 @@ def run_all(runs: Sequence[Run], slots: Sequence[dict[str, str]] = ({},)) -> lis
                     print(f"FAILED: {job.run.name} ({status}): {reason}", flush=True)
             time.sleep(0.1)
     finally:  # an interrupted study stops its runs; each can resume from its last checkpoint
-        for job in active:
-            end(job.process)
+        end([job.process for job in active])
     return failed
 
 
@@ -123,19 +123,23 @@ def start(run: Run, slot: dict[str, str], number: str) -> Job:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **slot},
+            env={**launched_alone(), **slot},
             start_new_session=True,  # processes that the run starts end with it
         )
     return Job(run, process, slot, time.perf_counter())
 
 
-def end(process: subprocess.Popen) -> None:
-    """Stop a run, which saves its state first, and wait until it has ended."""
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGTERM)
-    else:
-        process.terminate()
-    process.wait()
+def end(processes: Sequence[subprocess.Popen]) -> None:
+    """Stop runs, which save their states at the same time, and wait until all have ended."""
+    for process in processes:
+        if process.poll() is not None:  # its number may be that of another process by now
+            continue
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGTERM)
+        else:
+            process.terminate()
+    for process in processes:
+        process.wait()
 
 
 @contextmanager

@@ -112,8 +112,7 @@ class Worker:
                     self.ledger.beat([one.entry.number for one in self._active])
                     beaten = time.monotonic()
         finally:  # an interrupted search stops its trials, which save their states and go on later
-            for one in self._active:
-                end(one.job.process)
+            end([one.job.process for one in self._active])
             for one in self._active:
                 if one.job.run.finished:
                     self._finish(one)

@@ -1,8 +1,11 @@
 """Queue of runs in separate processes: slots, failures, interrupts and log lines."""
 
+import functools
+import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +67,20 @@ def test_an_interrupted_study_ends_its_runs(runs, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run_all(runs)
     assert len(started) == 1 and started[0].process.returncode < 0
+
+
+def test_all_runs_are_signalled_before_one_is_waited_for(monkeypatch):
+    """Each takes as long as its checkpoint, and a scheduler waits for all only so long."""
+    calls = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _: calls.append(("signal", pid)))
+
+    def process(pid, status=None):
+        wait = functools.partial(calls.append, ("wait", pid))
+        return SimpleNamespace(pid=pid, poll=lambda: status, wait=wait)
+
+    queue.end([process(1), process(2, status=0), process(3)])  # number 2 may be another's by now
+    signals = [("signal", 1), ("signal", 3)]
+    assert calls == [*signals, ("wait", 1), ("wait", 2), ("wait", 3)]
 
 
 def test_a_killed_run_is_reported_with_its_last_line(runs, monkeypatch, capsys):
