@@ -64,7 +64,7 @@ def main(arguments: list[str], prog: str) -> None:
     from bev.lab.search.ledger import Ledger
     from bev.lab.search.page import summary, write_search_page
     from bev.lab.search.space import parse_space
-    from bev.lab.search.storage import default_storage, open_search, open_storage
+    from bev.lab.search.storage import default_storage, open_search, open_storage, reachable
     from bev.lab.search.worker import Worker, cpu_threads
 
     search = read_search(path, command.base)
@@ -82,16 +82,17 @@ def main(arguments: list[str], prog: str) -> None:
     place = command.storage or default_storage(command.runs, search.name)
     storage = open_storage(place)
     ledger = Ledger(storage, open_search(search, storage, place, command.runs), search)
-    if not command.page_only:
-        slots = gpu_slots() if command.one_per_gpu else [{}] * command.workers
-        if command.retry_failed:
-            print(f"{ledger.again()} failed trials run again")
-        threads = cpu_threads(len(slots))
-        worker = Worker(search, ledger, place, command.runs, slots, command.retries, threads)
-        with exits_on_signals():
-            worker.work()
-    entries = ledger.entries()
-    page = write_search_page(search, ledger, command.runs)
+    with reachable(place):
+        if not command.page_only:
+            slots = gpu_slots() if command.one_per_gpu else [{}] * command.workers
+            if command.retry_failed:
+                print(f"{ledger.again()} failed trials run again")
+            threads = cpu_threads(len(slots))
+            worker = Worker(search, ledger, place, command.runs, slots, command.retries, threads)
+            with exits_on_signals():
+                worker.work()
+        entries = ledger.entries()
+        page = write_search_page(search, ledger, command.runs)
     print(f"\n{summary(search, entries)}\nwritten to {page}")
     failed = [one for one in entries if one.state == "failed"]
     if failed and len(failed) == len(entries):

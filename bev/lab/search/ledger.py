@@ -8,10 +8,12 @@ abandoned and is continued by another worker.
 """
 
 import os
+import secrets
 import socket
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,7 +71,9 @@ class Ledger:
 
     def __init__(self, storage: "BaseStorage", study: "Study", search: Search) -> None:
         self.storage, self.study, self.search = storage, study, search
-        self.owner = {"host": socket.gethostname(), "worker": os.getpid()}
+        # Where each worker is in a container, host and number of a later one may be the same.
+        key = secrets.token_hex(8)
+        self.owner = {"host": socket.gethostname(), "worker": os.getpid(), "key": key}
 
     def entries(self) -> list[Entry]:
         """All trials of the search in order."""
@@ -84,25 +88,26 @@ class Ledger:
         waiting = any(t.state == TrialState.WAITING for own in known.values() for t in own)
         if len(known) >= self.search.trials and not waiting:
             return None
+        trial = self.study.ask()
+        trial.set_user_attr("owner", self.owner)
+        trial.set_user_attr("alive", time.time())
+        # Another worker may have taken the last one: numbers decide, the same for all workers.
+        root = _root(self._frozen(trial.number))
+        place = list(self._attempts()).index(root)
+        if place >= self.search.trials and "continues" not in trial.user_attrs:
+            trial.set_user_attr("surplus", True)
+            self.study.tell(trial, state=TrialState.FAIL)
+            return None
         # A generator of its own for each trial: a search that is killed and goes on draws what it
-        # would have drawn.
-        seed = (self.search.seed * 1_000_003 + len(known)) % 2**32
+        # would have drawn, and workers that draw at one time do not draw the same.
+        seed = (self.search.seed * 1_000_003 + place) % 2**32
         self.study.sampler = (
             samplers.RandomSampler(seed)
             if self.search.sampler == "random"
             else samplers.TPESampler(seed=seed, n_startup_trials=self.search.startup)
         )
-        trial = self.study.ask()
-        trial.set_user_attr("owner", self.owner)
-        trial.set_user_attr("alive", time.time())
-        # Another worker may have taken the last one: numbers decide, the same for all workers.
-        root, roots = _root(self._frozen(trial.number)), list(self._attempts())
-        if roots.index(root) >= self.search.trials and "continues" not in trial.user_attrs:
-            trial.set_user_attr("surplus", True)
-            self.study.tell(trial, state=TrialState.FAIL)
-            return None
         choose(self.search.space, lambda name, parameter: parameter.suggest(trial, name))
-        return _entry(roots.index(root), self._attempts()[root])
+        return _entry(place, self._attempts()[root])
 
     def started(self, entry: Entry, process: int) -> None:
         """Note the process of a trial."""
@@ -110,8 +115,10 @@ class Ledger:
 
     def beat(self, numbers: list[int]) -> None:
         """Renew the times of trials that this worker works on."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         for number in numbers:
-            if not self._frozen(number).state.is_finished():
+            with suppress(UpdateFinishedTrialError):  # by a worker that took this one for dead
                 self._note(number, alive=time.time())
 
     def complete(self, entry: Entry, value: float) -> None:
@@ -130,7 +137,7 @@ class Ledger:
         """Let a trial be continued, by any worker; ``counted`` is whether it counts as a retry."""
         retries = self.retries(entry) + counted
         if self._end(entry, "FAIL", reason=reason, lost=True, retries=retries):
-            self._continue(self._frozen(entry.number))
+            self._continue(self._frozen(entry.number), retries)
 
     def retries(self, entry: Entry) -> int:
         """Number of times that a trial has been put back."""
@@ -165,13 +172,13 @@ class Ledger:
         for own in self._attempts().values():
             last = max(own, key=lambda trial: trial.number)
             if _state(last) == "failed" and last.user_attrs.get("lost"):
-                self._continue(last)
+                self._continue(last, last.user_attrs.get("retries", 0))
 
     def again(self) -> int:
         """Let the failed trials be run again; returns their number."""
         failed = [entry for entry in self.entries() if entry.state == "failed"]
         for entry in failed:
-            self._continue(self._frozen(entry.number))
+            self._continue(self._frozen(entry.number), retries=0)
         return len(failed)
 
     def _attempts(self) -> dict[int, list["FrozenTrial"]]:
@@ -201,13 +208,15 @@ class Ledger:
         try:
             self._note(entry.number, **notes)
             self.study.tell(entry.number, value, TrialState[state])
-        except UpdateFinishedTrialError:
+        except (UpdateFinishedTrialError, ValueError):  # the latter from tell()
+            if not self._frozen(entry.number).state.is_finished():
+                raise
             return False
         return True
 
-    def _continue(self, trial: "FrozenTrial") -> None:
+    def _continue(self, trial: "FrozenTrial", retries: int) -> None:
         notes = {"continues": _root(trial), "earlier": trial.user_attrs.get("reason", "")}
-        notes["retries"] = trial.user_attrs.get("retries", 0)
+        notes["retries"] = retries
         self.study.enqueue_trial(trial.params, user_attrs=notes)
 
     def _mine(self, trial: "FrozenTrial") -> bool:
@@ -224,8 +233,10 @@ class Ledger:
             return True
         if owner.get("host") != self.owner["host"]:
             return False
-        # A trial whose worker is gone saves its state and ends by itself.
-        return not any(_lives(owner[name]) for name in ("worker", "process") if name in owner)
+        # A trial whose worker is gone saves its state and ends by itself. A worker that had the
+        # number of this process, as after a container has started again, is gone.
+        processes = [owner[name] for name in ("worker", "process") if name in owner]
+        return not any(_lives(one) for one in processes if one != self.owner["worker"])
 
 
 def _entry(place: int, attempts: list["FrozenTrial"]) -> Entry:

@@ -1,6 +1,7 @@
 """Storage of a search by Optuna: a SQLite file, a journal file, or a server's database."""
 
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # Names the storage for the processes of trials: a command line would show its password.
 VARIABLE = "BEV_SEARCH_STORAGE"
 FILE = "search.db"
+_ATTEMPTS = 3  # to open a database
 
 
 def check_optuna() -> None:
@@ -58,9 +60,9 @@ def open_search(search: Search, storage: "BaseStorage", place: str, runs: Path) 
         )
         known, own = study.user_attrs, _account(search)
         for name, value in own.items():
-            if name not in known:
+            # Pruning may change: its latest rule holds for all trials from now on.
+            if name not in known or (name == "pruning" and known[name] != value):
                 study.set_user_attr(name, value)
-        study.pruner = search.pruning.build()
     remedy = f"choose another --name, or move {runs / search.name} away"
     for name in ("space", "figure", "direction"):
         if (before := known.get(name, own[name])) != own[name]:
@@ -126,7 +128,8 @@ def open_storage(place: str) -> "BaseStorage":
 
     with _explained(place):
         if "://" in place and not place.startswith("sqlite"):
-            return storages.RDBStorage(place)
+            # Servers close connections that are idle, as between two validations.
+            return _database(place, {"pool_pre_ping": True})
         path = Path(place.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".log":
@@ -134,8 +137,20 @@ def open_storage(place: str) -> "BaseStorage":
                 warnings.simplefilter("ignore")
                 return storages.JournalStorage(JournalFileBackend(str(path)))
         # Several processes write to the file: they wait for one another.
-        options = {"connect_args": {"timeout": 120}}
-        return storages.RDBStorage(f"sqlite:///{path}", engine_kwargs=options)
+        return _database(f"sqlite:///{path}", {"connect_args": {"timeout": 120}})
+
+
+def _database(url: str, options: dict) -> "BaseStorage":
+    """Open a database; workers that begin at one time may all create its tables."""
+    from optuna import storages
+    from sqlalchemy.exc import DatabaseError
+
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return storages.RDBStorage(url, engine_kwargs=options)
+        except DatabaseError:  # such as a table that another worker has just created
+            time.sleep(1)
+    return storages.RDBStorage(url, engine_kwargs=options)
 
 
 @contextmanager
@@ -146,12 +161,34 @@ def _explained(place: str) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:
-        hidden = re.sub(r"//[^@/]*@", "//***@", place)
-        reason = " ".join(f"{type(error).__name__}: {error}".replace(place, hidden).split())
-        raise ConfigError(
-            f"The storage of the search, {hidden}, cannot be used ({reason[:300].rstrip('.')});"
-            " check --storage, and that the driver of its database is installed."
-        ) from error
+        raise _unusable(place, error) from error
+
+
+@contextmanager
+def reachable(place: str) -> Iterator[None]:
+    """Context in which a storage that can no longer be reached is one sentence.
+
+    Args:
+        place: name of the storage.
+
+    Raises:
+        ConfigError: if it cannot be reached; the message has no password.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        raise _unusable(place, error.__cause__ or error) from error
+
+
+def _unusable(place: str, error: BaseException) -> ConfigError:
+    hidden = re.sub(r"//[^@/]*@", "//***@", place)
+    reason = " ".join(f"{type(error).__name__}: {error}".replace(place, hidden).split())
+    return ConfigError(
+        f"The storage of the search, {hidden}, cannot be used ({reason[:300].rstrip('.')});"
+        " check --storage, and that the driver of its database is installed."
+    )
 
 
 def _account(search: Search) -> dict:

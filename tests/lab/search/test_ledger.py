@@ -15,7 +15,7 @@ from bev.errors import ConfigError
 from bev.lab.search import Choice, Float, Pruning, Search, When
 from bev.lab.search import ledger as ledgers
 from bev.lab.search.ledger import Ledger
-from bev.lab.search.storage import open_search, open_storage, reporter
+from bev.lab.search.storage import open_search, open_storage, reachable, reporter
 
 SEARCH = Search(
     Experiment(),
@@ -76,6 +76,36 @@ def test_only_as_many_trials_as_asked_for_are_taken(tmp_path, monkeypatch):
     assert len(one.entries()) == 4 and one.claim() is None
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_workers_that_draw_at_one_time_draw_different_values(sampler, tmp_path, monkeypatch):
+    search = replace(SEARCH, sampler=sampler)
+    one, two = opened(tmp_path, search), opened(tmp_path, search)
+    real, drawn = one.study.ask, []
+    monkeypatch.setattr(one.study, "ask", lambda: drawn.append(two.claim()) or real())
+    drawn.append(one.claim())
+    assert [entry.place for entry in drawn] == [0, 1]
+    assert drawn[0].values["train.lr"] != drawn[1].values["train.lr"]
+
+
+def test_a_trial_that_another_worker_has_just_ended_stays_as_it_is(tmp_path, monkeypatch):
+    one, two = opened(tmp_path), opened(tmp_path)
+    entry = one.claim()
+    tell = one.study.tell
+    monkeypatch.setattr(one.study, "tell", lambda *a: two.complete(entry, 0.5) or tell(*a))
+    one.put_back(entry, "its worker ended before it")
+    assert [(found.state, found.value) for found in two.entries()] == [("complete", 0.5)]
+    one.beat([entry.number])
+    with pytest.raises(ValueError, match="nan"):
+        two.complete(two.claim(), float("nan"))  # errors of other kinds are not hidden
+
+
+def test_a_worker_is_dead_if_a_later_one_has_its_number(tmp_path):
+    """As in a container that starts again: its first process is number 1."""
+    entry = opened(tmp_path).claim()
+    again = opened(tmp_path)
+    assert [one.number for one in again.abandoned()] == [entry.number] and again.elsewhere()
+
+
 def test_a_trial_of_a_dead_worker_is_abandoned(tmp_path, monkeypatch):
     ledger = opened(tmp_path)
     ended = subprocess.Popen([sys.executable, "-c", ""])
@@ -124,7 +154,53 @@ def test_a_trial_below_the_median_is_pruned(tmp_path):
     ledger.fail(ledger.claim(), "out of memory")
     assert ledger.entries()[3].reason == "out of memory" and ledger.claim() is None
     assert ledger.again() == 1
-    assert ledger.claim().place == 3 and ledger.claim() is None
+    again = ledger.claim()
+    assert again.place == 3 and ledger.claim() is None
+    ledger.put_back(again, "killed")
+    again = ledger.claim()
+    assert ledger.retries(again) == 1
+    ledger.fail(again, "killed")
+    assert ledger.again() == 1 and ledger.retries(ledger.claim()) == 0
+
+
+def test_another_rule_of_pruning_holds_from_then_on(tmp_path):
+    opened(tmp_path)
+    later = opened(tmp_path, replace(SEARCH, pruning=Pruning("halving", first=1, factor=2)))
+    place = str(tmp_path / "search.db")
+    kept = [reporter(place, "s", later.claim().number)(1, value) for value in (0.3, 0.2, 0.1)]
+    assert kept == [False, True, True]  # the median rule would end none
+
+
+def test_connections_to_a_server_are_tried_before_they_are_used(monkeypatch):
+    from optuna import storages
+
+    given = []
+    monkeypatch.setattr(storages, "RDBStorage", lambda *a, **k: given.append((a, k)))
+    open_storage("postgresql://server/search")
+    assert given == [(("postgresql://server/search",), {"engine_kwargs": {"pool_pre_ping": True}})]
+
+
+def test_workers_that_begin_at_one_time_may_all_create_the_tables(tmp_path, monkeypatch):
+    from optuna import storages
+    from sqlalchemy.exc import OperationalError
+
+    place, faults = str(tmp_path / "search.db"), []
+    open_database = storages.RDBStorage
+
+    def late(*given, **options):
+        if len(faults) < most:
+            faults.append(OperationalError("CREATE TABLE", {}, Exception("it exists already")))
+            raise faults[-1]
+        return open_database(*given, **options)
+
+    monkeypatch.setattr(storages, "RDBStorage", late)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    most = 2
+    assert isinstance(open_storage(place), open_database) and len(faults) == 2
+    most = 99
+    with pytest.raises(ConfigError, match="search.db, cannot be used .*it exists already"):
+        open_storage(place)
+    assert len(faults) == 5
 
 
 def test_another_search_of_the_same_name_is_refused(tmp_path):
@@ -154,6 +230,16 @@ def test_a_storage_that_cannot_be_opened_is_one_sentence_without_its_password(tm
     text = str(caught.value)
     assert text.startswith("The storage of the search, nosuchbase://***@server/search, cannot be")
     assert "secret" not in text and "\n" not in text
+
+
+def test_a_storage_that_is_lost_later_is_one_sentence_too(tmp_path):
+    ledger = opened(tmp_path)
+    (tmp_path / "search.db").write_bytes(b"of another program " * 300)
+    message = r"^The storage of the search, search.db, cannot be used \(DatabaseError: .*not a data"
+    with pytest.raises(ConfigError, match=message), reachable("search.db"):
+        ledger.claim()
+    with pytest.raises(KeyError), reachable("search.db"):  # of which it is not the cause
+        raise KeyError("x")
 
 
 def test_a_journal_is_a_storage_too(tmp_path):
