@@ -7,6 +7,7 @@ folders that others may write to, links are not followed either.
 import errno
 import importlib
 import os
+import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -29,15 +30,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` that replaces ``path`` when the block ends.
 
     After an error ``path`` is unchanged and the temporary file is removed. A killed process leaves
-    a file whose name begins with ``PARTIAL``, see :func:`remove_stale`. Each process writes to a
-    temporary file of its own, so if several write the same ``path``, the last one to finish
-    replaces it with a whole file.
+    a file whose name begins with ``PARTIAL``, see :func:`remove_stale`. Each writer has a temporary
+    file of its own, also among machines, so if several write the same ``path``, the last one to
+    finish replaces it with a whole file.
 
     Args:
         path: file in an existing folder; the temporary file has the same suffix.
     """
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
-    partial.unlink(missing_ok=True)  # left by a process of the same number
+    # Processes of several machines or containers that share a disk may have the same number.
+    partial = path.with_name(f"{PARTIAL}{secrets.token_hex(6)}-{path.name}")
     try:
         yield partial
         os.replace(partial, path)
