@@ -126,7 +126,7 @@ class TrackingConfig:
         project: project, which MLflow calls experiment; empty for the name of the experiment.
         online: send everything to the tracker's server. Off, nothing leaves the machine: W&B writes
             to the run folder, MLflow to ``mlflow.db`` in the folder of runs.
-        server: address of the server; empty for W&B's own.
+        server: address of the server, of MLflow if both are used; empty for W&B's own.
     """
 
     loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
@@ -136,6 +136,10 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         check_clashes(self)
+
+    def server_of(self, kind: Literal["wandb", "mlflow"]) -> str:
+        """Address of a tracker's server; empty for W&B's own."""
+        return "" if kind == "wandb" and "mlflow" in self.loggers else self.server
 
     def clashes(self) -> Iterator[str]:
         """Iterate over sentences about servers that are not used, or missing."""

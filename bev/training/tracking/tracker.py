@@ -3,6 +3,7 @@
 import json
 import math
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,8 +125,8 @@ class Tracker(Logger):
         import wandb
 
         options: dict[str, Any] = {"console": "off", "silent": True, "disable_code": True}
-        if self.config.server:
-            options["base_url"] = self.config.server
+        if server := self.config.server_of("wandb"):
+            options["base_url"] = server
         logger = WandbLogger(
             name=self.folder.name,
             save_dir=self.folder,
@@ -141,18 +142,23 @@ class Tracker(Logger):
         return logger
 
     def _mlflow(self) -> MLFlowLogger:
+        from mlflow.exceptions import MlflowException
+
         place = (self.folder.parents[1] / MLFLOW_FILE).resolve()
         with kept_environment("MLFLOW_TRACKING_URI"):
             logger = MLFlowLogger(
                 experiment_name=self.config.project or self.folder.parent.name,
                 run_name=self.folder.name,
-                tracking_uri=self.config.server if self.config.online else f"sqlite:///{place}",
+                tracking_uri=self.config.server_of("mlflow") or f"sqlite:///{place}",
                 run_id=self.run or None,
                 artifact_location=None
                 if self.config.online
                 else str(place.with_name("mlartifacts")),
             )
-            self.run = str(logger.run_id)
+            try:
+                self.run = str(logger.run_id)
+            except MlflowException:  # another run of a study has just created the experiment
+                self.run = str(logger.run_id)
         logger.experiment.update_run(self.run, status="RUNNING")
         return logger
 
@@ -216,5 +222,6 @@ def _where(tracker: Tracker) -> str:
     """Place of the records of a tracker, and how they are looked at or sent."""
     if tracker.kind == "mlflow":
         place = (tracker.folder.parents[1] / MLFLOW_FILE).resolve()
-        return f"tracked in {place}; show it: mlflow ui --backend-store-uri sqlite:///{place}"
+        uri = shlex.quote(f"sqlite:///{place}")
+        return f"tracked in {place}; show it: mlflow ui --backend-store-uri {uri}"
     return f"tracked in {tracker.folder / 'wandb'}; send it: wandb sync --append <its folders>"

@@ -17,6 +17,7 @@ from bev.config import Experiment
 from bev.training.record import last_checkpoint
 from bev.training.run import train
 from bev.training.settings import TrackingConfig
+from bev.training.tracking.packages import check_trackers
 from bev.training.tracking.tracker import MLFLOW_FILE, Tracker
 
 # Not imported here: a run keeps the packages from reporting their use before it imports them.
@@ -145,6 +146,32 @@ def test_a_killed_run_goes_on_where_its_tracker_stood(connections, tmp_path):
     assert [p.step for p in client.get_metric_history(run.info.run_id, "new")] == [2, 3, 4, 5]
     assert set(run.data.metrics) == {"loss", "new"}
     assert connections == []
+
+
+@pytest.mark.long
+def test_runs_that_begin_at_one_time_share_an_experiment(tmp_path, monkeypatch, capsys):
+    """As those of a study, one on each GPU: both find no experiment, and one creates it."""
+    config = TrackingConfig(("mlflow",))
+    check_trackers(config)
+    from mlflow.tracking import MlflowClient
+
+    folders = [tmp_path / "runs" / "study" / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    one, two = (Tracker("mlflow", config, folder) for folder in folders)
+    find, begun = MlflowClient.get_experiment_by_name, []
+
+    def late(client, name):
+        found = find(client, name)
+        if not begun:
+            begun.append(name)
+            two.begin({})
+        return found
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", late)
+    one.begin({})
+    assert {one.run, two.run} == {run.info.run_id for run in _mlflow(tmp_path / "runs", "study")[1]}
+    assert one.run != two.run and "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -34,6 +34,15 @@ def test_settings_that_do_not_fit_together_are_refused(settings, message):
         TrackingConfig(**settings)
 
 
+def test_of_two_trackers_the_server_is_that_of_mlflow():
+    for loggers, servers in [
+        (("wandb", "mlflow"), ["", "http://here"]),
+        (("wandb",), ["http://here", "http://here"]),
+    ]:
+        config = TrackingConfig(loggers, online=True, server="http://here")
+        assert [config.server_of(kind) for kind in ("wandb", "mlflow")] == servers
+
+
 def test_trackers_are_chosen_by_flags():
     config = load_config("lss_r50", ["--train.tracking.loggers", "wandb", "mlflow"])
     assert config.train.tracking == TrackingConfig(("wandb", "mlflow"))
