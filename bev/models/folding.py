@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from bev.models.layers import BATCH_NORMS
@@ -107,17 +107,18 @@ def _foldable(convolution: Any, norm: Any) -> bool:
 def _fold(convolution: Any, norm: Any) -> None:
     """Set weight and bias of the convolution to those of both; computed in float64."""
 
-    def double(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.double()
+    def double(value: Any) -> Any:
+        return None if value is None else value.cpu().double()  # Apple's GPU has no float64
 
     weight, bias = fuse_conv_bn_weights(
-        convolution.weight.double(), double(convolution.bias), norm.running_mean.double(),
-        norm.running_var.double(), norm.eps, double(norm.weight), double(norm.bias),
+        double(convolution.weight), double(convolution.bias), double(norm.running_mean),
+        double(norm.running_var), norm.eps, double(norm.weight), double(norm.bias),
         transpose=isinstance(convolution, _TRANSPOSED),
     )  # fmt: skip
-    dtype = convolution.weight.dtype
-    convolution.weight.copy_(weight)
-    convolution.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    before = convolution.weight
+    before.copy_(weight.to(before.dtype))
+    bias = bias.to(before.dtype).to(before.device)
+    convolution.bias = nn.Parameter(bias, requires_grad=False)
 
 
 def _remainder(norm: Any) -> nn.Module:

@@ -20,7 +20,7 @@ class WinogradConv2d(nn.Conv2d):
     of a weight without gradient is kept; it takes four times the memory of the weight.
     """
 
-    _kept: tuple[int, Tensor] | None = None  # version of the weight, and its transformed kernel
+    _kept: tuple[Tensor, int, Tensor] | None = None  # weight, its version, transformed kernel
 
     def forward(self, x: Tensor) -> Tensor:
         suits = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
@@ -29,10 +29,11 @@ class WinogradConv2d(nn.Conv2d):
             return super().forward(x)
         if self.weight.requires_grad or torch.compiler.is_compiling():
             return winograd_conv(x, self.weight, self.bias)
-        version = self.weight._version
-        if self._kept is None or self._kept[0] != version:
-            self._kept = version, transformed_kernel(self.weight)
-        return winograd_conv(x, self.weight, self.bias, self._kept[1])
+        weight, kept = self.weight, self._kept  # another thread may replace it
+        version = 0 if weight.is_inference() else weight._version  # the former have none
+        if kept is None or kept[0] is not weight or kept[1] != version:
+            kept = self._kept = weight, version, transformed_kernel(weight)
+        return winograd_conv(x, weight, self.bias, kept[2])
 
     def train(self, mode: bool = True) -> "WinogradConv2d":
         self._kept = None

@@ -128,6 +128,30 @@ def test_shared_hooked_and_parametrised_convolutions_are_left_alone():
         assert fold_batch_norms(lived(module)) == 0
 
 
+class OnApple(torch.Tensor):
+    """Stands for a tensor on Apple's GPU, which has no float64."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.double:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        found = super().__torch_function__(func, types, args, kwargs or {})
+        return found.as_subclass(torch.Tensor) if func is torch.Tensor.cpu else found
+
+
+def test_a_device_without_float64():
+    layers = lived(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)))
+    x = torch.randn(2, 3, 5, 5)
+    with torch.no_grad():
+        before = layers(x)
+    norm = layers[1]
+    norm.running_mean, norm.running_var = (
+        tensor.as_subclass(OnApple) for tensor in (norm.running_mean, norm.running_var)
+    )
+    assert fold_batch_norms(layers) == 1
+    torch.testing.assert_close(layers(x), before, rtol=1e-5, atol=1e-5)
+
+
 def test_training_mode_is_refused():
     with pytest.raises(ValueError, match="evaluation mode"):
         fold_batch_norms(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))

@@ -84,13 +84,30 @@ def test_suitable_convolutions_are_computed_so(monkeypatch):
         with torch.autocast("cpu", torch.bfloat16):
             assert module(large).dtype == torch.bfloat16
     assert len(calls) == 1
-    kept = module[0]._kept[1]
+    kept = module[0]._kept[2]
     module(large)
-    assert module[0]._kept[1] is kept  # the kernel is transformed once
+    assert module[0]._kept[2] is kept  # the kernel is transformed once
     module[0].weight.mul_(2)
     torch.testing.assert_close(
         module(large), direct(large, module[0].weight, None), rtol=0, atol=2e-3
     )
+    for _ in range(2):  # another tensor in place of the weight, which has not been changed either
+        module.load_state_dict({"0.weight": torch.randn(320, 128, 3, 3)}, assign=True)
+        expected = direct(large, module[0].weight, None)
+        torch.testing.assert_close(module(large), expected, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("later", [torch.inference_mode, torch.no_grad])
+def test_a_model_that_is_made_in_inference_mode(later):
+    """Its tensors have no versions."""
+    with torch.inference_mode():
+        module, count = layers(nn.Conv2d(200, 200, 3, padding=1))
+    x = torch.randn(1, 200, 36, 36)
+    with later():
+        for _ in range(2):
+            expected = direct(x, module[0].weight, module[0].bias)
+            torch.testing.assert_close(module(x), expected, rtol=0, atol=2e-3)
+    assert count == 1 and module[0]._kept is not None
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,9 @@ def evaluate(command: Command) -> Result:
     for one in evaluated.values():
         with suppress(NoGroundTruthError):  # predictions are written all the same
             one.check(ground_truth, split)
-    prepare_for_inference(model, heads=evaluated)
-    evaluation = predict_split(model, samples, connected(command.devices), command.blank)
+    processes = connected(command.devices)
+    prepare_for_inference(model.to(processes.device), heads=evaluated)
+    evaluation = predict_split(model, samples, processes, command.blank)
     if evaluation is None:
         return Result({})
     fault = None
