@@ -23,7 +23,8 @@ class JobConfig:
         cpus: CPU cores of a job.
         memory: memory of a job, GiB; 0 for the cluster's default.
         parallel: maximum number of jobs of the study that run at a time.
-        sbatch: further options of sbatch, such as "account=vision" "qos=high".
+        sbatch: further options of sbatch, such as "account=vision" "qos=high"; one without a value
+            ends in "=", such as "exclusive=".
         wait: wait for the jobs, then write the table; off, return once they are submitted.
     """
 
@@ -42,15 +43,15 @@ class JobConfig:
         Raises:
             ConfigError: if an option of sbatch is not written as ``name=value``.
         """
-        more = {}
+        more: dict[str, str | bool] = {}
         for option in self.sbatch:
             key, equals, value = option.lstrip("-").partition("=")
             if not (key and equals):
                 raise ConfigError(
                     f"--sbatch {option!r} is no option of sbatch; write it as name=value, such as"
-                    " account=vision."
+                    " account=vision, or exclusive= for one without a value."
                 )
-            more[key] = value
+            more[key] = value or True
         return {
             "name": name,
             "nodes": 1,

@@ -30,6 +30,7 @@ JOBS = "jobs.json"
 _REQUEUES = 100  # times that a job may reach its time limit; its run goes on every time
 _PATIENCE = WARNING - 30  # seconds in which a run has to end after the signal
 _POLL = 1.0  # seconds
+_DELAY = 90.0  # seconds until a file of another machine appears on a network file system
 
 
 class RunTask:
@@ -90,9 +91,10 @@ def submit(
     executor = _executor(folder, cluster)
     parameters = config.parameters(runs[0].config.name)
     waiting = [run for run in runs if not run.finished]
+    known = _submitted(folder, executor.job_class)
     jobs = {
         name: job
-        for name, job in _submitted(folder, executor.job_class).items()
+        for name, job in known.items()
         if name in {run.name for run in waiting} and not job.done(force_check=True)
     }
     new = [run for run in waiting if run.name not in jobs]
@@ -113,7 +115,10 @@ def submit(
             jobs[run.name] = job
             print(f"submitted: {run.name}, job {job.job_id} (log: {run.log})", flush=True)
         with replacing(folder / JOBS) as partial:
-            partial.write_text(json.dumps({name: job.job_id for name, job in jobs.items()}))
+            # Those of runs that this command leaves out, such as other seeds, may still be queued.
+            partial.write_text(
+                json.dumps({name: job.job_id for name, job in {**known, **jobs}.items()})
+            )
     return jobs
 
 
@@ -124,10 +129,15 @@ def wait_for(runs: Sequence[Run], jobs: "Mapping[str, Job]") -> list[Run]:
     """
     waiting = {run.name: run for run in runs if run.name in jobs}
     failed = []
+    latest: dict[str, float] = {}  # when the files of a job that has ended must have appeared
     while waiting:
         for name, run in list(waiting.items()):
             if not (run.finished or jobs[name].done()):
                 continue
+            if not run.finished and _succeeded(jobs[name]):
+                now = time.monotonic()
+                if now < latest.setdefault(name, now + _DELAY):
+                    continue
             del waiting[name]
             if run.finished:
                 print(f"finished: {name}", flush=True)
@@ -137,6 +147,14 @@ def wait_for(runs: Sequence[Run], jobs: "Mapping[str, Job]") -> list[Run]:
                 print(f"FAILED: {name} (job {jobs[name].job_id}): {reason}", flush=True)
         time.sleep(_POLL if waiting else 0)
     return failed
+
+
+def _succeeded(job: "Job") -> bool:
+    """Return whether the command of a job that has ended did so without an error."""
+    try:
+        return job.result() == 0
+    except Exception:  # submitit raises that of the job, or its own for a job that was killed
+        return False
 
 
 def _executor(folder: Path, cluster: str) -> Any:

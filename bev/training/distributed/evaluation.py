@@ -64,9 +64,8 @@ def connected(devices: int) -> Processes:
         raise TrainingError(" ".join(faults))
     # Only results are exchanged, which are objects in the memory of the host.
     strategy = DDPStrategy(process_group_backend="gloo", timeout=_PATIENCE)
-    fabric = Fabric(
-        devices=local, num_nodes=machines(), strategy=strategy, plugins=[*environment(local)]
-    )
+    plugins = environment(local, "--devices")
+    fabric = Fabric(devices=local, num_nodes=machines(), strategy=strategy, plugins=[*plugins])
     fabric.launch()
     return Processes(fabric.global_rank, fabric.world_size, local, fabric.device)
 

@@ -30,11 +30,12 @@ def machines() -> int:
     return int(os.environ.get(variable or "", 1))
 
 
-def environment(devices: int) -> list[ClusterEnvironment]:
+def environment(devices: int, flag: str = "--train.devices") -> list[ClusterEnvironment]:
     """Lightning plugin for the launcher of this process; none for torchrun, which it detects.
 
     Args:
         devices: number of processes on this machine.
+        flag: flag that sets their number where one task starts them, for messages.
 
     Raises:
         TrainingError: if srun or torchrun started a number of tasks that Lightning does not accept.
@@ -58,7 +59,7 @@ def environment(devices: int) -> list[ClusterEnvironment]:
         given = [f"--{flag} is {os.environ.get(name, 'not set')}" for flag, name in wanted.items()]
         raise TrainingError(
             f"srun started {devices} tasks on each of {machines()} nodes, but {', '.join(given)};"
-            " give srun both flags, or start one task and set --train.devices."
+            f" give srun both flags, or start one task and set {flag}."
         ) from error
     return [cluster]
 

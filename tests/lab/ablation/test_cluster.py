@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from commands import ROOT, SMALL, attempt
@@ -25,11 +26,13 @@ STUDY = str(ROOT / "configs" / "ablations" / "depth_step.py")
 
 
 def test_resources_become_parameters_of_sbatch():
-    job = JobConfig("gpu", 1.51, 4, 16, 64, 3, ("account=vision", "--exclude=n[1-2]"))
+    more = ("account=vision", "--exclude=n[1-2]", "exclusive=")
+    job = JobConfig("gpu", 1.51, 4, 16, 64, 3, more)
     parameters = job.parameters("study")
     assert parameters["timeout_min"] == 91 and parameters["gpus_per_node"] == 4
     assert parameters["slurm_array_parallelism"] == 3 and parameters["mem_gb"] == 64
-    assert parameters["slurm_additional_parameters"] == {"account": "vision", "exclude": "n[1-2]"}
+    further = {"account": "vision", "exclude": "n[1-2]", "exclusive": True}
+    assert parameters["slurm_additional_parameters"] == further
     usual = JobConfig().parameters("study")
     unset = {name for name, value in usual.items() if value is None}
     assert unset == {"mem_gb", "slurm_partition", "slurm_additional_parameters"}
@@ -52,17 +55,21 @@ def test_the_script_of_the_jobs(tmp_path, monkeypatch):
     monkeypatch.setattr(SlurmExecutor, "_submit_command", sbatch)
     monkeypatch.setattr("submitit.slurm.slurm.SlurmInfoWatcher.is_done", lambda *_, **__: False)
     runs = study(tmp_path, None)
-    jobs = submit(runs, JobConfig("gpu", 12, 2, 6, parallel=5))
+    jobs = submit(runs, JobConfig("gpu", 12, 2, 6, parallel=5, sbatch=("exclusive=",)))
     assert [job.job_id for job in jobs.values()] == ["17_0", "17_1"]
     (script,) = given
     for option in (
         "--array=0-1%2", "--partition=gpu", "--time=720", "--gpus-per-node=2", "--cpus-per-task=6",
-        "--signal=USR2@180", "--ntasks-per-node=1", "--open-mode=append",
+        "--signal=USR2@180", "--ntasks-per-node=1", "--open-mode=append", "--exclusive",
     ):  # fmt: skip
         assert f"#SBATCH {option}\n" in script, (option, script)
     assert "srun --unbuffered" in script and " --cpus-per-task=6 " in script
     submit(runs, JobConfig("gpu"))  # both are in the queue
     assert len(given) == 1
+    more = study(tmp_path, None, "--train.seed", "1")  # of other seeds, while the first ones run
+    assert submit(more, JobConfig("gpu")).keys() == {"shallow_seed1", "deep_seed1"}
+    assert submit(runs, JobConfig("gpu")).keys() == {"shallow_seed0", "deep_seed0"}
+    assert len(given) == 2
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,30 @@ def test_a_preempted_task_stops_its_command_and_starts_it_again(tmp_path):
         signal.signal(signal.SIGUSR2, before)
     assert task.log.read_text() == "ready\nstopped\n"
     assert again[0].function.command == task.command and again[0].function.log == task.log
+
+
+def test_files_of_a_job_that_appear_late_are_waited_for(tmp_path, monkeypatch, capsys):
+    """A login node sees a new file of another machine up to a minute later."""
+    runs = study(tmp_path, None)
+    late, lost = runs
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += 20 * seconds
+        if now[0] >= 40:
+            late.folder.mkdir(exist_ok=True, parents=True)
+            (late.folder / "run.json").write_text("{}")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    jobs = {
+        run.name: SimpleNamespace(done=lambda: True, result=lambda: 0, job_id="7") for run in runs
+    }
+    assert wait_for(runs, jobs) == [lost] and now[0] == 100
+    assert f"finished: {late.name}" in capsys.readouterr().out
+    for result in (lambda: 1, lambda: 1 / 0):  # failed, and killed: reported at once
+        jobs[lost.name].result = result
+        assert wait_for([lost], jobs) == [lost] and now[0] == 100
 
 
 def study(folder, root, *flags):
