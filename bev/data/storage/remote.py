@@ -9,13 +9,14 @@ Each process finds the URL of a file in the cache, so dataloader workers fetch o
 that two of them fetch at once is written twice, whole.
 """
 
+import errno
 import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bev.data.storage.cache_place import cache_places, may_write, name_hash
-from bev.errors import DataError
+from bev.errors import DataError, remedy_of
 from bev.files import replacing
 from bev.paths import file_name, url_of
 
@@ -54,7 +55,7 @@ def present(path: Path) -> Path:
     A file that does not exist is left to the caller, as on a disk.
 
     Raises:
-        DataError: if the storage cannot be read.
+        DataError: if the storage cannot be read, or the cache is full.
     """
     name = _name_in_cache(path)
     if name is not None and not path.is_file():
@@ -151,6 +152,11 @@ def _fetch(path: Path, url: str, name: str) -> None:
     except FileNotFoundError:
         return
     except Exception as error:  # of any library
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"File {url}/{name} does not fit into the cache, {_cache()} ({error.strerror});"
+                f" {remedy_of(error)}, or set BEV_CACHE to a folder with more."
+            ) from error
         raise DataError(
             f"File {url}/{name} cannot be read ({_reason(error)}); check the address, the"
             " connection and your access to it."

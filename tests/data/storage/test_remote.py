@@ -1,5 +1,6 @@
 """A data root on object storage: fsspec's memory, an archive and a web server, and its cache."""
 
+import errno
 import functools
 import http.server
 import json
@@ -160,11 +161,17 @@ def test_a_storage_that_cannot_be_read_is_one_sentence(memory, monkeypatch):
     found = samples(url)
 
     def refused(*_, **__):
-        raise PermissionError("access denied")
+        raise fault
 
     monkeypatch.setattr(MemoryFileSystem, "get_file", refused)
-    message = r"File memory://bucket/world/samples/LIDAR_TOP/.* cannot be read"
-    with pytest.raises(DataError, match=rf"{message} \(PermissionError: access denied\); check"):
+    file = "File memory://bucket/world/samples/LIDAR_TOP/.*"
+    fault = PermissionError("access denied")
+    message = rf"{file} cannot be read \(PermissionError: access denied\); check"
+    with pytest.raises(DataError, match=message):
+        found[0]
+    fault = OSError(errno.ENOSPC, "No space left on device")
+    message = rf"{file} does not fit into the cache, .*\(No space .*\); free space on .*BEV_CACHE"
+    with pytest.raises(DataError, match=message):
         found[0]
 
 
