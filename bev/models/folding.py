@@ -117,8 +117,8 @@ def _fold(convolution: Any, norm: Any) -> None:
     )  # fmt: skip
     before = convolution.weight
     before.copy_(weight.to(before.dtype))
-    bias = bias.to(before.dtype).to(before.device)
-    convolution.bias = nn.Parameter(bias, requires_grad=False)
+    shift = bias.to(before.dtype).to(before.device)
+    convolution.bias = nn.Parameter(shift, requires_grad=False)
 
 
 def _remainder(norm: Any) -> nn.Module:

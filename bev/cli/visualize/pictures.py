@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bev.cli.visualize.command import Command
 from bev.config import Experiment
 from bev.data.frame import Frame
@@ -12,8 +14,6 @@ from bev.files import replacing
 from bev.paths import file_name
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from bev.data.batch import Batch
     from bev.data.dataset import KeyFrames
     from bev.data.source import Frames
@@ -37,7 +37,7 @@ class Pictures:
 
     def __call__(
         self, frame: Frame, get_batch: GetBatch, earlier: Sequence[Frame]
-    ) -> dict[str, "np.ndarray"]:
+    ) -> dict[str, np.ndarray]:
         """Draw a frame; the keys are the ends of the names of files."""
         from bev.visualization.check import draw_check
         from bev.visualization.internals.kinds import KINDS
@@ -144,7 +144,7 @@ def draw_video(path: Path, pictures: Any, scene: "Frames") -> Path:
     if command.rate == "sweeps":
         total += sum(len(scene.sweeps(item)) for item in range(len(scene)))
 
-    def draw() -> Iterator["np.ndarray"]:
+    def draw() -> Iterator[np.ndarray]:
         recent: list[Frame] = []
         maps = KeyFrames(scene, pictures.data, training=False)
         drawn = scene_frames(scene, command.rate)

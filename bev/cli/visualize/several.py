@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bev.cli.visualize.command import Command, is_config, is_results, open_config
 from bev.config import Experiment
 from bev.data.adjacent import ALONE
@@ -19,8 +21,6 @@ from bev.models import Detector
 from bev.paths import short_names
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from bev.cli.visualize.pictures import GetBatch
     from bev.data.source import Frames
 
@@ -71,7 +71,7 @@ class SeveralPictures:
 
     def __call__(
         self, frame: Frame, get_batch: "GetBatch", earlier: Sequence[Frame]
-    ) -> dict[str, "np.ndarray"]:
+    ) -> dict[str, np.ndarray]:
         """Draw a frame; the keys are the ends of the names of files."""
         from bev.visualization.sheet import draw_sheet
 

@@ -1,11 +1,11 @@
 """Queue of runs in separate processes: slots, failures, interrupts and log lines."""
 
-import functools
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -75,8 +75,10 @@ def test_all_runs_are_signalled_before_one_is_waited_for(monkeypatch):
     monkeypatch.setattr(os, "killpg", lambda pid, _: calls.append(("signal", pid)))
 
     def process(pid, status=None):
-        wait = functools.partial(calls.append, ("wait", pid))
-        return SimpleNamespace(pid=pid, poll=lambda: status, wait=wait)
+        made = Mock(spec=subprocess.Popen, pid=pid)
+        made.poll.return_value = status
+        made.wait.side_effect = lambda *_, **__: calls.append(("wait", pid))
+        return made
 
     queue.end([process(1), process(2, status=0), process(3)])  # number 2 may be another's by now
     signals = [("signal", 1), ("signal", 3)]
