@@ -39,6 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     # Processes of several machines or containers that share a disk may have the same number.
     partial = path.with_name(f"{PARTIAL}{secrets.token_hex(6)}-{path.name}")
+    partial.unlink(missing_ok=True)  # a link that another planted would be written through
     try:
         yield partial
         os.replace(partial, path)

@@ -142,7 +142,8 @@ def test_an_image_entry_of_another_size_is_written_again(root, size):
         assert (again == expected).all() and entry.read_bytes() == content
 
 
-def test_a_planted_temporary_file_is_not_written_to(tmp_path, outside):
+def test_a_planted_temporary_file_is_not_written_to(tmp_path, outside, monkeypatch):
+    monkeypatch.setattr("bev.files.secrets.token_hex", lambda _: "guessed")
     path = tmp_path / "a.json"
     with replacing(path) as partial:
         partial.write_text("first")
