@@ -75,6 +75,7 @@ def trained(synthetic_world, tmp_path_factory):
     return runs / "occupancy" / "own"
 
 
+@pytest.mark.long
 def test_the_head_trains_and_is_reported(trained):
     lines = (trained / "metrics.csv").read_text()
     assert "train/occupancy" in lines.splitlines()[0]

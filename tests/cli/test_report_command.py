@@ -26,6 +26,7 @@ def results(synthetic_world, tmp_path):
     return place
 
 
+@pytest.mark.long
 def test_evaluations_are_compared_with_the_first(results, tmp_path):
     sources = [tmp_path / "whole", tmp_path / "half" / "results_nusc.json"]
     call("report.py", *sources, *results, "--out", tmp_path / "both", "--replicates", "20")
@@ -46,6 +47,7 @@ def test_evaluations_are_compared_with_the_first(results, tmp_path):
     assert [len(one["means"]) for one in page["groups"]] == [2] * 5
 
 
+@pytest.mark.long
 def test_what_cannot_be_compared_is_named(results, tmp_path):
     status, _, error = attempt("report.py", tmp_path / "whole")
     assert status == 1 and "at least two" in error

@@ -44,6 +44,7 @@ def test_the_shapes_of_the_benchmark_are_the_published_ones():
     assert SMALL.points(2).shape == (2, 6, 20, 4, 11, 3)
 
 
+@pytest.mark.long
 def test_a_run_writes_a_table_and_a_chart(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pooling, "SHAPES", (SMALL,))
     rows = pooling.run(tmp_path, (1, 2), CPU, seconds=0.02, memory=1e9)

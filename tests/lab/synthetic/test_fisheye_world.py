@@ -30,6 +30,8 @@ from bev.lab.synthetic.visibility.masks import item_mask
 from bev.models.heads.image import image_heatmaps
 from bev.visualization.camera_view import EDGES, draw_points, scaled_camera, upright_corners
 
+pytestmark = pytest.mark.long
+
 SIZE = (320, 180)
 CONFIG = WorldConfig(
     train_scenes=1, val_scenes=1, frames_per_scene=2, seed=5, image_size=SIZE, lens="fisheye"

@@ -165,6 +165,7 @@ def test_positions_are_tracked_through_slices_and_joins():
     assert {field.step for field in found[:5]} == {(2.0, 1.0)}
 
 
+@pytest.mark.long
 def test_errors_for_unsupported_sizes_name_a_supported_one():
     cases = [
         ("inception_v3", (64, 176), (128, 128)),

@@ -231,7 +231,7 @@ def test_the_best_checkpoint_resumes_at_the_epochs_end(one_camera, watched, whol
 @pytest.mark.long
 @pytest.mark.parametrize(
     "limits",
-    [{"max_steps": 8}, pytest.param({"max_steps": 7, "epochs": 5}, marks=pytest.mark.slow)],
+    [{"max_steps": 8}, {"max_steps": 7, "epochs": 5}],
     ids=["at_an_epochs_end", "within_an_epoch"],
 )
 def test_a_run_stopped_between_epochs_without_validation_resumes(one_camera, watched, limits):

@@ -201,6 +201,7 @@ def test_a_comparison_opens_without_a_fault(opened, tmp_path):
     assert opened.faults == [] and opened.outside() == []
 
 
+@pytest.mark.long
 def test_links_open_a_sample(opened, report):
     opened.tab.goto("about:blank")  # so that the link loads the page
     opened.tab.goto(report.as_uri() + "#sample=sample%205")
