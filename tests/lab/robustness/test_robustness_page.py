@@ -1,13 +1,12 @@
 """The page of a suite in headless Chromium: every chart is drawn, without a complaint."""
 
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from required import lacking, need
+from chromium import drawn
 
 from bev.data.frame import CameraFrame
 from bev.lab.robustness.conditions import CLEAN, DEFAULT, conditions
@@ -38,27 +37,8 @@ def page_of(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_every_chart_of_the_page_is_drawn(tmp_path):
-    need("playwright")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if program is None:
-        lacking("chromium")
-    from playwright.sync_api import sync_playwright
-
-    page = page_of(tmp_path)
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        tab = browser.new_page()
-        tab.on("pageerror", lambda one: faults.append(str(one)))
-        tab.on("console", lambda one: faults.append(one.text))
-        tab.goto(page.as_uri())
-        tab.wait_for_selector("html[data-ready=yes]")
-        for chart in ("corruptions", "errors", "cameras", "azimuth"):
-            tab.evaluate(f"location.hash = '#chart={chart}'")
-            tab.wait_for_selector(f"#chart-{chart} .main-svg")
+    with drawn(page_of(tmp_path), "corruptions", "errors", "cameras", "azimuth") as tab:
         assert tab.locator("#conditions tbody tr").count() == 1 + 24 + 3 + 3 + 12
         assert "one of every 5" in tab.inner_text("#notices")
         assert "mCE" not in tab.inner_text("#summary").replace("mCE formula", "")
         assert tab.locator("#pictures img").count() == 1
-        browser.close()
-    assert faults == []

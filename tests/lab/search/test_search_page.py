@@ -1,9 +1,7 @@
 """The page of a search in headless Chromium: its charts, and tables whose rows stay one line."""
 
-import shutil
-
 import pytest
-from required import lacking, need
+from chromium import drawn
 
 pytest.importorskip("optuna")
 
@@ -24,12 +22,6 @@ SEARCH = Search(
 
 @pytest.mark.slow
 def test_the_page_draws_trials_and_gives_reasons_in_a_table_of_their_own(tmp_path):
-    need("playwright")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if program is None:
-        lacking("chromium")
-    from playwright.sync_api import sync_playwright
-
     storage = open_storage(str(tmp_path / "search.db"))
     ledger = Ledger(storage, open_search(SEARCH, storage, "search.db", tmp_path), SEARCH)
     while entry := ledger.claim():
@@ -40,22 +32,10 @@ def test_the_page_draws_trials_and_gives_reasons_in_a_table_of_their_own(tmp_pat
         else:
             ledger.complete(entry, entry.values["train.lr"])
     page = write_search_page(SEARCH, ledger, tmp_path)
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
-        tab.on("pageerror", lambda one: faults.append(str(one)))
-        tab.on("console", lambda one: faults.append(one.text))
-        tab.goto(page.as_uri())
-        tab.wait_for_selector("html[data-ready=yes]")
-        for chart in ("history", "importance", "slice-0", "slice-1"):
-            tab.evaluate(f"location.hash = '#chart={chart}'")
-            tab.wait_for_selector(f"#chart-{chart} .main-svg")
+    with drawn(page, "history", "importance", "slice-0", "slice-1") as tab:
         trials, reasons = tab.locator("#table table").all()
         heights = [row.bounding_box()["height"] for row in trials.locator("tbody tr").all()]
         assert len(heights) == 6 and max(heights) - min(heights) < 2
         told = [row.inner_text().split("\t") for row in reasons.locator("tbody tr").all()]
         assert [one[0] for one in told] == ["trial_002", "trial_003"]
         assert told[0][1] == "Backbone 'nonesuch' is unknown" and told[1][1].startswith(KILLED[:99])
-        browser.close()
-    assert not faults

@@ -1,7 +1,6 @@
 """The report page in headless Chromium, offline: tables, filters, links, keyboard, print, names."""
 
 import importlib.util
-import shutil
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import launched
 from made_boxes import crowded, matched
 from report_page import read_page
-from required import lacking, need
+from required import lacking
 
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.evaluation.bootstrap import draws
@@ -31,16 +31,8 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser():
-    need("playwright")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if program is None:
-        lacking("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 class Opened:
