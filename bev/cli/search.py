@@ -80,10 +80,11 @@ def main(arguments: list[str], prog: str) -> None:
     )
     search = check_search(search, overrides)
     place = command.storage or default_storage(command.runs, search.name)
-    storage = open_storage(place)
-    ledger = Ledger(storage, open_search(search, storage, place, command.runs), search)
+    create = not command.page_only
+    storage = open_storage(place, create)
+    ledger = Ledger(storage, open_search(search, storage, place, command.runs, create), search)
     with reachable(place):
-        if not command.page_only:
+        if create:
             slots = gpu_slots() if command.one_per_gpu else [{}] * command.workers
             if command.retry_failed:
                 print(f"{ledger.again()} failed trials run again")

@@ -7,7 +7,7 @@ from bev.machine import default_device
 from bev.models.convolutions import replace_convolutions
 from bev.ops.kernel_gradient import conv3x3
 
-_LEAST_CHANNELS = 64  # of inputs and outputs; with fewer, oneDNN is as fast
+_LEAST_CHANNELS = 48  # of inputs and outputs; with fewer, oneDNN is as fast
 
 
 class TrainedConv2d(nn.Conv2d):

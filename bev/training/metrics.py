@@ -18,6 +18,7 @@ from bev.errors import BevError
 from bev.evaluation.base import EvaluatedSplit
 from bev.evaluation.evaluation import Evaluation, described, headline
 from bev.evaluation.table import Result
+from bev.files import replacing
 from bev.models.detector import Prediction
 from bev.paths import file_name
 from bev.training.workers import shared_collate
@@ -156,7 +157,7 @@ class ValidationMetrics(Callback):
         return scalars
 
     def _record(self, trainer: Trainer, result: Result) -> None:
-        """Add a line to the history of validations."""
+        """Add a line to the history of validations, which stays as it was on a full disk."""
         classes = result.classes.items()
         average_precision = {name: values["AP"] for name, values in classes if "AP" in values}
         entry = {
@@ -166,5 +167,7 @@ class ValidationMetrics(Callback):
             **result.scalars(),
             **({"AP": average_precision} if average_precision else {}),
         }
-        with (self.run / "evaluation" / "history.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        history = self.run / "evaluation" / "history.jsonl"
+        lines = history.read_text(encoding="utf-8") if history.is_file() else ""
+        with replacing(history) as partial:
+            partial.write_text(f"{lines}{json.dumps(entry)}\n", encoding="utf-8")

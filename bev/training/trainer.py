@@ -52,7 +52,8 @@ def build_trainer(
     if config.tracking.loggers:
         from bev.training.tracking.tracker import Tracker
 
-        loggers.extend(Tracker(kind, config.tracking, folder) for kind in config.tracking.loggers)
+        tracking = config.tracking
+        loggers.extend(Tracker(kind, tracking, folder, config.runs) for kind in tracking.loggers)
     return Trainer(
         accelerator="auto",
         devices=devices,

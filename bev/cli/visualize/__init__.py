@@ -37,7 +37,7 @@ def main(arguments: list[str], prog: str) -> None:
     if not command.sources:
         raise ConfigError("Nothing to draw is named; name a checkpoint, a config or results files.")
 
-    from bev.visualization.video.writing import check_path
+    from bev.visualization.video.writing import check_encoder, check_path
 
     check_viewer(command)
     if is_recording(command.sources[0]):
@@ -45,6 +45,7 @@ def main(arguments: list[str], prog: str) -> None:
         return
     if command.video is not None:
         check_path(command.video)
+        check_encoder()
     if len(command.sources) > 1 or is_results(command.sources[0]):
         _draw_several(command)
     else:
@@ -55,11 +56,8 @@ def _draw_several(command: Command) -> None:
     from bev.cli.visualize.pictures import draw_samples, draw_video
     from bev.cli.visualize.several import SeveralPictures
     from bev.visualization.results.styles import LINE_STYLES
-    from bev.visualization.video.writing import check_encoder
 
     check_several(command, len(LINE_STYLES))
-    if command.video is not None:
-        check_encoder()
     if command.view.wanted:
         view_several(command)
         return
@@ -78,7 +76,6 @@ def _draw_one(command: Command, source: Path) -> None:
     from bev.machine import default_device
     from bev.training.checkpoint import home_of, load_checkpoint
     from bev.visualization.video.scene import scene_of
-    from bev.visualization.video.writing import check_encoder
 
     if is_config(source):
         config, model, home = open_config(source), None, Path()
@@ -88,8 +85,6 @@ def _draw_one(command: Command, source: Path) -> None:
         if not command.layer:  # whose activations would be those after the folded batch norms
             prepare_for_inference(model)
     check_one(command, config, model)
-    if command.video is not None:
-        check_encoder()
     data = command.data.apply(config.data)
     if model is None:
         config = replace(config, data=data)  # classes may be those of the folder

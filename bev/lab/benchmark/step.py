@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import bev.ops.winograd  # noqa: F401  (registers the operator whose FLOPs are counted)
 from bev.config import Experiment
 from bev.data.batch import AdjacentViews, Batch, Views
 from bev.geometry import Boxes3D, Polygons

@@ -40,7 +40,9 @@ def check_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def open_search(search: Search, storage: "BaseStorage", place: str, runs: Path) -> "Study":
+def open_search(
+    search: Search, storage: "BaseStorage", place: str, runs: Path, create: bool = True
+) -> "Study":
     """Open the study of a search in its storage, or create it.
 
     Args:
@@ -48,13 +50,17 @@ def open_search(search: Search, storage: "BaseStorage", place: str, runs: Path) 
         storage: the storage.
         place: its name in messages.
         runs: parent of the search's folder.
+        create: create the study if the storage has none of this name.
 
     Raises:
-        ConfigError: if the storage cannot be opened, or has another search of this name.
+        ConfigError: if the storage cannot be opened, has another search of this name, or has none
+            and none may be created.
     """
     import optuna
 
     with _explained(place):
+        if not create and search.name not in optuna.get_all_study_names(storage):
+            raise _missing(search.name, place)
         study = optuna.create_study(
             storage=storage, study_name=search.name, direction=search.aim, load_if_exists=True
         )
@@ -112,15 +118,16 @@ def default_storage(runs: Path, name: str) -> str:
     return str((runs / name / FILE).resolve())
 
 
-def open_storage(place: str) -> "BaseStorage":
-    """Open a storage; folders of files are created.
+def open_storage(place: str, create: bool = True) -> "BaseStorage":
+    """Open a storage; files and their folders are created.
 
     Args:
         place: a database URL, or a file: ``.log`` is a journal, which also works on network file
             systems, any other name a SQLite database.
+        create: create a file that does not exist.
 
     Raises:
-        ConfigError: if it cannot be opened.
+        ConfigError: if it cannot be opened, or does not exist and may not be created.
     """
     check_optuna()
     from optuna import storages
@@ -131,6 +138,8 @@ def open_storage(place: str) -> "BaseStorage":
             # Servers close connections that are idle, as between two validations.
             return _database(place, {"pool_pre_ping": True})
         path = Path(place.removeprefix("sqlite:///"))
+        if not create and not path.is_file():
+            raise _missing(path.parent.name, place)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".log":
             with warnings.catch_warnings():
@@ -182,13 +191,24 @@ def reachable(place: str) -> Iterator[None]:
         raise _unusable(place, error.__cause__ or error) from error
 
 
+def _missing(name: str, place: str) -> ConfigError:
+    return ConfigError(
+        f"There is no search {name} in {_without_password(place)}; check --name, --runs and"
+        " --storage, or run the search without --page-only."
+    )
+
+
 def _unusable(place: str, error: BaseException) -> ConfigError:
-    hidden = re.sub(r"//[^@/]*@", "//***@", place)
+    hidden = _without_password(place)
     reason = " ".join(f"{type(error).__name__}: {error}".replace(place, hidden).split())
     return ConfigError(
         f"The storage of the search, {hidden}, cannot be used ({reason[:300].rstrip('.')});"
         " check --storage, and that the driver of its database is installed."
     )
+
+
+def _without_password(place: str) -> str:
+    return re.sub(r"//[^@/]*@", "//***@", place)
 
 
 def _account(search: Search) -> dict:

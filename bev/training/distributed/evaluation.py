@@ -100,6 +100,6 @@ def predict_split(
     torch.distributed.destroy_process_group()
     if processes.rank:
         return None
-    if not evaluation.going:
+    if evaluation.errors and not evaluation.going:
         raise next(iter(evaluation.errors.values()))
     return evaluation

@@ -21,7 +21,7 @@ from bev.plain_json import read_json
 from bev.training.settings import TrackingConfig
 from bev.training.tracking.packages import check_trackers, kept_environment
 
-MLFLOW_FILE = "mlflow.db"  # in the parent folder of all runs, so that they stand side by side
+MLFLOW_FILE = "mlflow.db"  # in the folder of all runs, so that they stand side by side
 
 Kind = Literal["wandb", "mlflow"]
 
@@ -40,13 +40,17 @@ class Tracker(Logger):
         kind: name of the tracker.
         config: its settings.
         folder: run folder.
+        runs: folder of all runs; that of a resumed run elsewhere is the one above its experiment.
 
     Attributes:
         lead: optimiser steps by which Lightning's count lags behind, see ``EventLogger``.
     """
 
-    def __init__(self, kind: Kind, config: TrackingConfig, folder: Path) -> None:
+    def __init__(self, kind: Kind, config: TrackingConfig, folder: Path, runs: Path) -> None:
         super().__init__()
+        self.runs = runs if folder.is_relative_to(runs) else folder.parents[1]
+        self.experiment, *names = folder.relative_to(self.runs).parts
+        self.title = "/".join(names)  # a run's name may be that of a folder in a folder
         self.kind, self.config, self.folder, self.lead = kind, config, folder, 1
         self.record = folder / "tracking" / f"{kind}.json"
         self.run, self.steps = "", dict[str, int]()
@@ -128,11 +132,11 @@ class Tracker(Logger):
         if server := self.config.server_of("wandb"):
             options["base_url"] = server
         logger = WandbLogger(
-            name=self.folder.name,
+            name=self.title,
             save_dir=self.folder,
             version=self.run or secrets.token_hex(4),
             offline=not self.config.online,
-            project=self.config.project or self.folder.parent.name,
+            project=self.config.project or self.experiment,
             mode="online" if self.config.online else "offline",
             settings=wandb.Settings(**options),
             reinit="create_new",
@@ -144,11 +148,11 @@ class Tracker(Logger):
     def _mlflow(self) -> MLFlowLogger:
         from mlflow.exceptions import MlflowException
 
-        place = (self.folder.parents[1] / MLFLOW_FILE).resolve()
+        place = (self.runs / MLFLOW_FILE).resolve()
         with kept_environment("MLFLOW_TRACKING_URI"):
             logger = MLFlowLogger(
-                experiment_name=self.config.project or self.folder.parent.name,
-                run_name=self.folder.name,
+                experiment_name=self.config.project or self.experiment,
+                run_name=self.title,
                 tracking_uri=self.config.server_of("mlflow") or f"sqlite:///{place}",
                 run_id=self.run or None,
                 artifact_location=None
@@ -221,7 +225,7 @@ class TrackedRun(Callback):
 def _where(tracker: Tracker) -> str:
     """Place of the records of a tracker, and how they are looked at or sent."""
     if tracker.kind == "mlflow":
-        place = (tracker.folder.parents[1] / MLFLOW_FILE).resolve()
+        place = (tracker.runs / MLFLOW_FILE).resolve()
         uri = shlex.quote(f"sqlite:///{place}")
         return f"tracked in {place}; show it: mlflow ui --backend-store-uri {uri}"
     return f"tracked in {tracker.folder / 'wandb'}; send it: wandb sync --append <its folders>"

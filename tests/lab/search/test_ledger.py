@@ -36,6 +36,18 @@ def opened(folder, search=SEARCH) -> Ledger:
     return Ledger(storage, open_search(search, storage, "search.db", folder), search)
 
 
+def test_a_search_that_does_not_exist_is_not_created_for_its_page(tmp_path):
+    place = str(tmp_path / "mistyped" / "search.db")
+    with pytest.raises(ConfigError, match=r"no search mistyped in .*search\.db; check --name"):
+        open_storage(place, create=False)
+    assert not (tmp_path / "mistyped").exists()
+    storage = opened(tmp_path) and open_storage(str(tmp_path / "search.db"), create=False)
+    assert open_search(SEARCH, storage, "search.db", tmp_path, create=False).study_name == "s"
+    other = replace(SEARCH, name="other")
+    with pytest.raises(ConfigError, match=r"no search other in search\.db"):
+        open_search(other, storage, "search.db", tmp_path, create=False)
+
+
 def finish(ledger: Ledger) -> list[dict]:
     """Run what is left of a search; the figure of a trial is its rate."""
     while entry := ledger.claim():

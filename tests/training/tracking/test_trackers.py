@@ -124,11 +124,11 @@ def test_a_killed_run_goes_on_where_its_tracker_stood(connections, tmp_path):
     folder = tmp_path / "runs" / "name" / "r"
     folder.mkdir(parents=True)
     config = TrackingConfig(("mlflow",), project="mine")
-    first = Tracker("mlflow", config, folder)
+    first = Tracker("mlflow", config, folder, tmp_path / "runs")
     first.begin({"train.lr": 0.1})
     for step in range(3):
         first.log_metrics({"loss": step, "bad": float("nan"), "epoch": 0}, step)
-    second = Tracker("mlflow", config, folder)
+    second = Tracker("mlflow", config, folder, tmp_path / "runs")
     second.begin({"train.lr": 0.1})
     for step in range(1, 5):
         second.log_metrics({"loss": 10 + step, "new": step}, step)
@@ -158,7 +158,7 @@ def test_runs_that_begin_at_one_time_share_an_experiment(tmp_path, monkeypatch, 
     folders = [tmp_path / "runs" / "study" / name for name in "ab"]
     for folder in folders:
         folder.mkdir(parents=True)
-    one, two = (Tracker("mlflow", config, folder) for folder in folders)
+    one, two = (Tracker("mlflow", config, folder, tmp_path / "runs") for folder in folders)
     find, begun = MlflowClient.get_experiment_by_name, []
 
     def late(client, name):
@@ -179,7 +179,7 @@ def test_an_error_of_a_tracker_ends_nothing_but_itself(tmp_path, capsys):
     folder = tmp_path / "runs" / "name" / "r"
     (folder / "tracking").mkdir(parents=True)
     (folder / "tracking" / "mlflow.json").write_text("{")
-    tracker = Tracker("mlflow", TrackingConfig(("mlflow",)), folder)
+    tracker = Tracker("mlflow", TrackingConfig(("mlflow",)), folder, folder.parents[1])
     tracker.begin({})
     tracker.log_metrics({"loss": 1.0}, 1)
     tracker.close()

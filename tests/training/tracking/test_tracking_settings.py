@@ -11,6 +11,7 @@ from bev.errors import ConfigError
 from bev.training.run import train
 from bev.training.settings import TrackingConfig
 from bev.training.tracking.packages import check_trackers
+from bev.training.tracking.tracker import Tracker
 
 
 def test_nothing_is_tracked_or_sent_unless_asked(monkeypatch):
@@ -61,3 +62,12 @@ def test_a_missing_package_names_the_extra_before_the_run(package, tmp_path, mon
         " pip install 'bevlab[tracking]'."
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run", "a/run"])
+def test_a_run_in_folders_of_its_own_is_tracked_beside_the_others(name, tmp_path):
+    runs = tmp_path / "runs"
+    tracker = Tracker("mlflow", TrackingConfig(("mlflow",)), runs / "study" / name, runs)
+    assert (tracker.runs, tracker.experiment, tracker.title) == (runs, "study", name)
+    moved = Tracker("mlflow", TrackingConfig(("mlflow",)), tmp_path / "old" / "study" / "run", runs)
+    assert (moved.runs, moved.experiment, moved.title) == (tmp_path / "old", "study", "run")
