@@ -17,6 +17,7 @@ _REMEDIES = {
     errno.EACCES: "make it accessible, or choose another place",
     errno.EPERM: "make it accessible, or choose another place",
     errno.ENOTDIR: "choose another place",
+    errno.EEXIST: "move it away, or choose another place",
     errno.EISDIR: "choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "choose another place",

@@ -18,8 +18,12 @@ _VALUES = 100_000  # in a YAML file, with aliases replaced; a saved config has a
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_yaml(path: Path) -> Any:
+def load_yaml(path: Path, several: bool = False) -> Any:
     """Read a YAML file of at most 1 MiB, 40 levels and 100,000 values.
+
+    Args:
+        path: file.
+        several: the file may hold several documents, of which the first is read.
 
     Raises:
         ValueError: with the reason in one line, if the file is not UTF-8 or not YAML, is too large,
@@ -33,6 +37,8 @@ def load_yaml(path: Path) -> Any:
     try:
         text = content.decode()
         _check_size(yaml.parse(text, _Loader))
+        if several:
+            return next(iter(yaml.load_all(text, _Loader)), None)
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error  # the message has several lines

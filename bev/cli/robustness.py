@@ -71,7 +71,7 @@ def main(arguments: list[str], prog: str) -> None:
     folder = command.out or home_of(command.source) / "robustness" / place
     suite = Suite(folder, identity(model, data, split, every, command.seed, frames))
     suite.begin()
-    prepare_for_inference(model, heads=scored)
+    prepare_for_inference(model, heads=scored, keep_memory=True)
     planned = conditions(command.groups, data.camera_names, command.seed)
     outcomes = {}
     for number, condition in enumerate(planned, 1):

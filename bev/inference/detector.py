@@ -1,6 +1,6 @@
 """A trained model that turns images and calibrations into boxes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from bev.data.adjacent import ALONE
 from bev.data.batch import AdjacentViews, Batch, collate
 from bev.data.dataset import KeyFrames
 from bev.data.frame import CameraFrame, Frame
-from bev.data.images.arrays import Channels, decoder
+from bev.data.images.arrays import decoder
 from bev.data.labels import LabelSpace
 from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.inference.detections import Detections
-from bev.inference.inputs import Memory, Reading, is_frame, read_frame
+from bev.inference.inputs import Memory, Reading, is_frame, read_frame, rigs_of
 from bev.inference.prepare import box_heads, prepare_for_inference
 from bev.inference.stream import DetectionStream
 from bev.machine import default_device
@@ -27,7 +27,11 @@ from bev.models.weights.loading import first_line
 
 
 def load_detector(
-    source: str | Path, device: str | torch.device | None = None, flip_tta: bool = False
+    source: str | Path,
+    device: str | torch.device | None = None,
+    flip_tta: bool = False,
+    *,
+    keep_memory: bool = False,
 ) -> "BoxDetector":
     """Load a trained model for detection on images of one's own.
 
@@ -39,6 +43,8 @@ def load_detector(
         device: device of the model, such as "cuda:1"; by default the first of CUDA, Apple's GPU and
             the CPU.
         flip_tta: average the outputs of the images and of their mirror images.
+        keep_memory: on a CPU, let the process keep freed memory, which is faster; this changes the
+            whole process, see :func:`bev.machine.keep_freed_memory`.
 
     Raises:
         CheckpointError: if the file is missing, damaged or not a checkpoint of bevlab.
@@ -54,7 +60,7 @@ def load_detector(
             f"Device {device} cannot be used ({first_line(error)}); name another, such as cpu."
         ) from error
     detector = BoxDetector(config, model, str(source))
-    prepare_for_inference(model, heads=box_heads(model))
+    prepare_for_inference(model, heads=box_heads(model), keep_memory=keep_memory)
     return detector
 
 
@@ -63,9 +69,10 @@ class BoxDetector:
 
     It keeps no state between calls, so threads may share it. Images are a list in the order of the
     cameras, or a dictionary by their names; each is a path, or an (H, W, 3) array, tensor or PIL
-    image. Cameras are a ``Rig`` (``bev.data.rig``), or a sequence of objects with ``name``,
-    ``intrinsics`` (3, 3), ``ego_from_camera`` (4, 4) and, if known, ``size`` (height, width) and
-    ``lens``, such as ``bev.data.frame.CameraFrame``; their number and names are free.
+    image. Cameras are a ``Rig`` (``bev.data.rig``), the path of a rig file, or a sequence of
+    objects with ``name``, ``intrinsics`` (3, 3), ``ego_from_camera`` (4, 4) and, if known, ``size``
+    (height, width) and ``lens``, such as ``bev.data.frame.CameraFrame``; their number and names are
+    free.
 
     Args:
         config: experiment of the model.
@@ -114,7 +121,7 @@ class BoxDetector:
         cameras: Any,
         *,
         score: float = 0.3,
-        channels: Channels = "rgb",
+        channels: str = "rgb",
         white: float | None = None,
     ) -> Any:
         """Detect the boxes of one frame, or of a batch of frames.
@@ -123,7 +130,7 @@ class BoxDetector:
             images: images of one frame, or a sequence of frames, which are computed as one batch.
             cameras: calibration of all frames, or a sequence of one for each frame.
             score: boxes with a lower score are left out.
-            channels: order of the channels of images in memory; OpenCV's are "bgr".
+            channels: order of the channels of images in memory, "rgb" or "bgr"; OpenCV's are "bgr".
             white: number of full brightness of images in memory; by default 255 for uint8 and 1 for
                 floating-point numbers; other types need it.
 
@@ -137,12 +144,7 @@ class BoxDetector:
         if is_frame(images):
             frame, arrays = read_frame(images, cameras, "frame", reading)
             return self.detect([frame], score, arrays)[0]
-        each = list(cameras) if _are_several(cameras) else [cameras] * len(images)
-        if len(each) != len(images):
-            raise ConfigError(
-                f"There are {len(images)} frames and {len(each)} rigs; pass one rig, or one for"
-                " each frame."
-            )
+        each = rigs_of(cameras, len(images))
         frames: list[Frame] = []
         memory: dict[Path, Any] = {}
         for number, (own, rig) in enumerate(zip(images, each, strict=True)):
@@ -200,11 +202,3 @@ def inference_data(data: DataConfig, cameras: Sequence[CameraFrame]) -> DataConf
         data, cameras=tuple(camera.name for camera in cameras), drop_cameras=0, adjacent=ALONE,
         lidar=False, polygons=PolygonConfig(), image_cache=0.0,
     )  # fmt: skip
-
-
-def _are_several(cameras: Any) -> bool:
-    """Return whether calibrations are those of several frames."""
-    if hasattr(cameras, "cameras") or isinstance(cameras, Mapping) or not len(cameras):
-        return False
-    first = cameras[0]
-    return hasattr(first, "cameras") or isinstance(first, Sequence) and not hasattr(first, "name")

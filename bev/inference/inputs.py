@@ -1,7 +1,7 @@
 """Images and calibrations of a caller as frames."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from bev.data.frame import CameraFrame, Frame
-from bev.data.images.arrays import Channels, as_bgr
+from bev.data.images.arrays import as_bgr
 from bev.data.images.loading import check_size, naming, read, stated_size
-from bev.data.rig import RigCamera
-from bev.errors import DataError, shown
+from bev.data.rig import RigCamera, load_rig
+from bev.errors import ConfigError, DataError, shown
 from bev.geometry import Pinhole
 
 Memory = Mapping[Path, UInt8[np.ndarray, "_ _ 3"] | bytes]
@@ -27,11 +27,11 @@ class Reading:
     """How numbers of images in memory are read.
 
     Attributes:
-        channels: order of the channels.
+        channels: order of the channels, "rgb" or "bgr".
         white: number of full brightness; None for the type's usual one.
     """
 
-    channels: Channels = "rgb"
+    channels: str = "rgb"
     white: float | None = None
 
 
@@ -62,6 +62,50 @@ def is_frame(images: Any) -> bool:
     return is_image(images[0])
 
 
+def rigs_of(cameras: Any, count: int) -> list[Any]:
+    """Calibration of each of several frames: the same for all, or one for each.
+
+    Raises:
+        ConfigError: if there are calibrations of another number of frames.
+        DataError: if ``cameras`` is no calibration, or its file cannot be read.
+    """
+    each = cameras_of(cameras)
+    one = isinstance(cameras, str | os.PathLike | Mapping) or hasattr(cameras, "cameras")
+    if one or not (each and _is_rig(each[0])):
+        return [each] * count
+    if len(each) != count:
+        raise ConfigError(
+            f"There are {count} frames and {len(each)} rigs; pass one rig, or one for each frame."
+        )
+    return each
+
+
+def cameras_of(rig: Any) -> list[Any]:
+    """Cameras of a calibration, see :class:`bev.inference.BoxDetector`.
+
+    Raises:
+        DataError: if it is none, or its file cannot be read.
+    """
+    rig = load_rig(Path(rig)) if isinstance(rig, str | os.PathLike) else rig
+    return _listed(getattr(rig, "cameras", rig))
+
+
+def _is_rig(value: Any) -> bool:
+    """Return whether a value is the calibration of a frame: a rig, a rig file, or cameras."""
+    if isinstance(value, str | os.PathLike) or hasattr(value, "cameras"):
+        return True
+    return isinstance(value, Sequence) and not hasattr(value, "name")
+
+
+def _listed(cameras: Any) -> list[Any]:
+    if not isinstance(cameras, Iterable):
+        raise DataError(
+            f"cameras is {shown(cameras)}; pass a Rig, the path of a rig file, or a calibration"
+            " for each image."
+        )
+    return list(cameras)
+
+
 def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple[Frame, Memory]:
     """Make the frame of one moment.
 
@@ -77,7 +121,7 @@ def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple
     Raises:
         DataError: names the camera, and what is missing or contradicts its calibration.
     """
-    own = list(getattr(cameras, "cameras", cameras))
+    own = cameras_of(cameras)
     if not own:
         raise DataError("cameras is empty; pass a Rig, or a calibration for each image.")
     for camera in own:

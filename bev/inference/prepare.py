@@ -13,7 +13,10 @@ from bev.models.winograd import use_winograd
 
 
 def prepare_for_inference(
-    model: Detector, heads: Collection[str] | None = None, winograd: bool = True
+    model: Detector,
+    heads: Collection[str] | None = None,
+    winograd: bool = True,
+    keep_memory: bool = False,
 ) -> Detector:
     """Prepare a trained detector for inference, in place; returns it.
 
@@ -21,8 +24,7 @@ def prepare_for_inference(
     - Pooling plans, and the sampling positions of other view transforms, are kept while the rig
       stays; a changed calibration is noticed by its numbers.
     - Heads that are not asked for are not computed.
-    - On a CPU, wide 3x3 convolutions are computed by Winograd's algorithm, and the process keeps
-      freed memory (:func:`bev.machine.keep_freed_memory`).
+    - On a CPU, wide 3x3 convolutions are computed by Winograd's algorithm.
 
     Results are those of before up to rounding. The model can neither be trained nor saved after
     this: its tensors no longer have the names and meanings of its config.
@@ -31,6 +33,8 @@ def prepare_for_inference(
         model: detector, on any device.
         heads: names of the heads whose results are needed; None for all.
         winograd: use Winograd's algorithm; off for exporters, and to save memory.
+        keep_memory: for a model on a CPU, let the whole process keep freed memory
+            (:func:`bev.machine.keep_freed_memory`).
 
     Raises:
         ConfigError: if the model has no head of one of the names.
@@ -41,7 +45,8 @@ def prepare_for_inference(
     model.eval().requires_grad_(False)
     fold_batch_norms(model)
     if next(model.parameters()).device.type == "cpu":
-        keep_freed_memory()
+        if keep_memory:
+            keep_freed_memory()
         if winograd:
             use_winograd(model)
     for module in model.modules():

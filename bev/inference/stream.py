@@ -11,7 +11,6 @@ from torch import Tensor
 from bev.data.adjacent import AdjacentConfig, neighbours
 from bev.data.batch import AdjacentViews, Batch, Views
 from bev.data.frame import Frame
-from bev.data.images.arrays import Channels
 from bev.errors import ConfigError, DataError, shown
 from bev.geometry import inverse_rigid, is_rigid
 from bev.inference.detections import Detections
@@ -49,15 +48,18 @@ class DetectionStream:
     Args:
         detector: detector that started the stream.
         gap: longest time between two frames in seconds; after a longer one the stream starts anew.
-        standing: the vehicle stands still, so frames need no pose.
+        standing: the vehicle stands still, so frames have no pose.
 
     Raises:
-        ConfigError: if the model joins later frames, which a stream does not have.
+        ConfigError: if the model joins later frames, which a stream does not have, or the gap is no
+            time.
     """
 
     def __init__(
         self, detector: "BoxDetector", *, gap: float = 2.0, standing: bool = False
     ) -> None:
+        if not gap > 0:
+            raise ConfigError(f"gap is {gap}; pass the longest pause in seconds, above 0.")
         self.detector, self.gap, self.standing = detector, gap, standing
         adjacent = detector.config.data.adjacent
         if adjacent.following:
@@ -90,7 +92,7 @@ class DetectionStream:
         time: float | None = None,
         pose: Any = None,
         score: float = 0.3,
-        channels: Channels = "rgb",
+        channels: str = "rgb",
         white: float | None = None,
     ) -> Detections:
         """Detect the boxes of the next frame; the arguments of a detector, and two more.
@@ -122,6 +124,11 @@ class DetectionStream:
                 f"Model {self.detector.name} joins frames of several times; pass pose=…, the 4x4"
                 f" global_from_ego, with {token}, or start the stream with standing=True if the"
                 " vehicle does not move."
+            )
+        if pose is not None and self.standing:
+            raise DataError(
+                f"{token.capitalize()} has a pose, and the stream was started with standing=True;"
+                " leave out one of the two."
             )
         frame = replace(
             frame,

@@ -12,7 +12,9 @@ from required import need
 from rig_folder import rig_of, write_folder
 
 from bev import load_detector
+from bev.cli.detect.submission import read_tokens
 from bev.data.boxes_file import BoxesFile, read_boxes, write_boxes
+from bev.data.frame import Frame
 from bev.data.rig import save_rig
 from bev.evaluation.nuscenes.submission import submission_rows
 from bev.visualization.canvas import save_png
@@ -117,6 +119,15 @@ def test_a_video_of_a_folder(single, folder, tmp_path):
     assert "drive.mp4 exists already" in attempt("detect.py", *args)[2]
 
 
+def test_tokens_of_names_with_spaces(tmp_path):
+    frames = [Frame(f"night drive, 2/{number}", ()) for number in range(2)]
+    for between in " ", ",", ", ":
+        rows = [f"{frame.token}{between}t{n}" for n, frame in enumerate(frames)]
+        (tmp_path / "tokens.txt").write_text("\n".join(reversed(rows)))
+        found = read_tokens(tmp_path / "tokens.txt", frames)
+        assert found == {frame.token: f"t{n}" for n, frame in enumerate(frames)}
+
+
 @pytest.mark.parametrize(
     ("lines", "named"),
     [
@@ -194,6 +205,12 @@ def test_overwriting_removes_pictures_of_its_own_alone(single, folder, frames, t
     assert sorted(path.name for path in pictures.iterdir()) == sorted(["0000_0000.png", *foreign])
     call("detect.py", *args, "--no-pictures")
     assert sorted(path.name for path in pictures.iterdir()) == sorted(foreign)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(single, folder, tmp_path):
+    (tmp_path / "out").write_text("")
+    status, _, error = attempt("detect.py", *words(single, folder, tmp_path / "out"))
+    assert status == 1 and "out is a file; name a folder" in error
 
 
 def test_boxes_of_others_are_not_overwritten(single, folder, tmp_path):

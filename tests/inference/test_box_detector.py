@@ -14,11 +14,13 @@ import pytest
 import torch
 from commands import ROOT
 from exported import exported
+from rig_folder import rig_of
 
 from bev import load_detector
 from bev.data.batch import collate
 from bev.data.boxes_file import read_boxes
 from bev.data.dataset import KeyFrames
+from bev.data.rig import save_rig
 from bev.errors import CheckpointError, ConfigError, DataError
 
 
@@ -104,6 +106,17 @@ def test_a_camera_needs_no_more_than_names_and_matrices(detector, frames, by_tab
     assert len(detector(paths(frames[0])[:2], rig[:2], score=0)) > 0
 
 
+def test_the_path_of_a_rig_file_is_a_calibration(detector, frames, tmp_path):
+    images, own = paths(frames[0]), frames[0].cameras
+    path = save_rig(rig_of(frames[0]), tmp_path / "rig.yaml")
+    expected = detector(images, own, score=0)
+    for rig in path, str(path):
+        assert same(detector(images, rig, score=0), expected.boxes)
+    for rigs in path, [path, str(path)], iter([own, own]):
+        found = detector([images] * 2, rigs, score=0)
+        assert [one.scores == pytest.approx(expected.scores, abs=1e-5) for one in found] == [1, 1]
+
+
 def test_threads_share_a_detector(detector, frames, by_tables):
     with ThreadPoolExecutor(2) as pool:
         jobs = [(frame, boxes) for frame, boxes in zip(frames, by_tables, strict=True)] * 2
@@ -165,6 +178,13 @@ def test_faults_name_the_camera(detector, frames, tmp_path):
     bad = replace(frame.cameras[0], intrinsics=torch.full((3, 3), torch.nan))
     fails(f"{front} has no intrinsics", images, [bad, *frame.cameras[1:]])
     fails("2 frames and 3 rigs", [images] * 2, [frame.cameras] * 3, ConfigError)
+    fails("a str, which has no name; pass a Rig", [images] * 2, mapping)
+    fails("cameras is None; pass a Rig, the path of a rig file", images, None)
+    fails("cameras is 5; pass a Rig", [images] * 2, 5)
+    fails("Rig .*absent.yaml cannot be read", images, tmp_path / "absent.yaml")
+    white = [np.zeros((*frame.cameras[0].size, 3), np.uint8)] * len(images)
+    fails(f"{front}.*channels='RGB'; pass 'rgb' or 'bgr'", white, channels="RGB")
+    fails(f"{front}.*white=-1; pass the number", white, white=-1)
 
 
 def test_each_file_is_read_once(detector, frames, monkeypatch):

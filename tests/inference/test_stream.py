@@ -1,5 +1,6 @@
 """Streams: the boxes are those of the data set's path, and every image is computed once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,18 @@ def test_standing_still_needs_no_poses(detector, frames):
     for frame in frames:
         still = feed(stream, frame, pose=None)
         assert near(still, feed(other, frame, pose=np.eye(4)).boxes)
+    with pytest.raises(DataError, match="Frame 4 has a pose, and .*standing=True; leave out one"):
+        feed(stream, frames[0])
+
+
+def test_streams_of_one_detector_run_in_threads(detector, frames, by_tables):
+    def run(_):
+        stream = detector.stream()
+        return [feed(stream, frame) for frame in frames]
+
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(run, range(2)):
+            assert all(map(near, found, by_tables))
 
 
 def test_what_a_temporal_model_needs_is_named(detector, frames):
@@ -163,6 +176,9 @@ def test_what_a_temporal_model_needs_is_named(detector, frames):
     for none in (np.ones((4, 4)), np.diag([1, 1, -1, 1]), "pose"):
         with pytest.raises(DataError, match="4x4 matrix"):
             feed(stream, frames[0], pose=none)
+    for gap in (-1, 0, float("nan")):
+        with pytest.raises(ConfigError, match=r"gap is .*; pass the longest pause in seconds"):
+            detector.stream(gap=gap)
     with pytest.raises(DataError, match="time of frame 0 is nan"):
         feed(stream, frames[0], time=float("nan"))
     feed(stream, frames[0])

@@ -22,8 +22,11 @@ def check_earlier(command: Command) -> None:
     """Check that no results are written over unless this is asked for.
 
     Raises:
-        ConfigError: if results exist without ``--overwrite``, or others than those of this command.
+        ConfigError: if results exist without ``--overwrite``, or others than those of this command;
+            or if a file is in the place of their folder.
     """
+    if command.out.exists() and not command.out.is_dir():
+        raise ConfigError(f"--out {command.out} is a file; name a folder, which may be new.")
     written = [command.out / BOXES, command.out / SUBMISSION if command.tokens else None]
     for path in [*written, command.video]:
         if path is not None and path.exists() and not command.overwrite:

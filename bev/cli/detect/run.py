@@ -43,7 +43,9 @@ def run(command: Command) -> None:
         interval=command.interval,
     )  # fmt: skip
     tokens = read_tokens(command.tokens, frames) if command.tokens is not None else {}
-    detector = load_detector(command.source, command.device or None, command.flip_tta)
+    detector = load_detector(
+        command.source, command.device or None, command.flip_tta, keep_memory=True
+    )
     if tokens:
         check_classes(detector.labels)
     _check_motion(command, detector, frames)

@@ -11,13 +11,14 @@ from bev.files import regular_length
 from bev.inference.detections import Detections
 
 _MOST_BYTES = 2**27
+_BETWEEN = ", \t"
 
 
 def read_tokens(path: Path, frames: Sequence[Frame]) -> dict[str, str]:
     """Read the sample token of each frame.
 
     A line of the file is the token of a frame, in the order of the frames; or the name of the frame
-    and its token, in any order, separated by a comma or space.
+    and its token, in any order, separated by a comma or space. Names may contain both.
 
     Returns:
         Sample tokens by the names of the frames.
@@ -32,9 +33,9 @@ def read_tokens(path: Path, frames: Sequence[Frame]) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DataError(f"Tokens {path} cannot be read ({why}).") from error
-    rows = [words for line in lines if (words := line.replace(",", " ").split())]
+    rows = [_words(line) for line in lines if line.strip(_BETWEEN)]
     names = [frame.token for frame in frames]
-    if any(len(words) > 2 for words in rows) or len({len(words) for words in rows}) > 1:
+    if len({len(words) for words in rows}) > 1:
         raise DataError(
             f"Tokens {path} must have a sample token in each line, or in each line the name of a"
             " frame and its token."
@@ -60,6 +61,14 @@ def read_tokens(path: Path, frames: Sequence[Frame]) -> dict[str, str]:
                 f"Tokens {path} have the token {shown(token)} for two frames; correct one."
             )
     return found
+
+
+def _words(line: str) -> list[str]:
+    """Name and token of a line, or the token alone; a token contains neither commas nor spaces."""
+    line = line.strip(_BETWEEN)
+    token = line.replace(",", " ").split()[-1]
+    name = line[: -len(token)].rstrip(_BETWEEN)
+    return [name, token] if name else [token]
 
 
 def check_classes(labels: LabelSpace) -> None:

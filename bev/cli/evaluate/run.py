@@ -131,7 +131,7 @@ def evaluate(command: Command) -> Result:
         with suppress(NoGroundTruthError):  # predictions are written all the same
             one.check(ground_truth, split)
     processes = connected(command.devices)
-    prepare_for_inference(model.to(processes.device), heads=evaluated)
+    prepare_for_inference(model.to(processes.device), heads=evaluated, keep_memory=True)
     evaluation = predict_split(model, samples, processes, command.blank)
     if evaluation is None:
         return Result({})

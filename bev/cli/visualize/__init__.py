@@ -83,7 +83,7 @@ def _draw_one(command: Command, source: Path) -> None:
         config, model = load_checkpoint(source)
         model, home = model.to(default_device()), home_of(source)
         if not command.layer:  # whose activations would be those after the folded batch norms
-            prepare_for_inference(model)
+            prepare_for_inference(model, keep_memory=True)
     check_one(command, config, model)
     data = command.data.apply(config.data)
     if model is None:

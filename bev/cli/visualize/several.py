@@ -115,7 +115,10 @@ def _load(paths: Sequence[Path]) -> _Loaded:
     for path in paths:
         if not is_results(path):
             config, model = load_checkpoint(path)
-            loaded[path] = config, prepare_for_inference(model.to(default_device()))
+            loaded[path] = (
+                config,
+                prepare_for_inference(model.to(default_device()), keep_memory=True),
+            )
     return loaded
 
 

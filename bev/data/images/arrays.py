@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,13 +11,11 @@ import torch
 from jaxtyping import UInt8
 
 from bev.data.images.loading import Decode, decode
-from bev.errors import DataError
-
-Channels = Literal["rgb", "bgr"]
+from bev.errors import DataError, shown
 
 
 def as_bgr(
-    image: Any, what: str, channels: Channels = "rgb", white: float | None = None
+    image: Any, what: str, channels: str = "rgb", white: float | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Convert an image in memory to 8 bits per channel, BGR.
 
@@ -25,12 +23,15 @@ def as_bgr(
         image: (H, W, 3) array, tensor or PIL image: uint8; floating-point numbers from 0 to 1; or
             any numbers from 0 to ``white``.
         what: name of the image, for messages.
-        channels: order of the channels of ``image``.
+        channels: order of the channels of ``image``, "rgb" or "bgr".
         white: number of full brightness; by default 255 for uint8 and 1 for floating-point numbers.
 
     Raises:
-        DataError: if the image has another shape, or numbers whose range is unknown or exceeded.
+        DataError: if the image has another shape, or numbers whose range is unknown or exceeded;
+            or if there is no such order of channels.
     """
+    if channels not in ("rgb", "bgr"):
+        raise DataError(f"{what} has channels={shown(channels)}; pass 'rgb' or 'bgr'.")
     if white is not None and not 0 < white < math.inf:
         raise DataError(f"{what} has white={white}; pass the number of full brightness, above 0.")
     if isinstance(image, torch.Tensor):

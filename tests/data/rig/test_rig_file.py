@@ -135,6 +135,44 @@ def test_zeros_are_no_distortion_but_of_a_fisheye(tmp_path):
         assert load_rig(write(tmp_path, named)).cameras[0].distortion == expected
 
 
+MESSAGE = """header: {seq: 7}
+height: 480
+width: 640
+distortion_model: plumb_bob
+D: [-0.3, 0.1, 0.001, 0.002, 0.0]
+K: [500.0, 0.0, 319.5, 0.0, 510.0, 239.5, 0.0, 0.0, 1.0]
+binning_x: 2
+binning_y: 3
+roi: {x_offset: 40, y_offset: 30, height: 300, width: 400, do_rectify: false}
+---
+K: [1, 0, 1, 0, 1, 1, 0, 0, 1]
+---
+"""
+
+
+def test_a_message_of_joined_pixels_of_a_part(tmp_path):
+    """As image_geometry computes: (fx, cx - x_offset) / binning_x; of messages, the first."""
+    named = camera(intrinsics=None, camera_info="message.yaml")
+    (tmp_path / "message.yaml").write_text(MESSAGE)
+    found = load_rig(write(tmp_path, named)).cameras[0]
+    assert found.size == (100, 200)
+    # rig files are read with integer pixel centres: half a pixel is added
+    assert found.intrinsics[0].tolist() == [250, 0, (319.5 - 40) / 2 + 0.5]
+    assert found.intrinsics[1].tolist() == [0, 170, (239.5 - 30) / 3 + 0.5]
+    full = MESSAGE.replace("400", "0").replace("300", "0").replace("40,", "0,").replace("30,", "0,")
+    (tmp_path / "message.yaml").write_text(full)
+    found = load_rig(write(tmp_path, named)).cameras[0]
+    assert found.size == (160, 320) and found.intrinsics[0, 2] == 319.5 / 2 + 0.5
+    for before, after, words in (
+        ("binning_x: 2", "binning_x: -2", "binning_x -2; give a whole number"),
+        ("x_offset: 40", "x_offset: 1.5", r"roi\.x_offset 1\.5; give a whole number"),
+        ("binning_y: 3", "binning_y: 400", "has the height 300; correct it"),
+    ):
+        (tmp_path / "message.yaml").write_text(MESSAGE.replace(before, after))
+        with pytest.raises(DataError, match=words):
+            load_rig(write(tmp_path, named))
+
+
 NAMED = "distortion_model: plumb_bob\n"
 
 

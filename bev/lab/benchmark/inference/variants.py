@@ -115,7 +115,7 @@ def _graph_boxes(runner: Runner, batch: Batch) -> list[Boxes3D]:
 
 def _torch_variant(name: Name, model: Detector, heads: Sequence[str], batch: Batch) -> Variant:
     if name != "eager":
-        prepare_for_inference(model, heads, winograd=name in _WINOGRAD)
+        prepare_for_inference(model, heads, winograd=name in _WINOGRAD, keep_memory=True)
     change = {"channels first": _channels_first, "compiled": _compile}.get(name)
     if change is not None:
         change(model)

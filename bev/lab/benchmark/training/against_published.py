@@ -45,7 +45,7 @@ def run(config: Experiment, device: torch.device, seconds: float) -> list[Compar
     published = PublishedLss(config).to(device)
     _, step = make_step(config, device, torch.float32)
     settings = replace(config.model, backbone=config.model.backbone.without_weights())
-    trained = prepare_for_inference(settings.build().to(device))
+    trained = prepare_for_inference(settings.build().to(device), keep_memory=True)
     evaluated = PublishedLss(config).to(device).eval()
 
     @torch.no_grad()
