@@ -64,6 +64,8 @@ def main(arguments: list[str], prog: str) -> None:
 
     if command.slurm and command.one_per_gpu:
         raise ConfigError("--slurm and --one-per-gpu exclude each other; leave one of them out.")
+    if command.job != JobConfig() and not command.slurm:
+        raise ConfigError("Options of jobs, such as --partition, need --slurm; add it.")
 
     from bev.lab.ablation.cluster import submit, wait_for
     from bev.lab.ablation.queue import check_data, exits_on_signals, gpu_slots, printed, run_all

@@ -33,7 +33,7 @@ class Command:
         groups: groups of conditions. late-sweep needs data with images between the key frames.
         seed: seed of all that is drawn.
         out: output folder; defaults to robustness/<split>[_every_N] of the run. A folder with
-            results continues.
+            results continues; its table also has what is done of other groups.
         minutes: begin no further condition after this time; the same command continues.
         data: location of the data, if other than in the config; also those of another rig.
     """
@@ -53,7 +53,7 @@ def main(arguments: list[str], prog: str) -> None:
 
     from bev.evaluation.evaluation import evaluators
     from bev.inference.prepare import prepare_for_inference
-    from bev.lab.robustness.conditions import conditions
+    from bev.lab.robustness.conditions import GROUPS, conditions
     from bev.lab.robustness.report import write_report
     from bev.lab.robustness.suite import Suite, identity
     from bev.lab.robustness.table import Results
@@ -72,7 +72,11 @@ def main(arguments: list[str], prog: str) -> None:
     suite = Suite(folder, identity(model, data, split, every, command.seed, frames))
     suite.begin()
     prepare_for_inference(model, heads=scored, keep_memory=True)
-    planned = conditions(command.groups, data.camera_names, command.seed)
+    planned = [  # those asked for, and what is done of others
+        one
+        for one in conditions(tuple(GROUPS), data.camera_names, command.seed)
+        if one.group in ("", *command.groups) or suite.outcome(one) is not None
+    ]
     outcomes = {}
     for number, condition in enumerate(planned, 1):
         done = suite.outcome(condition)

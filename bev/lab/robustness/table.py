@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bev.data.images.corruptions.corruption import KINDS
+from bev.data.nuscenes.sensor_data import CAMERAS
 from bev.files import replacing
 from bev.lab.robustness.conditions import CLEAN, Condition
 from bev.lab.robustness.robobev import (
@@ -20,6 +21,9 @@ from bev.lab.robustness.robobev import (
 )
 from bev.lab.robustness.suite import Outcome
 
+# Identity of a suite by RoboBEV's protocol.
+_ROBOBEV = {"version": "v1.0-trainval", "split": "val", "samples": 6019, "every": 1,
+            "image_size": "1600x900", "cameras": list(CAMERAS)}  # fmt: skip
 _FIRST = ("NDS", "mAP", "mIoU")  # figures in the first columns, where a model has them
 
 
@@ -60,11 +64,8 @@ class Results:
 
     @property
     def is_robobev(self) -> bool:
-        """Whether the protocol is RoboBEV's: all of nuScenes val at 1600x900."""
-        own = self.identity
-        return (own["version"], own["split"], own["every"], own["image_size"]) == (
-            "v1.0-trainval", "val", 1, "1600x900"
-        )  # fmt: skip
+        """Whether the protocol is RoboBEV's: all samples and cameras of nuScenes val."""
+        return all(self.identity[name] == value for name, value in _ROBOBEV.items())
 
     def value(self, condition: Condition, name: str = "") -> float:
         """A figure of a condition; NaN if it has none."""
@@ -82,8 +83,8 @@ class Results:
     def summary(self) -> dict[str, float]:
         """Mean ratios by group, and the summary of the corruptions if all of them are done.
 
-        The summary has RoboBEV's names mCE and mRR where the protocol is RoboBEV's. Elsewhere they
-        are ``mCE of the eight, DETR3D on nuScenes as base`` and ``mRR of the eight``.
+        The summary has RoboBEV's names mCE and mRR where the protocol is RoboBEV's. Elsewhere the
+        same arithmetic is named a formula, with its base.
         """
         found: dict[str, float] = {}
         nds: dict[str, list[float]] = {kind: self.levels(kind) for kind in KINDS}

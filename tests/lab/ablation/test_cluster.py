@@ -80,6 +80,8 @@ def test_the_script_of_the_jobs(tmp_path, monkeypatch):
         (("--cpus", "0"), "--cpus is 0; set it to at least 1"),
         (("--parallel", "0"), "--parallel is 0; set it to at least 1"),
         (("--slurm", "--one-per-gpu"), "--slurm and --one-per-gpu exclude each other"),
+        (("--partition", "gpu"), "Options of jobs, such as --partition, need --slurm"),
+        (("--no-wait", "--print"), "Options of jobs, such as --partition, need --slurm"),
     ],
 )
 def test_resources_that_no_job_has_are_refused(flags, fault, tmp_path):

@@ -21,7 +21,12 @@ from bev.lab.robustness.table import Results
 from bev.training.checkpoint import load_checkpoint
 
 CAMERAS = ("CAM_FRONT", "CAM_BACK")
-NUSCENES = {"version": "v1.0-trainval", "split": "val", "every": 1, "image_size": "1600x900"}
+NUSCENES = {
+    "version": "v1.0-trainval", "split": "val", "samples": 6019, "every": 1,
+    "image_size": "1600x900",
+    "cameras": ["CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK",
+                "CAM_BACK_RIGHT"],
+}  # fmt: skip
 
 
 def results(identity=NUSCENES, done=1.0):
@@ -51,7 +56,10 @@ def test_the_summary_has_the_published_names_where_the_protocol_is_kept():
     nds = {kind: (0.3, 0.2, 0.1) for kind in KINDS}
     assert summary["mCE"] == pytest.approx(mean_corruption_error(nds))
     assert summary["mRR"] == pytest.approx(0.5) == summary["mean NDS ratio, corruptions"]
-    for name, other in (("split", "train"), ("every", 5), ("image_size", "800x450")):
+    for name, other in (
+        ("split", "train"), ("every", 5), ("image_size", "800x450"), ("samples", 6018),
+        ("cameras", ["CAM_FRONT"]),
+    ):  # fmt: skip
         own = results({**NUSCENES, name: other}).summary()
         assert "mCE" not in own and own["mRR formula"] == summary["mRR"]
     assert "mCE" not in results(done=0.3).summary()  # not all corruptions are done
@@ -109,6 +117,11 @@ def test_a_suite_continues_where_it_stopped_and_refuses_another(command):
     _, error = call("robustness.py", *arguments, "--split", "synthetic_train", code=1)
     assert "another suite" in error and "split was 'synthetic_val'" in error
     assert before == {path: path.read_bytes() for path in before}
+    with patch("bev.lab.robustness.suite.evaluated", counted):
+        call("robustness.py", *[word.replace("intrinsics", "late") for word in arguments])
+    with (out / "robustness.csv").open() as file:
+        groups = {row["group"] for row in csv.DictReader(file)}
+    assert groups == {"", "intrinsics", "late"}  # what is done of other groups stays in the table
     path = next(iter(before))
     path.write_text("{}")
     _, error = call("robustness.py", *arguments, code=1)
