@@ -1,9 +1,12 @@
 """Corruptions of ImageNet-C: cases worked by hand, and agreement with a package."""
 
+import importlib
+
 import cv2
 import numpy as np
 import pytest
 from legacy import Legacy
+from required import need
 
 from bev.data.images.corruptions import common
 from bev.data.images.corruptions.common import brightness, fog, motion_blur, snow
@@ -123,7 +126,8 @@ def test_snow_without_flakes_whitens_by_the_grey_of_red_green_and_blue():
 @pytest.mark.parametrize("severity", range(1, 6))
 def test_results_are_those_of_imagecorruptions(severity, nuscenes_root):
     """Within one grey level, which is where a fraction is cut off, on a real image."""
-    corrupt = pytest.importorskip("imagecorruptions").corrupt
+    need("imagecorruptions")
+    corrupt = importlib.import_module("imagecorruptions").corrupt
     path = next((nuscenes_root / "samples" / "CAM_FRONT").glob("*.jpg"))
     image = cv2.resize(cv2.imread(str(path)), (400, 225), interpolation=cv2.INTER_AREA)
     for name in ("motion_blur", "fog", "snow", "brightness"):
