@@ -23,7 +23,8 @@ class FromNuScenes:
         overwrite: write over a file of that name.
         version: version of the tables; may be omitted if there is one.
         motion: include the motion of the vehicle between the cameras' times in ego_from_camera.
-            Switch it off for a rig that is used with times and poses, which give the motion.
+            The rig is then of this sample alone, and names its images. Switch it off for a rig that
+            is used with times and poses, which give the motion; its patterns match all images.
     """
 
     root: tyro.conf.Positional[Path]
@@ -57,9 +58,11 @@ def write_rig(command: FromNuScenes) -> None:
     rig = rig_of_sample(open_index(command.root, version), command.sample, command.motion)
     comment = f"Cameras of sample {command.sample} of {version}"
     comment += (
-        ",\nwith the motion of the vehicle between their times in ego_from_camera."
+        ",\nwith the motion of the vehicle between their times in ego_from_camera: for these"
+        " images alone."
         if command.motion
-        else "; ego_from_camera is their pose on the vehicle."
+        else ";\nego_from_camera is their pose on the vehicle. For images of this log: others may"
+        " have other calibrations."
     )
     print(f"{len(rig.cameras)} cameras in {save_rig(rig, command.out, comment)}")
 
