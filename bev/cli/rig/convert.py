@@ -102,23 +102,22 @@ def export(command: ExportNuScenes) -> None:
     from bev.data.boxes_file import read_boxes
     from bev.data.nuscenes.writing.export import export_nuscenes
     from bev.data.rig import load_rig
-    from bev.data.rig.frames import frames_of_moments
-    from bev.data.rig.moments import find_moments, read_times
+    from bev.data.rig.frames import frames_by_moment
 
     if command.version != file_name(command.version):
         raise ConfigError(f"--version {command.version!r} is no name of a folder; give another.")
     rig = load_rig(command.rig)
-    times = None if command.times is None else read_times(command.times)
-    moments = find_moments(rig, command.images, times)
-    frames = frames_of_moments(rig, moments, command.images, command.poses, command.interval)
+    pairs = frames_by_moment(
+        rig, command.images, command.poses, command.times, interval=command.interval
+    )
     if command.poses is None:
         print("no --poses: the vehicle is taken to stand still")
     boxes = None if command.boxes is None else read_boxes(command.boxes)
     root = export_nuscenes(
-        rig, moments, frames, command.out, command.version, boxes, command.score, command.val
+        rig, pairs, command.out, command.version, boxes, command.score, command.val
     )
-    scenes = len({frame.scene for frame in frames})
-    print(f"{len(frames)} samples of {scenes} scenes in {root}, version {command.version}")
+    scenes = len({frame.scene for _, frame in pairs})
+    print(f"{len(pairs)} samples of {scenes} scenes in {root}, version {command.version}")
 
 
 KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {
