@@ -146,6 +146,14 @@ class FrameSource:
         """Scenes that a split names and the data do not contain."""
         return []
 
+    def doubts(self, splits: Sequence[str]) -> Findings:
+        """What a data check warns of beside the frames themselves; nothing by default.
+
+        Args:
+            splits: splits in use, which may be those of a fold.
+        """
+        return Findings()
+
     def training_frames(self) -> Frames:
         """Key frames of the fraction ``data.fraction`` of the training scenes.
 

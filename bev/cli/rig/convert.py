@@ -23,7 +23,8 @@ class FromNuScenes:
         overwrite: write over a file of that name.
         version: version of the tables; may be omitted if there is one.
         motion: include the motion of the vehicle between the cameras' times in ego_from_camera.
-            Switch it off for a rig that is used with times and poses, which give the motion.
+            The rig is then of this sample alone, and names its images. Switch it off for a rig that
+            is used with times and poses, which give the motion; its patterns match all images.
     """
 
     root: tyro.conf.Positional[Path]
@@ -57,9 +58,11 @@ def write_rig(command: FromNuScenes) -> None:
     rig = rig_of_sample(open_index(command.root, version), command.sample, command.motion)
     comment = f"Cameras of sample {command.sample} of {version}"
     comment += (
-        ",\nwith the motion of the vehicle between their times in ego_from_camera."
+        ",\nwith the motion of the vehicle between their times in ego_from_camera: for these"
+        " images alone."
         if command.motion
-        else "; ego_from_camera is their pose on the vehicle."
+        else ";\nego_from_camera is their pose on the vehicle. For images of this log: others may"
+        " have other calibrations."
     )
     print(f"{len(rig.cameras)} cameras in {save_rig(rig, command.out, comment)}")
 
@@ -99,23 +102,22 @@ def export(command: ExportNuScenes) -> None:
     from bev.data.boxes_file import read_boxes
     from bev.data.nuscenes.writing.export import export_nuscenes
     from bev.data.rig import load_rig
-    from bev.data.rig.frames import frames_of_moments
-    from bev.data.rig.moments import find_moments, read_times
+    from bev.data.rig.frames import frames_by_moment
 
     if command.version != file_name(command.version):
         raise ConfigError(f"--version {command.version!r} is no name of a folder; give another.")
     rig = load_rig(command.rig)
-    times = None if command.times is None else read_times(command.times)
-    moments = find_moments(rig, command.images, times)
-    frames = frames_of_moments(rig, moments, command.images, command.poses, command.interval)
+    pairs = frames_by_moment(
+        rig, command.images, command.poses, command.times, interval=command.interval
+    )
     if command.poses is None:
         print("no --poses: the vehicle is taken to stand still")
     boxes = None if command.boxes is None else read_boxes(command.boxes)
     root = export_nuscenes(
-        rig, moments, frames, command.out, command.version, boxes, command.score, command.val
+        rig, pairs, command.out, command.version, boxes, command.score, command.val
     )
-    scenes = len({frame.scene for frame in frames})
-    print(f"{len(frames)} samples of {scenes} scenes in {root}, version {command.version}")
+    scenes = len({frame.scene for _, frame in pairs})
+    print(f"{len(pairs)} samples of {scenes} scenes in {root}, version {command.version}")
 
 
 KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {

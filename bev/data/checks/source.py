@@ -131,6 +131,7 @@ def _read_splits(data: DataConfig, findings: Findings) -> dict[str, _Split]:
         faults.clear()
         if unknown := source.unknown_scenes(name):
             findings.add(UNKNOWN_SCENES, [f"{name}: {len(unknown)} ({', '.join(unknown)})"])
+    findings.extend(source.doubts(data.splits))
     return splits
 
 

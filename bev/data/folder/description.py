@@ -16,7 +16,7 @@ from bev.paths import check_inside
 from bev.plain_yaml import load_yaml
 from bev.serialization import from_plain
 
-FOLDER, RIG, POSES, TIMES = "folder.yaml", "rig.yaml", "poses.csv", "times.csv"
+FOLDER, RIG = "folder.yaml", "rig.yaml"
 _KEYS = ("classes", "ignore", "splits", "interval")
 _T = TypeVar("_T")
 _SEQUENCE = "{sequence}/"  # patterns of a rig that is also used for the whole folder

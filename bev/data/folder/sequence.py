@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes, read_boxes
-from bev.data.folder.description import POSES, TIMES, Description, read_rig
+from bev.data.folder.description import Description, read_rig
 from bev.data.folder.velocity import with_velocities
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
@@ -51,6 +51,20 @@ class SequenceFiles(NamedTuple):
         """True if there is a file of boxes."""
         return self.boxes_path.is_file()
 
+    def table(self, kind: Literal["poses", "times"]) -> Path | None:
+        """Table of the sequence, ``poses.csv`` or ``poses.json`` and so on; None without one.
+
+        Raises:
+            DataError: if there are both.
+        """
+        paths = [self.folder / f"{kind}.csv", self.folder / f"{kind}.json"]
+        found = [path for path in paths if path.is_file()]
+        if len(found) > 1:
+            raise DataError(
+                f"Sequence {self.name} has {found[0].name} and {found[1].name}; remove one of them."
+            )
+        return found[0] if found else None
+
 
 def read_sequence(
     files: SequenceFiles, description: Description, min_score: float = 0.0
@@ -65,7 +79,8 @@ def read_sequence(
         min_score: boxes with a lower score are left out.
     """
     try:
-        moments = _moments(files, description)
+        poses = files.table("poses")
+        moments = _moments(files, poses, description)
         if not files.is_annotated:
             return [*moments.values()]
         content = read_boxes(files.boxes_path)
@@ -81,7 +96,7 @@ def read_sequence(
         where = f"File of boxes {files.boxes_path}, frame {entry.token[:100]!r}"
         try:
             frame = _moment_of(entry, moments, files, where)
-            frame = _referred(frame, entry, timed, files, where)
+            frame = _referred(frame, entry, timed, poses, where)
             found.append(_annotated(frame, entry, space, min_score, tracks, where))
         except DataError as error:
             faults.append(error)
@@ -125,10 +140,11 @@ class _Space(NamedTuple):
         )
 
 
-def _moments(files: SequenceFiles, description: Description) -> dict[str, Frame]:
+def _moments(
+    files: SequenceFiles, poses: Path | None, description: Description
+) -> dict[str, Frame]:
     """Frames of the images without boxes, by the name of their moment."""
-    folder = files.folder
-    poses, times = (path if path.is_file() else None for path in (folder / POSES, folder / TIMES))
+    folder, times = files.folder, files.table("times")
     rig, interval = read_rig(files.root, folder), description.interval
     frames = frames_of(rig, folder, poses, times, interval=interval, missing="skip")
     return {
@@ -204,7 +220,7 @@ def _attributes(boxes: Boxes3D, label: Int[Tensor, " M"], space: _Space) -> Int[
 
 
 def _referred(
-    frame: Frame, entry: FrameBoxes, timed: bool, files: SequenceFiles, where: str
+    frame: Frame, entry: FrameBoxes, timed: bool, poses: Path | None, where: str
 ) -> Frame:
     """The frame at the time and in the ego frame that its boxes state.
 
@@ -212,7 +228,7 @@ def _referred(
         frame: frame of the images.
         entry: its boxes.
         timed: whether the images have times; otherwise those of ``frame`` are assumed.
-        files: files of the sequence.
+        poses: table of the images' poses, if there is one.
         where: beginning of messages.
     """
     if entry.timestamp is not None:
@@ -225,14 +241,14 @@ def _referred(
     pose = entry.global_from_ego
     if pose is None:
         return frame
-    if not (files.folder / POSES).is_file():  # the images have no pose of their own
+    if poses is None:  # the images have no pose of their own
         return replace(frame, global_from_ego=pose)
     ego_from_before = inverse_rigid(pose) @ frame.global_from_ego
     apart = float(ego_from_before[:3, 3].norm())
     if apart > _APART:
         raise DataError(
-            f"{where}: its global_from_ego is {apart:.3g} m from that of {POSES} at the time of the"
-            " images; correct one of the two."
+            f"{where}: its global_from_ego is {apart:.3g} m from that of {poses.name} at the time"
+            " of the images; correct one of the two."
         )
     cameras = tuple(
         replace(camera, ego_from_camera=ego_from_before @ camera.ego_from_camera)
@@ -241,8 +257,15 @@ def _referred(
     return replace(frame, global_from_ego=pose, cameras=cameras)
 
 
-def names_of(root: Path) -> Sequence[str]:
-    """Names of the folders that may be sequences, in order."""
+def names_of(root: Path, depth: int = 1) -> Sequence[str]:
+    """Names of the folders that may be sequences, in order.
+
+    Args:
+        root: folder of all sequences.
+        depth: number of folders in a name, such as 2 for ``2026/monday``.
+    """
+    found = (path for path in root.glob("/".join("*" * depth)) if path.is_dir())
+    names = (path.relative_to(root) for path in found)
     return sorted(
-        path.name for path in root.glob("*") if path.is_dir() and not path.name.startswith(".")
+        name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)
     )

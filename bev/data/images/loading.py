@@ -38,7 +38,7 @@ _REDUCED = {
 # their depth, so that those of more than 8 bits are found.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
 _MOST_BYTES, _MOST_PIXELS = 2**27, 2**26  # of a file, and of an image
-_HEADER = 2**20  # bytes in which the header of an image is looked for
+_START, _HEADER = 2**16, 2**20  # bytes in which an image's header usually is, and always
 
 _CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
@@ -179,7 +179,9 @@ def stated_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
     try:
         if data is None:
             with path.open("rb") as file:
-                data = file.read(_HEADER)
+                data = file.read(_START)
+                if image_size(data) is None:  # long metadata before the size
+                    data += file.read(_HEADER - _START)
     except OSError as error:
         raise DataError(f"Image {path} cannot be read ({error.strerror}); restore it.") from error
     found = image_size(data)

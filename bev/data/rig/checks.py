@@ -1,7 +1,7 @@
-"""Rules for values of a camera rig that cannot be right, or hardly."""
+"""Rules for values of a camera rig, and sizes of its images, that cannot be right, or hardly."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -11,8 +11,13 @@ from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.frame_facts import camera_facts
 from bev.data.checks.plausible import check_cameras
 from bev.data.frame import CameraFrame, Frame, StoredImage
+from bev.data.rig.frames import size_faults
 from bev.geometry import Cameras
 
+UNUSABLE = Kind(
+    "image that cannot be used with its camera",
+    "`bevlab detect` and other commands end with the first of these sentences.",
+)
 SCALED = Kind(
     "intrinsics that are as if for another size of images",
     "Give intrinsics of the stored images, and scale them with resized images.",
@@ -77,6 +82,13 @@ def check_rig(frame: Frame) -> Findings:
         if apart < _SAME and away < _TOGETHER:
             text = f"{one.name} and {other.name}: {apart:.2g} degrees and {away:.2g} m apart"
             findings.add(SAME_DIRECTION, [text])
+    return findings
+
+
+def check_images(frames: Iterable[Frame]) -> Findings:
+    """Findings on images that cannot be read or have another size than their cameras."""
+    findings = Findings()
+    findings.add(UNUSABLE, map(str, size_faults(frames)))
     return findings
 
 

@@ -1,6 +1,6 @@
 """Frames from a rig, a folder of images, and, if known, times and poses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,9 @@ def frames_of(
 ) -> list[Frame]:
     """Frames of a folder of images, in order of sequence and time.
 
+    The size of the first image of each camera is compared with the rig, that of the others when
+    they are loaded, or by :func:`size_faults`.
+
     The ego frame of a moment is that of the time of its first camera's image; poses give the motion
     up to the times of the others. Without poses the vehicle is taken to stand still.
 
@@ -39,7 +42,7 @@ def frames_of(
         images: folder of the images.
         poses: CSV or JSON file of poses, see :func:`bev.data.rig.poses.read_poses`.
         times: CSV or JSON file of the images' times, see :func:`bev.data.rig.moments.read_times`;
-            by default the times in the files' names.
+            by default the times in the files' names, or else those of poses that name moments.
         interval: seconds between the moments of a sequence, where images have no times.
         missing: "skip" leaves a missing camera out of a frame; otherwise it is an error.
 
@@ -51,31 +54,54 @@ def frames_of(
         DataError: if an image is missing or has another size than the rig states, or a time or a
             pose is missing; names the camera and the moment.
     """
-    images = Path(images)
-    moments = find_moments(rig, images, None if times is None else read_times(times), missing)
-    return frames_of_moments(rig, moments, images, poses, interval)
+    pairs = frames_by_moment(rig, images, poses, times, interval=interval, missing=missing)
+    return [frame for _, frame in pairs]
 
 
-def frames_of_moments(
+def frames_by_moment(
     rig: Rig,
-    moments: Sequence[Moment],
     images: Path,
     poses: Path | None = None,
+    times: Path | None = None,
+    *,
     interval: float = INTERVAL,
-) -> list[Frame]:
-    """A frame for each moment; see :func:`frames_of`."""
+    missing: Literal["error", "skip"] = "error",
+) -> list[tuple[Moment, Frame]]:
+    """Each moment with its frame; see :func:`frames_of`."""
+    images = Path(images)
     known = None if poses is None else read_poses(Path(poses))
+    moments = find_moments(
+        rig,
+        images,
+        None if times is None else read_times(Path(times)),
+        missing,
+        otherwise=None if known is None else known.times_of_moments,
+    )
     cameras = {camera.name: camera for camera in rig.cameras}
     sizes: dict[str, tuple[int, int]] = {}
-    frames, places = [], dict.fromkeys((moment.sequence for moment in moments), 0)
+    pairs, places = [], dict.fromkeys((moment.sequence for moment in moments), 0)
     for moment in moments:
         place = places[moment.sequence]
         places[moment.sequence] += 1
         for name, path in moment.images.items():
-            if name not in sizes:  # other images of a camera are compared when they are loaded
-                sizes[name] = _size(cameras[name], path)
-        frames.append(_frame(moment, cameras, sizes, known, round(place * interval * 1e6), images))
-    return frames
+            if name not in sizes:
+                sizes[name] = _size(name, path, cameras[name].size)
+        assumed = round(place * interval * 1e6)
+        pairs.append((moment, _frame(moment, cameras, sizes, known, assumed, images)))
+    return pairs
+
+
+def size_faults(frames: Iterable[Frame]) -> Iterator[DataError]:
+    """Errors on images that cannot be read or have another size than their cameras.
+
+    The beginning of each file is read.
+    """
+    for frame in frames:
+        for camera in frame.cameras:
+            try:
+                _size(camera.name, camera.path, camera.file_size)
+            except DataError as error:
+                yield error
 
 
 def _frame(
@@ -124,9 +150,9 @@ def _frame(
     )
 
 
-def _size(camera: RigCamera, path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, which is that of the rig if the rig states one."""
-    with naming(camera.name):
+def _size(camera: str, path: Path, expected: tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) of an image file, which is the expected one if that is known."""
+    with naming(camera):
         found = stated_size(path)
-        check_size(path, found, camera.size)
+        check_size(path, found, expected)
     return found

@@ -1,11 +1,12 @@
 """Moments: which images of different cameras belong together, and their times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from bev.data.rig.patterns import FoundImage, find_images, natural
 from bev.data.rig.rig import Rig
@@ -38,15 +39,25 @@ class Moment:
 
 @dataclass(frozen=True)
 class Times:
-    """Times of images, microseconds, by file below the folder of the images or by moment."""
+    """Times of images, microseconds.
+
+    Attributes:
+        path: file that they were read from.
+        by_image: times by file below the folder of the images; they come before those by moment.
+        by_moment: times by (sequence, moment).
+        what: description of the table, the beginning of messages.
+    """
 
     path: Path
     by_image: Mapping[str, int]
     by_moment: Mapping[tuple[str, str], int]
+    what: str = "Times"
 
 
 def read_times(path: Path) -> Times:
     """Read a table with a time (seconds, …) for each ``image`` or ``moment`` (of a ``sequence``).
+
+    The time of an image comes before that of its moment.
 
     Raises:
         DataError: if the file cannot be read or a row is incomplete.
@@ -75,6 +86,7 @@ def find_moments(
     folder: Path,
     times: Times | None = None,
     missing: Literal["error", "skip"] = "error",
+    otherwise: Callable[[], Times | None] | None = None,
 ) -> list[Moment]:
     """Moments of a folder of images, by sequence and in order of time or name.
 
@@ -83,10 +95,50 @@ def find_moments(
         folder: folder of the images.
         times: times of the images, if their names do not contain them.
         missing: "skip" leaves a missing camera out of a moment; otherwise it is an error.
+        otherwise: function that reads times, called if there are no others, in names or ``times``.
 
     Raises:
         DataError: names the camera, and the moment or the folder.
     """
+    sequences = list(grouped_images(rig, folder, missing))
+    if times is None and otherwise and not any(one.has_times for one in sequences):
+        times = otherwise()
+    moments = []
+    for one in sequences:
+        found = [
+            _moment(rig, one.sequence, name, images, folder, times) for name, images in one.moments
+        ]
+        for moment in found:
+            _check_complete(moment, rig, folder, missing)
+        moments += _in_order(found)
+    return moments
+
+
+class GroupedImages(NamedTuple):
+    """Images of one sequence, and which of them belong together.
+
+    Attributes:
+        sequence: its name; empty without sequences.
+        found: images of each camera.
+        moments: name of each moment, and its image of each camera.
+        by_time: whether images belong together by their times; otherwise by names.
+    """
+
+    sequence: str
+    found: Mapping[str, Sequence[FoundImage]]
+    moments: Sequence[tuple[str, Mapping[str, FoundImage]]]
+    by_time: bool
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the name of any image has a time."""
+        return any(image.time is not None for several in self.found.values() for image in several)
+
+
+def grouped_images(
+    rig: Rig, folder: Path, missing: Literal["error", "skip"] = "error"
+) -> Iterator[GroupedImages]:
+    """Images of each sequence of a folder, grouped by moment; see :func:`find_moments`."""
     if not folder.is_dir():
         raise DataError(f"The folder of the images {folder} does not exist; name an existing one.")
     found: dict[str, list[FoundImage]] = {}
@@ -100,20 +152,14 @@ def find_moments(
     if not any(found.values()):
         raise DataError(f"No camera of the rig has an image in {folder}; correct its images.")
     sequences = {image.sequence for images in found.values() for image in images}
-    moments = []
     for sequence in sorted(sequences, key=natural):
         own = {
             name: [image for image in images if image.sequence == sequence]
             for name, images in found.items()
         }
-        grouped = _by_name(own) if _named(own) else _by_time(own)
-        of_sequence = [
-            _moment(rig, sequence, name, images, folder, times) for name, images in grouped
-        ]
-        for moment in of_sequence:
-            _check_complete(moment, rig, folder, missing)
-        moments += _in_order(of_sequence)
-    return moments
+        named = _named(own)
+        grouped = _by_name(own) if named else _by_time(own)
+        yield GroupedImages(sequence, own, grouped, not named)
 
 
 def _named(found: Mapping[str, Sequence[FoundImage]]) -> bool:
@@ -130,24 +176,36 @@ def _by_name(
         for image in images:
             group = groups.setdefault(image.moment, {})
             if camera in group:
-                raise DataError(
-                    f"Camera {camera} has two images of moment {image.moment}:"
-                    f" {group[camera].path} and {image.path}; remove one, or write a pattern that"
-                    " one of them matches."
-                )
+                raise _two_images(camera, f"moment {image.moment}", group[camera], image)
             group[camera] = image
     return sorted(groups.items(), key=lambda item: natural(item[0]))
+
+
+def _two_images(camera: str, of: str, one: FoundImage, other: FoundImage) -> DataError:
+    first, second = sorted((one.path, other.path))
+    return DataError(
+        f"Camera {camera} has two images of {of}: {first} and {second}; remove one, or write a"
+        " pattern that one of them matches."
+    )
 
 
 def _by_time(
     found: Mapping[str, Sequence[FoundImage]],
 ) -> list[tuple[str, dict[str, FoundImage]]]:
     """Each image of the first camera, with those of the others that are nearest in time."""
-    cameras = {name: images for name, images in found.items() if images}
+    cameras = {
+        name: sorted(images, key=lambda image: image.time or 0)
+        for name, images in found.items()
+        if images
+    }
+    for name, images in cameras.items():
+        for one, other in zip(images, images[1:], strict=False):
+            if one.time == other.time:
+                raise _two_images(name, f"time {one.time} microseconds", one, other)
     anchor, *others = cameras
-    firsts = sorted(cameras[anchor], key=lambda image: image.time or 0)
+    firsts = cameras[anchor]
     at = np.array([image.time for image in firsts], np.int64)
-    within = float(np.median(np.diff(at))) / 2 if len(at) > 1 else _ALONE
+    within = reach(at)
     groups = [(str(image.time), {anchor: image}) for image in firsts]
     for name in others:
         for image in cameras[name]:
@@ -158,6 +216,15 @@ def _by_time(
             if away <= within and nearer:
                 group[name] = image
     return groups
+
+
+def reach(times: Int[np.ndarray, " M"]) -> float:
+    """Microseconds from an image of the first camera within which those of the others belong to it.
+
+    Args:
+        times: ascending times of the first camera's images, microseconds.
+    """
+    return float(np.median(np.diff(times))) / 2 if len(times) > 1 else _ALONE
 
 
 def _moment(
@@ -185,12 +252,12 @@ def _time(image: FoundImage, folder: Path, times: Times | None) -> int | None:
     if times is None:
         return image.time
     below = image.path.relative_to(folder).as_posix()
-    keys = ((image.sequence, image.moment), ("", image.moment))
-    found = times.by_image.get(below)
-    found = next((times.by_moment[key] for key in keys if key in times.by_moment), found)
-    if found is None:
-        raise DataError(f"Times {times.path} have no row for image {below}; add it.")
-    return found
+    if below in times.by_image:
+        return times.by_image[below]
+    for key in ((image.sequence, image.moment), ("", image.moment)):
+        if key in times.by_moment:
+            return times.by_moment[key]
+    raise DataError(f"{times.what} {times.path} have no row for image {below}; add it.")
 
 
 def _check_complete(moment: Moment, rig: Rig, folder: Path, missing: str) -> None:

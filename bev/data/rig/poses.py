@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from pyquaternion import Quaternion
 from torch import Tensor
 
+from bev.data.rig.moments import Times
 from bev.data.rig.rows import Row, read_rows
 from bev.data.rig.values import numbers, pose_of
 from bev.errors import DataError
@@ -78,12 +79,30 @@ class Poses:
     Attributes:
         path: file that they were read from.
         by_time: trajectory of each sequence; under the empty name for all sequences.
-        by_moment: pose of each (sequence, moment).
+        by_moment: pose of each (sequence, moment), if the poses have no times.
+        named: place in the file, (sequence, moment) and time of the rows that have both.
     """
 
     path: Path
     by_time: dict[str, Trajectory] = field(default_factory=dict)
     by_moment: dict[tuple[str, str], Float[Tensor, "4 4"]] = field(default_factory=dict)
+    named: list[tuple[str, tuple[str, str], int]] = field(default_factory=list)
+
+    def times_of_moments(self) -> Times | None:
+        """Times of the moments that rows with a time name; None if they name none.
+
+        Raises:
+            DataError: if two rows name one moment.
+        """
+        times: dict[tuple[str, str], int] = {}
+        for where, key, time in self.named:
+            if key in times:
+                raise DataError(
+                    f"{where} has moment {key[1]} again, and the images have no times; remove one"
+                    " of the rows, or give times."
+                )
+            times[key] = time
+        return Times(self.path, {}, times, "Poses") if times else None
 
     def of_moment(self, sequence: str, moment: str) -> Float[Tensor, "4 4"]:
         """Pose of a moment.
@@ -118,8 +137,9 @@ def read_poses(path: Path) -> Poses:
 
     A row has x, y and z in metres and qw, qx, qy and qz, or translation and rotation (w, x, y, z)
     as lists, as nuScenes' ``ego_pose`` has them. It has a time (seconds, milliseconds,
-    microseconds, nanoseconds; timestamp is microseconds) or the name of a moment, and if poses
-    differ by sequence, the sequence.
+    microseconds, nanoseconds; timestamp is microseconds), the name of a moment, or both, and if
+    poses differ by sequence, the sequence. A time with a moment is that of the moment, if its
+    images have none.
 
     Raises:
         DataError: if the file cannot be read, a row is incomplete, or two rows are for one time.
@@ -127,20 +147,25 @@ def read_poses(path: Path) -> Poses:
     rows = read_rows(path, "Poses")
     timed: dict[str, list[tuple[int, Row]]] = {}
     by_moment: dict[tuple[str, str], Float[Tensor, "4 4"]] = {}
+    named = []
     for row in rows:
-        time, sequence = row.time(), row.text("sequence")
+        time, sequence, moment = row.time(), row.text("sequence"), row.text("moment")
         if time is not None:
             timed.setdefault(sequence, []).append((time, row))
-        elif moment := row.text("moment"):
+            if moment:
+                named.append((row.where, (sequence, moment), time))
+        elif moment:
             if (sequence, moment) in by_moment:
                 raise DataError(f"{row.where} has moment {moment} again; remove one of the rows.")
             by_moment[sequence, moment] = _matrix(*_pose(row))
         else:
             raise DataError(f"{row.where} has neither a time (seconds, …) nor a moment; add one.")
     if timed and by_moment:
-        raise DataError(f"Poses {path} have rows with times and rows with moments; use one kind.")
+        raise DataError(
+            f"Poses {path} have rows with times and rows with a moment alone; give all rows a time."
+        )
     by_time = {sequence: _trajectory(found) for sequence, found in timed.items()}
-    return Poses(path, by_time, by_moment)
+    return Poses(path, by_time, by_moment, named)
 
 
 def _trajectory(found: list[tuple[int, Row]]) -> Trajectory:

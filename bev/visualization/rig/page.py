@@ -155,7 +155,8 @@ def _table(
     y = _write(panel, text if blind else "Every direction is seen.", y + 30, theme.text)
     for kind, found in findings.by_kind.items():
         more = f" (and {len(found) - 2} more)" if len(found) > 2 else ""
-        y = _write(panel, f"warning: {kind.title}", y + 8, HORIZON, bold=True)
+        severity = "error" if kind.is_error else "warning"
+        y = _write(panel, f"{severity}: {kind.title}", y + 8, HORIZON, bold=True)
         y = _write(panel, "; ".join(found[:2]) + more, y, theme.text)
     if not findings.by_kind:
         y = _write(panel, "Nothing is implausible.", y, theme.text)

@@ -20,7 +20,7 @@ from bev.data.checks.files import (
     image_fault,
 )
 from bev.data.images import loading
-from bev.data.images.loading import decode
+from bev.data.images.loading import decode, stated_size
 from bev.errors import DataError
 
 SIZE = (48, 80)
@@ -208,3 +208,12 @@ def test_a_png_chunk_that_claims_more_than_the_file_is_not_decoded(tmp_path):
             decode(path)
     path.write_bytes(whole + b"behind the end")
     assert decode(path).shape == (96, 160, 3)
+
+
+@pytest.mark.parametrize("length", [0, 30_000, 65_000])
+def test_the_size_is_found_behind_long_metadata(length, tmp_path):
+    """Twelve segments of metadata before the size: none, and beyond the first 64 KiB read."""
+    data = encoded(".jpg")
+    segment = b"\xff\xef" + (length + 2).to_bytes(2, "big") + bytes(length)
+    path = write(tmp_path, data[:2] + 12 * segment + data[2:])
+    assert stated_size(path) == SIZE

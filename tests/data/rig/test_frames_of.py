@@ -11,6 +11,7 @@ import torch
 
 from bev.data.images.loading import load_image
 from bev.data.rig import Distortion, Rig, RigCamera, frames_of
+from bev.data.rig.frames import frames_by_moment, size_faults
 from bev.errors import DataError
 
 SIZE = (12, 16)
@@ -123,6 +124,46 @@ def test_poses_and_times_may_be_named_by_moment_and_image(tmp_path):
     assert all(torch.equal(f.cameras[1].ego_from_camera, pose(1)) for f in frames)
 
 
+MOVING = "moment,seconds,x,y,z,qw,qx,qy,qz\n"
+
+
+def test_poses_with_times_and_moments_time_images_without_times(tmp_path):
+    """Moment 2 was 0.25 s before moment 1; the pose between them is of no image."""
+    folder, poses = images(tmp_path, "f/1.png", "f/2.png", "b/1.png", "b/2.png"), tmp_path / "p.csv"
+    own = rig("f/*.png", "b/*.png")
+    rows = ["1,7.25,3,0,0,1,0,0,0", ",7.125,9,0,0,1,0,0,0", "2,7,1,0,0,1,0,0,0"]
+    poses.write_text(MOVING + "\n".join(rows))
+    frames = frames_of(own, folder, poses)
+    assert [(f.token, f.timestamp) for f in frames] == [("2", 7_000_000), ("1", 7_250_000)]
+    for frame, x in zip(frames, (1, 3), strict=True):
+        assert torch.equal(frame.global_from_ego, pose(x))
+        assert torch.equal(frame.cameras[1].ego_from_camera, pose(1))
+    times = tmp_path / "times.csv"
+    times.write_text("moment,seconds\n1,7\n2,7.25\n")  # times of the images come first
+    frames = frames_of(own, folder, poses, times)
+    assert [(f.token, f.global_from_ego[0, 3].item()) for f in frames] == [("1", 1), ("2", 3)]
+    images(tmp_path, "f/3.png", "b/3.png")
+    with pytest.raises(DataError, match=r"Poses .*p\.csv have no row for image f/3\.png"):
+        frames_of(own, folder, poses)
+
+
+def test_two_rows_of_a_moment_are_an_error_only_where_they_give_its_time(tmp_path):
+    folder, poses = images(tmp_path, "f/1.png", "t/0.5.png"), tmp_path / "p.csv"
+    poses.write_text(MOVING + "1,0,0,0,0,1,0,0,0\n1,1,4,0,0,1,0,0,0\n")
+    (frame,) = frames_of(rig("t/{seconds}.png"), folder, poses)
+    assert torch.equal(frame.global_from_ego, pose(2))
+    with pytest.raises(DataError, match="row 2 has moment 1 again, and the images have no times"):
+        frames_of(rig("f/*.png"), folder, poses)
+
+
+def test_the_time_of_an_image_comes_before_that_of_its_moment(tmp_path):
+    folder, times = images(tmp_path, "f/1.png", "b/1.png"), tmp_path / "times.csv"
+    times.write_text("image,moment,seconds\nb/1.png,,2\n,1,1\n")
+    ((moment, frame),) = frames_by_moment(rig("f/*.png", "b/*.png"), folder, times=times)
+    assert moment.times == {"front": 1_000_000, "back": 2_000_000}
+    assert frame.timestamp == 1_000_000
+
+
 def test_a_motion_goes_on_shortly_beyond_the_poses(tmp_path):
     folder = images(tmp_path, "f/1.05.png")
     poses = tmp_path / "poses.csv"
@@ -154,6 +195,8 @@ def test_an_image_of_another_size_names_the_camera_and_both_sizes(tmp_path):
         frames_of(own, folder)
     images(folder, "f/2.png", size=(24, 32))
     frames = frames_of(rig("f/*.png"), folder)  # its size is that of the first image
+    (fault,) = size_faults(frames)
+    assert "Camera front: Image" in str(fault) and "2.png is 32x24, but its cal" in str(fault)
     with pytest.raises(DataError, match="Camera front: Image .*2.png is 32x24, but its"):
         load_image(frames[1].cameras[0], torch.eye(3, dtype=torch.float64), SIZE)
     (folder / "f" / "1.png").write_bytes(b"no image")

@@ -19,8 +19,9 @@ _DATED = re.compile(r"(?P<folder>.*/)[^/*{}]+(?P<channel>__[^/*{}]+__)\d{16}(?P<
 def rig_of_sample(index: Index, token: str, motion: bool = True) -> Rig:
     """The cameras of a sample.
 
-    The patterns of the images are relative to the data root. nuScenes' names,
-    ``LOG__CHANNEL__MICROSECONDS.jpg``, give sequences and times.
+    The patterns of the images are relative to the data root. With motion, which is that of this
+    sample alone, they are the names of its files. Otherwise they match the images of all logs, and
+    nuScenes' names, ``LOG__CHANNEL__MICROSECONDS.jpg``, give sequences and times.
 
     Args:
         index: opened data set.
@@ -29,7 +30,8 @@ def rig_of_sample(index: Index, token: str, motion: bool = True) -> Rig:
             time to the sample's; otherwise it is the camera's pose on the vehicle.
 
     Raises:
-        DataError: if there is no such sample, or it has no image.
+        DataError: if there is no such sample, it has no image, or an image has a name that is no
+            pattern.
     """
     row = int(index.rows_of([token])[0])
     cameras = [
@@ -59,7 +61,7 @@ def rig_of_sample(index: Index, token: str, motion: bool = True) -> Rig:
                 ego_from_camera=pose,
                 size=camera.size,
                 distortion=distortion,
-                images=_pattern(index.sample_data.filename[data].decode()),
+                images=(_exact if motion else _pattern)(index.sample_data.filename[data].decode()),
                 keep_lens=distortion is not None,
             )
         )
@@ -69,6 +71,16 @@ def rig_of_sample(index: Index, token: str, motion: bool = True) -> Rig:
 def _usual_order(cameras: list[str]) -> list[str]:
     """nuScenes' cameras in their usual order, others behind."""
     return [*(name for name in CAMERAS if name in cameras), *sorted({*cameras} - {*CAMERAS})]
+
+
+def _exact(filename: str) -> str:
+    """Pattern that matches one file."""
+    if set("*{}") & set(filename):
+        raise DataError(
+            f"Image {filename} has one of * {{ }} in its name, which patterns of a rig cannot name;"
+            " rename the file, in the tables too."
+        )
+    return filename
 
 
 def _pattern(filename: str) -> str:

@@ -24,6 +24,7 @@ from bev.data.nuscenes.writing.tables import (
     write_map_mask,
     write_tables,
 )
+from bev.data.rig.frames import size_faults
 from bev.data.rig.moments import Moment
 from bev.data.rig.rig import Rig
 from bev.errors import DataError
@@ -36,8 +37,7 @@ _QUALITY = 95  # of JPEG files without distortion
 
 def export_nuscenes(
     rig: Rig,
-    moments: Sequence[Moment],
-    frames: Sequence[Frame],
+    pairs: Sequence[tuple[Moment, Frame]],
     out: Path,
     version: str,
     boxes: BoxesFile | None = None,
@@ -51,8 +51,7 @@ def export_nuscenes(
 
     Args:
         rig: the cameras.
-        moments: images and their times.
-        frames: frame of each moment.
+        pairs: each moment, images and their times, with its frame.
         out: data root, which must not exist or be an empty folder.
         version: name of the tables' folder.
         boxes: boxes of frames, by their tokens; other frames have none.
@@ -62,8 +61,10 @@ def export_nuscenes(
 
     Raises:
         DataError: if the folder is not empty, boxes are of an unknown frame, a sequence is unknown,
-            an image cannot be used, or a kept lens is no fisheye.
+            an image cannot be used or has another size than its camera, or a kept lens is no
+            fisheye.
     """
+    frames = [frame for _, frame in pairs]
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is not an empty folder; give another one.")
     known = {frame.token for frame in frames}
@@ -73,6 +74,8 @@ def export_nuscenes(
                 f"The boxes have frame {entry.token!r}, and the images have none of this name;"
                 f" their first is {frames[0].token!r}."
             )
+    for fault in size_faults(frames):
+        raise fault
     scenes = list(dict.fromkeys(frame.scene for frame in frames))
     for name in val:
         if name not in scenes:
@@ -88,8 +91,7 @@ def export_nuscenes(
         writer = _Writer(rig, partial, boxes, least_score)
         parts = [writer.shared()]
         for scene in scenes:
-            pairs = [p for p in zip(moments, frames, strict=True) if p[1].scene == scene]
-            parts.append(writer.scene(scene, pairs))
+            parts.append(writer.scene(scene, [pair for pair in pairs if pair[1].scene == scene]))
         write_tables(partial / version, parts, splits)
         os.replace(partial, out)
     finally:

@@ -104,6 +104,22 @@ def test_the_devkit_opens_an_export_and_check_data_finds_no_error(synthetic_worl
     call("check_data.py", out, "--version", VERSION)
 
 
+def test_an_image_of_another_size_than_its_camera_is_refused(tmp_path):
+    """Neither the first image of its camera nor, with distortion, one that is copied."""
+    folder = drive(tmp_path)
+    command = ["rig.py", "export-nuscenes", folder / "rig.yaml", "--images", folder]
+    command += ["--out", tmp_path / "out"]
+    small = cv2.imencode(".png", np.zeros((32, 48, 3), np.uint8))[1].tobytes()
+    for camera, name in (("a", "two/a_1.5.png"), ("b", "two/b_1.6.png")):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(small)
+        _, error = call(*command, code=1)
+        assert f"Camera {camera}: Image" in error
+        assert f"{name} is 48x32, but its calibration is for 96x64" in error
+        (folder / name).write_bytes(whole)
+    assert not (tmp_path / "out").exists() and not [*tmp_path.glob(".out*")]
+
+
 def test_boxes_of_unknown_frames_and_lenses_without_fields_are_refused(tmp_path):
     folder = drive(tmp_path)
     row = FrameBoxes("three/1", Boxes3D.empty())
