@@ -41,7 +41,7 @@ def joined(synthetic_world, tmp_path_factory):
     return folders
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_synchronised_norms_give_the_losses_of_the_joined_batch(joined):
     one, two, own = (curve(joined[name]) for name in ("one", "two", "own"))
     assert len(one["train/loss"]) >= 6 and one.keys() == two.keys()
@@ -50,7 +50,7 @@ def test_synchronised_norms_give_the_losses_of_the_joined_batch(joined):
     assert own["train/loss"] != pytest.approx(one["train/loss"], rel=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_they_are_evaluated_alike(joined):
     one, two = (
         json.loads((joined[name] / "evaluation" / "history.jsonl").read_text().splitlines()[-1])
