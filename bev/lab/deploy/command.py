@@ -67,7 +67,7 @@ def export_graph(
         data: location of the data.
         precision: precision of the graph.
         int8: settings of the quantisation.
-        score: evaluate the written file on the validation split.
+        score: evaluate the written file on the validation split; candidates after NMS.
         report: receives sentences about what is written and measured.
 
     Raises:
@@ -112,7 +112,8 @@ def export_graph(
             shutil.copyfile(plan.__file__, partial)
         report(f"{beside} computes the calibration inputs (numpy alone)")
     if score:
-        found = figures(runner_of(out), detector, config)
+        nms = json.loads(notes["nms"]) if "nms" in notes else None
+        found = figures(runner_of(out), detector, config, nms)
         fixed = settings.calibration == "fixed"
         which = "one calibration was used for all frames" if fixed else "own calibrations"
         report(f"{', '.join(f'{n} {v:.4f}' for n, v in found.items())} ({which})")

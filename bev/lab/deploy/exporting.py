@@ -14,9 +14,11 @@ from bev.config import Experiment
 from bev.data.batch import Batch
 from bev.data.frame import Frame
 from bev.data.images.loading import reduction_for
-from bev.lab.deploy.decoding import Decoding
+from bev.errors import ConfigError
+from bev.geometry import Pinhole
+from bev.lab.deploy.decoding import Decoding, suppression_of
 from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays, geometry_of
-from bev.lab.deploy.graph import DetectorGraph, array_names, check_parts
+from bev.lab.deploy.graph import DetectorGraph, array_names, center_head, check_parts
 from bev.lab.deploy.pooling import pooling
 from bev.lab.deploy.settings import GraphSettings
 from bev.models import Detector
@@ -172,6 +174,9 @@ def metadata(
         "geometry": geometry_of(detector, size),
         "adjacent": [[float(o) for o in adjacent.offsets()], adjacent.unit],
     }  # fmt: skip
+    head = center_head(detector)
+    if head is not None and values["decode"] == "candidates":
+        values["nms"] = suppression_of(head)
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
