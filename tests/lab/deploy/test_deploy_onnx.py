@@ -66,7 +66,6 @@ def test_a_folder_of_images_without_bevlab(synthetic_world, tmp_path):
     rig.write_text(rig.read_text().replace("/*.", "/{moment}."))  # as `rig from-nuscenes` does
     best = [boxes.score[0].item() for boxes in model.detect(batch)]
     script = (ROOT / "docs" / "examples" / "run_onnx.py").read_text()
-    assert len(script.splitlines()) < 60 and "import bev" not in script
     (tmp_path / "run.py").write_text(script.replace("score >= 0.3", "score > 0"))
     for calibration in ("fixed", "input"):
         out = tmp_path / f"{calibration}.onnx"
