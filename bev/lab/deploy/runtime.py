@@ -1,6 +1,7 @@
 """Exported detectors in ONNX Runtime and OpenVINO, with the batches of this package."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,11 @@ from bev.lab.deploy.nms import rotated_nms
 from bev.models import Detector
 
 INSTALL = "pip install 'bevlab[export]'"
+
+
+def installed(package: str) -> bool:
+    """Return whether a package is installed."""
+    return find_spec(package) is not None
 
 
 @runtime_checkable

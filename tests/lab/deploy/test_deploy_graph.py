@@ -116,6 +116,8 @@ def test_segmentation_is_a_probability_for_each_layer(synthetic_world, tmp_path)
     [
         (("--pooling", "padded"), "set --format onnx, torch-export or openvino"),
         (("--format", "onnx", "--half", "--int8", "--out", "a.onnx"), "--half and --int8 exclude"),
+        (("--format", "onnx", "--int8-frames", "4"), "choices of --int8; add it, or omit them"),
+        (("--int8-tolerance", "0.5"), "choices of --int8; add it, or omit them"),
         (("--format", "onnx", "--out", "a.pt"), "--out a.pt must end in .onnx"),
         (("--format", "torch-export", "--int8", "--out", "a.pt2"), "--int8 and --score need"),
     ],
