@@ -26,7 +26,7 @@ COMMANDS = {
     "make-synthetic": "make a synthetic driving world in nuScenes format",
     "ablate": "run an ablation study and tabulate its results",
     "search": "search for good settings, by trials that are compared as they train",
-    "export": "write the weights of a checkpoint as safetensors",
+    "export": "write the weights of a checkpoint as safetensors, or its graph for other runtimes",
     "convert": "convert published checkpoints of BEVDet and BEVDepth",
     "reproduce": "evaluate published weights beside their published figures",
     "benchmark": "measure speed, as ratios within one run",

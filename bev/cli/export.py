@@ -1,8 +1,11 @@
 """Export a trained detector: ``bevlab export CHECKPOINT [--format FORMAT]``."""
 
+import errno
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 import tyro
@@ -63,6 +66,11 @@ def main(arguments: list[str], prog: str) -> None:
     command = parse(Command, arguments, prog)
     source = command.checkpoint
     out = command.out or source.with_suffix(_SUFFIX[command.format])
+    int8 = Int8Settings(command.int8_frames, command.int8_tolerance)
+    if not command.int8 and int8 != Int8Settings():
+        raise ConfigError(
+            "--int8-frames and --int8-tolerance are choices of --int8; add it, or omit them."
+        )
     if command.format == "safetensors":
         chosen = command.rig is not None or command.graph != GraphSettings()
         if chosen or command.int8 or command.score:
@@ -72,6 +80,7 @@ def main(arguments: list[str], prog: str) -> None:
             )
         from bev.training.checkpoint import export_weights
 
+        _make_place(out)
         size = export_weights(source, out, command.half, command.data)
         print(f"{out} is written, {size / 2**20:.1f} MiB")
         return
@@ -81,6 +90,7 @@ def main(arguments: list[str], prog: str) -> None:
         raise ConfigError(f"--out {out} must end in {_SUFFIX[command.format]}.")
     from bev.lab.deploy.command import export_graph
 
+    _make_place(out)
     export_graph(
         source,
         out,
@@ -89,7 +99,25 @@ def main(arguments: list[str], prog: str) -> None:
         command.graph,
         command.data,
         precision="int8" if command.int8 else "fp16" if command.half else "float32",
-        int8=Int8Settings(command.int8_frames, command.int8_tolerance),
+        int8=int8,
         score=command.score,
         report=partial(print, flush=True),
     )
+
+
+def _make_place(out: Path) -> None:
+    """Create the folder of the output, and check that a file can be written there.
+
+    Raises:
+        ConfigError: if not.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--out {out} cannot be written ({error.strerror}); choose another place."
+        ) from error

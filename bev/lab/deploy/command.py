@@ -19,13 +19,14 @@ from bev.data.frame import CameraFrame, Frame
 from bev.data.polygons import PolygonConfig
 from bev.data.rig import load_rig
 from bev.data.settings import DataChoice, DataConfig
-from bev.errors import ConfigError, DataError
+from bev.errors import ConfigError, DataError, print_warnings
 from bev.files import replacing
 from bev.geometry import Cameras, stack_lenses
 from bev.lab.deploy import plan
 from bev.lab.deploy.exporting import build_example, metadata
 from bev.lab.deploy.formats import (
     Format,
+    check_packages,
     onnx_model,
     openvino_model,
     with_metadata,
@@ -35,13 +36,20 @@ from bev.lab.deploy.formats import (
     write_torch,
 )
 from bev.lab.deploy.geometry import graph_inputs
-from bev.lab.deploy.int8 import Report, quantized
+from bev.lab.deploy.graph import center_head
+from bev.lab.deploy.int8 import Feeds, Report, quantized
 from bev.lab.deploy.runtime import runner_of
 from bev.lab.deploy.scoring import figures
 from bev.lab.deploy.settings import GraphSettings, Int8Settings, Precision
 from bev.models import Detector
 from bev.models.folding import fold_batch_norms
 from bev.training.checkpoint import load_checkpoint
+
+_NOT_FOR_TENSORRT = (
+    "--int8 writes QuantizeLinear and DequantizeLinear with zero points other than 0, which"
+    " TensorRT does not import, so the file of --pooling padded is not one for TensorRT; for that,"
+    " omit --int8 and quantise with TensorRT's own tools."
+)
 
 
 def export_graph(
@@ -67,13 +75,18 @@ def export_graph(
         data: location of the data.
         precision: precision of the graph.
         int8: settings of the quantisation.
-        score: evaluate the written file on the validation split.
+        score: evaluate the written file on the validation split; candidates after NMS.
         report: receives sentences about what is written and measured.
 
     Raises:
         ConfigError: if the detector or the settings do not fit the format.
     """
+    check_packages(form, precision == "int8", score)
     config, detector = load_checkpoint(checkpoint)
+    if score:
+        check_scored(detector, settings)
+    if precision == "int8" and settings.pooling == "padded":
+        print_warnings([_NOT_FOR_TENSORRT])
     fold_batch_norms(detector)
     config = replace(config, data=data.apply(config.data))
     frame = rig_frame(rig) if rig is not None else first_frame(config.data)
@@ -90,9 +103,10 @@ def export_graph(
             raise ConfigError("--int8 and --score need a single-frame model.")
         half = form == "onnx" and precision == "fp16"
         example = build_example(detector, batch, settings, maps=True, half=half)
-        if score and "boxes" not in example.outputs:
-            raise ConfigError("--score needs decoded boxes: --decode boxes.")
-        feeds = TrainingFrames(config.data, detector, example.names, int8.frames)
+        feeds: Feeds = ()
+        if precision == "int8":
+            feeds = TrainingFrames(config.data, detector, example.names, int8.frames)
+            report(f"ranges of INT8 are measured on {len(feeds)} training frames")
         model = onnx_model(example, settings)
         if precision == "int8":
             model, kept = quantized(model, example.dense, feeds, int8.tolerance, report)
@@ -112,10 +126,26 @@ def export_graph(
             shutil.copyfile(plan.__file__, partial)
         report(f"{beside} computes the calibration inputs (numpy alone)")
     if score:
-        found = figures(runner_of(out), detector, config)
+        nms = json.loads(notes["nms"]) if "nms" in notes else None
+        found = figures(runner_of(out), detector, config, nms)
         fixed = settings.calibration == "fixed"
         which = "one calibration was used for all frames" if fixed else "own calibrations"
         report(f"{', '.join(f'{n} {v:.4f}' for n, v in found.items())} ({which})")
+
+
+def check_scored(detector: Detector, settings: GraphSettings) -> None:
+    """Check that the outputs of a graph are boxes, which ``--score`` evaluates.
+
+    Raises:
+        ConfigError: if the detector has no head for them, or the settings do not decode them.
+    """
+    if center_head(detector) is None:
+        raise ConfigError(
+            "--score evaluates boxes, and this model detects none; omit it, and evaluate the"
+            " checkpoint with bevlab evaluate."
+        )
+    if settings.decoded(detector.config) == "maps":
+        raise ConfigError("--score needs decoded boxes; omit --decode maps.")
 
 
 class TrainingFrames(Sequence[Mapping[str, np.ndarray]]):
@@ -126,6 +156,9 @@ class TrainingFrames(Sequence[Mapping[str, np.ndarray]]):
         detector: single-frame detector of the graph.
         names: names of the inputs of the graph.
         most: greatest number of frames.
+
+    Raises:
+        DataError: if the training split has no frame, when its length is read.
     """
 
     def __init__(
@@ -136,7 +169,13 @@ class TrainingFrames(Sequence[Mapping[str, np.ndarray]]):
     @cached_property
     def _frames(self) -> KeyFrames:
         source = self.data.source.open(self.data)
-        return KeyFrames(source.frames(self.data.splits[0]), self.data, training=False)
+        frames = source.frames(self.data.splits[0])
+        if not len(frames):
+            raise DataError(
+                f"Split {self.data.splits[0]} has no frame on which INT8 could be calibrated; name"
+                " data with a training split by --data.root and --data.version."
+            )
+        return KeyFrames(frames, self.data, training=False)
 
     def __len__(self) -> int:
         return min(self.most, len(self._frames))

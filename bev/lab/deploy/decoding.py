@@ -4,7 +4,7 @@ The results are those of ``bev.models.heads.center.decode``. Shapes do not depen
 boxes that are left out have the score 0.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -113,6 +113,31 @@ def _kept(
         before = torch.ones(near.shape[1], near.shape[1]).triu(1)
         valid = greedy(near.to(boxes.dtype) * before, valid)
     return valid & (valid.to(torch.int64).cumsum(1) <= config.post_max_size)
+
+
+def suppression_of(head: CenterHead) -> dict[str, Any]:
+    """Arguments with which ``bev.lab.deploy.nms.rotated_nms`` makes boxes of the candidates."""
+    config, classes = head.suppression, head.space.classes
+    rotated = config.nms == "rotated"
+    circle = {
+        name
+        for task in head.classes
+        for name in task
+        if config.nms == "circle" or (rotated and not set(task).isdisjoint(config.distance))
+    }
+    number = {name: task for task, names in enumerate(head.classes) for name in names}
+    return {
+        "tasks": [number.get(one.name, -1) for one in classes],
+        "scale": list(config.nms_rescale_factor),
+        "overlap": [
+            limit if rotated and one.name not in circle else 1.0
+            for one, limit in zip(classes, config.nms_overlap, strict=True)
+        ],
+        "radius": [one.nms_radius if one.name in circle else 0.0 for one in classes],
+        "by_class": config.by_class,
+        "most": config.post_max_size,
+        "total": config.max_boxes,
+    }
 
 
 def greedy(removes: Float[Tensor, "B M M"], valid: Bool[Tensor, "B M"]) -> Bool[Tensor, "B M"]:

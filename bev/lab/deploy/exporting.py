@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from torch import Tensor
 from bev import __version__
 from bev.config import Experiment
 from bev.data.batch import Batch
-from bev.data.frame import Frame
+from bev.data.frame import CameraFrame, Frame
 from bev.data.images.loading import reduction_for
-from bev.lab.deploy.decoding import Decoding
+from bev.errors import ConfigError
+from bev.geometry import Pinhole
+from bev.lab.deploy.decoding import Decoding, suppression_of
 from bev.lab.deploy.geometry import adjacent_arrays, batch_arrays, geometry_of
-from bev.lab.deploy.graph import DetectorGraph, array_names, check_parts
+from bev.lab.deploy.graph import DetectorGraph, array_names, center_head, check_parts
 from bev.lab.deploy.pooling import pooling
 from bev.lab.deploy.settings import GraphSettings
 from bev.models import Detector
@@ -136,10 +138,46 @@ def _roomy(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return arrays
 
 
+def check_lenses(
+    cameras: Sequence[CameraFrame], detector: Detector, settings: GraphSettings
+) -> None:
+    """Check that the inputs of a graph can be made by affine warps and for pinholes.
+
+    Raises:
+        ConfigError: for images whose distortion is removed on loading, and for a lens that the
+            network is given where calibration arrays are inputs.
+    """
+    for camera in cameras:
+        if camera.stored is not None:
+            raise ConfigError(
+                f"Camera {camera.name} has distortion, which users of an exported graph do not"
+                " remove; undistort its images first (cv2.undistort, or cv2.remap for a pinhole of"
+                " its own), and export with a rig of that pinhole: its intrinsics, no distortion."
+            )
+        if isinstance(camera.lens, Pinhole):
+            continue
+        lens = f"Camera {camera.name} keeps its lens ({type(camera.lens).__name__}), and"
+        if detector.config.temporal.num_adjacent:
+            raise ConfigError(
+                f"{lens} calibration arrays of earlier frames, inputs of a temporal graph, are"
+                " computed for pinholes; export a single-frame model, or undistort the images."
+            )
+        if settings.calibration == "input":
+            raise ConfigError(
+                f"{lens} calibration inputs are computed for pinholes; set --calibration fixed, or"
+                " undistort the images."
+            )
+
+
 def metadata(
     config: Experiment, detector: Detector, batch: Batch, frame: Frame, settings: GraphSettings
 ) -> dict[str, str]:
-    """Metadata of an exported file: texts, and JSON where the value is no text."""
+    """Metadata of an exported file: texts, and JSON where the value is no text.
+
+    Raises:
+        ConfigError: if they cannot say how the inputs are made, see :func:`check_lenses`.
+    """
+    check_lenses(frame.cameras, detector, settings)
     labels = config.model.label_space
     size = batch.image_size
     matrices = batch.views.cameras.image_from_original[0].double()
@@ -149,6 +187,7 @@ def metadata(
             "size": list(camera.size),
             "image_from_original": matrix.tolist(),
             **_opencv(matrix, camera.size),
+            "lens": type(camera.lens).__name__,
             "intrinsics": camera.intrinsics.tolist(),
             "ego_from_camera": camera.ego_from_camera.tolist(),
         }
@@ -172,6 +211,9 @@ def metadata(
         "geometry": geometry_of(detector, size),
         "adjacent": [[float(o) for o in adjacent.offsets()], adjacent.unit],
     }  # fmt: skip
+    head = center_head(detector)
+    if head is not None and values["decode"] == "candidates":
+        values["nms"] = suppression_of(head)
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
@@ -185,5 +227,8 @@ def _opencv(matrix: Tensor, size: tuple[int, int]) -> dict[str, Any]:
     half = torch.tensor([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]], dtype=torch.float64)
     scaled = matrix @ torch.tensor([reduction, reduction, 1.0], dtype=torch.float64).diag()
     affine = torch.inverse(half) @ scaled @ half
-    return {"opencv_flags": flags | cv2.IMREAD_IGNORE_ORIENTATION,
-            "opencv_affine": affine[:2].tolist()}  # fmt: skip
+    return {
+        "opencv_flags": flags | cv2.IMREAD_IGNORE_ORIENTATION,
+        "opencv_shape": [size[0] // reduction, size[1] // reduction, 3],
+        "opencv_affine": affine[:2].tolist(),
+    }

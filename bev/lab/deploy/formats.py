@@ -13,11 +13,36 @@ from bev import __version__
 from bev.errors import ConfigError
 from bev.files import replacing
 from bev.lab.deploy.exporting import Example
-from bev.lab.deploy.runtime import INSTALL
+from bev.lab.deploy.runtime import INSTALL, installed
 from bev.lab.deploy.settings import GraphSettings
 from bev.lab.deploy.tensorrt import tensorrt_faults
 
 Format = Literal["onnx", "torch-export", "openvino"]
+
+
+def packages(form: Format, int8: bool = False, run: bool = False) -> list[str]:
+    """Packages of the extra ``export`` that a graph needs.
+
+    Args:
+        form: its format.
+        int8: it is quantised.
+        run: it is computed in its runtime.
+    """
+    if form == "torch-export":
+        return []
+    found = ["onnx", "onnxscript"]
+    if form == "openvino":
+        found.append("openvino")
+    if int8 or (run and form == "onnx"):
+        found.append("onnxruntime")
+    return found
+
+
+def check_packages(form: Format, int8: bool = False, run: bool = False) -> None:
+    """Check that the :func:`packages` are installed; raises ConfigError."""
+    for package in packages(form, int8, run):
+        if not installed(package):
+            raise ConfigError(f"Export needs the package {package}; {INSTALL}.")
 
 
 def onnx_model(example: Example, settings: GraphSettings) -> Any:

@@ -182,6 +182,12 @@ def main_heads(detector: Detector) -> list[str]:
     return [name for name, head in detector.config.heads.items() if not head.auxiliary]
 
 
+def center_head(detector: Detector) -> CenterHead | None:
+    """The head that detects boxes; None for a detector without one."""
+    heads = [getattr(detector, name) for name in main_heads(detector)]
+    return next((head for head in heads if isinstance(head, CenterHead)), None)
+
+
 def array_names(detector: Detector, pooling: Pooling) -> list[str]:
     """Names of the calibration arrays that the graph of a detector reads."""
     view = cast(LiftSplat, detector.view)

@@ -1,10 +1,14 @@
-"""Rotated NMS for an exported detector; this file needs numpy alone and may be copied."""
+"""NMS for the candidates of an exported detector; this file needs numpy alone and may be copied."""
 
 import numpy as np
 
 
-def rotated_nms(boxes, scores, labels, tasks, scale, overlap, by_class=False, most=83):
-    """Indices of the boxes that overlap no better box of their task too much, best first.
+def rotated_nms(
+    boxes, scores, labels, tasks, scale, overlap, radius, by_class=False, most=83, total=500
+):
+    """Indices of the boxes that no better box of their task is too near to, best first.
+
+    All but the first three arguments are the metadata ``nms`` of the file, from JSON.
 
     Args:
         boxes: (M, 9) x, y, z, length, width, height, yaw, vx, vy.
@@ -12,20 +16,26 @@ def rotated_nms(boxes, scores, labels, tasks, scale, overlap, by_class=False, mo
         labels: (M,) class of each box.
         tasks: number of the task of each class.
         scale: factor on length and width, for each class.
-        overlap: greatest intersection over union, for each class.
+        overlap: greatest intersection over union with a box of each class; 1 for any.
+        radius: distance of centres from a box of each class within which there is no other,
+            metres; 0 for any.
         by_class: boxes suppress boxes of their own class alone.
         most: greatest number of boxes of a task.
+        total: greatest number of boxes.
     """
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] > 0]
     group = labels if by_class else np.asarray(tasks)[labels]
-    factor, limit = np.asarray(scale)[labels], np.asarray(overlap)[labels]
+    factor, limit, circle = (np.asarray(each)[labels] for each in (scale, overlap, radius))
     size = boxes[:, 3:5] * factor[:, None]
     reach = np.hypot(*size.T) / 2
     kept = []
     for i in order:
-        rivals = [j for j in kept if group[j] == group[i]]
-        near = [j for j in rivals if np.hypot(*(boxes[j, :2] - boxes[i, :2])) < reach[i] + reach[j]]
+        rivals = np.array([j for j in kept if group[j] == group[i]], int)
+        apart = np.hypot(*(boxes[rivals, :2] - boxes[i, :2]).T)
+        if (apart < circle[rivals]).any():
+            continue
+        near = rivals[(limit[rivals] < 1) & (apart < reach[i] + reach[rivals])]
         polygon = _corners(boxes[i], size[i])
         if all(_overlap(_corners(boxes[j], size[j]), polygon) <= limit[j] for j in near):
             kept.append(int(i))
@@ -36,7 +46,7 @@ def rotated_nms(boxes, scores, labels, tasks, scale, overlap, by_class=False, mo
         counts[task] = counts.get(task, 0) + 1
         if counts[task] <= most:
             result.append(i)
-    return np.asarray(result, int)
+    return np.asarray(result[:total], int)
 
 
 def _corners(box, size):

@@ -1,6 +1,7 @@
 """Exported detectors in ONNX Runtime and OpenVINO, with the batches of this package."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,9 +12,15 @@ from bev.data.batch import Batch
 from bev.errors import ConfigError
 from bev.geometry import Boxes3D
 from bev.lab.deploy.geometry import graph_inputs
+from bev.lab.deploy.nms import rotated_nms
 from bev.models import Detector
 
 INSTALL = "pip install 'bevlab[export]'"
+
+
+def installed(package: str) -> bool:
+    """Return whether a package is installed."""
+    return find_spec(package) is not None
 
 
 @runtime_checkable
@@ -92,14 +99,22 @@ def runner_of(file: Path, threads: int = 0) -> Runner:
     return OnnxRunner(file, threads) if file.suffix == ".onnx" else OpenVinoRunner(file, threads)
 
 
-def boxes_of(outputs: Mapping[str, Any]) -> list[Boxes3D]:
-    """Boxes of each sample in the outputs of a graph with decoding."""
+def boxes_of(outputs: Mapping[str, Any], nms: Mapping[str, Any] | None = None) -> list[Boxes3D]:
+    """Boxes of each sample in the outputs of a graph with decoding.
+
+    Args:
+        outputs: outputs of the graph, by name.
+        nms: metadata ``nms`` of candidates, from JSON, which is applied; None for boxes after NMS.
+    """
     found = []
     names = ("boxes", "scores", "labels", "attributes")
     for box, score, label, attribute in zip(
         *(torch.as_tensor(outputs[name]) for name in names), strict=True
     ):
         valid = score > 0
+        if nms is not None:
+            arrays = (box.numpy(), score.numpy(), label.numpy())
+            valid = torch.from_numpy(rotated_nms(*arrays, **nms))
         box = box[valid].float()
         found.append(
             Boxes3D.make(
@@ -111,9 +126,12 @@ def boxes_of(outputs: Mapping[str, Any]) -> list[Boxes3D]:
     return found
 
 
-def detect(runner: Runner, detector: Detector, batch: Batch) -> list[Boxes3D]:
+def detect(
+    runner: Runner, detector: Detector, batch: Batch, nms: Mapping[str, Any] | None = None
+) -> list[Boxes3D]:
     """Boxes of each sample by a single-frame graph of a detector.
 
-    If the calibration is an input, that of the first sample is used for all.
+    If the calibration is an input, that of the first sample is used for all. See :func:`boxes_of`
+    for ``nms``.
     """
-    return boxes_of(runner(graph_inputs(detector, batch, runner.inputs)))
+    return boxes_of(runner(graph_inputs(detector, batch, runner.inputs)), nms)

@@ -19,7 +19,10 @@ def opened(path, root=None, places=(1, 2)):
 
 
 def agree(want, got):
-    """Check that boxes are equal: 1 mm, scores to 1e-4; those of equal scores in any order."""
+    """Check that boxes are equal; those of equal scores in any order.
+
+    To 1 mm, 1 mrad and 1 mm/s, scores to 1e-4.
+    """
     assert sum(map(len, want)) > 3
     for a, b in zip(want, got, strict=True):
         assert len(a) == len(b)
@@ -29,5 +32,8 @@ def agree(want, got):
         b = b[order]
         torch.testing.assert_close(b.center, a.center, rtol=0, atol=1e-3)
         torch.testing.assert_close(b.size, a.size, rtol=0, atol=1e-3)
+        turn = torch.remainder(b.yaw - a.yaw + torch.pi, 2 * torch.pi) - torch.pi
+        torch.testing.assert_close(turn, torch.zeros_like(turn), rtol=0, atol=1e-3)
+        torch.testing.assert_close(b.velocity, a.velocity, rtol=0, atol=1e-3)
         torch.testing.assert_close(b.score, a.score, rtol=0, atol=1e-4)
         assert torch.equal(a.label, b.label) and torch.equal(a.attribute, b.attribute)

@@ -1,5 +1,6 @@
 """Decoding and suppression in the graph, and rotated NMS in numpy."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bev.data.nuscenes.classes import NUSCENES
 from bev.geometry import BevGrid
-from bev.lab.deploy.decoding import Decoding, greedy
+from bev.lab.deploy.decoding import Decoding, greedy, suppression_of
 from bev.lab.deploy.nms import rotated_nms as numpy_nms
 from bev.lab.deploy.runtime import boxes_of
 from bev.models import CenterHeadConfig, DecodeConfig
@@ -58,6 +59,33 @@ def test_decoding_in_the_graph_is_that_of_the_head(decode, tasks, attributes, bi
         assert torch.equal(a.label, b.label) and torch.equal(a.attribute, b.attribute)
 
 
+@pytest.mark.parametrize(
+    "decode",
+    [
+        DecodeConfig(pre_max_size=40, distance=("barrier", "bus"), post_max_size=20),
+        DecodeConfig(pre_max_size=40, by_class=True, nms_overlap=(0.05,) * 10),
+        DecodeConfig(pre_max_size=60, nms="circle", post_max_size=7, max_boxes=20),
+        DecodeConfig(nms="none", window=1, pre_max_size=30, post_max_size=25),
+    ],
+)
+def test_the_metadata_of_candidates_give_the_boxes_of_the_head(decode):
+    torch.manual_seed(3)
+    config = CenterHeadConfig(
+        shared=8, branch=0, prior=0.3, decode=replace(decode, range=14.0), attribute_weight=0.2
+    )
+    head = config.build(FeatureSpec(6, GRID, NUSCENES, 6, 8)).eval()
+    with torch.no_grad():
+        output = head(Features(torch.randn(2, 6, *GRID.shape[1:]) * 3, torch.zeros(0), None))
+        want = head.decode(output)
+        candidates = Decoding(suppress=False)(head, output)
+    got = boxes_of(candidates, json.loads(json.dumps(suppression_of(head))))
+    for a, b, scores in zip(want, got, candidates["scores"], strict=True):
+        assert 10 < len(a) == len(b) < (scores > 0).sum()
+        for name in ("center", "size", "yaw", "velocity", "score"):
+            torch.testing.assert_close(getattr(b, name), getattr(a, name), rtol=0, atol=1e-5)
+        assert torch.equal(a.label, b.label) and torch.equal(a.attribute, b.attribute)
+
+
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), by_class=st.booleans())
 def test_rotated_nms_in_numpy_is_that_of_the_package(seed, by_class):
@@ -69,7 +97,7 @@ def test_rotated_nms_in_numpy_is_that_of_the_package(seed, by_class):
     )  # fmt: skip
     labels, scores = rng.integers(0, 3, count), np.sort(rng.random(count))[::-1]
     scale, overlap = [1.0, 0.8, 1.2], [0.1, 0.3, 0.2]
-    got = numpy_nms(boxes, scores, labels, tasks, scale, overlap, by_class)
+    got = numpy_nms(boxes, scores, labels, tasks, scale, overlap, [0.0] * 3, by_class)
     label = torch.from_numpy(labels)
     group = label if by_class else torch.tensor(tasks)[label]
     flat = torch.from_numpy(boxes[:, [0, 1, 3, 4, 6]]).float()

@@ -61,10 +61,18 @@ def test_calibration_is_an_input(single):
 
 
 @torch.no_grad()
-def test_a_temporal_graph_takes_the_features_that_it_returned(temporal):
-    config, model, batch = opened(temporal, places=(3,))
-    passes = GraphSettings().passes(model.config)
-    example = build_example(model, batch, GraphSettings())
+@pytest.mark.parametrize(
+    ("place", "form"),
+    [(3, "scatter"), (0, "scatter"), pytest.param(3, "padded", marks=pytest.mark.slow)],
+)
+def test_a_temporal_graph_takes_the_features_that_it_returned(temporal, place, form):
+    """The first frame of a scene takes its own place: its own features, no seconds, no motion."""
+    config, model, batch = opened(temporal, places=(place,))
+    alone = bool(torch.equal(batch.adjacent[0].images, batch.views.images))
+    assert alone == (place == 0) == (batch.adjacent[0].seconds == 0).all()
+    settings = GraphSettings(pooling=form)
+    passes = settings.passes(model.config)
+    example = build_example(model, batch, settings)
     assert example.names[:3] == ["images", "features_adjacent0", "seconds_adjacent0"]
     images = batch.adjacent[0].images
     first = dict(example.inputs["adjacent"][0])
@@ -116,6 +124,8 @@ def test_segmentation_is_a_probability_for_each_layer(synthetic_world, tmp_path)
     [
         (("--pooling", "padded"), "set --format onnx, torch-export or openvino"),
         (("--format", "onnx", "--half", "--int8", "--out", "a.onnx"), "--half and --int8 exclude"),
+        (("--format", "onnx", "--int8-frames", "4"), "choices of --int8; add it, or omit them"),
+        (("--int8-tolerance", "0.5"), "choices of --int8; add it, or omit them"),
         (("--format", "onnx", "--out", "a.pt"), "--out a.pt must end in .onnx"),
         (("--format", "torch-export", "--int8", "--out", "a.pt2"), "--int8 and --score need"),
     ],

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,16 @@ from torch import Tensor
 
 from bev.data.batch import Batch
 from bev.lab.deploy.exporting import Example, build_example
-from bev.lab.deploy.formats import Format, onnx_model, openvino_model, with_outputs
+from bev.lab.deploy.formats import (
+    Format,
+    onnx_model,
+    openvino_model,
+    packages,
+    with_outputs,
+)
 from bev.lab.deploy.graph import main_heads
 from bev.lab.deploy.int8 import Feeds, quantized
-from bev.lab.deploy.runtime import INSTALL, OnnxRunner, OpenVinoRunner, Runner
+from bev.lab.deploy.runtime import INSTALL, OnnxRunner, OpenVinoRunner, Runner, installed
 from bev.lab.deploy.settings import GraphSettings, Int8Settings
 from bev.models import Detector
 from bev.models.folding import fold_batch_norms
@@ -65,8 +70,7 @@ class ExportedGraphs:
             Missing: if a package is missing, or one graph cannot compute the batch.
             ConfigError: if the detector has a part without a graph.
         """
-        runtime = {"onnx": "onnxruntime", "openvino": "openvino"}[form]
-        for package in ("onnx", "onnxscript", runtime, *(["onnxruntime"] if int8 else [])):
+        for package in packages(form, int8, run=True):
             if not installed(package):
                 raise Missing(f"it needs {package}; install it with {INSTALL}")
         if next(self.model.parameters()).device.type != "cpu":
@@ -100,8 +104,3 @@ class ExportedGraphs:
 def images_of(batch: Batch) -> dict[str, np.ndarray]:
     """Inputs of a graph of fixed calibration."""
     return {"images": batch.views.images.numpy()}
-
-
-def installed(package: str) -> bool:
-    """Return whether a package is installed."""
-    return find_spec(package) is not None
