@@ -59,8 +59,8 @@ def test_gradients_that_nobody_wants_are_not_computed(monkeypatch):
 def test_wide_convolutions_of_a_module_are_replaced(monkeypatch):
     """With the same names, parameters and outputs; gradients agree up to rounding."""
     plain = nn.Sequential(
-        nn.Conv2d(64, 96, 3, padding=1), nn.ReLU(), nn.Conv2d(96, 63, 3, padding=1),
-        nn.Conv2d(63, 64, 1), nn.Conv2d(64, 64, 3, 2, padding=1),
+        nn.Conv2d(48, 96, 3, padding=1), nn.ReLU(), nn.Conv2d(96, 47, 3, padding=1),
+        nn.Conv2d(47, 64, 1), nn.Conv2d(64, 64, 3, 2, padding=1),
     )  # fmt: skip
     ours = copy.deepcopy(plain)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
@@ -71,7 +71,7 @@ def test_wide_convolutions_of_a_module_are_replaced(monkeypatch):
     monkeypatch.setattr(conversion, "default_device", lambda: torch.device("cpu"))
     assert use_kernel_gradients(ours) == 1 and type(ours[0]) is TrainedConv2d
     assert list(ours.state_dict()) == list(plain.state_dict())
-    x = torch.randn(2, 64, 6, 5)
+    x = torch.randn(2, 48, 6, 5)
     outputs = [module(x) for module in (plain, ours)]
     assert torch.equal(*outputs)
     for output in outputs:

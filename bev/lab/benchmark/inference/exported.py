@@ -96,8 +96,13 @@ class ExportedGraphs:
         heads = {name: getattr(self.model, name) for name in main_heads(self.model)}
         names = [name for name, head in heads.items() if isinstance(head, CenterHead)]
         count = sum(name.endswith("_heatmap") for name in maps)
-        order = [f"task{number}_{part}" for number in range(count) for part in TaskOutput._fields]
-        leaves = [torch.as_tensor(maps.get(name, np.zeros(0, np.float32))) for name in order]
+        leaves = []
+        for number in range(count):
+            for part in TaskOutput._fields:
+                found = maps.get(f"task{number}_{part}", np.zeros(0, np.float32))
+                leaves.append(torch.as_tensor(found))
+                if part == "heatmap":  # as in ``raw_outputs``
+                    leaves[-1] = leaves[-1].sigmoid()
         return dict.fromkeys(names, leaves)
 
 

@@ -26,6 +26,7 @@ from bev.lab.deploy.runtime import Runner, boxes_of
 from bev.machine import has_fast_bf16
 from bev.models import Detector
 from bev.models.flip_tta import flipped
+from bev.models.heads.center.targets import TaskOutput
 from bev.models.weights.loading import first_line
 from bev.training.module import compile_parts
 
@@ -132,12 +133,29 @@ def _torch_variant(name: Name, model: Detector, heads: Sequence[str], batch: Bat
 
 @torch.no_grad()
 def raw_outputs(model: Detector, batch: Batch) -> Outputs:
-    """Tensors of the output of each head; with flip test-time augmentation the averaged one."""
+    """Tensors of the output of each head, heatmaps as scores.
+
+    With flip test-time augmentation the averaged output.
+    """
     heads = model(batch).heads
     if model.config.flip_tta:
         mirrored = model(flipped(batch)).heads
         heads = {name: getattr(model, name).averaged(heads[name], mirrored[name]) for name in heads}
-    return {name: _pytree.tree_leaves(output) for name, output in heads.items()}
+    return {name: _pytree.tree_leaves(_with_scores(output)) for name, output in heads.items()}
+
+
+def _with_scores(output: Any) -> Any:
+    """Output of a head with scores in place of the logits of heatmaps.
+
+    Flip test-time augmentation averages scores, and the logit of a score that is nearly 0 is a
+    thousand times less exact than the score.
+    """
+
+    def of_task(value: Any) -> Any:
+        own = isinstance(value, TaskOutput)
+        return value._replace(heatmap=value.heatmap.sigmoid()) if own else value
+
+    return _pytree.tree_map(of_task, output, is_leaf=lambda value: isinstance(value, TaskOutput))
 
 
 def _device(model: Detector) -> torch.device:
