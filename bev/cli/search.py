@@ -84,7 +84,7 @@ def main(arguments: list[str], prog: str) -> None:
     storage = open_storage(place, create)
     ledger = Ledger(storage, open_search(search, storage, place, command.runs, create), search)
     with reachable(place):
-        if create:
+        if not command.page_only:
             slots = gpu_slots() if command.one_per_gpu else [{}] * command.workers
             if command.retry_failed:
                 print(f"{ledger.again()} failed trials run again")
