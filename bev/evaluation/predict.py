@@ -43,7 +43,7 @@ def predict(
         prediction = model.predict(batch, cache)
         with suppress(Exception):  # raised by compute(), after the other heads are scored
             evaluation.update(prediction, batch)
-        if evaluation.errors and not evaluation.going:
+        if not evaluation.going:
             break
     return evaluation
 
