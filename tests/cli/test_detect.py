@@ -170,6 +170,18 @@ def test_a_rig_that_contradicts_the_images_is_named(single, folder, frames, tmp_
     assert status == 1 and "CAM_FRONT" in error and "1600x450" in error
 
 
+def test_images_that_no_moment_uses_are_named(single, frames, tmp_path):
+    write_folder(tmp_path, frames[:1])
+    own = rig_of(frames[0])
+    cameras = [replace(c, images=f"images/{c.name}/{{seconds}}.jpg") for c in own.cameras]
+    save_rig(replace(own, cameras=tuple(cameras)), tmp_path / "rig.yaml")
+    back = tmp_path / "images" / "CAM_BACK"
+    (back / "0.1.jpg").write_bytes((back / "0000.jpg").read_bytes())
+    args = ["--rig", tmp_path / "rig.yaml", "--images", tmp_path, "--out", tmp_path / "out"]
+    _, error = call("detect.py", single, *args, "--device", "cpu", "--no-pictures")
+    assert "warning: image that no moment uses (CAM_BACK: images/CAM_BACK/0.1.jpg): " in error
+
+
 def test_what_was_found_before_an_error_is_kept_and_continued_by_overwriting(
     single, frames, tmp_path
 ):

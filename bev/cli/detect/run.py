@@ -20,6 +20,7 @@ from bev.data.boxes_file import BoxesFile, FrameBoxes, GrowingBoxes
 from bev.data.checks.crop import crop_warnings
 from bev.data.frame import Frame
 from bev.data.rig import frames_of, load_rig
+from bev.data.rig.doubled import check_moments
 from bev.errors import ConfigError, print_warnings
 from bev.inference.detections import Detections
 from bev.inference.detector import BoxDetector, inference_data, load_detector
@@ -38,10 +39,9 @@ def run(command: Command) -> None:
         DataError: if the rig, an image, a pose or a token cannot be used.
     """
     _check(command)
-    frames = frames_of(
-        load_rig(command.rig), command.images, command.poses, command.times,
-        interval=command.interval,
-    )  # fmt: skip
+    rig, folder = load_rig(command.rig), command.images
+    frames = frames_of(rig, folder, command.poses, command.times, interval=command.interval)
+    print_warnings(check_moments(rig, folder, folder).sentences(is_error=False))
     tokens = read_tokens(command.tokens, frames) if command.tokens is not None else {}
     detector = load_detector(
         command.source, command.device or None, command.flip_tta, keep_memory=True
@@ -66,10 +66,9 @@ def run(command: Command) -> None:
 
 def _check(command: Command) -> None:
     if command.video is not None:
-        from bev.visualization.video.writing import check_encoder, check_path
+        from bev.visualization.video.writing import check_video
 
-        check_path(command.video)
-        check_encoder()
+        check_video(command.video)
     check_earlier(command)
     if command.tokens is not None and command.poses is None:
         raise ConfigError(

@@ -37,15 +37,14 @@ def main(arguments: list[str], prog: str) -> None:
     if not command.sources:
         raise ConfigError("Nothing to draw is named; name a checkpoint, a config or results files.")
 
-    from bev.visualization.video.writing import check_encoder, check_path
-
     check_viewer(command)
     if is_recording(command.sources[0]):
         view_recording(command)
         return
     if command.video is not None:
-        check_path(command.video)
-        check_encoder()
+        from bev.visualization.video.writing import check_video
+
+        check_video(command.video)
     if len(command.sources) > 1 or is_results(command.sources[0]):
         _draw_several(command)
     else:

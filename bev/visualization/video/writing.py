@@ -16,12 +16,21 @@ _INSTALL = "install it with pip install 'bevlab[video]'"
 _QUALITY = "20"  # constant rate factor of x264; lines stay sharp
 
 
-def check_encoder() -> None:
-    """Check that videos can be written.
+def check_video(path: Path | str) -> Path:
+    """Check that a video can be written to this file.
 
     Raises:
-        ConfigError: if imageio-ffmpeg is missing, or its ffmpeg cannot be run.
+        ConfigError: if its name does not end in ``.mp4``, imageio-ffmpeg is missing, or its ffmpeg
+            cannot be run.
     """
+    text = str(path)
+    if text.replace(".", "", 1).isdigit():
+        raise ConfigError(
+            f"--video {text}: the flag takes the file to write, no longer a number of pictures per"
+            f" second; write --video out.mp4 --fps {text}."
+        )
+    if Path(path).suffix.lower() != ".mp4":
+        raise ConfigError(f"The video {text!r} must end in .mp4.")
     try:
         import imageio_ffmpeg
     except ImportError as error:
@@ -33,22 +42,6 @@ def check_encoder() -> None:
             f"imageio-ffmpeg finds no ffmpeg that runs; {_INSTALL}, or name one in"
             " IMAGEIO_FFMPEG_EXE."
         ) from error
-
-
-def check_path(path: Path | str) -> Path:
-    """Check that a video's file ends in ``.mp4``.
-
-    Raises:
-        ConfigError: if not.
-    """
-    text = str(path)
-    if text.replace(".", "", 1).isdigit():
-        raise ConfigError(
-            f"--video {text}: the flag takes the file to write, no longer a number of pictures per"
-            f" second; write --video out.mp4 --fps {text}."
-        )
-    if Path(path).suffix.lower() != ".mp4":
-        raise ConfigError(f"The video {text!r} must end in .mp4.")
     return Path(path)
 
 
@@ -73,8 +66,7 @@ def write_video(
             H.264 is installed.
         DataError: if an image file is missing or damaged.
     """
-    path = check_path(path)
-    check_encoder()
+    path = check_video(path)
     import imageio_ffmpeg
 
     path.parent.mkdir(parents=True, exist_ok=True)
