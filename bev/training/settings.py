@@ -19,6 +19,7 @@ class OptimizerCall(Call):
     """Optimiser without its parameters and without the arguments that ``TrainConfig`` sets."""
 
     home, family, what = "torch.optim", "Optimizer", "an optimiser of torch"
+    own = ("bev.training.optimization.muon",)
 
 
 class ScheduleCall(Call):

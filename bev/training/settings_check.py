@@ -14,6 +14,7 @@ from bev.errors import BevError, ConfigError, TrainingError
 from bev.evaluation.evaluation import evaluators
 from bev.models.view.camera_aware import CameraAwareDepthNetConfig
 from bev.training.distributed.launch import SHARDED, machine_faults
+from bev.training.optimization.muon import MuonAdamW
 from bev.training.optimization.schedule import follows_run
 from bev.training.settings import TrainConfig
 
@@ -91,6 +92,11 @@ def _of_training(config: Experiment) -> Iterator[str]:
         yield (
             f"Stages of training (train.stages) do not work with the sharded strategy"
             f" {train.strategy!r}; set --train.strategy ddp."
+        )
+    if issubclass(train.optimizer.target, MuonAdamW) and train.strategy.startswith(SHARDED):
+        yield (
+            f"MuonAdamW updates whole kernels, which the sharded strategy {train.strategy!r}"
+            " divides; set --train.optimizer AdamW, or --train.strategy ddp."
         )
     if train.init.weights is None and (train.init.only or train.init.skip):
         yield "train.init names parts to load or to skip, but no weights; set --train.init.weights."

@@ -37,6 +37,7 @@ study = Study(
         "AdamW, cosine": cosine,
         "AdamW, constant": constant,
         "AdamW, one cycle": one_cycle,
+        "Muon and AdamW, cosine": (cosine, "--train.optimizer MuonAdamW --train.lr 4e-3"),
         "SGD, cosine": (sgd, cosine, "--train.lr 0.02"),
         "SGD, one cycle": (sgd, one_cycle, "--train.lr 0.05"),
         "NAdam, cosine": (cosine, "--train.optimizer NAdam(decoupled_weight_decay=True)"),

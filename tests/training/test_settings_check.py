@@ -13,6 +13,7 @@ from bev.data.adjacent import AdjacentConfig
 from bev.data.images.grid_mask import GridMask
 from bev.errors import ConfigError, TrainingError
 from bev.models import CameraAwareDepthNetConfig, DualViewTransformConfig, TemporalConfig
+from bev.training.optimization.muon import MuonAdamW
 from bev.training.run import train
 from bev.training.settings import InitConfig
 from bev.training.settings_check import check_settings
@@ -24,6 +25,9 @@ def test_contradictory_settings_are_refused(quick):
         check_settings(sharded)
     with pytest.raises(TrainingError, match="--train.max-grad-norm 0"):
         check_settings(replace(sharded, train=replace(sharded.train, ema=0.0)))
+    muon = replace(sharded.train, optimizer=MuonAdamW)
+    with pytest.raises(TrainingError, match="--train.optimizer AdamW, or --train.strategy ddp"):
+        check_settings(replace(sharded, train=muon))
     endless = replace(quick.train, max_minutes=1.0, schedule=CosineAnnealingLR)
     with pytest.raises(TrainingError, match="--train.max-steps"):
         check_settings(replace(quick, train=endless))
