@@ -7,6 +7,7 @@ bevlab benchmark gpu lss_r50      # a GPU: pooling, training steps, data loading
 bevlab benchmark data lss_r50     # samples per second, against the published steps in PIL
 bevlab benchmark backbones        # one model of each backbone family
 bevlab benchmark tensorboard      # its share of a training step
+bevlab benchmark optimizer        # an update by AdamW and by Muon
 bevlab benchmark data-index       # opening trainval, against the devkit
 bevlab benchmark corruptions      # corrupting an image, against imagecorruptions
 bevlab benchmark pictures         # time of a mosaic on one core

@@ -9,7 +9,7 @@ import torch
 import tyro
 
 from bev.bounds import Count, Length, NonNegative, Positive
-from bev.config import load_config
+from bev.config import Experiment, load_config
 from bev.errors import ConfigError
 from bev.machine import default_device, has_fast_bf16, local_processes, threads_a_process
 
@@ -114,6 +114,23 @@ class TensorBoard:
     seconds: NonNegative = 60.0
 
 
+@dataclass(frozen=True)
+class Optimizer:
+    """Time one update of a config's parameters by AdamW and by Muon, against fused AdamW.
+
+    Runs with as many CPU threads as each process of a training run has.
+
+    Attributes:
+        config: config file.
+        out: folder of optimizer.csv.
+        seconds: time limit of the measurement, seconds.
+    """
+
+    config: tyro.conf.Positional[Path] = Path("bevdepth_synthetic")
+    out: Path = Path("benchmark")
+    seconds: NonNegative = 20.0
+
+
 def _pooling(command: Pooling) -> None:
     from bev.lab.benchmark import pooling
 
@@ -130,8 +147,7 @@ def _step(command: Step) -> None:
     config = load_config(command.config, ["--data.batch-size", str(command.batch_size)])
     half = command.precision == "bf16" or (command.precision == "auto" and has_fast_bf16())
     precision = torch.bfloat16 if half else torch.float32
-    threads = threads_a_process(config.train.threads, local_processes(config.train.devices))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(_threads(config))
     if command.published:
         from bev.lab.benchmark.training import against_published
 
@@ -157,6 +173,22 @@ def _tensorboard(command: TensorBoard) -> None:
     print(f"{command.config}, batch {command.batch_size}, {precision}, ", end="")
     print_machine()
     tensorboard.run(command.out, config, default_device(), precision, command.seconds)
+
+
+def _optimizer(command: Optimizer) -> None:
+    from bev.lab.benchmark.training import optimizers
+
+    config = load_config(command.config)
+    torch.set_num_threads(_threads(config))
+    print(f"{command.config}, ", end="")
+    print_machine()
+    optimizers.run(command.out, config, default_device(), command.seconds)
+    print(f"\n{command.out / 'optimizer.csv'} is written")
+
+
+def _threads(config: Experiment) -> int:
+    """CPU threads of each process of a training run."""
+    return threads_a_process(config.train.threads, local_processes(config.train.devices))
 
 
 def _gpu(command: Gpu) -> None:
@@ -194,4 +226,5 @@ KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {
     "gpu": (Gpu, _gpu),
     "backbones": (Backbones, _backbones),
     "tensorboard": (TensorBoard, _tensorboard),
+    "optimizer": (Optimizer, _optimizer),
 }

@@ -15,7 +15,7 @@ from bev.lab.benchmark import backbones, pooling, step
 from bev.lab.benchmark.shapes import SHAPES, Shape
 from bev.lab.benchmark.timing import median_seconds, peak_bytes
 from bev.lab.benchmark.traffic import count
-from bev.lab.benchmark.training import tensorboard
+from bev.lab.benchmark.training import optimizers, tensorboard
 from bev.models import DepthBins
 from bev.models.winograd import use_winograd
 from bev.ops import VoxelPlan
@@ -172,6 +172,16 @@ def test_winograd_counts_as_the_direct_sum():
     with torch.no_grad():
         layers(images)  # transforms the kernel, which is kept
     assert used == 1 and direct == step.flops_of(layers, images) == 2 * 9 * 256 * 256 * 36 * 36
+
+
+def test_updates_of_optimizers_are_compared_with_fused_adamw(tmp_path, capsys):
+    config = shrunken(load_config("lss_synthetic"))
+    updates = optimizers.run(tmp_path, config, CPU, seconds=0)
+    assert [update.name for update in updates] == list(optimizers.KINDS)
+    for update in updates:
+        assert update.ratio == pytest.approx(update.milliseconds / updates[0].milliseconds)
+    assert len((tmp_path / "optimizer.csv").read_text().splitlines()) == 5
+    assert "kernels and matrices that Muon updates" in capsys.readouterr().out
 
 
 @pytest.mark.slow
