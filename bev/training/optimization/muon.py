@@ -6,8 +6,10 @@ show are learnt as fast as common ones. Updates are scaled to the size of AdamW'
 arXiv 2502.16982, eq. 4), so that its learning rates and weight decays carry over.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,19 +30,24 @@ RMS = 0.2  # root mean square of AdamW's updates
 class MuonAdamW(torch.optim.AdamW):
     """Muon for convolution kernels and matrices; AdamW of torch for all other parameters.
 
-    A kernel (out, in, ...) counts as a matrix (out, in * ...). Matrices of fewer than 4 rows or
-    columns, one input channel (depthwise kernels), vectors and scalars are left to AdamW.
+    A kernel (out, in, ...) counts as a matrix (out, in * ...), one with groups too. Matrices of
+    fewer than 4 rows or columns, one input channel (depthwise kernels), vectors and scalars are
+    left to AdamW; other kernels of the first and last layers are not, unlike in Jordan's network.
     Newton-Schulz steps are computed in float32 on every device: bfloat16, as published, is slow on
-    CPUs without units for it.
+    CPUs without units for it, and not exact enough for their form here.
 
     Args:
         params: parameters or parameter groups.
         lr: learning rate; a matrix of shape (m, n) moves by 0.2 * lr * sqrt(max(m, n)) along the
             orthogonalised momentum.
-        momentum: of the running mean of gradients of matrices.
+        momentum: of the running mean of gradients of matrices; schedules that change a momentum
+            change that of AdamW alone.
         betas: of AdamW.
         eps: of AdamW.
         weight_decay: decoupled weight decay, of all parameters.
+
+    Raises:
+        ValueError: if a rate, a momentum or a weight decay is outside its range.
     """
 
     def __init__(
@@ -52,12 +59,22 @@ class MuonAdamW(torch.optim.AdamW):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        if not 0 <= momentum < 1:
-            raise ValueError(f"Invalid momentum: {momentum}; it lies in [0, 1).")
+        self.momentum = momentum
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
         self.defaults["momentum"] = momentum
-        for group in self.param_groups:
-            group.setdefault("momentum", momentum)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.momentum = self.defaults["momentum"]
+        for group in self.param_groups:  # those of a state of AdamW
+            group.setdefault("momentum", self.momentum)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a parameter group, with the optimiser's momentum unless it has its own."""
+        momentum = param_group.setdefault("momentum", self.momentum)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"Invalid momentum: {momentum}; it lies in [0, 1).")
+        super().add_param_group(param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -80,7 +97,7 @@ class MuonAdamW(torch.optim.AdamW):
                     self._step_matrix(parameter, group)
                     held.append((parameter, parameter.grad))
                     parameter.grad = None  # AdamW leaves parameters without gradients alone
-        super().step()
+        _update_others(self)
         for parameter, grad in held:
             parameter.grad = grad
         return loss
@@ -96,6 +113,10 @@ class MuonAdamW(torch.optim.AdamW):
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         rate = group["lr"] * RMS * math.sqrt(max(update.shape))
         parameter.add_(update.view_as(parameter), alpha=-rate)
+
+
+# AdamW's own, without the hooks of a step, which this class's step has called.
+_update_others = inspect.unwrap(torch.optim.AdamW.step)
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -120,12 +141,13 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     tall = x.shape[0] > x.shape[1]
     x = x.mT if tall else x
     x = x / x.norm().clamp(min=1e-7)
-    gram = x @ x.mT
-    factor = torch.eye(len(gram), device=x.device)  # of X on its left: a polynomial of the Gram
-    for a, b, c in COEFFICIENTS:
-        step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        step.diagonal().add_(a)
-        factor = step @ factor
-        gram = step @ gram @ step
-    x = factor @ x
+    with torch.autocast(x.device.type, enabled=False):
+        gram = x @ x.mT
+        factor = torch.eye(len(gram), device=x.device)  # a polynomial of the Gram matrix
+        for a, b, c in COEFFICIENTS:
+            step = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+            step.diagonal().add_(a)
+            factor = step @ factor
+            gram = step @ gram @ step
+        x = factor @ x
     return (x.mT if tall else x).to(matrix.dtype)

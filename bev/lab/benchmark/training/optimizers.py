@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from timm.optim import Muon
 from torch.optim import AdamW
 
 from bev.config import Experiment
@@ -12,12 +11,19 @@ from bev.lab.benchmark.records import write_csv
 from bev.lab.benchmark.timing import median_seconds
 from bev.training.optimization.muon import MuonAdamW, is_matrix
 
-# timm's orthogonalises in bfloat16, ours in float32; both update the same kernels.
+
+def _timm(parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Muon of timm, which orthogonalises in bfloat16, and updates the rest by NAdamW."""
+    from timm.optim import Muon  # once imported, its classes have names on the command line
+
+    return Muon(parameters, nesterov=True)
+
+
 KINDS = {
     "AdamW, fused": lambda parameters: AdamW(parameters, fused=True),
     "AdamW": AdamW,
     "MuonAdamW": MuonAdamW,
-    "Muon of timm": lambda parameters: Muon(parameters, nesterov=True),
+    "Muon of timm": _timm,
 }
 
 
