@@ -9,8 +9,10 @@ connection feeds the BEV grid to the end of the encoder, for objects of one or t
 are predicted by the head instead of derived from the speed, which one frame does not show; headings
 use eight direction bins. Each process trains on one frame per step, whose batch statistics differ
 from the running ones: from half of the run on, batch norms keep and apply their running statistics.
-Measured on the synthetic world's 140 held-out frames after 27.7 minutes of training on two cores
-with AMX: mAP 0.474, NDS 0.491; for boxes within 35 m 0.539 and 0.524.
+Muon updates the kernels, which takes about 1.75 times fewer steps to the same loss than AdamW.
+Measured on the synthetic world's 140 held-out frames after its 6,400 steps on 200 training scenes
+(132 minutes on two cores without AMX, beside other work): mAP 0.560, NDS 0.560; for boxes within
+35 m 0.632 and 0.605. By AdamW: mAP 0.474, NDS 0.491 (28 minutes with AMX).
 """
 
 from dataclasses import replace
@@ -18,6 +20,7 @@ from dataclasses import replace
 from lss_synthetic import config as base
 
 from bev.models import CameraAwareDepthNetConfig
+from bev.training.optimization.muon import MuonAdamW
 from bev.training.settings import StageConfig
 
 net = CameraAwareDepthNetConfig(width=64, blocks=1, aspp=False)
@@ -30,5 +33,12 @@ model = replace(
 augmentation = replace(base.data.image_augmentation, stretch=1.615, crop_top=(0.35, 0.35))
 data = replace(base.data, image_size=(160, 416), image_augmentation=augmentation)
 fixed = StageConfig(start=0.5, fixed_norms=("",))
-train = replace(base.train, epochs=13, max_steps=6400, stages=(StageConfig(), fixed))
+train = replace(
+    base.train,
+    optimizer=MuonAdamW,
+    lr=4e-3,
+    epochs=13,
+    max_steps=6400,
+    stages=(StageConfig(), fixed),
+)
 config = replace(base, model=model, data=data, train=train)

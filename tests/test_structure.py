@@ -31,7 +31,7 @@ LAYERS = [
 HOMES = {
     "lightning": ("bev.training",),
     "matplotlib": ("bev.visualization", "bev.lab"),
-    "timm": ("bev.models.image",),
+    "timm": ("bev.models.image", "bev.lab"),
     "viser": ("bev.visualization.viewer",),
     "optuna": ("bev.lab.search",),
     "wandb": ("bev.training.tracking",),

@@ -1,4 +1,4 @@
-"""Optimisers and schedules of torch, each with its own learning rate."""
+"""Optimisers and schedules, each with its own learning rate."""
 
 from dataclasses import replace
 from functools import partial
