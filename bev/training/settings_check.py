@@ -16,7 +16,7 @@ from bev.models.view.camera_aware import CameraAwareDepthNetConfig
 from bev.training.distributed.launch import SHARDED, machine_faults
 from bev.training.optimization.muon import MuonAdamW
 from bev.training.optimization.schedule import follows_run
-from bev.training.settings import TrainConfig
+from bev.training.settings import OptimizerCall, TrainConfig
 
 
 def check_settings(config: Experiment, here: bool = False) -> None:
@@ -93,7 +93,8 @@ def _of_training(config: Experiment) -> Iterator[str]:
             f"Stages of training (train.stages) do not work with the sharded strategy"
             f" {train.strategy!r}; set --train.strategy ddp."
         )
-    if issubclass(train.optimizer.target, MuonAdamW) and train.strategy.startswith(SHARDED):
+    optimizer = OptimizerCall.of(train.optimizer, "train.optimizer").target
+    if issubclass(optimizer, MuonAdamW) and train.strategy.startswith(SHARDED):
         yield (
             f"MuonAdamW updates whole kernels, which the sharded strategy {train.strategy!r}"
             " divides; set --train.optimizer AdamW, or --train.strategy ddp."

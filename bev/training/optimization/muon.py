@@ -77,7 +77,7 @@ class MuonAdamW(torch.optim.AdamW):
         super().add_param_group(param_group)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Update all parameters that have gradients.
 
         Args:
@@ -94,7 +94,7 @@ class MuonAdamW(torch.optim.AdamW):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and is_matrix(parameter):
-                    self._step_matrix(parameter, group)
+                    self._step_matrix(parameter, parameter.grad, group)
                     held.append((parameter, parameter.grad))
                     parameter.grad = None  # AdamW leaves parameters without gradients alone
         _update_others(self)
@@ -102,8 +102,8 @@ class MuonAdamW(torch.optim.AdamW):
             parameter.grad = grad
         return loss
 
-    def _step_matrix(self, parameter: Tensor, group: dict) -> None:
-        grad, beta, state = parameter.grad, group["momentum"], self.state[parameter]
+    def _step_matrix(self, parameter: Tensor, grad: Tensor, group: dict) -> None:
+        beta, state = group["momentum"], self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
             state["step"] = torch.zeros(())  # AdamW expects one when a state is loaded

@@ -1,5 +1,6 @@
 """Time of one update of a config's parameters by several optimisers, in one run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def _timm(parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return Muon(parameters, nesterov=True)
 
 
-KINDS = {
+KINDS: dict[str, Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer]] = {
     "AdamW, fused": lambda parameters: AdamW(parameters, fused=True),
     "AdamW": AdamW,
     "MuonAdamW": MuonAdamW,
