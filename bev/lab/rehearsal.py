@@ -77,7 +77,7 @@ _NEXT = """
 
  More pictures of {name!r}:
    bevlab visualize {name} --data.root {world}
- To train a network that learns on a CPU, on a larger synthetic world (half an hour on 2 cores):
+ To train a network that learns on a CPU, on a larger synthetic world (two hours on 2 cores):
    bevlab make-synthetic data/synthetic-default
    bevlab train bevdepth_synthetic
 {line}

@@ -128,6 +128,13 @@ def test_tokens_of_names_with_spaces(tmp_path):
         assert found == {frame.token: f"t{n}" for n, frame in enumerate(frames)}
 
 
+@pytest.mark.parametrize("rows", ["t0\r\nt1\r\n", "b t1\r\na t0\r\n"])
+def test_tokens_of_an_editor_that_marks_utf8(rows, tmp_path):
+    (tmp_path / "tokens.txt").write_bytes(rows.encode("utf-8-sig"))
+    frames = [Frame(name, ()) for name in "ab"]
+    assert read_tokens(tmp_path / "tokens.txt", frames) == {"a": "t0", "b": "t1"}
+
+
 @pytest.mark.parametrize(
     ("lines", "named"),
     [

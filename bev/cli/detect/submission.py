@@ -29,7 +29,7 @@ def read_tokens(path: Path, frames: Sequence[Frame]) -> dict[str, str]:
     try:
         if regular_length(path) > _MOST_BYTES:
             raise DataError(f"Tokens {path} are too long; name a file with a line for each frame.")
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DataError(f"Tokens {path} cannot be read ({why}).") from error

@@ -89,6 +89,8 @@ def read_sequence(
     space = _Space.of(content, description)
     assumed = [round(place * description.interval * 1e6) for place in range(len(moments))]
     timed = assumed != [frame.timestamp for frame in moments.values()]
+    if not timed and (fault := _without_time(content, files)):
+        return [fault]
     found: list[_Annotated] = []
     faults: list[DataError] = []
     tracks: dict[str, int] = {}
@@ -103,6 +105,17 @@ def read_sequence(
     found.sort(key=lambda one: one.frame.timestamp)
     frames = with_velocities([one.frame for one in found], [one.named for one in found])
     return [*faults, *frames]
+
+
+def _without_time(content: BoxesFile, files: SequenceFiles) -> DataError | None:
+    """Error on a frame without a time among others with one: they would have no common order."""
+    lacks = [entry.token for entry in content.frames if entry.timestamp is None]
+    if not 0 < len(lacks) < len(content.frames):
+        return None
+    return DataError(
+        f"File of boxes {files.boxes_path}, frame {lacks[0][:100]!r} has no timestamp, but others"
+        " have; add it, or remove all of them."
+    )
 
 
 class _Annotated(NamedTuple):

@@ -76,10 +76,12 @@ def check_rig(frame: Frame) -> Findings:
         if (away := float(camera.ego_from_camera[:2, 3].norm())) > _FAR:
             findings.add(FAR_AWAY, [f"{camera.name}: {away:.4g} m"])
     for one, other in combinations(frame.cameras, 2):
-        axes = [camera.ego_from_camera[:3, 2] for camera in (one, other)]
-        apart = math.degrees(math.acos(min(1.0, float(axes[0] @ axes[1]))))
+        axes = [camera.ego_from_camera[:3, 2].double() for camera in (one, other)]
+        across = float(torch.linalg.cross(*axes).norm())  # exact at 0 and 180 degrees, unlike acos
+        apart = math.degrees(math.atan2(across, float(axes[0] @ axes[1])))
         away = float((one.ego_from_camera - other.ego_from_camera)[:3, 3].norm())
         if apart < _SAME and away < _TOGETHER:
+            apart = round(apart, 2)
             text = f"{one.name} and {other.name}: {apart:.2g} degrees and {away:.2g} m apart"
             findings.add(SAME_DIRECTION, [text])
     return findings

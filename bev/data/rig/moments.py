@@ -283,4 +283,13 @@ def _in_order(moments: list[Moment]) -> list[Moment]:
             raise DataError(
                 f"The images of {before} and of {after} have the same time; correct it."
             )
+    seen: dict[tuple[str, int], Moment] = {}
+    for moment in ordered:
+        for key in moment.times.items():
+            if (before := seen.setdefault(key, moment)) is not moment:
+                first, second = before.images[key[0]], moment.images[key[0]]
+                raise DataError(
+                    f"Camera {key[0]} has two images of time {key[1]} microseconds: {first} and"
+                    f" {second}; correct it."
+                )
     return ordered

@@ -55,6 +55,21 @@ def test_tables_of_a_sequence_are_json_or_csv(suffix, root):
     torch.testing.assert_close(frames[0].boxes.velocity[0], torch.tensor([4.0, 0.0]))
 
 
+def test_frames_have_times_in_the_file_of_boxes_all_or_none(root):
+    path = root / "monday" / "boxes.json"
+    content = json.loads(path.read_text())
+    for number, frame in enumerate(content["frames"]):
+        frame["timestamp"] = 7_000_000 + 500_000 * number
+    path.write_text(json.dumps(content))
+    frames = opened(data_of(root)).frames("monday")
+    assert [frame.timestamp for frame in frames] == [7_000_000, 7_500_000]
+    content["frames"][1].pop("timestamp")
+    path.write_text(json.dumps(content))
+    name = content["frames"][1]["token"]
+    with pytest.raises(DataError, match=f"frame '{name}' has no timestamp, but others have"):
+        opened(data_of(root)).frames("monday")
+
+
 @pytest.mark.parametrize("kind", ["poses", "times"])
 def test_two_tables_of_one_kind_are_an_error(kind, root):
     rows = {"poses": POSES, "times": TIMES}[kind]

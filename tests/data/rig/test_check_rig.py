@@ -59,6 +59,19 @@ def test_each_fault_is_named_with_its_camera():
         assert message in texts[0]
 
 
+@pytest.mark.parametrize("decimals", [3, 4, 16])
+def test_rounded_axes_of_opposite_and_of_equal_directions(decimals):
+    """A product of two rounded axes may be less than -1, or less than 1 by a degree's worth."""
+    for yaw in range(0, 360, 2):
+        one, back, same = camera("a", yaw), camera("b", yaw + 180), camera("c", yaw)
+        cameras = [
+            replace(each, ego_from_camera=each.ego_from_camera.round(decimals=decimals))
+            for each in (one, back, same)
+        ]
+        assert found(*cameras[:2]) == {}
+        assert len(found(*cameras)[rules.SAME_DIRECTION]) == 1
+
+
 def distorted(*numbers: float) -> CameraFrame:
     lens = Distortion("plumb_bob", numbers)
     pose = FRONT.ego_from_camera

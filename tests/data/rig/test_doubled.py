@@ -37,6 +37,15 @@ def test_two_images_of_one_camera_and_time_are_an_error(camera, tmp_path):
         frames_of(RIG, folder)
 
 
+def test_a_clock_that_stands_still_is_an_error_for_any_camera(tmp_path):
+    folder = images(tmp_path, *(f"{camera}/{n}.png" for camera in "fb" for n in (1, 2)))
+    rows = "f/1.png,1\nf/2.png,2\nb/1.png,1\nb/2.png,1\n"
+    (tmp_path / "times.csv").write_text(f"image,seconds\n{rows}")
+    message = "Camera back has two images of time 1000000 microseconds: .*b/1.png and .*b/2.png"
+    with pytest.raises(DataError, match=message):
+        frames_of(rig("f/*.png", "b/*.png"), folder, times=tmp_path / "times.csv")
+
+
 def test_images_that_names_group_are_all_used(tmp_path):
     folder = images(tmp_path, "f/1_0.0.png", "f/2_0.1.png", "f/3_9.0.png")
     assert not check_moments(rig("f/{moment}_{seconds}.png"), folder, folder).by_kind
