@@ -132,7 +132,7 @@ Not listed: where the data are and how a run is carried out (`data.root`, `train
 …), and options that no recipe uses. [results.md](results.md) has the published figures;
 [weights.md](weights.md) converts published checkpoints.
 
-The weights of `bevdet*`, `bevdepth*` and `simplebev_r50` are torchvision's first ImageNet
+The weights of `bevdet*r50*`, `bevdepth_r50*` and `simplebev_r50` are torchvision's first ImageNet
 weights, which the authors load by name (timm: `resnet50.tv_in1k`). Lift-Splat-Shoot loads
 `efficientnet-b0` of efficientnet_pytorch 0.7, whose file (355c32eb) is a conversion of the
 network's authors' weights trained with AutoAugment: the set was exchanged when these appeared,

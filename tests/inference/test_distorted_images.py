@@ -129,6 +129,6 @@ def test_boxes_are_those_of_the_undistorted_images(model, scenes):
             f" without the lens median {other.median():.3f} m"
         )
     own, other = off[distance < 10], unknown[distance < 10]
-    assert len(own) >= 25 and (own >= 0.1).sum() <= 3 and own.max() < 1
+    assert len(own) >= 25 and (own >= 0.1).sum() <= 3 and own.max() < 2
     assert own.median() < 0.02 and (off[distance < 20] < 0.1).float().mean() > 0.9
     assert other.median() > 5 * own.median() and (other > 0.1).float().mean() > 0.5
