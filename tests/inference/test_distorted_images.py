@@ -111,7 +111,7 @@ def offsets(found, others):
 
 @pytest.mark.parametrize("model", DISTORTIONS)
 def test_boxes_are_those_of_the_undistorted_images(model, scenes):
-    """Of 30 boxes within 10 m, all but two or three are the same to 0.1 m; those are other peaks."""
+    """Of 30 boxes within 10 m, all but two or three are the same to 0.1 m."""
     detector, distortion = load_detector("synthetic", "cpu"), DISTORTIONS[model]
     corrected, ignored = [], []
     for scene, images, rig in scenes:
