@@ -111,7 +111,7 @@ def offsets(found, others):
 
 @pytest.mark.parametrize("model", DISTORTIONS)
 def test_boxes_are_those_of_the_undistorted_images(model, scenes):
-    """Of 30 boxes within 10 m, all but two or three are the same to 0.1 m."""
+    """Of 30 boxes within 10 m, all but two (fisheye: three) are the same to 0.1 m."""
     detector, distortion = load_detector("synthetic", "cpu"), DISTORTIONS[model]
     corrected, ignored = [], []
     for scene, images, rig in scenes:
@@ -129,6 +129,7 @@ def test_boxes_are_those_of_the_undistorted_images(model, scenes):
             f" without the lens median {other.median():.3f} m"
         )
     own, other = off[distance < 10], unknown[distance < 10]
-    assert len(own) >= 25 and (own >= 0.1).sum() <= 3 and own.max() < 2
+    moved = 3 if model == "fisheye" else 2
+    assert len(own) >= 25 and (own >= 0.1).sum() <= moved and own.max() < 2
     assert own.median() < 0.02 and (off[distance < 20] < 0.1).float().mean() > 0.9
     assert other.median() > 5 * own.median() and (other > 0.1).float().mean() > 0.5
