@@ -176,13 +176,13 @@ def _by_name(
         for image in images:
             group = groups.setdefault(image.moment, {})
             if camera in group:
-                raise _two_images(camera, f"moment {image.moment}", group[camera], image)
+                raise _two_images(camera, f"moment {image.moment}", group[camera].path, image.path)
             group[camera] = image
     return sorted(groups.items(), key=lambda item: natural(item[0]))
 
 
-def _two_images(camera: str, of: str, one: FoundImage, other: FoundImage) -> DataError:
-    first, second = sorted((one.path, other.path))
+def _two_images(camera: str, of: str, one: Path, other: Path) -> DataError:
+    first, second = sorted((one, other))
     return DataError(
         f"Camera {camera} has two images of {of}: {first} and {second}; remove one, or write a"
         " pattern that one of them matches."
@@ -201,7 +201,7 @@ def _by_time(
     for name, images in cameras.items():
         for one, other in zip(images, images[1:], strict=False):
             if one.time == other.time:
-                raise _two_images(name, f"time {one.time} microseconds", one, other)
+                raise _two_images(name, f"time {one.time} microseconds", one.path, other.path)
     anchor, *others = cameras
     firsts = cameras[anchor]
     at = np.array([image.time for image in firsts], np.int64)
@@ -285,11 +285,8 @@ def _in_order(moments: list[Moment]) -> list[Moment]:
             )
     seen: dict[tuple[str, int], Moment] = {}
     for moment in ordered:
-        for key in moment.times.items():
-            if (before := seen.setdefault(key, moment)) is not moment:
-                first, second = before.images[key[0]], moment.images[key[0]]
-                raise DataError(
-                    f"Camera {key[0]} has two images of time {key[1]} microseconds: {first} and"
-                    f" {second}; correct it."
-                )
+        for camera, time in moment.times.items():
+            if (before := seen.setdefault((camera, time), moment)) is not moment:
+                pair = before.images[camera], moment.images[camera]
+                raise _two_images(camera, f"time {time} microseconds", *pair)
     return ordered
