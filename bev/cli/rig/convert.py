@@ -110,11 +110,20 @@ def export(command: ExportNuScenes) -> None:
     pairs = frames_by_moment(
         rig, command.images, command.poses, command.times, interval=command.interval
     )
-    if command.poses is None:
-        print("no --poses: the vehicle is taken to stand still")
     boxes = None if command.boxes is None else read_boxes(command.boxes)
+    if command.poses is None:
+        posed = boxes is not None and any(e.global_from_ego is not None for e in boxes.frames)
+        of = "poses are those of the boxes" if posed else "the vehicle is taken to stand still"
+        print(f"no --poses: {of}")
     root = export_nuscenes(
-        rig, pairs, command.out, command.version, boxes, command.score, command.val
+        rig,
+        pairs,
+        command.out,
+        command.version,
+        boxes,
+        command.score,
+        command.val,
+        command.poses,
     )
     scenes = len({frame.scene for _, frame in pairs})
     print(f"{len(pairs)} samples of {scenes} scenes in {root}, version {command.version}")

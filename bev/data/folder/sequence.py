@@ -10,16 +10,15 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes, read_boxes
+from bev.data.boxes_file.reference import partly_stated, referred
 from bev.data.folder.description import Description, read_rig
 from bev.data.folder.velocity import with_velocities
 from bev.data.frame import Frame
 from bev.data.labels import LabelSpace
 from bev.data.rig import frames_of
 from bev.errors import DataError, shown
-from bev.geometry import Boxes3D, inverse_rigid
+from bev.geometry import Boxes3D
 
-_APART = 10.0  # metres between the ego frame of boxes and that of the images, at 100 m/s for 0.1 s
-_LATE = 1_000_000  # microseconds between the time of boxes and that of the images
 _DEGREES = 10.0  # radians, beyond which a yaw is taken for degrees
 
 
@@ -89,33 +88,24 @@ def read_sequence(
     space = _Space.of(content, description)
     assumed = [round(place * description.interval * 1e6) for place in range(len(moments))]
     timed = assumed != [frame.timestamp for frame in moments.values()]
-    if not timed and (fault := _without_time(content, files)):
+    file = f"File of boxes {files.boxes_path}"
+    entries = {entry.token: entry for entry in content.frames}
+    if fault := partly_stated(entries, timed, poses, file):
         return [fault]
     found: list[_Annotated] = []
     faults: list[DataError] = []
     tracks: dict[str, int] = {}
     for entry in content.frames:
-        where = f"File of boxes {files.boxes_path}, frame {entry.token[:100]!r}"
+        where = f"{file}, frame {entry.token[:100]!r}"
         try:
             frame = _moment_of(entry, moments, files, where)
-            frame = _referred(frame, entry, timed, poses, where)
+            frame = referred(frame, entry, timed, poses, where)
             found.append(_annotated(frame, entry, space, min_score, tracks, where))
         except DataError as error:
             faults.append(error)
     found.sort(key=lambda one: one.frame.timestamp)
     frames = with_velocities([one.frame for one in found], [one.named for one in found])
     return [*faults, *frames]
-
-
-def _without_time(content: BoxesFile, files: SequenceFiles) -> DataError | None:
-    """Error on a frame without a time among others with one: they would have no common order."""
-    lacks = [entry.token for entry in content.frames if entry.timestamp is None]
-    if not 0 < len(lacks) < len(content.frames):
-        return None
-    return DataError(
-        f"File of boxes {files.boxes_path}, frame {lacks[0][:100]!r} has no timestamp, but others"
-        " have; add it, or remove all of them."
-    )
 
 
 class _Annotated(NamedTuple):
@@ -230,44 +220,6 @@ def _attributes(boxes: Boxes3D, label: Int[Tensor, " M"], space: _Space) -> Int[
         if attribute >= 0 and names[attribute] not in space.labels.classes[kind].attributes:
             found[place] = -1
     return found
-
-
-def _referred(
-    frame: Frame, entry: FrameBoxes, timed: bool, poses: Path | None, where: str
-) -> Frame:
-    """The frame at the time and in the ego frame that its boxes state.
-
-    Args:
-        frame: frame of the images.
-        entry: its boxes.
-        timed: whether the images have times; otherwise those of ``frame`` are assumed.
-        poses: table of the images' poses, if there is one.
-        where: beginning of messages.
-    """
-    if entry.timestamp is not None:
-        if timed and abs(entry.timestamp - frame.timestamp) > _LATE:
-            raise DataError(
-                f"{where} has the timestamp {entry.timestamp}, but its images are of"
-                f" {frame.timestamp} microseconds; correct one of the two."
-            )
-        frame = replace(frame, timestamp=entry.timestamp)
-    pose = entry.global_from_ego
-    if pose is None:
-        return frame
-    if poses is None:  # the images have no pose of their own
-        return replace(frame, global_from_ego=pose)
-    ego_from_before = inverse_rigid(pose) @ frame.global_from_ego
-    apart = float(ego_from_before[:3, 3].norm())
-    if apart > _APART:
-        raise DataError(
-            f"{where}: its global_from_ego is {apart:.3g} m from that of {poses.name} at the time"
-            " of the images; correct one of the two."
-        )
-    cameras = tuple(
-        replace(camera, ego_from_camera=ego_from_before @ camera.ego_from_camera)
-        for camera in frame.cameras
-    )
-    return replace(frame, global_from_ego=pose, cameras=cameras)
 
 
 def names_of(root: Path, depth: int = 1) -> Sequence[str]:

@@ -12,6 +12,7 @@ from pyquaternion import Quaternion
 from torch import Tensor
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes
+from bev.data.boxes_file.reference import partly_stated, referred
 from bev.data.frame import CameraFrame, Frame
 from bev.data.images.loading import load_image
 from bev.data.nuscenes.writing.tables import (
@@ -43,11 +44,13 @@ def export_nuscenes(
     boxes: BoxesFile | None = None,
     least_score: float = 0.0,
     val: Sequence[str] = (),
+    poses: Path | None = None,
 ) -> Path:
     """Write a data root in nuScenes' format; it is complete, or not there at all.
 
     Files with distortion are written without it, as JPEG; others are copied. A box has one lidar
-    point, so that it counts.
+    point, so that it counts. Times and poses that the boxes state are those of their samples, as in
+    a folder of images (:mod:`bev.data.boxes_file.reference`).
 
     Args:
         rig: the cameras.
@@ -58,12 +61,14 @@ def export_nuscenes(
         least_score: boxes with a lower score are left out.
         val: sequences of the split ``rig_val``; the others form ``rig_train``. Without any, all
             form ``rig_all``.
+        poses: table that the frames' poses are from, if they have any.
 
     Raises:
-        DataError: if the folder is not empty, boxes are of an unknown frame, a sequence is unknown,
-            an image cannot be used or has another size than its camera, or a kept lens is no
-            fisheye.
+        DataError: if the folder is not empty, boxes are of an unknown frame or apart from their
+            images in time or space, a sequence is unknown or none is left for training, an image
+            cannot be used or has another size than its camera, or a kept lens is no fisheye.
     """
+    out = out.resolve()  # the folder that a link names
     frames = [frame for _, frame in pairs]
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is not an empty folder; give another one.")
@@ -82,7 +87,10 @@ def export_nuscenes(
             raise DataError(f"There is no sequence {name!r}; there are {', '.join(scenes[:5])}.")
     splits = {"rig_all": scenes}
     if val:
-        splits = {"rig_train": [s for s in scenes if s not in val], "rig_val": list(val)}
+        train = [scene for scene in scenes if scene not in val]
+        if not train:
+            raise DataError("All sequences are of rig_val, none is left for rig_train; name fewer.")
+        splits = {"rig_train": train, "rig_val": list(dict.fromkeys(val))}
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
         (partial / version).mkdir(parents=True)
@@ -91,12 +99,33 @@ def export_nuscenes(
         writer = _Writer(rig, partial, boxes, least_score)
         parts = [writer.shared()]
         for scene in scenes:
-            parts.append(writer.scene(scene, [pair for pair in pairs if pair[1].scene == scene]))
+            own = [pair for pair in pairs if pair[1].scene == scene]
+            parts.append(
+                writer.scene(scene, own if boxes is None else _referred(own, boxes, poses))
+            )
         write_tables(partial / version, parts, splits)
         os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def _referred(
+    pairs: Sequence[tuple[Moment, Frame]], boxes: BoxesFile, poses: Path | None
+) -> list[tuple[Moment, Frame]]:
+    """Moments of one sequence, at the times and in the ego frames that their boxes state."""
+    by_token = {entry.token: entry for entry in boxes.frames}
+    entries = {frame.token: by_token.get(frame.token) for _, frame in pairs}
+    timed = any(moment.times for moment, _ in pairs)
+    if fault := partly_stated(entries, timed, poses, "The file of boxes"):
+        raise fault
+    moved = []
+    for moment, frame in pairs:
+        if entry := entries[frame.token]:
+            where = f"The file of boxes, frame {frame.token[:100]!r}"
+            frame = referred(frame, entry, timed, poses, where)
+        moved.append((moment, frame))
+    return sorted(moved, key=lambda pair: pair[1].timestamp)
 
 
 class _Writer:

@@ -1,10 +1,12 @@
 """Images of a rig as nuScenes tables: read back, they are the images, cameras and boxes again."""
 
+import json
 import math
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from commands import call
 from own_rig import write_drive
@@ -137,3 +139,84 @@ def test_boxes_of_unknown_frames_and_lenses_without_fields_are_refused(tmp_path)
     _, error = call(*command, code=1)
     assert "Camera b keeps a lens that nuScenes' format has no fields for" in error
     assert not (tmp_path / "out").exists() and not [*tmp_path.glob(".out*")]
+
+
+def stand(folder: Path) -> list[Path | str]:
+    """One camera's images without times; the vehicle moves 10 m in a second, by its boxes alone.
+
+    An object stands at global x = 20 m. Returns the command that exports the folder.
+    """
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    rig = Rig((RigCamera("front", MATRIX, FORWARD, (64, 96), images="front/*.png"),))
+    (folder / "drive" / "front").mkdir(parents=True)
+    save_rig(rig, folder / "rig.yaml")
+    rows = []
+    for number in (0, 1):
+        cv2.imwrite(str(folder / "drive" / "front" / f"{number}.png"), pixels)
+        pose = torch.eye(4, dtype=torch.float64)
+        pose[0, 3] = 10 * number
+        box = Boxes3D.make(
+            torch.tensor([[20.0 - 10 * number, 1, 0.8]]), torch.tensor([[4.0, 2, 1.6]]),
+            torch.zeros(1), label=torch.zeros(1, dtype=torch.long),
+        )  # fmt: skip
+        time = 1_000_000_000 + 1_000_000 * number
+        rows.append(FrameBoxes(str(number), box, "", time, pose, ("7",)))
+    write_boxes(folder / "drive" / "boxes.json", BoxesFile(tuple(rows), ("car",)))
+    command = ["rig.py", "export-nuscenes", folder / "rig.yaml", "--images", folder / "drive"]
+    return [*command, "--out", folder / "out", "--boxes", folder / "drive" / "boxes.json"]
+
+
+def test_boxes_are_at_the_times_and_in_the_frames_that_their_file_states(tmp_path):
+    """As in a folder of images: what stands in the world stands in the tables."""
+    command = stand(tmp_path)
+    text, _ = call(*command)
+    assert "poses are those of the boxes" in text
+    index = open_index(tmp_path / "out", VERSION)
+    found = list(read_frames(index, "rig_all", ("front",)))
+    assert [frame.timestamp for frame in found] == [1_000_000_000, 1_001_000_000]
+    for number, frame in enumerate(found):
+        assert frame.global_from_ego[0, 3] == 10 * number
+        torch.testing.assert_close(frame.cameras[0].ego_from_camera, FORWARD)
+        torch.testing.assert_close(frame.boxes.center, torch.tensor([[20.0 - 10 * number, 1, 0.8]]))
+        torch.testing.assert_close(frame.boxes.velocity, torch.zeros(1, 2))
+
+
+def test_boxes_beside_poses_of_the_images_keep_both_in_place(tmp_path):
+    """The boxes' ego frame is 1 m behind that of the images, whose cameras stay in the world."""
+    command = stand(tmp_path)
+    rows = "\n".join(f"{n},{10 * n + 1},0,0,1,0,0,0" for n in (0, 1))
+    (tmp_path / "poses.csv").write_text("moment,x,y,z,qw,qx,qy,qz\n" + rows)
+    text, _ = call(*command, "--poses", tmp_path / "poses.csv")
+    assert "no --poses" not in text
+    for number, frame in enumerate(
+        read_frames(open_index(tmp_path / "out", VERSION), "rig_all", ("front",))
+    ):
+        in_world = frame.global_from_ego @ frame.cameras[0].ego_from_camera
+        assert in_world[0, 3] == FORWARD[0, 3] + 10 * number + 1
+        box = frame.global_from_ego[:3, :3] @ frame.boxes.center[0].double()
+        assert abs(float(box[0] + frame.global_from_ego[0, 3]) - 20) < 1e-5
+
+
+@pytest.mark.parametrize("field", ["timestamp", "global_from_ego"])
+def test_boxes_with_a_time_or_pose_for_some_frames_alone_are_refused(field, tmp_path):
+    command = stand(tmp_path)
+    path = tmp_path / "drive" / "boxes.json"
+    content = json.loads(path.read_text())
+    content["frames"][1].pop(field)
+    path.write_text(json.dumps(content))
+    _, error = call(*command, code=1)
+    assert f"The file of boxes, frame '1' has no {field}, but others have" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_split_without_training_and_a_link_as_folder(tmp_path):
+    folder = drive(tmp_path)
+    command = ["rig.py", "export-nuscenes", folder / "rig.yaml", "--images", folder]
+    (tmp_path / "there").mkdir()
+    (tmp_path / "out").symlink_to("there")
+    command += ["--out", tmp_path / "out"]
+    _, error = call(*command, "--val", "one", "two", code=1)
+    assert "none is left for rig_train" in error
+    call(*command, "--val", "one", "one")
+    splits = json.loads((tmp_path / "there" / VERSION / "splits.json").read_text())
+    assert splits == {"rig_train": ["two"], "rig_val": ["one"]}
