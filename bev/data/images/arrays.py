@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from bev.data.images.loading import Decode, decode
+from bev.data.images.loading import Decode, decode, reduced
 from bev.errors import DataError, shown
 
 
@@ -76,7 +75,6 @@ def decoder(images: Mapping[Path, UInt8[np.ndarray, "_ _ 3"] | bytes]) -> Decode
             return decode(path, reduction, size, image)
         if reduction == 1 or image.shape[:2] != tuple(size):  # load_image compares the sizes
             return image
-        height, width = size[0] // reduction, size[1] // reduction
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return reduced(image, reduction)
 
     return decoded

@@ -44,7 +44,7 @@ from bev.data.storage.remote import present
 from bev.errors import print_warnings, remedy_of
 from bev.files import is_stale, open_plain, remove_stale, replacing
 
-FORMAT = 3  # increment with every change of the content or the naming of entries
+FORMAT = 4  # increment with every change of the content or the naming of entries
 _HEADER = struct.Struct("<qqqq")  # the source's size and time, the image's height and width
 _RECORD, _DIGITS = "bytes", 20
 _FULL = "full"  # file that exists once one of the processes has warned

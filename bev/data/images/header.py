@@ -47,6 +47,11 @@ def is_jpeg(data: bytes) -> bool:
     return data[:2] == bytes((0xFF, _START))
 
 
+def is_tiff(data: bytes) -> bool:
+    """Return whether a file is a TIFF, by its first bytes."""
+    return data[:4] in _TIFF
+
+
 def shows_end(start: bytes, end: bytes) -> bool:
     """Return whether the last bytes of a JPEG or PNG have the mark of its end.
 
@@ -69,7 +74,7 @@ def is_cut_off(data: bytes) -> bool:
         return not _has_png_end(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if data[:4] in _TIFF:
+    if is_tiff(data):
         return len(data) < _tiff_length(data)
     if not is_jpeg(data) or data[-2:] == bytes((0xFF, _END)):
         return False

@@ -2,7 +2,8 @@
 
 The reduced decode averages blocks of pixels up to rounding and leaves less than twice the network's
 resolution (of the rows, if rows are stretched), which the bilinear warp then samples. The result is
-close to a full decode with an antialiased resize, in a third of the time.
+close to a full decode with an antialiased resize, in a third of the time. Files of other formats
+are decoded whole and averaged likewise.
 
 A file with distortion is decoded likewise, and sampled at the positions that
 ``bev.data.images.undistortion`` computes, also once.
@@ -22,7 +23,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from bev.data.frame import CameraFrame
-from bev.data.images.header import image_size, is_cut_off
+from bev.data.images.header import image_size, is_cut_off, is_jpeg, is_tiff
 from bev.data.images.undistortion import file_positions, file_scale
 from bev.data.storage.remote import present
 from bev.errors import DataError
@@ -38,7 +39,7 @@ _REDUCED = {
 # their depth, so that those of more than 8 bits are found.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
 _MOST_BYTES, _MOST_PIXELS = 2**27, 2**26  # of a file, and of an image
-_START, _HEADER = 2**16, 2**20  # bytes in which an image's header usually is, and always
+_START, _HEADER = 2**16, 2**20  # bytes in which a header usually is, and always, but of TIFF
 
 _CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
@@ -132,8 +133,9 @@ def decode(
             f"Image {path} is {found[1]}x{found[0]}, more than {_MOST_PIXELS} pixels; download it"
             " again, or scale it and its calibration."
         )
+    by_decoder = reduction if is_jpeg(data) else 1  # of other formats it would skip pixels
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[reduction] | _AS_STORED)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[by_decoder] | _AS_STORED)
     except cv2.error:
         image = None
     if image is None:
@@ -143,7 +145,13 @@ def decode(
             f"Image {path} has channels of {image.dtype}, and their range is unknown; convert the"
             " images to 8 bits per channel."
         )
-    return image
+    return image if by_decoder == reduction else reduced(image, reduction)
+
+
+def reduced(image: UInt8[np.ndarray, "H W 3"], reduction: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Average blocks of ``reduction`` x ``reduction`` pixels."""
+    height, width = (length // reduction for length in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def read(path: Path) -> bytes:
@@ -180,7 +188,9 @@ def stated_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
         if data is None:
             with path.open("rb") as file:
                 data = file.read(_START)
-                if image_size(data) is None:  # long metadata before the size
+                if is_tiff(data):  # its size may be behind its pixels
+                    data += file.read(_MOST_BYTES)
+                elif image_size(data) is None:  # long metadata before the size
                     data += file.read(_HEADER - _START)
     except OSError as error:
         raise DataError(f"Image {path} cannot be read ({error.strerror}); restore it.") from error

@@ -42,6 +42,28 @@ def fault(path: Path, size: tuple[int, int] = SIZE, whole: bool = False):
     return found and found[0]
 
 
+@pytest.mark.parametrize("kind", [".png", ".bmp", ".tif", ".webp"])
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_reduced_image_averages_blocks_whatever_its_format(tmp_path, kind, reduction):
+    """OpenCV reduces files of these formats by skipping pixels."""
+    height, width = (length // reduction for length in SIZE)
+    blocks = PIXELS.reshape(height, reduction, width, reduction, 3).mean(axis=(1, 3))
+    options = [cv2.IMWRITE_WEBP_QUALITY, 101] if kind == ".webp" else []  # lossless
+    path = write(tmp_path, cv2.imencode(kind, PIXELS, options)[1].tobytes())
+    assert np.abs(decode(path, reduction, SIZE) - blocks).max() <= 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("compression", [cv2.IMWRITE_TIFF_COMPRESSION_NONE, 5])  # 5 is LZW
+def test_the_size_of_a_tiff_may_be_behind_its_pixels(tmp_path, compression):
+    pixels = np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)
+    path = tmp_path / "a.tif"
+    cv2.imwrite(str(path), pixels, [cv2.IMWRITE_TIFF_COMPRESSION, compression])
+    assert int.from_bytes(path.read_bytes()[4:8], "little") > 2**20  # place of the directory
+    assert stated_size(path) == (600, 800)
+    assert (decode(path) == pixels).all()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_pixels_are_read_as_stored_whatever_the_orientation(tmp_path, kind):
     for orientation in range(1, 9):

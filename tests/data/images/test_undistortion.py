@@ -134,7 +134,7 @@ def test_the_reduced_decode_and_the_cache_serve_distorted_files(image, tmp_path)
     whole = torch.from_numpy(load_camera(camera)).permute(2, 0, 1)
     averaged = torch.nn.functional.avg_pool2d(whole.float(), 4)
     off = (small.float() - averaged)[:, 2:-2, 2:-2].abs()
-    assert off.mean() < 6 and off.max() < 60
+    assert off.mean() < 8 and off.max() < 60  # sampled between averages of blocks, thus blurred
     cache = ImageCache(tmp_path, 2**24, image.parent)
     for _ in range(2):
         assert (load_image(camera, quarter, (60, 80), cache.decode) == small).all()
