@@ -18,7 +18,7 @@ from bev.data.polygons import PolygonConfig
 from bev.data.settings import DataConfig
 from bev.errors import ConfigError
 from bev.inference.detections import Detections
-from bev.inference.inputs import Memory, Reading, is_frame, read_frame, rigs_of
+from bev.inference.inputs import Memory, Reading, is_frame, listed, number_of, read_frame, rigs_of
 from bev.inference.prepare import box_heads, prepare_for_inference
 from bev.inference.stream import DetectionStream
 from bev.machine import default_device
@@ -140,7 +140,7 @@ class BoxDetector:
         Raises:
             DataError: if an image cannot be used or contradicts its calibration; names the camera.
         """
-        reading = Reading(channels, white)
+        reading, images = Reading(channels, white), listed(images)
         if is_frame(images):
             frame, arrays = read_frame(images, cameras, "frame", reading)
             return self.detect([frame], score, arrays)[0]
@@ -173,6 +173,7 @@ class BoxDetector:
         self, batch: Batch, frames: Sequence[Frame], score: float, cache: FeatureCache | None = None
     ) -> list[Detections]:
         """Detect the boxes of a batch of prepared frames, see :meth:`batch_of`."""
+        score = number_of(score, "score", 0, 1)
         found = self.model.detect(batch.to(self.device), cache)
         return [
             Detections(boxes[boxes.score >= score], self.labels, frame.token)

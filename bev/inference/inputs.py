@@ -1,5 +1,6 @@
 """Images and calibrations of a caller as frames."""
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from bev.data.frame import CameraFrame, Frame
 from bev.data.images.arrays import as_bgr
 from bev.data.images.loading import check_size, naming, read, stated_size
 from bev.data.rig import RigCamera, load_rig
+from bev.data.rig.values import check_intrinsics, check_rigid
 from bev.errors import ConfigError, DataError, shown
 from bev.geometry import Pinhole
 
@@ -37,11 +39,33 @@ class Reading:
 
 def is_image(value: Any) -> bool:
     """Return whether a value is one image: a path, or an image in memory."""
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str | os.PathLike | bytes | bytearray):
         return True
-    if isinstance(value, Sequence | Mapping):
-        return False
-    return len(getattr(value, "shape", ())) <= 3  # also a PIL image, which has no shape
+    if not hasattr(value, "shape"):
+        return not isinstance(value, Iterable)  # such as a PIL image
+    paths = isinstance(value, np.ndarray) and value.dtype.kind in "OSU"
+    return len(value.shape) <= 3 and not paths
+
+
+def listed(images: Any) -> Any:
+    """Images as a sequence or a mapping; such as a dictionary's values."""
+    plain = hasattr(images, "shape") or isinstance(images, Sequence | Mapping)
+    return images if plain or not isinstance(images, Iterable) else list(images)
+
+
+def number_of(value: Any, what: str, low: float, high: float) -> float:
+    """A number, or an array of one, as a float.
+
+    Raises:
+        DataError: if it is none, or not between ``low`` and ``high``.
+    """
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not low <= number <= high:
+        raise DataError(f"{what} is {shown(value)}; pass a number from {low:g} to {high:g}.")
+    return number
 
 
 def is_frame(images: Any) -> bool:
@@ -137,7 +161,7 @@ def read_frame(images: Any, cameras: Any, token: str, reading: Reading) -> tuple
             raise DataError(f"Two cameras have the name {name!r}; make the names unique.")
     found: list[CameraFrame] = []
     memory: dict[Path, np.ndarray | bytes] = {}
-    for camera, image in zip(own, _in_order(images, names, token), strict=True):
+    for camera, image in zip(own, _in_order(listed(images), names, token), strict=True):
         if isinstance(image, str | os.PathLike):
             path, size = Path(image), _size(camera)
             if size is None:
@@ -180,7 +204,15 @@ def _in_order(images: Any, names: Sequence[str], token: str) -> list[Any]:
 def _size(camera: Any) -> tuple[int, int] | None:
     """(height, width) of the image files that a calibration is for, if it has one."""
     size = getattr(camera, "file_size", None) or getattr(camera, "size", None)
-    return None if size is None else (int(size[0]), int(size[1]))
+    if size is None:
+        return None
+    try:
+        height, width = (int(length) for length in size)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"Camera {camera.name} has the size {shown(size)}; give (height, width), in pixels."
+        ) from error
+    return height, width
 
 
 def _camera_frame(camera: Any, path: Path, size: tuple[int, int]) -> CameraFrame:
@@ -189,6 +221,8 @@ def _camera_frame(camera: Any, path: Path, size: tuple[int, int]) -> CameraFrame
     if isinstance(camera, RigCamera):
         return camera.frame(path, size)
     intrinsics, pose = _matrix(camera, "intrinsics", 3), _matrix(camera, "ego_from_camera", 4)
+    check_intrinsics(intrinsics, f"Camera {camera.name}: intrinsics")
+    check_rigid(pose, f"Camera {camera.name}: ego_from_camera")
     if isinstance(camera, CameraFrame):
         return replace(camera, path=path, intrinsics=intrinsics, ego_from_camera=pose)
     lens = getattr(camera, "lens", None) or Pinhole()

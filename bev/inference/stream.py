@@ -14,7 +14,7 @@ from bev.data.frame import Frame
 from bev.errors import ConfigError, DataError, shown
 from bev.geometry import inverse_rigid, is_rigid
 from bev.inference.detections import Detections
-from bev.inference.inputs import Memory, Reading, matrix_of, read_frame
+from bev.inference.inputs import Memory, Reading, matrix_of, number_of, read_frame
 from bev.models import FeatureCache
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ class DetectionStream:
                 f"Model {self.detector.name} joins frames of several times; pass time=… in seconds"
                 f" with {token}."
             )
-        if time is not None and not abs(time) < _LATEST:
-            raise DataError(f"The time of {token} is {time}; pass time=… in seconds.")
+        if time is not None:
+            time = number_of(time, f"The time of {token}, in seconds,", -_LATEST, _LATEST)
         if pose is None and self._temporal and not self.standing:
             raise DataError(
                 f"Model {self.detector.name} joins frames of several times; pass pose=…, the 4x4"

@@ -20,8 +20,9 @@ from bev import load_detector
 from bev.data.batch import collate
 from bev.data.boxes_file import read_boxes
 from bev.data.dataset import KeyFrames
-from bev.data.rig import save_rig
+from bev.data.rig import RigCamera, save_rig
 from bev.errors import CheckpointError, ConfigError, DataError
+from bev.inference.inputs import number_of
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +186,60 @@ def test_faults_name_the_camera(detector, frames, tmp_path):
     white = [np.zeros((*frame.cameras[0].size, 3), np.uint8)] * len(images)
     fails(f"{front}.*channels='RGB'; pass 'rgb' or 'bgr'", white, channels="RGB")
     fails(f"{front}.*white=-1; pass the number", white, white=-1)
+
+
+SCALE = torch.diag(torch.tensor([2.0, 2, 2, 1], dtype=torch.float64))
+SHIFT = torch.zeros(4, 4, dtype=torch.float64)
+SHIFT[0, 3] = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "words"),
+    [
+        ("ego_from_camera", lambda pose: pose.T, "ego_from_camera has the last row"),
+        ("ego_from_camera", lambda pose: pose @ SCALE, "ego_from_camera has a rotation that"),
+        ("ego_from_camera", lambda pose: pose + 1700 * SHIFT,
+         ".*give translations in metres"),
+        ("intrinsics", lambda matrix: matrix.T, r"intrinsics is .*give \[fx, 0, cx\]"),
+        ("intrinsics", torch.zeros_like, r"intrinsics is .*give \[fx, 0, cx\]"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["frame", "rig", "plain"])
+def test_a_calibration_of_another_convention_is_refused(detector, frames, name, fault, words, kind):
+    """A matrix for row vectors, with a scale, in millimetres: boxes would be wrong silently."""
+    first, *others = frames[0].cameras
+    changed = {"intrinsics": first.intrinsics, "ego_from_camera": first.ego_from_camera}
+    changed[name] = fault(changed[name])
+    with pytest.raises(DataError, match=f"Camera {first.name}: {words}"):
+        camera = {
+            "frame": lambda: replace(first, **changed),
+            "rig": lambda: RigCamera(first.name, **changed),
+            "plain": lambda: SimpleNamespace(name=first.name, **changed),
+        }[kind]()
+        detector(paths(frames[0]), [camera, *others])
+
+
+def test_images_of_any_collection_are_taken_and_odd_arguments_are_named(detector, frames):
+    images, cameras = paths(frames[0]), frames[0].cameras
+    expected = detector(images, cameras, score=0)
+    named = {camera.name: path for camera, path in zip(cameras, images, strict=True)}
+    strings = np.array([str(path) for path in images])
+    for several in (named.values(), iter(images), strings, strings.astype(object)):
+        assert same(detector(several, cameras, score=0), expected.boxes)
+    for score in (float("nan"), 3):
+        with pytest.raises(DataError, match="score is .*; pass a number from 0 to 1"):
+            detector(images, cameras, score=score)
+    for number in ("0.3", None, [1, 2], b"1"):
+        with pytest.raises(DataError, match="score is .*; pass a number from 0 to 1"):
+            number_of(number, "score", 0, 1)
+    assert [number_of(one, "score", 0, 1) for one in (torch.tensor(0.5), np.ones(()))] == [0.5, 1]
+    encoded = [images[0].read_bytes(), *images[1:]]
+    with pytest.raises(DataError, match=f"{cameras[0].name}.* is the bytes of a file; decode it"):
+        detector(encoded, cameras)
+    keys = ("name", "intrinsics", "ego_from_camera")
+    odd = SimpleNamespace(**{key: getattr(cameras[0], key) for key in keys}, size=900)
+    with pytest.raises(DataError, match=f"Camera {cameras[0].name} has the size 900; give"):
+        detector(images, [odd, *cameras[1:]])
 
 
 def test_each_file_is_read_once(detector, frames, monkeypatch):

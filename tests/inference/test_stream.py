@@ -171,6 +171,9 @@ def test_what_a_temporal_model_needs_is_named(detector, frames):
     stream = detector.stream()
     with pytest.raises(DataError, match="pass time=… in seconds"):
         feed(stream, frames[0], time=None)
+    for none in (float("nan"), 1e13):
+        with pytest.raises(DataError, match="The time of frame 0, in seconds, is .*pass a number"):
+            feed(stream, frames[0], time=none)
     with pytest.raises(DataError, match="global_from_ego.*standing=True"):
         feed(stream, frames[0], pose=None)
     for none in (np.ones((4, 4)), np.diag([1, 1, -1, 1]), "pose"):
@@ -179,7 +182,7 @@ def test_what_a_temporal_model_needs_is_named(detector, frames):
     for gap in (-1, 0, float("nan")):
         with pytest.raises(ConfigError, match=r"gap is .*; pass the longest pause in seconds"):
             detector.stream(gap=gap)
-    with pytest.raises(DataError, match="time of frame 0 is nan"):
+    with pytest.raises(DataError, match="time of frame 0, in seconds, is nan"):
         feed(stream, frames[0], time=float("nan"))
     feed(stream, frames[0])
     fewer = replace(frames[1], cameras=frames[1].cameras[:2])

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bev.data.frame import CameraFrame, StoredImage
+from bev.data.rig.values import check_intrinsics, check_rigid
 from bev.errors import DataError
 from bev.geometry import KannalaBrandt, Lens, Pinhole, RadialTangential
 
@@ -92,6 +93,10 @@ class RigCamera:
         pinhole: pinhole whose image is made of the distorted one; None for one with the intrinsics
             and the size of the stored images.
         keep_lens: do not remove the distortion; the network is given the lens.
+
+    Raises:
+        DataError: if ``intrinsics`` are no matrix of a pinhole, or ``ego_from_camera`` is no rigid
+            transform in metres.
     """
 
     name: str
@@ -105,6 +110,8 @@ class RigCamera:
 
     def __post_init__(self) -> None:
         _make_double(self, "intrinsics", "ego_from_camera")
+        check_intrinsics(self.intrinsics, f"Camera {self.name}: intrinsics")
+        check_rigid(self.ego_from_camera, f"Camera {self.name}: ego_from_camera")
 
     def frame(
         self,

@@ -101,6 +101,14 @@ def intrinsics(values: Any, shift: float, where: str) -> Float[Tensor, "3 3"]:
         fx, fy, cx, cy = (number(named[k], f"{where}: {k}") for k in ("fx", "fy", "cx", "cy"))
         values = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
     found = matrix(values, (3, 3), where)
+    check_intrinsics(found, where)
+    if shift:
+        found[:2, 2] += shift
+    return found
+
+
+def check_intrinsics(found: Float[Tensor, "3 3"], where: str) -> None:
+    """Check that a matrix is one of a pinhole, in pixels."""
     rows = found.tolist()
     usual = max(abs(value) for row in rows for value in row) < _LARGEST
     focal = min(rows[0][0], rows[1][1]) > _SHORTEST
@@ -109,9 +117,6 @@ def intrinsics(values: Any, shift: float, where: str) -> Float[Tensor, "3 3"]:
             f"{where} is {rows}; give [fx, 0, cx], [0, fy, cy], [0, 0, 1] with focal lengths above"
             " 0, in pixels."
         )
-    if shift:
-        found[:2, 2] += shift
-    return found
 
 
 def pose(values: Any, where: str) -> Float[Tensor, "4 4"]:
