@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_INTERRUPTED = 130  # exit status, 128 and the number of SIGINT, as shells have it
+
 # Errors of the system that are no fault of this program, and what helps.
 _REMEDIES = {
     errno.ENOSPC: "free space on that disk",
@@ -128,7 +130,8 @@ def print_warnings(sentences: Iterable[str]) -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a tool; a :class:`BevError` prints its message and exits with status 1.
 
-    So does an error of the system, such as a full disk; any other exception ends in a traceback.
+    So does an error of the system, such as a full disk; an interruption (Ctrl-C) exits with 130;
+    any other exception ends in a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name may contain what the terminal cannot show
@@ -148,6 +151,9 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         print(f"error: The system refused to go on ({fault}).", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
 
 
 def _printable(text: str) -> str:

@@ -87,6 +87,15 @@ def test_errors_of_the_system_are_one_sentence(error, sentence, capsys):
         fail()
 
 
+def test_an_interruption_is_one_word_with_the_status_of_a_shell(capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(stop)
+    assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+
+
 def test_a_missing_file_keeps_its_traceback():
     """It is more likely a fault of the program."""
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from commands import attempt, call
+from PIL import Image
 from required import need
 from rig_folder import rig_of, write_folder
 
 from bev import load_detector
+from bev.cli.detect.run import _Results
 from bev.cli.detect.submission import read_tokens
 from bev.data.boxes_file import BoxesFile, read_boxes, write_boxes
 from bev.data.frame import Frame
@@ -117,6 +119,24 @@ def test_a_video_of_a_folder(single, folder, tmp_path):
     assert not (tmp_path / "out" / "pictures").exists()
     args = words(single, folder, tmp_path / "other", "--video", video)
     assert "drive.mp4 exists already" in attempt("detect.py", *args)[2]
+
+
+def test_boxes_are_kept_for_results_alone_and_turned_images_are_named(
+    single, frames, tmp_path, monkeypatch
+):
+    """An hour of driving would not fit into memory."""
+    folder = write_folder(tmp_path / "drive", frames)
+    path = next((folder / "images" / "CAM_BACK").iterdir())
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(path).save(path, exif=exif)
+    kept, close = [], _Results.summary
+    monkeypatch.setattr(
+        _Results, "summary", lambda self: (kept.append(len(self.found)), close(self))[1]
+    )
+    _, warned = call("detect.py", *words(single, folder, tmp_path / "out", "--no-pictures"))
+    assert kept == [0]
+    assert "0000.jpg of camera CAM_BACK: orientation 3" in warned
 
 
 def test_tokens_of_names_with_spaces(tmp_path):

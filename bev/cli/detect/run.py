@@ -1,6 +1,7 @@
 """Run of ``bevlab detect``: frames of a folder, their boxes, pictures and files."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from bev.data.boxes_file import BoxesFile, FrameBoxes, GrowingBoxes
 from bev.data.checks.crop import crop_warnings
 from bev.data.frame import Frame
 from bev.data.rig import frames_of, load_rig
+from bev.data.rig.checks import check_upright
 from bev.data.rig.doubled import check_moments
 from bev.errors import ConfigError, print_warnings
 from bev.inference.detections import Detections
@@ -41,7 +43,9 @@ def run(command: Command) -> None:
     _check(command)
     rig, folder = load_rig(command.rig), command.images
     frames = frames_of(rig, folder, command.poses, command.times, interval=command.interval)
-    print_warnings(check_moments(rig, folder, folder).sentences(is_error=False))
+    findings = check_moments(rig, folder, folder)
+    findings.extend(check_upright(frames))
+    print_warnings(findings.sentences(is_error=False))
     tokens = read_tokens(command.tokens, frames) if command.tokens is not None else {}
     detector = load_detector(
         command.source, command.device or None, command.flip_tta, keep_memory=True
@@ -98,7 +102,9 @@ class _Results:
 
     def __init__(self, command: Command, detector: BoxDetector, frames: Sequence[Frame]) -> None:
         self.command, self.detector, self.frames = command, detector, frames
-        self.found: list[Detections] = []
+        self.found: list[Detections] = []  # of all frames, for the results of nuScenes alone
+        self.counts: Counter[str] = Counter()
+        self.highest = 0.0
 
     def pictures(self) -> Iterator["np.ndarray"]:
         """Detect in all frames and write the boxes; yields the picture of each, if any are drawn.
@@ -112,9 +118,9 @@ class _Results:
         with GrowingBoxes(command.out / BOXES, self._content()) as written:
             for number, one in enumerate(tqdm(found, "detect", len(self.frames), unit="frame")):
                 frame = self.frames[number]
-                if not self.found:
+                if not number:
                     remove_earlier(command)
-                self.found.append(one)
+                self._count(one)
                 written.add(self._frame(frame, one))
                 if draws:
                     picture = self._picture(frame, one)
@@ -124,6 +130,13 @@ class _Results:
                         name = f"{number:04d}_{file_name(frame.token)}.png"
                         save_png(picture, command.out / PICTURES / name, SOFTWARE)
                     yield picture
+
+    def _count(self, found: Detections) -> None:
+        """Take the boxes of a frame into the summary."""
+        self.counts.update(found.above(self.command.score).classes)
+        self.highest = max([self.highest, *found.scores])
+        if self.command.tokens is not None:
+            self.found.append(found)
 
     def _picture(self, frame: Frame, found: Detections) -> "np.ndarray":
         from bev.visualization.colors import THEMES
@@ -171,17 +184,14 @@ class _Results:
     def summary(self) -> str:
         """Sentences about what was found, and where it is."""
         command = self.command
-        shown = [found.above(command.score) for found in self.found]
-        names = [name for found in shown for name in found.classes]
-        counts = {name: names.count(name) for name in self.detector.labels.names if name in names}
-        what = ", ".join(f"{count} {name}" for name, count in counts.items())
+        names = [name for name in self.detector.labels.names if self.counts[name]]
+        what = ", ".join(f"{self.counts[name]} {name}" for name in names)
         lines = [
-            f"{len(names)} boxes with a score of at least {command.score:g} in {len(shown)} frames"
-            f"{': ' if what else ''}{what}"
+            f"{self.counts.total()} boxes with a score of at least {command.score:g} in"
+            f" {len(self.frames)} frames{': ' if what else ''}{what}"
         ]
-        scores = [score for found in self.found for score in found.scores]
-        if not names and scores:
-            lines.append(f"the highest score is {max(scores):.2f}")
+        if not names and self.highest:
+            lines.append(f"the highest score is {self.highest:.2f}")
         files = [command.out / BOXES]
         files += [command.out / SUBMISSION] if command.tokens is not None else []
         files += [command.out / PICTURES] if command.pictures else []

@@ -121,7 +121,7 @@ def open_config(source: Path) -> Experiment:
 
 def is_results(source: Path) -> bool:
     """True for a results file."""
-    return source.suffix == ".json"
+    return source.suffix.lower() == ".json"
 
 
 def check_one(command: Command, config: Experiment, model: "Detector | None") -> None:

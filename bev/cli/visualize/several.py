@@ -13,7 +13,7 @@ from bev.data.adjacent import ALONE
 from bev.data.frame import Frame
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.polygons import PolygonConfig
-from bev.data.settings import DataConfig
+from bev.data.settings import DataChoice, DataConfig
 from bev.errors import ConfigError, print_warnings
 from bev.evaluation.nuscenes.official import SUBMISSION
 from bev.evaluation.results_file import RESULTS
@@ -56,7 +56,7 @@ class SeveralPictures:
             frames = scene_of(frames, command.scene)
         thresholds = command.score if len(command.score) > 1 else command.score * len(paths)
         self.sources = [
-            _source(path, loaded, self.data, frames, self.split, score)
+            _source(path, loaded, self.data, frames, self.split, score, command.data)
             for path, score in zip(paths, thresholds, strict=True)
         ]
         names = [str(path) for path in paths]
@@ -141,7 +141,13 @@ def _data(command: Command, configs: Sequence[Experiment]) -> DataConfig:
 
 
 def _source(
-    path: Path, loaded: _Loaded, data: DataConfig, frames: "Frames", split: str, score: float
+    path: Path,
+    loaded: _Loaded,
+    data: DataConfig,
+    frames: "Frames",
+    split: str,
+    score: float,
+    choice: DataChoice,
 ) -> Any:
     from bev.visualization.results.sources import DetectorBoxes, ResultsFile
 
@@ -154,5 +160,6 @@ def _source(
             f"{path} has the classes {', '.join(names)}, and the data have"
             f" {', '.join(data.source.labels.names)}; draw it over its own data."
         )
-    own = replace(config.data, source=data.source, root=data.root, version=data.version)
+    own = replace(choice, layers=()).apply(config.data)
+    own = replace(own, source=data.source, root=data.root, version=data.version)
     return DetectorBoxes(model, own, own.source.open(own).frames(split), score, str(path))

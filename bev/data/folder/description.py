@@ -10,6 +10,7 @@ from bev.bounds import check_bounds
 from bev.data.labels import LabelSpace, ObjectClass
 from bev.data.rig import Rig, load_rig
 from bev.data.rig.frames import INTERVAL
+from bev.data.rig.reading import info_files
 from bev.data.rig.values import check_keys, number, text
 from bev.errors import ConfigError, DataError, shown
 from bev.paths import check_inside
@@ -68,8 +69,9 @@ def read_rig(root: Path, sequence: Path) -> Rig:
         DataError: if the rig cannot be used.
     """
     own = sequence / RIG
-    path = own if own.is_file() else root / RIG
-    return _current(_read_rig, path, "write one (docs/rigs.md).")
+    path = (own if own.is_file() else root / RIG).absolute()
+    infos = _current(_info_files, path, "write one (docs/rigs.md).")
+    return _read_rig(path, tuple(_state(file) for file in (path, *infos)))
 
 
 def _current(read: Callable[[Path, int, int], _T], path: Path, remedy: str) -> _T:
@@ -79,14 +81,28 @@ def _current(read: Callable[[Path, int, int], _T], path: Path, remedy: str) -> _
         DataError: if the file cannot be read.
     """
     try:
-        state = path.stat()
-        return read(path, state.st_mtime_ns, state.st_size)
+        path.stat()
+        return read(path.absolute(), *_state(path))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
 
 
+def _state(path: Path) -> tuple[int, int]:
+    """Time and length of a file, which tell whether it has changed; zeros if there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
+
+
 @lru_cache(maxsize=64)
-def _read_rig(path: Path, changed: int, length: int) -> Rig:
+def _info_files(path: Path, changed: int, length: int) -> tuple[Path, ...]:
+    return info_files(path)
+
+
+@lru_cache(maxsize=64)
+def _read_rig(path: Path, states: tuple[tuple[int, int], ...]) -> Rig:
     rig = load_rig(path)
     return Rig(
         tuple(

@@ -85,6 +85,13 @@ def read_sequence(
         content = read_boxes(files.boxes_path)
     except DataError as error:
         return [error]
+    if not content.frames:
+        return [
+            DataError(
+                f"File of boxes {files.boxes_path} has no frames; list moments without objects with"
+                " 'boxes': [], or remove the file."
+            )
+        ]
     space = _Space.of(content, description)
     assumed = [round(place * description.interval * 1e6) for place in range(len(moments))]
     timed = assumed != [frame.timestamp for frame in moments.values()]
@@ -160,7 +167,7 @@ def _moment_of(
     entry: FrameBoxes, moments: dict[str, Frame], files: SequenceFiles, where: str
 ) -> Frame:
     """Frame of the images that boxes belong to."""
-    if entry.scene not in ("", files.name, files.folder.name):
+    if entry.scene not in ("", files.name, files.folder.name, files.folder.resolve().name):
         raise DataError(
             f"{where} is of the sequence {shown(entry.scene)}; move it to that sequence's folder,"
             " or correct its 'scene'."

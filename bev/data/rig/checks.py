@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from bev.data.checks.files import IMAGE_TURNED
 from bev.data.checks.findings import Findings, Kind
 from bev.data.checks.frame_facts import camera_facts
 from bev.data.checks.plausible import check_cameras
 from bev.data.frame import CameraFrame, Frame, StoredImage
+from bev.data.images.header import UPRIGHT, orientation
 from bev.data.rig.frames import size_faults
 from bev.geometry import Cameras
 
@@ -54,6 +58,7 @@ _SAME, _TOGETHER = 1.0, 5.0  # degrees between axes, metres between cameras
 _ELSEWHERE = 80.0  # degrees between the direction of the name and that of the pose
 _FAR = 15.0  # metres
 _LOST, _EMPTY = 0.02, 0.25  # shares of an image
+_START = 2**16  # bytes of a file that contain its orientation
 _GRID = 24  # rows and columns of pixels that are followed
 _WORDS = {"front": 0.0, "left": 90.0, "back": 180.0, "rear": 180.0, "right": -90.0}
 # As on nuScenes' vehicles.
@@ -87,10 +92,24 @@ def check_rig(frame: Frame) -> Findings:
     return findings
 
 
-def check_images(frames: Iterable[Frame]) -> Findings:
+def check_images(frames: Sequence[Frame]) -> Findings:
     """Findings on images that cannot be read or have another size than their cameras."""
     findings = Findings()
     findings.add(UNUSABLE, map(str, size_faults(frames)))
+    findings.extend(check_upright(frames))
+    return findings
+
+
+def check_upright(frames: Iterable[Frame]) -> Findings:
+    """Findings on cameras whose first image is turned by its EXIF orientation."""
+    findings, first = Findings(), dict[str, Path]()
+    for frame in frames:
+        for camera in frame.cameras:
+            first.setdefault(camera.name, camera.path)
+    for name, path in first.items():
+        with suppress(OSError), path.open("rb") as file:
+            if (turn := orientation(file.read(_START))) != UPRIGHT:
+                findings.add(IMAGE_TURNED, [f"{path} of camera {name}: orientation {turn}"])
     return findings
 
 

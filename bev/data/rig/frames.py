@@ -1,5 +1,6 @@
 """Frames from a rig, a folder of images, and, if known, times and poses."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -144,7 +145,9 @@ def _frame(
     return Frame(
         token=f"{moment.sequence}/{name}" if moment.sequence else name,
         cameras=tuple(entries),
-        scene=moment.sequence or folder.resolve().name or "images",
+        scene=moment.sequence
+        or Path(os.path.abspath(folder)).name
+        or "images",  # of a link: its own
         timestamp=time,
         global_from_ego=global_from_ego,
     )

@@ -209,13 +209,20 @@ def _by_time(
     groups = [(str(image.time), {anchor: image}) for image in firsts]
     for name in others:
         for image in cameras[name]:
-            place = int(np.abs(at - (image.time or 0)).argmin())
+            place = nearest(at, image.time or 0)
             away, group = abs(int(at[place]) - (image.time or 0)), groups[place][1]
             known = group.get(name)
             nearer = known is None or away < abs(int(at[place]) - (known.time or 0))
             if away <= within and nearer:
                 group[name] = image
     return groups
+
+
+def nearest(times: Int[np.ndarray, " M"], time: int) -> int:
+    """Index of the nearest of ascending times; of two at the same distance the earlier one."""
+    after = min(int(np.searchsorted(times, time)), len(times) - 1)
+    before = max(after - 1, 0)
+    return before if time - int(times[before]) <= int(times[after]) - time else after
 
 
 def reach(times: Int[np.ndarray, " M"]) -> float:

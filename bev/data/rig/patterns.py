@@ -4,7 +4,8 @@
 names what images of different cameras have in common if they belong together; the only ``*`` of a
 pattern without it is the moment. ``{seconds}``, ``{milliseconds}``, ``{microseconds}`` and
 ``{nanoseconds}`` are the time of the image; without ``{moment}``, images belong together if their
-times are nearest. A pattern without any of these is the name of a single file.
+times are nearest. A pattern without any of these is the name of a single file. Between two of these
+there is other text, but for a ``*`` beside a time, which matches no digit there.
 """
 
 import glob
@@ -62,10 +63,21 @@ def check_pattern(pattern: str, where: str) -> None:
         raise DataError(f"{where} has two times; leave one of them.")
     if any(set("{}") & set(piece) for piece in pieces[::2]):
         raise DataError(f"{where} has a single brace; write {{moment}} for what names a moment.")
+    for place in range(2, len(pieces) - 2, 2):
+        before, after = pieces[place - 1], pieces[place + 1]
+        beside = {before, after} & {f"{{{unit}}}" for unit in UNITS} and "*" in (before, after)
+        if not pieces[place] and not beside:
+            raise DataError(
+                f"{where} has {before}{after}, and it is open where one ends; write what is between"
+                " them."
+            )
     try:
         check_inside(pattern)
     except ValueError as error:
         raise DataError(f"{where} {error}; give a path below the folder of the images.") from error
+    parts = pattern.split("/")
+    if ".." in parts or parts[-1] in ("", "."):
+        raise DataError(f"{where} names no file; give a path below the folder of the images.")
     if not set(names) - {"sequence"} and pieces[1::2].count("*") > 1:
         raise DataError(
             f"{where} has several *, and it is open which one names the moment; write {{moment}}"
@@ -75,8 +87,10 @@ def check_pattern(pattern: str, where: str) -> None:
 
 def find_images(pattern: str, folder: Path) -> list[FoundImage]:
     """Image files that a checked pattern matches, in any order; hidden files are left out."""
+    pattern = "/".join(part for part in pattern.split("/") if part not in ("", "."))
     pieces = _PIECE.split(pattern)
     wild = "".join("*" if place % 2 else glob.escape(piece) for place, piece in enumerate(pieces))
+    wild = re.sub(r"\*+", "*", wild)
     expression = re.compile("".join(_expressions(pieces)))
     found = []
     for path in folder.glob(wild):
@@ -121,6 +135,8 @@ def _expressions(pieces: list[str]) -> Iterator[str]:
         elif piece == "*":
             yield "(?P<moment>[^/]+)" if alone else "[^/]*"
         elif name in UNITS:
+            beside = place > 1 and not pieces[place - 1]  # a * that takes no digit of the time
+            yield r"(?<![0-9])(?<![0-9]\.)" if beside else ""
             yield rf"(?P<{name}>[0-9]{{1,40}}(?:\.[0-9]{{1,40}})?)"
         else:
             yield f"(?P<{name}>[^/]+)"

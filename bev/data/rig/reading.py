@@ -1,5 +1,6 @@
 """Reading of rig files (YAML)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,29 @@ def load_rig(path: Path) -> Rig:
             the file, the camera and the key.
     """
     path = Path(path)
+    found, cameras = _content(path)
+    centers = found.get("pixel_centers", "integer")
+    try:
+        return Rig(tuple(_camera(camera, centers, path) for camera in cameras))
+    except DataError as error:
+        known = str(error)
+        if known.startswith("The rig"):
+            raise DataError(f"Rig {path}: {known[0].lower()}{known[1:]}") from error
+        raise
+
+
+def info_files(path: Path) -> tuple[Path, ...]:
+    """Files with the calibration of cameras (``camera_info``) that a rig file names.
+
+    Raises:
+        DataError: if the rig file cannot be read.
+    """
+    named = [camera.get("camera_info") for camera in _content(path)[1] if isinstance(camera, dict)]
+    return tuple(path.parent / name for name in named if isinstance(name, str))
+
+
+def _content(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
+    """Keys of a rig file, and its cameras."""
     try:
         content = load_yaml(path)
     except (OSError, ValueError) as error:
@@ -42,14 +66,7 @@ def load_rig(path: Path) -> Rig:
     cameras = found.get("cameras")
     if not isinstance(cameras, list) or not cameras:
         raise DataError(f"Rig {path} has no list of cameras; add cameras, each with a name.")
-    centers = found.get("pixel_centers", "integer")
-    try:
-        return Rig(tuple(_camera(camera, centers, path) for camera in cameras))
-    except DataError as error:
-        known = str(error)
-        if known.startswith("The rig"):
-            raise DataError(f"Rig {path}: {known[0].lower()}{known[1:]}") from error
-        raise
+    return found, cameras
 
 
 def _camera(content: Any, centers: Any, path: Path) -> RigCamera:

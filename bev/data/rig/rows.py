@@ -95,7 +95,12 @@ def read_rows(path: Path, what: str) -> list[Row]:
 
 def _csv_rows(content: str) -> list[dict[str, Any]]:
     reader = csv.DictReader(io.StringIO(content), skipinitialspace=True)
-    return [
+    names = [name.strip() for name in reader.fieldnames or ()]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise ValueError(f"its header has {shown(name)} twice")
+    rows = [
         {key.strip(): (value or "").strip() for key, value in row.items() if isinstance(key, str)}
         for row in reader
     ]
+    return [row for row in rows if any(row.values())]  # spreadsheets write rows without content

@@ -92,6 +92,10 @@ def export_weights(
     train = dataclasses.replace(
         config.train, runs=TrainConfig.runs, run_name="", threads=TrainConfig.threads
     )
+    if (start := train.init.weights) is not None and start.is_absolute():
+        train = dataclasses.replace(
+            train, init=dataclasses.replace(train.init, weights=Path(start.name))
+        )
     config = dataclasses.replace(config, data=settings, train=train)
     write_weights(path, model.state_dict(), to_plain(config), half)
     return path.stat().st_size

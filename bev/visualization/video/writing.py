@@ -1,7 +1,7 @@
 """Writing of H.264 videos, which browsers play."""
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -76,27 +76,24 @@ def write_video(
         try:
             for frame in frames:
                 image = frame if isinstance(frame, np.ndarray) else load_image(frame)
-                if writer is None:
-                    size = (max(image.shape[1] // 2 * 2, 2), max(image.shape[0] // 2 * 2, 2))
-                    writer = imageio_ffmpeg.write_frames(
-                        str(partial), size, fps=fps, codec="libx264", pix_fmt_in="rgb24",
-                        pix_fmt_out="yuv420p", macro_block_size=2, quality=None,
-                        output_params=[
-                            "-crf", _QUALITY, "-movflags", "+faststart",
-                            "-metadata", f"comment={software}",
-                        ],
-                        ffmpeg_log_level="error",
-                    )  # fmt: skip
-                    writer.send(None)
-                writer.send(_fitted(image, size))
+                with _naming_ffmpeg(path):
+                    if writer is None:
+                        size = (max(image.shape[1] // 2 * 2, 2), max(image.shape[0] // 2 * 2, 2))
+                        writer = imageio_ffmpeg.write_frames(
+                            str(partial), size, fps=fps, codec="libx264", pix_fmt_in="rgb24",
+                            pix_fmt_out="yuv420p", macro_block_size=2, quality=None,
+                            output_params=[
+                                "-crf", _QUALITY, "-movflags", "+faststart",
+                                "-metadata", f"comment={software}",
+                            ],
+                            ffmpeg_log_level="error",
+                        )  # fmt: skip
+                        writer.send(None)
+                    writer.send(_fitted(image, size))
             if writer is None:
                 raise ConfigError(f"The video {path} has no pictures; pass at least one.")
-            writer.close()
-        except OSError as error:
-            raise ConfigError(
-                f"{imageio_ffmpeg.get_ffmpeg_exe()} could not write H.264 to {path}"
-                f" ({_last_line(error)}); {_INSTALL}, whose ffmpeg has libx264."
-            ) from error
+            with _naming_ffmpeg(path):
+                writer.close()
         finally:
             if writer is not None:
                 with suppress(OSError):
@@ -107,6 +104,20 @@ def write_video(
                 " libx264."
             )
     return path
+
+
+@contextmanager
+def _naming_ffmpeg(path: Path) -> Iterator[None]:
+    """Turn an error of the encoder into one that names it and the file."""
+    import imageio_ffmpeg
+
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{imageio_ffmpeg.get_ffmpeg_exe()} could not write H.264 to {path}"
+            f" ({_last_line(error)}); {_INSTALL}, whose ffmpeg has libx264."
+        ) from error
 
 
 def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

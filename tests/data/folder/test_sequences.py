@@ -123,3 +123,33 @@ def test_an_image_that_no_moment_uses_is_named(fold, root):
     shutil.copy(root / "monday" / "rear" / "0000.png", root / "monday" / "rear" / "0040.png")
     lines = checked(data_of(root, fold=fold))
     assert "    rear: monday/rear/0040.png" in lines and lines[-1] == "1 warning"
+
+
+def test_a_file_of_boxes_without_frames_is_named(root):
+    path = root / "monday" / "boxes.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"frames": []}))
+    with pytest.raises(DataError, match=r"monday/boxes.json has no frames; list moments"):
+        opened(data_of(root)).frames("monday")
+
+
+def test_a_linked_sequence_takes_boxes_that_name_either_folder(root):
+    expected = len(opened(data_of(root)).frames("monday"))
+    path = root / "monday" / "boxes.json"
+    (root / "monday").rename(root / ".drive_001")
+    (root / "monday").symlink_to(".drive_001")
+    for name in ("monday", ".drive_001"):
+        path.write_text(path.read_text().replace('"monday"', f'"{name}"'))
+        assert len(opened(data_of(root)).frames("monday")) == expected == 2
+
+
+def test_a_corrected_calibration_file_is_read_again(root):
+    rig = yaml.safe_load((root / "rig.yaml").read_text())
+    rig["cameras"][0].pop("intrinsics")
+    rig["cameras"][0]["camera_info"] = "front.yaml"
+    (root / "rig.yaml").write_text(yaml.safe_dump(rig))
+    for focal in (91.0, 55.25):
+        matrix = {"rows": 3, "cols": 3, "data": [focal, 0, 96, 0, focal, 60, 0, 0, 1]}
+        info = {"image_width": 192, "image_height": 120, "camera_matrix": matrix}
+        (root / "front.yaml").write_text(yaml.safe_dump(info))
+        frame = opened(data_of(root)).frames("monday")[0]
+        assert frame.cameras[0].intrinsics[0, 0] == focal

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from bev.data.checks.files import IMAGE_TURNED
 from bev.data.checks.plausible import CAMERA_DIRECTION, CAMERA_HEIGHT, FOCAL_LENGTH
 from bev.data.frame import CameraFrame, Frame
 from bev.data.rig import Distortion, RigCamera
@@ -94,3 +96,19 @@ def test_distortion_that_ends_within_the_image_is_named():
 )
 def test_names_state_directions(name, expected):
     assert rules.named_azimuth(name) == expected
+
+
+def test_images_that_are_turned_by_their_metadata_are_named(tmp_path):
+    """They are used as stored, while many programs turn them: the first of each camera is read."""
+    frames = []
+    for name, turn in (("front", 6), ("back", 1)):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        Image.new("RGB", (16, 12)).save(tmp_path / f"{name}.jpg", exif=exif)
+        matrix = torch.tensor([[10.0, 0, 8], [0, 10, 6], [0, 0, 1]], dtype=torch.float64)
+        one = replace(camera(name, 0), size=(12, 16), intrinsics=matrix)
+        frames.append(Frame(name, (replace(one, path=tmp_path / f"{name}.jpg"),)))
+    for findings in (rules.check_upright(frames), rules.check_images(frames)):
+        assert list(findings.by_kind) == [IMAGE_TURNED]
+        (sentence,) = findings.sentences(is_error=False)
+        assert "front.jpg of camera front: orientation 6" in sentence

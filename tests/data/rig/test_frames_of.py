@@ -172,6 +172,17 @@ def test_a_motion_goes_on_shortly_beyond_the_poses(tmp_path):
     torch.testing.assert_close(frame.global_from_ego, pose(10.5), rtol=0, atol=1e-12)
 
 
+def test_tables_of_spreadsheets_end_in_empty_rows_and_repeat_no_column(tmp_path):
+    folder = images(tmp_path, "front/1.png", "front/2.png")
+    table = tmp_path / "times.csv"
+    table.write_text("moment,seconds\n1,3\n2,4\n,\n , \n")
+    frames = frames_of(rig("front/*.png"), folder, times=table)
+    assert [frame.timestamp for frame in frames] == [3_000_000, 4_000_000]
+    table.write_text("moment,seconds, seconds\n1,3,5\n2,4,6\n")
+    with pytest.raises(DataError, match="its header has 'seconds' twice"):
+        frames_of(rig("front/*.png"), folder, times=table)
+
+
 def test_a_missing_image_names_the_camera_and_the_moment(tmp_path):
     folder = images(tmp_path, "f/1.png", "f/2.png", "b/1.png")
     own = rig("f/*.png", "b/*.png")
@@ -250,3 +261,13 @@ def test_the_cameras_of_frames_have_no_distortion_left(tmp_path):
     camera = frame.cameras[0]
     assert camera.lens.straight and camera.stored is not None
     assert torch.equal(camera.intrinsics, MATRIX) and camera.stored.size == SIZE
+
+
+def test_a_linked_folder_is_a_sequence_of_its_own_name(tmp_path, monkeypatch):
+    """Boxes that are detected in it are those of this sequence, also for a folder of one's own."""
+    images(tmp_path / "drive_001", "front/1.png")
+    (tmp_path / "monday").symlink_to("drive_001")
+    names = [frames_of(rig("front/*.png"), tmp_path / "monday")[0].scene]
+    monkeypatch.chdir(tmp_path / "monday")
+    names.append(frames_of(rig("front/*.png"), Path("."))[0].scene)
+    assert names == ["monday", "drive_001"]

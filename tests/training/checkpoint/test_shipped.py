@@ -16,6 +16,7 @@ from bev.errors import CheckpointError, WeightsError
 from bev.evaluation.predict import blanked
 from bev.models.weights import read_weights, write_weights
 from bev.models.weights.shipped import SHIPPED, located, shipped_name
+from bev.serialization import to_plain
 from bev.training.checkpoint import export_weights, home_of, load_checkpoint
 from bev.training.checkpoint.loading import read_checkpoint
 
@@ -136,3 +137,13 @@ def test_the_list_names_each_model_with_its_figures(capsys):
         assert f"{model.mean_ap:.3f}" in row and f"{model.parameters / 1e6:.2f} M" in row
         _, detector = load_checkpoint(Path(name))
         assert model.parameters == sum(p.numel() for p in detector.parameters())
+
+
+def test_an_export_names_no_folder_of_the_weights_that_training_began_with(tmp_path):
+    config, model = load_checkpoint(Path("synthetic"))
+    start = replace(config.train.init, weights=tmp_path / "first.ckpt")
+    config = replace(config, train=replace(config.train, init=start))
+    write_weights(tmp_path / "a.safetensors", model.state_dict(), to_plain(config))
+    export_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    found = load_checkpoint(tmp_path / "b.safetensors")[0]
+    assert found.train.init.weights == Path("first.ckpt")

@@ -11,9 +11,12 @@ from commands import call
 from opened import opened
 from shrunken import shrunken
 
+from bev.cli.visualize.command import Command
+from bev.cli.visualize.several import SeveralPictures
 from bev.config import load_file
 from bev.data.adjacent import ALONE
 from bev.data.dataset import KeyFrames
+from bev.data.settings import DataChoice
 from bev.errors import ConfigError, SubmissionError
 from bev.evaluation.nuscenes.submission import submission_rows, write_submission
 from bev.geometry import Boxes3D
@@ -179,3 +182,10 @@ def test_options_that_do_not_fit_are_one_sentence(
     data = [] if "does not name" in message else ["--data.root", str(synthetic_world)]
     _, error = call("visualize.py", *options, *data, code=1)
     assert message in error and error.count("\n") == 1
+
+
+def test_a_checkpoint_beside_results_is_given_the_chosen_cameras(results, single, synthetic_world):
+    choice = DataChoice(root=synthetic_world, cameras=("CAM_FRONT", "CAM_BACK"))
+    several = SeveralPictures(Command((single, results), data=choice, split=SPLIT))
+    (detector,) = (one for one in several.sources if isinstance(one, DetectorBoxes))
+    assert detector._batches[0].views.images.shape[1] == 2

@@ -1,6 +1,7 @@
 """Video files that OpenCV reads back."""
 
 import builtins
+import errno
 import importlib
 
 import cv2
@@ -73,3 +74,16 @@ def test_a_program_without_the_codec_is_named(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="libx264"):
         write_video([flat(1, (400, 400))] * 20, tmp_path / "a.mp4")
     assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_fault_of_the_pictures_is_not_the_encoder_s(tmp_path):
+    """Such as a full disk, on which their detections are written."""
+    need("imageio_ffmpeg")
+
+    def frames():
+        yield flat(1)
+        raise OSError(errno.ENOSPC, "No space left on device", "/out/boxes.json")
+
+    with pytest.raises(OSError, match="No space left on device"):
+        write_video(frames(), tmp_path / "a.mp4")
+    assert list(tmp_path.iterdir()) == []
