@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Reading:
 
 def is_image(value: Any) -> bool:
     """Return whether a value is one image: a path, or an image in memory."""
-    if isinstance(value, str | os.PathLike | bytes | bytearray):
+    if isinstance(value, str | os.PathLike | bytes | bytearray) or hasattr(value, "read"):
         return True
     if not hasattr(value, "shape"):
         return not isinstance(value, Iterable)  # such as a PIL image
@@ -48,7 +48,16 @@ def is_image(value: Any) -> bool:
 
 
 def listed(images: Any) -> Any:
-    """Images as a sequence or a mapping; such as a dictionary's values."""
+    """Images as a sequence or a mapping; such as a dictionary's values.
+
+    Raises:
+        DataError: if they have no order.
+    """
+    if isinstance(images, Set):
+        raise DataError(
+            f"images is a {type(images).__name__}, which has no order; pass a list in the order of"
+            " the cameras, or a dictionary by their names."
+        )
     plain = hasattr(images, "shape") or isinstance(images, Sequence | Mapping)
     return images if plain or not isinstance(images, Iterable) else list(images)
 
@@ -61,7 +70,7 @@ def number_of(value: Any, what: str, low: float, high: float) -> float:
     """
     try:
         number = math.nan if isinstance(value, str | bytes) else float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = math.nan
     if not low <= number <= high:
         raise DataError(f"{what} is {shown(value)}; pass a number from {low:g} to {high:g}.")
@@ -207,8 +216,8 @@ def _size(camera: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     try:
-        height, width = (int(length) for length in size)
-    except (TypeError, ValueError) as error:
+        height, width = (int(length) for length in tuple(size)[:2])  # also an array's shape
+    except (OverflowError, TypeError, ValueError) as error:
         raise DataError(
             f"Camera {camera.name} has the size {shown(size)}; give (height, width), in pixels."
         ) from error
@@ -224,6 +233,8 @@ def _camera_frame(camera: Any, path: Path, size: tuple[int, int]) -> CameraFrame
     check_intrinsics(intrinsics, f"Camera {camera.name}: intrinsics")
     check_rigid(pose, f"Camera {camera.name}: ego_from_camera")
     if isinstance(camera, CameraFrame):
+        if camera.stored is not None:
+            check_intrinsics(camera.stored.intrinsics, f"Camera {camera.name}: stored intrinsics")
         return replace(camera, path=path, intrinsics=intrinsics, ego_from_camera=pose)
     lens = getattr(camera, "lens", None) or Pinhole()
     return CameraFrame(str(camera.name), path, size, intrinsics, pose, lens)

@@ -1,7 +1,8 @@
 """Time and ego frame of boxes: those that their file states, or else those of the images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from bev.data.boxes_file.content import FrameBoxes
@@ -30,10 +31,32 @@ def partly_stated(
             for token, entry in entries.items()
             if entry is None or getattr(entry, name) is None
         ]
-        if not known and 0 < len(lacks) < len(entries):
+        if known or not 0 < len(lacks) < len(entries):
+            continue
+        if entries[lacks[0]] is None:
             return DataError(
-                f"{where}, frame {lacks[0][:100]!r} has no {name}, but others have; add it, or"
-                " remove all of them."
+                f"{where} does not list frame {lacks[0][:100]!r}, whose images have no {name}, but"
+                f" others have one; list it with its {name} and 'boxes': []."
+            )
+        return DataError(
+            f"{where}, frame {lacks[0][:100]!r} has no {name}, but others have; add it, or remove"
+            " all of them."
+        )
+    return None
+
+
+def same_times(frames: Sequence[Frame], where: str) -> DataError | None:
+    """Error on two frames of one time, in frames of one sequence in order of time.
+
+    Args:
+        frames: frames in order of time.
+        where: beginning of the message.
+    """
+    for before, after in pairwise(frames):
+        if before.timestamp == after.timestamp:
+            return DataError(
+                f"{where}, frames {before.token[:100]!r} and {after.token[:100]!r} have the same"
+                f" time, {after.timestamp} microseconds; correct one of the two."
             )
     return None
 

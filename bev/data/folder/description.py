@@ -91,7 +91,7 @@ def _state(path: Path) -> tuple[int, int]:
     """Time and length of a file, which tell whether it has changed; zeros if there is none."""
     try:
         state = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name with a null character
         return 0, 0
     return state.st_mtime_ns, state.st_size
 

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes, read_boxes
-from bev.data.boxes_file.reference import partly_stated, referred
+from bev.data.boxes_file.reference import partly_stated, referred, same_times
 from bev.data.folder.description import Description, read_rig
 from bev.data.folder.velocity import with_velocities
 from bev.data.frame import Frame
@@ -111,6 +111,8 @@ def read_sequence(
         except DataError as error:
             faults.append(error)
     found.sort(key=lambda one: one.frame.timestamp)
+    if fault := same_times([one.frame for one in found], file):
+        return [fault]
     frames = with_velocities([one.frame for one in found], [one.named for one in found])
     return [*faults, *frames]
 

@@ -33,7 +33,9 @@ def as_bgr(
         raise DataError(f"{what} has channels={shown(channels)}; pass 'rgb' or 'bgr'.")
     if white is not None and not 0 < white < math.inf:
         raise DataError(f"{what} has white={white}; pass the number of full brightness, above 0.")
-    if isinstance(image, bytes | bytearray):
+    if isinstance(image, bytes | bytearray) or (
+        hasattr(image, "read") and not hasattr(image, "mode")
+    ):
         raise DataError(f"{what} is the bytes of a file; decode it, or pass the file's path.")
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()

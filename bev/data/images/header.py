@@ -39,7 +39,7 @@ def image_size(data: bytes) -> tuple[int, int] | None:
         return None
     if data[:8] == _PNG and data[12:16] == b"IHDR" and len(data) >= 24:
         return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    return _size_by_pillow(data)
+    return size_by_pillow(io.BytesIO(data))
 
 
 def is_jpeg(data: bytes) -> bool:
@@ -127,11 +127,15 @@ def _tiff_length(data: bytes) -> int:
     return length
 
 
-def _size_by_pillow(data: bytes) -> tuple[int, int] | None:
+def size_by_pillow(file: io.BytesIO | io.BufferedReader) -> tuple[int, int] | None:
+    """(height, width) of an open file of another format than JPEG and PNG; None if unknown.
+
+    Pillow reads the header alone, wherever it is in the file.
+    """
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=_OTHER_FORMATS) as image:
+        with Image.open(file, formats=_OTHER_FORMATS) as image:
             turned = (
                 image.format == "TIFF" and image.getexif().get(_ORIENTATION, UPRIGHT) != UPRIGHT
             )

@@ -23,7 +23,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from bev.data.frame import CameraFrame
-from bev.data.images.header import image_size, is_cut_off, is_jpeg, is_tiff
+from bev.data.images.header import image_size, is_cut_off, is_jpeg, is_tiff, size_by_pillow
 from bev.data.images.undistortion import file_positions, file_scale
 from bev.data.storage.remote import present
 from bev.errors import DataError
@@ -39,7 +39,7 @@ _REDUCED = {
 # their depth, so that those of more than 8 bits are found.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
 _MOST_BYTES, _MOST_PIXELS = 2**27, 2**26  # of a file, and of an image
-_START, _HEADER = 2**16, 2**20  # bytes in which a header usually is, and always, but of TIFF
+_START, _HEADER = 2**16, 2**20  # bytes in which a header usually is, and always (not of TIFF)
 
 _CORNER_FROM_CENTRE = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 _CENTRE_FROM_CORNER = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
@@ -185,22 +185,25 @@ def stated_size(path: Path, data: bytes | None = None) -> tuple[int, int]:
         DataError: if the file cannot be read, or is not an image.
     """
     try:
-        if data is None:
-            with path.open("rb") as file:
-                data = file.read(_START)
-                if is_tiff(data):  # its size may be behind its pixels
-                    data += file.read(_MOST_BYTES)
-                elif image_size(data) is None:  # long metadata before the size
-                    data += file.read(_HEADER - _START)
+        found = image_size(data) if data is not None else _size_in(path)
     except OSError as error:
         raise DataError(f"Image {path} cannot be read ({error.strerror}); restore it.") from error
-    found = image_size(data)
     if found is None:
         raise DataError(
             f"Image {path} is not an image whose header can be read; download it again, or convert"
             " it to JPEG or PNG with upright pixels."
         )
     return found
+
+
+def _size_in(path: Path) -> tuple[int, int] | None:
+    """(height, width) in the header of a file."""
+    with path.open("rb") as file:
+        data = file.read(_START)
+        if is_tiff(data):  # its header may be behind its pixels
+            return size_by_pillow(file)
+        found = image_size(data)
+        return found if found else image_size(data + file.read(_HEADER - _START))  # long metadata
 
 
 def check_size(path: Path, found: tuple[int, int], expected: tuple[int, int] | None) -> None:

@@ -95,7 +95,7 @@ def frames_by_moment(
 def size_faults(frames: Iterable[Frame]) -> Iterator[DataError]:
     """Errors on images that cannot be read or have another size than their cameras.
 
-    The beginning of each file is read.
+    The header of each file is read.
     """
     for frame in frames:
         for camera in frame.cameras:
@@ -145,9 +145,8 @@ def _frame(
     return Frame(
         token=f"{moment.sequence}/{name}" if moment.sequence else name,
         cameras=tuple(entries),
-        scene=moment.sequence
-        or Path(os.path.abspath(folder)).name
-        or "images",  # of a link: its own
+        # A link has its own name here.
+        scene=moment.sequence or Path(os.path.abspath(folder)).name or "images",
         timestamp=time,
         global_from_ego=global_from_ego,
     )

@@ -77,7 +77,8 @@ def check_pattern(pattern: str, where: str) -> None:
         raise DataError(f"{where} {error}; give a path below the folder of the images.") from error
     parts = pattern.split("/")
     if ".." in parts or parts[-1] in ("", "."):
-        raise DataError(f"{where} names no file; give a path below the folder of the images.")
+        fault = "contains '..'" if ".." in parts else "names no file"
+        raise DataError(f"{where} {fault}; give a path below the folder of the images.")
     if not set(names) - {"sequence"} and pieces[1::2].count("*") > 1:
         raise DataError(
             f"{where} has several *, and it is open which one names the moment; write {{moment}}"
@@ -135,8 +136,12 @@ def _expressions(pieces: list[str]) -> Iterator[str]:
         elif piece == "*":
             yield "(?P<moment>[^/]+)" if alone else "[^/]*"
         elif name in UNITS:
-            beside = place > 1 and not pieces[place - 1]  # a * that takes no digit of the time
-            yield r"(?<![0-9])(?<![0-9]\.)" if beside else ""
-            yield rf"(?P<{name}>[0-9]{{1,40}}(?:\.[0-9]{{1,40}})?)"
+            # A * beside a time takes no digit of it, nor the point of a number with a fraction.
+            before = place > 1 and not pieces[place - 1]
+            after = place + 2 < len(pieces) and not pieces[place + 1]
+            whole = (before or after) and name in ("microseconds", "nanoseconds")
+            yield "(?<![0-9])" + ("" if whole else r"(?<![0-9]\.)") if before else ""
+            yield rf"(?P<{name}>[0-9]{{1,40}}" + (")" if whole else r"(?:\.[0-9]{1,40})?)")
+            yield "(?![0-9])" + ("" if whole else r"(?!\.[0-9])") if after else ""
         else:
             yield f"(?P<{name}>[^/]+)"

@@ -69,6 +69,9 @@ class PinholeView:
     Attributes:
         intrinsics: (3, 3) float64.
         size: (height, width), pixels; None for that of the stored image.
+
+    Raises:
+        DataError: if ``intrinsics`` are no matrix of a pinhole.
     """
 
     intrinsics: Float[Tensor, "3 3"]
@@ -76,6 +79,7 @@ class PinholeView:
 
     def __post_init__(self) -> None:
         _make_double(self, "intrinsics")
+        check_intrinsics(self.intrinsics, "Intrinsics of a pinhole")
 
 
 @dataclass(frozen=True)

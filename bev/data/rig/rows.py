@@ -82,14 +82,16 @@ def read_rows(path: Path, what: str) -> list[Row]:
     except (OSError, ValueError, csv.Error) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DataError(f"{what} {path} cannot be read ({why}); correct the file.") from error
-    if not isinstance(rows, list) or not rows:
-        raise DataError(f"{what} {path} has no rows; write a list of rows.")
     result = []
-    for place, row in enumerate(rows):
+    for place, row in enumerate(rows if isinstance(rows, list) else []):
+        if isinstance(row, dict) and row and not any(value != "" for value in row.values()):
+            continue  # spreadsheets write rows without content
         where = f"{what} {path}, row {place + 1}"
         if not isinstance(row, dict):
             raise DataError(f"{where} is {shown(row)}; give columns with values.")
         result.append(Row(row, where))
+    if not result:
+        raise DataError(f"{what} {path} has no rows; write a list of rows.")
     return result
 
 
@@ -99,8 +101,7 @@ def _csv_rows(content: str) -> list[dict[str, Any]]:
     for name in names:
         if name and names.count(name) > 1:
             raise ValueError(f"its header has {shown(name)} twice")
-    rows = [
+    return [
         {key.strip(): (value or "").strip() for key, value in row.items() if isinstance(key, str)}
         for row in reader
     ]
-    return [row for row in rows if any(row.values())]  # spreadsheets write rows without content

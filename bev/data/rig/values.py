@@ -110,12 +110,12 @@ def intrinsics(values: Any, shift: float, where: str) -> Float[Tensor, "3 3"]:
 def check_intrinsics(found: Float[Tensor, "3 3"], where: str) -> None:
     """Check that a matrix is one of a pinhole, in pixels."""
     rows = found.tolist()
-    usual = max(abs(value) for row in rows for value in row) < _LARGEST
-    focal = min(rows[0][0], rows[1][1]) > _SHORTEST
-    if not (usual and focal and rows[1][0] == 0 and rows[2] == [0, 0, 1]):
+    usual = found.shape == (3, 3) and bool((found.abs() < _LARGEST).all())  # false for NaN
+    focal = usual and min(rows[0][0], rows[1][1]) > _SHORTEST
+    if not (focal and rows[1][0] == 0 and rows[2] == [0, 0, 1]):
         raise DataError(
-            f"{where} is {rows}; give [fx, 0, cx], [0, fy, cy], [0, 0, 1] with focal lengths above"
-            " 0, in pixels."
+            f"{where} is {shown(rows)}; give [fx, 0, cx], [0, fy, cy], [0, 0, 1] with focal"
+            " lengths above 0, in pixels."
         )
 
 
@@ -163,6 +163,11 @@ def pose_of(
 
 def check_rigid(transform: Float[Tensor, "4 4"], where: str) -> None:
     """Check that a matrix is a rotation and a translation of a plausible length."""
+    if transform.shape != (4, 4):
+        raise DataError(
+            f"{where} has the shape {tuple(transform.shape)}; give a 4x4 matrix whose last row is"
+            " 0, 0, 0, 1."
+        )
     if fault := rigid_fault(transform):
         raise DataError(
             f"{where} {fault}; give a quaternion, or a rotation matrix of enough digits with"

@@ -71,8 +71,9 @@ def export_weights(
     """Write the detector of a checkpoint as safetensors with its config; returns the size in bytes.
 
     The file contains only the (averaged) weights, with the tensor names of the detector;
-    :func:`load_checkpoint` reads it. In its config, folders and limits of the machine that trained
-    it are at their defaults.
+    :func:`load_checkpoint` reads it. In its config, the folder of runs and limits of the
+    machine that trained it are at their defaults, and weights that training began with are named
+    without a folder of the machine; ``data.root`` stays unless ``data`` has another.
 
     Args:
         checkpoint: checkpoint file.
@@ -92,12 +93,11 @@ def export_weights(
     train = dataclasses.replace(
         config.train, runs=TrainConfig.runs, run_name="", threads=TrainConfig.threads
     )
-    if (start := train.init.weights) is not None and start.is_absolute():
-        train = dataclasses.replace(
-            train, init=dataclasses.replace(train.init, weights=Path(start.name))
-        )
-    config = dataclasses.replace(config, data=settings, train=train)
-    write_weights(path, model.state_dict(), to_plain(config), half)
+    plain = to_plain(dataclasses.replace(config, data=settings, train=train))
+    for started in (plain["train"]["init"], plain["model"]["backbone"]):
+        if started["weights"] and Path(started["weights"]).is_absolute():
+            started["weights"] = Path(started["weights"]).name
+    write_weights(path, model.state_dict(), plain, half)
     return path.stat().st_size
 
 

@@ -178,6 +178,12 @@ def test_tables_of_spreadsheets_end_in_empty_rows_and_repeat_no_column(tmp_path)
     table.write_text("moment,seconds\n1,3\n2,4\n,\n , \n")
     frames = frames_of(rig("front/*.png"), folder, times=table)
     assert [frame.timestamp for frame in frames] == [3_000_000, 4_000_000]
+    table.write_text("moment,seconds\n1,3\n,\n2,x\n")
+    with pytest.raises(DataError, match="row 3: seconds is 'x'"):
+        frames_of(rig("front/*.png"), folder, times=table)
+    table.write_text("moment,seconds\n,\n")
+    with pytest.raises(DataError, match="has no rows"):
+        frames_of(rig("front/*.png"), folder, times=table)
     table.write_text("moment,seconds, seconds\n1,3,5\n2,4,6\n")
     with pytest.raises(DataError, match="its header has 'seconds' twice"):
         frames_of(rig("front/*.png"), folder, times=table)

@@ -142,8 +142,11 @@ def test_the_list_names_each_model_with_its_figures(capsys):
 def test_an_export_names_no_folder_of_the_weights_that_training_began_with(tmp_path):
     config, model = load_checkpoint(Path("synthetic"))
     start = replace(config.train.init, weights=tmp_path / "first.ckpt")
+    backbone = replace(config.model.backbone, weights=tmp_path / "backbone.pth")
     config = replace(config, train=replace(config.train, init=start))
+    config = replace(config, model=replace(config.model, backbone=backbone))
     write_weights(tmp_path / "a.safetensors", model.state_dict(), to_plain(config))
     export_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
     found = load_checkpoint(tmp_path / "b.safetensors")[0]
     assert found.train.init.weights == Path("first.ckpt")
+    assert found.model.backbone.weights == Path("backbone.pth")

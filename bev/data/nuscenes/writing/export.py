@@ -12,7 +12,7 @@ from pyquaternion import Quaternion
 from torch import Tensor
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes
-from bev.data.boxes_file.reference import partly_stated, referred
+from bev.data.boxes_file.reference import partly_stated, referred, same_times
 from bev.data.frame import CameraFrame, Frame
 from bev.data.images.loading import load_image
 from bev.data.nuscenes.writing.tables import (
@@ -57,7 +57,8 @@ def export_nuscenes(
         pairs: each moment, images and their times, with its frame.
         out: data root, which must not exist or be an empty folder.
         version: name of the tables' folder.
-        boxes: boxes of frames, by their tokens; other frames have none.
+        boxes: boxes of frames, by their tokens; other frames have none. If times or poses are from
+            here alone, all frames of a sequence are listed.
         least_score: boxes with a lower score are left out.
         val: sequences of the split ``rig_val``; the others form ``rig_train``. Without any, all
             form ``rig_all``.
@@ -125,7 +126,10 @@ def _referred(
             where = f"The file of boxes, frame {frame.token[:100]!r}"
             frame = referred(frame, entry, timed, poses, where)
         moved.append((moment, frame))
-    return sorted(moved, key=lambda pair: pair[1].timestamp)
+    moved.sort(key=lambda pair: pair[1].timestamp)
+    if fault := same_times([frame for _, frame in moved], "The file of boxes"):
+        raise fault
+    return moved
 
 
 class _Writer:

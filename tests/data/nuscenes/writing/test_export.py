@@ -220,3 +220,15 @@ def test_a_split_without_training_and_a_link_as_folder(tmp_path):
     call(*command, "--val", "one", "one")
     splits = json.loads((tmp_path / "there" / VERSION / "splits.json").read_text())
     assert splits == {"rig_train": ["two"], "rig_val": ["one"]}
+
+
+def test_boxes_of_one_time_are_refused(tmp_path):
+    """The time names the image files, of which one would be written over the other."""
+    command = stand(tmp_path)
+    path = tmp_path / "drive" / "boxes.json"
+    content = json.loads(path.read_text())
+    for frame in content["frames"]:
+        frame["timestamp"] = 0
+    path.write_text(json.dumps(content))
+    _, error = call(*command, code=1)
+    assert "frames '0' and '1' have the same time, 0 microseconds" in error
