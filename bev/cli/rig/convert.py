@@ -120,10 +120,10 @@ def export(command: ExportNuScenes) -> None:
         pairs,
         command.out,
         command.version,
-        boxes,
-        command.score,
-        command.val,
-        command.poses,
+        boxes=boxes,
+        least_score=command.score,
+        val=command.val,
+        poses=command.poses,
     )
     scenes = len({frame.scene for _, frame in pairs})
     print(f"{len(pairs)} samples of {scenes} scenes in {root}, version {command.version}")
