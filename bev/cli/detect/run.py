@@ -69,10 +69,6 @@ def run(command: Command) -> None:
 
 
 def _check(command: Command) -> None:
-    if command.video is not None:
-        from bev.visualization.video.writing import check_video
-
-        check_video(command.video)
     check_earlier(command)
     if command.tokens is not None and command.poses is None:
         raise ConfigError(
@@ -81,6 +77,10 @@ def _check(command: Command) -> None:
         )
     if command.standing_still and command.poses is not None:
         raise ConfigError("--standing-still and --poses contradict one another; give one of them.")
+    if command.video is not None:
+        from bev.visualization.video.writing import check_video
+
+        check_video(command.video)
 
 
 def _check_motion(command: Command, detector: BoxDetector, frames: Sequence[Frame]) -> None:

@@ -41,10 +41,6 @@ def main(arguments: list[str], prog: str) -> None:
     if is_recording(command.sources[0]):
         view_recording(command)
         return
-    if command.video is not None:
-        from bev.visualization.video.writing import check_video
-
-        check_video(command.video)
     if len(command.sources) > 1 or is_results(command.sources[0]):
         _draw_several(command)
     else:
@@ -57,6 +53,7 @@ def _draw_several(command: Command) -> None:
     from bev.visualization.results.styles import LINE_STYLES
 
     check_several(command, len(LINE_STYLES))
+    _check_video(command.video)
     if command.view.wanted:
         view_several(command)
         return
@@ -84,6 +81,7 @@ def _draw_one(command: Command, source: Path) -> None:
         if not command.layer:  # whose activations would be those after the folded batch norms
             prepare_for_inference(model, keep_memory=True)
     check_one(command, config, model)
+    _check_video(command.video)
     data = command.data.apply(config.data)
     if model is None:
         config = replace(config, data=data)  # classes may be those of the folder
@@ -105,3 +103,10 @@ def _draw_one(command: Command, source: Path) -> None:
     else:
         folder = command.out or home / "pictures" / file_name(split)
         print(f"{draw_samples(folder, pictures, frames)} files in {folder}")
+
+
+def _check_video(path: Path | None) -> None:
+    if path is not None:
+        from bev.visualization.video.writing import check_video
+
+        check_video(path)

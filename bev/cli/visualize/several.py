@@ -13,7 +13,7 @@ from bev.data.adjacent import ALONE
 from bev.data.frame import Frame
 from bev.data.nuscenes.index_cache import open_index
 from bev.data.polygons import PolygonConfig
-from bev.data.settings import DataChoice, DataConfig
+from bev.data.settings import DataConfig
 from bev.errors import ConfigError, print_warnings
 from bev.evaluation.nuscenes.official import SUBMISSION
 from bev.evaluation.results_file import RESULTS
@@ -22,7 +22,7 @@ from bev.paths import short_names
 
 if TYPE_CHECKING:
     from bev.cli.visualize.pictures import GetBatch
-    from bev.data.source import Frames
+    from bev.visualization.results.sources import DetectorBoxes, ResultsFile
 
 _Loaded = dict[Path, tuple[Experiment, Detector]]
 
@@ -56,7 +56,7 @@ class SeveralPictures:
             frames = scene_of(frames, command.scene)
         thresholds = command.score if len(command.score) > 1 else command.score * len(paths)
         self.sources = [
-            _source(path, loaded, self.data, frames, self.split, score, command.data)
+            self._source(path, loaded, frames.tokens, score)
             for path, score in zip(paths, thresholds, strict=True)
         ]
         names = [str(path) for path in paths]
@@ -83,6 +83,26 @@ class SeveralPictures:
         from bev.visualization.sheet import sheet_figure
 
         return sheet_figure(frame, **self._drawn(frame, earlier))
+
+    def _source(
+        self, path: Path, loaded: _Loaded, tokens: Sequence[str], score: float
+    ) -> "ResultsFile | DetectorBoxes":
+        from bev.visualization.results.sources import DetectorBoxes, ResultsFile
+
+        data = self.data
+        if path not in loaded:
+            return ResultsFile(path, data, tokens, score)
+        config, model = loaded[path]
+        names = config.model.label_space.names
+        if names != data.source.labels.names:
+            raise ConfigError(
+                f"{path} has the classes {', '.join(names)}, and the data have"
+                f" {', '.join(data.source.labels.names)}; draw it over its own data."
+            )
+        own = replace(self.command.data, layers=()).apply(config.data)
+        own = replace(own, source=data.source, root=data.root, version=data.version)
+        own_frames = own.source.open(own).frames(self.split)
+        return DetectorBoxes(model, own, own_frames, score, str(path))
 
     def _drawn(self, frame: Frame, earlier: Sequence[Frame]) -> dict[str, Any]:
         from bev.visualization.results.styles import NamedBoxes
@@ -138,28 +158,3 @@ def _data(command: Command, configs: Sequence[Experiment]) -> DataConfig:
             " --data.version and --split, or a config beside it."
         )
     return replace(data, adjacent=ALONE, polygons=PolygonConfig(), reference="ego", lidar=False)
-
-
-def _source(
-    path: Path,
-    loaded: _Loaded,
-    data: DataConfig,
-    frames: "Frames",
-    split: str,
-    score: float,
-    choice: DataChoice,
-) -> Any:
-    from bev.visualization.results.sources import DetectorBoxes, ResultsFile
-
-    if path not in loaded:
-        return ResultsFile(path, data, frames.tokens, score)
-    config, model = loaded[path]
-    names = config.model.label_space.names
-    if names != data.source.labels.names:
-        raise ConfigError(
-            f"{path} has the classes {', '.join(names)}, and the data have"
-            f" {', '.join(data.source.labels.names)}; draw it over its own data."
-        )
-    own = replace(choice, layers=()).apply(config.data)
-    own = replace(own, source=data.source, root=data.root, version=data.version)
-    return DetectorBoxes(model, own, own.source.open(own).frames(split), score, str(path))
