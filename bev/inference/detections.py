@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes, to_json
+from bev.data.checks.tally import count_of
 from bev.data.labels import LabelSpace
 from bev.geometry import Boxes3D
 
@@ -99,4 +100,6 @@ class Detections:
     def __repr__(self) -> str:
         counts = Counter(self.classes).most_common()
         found = ", ".join(f"{count} {name}" for name, count in counts)
-        return f"Detections({self.token}: {len(self)} boxes{': ' if found else ''}{found})"
+        return (
+            f"Detections({self.token}: {count_of(len(self), 'box')}{': ' if found else ''}{found})"
+        )

@@ -19,6 +19,7 @@ from bev.cli.detect.earlier import (
 from bev.cli.detect.submission import check_classes, read_tokens, submission_of
 from bev.data.boxes_file import BoxesFile, FrameBoxes, GrowingBoxes
 from bev.data.checks.crop import crop_warnings
+from bev.data.checks.tally import count_of
 from bev.data.frame import Frame
 from bev.data.rig import frames_of, load_rig
 from bev.data.rig.checks import check_upright
@@ -187,8 +188,8 @@ class _Results:
         names = [name for name in self.detector.labels.names if self.counts[name]]
         what = ", ".join(f"{self.counts[name]} {name}" for name in names)
         lines = [
-            f"{self.counts.total()} boxes with a score of at least {command.score:g} in"
-            f" {len(self.frames)} frames{': ' if what else ''}{what}"
+            f"{count_of(self.counts.total(), 'box')} with a score of at least {command.score:g} in"
+            f" {count_of(len(self.frames), 'frame')}{': ' if what else ''}{what}"
         ]
         if not names and self.highest:
             lines.append(f"the highest score is {self.highest:.2f}")

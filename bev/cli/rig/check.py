@@ -40,6 +40,7 @@ class Check:
 
 def check(command: Check) -> None:
     """Draw one moment, and print the findings; exit with status 1 if there is an error."""
+    from bev.data.checks.tally import count_of
     from bev.data.rig import frames_of, load_rig
     from bev.data.rig.checks import check_images, check_rig
     from bev.data.rig.doubled import check_moments
@@ -60,7 +61,7 @@ def check(command: Check) -> None:
     findings.extend(check_moments(rig, command.images, command.images))
     title = f"Calibration check of {command.rig.name}"
     page = draw_rig(chosen[0], findings, title, THEMES[command.theme])
-    print(f"{len(rig.cameras)} cameras, {len(frames)} moments")
+    print(f"{count_of(len(rig.cameras), 'camera')}, {count_of(len(frames), 'moment')}")
     print("\n".join(findings.lines(0 if command.all else 10)))
     print(f"picture of moment {chosen[0].token} in {save_png(page, command.out)}")
     if findings.count(is_error=True):

@@ -38,6 +38,7 @@ class FromNuScenes:
 def write_rig(command: FromNuScenes) -> None:
     """Write the rig file and print its name."""
     from bev.data.checks.check import versions_in
+    from bev.data.checks.tally import count_of
     from bev.data.nuscenes.index_cache import open_index
     from bev.data.nuscenes.rigs.of_sample import rig_of_sample
     from bev.data.rig import save_rig
@@ -64,7 +65,7 @@ def write_rig(command: FromNuScenes) -> None:
         else ";\nego_from_camera is their pose on the vehicle. For images of this log: others may"
         " have other calibrations."
     )
-    print(f"{len(rig.cameras)} cameras in {save_rig(rig, command.out, comment)}")
+    print(f"{count_of(len(rig.cameras), 'camera')} in {save_rig(rig, command.out, comment)}")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class ExportNuScenes:
 def export(command: ExportNuScenes) -> None:
     """Write the data root and print its name."""
     from bev.data.boxes_file import read_boxes
+    from bev.data.checks.tally import count_of
     from bev.data.nuscenes.writing.export import export_nuscenes
     from bev.data.rig import load_rig
     from bev.data.rig.frames import frames_by_moment
@@ -125,8 +127,8 @@ def export(command: ExportNuScenes) -> None:
         val=command.val,
         poses=command.poses,
     )
-    scenes = len({frame.scene for _, frame in pairs})
-    print(f"{len(pairs)} samples of {scenes} scenes in {root}, version {command.version}")
+    scenes = count_of(len({frame.scene for _, frame in pairs}), "scene")
+    print(f"{count_of(len(pairs), 'sample')} of {scenes} in {root}, version {command.version}")
 
 
 KINDS: dict[str, tuple[type, Callable[[Any], None]]] = {

@@ -60,8 +60,8 @@ class Tally:
         used = f"{self.num_used} used{f' ({listed(self.used)})' if self.used else ''}"
         left_out = "".join(f"; {rule.boxes} {rule.reason}" for rule in self.left_out)
         return (
-            f"{_count(self.scenes, 'scene')}, {_count(self.frames, 'sample')},"
-            f" {_count(self.num_boxes, 'box')}: {used}{left_out}"
+            f"{count_of(self.scenes, 'scene')}, {count_of(self.frames, 'sample')},"
+            f" {count_of(self.num_boxes, 'box')}: {used}{left_out}"
         )
 
     def why_none(self) -> str:
@@ -70,7 +70,7 @@ class Tally:
             return "it has no ground-truth boxes at all; add annotations, or choose another split"
         reasons = ", ".join(f"{rule.boxes} are {rule.reason}" for rule in self.left_out)
         remedies = ", or ".join(rule.remedy for rule in self.left_out)
-        return f"of {_count(self.num_boxes, 'box')} {reasons}; {remedies}"
+        return f"of {count_of(self.num_boxes, 'box')} {reasons}; {remedies}"
 
 
 def too_few_points(points: Int[np.ndarray, " m"], min_points: int) -> LeftOut:
@@ -94,6 +94,7 @@ def listed(counts: Mapping[str, int], most: int = 12) -> str:
     return ", ".join([*names[:most], *more])
 
 
-def _count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun in the singular or plural: 1 box, 2 boxes."""
     plural = "es" if noun.endswith("x") else "s"
     return f"{number} {noun}{plural if number != 1 else ''}"
