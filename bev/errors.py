@@ -121,6 +121,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 400 else f"{text[:397]}..."
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun in the singular or plural: 1 box, 2 boxes."""
+    plural = "es" if noun.endswith("x") else "s"
+    return f"{number} {noun}{plural if number != 1 else ''}"
+
+
 def print_warnings(sentences: Iterable[str]) -> None:
     """Print warnings to the standard error, each on a line."""
     for sentence in sentences:

@@ -39,7 +39,7 @@ SMALLER = {
 }
 FEW = {  # benchmarks without a time limit, or with much to do before
     "data-index": ("--scenes", "2", "--frames", "3"),
-    "pictures": ("--rounds", "1"),
+    "pictures": ("configs/lss_r50_mini.py", "--rounds", "1"),
     "corruptions": ("--rounds", "1"),
     "model": ("--seconds", "0.01", "--variants", "eager", "prepared"),
 }

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bev.data.boxes_file import BoxesFile, FrameBoxes, to_json
-from bev.data.checks.tally import count_of
 from bev.data.labels import LabelSpace
+from bev.errors import count_of
 from bev.geometry import Boxes3D
 
 

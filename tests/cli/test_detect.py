@@ -1,6 +1,7 @@
 """``bevlab detect``: a folder of images and a rig file to boxes, pictures and results."""
 
 import json
+import sys
 from dataclasses import replace
 
 import cv2
@@ -258,6 +259,30 @@ def test_boxes_of_others_are_not_overwritten(single, folder, tmp_path):
     status, _, error = attempt("detect.py", *words(single, folder, tmp_path, "--overwrite"))
     assert status == 1 and "not written by bevlab detect" in error
     assert (tmp_path / "boxes.json").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["results_nusc.json", "drive.mp4"])
+def test_results_and_videos_of_others_are_not_overwritten(name, single, folder, tmp_path):
+    (tmp_path / name).write_text("kept")
+    (tmp_path / "tokens.txt").write_text("")
+    more = ["--tokens", tmp_path / "tokens.txt"] if name.endswith("json") else []
+    more += ["--poses", folder / "poses.csv", "--overwrite", "--video", tmp_path / "drive.mp4"]
+    status, _, error = attempt("detect.py", *words(single, folder, tmp_path), *more)
+    assert status == 1 and f"{name} was not written by bevlab detect" in error
+    assert (tmp_path / name).read_text() == "kept"
+
+
+def test_options_are_checked_before_packages(single, folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    args = words(single, folder, tmp_path / "out")
+    for more, message in (
+        (["--video", "drive.avi"], "must end in .mp4"),
+        (["--video", "drive.mp4", "--tokens", "tokens.txt"], "--tokens needs the poses"),
+        (["--video", "drive.mp4"], "need the package imageio-ffmpeg"),
+    ):
+        status, _, error = attempt("detect.py", *args, *more)
+        assert status == 1 and message in error
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

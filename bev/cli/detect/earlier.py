@@ -22,23 +22,27 @@ def check_earlier(command: Command) -> None:
     """Check that no results are written over unless this is asked for.
 
     Raises:
-        ConfigError: if results exist without ``--overwrite``, or others than those of this command;
-            or if a file is in the place of their folder.
+        ConfigError: if results exist without ``--overwrite``, or others than those of this command,
+            also a video; or if a file is in the place of their folder.
     """
     if command.out.exists() and not command.out.is_dir():
         raise ConfigError(f"--out {command.out} is a file; name a folder, which may be new.")
-    written = [command.out / BOXES, command.out / SUBMISSION if command.tokens else None]
-    for path in [*written, command.video]:
-        if path is not None and path.exists() and not command.overwrite:
+    info, folder, file = _info(command.out), "another folder by --out", "another file by --video"
+    written = [(command.out / BOXES, folder, "program" in info)]
+    if command.tokens is not None:
+        written.append((command.out / SUBMISSION, folder, bool(info.get("tokens"))))
+    if command.video is not None:
+        written.append((command.video, file, _is_own_video(command.video)))
+    for path, other, own in written:
+        if path.exists() and not command.overwrite:
             raise ConfigError(
-                f"{path} exists already; choose another folder by --out, or write over it by"
-                " --overwrite."
+                f"{path} exists already; choose {other}, or write over it by --overwrite."
             )
-    if (command.out / BOXES).exists() and not _info(command.out).get("program"):
-        raise ConfigError(
-            f"{command.out / BOXES} was not written by bevlab detect, so --overwrite does not"
-            " replace it; choose another folder by --out, or remove the file."
-        )
+        if path.exists() and not own:
+            raise ConfigError(
+                f"{path} was not written by bevlab detect, so --overwrite does not replace it;"
+                f" choose {other}, or remove the file."
+            )
 
 
 def remove_earlier(command: Command) -> None:

@@ -19,12 +19,11 @@ from bev.cli.detect.earlier import (
 from bev.cli.detect.submission import check_classes, read_tokens, submission_of
 from bev.data.boxes_file import BoxesFile, FrameBoxes, GrowingBoxes
 from bev.data.checks.crop import crop_warnings
-from bev.data.checks.tally import count_of
 from bev.data.frame import Frame
 from bev.data.rig import frames_of, load_rig
 from bev.data.rig.checks import check_upright
 from bev.data.rig.doubled import check_moments
-from bev.errors import ConfigError, print_warnings
+from bev.errors import ConfigError, count_of, print_warnings
 from bev.inference.detections import Detections
 from bev.inference.detector import BoxDetector, inference_data, load_detector
 from bev.inference.sequence import detect_frames
@@ -70,6 +69,10 @@ def run(command: Command) -> None:
 
 
 def _check(command: Command) -> None:
+    if command.video is not None:
+        from bev.visualization.video.writing import check_encoder, check_name
+
+        check_name(command.video)
     check_earlier(command)
     if command.tokens is not None and command.poses is None:
         raise ConfigError(
@@ -79,9 +82,7 @@ def _check(command: Command) -> None:
     if command.standing_still and command.poses is not None:
         raise ConfigError("--standing-still and --poses contradict one another; give one of them.")
     if command.video is not None:
-        from bev.visualization.video.writing import check_video
-
-        check_video(command.video)
+        check_encoder()
 
 
 def _check_motion(command: Command, detector: BoxDetector, frames: Sequence[Frame]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import tyro
 
-from bev.errors import DataError
+from bev.errors import DataError, count_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ class Check:
 
 def check(command: Check) -> None:
     """Draw one moment, and print the findings; exit with status 1 if there is an error."""
-    from bev.data.checks.tally import count_of
     from bev.data.rig import frames_of, load_rig
     from bev.data.rig.checks import check_images, check_rig
     from bev.data.rig.doubled import check_moments

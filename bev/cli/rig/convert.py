@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from bev.bounds import Positive, Probability
-from bev.errors import ConfigError, DataError
+from bev.errors import ConfigError, DataError, count_of
 from bev.paths import file_name
 
 
@@ -38,7 +38,6 @@ class FromNuScenes:
 def write_rig(command: FromNuScenes) -> None:
     """Write the rig file and print its name."""
     from bev.data.checks.check import versions_in
-    from bev.data.checks.tally import count_of
     from bev.data.nuscenes.index_cache import open_index
     from bev.data.nuscenes.rigs.of_sample import rig_of_sample
     from bev.data.rig import save_rig
@@ -101,7 +100,6 @@ class ExportNuScenes:
 def export(command: ExportNuScenes) -> None:
     """Write the data root and print its name."""
     from bev.data.boxes_file import read_boxes
-    from bev.data.checks.tally import count_of
     from bev.data.nuscenes.writing.export import export_nuscenes
     from bev.data.rig import load_rig
     from bev.data.rig.frames import frames_by_moment

@@ -21,13 +21,14 @@ from bev.cli.visualize.command import (
 )
 from bev.cli.visualize.viewer import (
     check_viewer,
+    check_viewer_runs,
     is_recording,
     view_one,
     view_recording,
     view_several,
 )
 from bev.data.polygons import PolygonConfig
-from bev.errors import ConfigError, print_warnings
+from bev.errors import ConfigError, count_of, print_warnings
 from bev.options import parse
 from bev.paths import file_name
 
@@ -39,8 +40,13 @@ def main(arguments: list[str], prog: str) -> None:
 
     check_viewer(command)
     if is_recording(command.sources[0]):
+        check_viewer_runs(command)
         view_recording(command)
         return
+    if command.video is not None:
+        from bev.visualization.video.writing import check_name
+
+        check_name(command.video)
     if len(command.sources) > 1 or is_results(command.sources[0]):
         _draw_several(command)
     else:
@@ -53,7 +59,7 @@ def _draw_several(command: Command) -> None:
     from bev.visualization.results.styles import LINE_STYLES
 
     check_several(command, len(LINE_STYLES))
-    _check_video(command.video)
+    check_viewer_runs(command)
     if command.view.wanted:
         view_several(command)
         return
@@ -62,7 +68,8 @@ def _draw_several(command: Command) -> None:
         print(draw_video(command.video, pictures, pictures.frames))
     else:
         folder = command.out or Path("pictures") / file_name(pictures.split)
-        print(f"{draw_samples(folder, pictures, pictures.frames)} files in {folder}")
+        written = draw_samples(folder, pictures, pictures.frames)
+        print(f"{count_of(written, 'file')} in {folder}")
 
 
 def _draw_one(command: Command, source: Path) -> None:
@@ -77,11 +84,13 @@ def _draw_one(command: Command, source: Path) -> None:
         config, model, home = open_config(source), None, Path()
     else:
         config, model = load_checkpoint(source)
-        model, home = model.to(default_device()), home_of(source)
+        home = home_of(source)
+    check_one(command, config, model)
+    check_viewer_runs(command)
+    if model is not None:
+        model = model.to(default_device())
         if not command.layer:  # whose activations would be those after the folded batch norms
             prepare_for_inference(model, keep_memory=True)
-    check_one(command, config, model)
-    _check_video(command.video)
     data = command.data.apply(config.data)
     if model is None:
         config = replace(config, data=data)  # classes may be those of the folder
@@ -102,11 +111,5 @@ def _draw_one(command: Command, source: Path) -> None:
         print(draw_video(command.video, pictures, frames))
     else:
         folder = command.out or home / "pictures" / file_name(split)
-        print(f"{draw_samples(folder, pictures, frames)} files in {folder}")
-
-
-def _check_video(path: Path | None) -> None:
-    if path is not None:
-        from bev.visualization.video.writing import check_video
-
-        check_video(path)
+        written = draw_samples(folder, pictures, frames)
+        print(f"{count_of(written, 'file')} in {folder}")

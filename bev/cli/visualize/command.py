@@ -9,7 +9,7 @@ import tyro
 from bev.bounds import Bound, Count, Length, Natural, NonNegative, Probability
 from bev.config import Experiment, load_file
 from bev.data.settings import DataChoice
-from bev.errors import ConfigError
+from bev.errors import ConfigError, count_of
 
 if TYPE_CHECKING:
     from bev.models import Detector
@@ -103,9 +103,9 @@ class Command:
 
 def is_config(source: Path) -> bool:
     """True for the file or name of a config, which may not exist."""
-    from bev.models.weights.shipped import shipped_name
+    from bev.models.weights.shipped import SHIPPED
 
-    return source.suffix in ("", ".py", ".yaml", ".yml") and not shipped_name(source)
+    return source.suffix in ("", ".py", ".yaml", ".yml") and str(source) not in SHIPPED
 
 
 def open_config(source: Path) -> Experiment:
@@ -179,8 +179,8 @@ def check_several(command: Command, most: int) -> None:
         )
     if len(command.score) not in (1, len(drawn)):
         raise ConfigError(
-            f"--score has {len(command.score)} values for {len(drawn)} sources of predictions; set"
-            " one for all, or one for each."
+            f"--score has {count_of(len(command.score), 'value')} for"
+            f" {count_of(len(drawn), 'source')} of predictions; set one for all, or one for each."
         )
     other = [name for name in (*command.show, *command.layer) if name != "mosaic"]
     other += ["--check"] * command.check

@@ -27,14 +27,12 @@ def is_recording(source: Path) -> bool:
 
 
 def check_viewer(command: Command) -> None:
-    """Check what can be checked before anything is computed.
+    """Check that the flags fit the viewer.
 
     Raises:
-        ConfigError: if other flags do not fit the viewer, the recording does not end in .bevrec, or
-            the viewer cannot run.
+        ConfigError: if other flags do not fit the viewer, or the recording does not end in .bevrec.
     """
     from bev.visualization.viewer.recording import check_path
-    from bev.visualization.viewer.server import check_viser, free_port
 
     options, recordings = command.view, [one for one in command.sources if is_recording(one)]
     other = command.video is not None or command.check
@@ -47,7 +45,18 @@ def check_viewer(command: Command) -> None:
         )
     if options.record is not None:
         check_path(options.record)
+
+
+def check_viewer_runs(command: Command) -> None:
+    """Check, where the viewer is asked for, that it can run.
+
+    Raises:
+        ConfigError: if viser is missing, or the port is taken.
+    """
+    options = command.view
     if options.viewer:
+        from bev.visualization.viewer.server import check_viser, free_port
+
         check_viser()
         free_port(options.host, options.port)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bev.errors import shown
+from bev.errors import count_of, shown
 from bev.geometry import Boxes3D
 from bev.plain_json import is_number
 
@@ -85,8 +85,7 @@ def _numbers(name: str, values: list, length: int, dtype: torch.dtype) -> Tensor
         parts = value if length > 1 else [value]
         if not isinstance(parts, list) or len(parts) != length or not all(map(is_number, parts)):
             raise ValueError(
-                f"the {name!r} of a box is {shown(value)}, not {length} finite"
-                f" number{'s' * (length > 1)}"
+                f"the {name!r} of a box is {shown(value)}, not {count_of(length, 'finite number')}"
             )
     return torch.tensor(values, dtype=dtype).reshape(len(values), length)
 

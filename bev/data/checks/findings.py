@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from bev.errors import count_of
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -65,5 +67,5 @@ class Findings:
                 yield f"    ... and {len(found) - len(shown)} more; --all lists them"
             yield f"  {kind.advice}"
         totals = [("error", self.count(True)), ("warning", self.count(False))]
-        summary = [f"{count} {name}{'s' * (count > 1)}" for name, count in totals if count]
+        summary = [count_of(count, name) for name, count in totals if count]
         yield ", ".join(summary) or "nothing wrong"

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from bev.errors import count_of
+
 
 class LeftOut(NamedTuple):
     """Boxes that a rule leaves out.
@@ -92,9 +94,3 @@ def listed(counts: Mapping[str, int], most: int = 12) -> str:
     names = [f"{name} {count}" for name, count in counts.items()]
     more = [f"{len(names) - most} more"] if len(names) > most else []
     return ", ".join([*names[:most], *more])
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number with its noun in the singular or plural: 1 box, 2 boxes."""
-    plural = "es" if noun.endswith("x") else "s"
-    return f"{number} {noun}{plural if number != 1 else ''}"

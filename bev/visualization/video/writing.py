@@ -16,12 +16,11 @@ _INSTALL = "install it with pip install 'bevlab[video]'"
 _QUALITY = "20"  # constant rate factor of x264; lines stay sharp
 
 
-def check_video(path: Path | str) -> Path:
-    """Check that a video can be written to this file.
+def check_name(path: Path | str) -> None:
+    """Check the name of a video.
 
     Raises:
-        ConfigError: if its name does not end in ``.mp4``, imageio-ffmpeg is missing, or its ffmpeg
-            cannot be run.
+        ConfigError: if it does not end in ``.mp4``.
     """
     text = str(path)
     if text.replace(".", "", 1).isdigit():
@@ -31,6 +30,14 @@ def check_video(path: Path | str) -> Path:
         )
     if Path(path).suffix.lower() != ".mp4":
         raise ConfigError(f"The video {text!r} must end in .mp4.")
+
+
+def check_encoder() -> None:
+    """Check that videos can be encoded.
+
+    Raises:
+        ConfigError: if imageio-ffmpeg is missing, or its ffmpeg cannot be run.
+    """
     try:
         import imageio_ffmpeg
     except ImportError as error:
@@ -42,7 +49,6 @@ def check_video(path: Path | str) -> Path:
             f"imageio-ffmpeg finds no ffmpeg that runs; {_INSTALL}, or name one in"
             " IMAGEIO_FFMPEG_EXE."
         ) from error
-    return Path(path)
 
 
 def write_video(
@@ -66,7 +72,9 @@ def write_video(
             H.264 is installed.
         DataError: if an image file is missing or damaged.
     """
-    path = check_video(path)
+    path = Path(path)
+    check_name(path)
+    check_encoder()
     import imageio_ffmpeg
 
     path.parent.mkdir(parents=True, exist_ok=True)

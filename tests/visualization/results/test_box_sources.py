@@ -167,11 +167,14 @@ def test_a_picture_of_two_files(results, tmp_path, synthetic_world):
         (["a.json", "lss_synthetic", "lss_r50"], "2 configs are named; one gives the data"),
         (["lss_synthetic", "lss_r50"], "2 configs are named; one gives the data"),
         (["a.json"] * 5, "5 sources of predictions are named; a picture shows 1 to 4"),
-        (["a.json", "--score", "0.1", "0.2"], "--score has 2 values for 1 sources"),
+        (["a.json", "--score", "0.1", "0.2"], "--score has 2 values for 1 source of predictions"),
         (["a.json", "--score", "2"], "--score is (2.0,); set it to values"),
         (["a.json", "--show", "depth"], "depth is a picture of one checkpoint"),
         (["a.json", "--check"], "--check is a picture of one checkpoint"),
         (["a.json", "--video", "a.mp4", "--rate", "sweeps"], "set --rate key_frames"),
+        (["a.json", "--viewer", "--score", "0.1", "0.2"], "--score has 2 values for 1 source of"),
+        (["lss_synthetic", "--video", "a.avi"], "The video 'a.avi' must end in .mp4"),
+        (["lss_synthetic", "--video", "a.mp4", "--show"], "one kind of picture, not 0"),
         (["lss_synthetic", "--score", "0.1", "0.2"], "--score has 2 values for one source"),
         ([], "Nothing to draw is named"),
     ],
@@ -180,10 +183,17 @@ def test_options_that_do_not_fit_are_one_sentence(
     options, message, synthetic_world, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # what is missing is the lesser fault
+    for package in ("imageio_ffmpeg", "viser"):  # what is missing is the lesser fault
+        monkeypatch.setitem(sys.modules, package, None)
     data = [] if "does not name" in message else ["--data.root", str(synthetic_world)]
     _, error = call("visualize.py", *options, *data, code=1)
     assert message in error and error.count("\n") == 1
+
+
+def test_a_file_with_the_name_of_a_shipped_model_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("synthetic").write_text("no weights")
+    assert "Weights file synthetic cannot be read" in call("visualize.py", "synthetic", code=1)[1]
 
 
 def test_a_checkpoint_beside_results_is_given_the_chosen_cameras(results, single, synthetic_world):

@@ -11,7 +11,7 @@ from required import need
 
 from bev.errors import ConfigError
 from bev.visualization.canvas import save_png
-from bev.visualization.video.writing import check_video, write_video
+from bev.visualization.video.writing import check_name, write_video
 
 
 def flat(value: int, size=(64, 97)) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_no_pictures_or_a_wrong_name_are_errors_and_leave_no_file(tmp_path):
     with pytest.raises(ConfigError, match=r"must end in \.mp4"):
         write_video([flat(1)], tmp_path / "a.gif")
     with pytest.raises(ConfigError, match=r"write --video out.mp4 --fps 2\.5"):
-        check_video("2.5")
+        check_name("2.5")
     assert list(tmp_path.iterdir()) == []
 
 
