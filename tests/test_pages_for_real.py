@@ -54,6 +54,7 @@ ELSEWHERE = {
     "pooling": "minutes at the published shapes; lab/benchmark/test_benchmark.py",
     "convnext_tiny": "its weights come from a hub; models/image/test_backbone.py",
     "scoring": "minutes; lab/benchmark/test_scoring.py",
+    "--published": "images of whole strides; lab/benchmark/test_against_published.py",
     "gpu": "a GPU; lab/benchmark/test_gpu.py",
     "sweeps.mp4": "images between key frames; visualization/video/test_scene_video.py",
     "detect": "images of one's own; cli/test_detect.py",
@@ -106,6 +107,7 @@ def workspace(synthetic_world, tmp_path_factory) -> Path:
     (folder / "data" / "nuscenes").symlink_to(synthetic_world)
     write_own_data(folder / "data" / "own")
     write_drive(folder / "drive", synthetic_world, folder / "boxes.json")
+    (folder / "rig.yaml").write_bytes((folder / "drive" / "rig.yaml").read_bytes())
     write_warehouse(folder / "data" / "warehouse")
     small_folder(folder / "data" / "folder")
     backbone = load_file(folder / "configs" / "lss_r50.py").model.backbone.build()
@@ -122,7 +124,7 @@ def workspace(synthetic_world, tmp_path_factory) -> Path:
 def execute(command: Shell, folder: Path) -> str:
     """Run a command of a page in the workspace; returns its standard output."""
     arguments = [replaced(word) for word in command.arguments]
-    if (folder / "configs" / f"{Path(arguments[0]).stem}.py").is_file():  # a bare name
+    if arguments and (folder / "configs" / f"{Path(arguments[0]).stem}.py").is_file():  # a name
         arguments[0] = f"configs/{Path(arguments[0]).stem}.py"
     if "--data.fold" in arguments:  # of all scenes; the configs of the workspace name splits
         arguments += ["--data.train-split", "", "--data.val-split", ""]
@@ -133,6 +135,8 @@ def execute(command: Shell, folder: Path) -> str:
         arguments += SMALLER.get(command.tool, ())
     if command.tool == "ablate.py" and "--base" not in arguments and "ablations" in arguments[0]:
         arguments += ["--base", "configs/lss_synthetic.py"]
+    if arguments[:1] == ["from-nuscenes"]:
+        arguments.append("--overwrite")  # rig.yaml
     if command.tool == "benchmark.py":
         arguments += FEW.get(arguments[0], ("--seconds", "0.01"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
