@@ -48,6 +48,7 @@ ELSEWHERE = {
     "torchrun": "two machines; cli/test_two_machines.py",
     "srun": "a SLURM cluster; training/distributed/test_launch.py",
     "--slurm": "a SLURM cluster; lab/ablation/test_cluster.py",
+    "--one-per-gpu": "GPUs; lab/ablation/test_queue.py",
     "--devices": "eight processes; cli/test_evaluate_processes.py",
     "fsdp": "two GPUs; what is refused is in training/distributed/test_launch.py",
     "s3://bucket/nuscenes": "object storage; data/storage/test_remote.py",

@@ -85,7 +85,8 @@ def main(arguments: list[str], prog: str) -> None:
     runs = expand(study, variants if axes else None, overrides, command.runs)
     write_plans(runs)
     if command.print:
-        print("\n".join(printed(run) for run in runs if not run.finished))
+        finished = "# All runs are finished; --table-only writes their table."  # a shell's comment
+        print("\n".join(printed(run) for run in runs if not run.finished) or finished)
         return
     failed = []
     if command.slurm and not command.table_only:
